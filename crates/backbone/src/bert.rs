@@ -1,0 +1,193 @@
+//! BERT: post-norm blocks over token embeddings (Devlin et al., 2019).
+
+use std::path::Path;
+
+use candle_core::Tensor;
+use serde::Deserialize;
+
+use crate::chain::Embedding as AnyEmbedding;
+use crate::checkpoint::{Checkpoint, read_json};
+use crate::layers::{LayerNorm, Linear, tensor};
+use crate::pooling::Pooler;
+use crate::sublayer::{NormPosition, Transform};
+use crate::{Backbone, BackboneDescription, BackboneError, InputDescription, Pooling, Sublayer};
+
+pub(crate) const MODEL_TYPE: &str = "bert";
+
+#[derive(Deserialize)]
+struct Config {
+    vocab_size: usize,
+    hidden_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    intermediate_size: usize,
+    max_position_embeddings: usize,
+    #[serde(default = "two")]
+    type_vocab_size: usize,
+    #[serde(default = "gelu")]
+    hidden_act: String,
+    #[serde(default = "layer_norm_eps")]
+    layer_norm_eps: f64,
+    #[serde(default = "absolute")]
+    position_embedding_type: String,
+}
+
+fn two() -> usize {
+    2
+}
+fn gelu() -> String {
+    "gelu".to_owned()
+}
+fn layer_norm_eps() -> f64 {
+    1e-12
+}
+fn absolute() -> String {
+    "absolute".to_owned()
+}
+
+/// sentence-transformers writes the pooling that a model was trained with beside it.
+#[derive(Deserialize)]
+struct PoolingConfig {
+    #[serde(default)]
+    pooling_mode_cls_token: bool,
+    #[serde(default)]
+    pooling_mode_mean_tokens: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Embedding {
+    words: Tensor,
+    positions: Tensor,
+    types: Tensor,
+    norm: LayerNorm,
+}
+
+impl Embedding {
+    /// (rows, tokens) ids -> (rows, tokens, width)
+    pub(crate) fn forward(&self, ids: &Tensor, type_ids: &Tensor) -> candle_core::Result<Tensor> {
+        let (rows, tokens) = ids.dims2()?;
+        let width = self.words.dim(1)?;
+        let look_up = |table: &Tensor, ids: &Tensor| {
+            table
+                .index_select(&ids.flatten_all()?, 0)?
+                .reshape((rows, tokens, width))
+        };
+        let words = look_up(&self.words, ids)?;
+        let types = look_up(&self.types, type_ids)?;
+        let positions = self.positions.narrow(0, 0, tokens)?;
+        self.norm
+            .forward(&(words + types)?.broadcast_add(&positions)?)
+    }
+}
+
+pub(crate) fn load(
+    folder: &Path,
+    config_path: &Path,
+    pooling: Option<Pooling>,
+) -> Result<Backbone, BackboneError> {
+    let config: Config = read_json(config_path)?;
+    crate::sublayer::check_activation(config_path, &config.hidden_act)?;
+    crate::sublayer::check_heads(config_path, config.hidden_size, config.num_attention_heads)?;
+    if config.position_embedding_type != "absolute" {
+        return Err(BackboneError::Setting {
+            path: config_path.to_owned(),
+            key: "position_embedding_type",
+            found: config.position_embedding_type,
+            expected: "only `absolute` is supported".to_owned(),
+        });
+    }
+    let pooling = match pooling {
+        Some(pooling) => pooling,
+        None => folder_pooling(folder)?,
+    };
+
+    let (width, epsilon) = (config.hidden_size, config.layer_norm_eps);
+    let mut checkpoint = Checkpoint::open(folder, "embeddings.word_embeddings.weight")?;
+    let mut table = |name: &str, rows: usize| -> Result<Tensor, BackboneError> {
+        let values = checkpoint.take(&format!("embeddings.{name}.weight"), &[rows, width])?;
+        Ok(tensor(values, &[rows, width])?)
+    };
+    let words = table("word_embeddings", config.vocab_size)?;
+    let positions = table("position_embeddings", config.max_position_embeddings)?;
+    let types = table("token_type_embeddings", config.type_vocab_size)?;
+    let norm = LayerNorm::take(&mut checkpoint, "embeddings.LayerNorm", width, epsilon)?;
+
+    let mut sublayers = Vec::with_capacity(2 * config.num_hidden_layers);
+    for block in 0..config.num_hidden_layers {
+        let name = |part: &str| format!("encoder.layer.{block}.{part}");
+        let square = |checkpoint: &mut Checkpoint, part: &str| {
+            Linear::take(checkpoint, &name(part), width, width)
+        };
+        let attention = Transform::Attention {
+            projection: Linear::stack(vec![
+                square(&mut checkpoint, "attention.self.query")?,
+                square(&mut checkpoint, "attention.self.key")?,
+                square(&mut checkpoint, "attention.self.value")?,
+            ]),
+            output: square(&mut checkpoint, "attention.output.dense")?,
+            heads: config.num_attention_heads,
+        };
+        let norm = name("attention.output.LayerNorm");
+        let norm = LayerNorm::take(&mut checkpoint, &norm, width, epsilon)?;
+        sublayers.push(Sublayer::new(attention, norm, NormPosition::AfterResidual));
+
+        let hidden = config.intermediate_size;
+        let mlp = Transform::Mlp {
+            up: Linear::take(&mut checkpoint, &name("intermediate.dense"), width, hidden)?,
+            down: Linear::take(&mut checkpoint, &name("output.dense"), hidden, width)?,
+        };
+        let norm = name("output.LayerNorm");
+        let norm = LayerNorm::take(&mut checkpoint, &norm, width, epsilon)?;
+        sublayers.push(Sublayer::new(mlp, norm, NormPosition::AfterResidual));
+    }
+
+    Ok(Backbone {
+        description: BackboneDescription {
+            model_type: MODEL_TYPE,
+            blocks: config.num_hidden_layers,
+            hidden_states: sublayers.len() + 1,
+            width,
+            heads: config.num_attention_heads,
+            intermediate: config.intermediate_size,
+            pooling,
+            parameters: checkpoint.parameters(),
+            weights_sha256: checkpoint.weights_sha256(),
+            input: InputDescription::Text {
+                vocabulary: config.vocab_size,
+                positions: config.max_position_embeddings,
+            },
+        },
+        embedding: AnyEmbedding::Bert(Embedding {
+            words,
+            positions,
+            types,
+            norm,
+        }),
+        sublayers,
+        pooler: Pooler {
+            pooling,
+            last_norm: None,
+        },
+    })
+}
+
+fn folder_pooling(folder: &Path) -> Result<Pooling, BackboneError> {
+    let path = folder.join("1_Pooling").join("config.json");
+    if !path.is_file() {
+        return Ok(Pooling::Mean);
+    }
+    let config: PoolingConfig = read_json(&path)?;
+    match (
+        config.pooling_mode_mean_tokens,
+        config.pooling_mode_cls_token,
+    ) {
+        (true, false) => Ok(Pooling::Mean),
+        (false, true) => Ok(Pooling::Cls),
+        (mean, cls) => Err(BackboneError::Setting {
+            path,
+            key: "pooling_mode_mean_tokens",
+            found: format!("{mean}, with pooling_mode_cls_token = {cls}"),
+            expected: "exactly one of the two is supported; choose with `--pooling`".to_owned(),
+        }),
+    }
+}

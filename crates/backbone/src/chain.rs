@@ -1,0 +1,177 @@
+use std::path::Path;
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::bert;
+use crate::checkpoint::read_json;
+use crate::pooling::Pooler;
+use crate::vit;
+use crate::{BackboneError, Inputs, Pooling, Sublayer, TokenMask};
+
+/// The architectures that are implemented, by their `model_type`.
+const SUPPORTED: &[&str] = &[bert::MODEL_TYPE, vit::MODEL_TYPE];
+
+/// A frozen, pre-trained transformer.
+#[derive(Debug)]
+pub struct Backbone {
+    pub(crate) description: BackboneDescription,
+    pub(crate) embedding: Embedding,
+    pub(crate) sublayers: Vec<Sublayer>,
+    pub(crate) pooler: Pooler,
+}
+
+/// What there is to know of a backbone beside its weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BackboneDescription {
+    /// The architecture, as `config.json` names it.
+    pub model_type: &'static str,
+    /// Transformer blocks L.
+    pub blocks: usize,
+    /// Hidden states N + 1 = 2L + 1.
+    pub hidden_states: usize,
+    /// Width d of a hidden state.
+    pub width: usize,
+    /// Attention heads of a block.
+    pub heads: usize,
+    /// Width of the MLP's hidden layer.
+    pub intermediate: usize,
+    /// How the last state becomes one vector per example.
+    pub pooling: Pooling,
+    /// Number of frozen weights read from the folder.
+    pub parameters: usize,
+    /// Hash of the weights: the same however they are sharded, prefixed or stored.
+    pub weights_sha256: String,
+    /// What the embedding reads.
+    pub input: InputDescription,
+}
+
+/// What the embedding of a backbone reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "modality", rename_all = "kebab-case")]
+pub enum InputDescription {
+    /// Token ids.
+    Text {
+        /// Ids are smaller than this.
+        vocabulary: usize,
+        /// The longest sequence, in tokens.
+        positions: usize,
+    },
+    /// Square images.
+    Image {
+        /// Height and width, in pixels.
+        image_size: usize,
+        /// Height and width of a patch, in pixels.
+        patch_size: usize,
+        /// Colour channels.
+        channels: usize,
+    },
+}
+
+impl InputDescription {
+    /// Tokens of an example where all have the same number: patches and class token of an image.
+    #[must_use]
+    pub fn fixed_tokens(&self) -> Option<usize> {
+        match self {
+            Self::Text { .. } => None,
+            Self::Image {
+                image_size,
+                patch_size,
+                ..
+            } => Some((image_size / patch_size).pow(2) + 1),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Embedding {
+    Bert(bert::Embedding),
+    Vit(vit::Embedding),
+}
+
+#[derive(Deserialize)]
+struct ModelType {
+    model_type: String,
+}
+
+impl Backbone {
+    /// Reads a Hugging Face model folder (`config.json` and safetensors weights, sharded or not).
+    ///
+    /// `pooling` chooses how a text backbone is pooled; `None` follows the folder's `1_Pooling/config.json`
+    /// (sentence-transformers) and is the mean where there is none. A ViT is always read at its class token.
+    ///
+    /// # Errors
+    /// If a file is missing, damaged or contradicts another one, or the architecture is not implemented; the
+    /// message names the file.
+    pub fn load(folder: &Path, pooling: Option<Pooling>) -> Result<Self, BackboneError> {
+        if !folder.is_dir() {
+            return Err(BackboneError::NoFolder {
+                path: folder.to_owned(),
+            });
+        }
+        let path = folder.join("config.json");
+        let ModelType { model_type } = read_json(&path)?;
+        match model_type.as_str() {
+            bert::MODEL_TYPE => bert::load(folder, &path, pooling),
+            vit::MODEL_TYPE => vit::load(folder, &path, pooling),
+            _ => Err(BackboneError::UnknownModelType {
+                path,
+                found: model_type,
+                supported: SUPPORTED,
+            }),
+        }
+    }
+
+    /// Shapes, sizes and the weights' hash.
+    #[must_use]
+    pub fn description(&self) -> &BackboneDescription {
+        &self.description
+    }
+
+    /// The chain: sublayer n maps h_n to h_{n+1}.
+    #[must_use]
+    pub fn sublayers(&self) -> &[Sublayer] {
+        &self.sublayers
+    }
+
+    /// Hidden state h_0 of shape (batch, tokens, width).
+    ///
+    /// # Errors
+    /// If the inputs are of the other modality or of another size.
+    pub fn embed(&self, inputs: &Inputs) -> Result<Tensor, BackboneError> {
+        match (&self.embedding, inputs) {
+            (Embedding::Bert(embedding), Inputs::Text { ids, type_ids, .. }) => {
+                Ok(embedding.forward(ids, type_ids)?)
+            }
+            (Embedding::Vit(embedding), Inputs::Images { pixels }) => embedding.forward(pixels),
+            (Embedding::Bert(_), Inputs::Images { .. }) => Err(BackboneError::Inputs {
+                model_type: bert::MODEL_TYPE,
+                expected: "text".to_owned(),
+                found: "images".to_owned(),
+            }),
+            (Embedding::Vit(_), Inputs::Text { .. }) => Err(BackboneError::Inputs {
+                model_type: vit::MODEL_TYPE,
+                expected: "images".to_owned(),
+                found: "text".to_owned(),
+            }),
+        }
+    }
+
+    /// One vector per example, (batch, width), from the last hidden state; differentiable towards it.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn pool(&self, state: &Tensor, mask: Option<&TokenMask>) -> Result<Tensor, BackboneError> {
+        Ok(self.pooler.forward(state, mask)?)
+    }
+
+    /// Floating-point operations of every sublayer's forward for one example of `tokens` tokens: two for each
+    /// multiply-add of its matrix products.
+    #[must_use]
+    pub fn sublayer_flops(&self, tokens: usize) -> Vec<u64> {
+        self.sublayers
+            .iter()
+            .map(|sublayer| sublayer.flops(tokens))
+            .collect()
+    }
+}

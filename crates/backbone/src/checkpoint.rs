@@ -1,0 +1,228 @@
+//! Reading a Hugging Face model folder: configuration and weights.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::BackboneError;
+
+const SINGLE_FILE: &str = "model.safetensors";
+const SHARD_INDEX: &str = "model.safetensors.index.json";
+
+/// The weights of a model folder, not yet converted, and a running hash over those taken out of it.
+///
+/// Weights may be stored as f32, f16 or bf16, in one file or in several shards, and their names may carry a
+/// prefix (`bert.`, `vit.`, as in the folders of models with a task head).
+pub(crate) struct Checkpoint {
+    /// What a message about a missing tensor names: the single file or the index.
+    listing: PathBuf,
+    files: Vec<(PathBuf, Vec<u8>)>,
+    tensors: BTreeMap<String, StoredTensor>,
+    prefix: String,
+    taken: BTreeMap<String, [u8; 32]>,
+    parameters: usize,
+}
+
+struct StoredTensor {
+    file: usize,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Range<usize>,
+}
+
+#[derive(Deserialize)]
+struct ShardIndex {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Checkpoint {
+    /// Opens the weights of `folder`. `anchor` is a tensor that every model of the family has: what stands before
+    /// it in the stored name is the prefix of all names.
+    pub(crate) fn open(folder: &Path, anchor: &str) -> Result<Self, BackboneError> {
+        let (listing, names) = weight_files(folder)?;
+        let mut files = Vec::new();
+        let mut tensors = BTreeMap::new();
+        for path in names {
+            let bytes = read(&path)?;
+            let damaged = |source| BackboneError::Damaged {
+                path: path.clone(),
+                source,
+            };
+            SafeTensors::deserialize(&bytes).map_err(damaged)?;
+            let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+            // The data begins behind the eight bytes of the header's length and the header.
+            let begin = 8 + header;
+            for name in metadata.offset_keys() {
+                let Some(info) = metadata.info(&name) else {
+                    continue;
+                };
+                let (start, end) = info.data_offsets;
+                let stored = StoredTensor {
+                    file: files.len(),
+                    dtype: info.dtype,
+                    shape: info.shape.clone(),
+                    bytes: begin + start..begin + end,
+                };
+                tensors.insert(name, stored);
+            }
+            files.push((path, bytes));
+        }
+        let prefix = tensors
+            .keys()
+            .filter_map(|name| name.strip_suffix(anchor))
+            .find(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+            .ok_or_else(|| BackboneError::MissingTensor {
+                path: listing.clone(),
+                name: anchor.to_owned(),
+            })?
+            .to_owned();
+        Ok(Self {
+            listing,
+            files,
+            tensors,
+            prefix,
+            taken: BTreeMap::new(),
+            parameters: 0,
+        })
+    }
+
+    /// Takes out the tensor `name` (without prefix) as f32 in row-major order.
+    pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, BackboneError> {
+        let stored = self
+            .tensors
+            .get(&format!("{}{name}", self.prefix))
+            .ok_or_else(|| BackboneError::MissingTensor {
+                path: self.listing.clone(),
+                name: name.to_owned(),
+            })?;
+        let (path, bytes) = &self.files[stored.file];
+        if stored.shape != shape {
+            return Err(BackboneError::TensorShape {
+                path: path.clone(),
+                name: name.to_owned(),
+                expected: shape.to_owned(),
+                found: stored.shape.clone(),
+            });
+        }
+        let values = to_f32(stored.dtype, &bytes[stored.bytes.clone()]).ok_or_else(|| {
+            BackboneError::TensorType {
+                path: path.clone(),
+                name: name.to_owned(),
+                found: format!("{:?}", stored.dtype),
+            }
+        })?;
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(BackboneError::NotFinite {
+                path: path.clone(),
+                name: name.to_owned(),
+            });
+        }
+        self.parameters += values.len();
+        self.taken
+            .insert(name.to_owned(), tensor_digest(name, shape, &values));
+        Ok(values)
+    }
+
+    /// Number of weights taken out so far.
+    pub(crate) fn parameters(&self) -> usize {
+        self.parameters
+    }
+
+    /// SHA-256 over all tensors taken out, in the order of their names, as 64 hexadecimal digits.
+    ///
+    /// Per tensor, SHA-256 is taken over the name without prefix, a zero byte, the shape as `384x1536`, a zero byte
+    /// and the values as little-endian f32; the digests of all tensors are hashed once more. So the same weights have the same
+    /// hash whether they are sharded, prefixed or stored as f16, and a loaded model can be checked as well as a folder.
+    pub(crate) fn weights_sha256(&self) -> String {
+        let mut hasher = Sha256::new();
+        for digest in self.taken.values() {
+            hasher.update(digest);
+        }
+        format!("{:x}", hasher.finalize())
+    }
+}
+
+/// Reads a JSON file of somebody else's making: keys that are not asked for are ignored.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, BackboneError> {
+    let bytes = read(path)?;
+    serde_json::from_slice(&bytes).map_err(|source| BackboneError::Json {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn weight_files(folder: &Path) -> Result<(PathBuf, Vec<PathBuf>), BackboneError> {
+    let single = folder.join(SINGLE_FILE);
+    if single.is_file() {
+        return Ok((single.clone(), vec![single]));
+    }
+    let index = folder.join(SHARD_INDEX);
+    if !index.is_file() {
+        return Err(BackboneError::NoWeights {
+            folder: folder.to_owned(),
+        });
+    }
+    let shards: ShardIndex = read_json(&index)?;
+    let mut names: Vec<String> = shards.weight_map.into_values().collect();
+    names.sort();
+    names.dedup();
+    Ok((index, names.iter().map(|name| folder.join(name)).collect()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, BackboneError> {
+    std::fs::read(path).map_err(|source| BackboneError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn tensor_digest(name: &str, shape: &[usize], values: &[f32]) -> [u8; 32] {
+    let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
+    let mut hasher = Sha256::new();
+    hasher.update(name.as_bytes());
+    hasher.update([0]);
+    hasher.update(shape.join("x").as_bytes());
+    hasher.update([0]);
+    let mut buffer = Vec::with_capacity(4 * 4096);
+    for chunk in values.chunks(4096) {
+        buffer.clear();
+        buffer.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
+        hasher.update(&buffer);
+    }
+    hasher.finalize().into()
+}
+
+fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+    match dtype {
+        Dtype::F32 => Some(
+            bytes
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|&value| f32::from_le_bytes(value))
+                .collect(),
+        ),
+        Dtype::F16 => Some(
+            bytes
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|&value| half::f16::from_le_bytes(value).to_f32())
+                .collect(),
+        ),
+        Dtype::BF16 => Some(
+            bytes
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|&value| half::bf16::from_le_bytes(value).to_f32())
+                .collect(),
+        ),
+        _ => None,
+    }
+}

@@ -1,0 +1,106 @@
+use std::sync::Arc;
+
+use candle_core::{Device, Result, Tensor};
+
+/// Which tokens of a batch are real and which only fill up its rows, shape (rows, tokens).
+#[derive(Debug, Clone)]
+pub struct TokenMask {
+    rows: usize,
+    tokens: usize,
+    keep: Arc<[u8]>,
+}
+
+impl TokenMask {
+    /// A mask from values in row-major order, 1 (or anything but 0) for a real token.
+    ///
+    /// # Panics
+    /// If there are not rows x tokens values.
+    #[must_use]
+    pub fn new(rows: usize, tokens: usize, keep: &[u8]) -> Self {
+        assert_eq!(keep.len(), rows * tokens, "a mask has rows x tokens values");
+        Self {
+            rows,
+            tokens,
+            keep: keep.iter().map(|&value| u8::from(value != 0)).collect(),
+        }
+    }
+
+    /// The values of one row, 1 for a real token.
+    #[must_use]
+    pub fn row(&self, row: usize) -> &[u8] {
+        &self.keep[row * self.tokens..(row + 1) * self.tokens]
+    }
+
+    /// All values in row-major order, 1 for a real token.
+    #[must_use]
+    pub fn values(&self) -> &[u8] {
+        &self.keep
+    }
+
+    /// As f32 of shape (rows, tokens).
+    ///
+    /// # Errors
+    /// If the tensor cannot be made on `device`.
+    pub fn to_tensor(&self, device: &Device) -> Result<Tensor> {
+        let values: Vec<f32> = self.keep.iter().map(|&value| f32::from(value)).collect();
+        Tensor::from_vec(values, (self.rows, self.tokens), device)
+    }
+}
+
+/// One batch of inputs, as the embedding of a backbone reads it.
+#[derive(Debug, Clone)]
+pub enum Inputs {
+    /// Token and segment ids, both u32 of shape (rows, tokens), and which tokens are real.
+    Text {
+        /// Indices into the vocabulary.
+        ids: Tensor,
+        /// 0 for the first segment, 1 for the second.
+        type_ids: Tensor,
+        /// Which tokens are real.
+        mask: TokenMask,
+    },
+    /// Normalised pixels, f32 of shape (rows, channels, height, width).
+    Images {
+        /// The pixels.
+        pixels: Tensor,
+    },
+}
+
+impl Inputs {
+    /// Text inputs from values in row-major order, each of shape (rows, tokens).
+    ///
+    /// # Errors
+    /// If a slice has another length.
+    pub fn text(
+        rows: usize,
+        tokens: usize,
+        ids: &[u32],
+        type_ids: &[u32],
+        mask: &[u8],
+    ) -> Result<Self> {
+        Ok(Self::Text {
+            ids: Tensor::from_slice(ids, (rows, tokens), &Device::Cpu)?,
+            type_ids: Tensor::from_slice(type_ids, (rows, tokens), &Device::Cpu)?,
+            mask: TokenMask::new(rows, tokens, mask),
+        })
+    }
+
+    /// Images from pixels in the order (rows, channels, height, width).
+    ///
+    /// # Errors
+    /// If there are not as many pixels as `shape` says.
+    pub fn images(shape: (usize, usize, usize, usize), pixels: Vec<f32>) -> Result<Self> {
+        Ok(Self::Images {
+            pixels: Tensor::from_vec(pixels, shape, &Device::Cpu)?,
+        })
+    }
+
+    /// The mask of a text batch; images have none.
+    #[must_use]
+    pub fn mask(&self) -> Option<&TokenMask> {
+        match self {
+            Self::Text { mask, .. } => Some(mask),
+            Self::Images { .. } => None,
+        }
+    }
+}

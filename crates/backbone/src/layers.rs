@@ -1,0 +1,108 @@
+//! The weights that every architecture is made of.
+
+use candle_core::{Device, Tensor};
+
+use crate::BackboneError;
+use crate::checkpoint::Checkpoint;
+use crate::kernels::ops::normalize;
+
+/// y = x W^T + b with `weight` W of shape (outputs, inputs), row-major, and `bias` b of length outputs.
+#[derive(Debug)]
+pub(crate) struct Linear {
+    pub(crate) weight: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+}
+
+impl Linear {
+    pub(crate) fn take(
+        checkpoint: &mut Checkpoint,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self, BackboneError> {
+        Ok(Self {
+            weight: checkpoint.take(&format!("{name}.weight"), &[outputs, inputs])?,
+            bias: checkpoint.take(&format!("{name}.bias"), &[outputs])?,
+            inputs,
+            outputs,
+        })
+    }
+
+    /// Several layers with the same inputs as one: their outputs stand side by side.
+    pub(crate) fn stack(layers: Vec<Self>) -> Self {
+        let inputs = layers.first().map_or(0, |layer| layer.inputs);
+        let mut stacked = Self {
+            weight: Vec::new(),
+            bias: Vec::new(),
+            inputs,
+            outputs: 0,
+        };
+        for layer in layers {
+            stacked.weight.extend(layer.weight);
+            stacked.bias.extend(layer.bias);
+            stacked.outputs += layer.outputs;
+        }
+        stacked
+    }
+
+    /// The layer composed of candle's own operations, `x` of shape (batch, tokens, inputs).
+    pub(crate) fn forward_plain(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let weight = Tensor::from_slice(&self.weight, (self.outputs, self.inputs), x.device())?;
+        let bias = Tensor::from_slice(&self.bias, self.outputs, x.device())?;
+        x.broadcast_matmul(&weight.t()?)?.broadcast_add(&bias)
+    }
+}
+
+/// y = (x - mean) / sqrt(variance + epsilon) * weight + bias, over the last dimension.
+#[derive(Debug)]
+pub(crate) struct LayerNorm {
+    pub(crate) weight: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+    pub(crate) epsilon: f32,
+}
+
+impl LayerNorm {
+    pub(crate) fn take(
+        checkpoint: &mut Checkpoint,
+        name: &str,
+        width: usize,
+        epsilon: f64,
+    ) -> Result<Self, BackboneError> {
+        Ok(Self {
+            weight: checkpoint.take(&format!("{name}.weight"), &[width])?,
+            bias: checkpoint.take(&format!("{name}.bias"), &[width])?,
+            epsilon: epsilon as f32,
+        })
+    }
+
+    /// Differentiable towards `x`, any shape whose last dimension is the width.
+    pub(crate) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        self.scale_and_shift(&normalize(x, self.epsilon)?)
+    }
+
+    /// As [`Self::forward`], composed of candle's own operations.
+    pub(crate) fn forward_plain(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        self.scale_and_shift(&normalize_plain(x, f64::from(self.epsilon))?)
+    }
+
+    fn scale_and_shift(&self, normalized: &Tensor) -> candle_core::Result<Tensor> {
+        let device = normalized.device();
+        let weight = Tensor::from_slice(&self.weight, self.weight.len(), device)?;
+        let bias = Tensor::from_slice(&self.bias, self.bias.len(), device)?;
+        normalized.broadcast_mul(&weight)?.broadcast_add(&bias)
+    }
+}
+
+/// Layer norm without weights, of candle's own differentiable operations (candle-nn's fused one has no backward).
+pub(crate) fn normalize_plain(x: &Tensor, epsilon: f64) -> candle_core::Result<Tensor> {
+    let centred = x.broadcast_sub(&x.mean_keepdim(candle_core::D::Minus1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(candle_core::D::Minus1)?;
+    centred.broadcast_div(&(variance + epsilon)?.sqrt()?)
+}
+
+/// A tensor of f32 values on the processor.
+pub(crate) fn tensor(values: Vec<f32>, shape: &[usize]) -> candle_core::Result<Tensor> {
+    Tensor::from_vec(values, shape, &Device::Cpu)
+}

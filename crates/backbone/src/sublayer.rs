@@ -1,0 +1,173 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{D, Device, Tensor};
+
+use crate::kernels::fused;
+use crate::layers::{LayerNorm, Linear};
+use crate::{BackboneError, TokenMask};
+
+/// One frozen sublayer, attention or MLP, residual included: maps h_n to h_{n+1}.
+#[derive(Debug)]
+pub struct Sublayer {
+    weights: Arc<Weights>,
+}
+
+/// What a sublayer computes:
+/// `norm(h + transform(h))` with [`NormPosition::AfterResidual`], `h + transform(norm(h))` with
+/// [`NormPosition::BeforeTransform`].
+#[derive(Debug)]
+pub(crate) struct Weights {
+    pub(crate) transform: Transform,
+    pub(crate) norm: LayerNorm,
+    pub(crate) norm_position: NormPosition,
+}
+
+#[derive(Debug)]
+pub(crate) enum Transform {
+    /// Multi-head self-attention. The projection gives query, key and value side by side, each of the model's width.
+    Attention {
+        projection: Linear,
+        output: Linear,
+        heads: usize,
+    },
+    /// down(gelu(up(x)))
+    Mlp { up: Linear, down: Linear },
+}
+
+/// Where the layer norm of a sublayer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NormPosition {
+    /// Post-norm (BERT).
+    AfterResidual,
+    /// Pre-norm (ViT).
+    BeforeTransform,
+}
+
+impl Sublayer {
+    pub(crate) fn new(transform: Transform, norm: LayerNorm, norm_position: NormPosition) -> Self {
+        Self {
+            weights: Arc::new(Weights {
+                transform,
+                norm,
+                norm_position,
+            }),
+        }
+    }
+
+    /// h_{n+1} from h_n, both (batch, tokens, width); differentiable towards `state`.
+    ///
+    /// Tokens that `mask` leaves out are not attended to. On the processor this is one fused operation, elsewhere
+    /// the composition of [`Self::forward_plain`].
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn forward(&self, state: &Tensor, mask: Option<&TokenMask>) -> candle_core::Result<Tensor> {
+        match state.device() {
+            Device::Cpu => fused::forward(&self.weights, state, mask),
+            _ => self.forward_plain(state, mask),
+        }
+    }
+
+    /// As [`Self::forward`], composed of candle's own operations: the yardstick of the fused one.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn forward_plain(
+        &self,
+        state: &Tensor,
+        mask: Option<&TokenMask>,
+    ) -> candle_core::Result<Tensor> {
+        let Weights {
+            transform,
+            norm,
+            norm_position,
+        } = &*self.weights;
+        match norm_position {
+            NormPosition::AfterResidual => {
+                norm.forward_plain(&(state + transform.forward_plain(state, mask)?)?)
+            }
+            NormPosition::BeforeTransform => {
+                state + transform.forward_plain(&norm.forward_plain(state)?, mask)?
+            }
+        }
+    }
+
+    /// Floating-point operations of a forward for one example of `tokens` tokens: two for each multiply-add of the
+    /// matrix products.
+    #[must_use]
+    pub fn flops(&self, tokens: usize) -> u64 {
+        let linear = |layer: &Linear| 2 * tokens * layer.inputs * layer.outputs;
+        let operations = match &self.weights.transform {
+            // Scores and their application to the values: tokens^2 x width multiply-adds each.
+            Transform::Attention {
+                projection, output, ..
+            } => linear(projection) + linear(output) + 4 * tokens * tokens * output.inputs,
+            Transform::Mlp { up, down } => linear(up) + linear(down),
+        };
+        operations as u64
+    }
+}
+
+impl Transform {
+    fn forward_plain(&self, x: &Tensor, mask: Option<&TokenMask>) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Mlp { up, down } => down.forward_plain(&up.forward_plain(x)?.gelu_erf()?),
+            Self::Attention {
+                projection,
+                output,
+                heads,
+            } => {
+                let (batch, tokens, width) = x.dims3()?;
+                let projected = projection
+                    .forward_plain(x)?
+                    .reshape((batch, tokens, 3, *heads, width / heads))?
+                    .permute((2, 0, 3, 1, 4))?;
+                let part = |index| projected.get(index)?.contiguous();
+                let (query, key, value) = (part(0)?, part(1)?, part(2)?);
+                let scale = ((width / heads) as f64).powf(-0.5);
+                let mut scores = (query.matmul(&key.t()?)? * scale)?;
+                if let Some(mask) = mask {
+                    // 0 for a real token, the lowest number for any other
+                    let lowest = f64::from(f32::MIN);
+                    let bias = mask.to_tensor(x.device())?.affine(-lowest, lowest)?;
+                    scores = scores.broadcast_add(&bias.reshape((batch, 1, 1, tokens))?)?;
+                }
+                let scores = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?;
+                let exponentials = scores.exp()?;
+                let weights = exponentials.broadcast_div(&exponentials.sum_keepdim(D::Minus1)?)?;
+                let mixed = weights
+                    .matmul(&value)?
+                    .transpose(1, 2)?
+                    .reshape((batch, tokens, width))?;
+                output.forward_plain(&mixed)
+            }
+        }
+    }
+}
+
+/// Only the exact gelu is implemented; with another activation every number would be silently wrong.
+pub(crate) fn check_activation(path: &Path, activation: &str) -> Result<(), BackboneError> {
+    if activation == "gelu" {
+        return Ok(());
+    }
+    Err(BackboneError::Setting {
+        path: path.to_owned(),
+        key: "hidden_act",
+        found: activation.to_owned(),
+        expected: "only `gelu` is supported".to_owned(),
+    })
+}
+
+/// The width must split evenly over the heads.
+pub(crate) fn check_heads(path: &Path, width: usize, heads: usize) -> Result<(), BackboneError> {
+    if heads > 0 && width > 0 && width.is_multiple_of(heads) {
+        return Ok(());
+    }
+    Err(BackboneError::Setting {
+        path: path.to_owned(),
+        key: "num_attention_heads",
+        found: heads.to_string(),
+        expected: format!("it must divide the hidden_size `{width}`"),
+    })
+}

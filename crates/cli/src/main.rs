@@ -1,0 +1,3 @@
+//! The program `adaplace`.
+
+fn main() {}

@@ -1,0 +1,294 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use adaplace_backbone::kernels::ops;
+use adaplace_search_space::{AdapterSpec, Connection, Placement};
+use candle_core::{Device, Result, Tensor, Var};
+use rand::Rng;
+use rand::distr::Uniform;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+
+use crate::{Head, ScoreError, seeds};
+
+/// Epsilon of the layer norm that an adapter's input goes through.
+const NORM_EPSILON: f32 = 1e-5;
+
+/// The bottleneck of one connection: A(x) = scale * (W_up gelu(W_down norm(x) + b_down) + b_up), with norm a layer
+/// norm without weights and the exact gelu (Houlsby et al., 2019).
+#[derive(Debug)]
+pub struct Adapter {
+    /// The state it reads and the state it adds to.
+    pub connection: Connection,
+    /// Its rank r and its scale.
+    pub spec: AdapterSpec,
+    /// W_down, shape (r, width)
+    pub down_weight: Var,
+    /// b_down, shape (r)
+    pub down_bias: Var,
+    /// W_up, shape (width, r)
+    pub up_weight: Var,
+    /// b_up, shape (width)
+    pub up_bias: Var,
+}
+
+/// The adapters of one placement, in canonical order.
+#[derive(Debug, Default)]
+pub struct Adapters(Vec<Adapter>);
+
+impl Adapter {
+    /// A(x) for x of shape (batch, tokens, width), differentiable towards x and the adapter's weights.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let shape = x.dims3()?;
+        let rows = ops::normalize(x, NORM_EPSILON)?.flatten(0, 1)?;
+        let hidden = rows
+            .matmul(&self.down_weight.t()?)?
+            .broadcast_add(&self.down_bias)?;
+        let result = ops::gelu(&hidden)?
+            .matmul(&self.up_weight.t()?)?
+            .broadcast_add(&self.up_bias)?
+            .reshape(shape)?;
+        if self.spec.scale == 1.0 {
+            return Ok(result);
+        }
+        result * f64::from(self.spec.scale)
+    }
+
+    /// The trained tensors with their names in an adapter file, without the connection.
+    fn tensors(&self) -> [(&'static str, &Var); 4] {
+        [
+            ("down.weight", &self.down_weight),
+            ("down.bias", &self.down_bias),
+            ("up.weight", &self.up_weight),
+            ("up.bias", &self.up_bias),
+        ]
+    }
+
+    /// The trained tensors: down weight and bias, up weight and bias.
+    pub fn vars(&self) -> impl Iterator<Item = &Var> {
+        self.tensors().into_iter().map(|(_, var)| var)
+    }
+
+    fn from_values(
+        connection: Connection,
+        spec: AdapterSpec,
+        width: usize,
+        mut values: impl FnMut(&'static str, &[usize]) -> std::result::Result<Vec<f32>, ScoreError>,
+    ) -> std::result::Result<Self, ScoreError> {
+        let rank = usize::from(spec.rank);
+        let mut var = |name, shape: &[usize]| -> std::result::Result<Var, ScoreError> {
+            Ok(Var::from_vec(values(name, shape)?, shape, &Device::Cpu)?)
+        };
+        Ok(Self {
+            connection,
+            spec,
+            down_weight: var("down.weight", &[rank, width])?,
+            down_bias: var("down.bias", &[rank])?,
+            up_weight: var("up.weight", &[width, rank])?,
+            up_bias: var("up.bias", &[width])?,
+        })
+    }
+}
+
+impl Adapters {
+    /// Untrained adapters: W_down and b_down uniform in +-1/sqrt(width), W_up and b_up zero, so that they change
+    /// nothing yet. The same connection starts the same in every placement of a seed and repetition.
+    ///
+    /// # Errors
+    /// If the tensors cannot be made.
+    pub fn initial(
+        placement: &Placement,
+        width: usize,
+        seed: u64,
+        repetition: u32,
+    ) -> std::result::Result<Self, ScoreError> {
+        let bound = (width as f32).powf(-0.5);
+        let range = Uniform::new(-bound, bound).map_err(|error| {
+            ScoreError::from(candle_core::Error::Msg(format!(
+                "no uniform range for width {width}: {error}"
+            )))
+        })?;
+        let adapters = placement.iter().map(|(connection, spec)| {
+            let mut generator = seeds::adapter(seed, repetition, connection);
+            Adapter::from_values(connection, spec, width, |name, shape| {
+                let count = shape.iter().product();
+                Ok(match name {
+                    "down.weight" | "down.bias" => {
+                        (0..count).map(|_| generator.sample(range)).collect()
+                    }
+                    _ => vec![0.0; count],
+                })
+            })
+        });
+        adapters.collect::<std::result::Result<_, _>>().map(Self)
+    }
+
+    /// The adapters in canonical order of their connections.
+    pub fn iter(&self) -> std::slice::Iter<'_, Adapter> {
+        self.0.iter()
+    }
+
+    /// All trained tensors, adapter by adapter.
+    #[must_use]
+    pub fn vars(&self) -> Vec<Var> {
+        self.iter().flat_map(Adapter::vars).cloned().collect()
+    }
+
+    /// The placement that these adapters stand in.
+    #[must_use]
+    pub fn placement(&self) -> Placement {
+        self.iter()
+            .map(|adapter| (adapter.connection, adapter.spec))
+            .collect()
+    }
+
+    /// The connections must lie within the backbone's hidden states.
+    pub(crate) fn check_range(&self, hidden_states: usize) -> std::result::Result<(), ScoreError> {
+        for Adapter { connection, .. } in self.iter() {
+            if usize::from(connection.source.max(connection.target)) >= hidden_states {
+                return Err(ScoreError::OutOfRange {
+                    connection: *connection,
+                    last: hidden_states - 1,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the adapters and the head as safetensors: `{source}-{target}.down.weight` (r, width), `.down.bias`
+    /// (r), `.up.weight` (width, r), `.up.bias` (width), `head.weight` (classes, width), `head.bias` (classes),
+    /// all f32. `metadata` goes into the file's header.
+    ///
+    /// # Errors
+    /// If the file cannot be written; an earlier file of that name is then left as it was.
+    pub fn write(
+        &self,
+        head: &Head,
+        metadata: &BTreeMap<String, String>,
+        path: &Path,
+    ) -> std::result::Result<(), ScoreError> {
+        let mut tensors = Vec::new();
+        for adapter in self.iter() {
+            let Connection { source, target } = adapter.connection;
+            for (name, var) in adapter.tensors() {
+                tensors.push((format!("{source}-{target}.{name}"), to_bytes(var)?));
+            }
+        }
+        tensors.push(("head.weight".to_owned(), to_bytes(&head.weight)?));
+        tensors.push(("head.bias".to_owned(), to_bytes(&head.bias)?));
+        let failed = |reason: String| ScoreError::AdapterFile {
+            path: path.to_owned(),
+            reason,
+        };
+        let views = tensors
+            .iter()
+            .map(|(name, (shape, bytes))| {
+                TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view))
+            })
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|error| failed(error.to_string()))?;
+        let metadata = metadata.clone().into_iter().collect();
+        let bytes = safetensors::serialize(views, Some(metadata))
+            .map_err(|error| failed(error.to_string()))?;
+        let partial = path.with_extension("safetensors.partial");
+        std::fs::write(&partial, bytes)
+            .and_then(|()| std::fs::rename(&partial, path))
+            .map_err(|error| {
+                // The half-written file is of no use; the error that matters is the first one.
+                let _ = std::fs::remove_file(&partial);
+                failed(format!(
+                    "{error}; is the disk full or the folder read-only?"
+                ))
+            })
+    }
+
+    /// Reads back what [`Self::write`] wrote, for the connections and ranks of `placement`.
+    ///
+    /// # Errors
+    /// If the file is damaged, or a tensor is missing, of another shape or one too many.
+    pub fn read(
+        placement: &Placement,
+        width: usize,
+        path: &Path,
+    ) -> std::result::Result<(Self, Head, BTreeMap<String, String>), ScoreError> {
+        let failed = |reason: String| ScoreError::AdapterFile {
+            path: path.to_owned(),
+            reason,
+        };
+        let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let damaged = |error| failed(format!("it is damaged or truncated ({error})"));
+        let tensors = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+        let values = |name: &str, shape: &[usize]| {
+            let view = tensors.tensor(name).map_err(|_| {
+                failed(format!(
+                    "it has no tensor `{name}`; it belongs to another placement"
+                ))
+            })?;
+            if view.dtype() != Dtype::F32 || view.shape() != shape {
+                return Err(failed(format!(
+                    "tensor `{name}` is {:?} of shape {:?}, the placement asks for F32 of shape {shape:?}; it belongs to another rank or backbone",
+                    view.dtype(),
+                    view.shape(),
+                )));
+            }
+            Ok(from_bytes(view.data()))
+        };
+        let adapters = placement
+            .iter()
+            .map(|(connection, spec)| {
+                let Connection { source, target } = connection;
+                Adapter::from_values(connection, spec, width, |name, shape| {
+                    values(&format!("{source}-{target}.{name}"), shape)
+                })
+            })
+            .collect::<std::result::Result<Vec<_>, _>>()?;
+        if tensors.len() != 4 * adapters.len() + 2 {
+            return Err(failed(format!(
+                "it holds {} tensors, {} adapters and a head make {}; it belongs to another placement",
+                tensors.len(),
+                adapters.len(),
+                4 * adapters.len() + 2
+            )));
+        }
+        let classes = tensors
+            .tensor("head.bias")
+            .map_or(0, |bias| bias.shape().first().copied().unwrap_or_default());
+        let head = Head::new(
+            &values("head.weight", &[classes, width])?,
+            &values("head.bias", &[classes])?,
+            width,
+        )?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        Ok((Self(adapters), head, metadata.into_iter().collect()))
+    }
+}
+
+impl FromIterator<Adapter> for Adapters {
+    /// Sorts the adapters into canonical order.
+    fn from_iter<I: IntoIterator<Item = Adapter>>(adapters: I) -> Self {
+        let mut adapters: Vec<Adapter> = adapters.into_iter().collect();
+        adapters.sort_by_key(|adapter| adapter.connection);
+        Self(adapters)
+    }
+}
+
+fn to_bytes(tensor: &Tensor) -> Result<(Vec<usize>, Vec<u8>)> {
+    let values: Vec<f32> = tensor.flatten_all()?.to_vec1()?;
+    let bytes = values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    Ok((tensor.dims().to_vec(), bytes))
+}
+
+fn from_bytes(bytes: &[u8]) -> Vec<f32> {
+    let (values, _) = bytes.as_chunks::<4>();
+    values
+        .iter()
+        .map(|&value| f32::from_le_bytes(value))
+        .collect()
+}

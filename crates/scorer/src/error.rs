@@ -1,0 +1,76 @@
+use std::path::PathBuf;
+
+use adaplace_backbone::BackboneError;
+use adaplace_search_space::Connection;
+
+/// What can go wrong while a placement is scored.
+#[derive(Debug, thiserror::Error)]
+pub enum ScoreError {
+    /// The training left the finite numbers: a failed trial, not a failed program.
+    #[error("diverged at step {step}: the {quantity} is {value}")]
+    Diverged {
+        /// Optimiser step, from 1; one behind the last step where the validation found it.
+        step: u32,
+        /// What is not finite.
+        quantity: &'static str,
+        /// NaN or infinite.
+        value: f64,
+    },
+    /// An adapter that the loss does not depend on would silently stay as it is.
+    #[error(
+        "the adapter of connection {connection} gets no gradient; the loss does not depend on it, which is a defect of the backbone's forward"
+    )]
+    NoGradient {
+        /// The adapter's connection.
+        connection: Connection,
+    },
+    /// A connection with a state that the backbone does not have.
+    #[error(
+        "connection {connection} is out of range: the backbone has the hidden states 0 to {last}; use a placement made for it"
+    )]
+    OutOfRange {
+        /// The connection.
+        connection: Connection,
+        /// The backbone's last hidden state.
+        last: usize,
+    },
+    /// The optimiser of the linear probe failed.
+    #[error("the linear probe could not be fitted: {reason}")]
+    Probe {
+        /// What the optimiser said.
+        reason: String,
+    },
+    /// The singular values of a gradient matrix could not be computed.
+    #[error("the gradient matrix of connection {connection} has no singular values: {reason}")]
+    SingularValues {
+        /// The connection.
+        connection: Connection,
+        /// What the decomposition said.
+        reason: String,
+    },
+    /// An adapter file could not be read or written.
+    #[error("cannot use adapter file `{path}`: {reason}")]
+    AdapterFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The backbone refused its inputs.
+    #[error(transparent)]
+    Backbone(#[from] BackboneError),
+    /// A tensor operation failed.
+    #[error("tensor operation failed: {0}")]
+    Tensor(candle_core::Error),
+}
+
+impl From<candle_core::Error> for ScoreError {
+    /// With RUST_BACKTRACE set, a candle error carries its backtrace in its message, which must not reach a journal.
+    fn from(error: candle_core::Error) -> Self {
+        let mut error = error;
+        while let candle_core::Error::WithBacktrace { inner, .. } = error {
+            error = *inner;
+        }
+        Self::Tensor(error)
+    }
+}

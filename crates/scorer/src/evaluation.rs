@@ -1,0 +1,144 @@
+use adaplace_backbone::Inputs;
+use adaplace_task::{Batch, BatchInputs, Examples, evaluation_batches};
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::{Features, Model, ScoreError};
+
+/// Loss and accuracy of a model on one part of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// Mean cross-entropy, in nats.
+    pub loss: f64,
+    /// Share of the examples whose largest logit is their label's, 0 to 1.
+    pub accuracy: f64,
+    /// Number of examples.
+    pub examples: usize,
+}
+
+impl Evaluation {
+    /// From logits (examples, classes) in row-major order.
+    pub(crate) fn of_logits(logits: &[f64], labels: &[u32]) -> Self {
+        let classes = logits.len() / labels.len().max(1);
+        let (mut loss, mut correct) = (0.0, 0_usize);
+        for (row, &label) in logits.chunks_exact(classes.max(1)).zip(labels) {
+            let label = label as usize;
+            let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = row.iter().map(|logit| (logit - largest).exp()).sum();
+            loss += largest + sum.ln() - row[label];
+            // A tie counts as wrong unless the label comes first, as an argmax would have it.
+            let best = row.iter().position(|&logit| logit == largest);
+            correct += usize::from(best == Some(label));
+        }
+        let examples = labels.len();
+        Self {
+            loss: loss / examples as f64,
+            accuracy: correct as f64 / examples as f64,
+            examples,
+        }
+    }
+}
+
+/// Loss and accuracy of `model` on `examples`, in batches of at most `batch_size`.
+///
+/// # Errors
+/// If the inputs are not of the backbone's kind.
+pub fn evaluate(
+    model: &Model<'_>,
+    examples: &Examples,
+    batch_size: usize,
+) -> Result<Evaluation, ScoreError> {
+    let (mut logits, mut labels) = (Vec::new(), Vec::new());
+    for_batches(examples, batch_size, |inputs, batch, _| {
+        let values = model.logits(inputs)?.detach().flatten_all()?;
+        logits.extend(values.to_vec1::<f32>()?.into_iter().map(f64::from));
+        labels.extend_from_slice(&batch.labels);
+        Ok(())
+    })?;
+    Ok(Evaluation::of_logits(&logits, &labels))
+}
+
+/// Pooled features of all examples, in their own order.
+///
+/// # Errors
+/// If the inputs are not of the backbone's kind.
+pub fn features(
+    model: &Model<'_>,
+    examples: &Examples,
+    batch_size: usize,
+) -> Result<Features, ScoreError> {
+    let mut rows: Vec<Vec<f32>> = vec![Vec::new(); examples.len()];
+    for_batches(examples, batch_size, |inputs, _, indices| {
+        let values = model.features(inputs)?.detach().to_vec2::<f32>()?;
+        for (&index, row) in indices.iter().zip(values) {
+            rows[index] = row;
+        }
+        Ok(())
+    })?;
+    Ok(Features::new(rows, examples.labels.clone()))
+}
+
+fn for_batches(
+    examples: &Examples,
+    batch_size: usize,
+    mut work: impl FnMut(&Inputs, &Batch, &[usize]) -> Result<(), ScoreError>,
+) -> Result<(), ScoreError> {
+    for indices in evaluation_batches(&examples.lengths(), batch_size) {
+        let batch = examples.batch(&indices);
+        work(&inputs(&batch)?, &batch, &indices)?;
+    }
+    Ok(())
+}
+
+/// A batch as the backbone reads it.
+pub(crate) fn inputs(batch: &Batch) -> Result<Inputs, ScoreError> {
+    Ok(match &batch.inputs {
+        BatchInputs::Text {
+            rows,
+            tokens,
+            ids,
+            type_ids,
+            mask,
+        } => Inputs::text(*rows, *tokens, ids, type_ids, mask)?,
+        BatchInputs::Images {
+            rows,
+            channels,
+            height,
+            width,
+            pixels,
+        } => Inputs::images((*rows, *channels, *height, *width), pixels.clone())?,
+    })
+}
+
+/// The labels of a batch as a tensor (batch), u32.
+pub(crate) fn label_tensor(batch: &Batch) -> Result<Tensor, ScoreError> {
+    let device = candle_core::Device::Cpu;
+    Ok(Tensor::from_slice(
+        &batch.labels,
+        batch.labels.len(),
+        &device,
+    )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loss_and_accuracy_by_hand() {
+        // Shares 1/4 and 3/4, then 1/2 and 1/2.
+        let logits = [0.0, 3.0_f64.ln(), 1.0, 1.0];
+        let result = Evaluation::of_logits(&logits, &[1, 1]);
+        let expected = ((4.0_f64 / 3.0).ln() + 2.0_f64.ln()) / 2.0;
+        assert!((result.loss - expected).abs() < 1e-12);
+        assert_eq!((result.accuracy, result.examples), (0.5, 2));
+    }
+
+    #[test]
+    fn not_a_number_is_never_correct() {
+        let result = Evaluation::of_logits(&[f64::NAN, 0.0], &[0]);
+        assert!(result.loss.is_nan());
+        assert_eq!(result.accuracy, 0.0);
+    }
+}

@@ -1,0 +1,31 @@
+//! How good a placement is.
+//!
+//! - [`LinearProbe`]: the frozen model with only a linear head trained, where every training starts;
+//! - [`GradientMap`]: for every connection at once, the gradient of the probe's loss towards the best linear map
+//!   along it, summarised by its singular values;
+//! - [`fine_tune`]: adapters of one placement and the head, trained for a given number of steps;
+//! - [`Scorer`]: a placement's score, with [`ProxyScorer`] the one that trains it briefly.
+
+mod adapters;
+mod error;
+mod evaluation;
+mod fine_tune;
+mod forward;
+mod gradient_map;
+mod head;
+mod probe;
+mod proxy_scorer;
+mod seeds;
+mod singular_values;
+mod statistics;
+
+pub use adapters::{Adapter, Adapters};
+pub use error::ScoreError;
+pub use evaluation::{Evaluation, evaluate, features};
+pub use fine_tune::{Training, TrainingSettings, fine_tune};
+pub use forward::Model;
+pub use gradient_map::{GradientMap, GradientMapSettings};
+pub use head::Head;
+pub use probe::{Features, LinearProbe};
+pub use proxy_scorer::{ProxyScorer, Score, Scorer};
+pub use statistics::Statistic;

@@ -1,0 +1,319 @@
+//! The linear probe: multinomial logistic regression on the frozen model's pooled features.
+//!
+//! Minimises (1/n) sum_i CE(y_i, W x_i + b) + (l2/2) |W|^2 over W and b by L-BFGS, for each strength of [`STRENGTHS`];
+//! x are the features minus their mean, divided by one number, their root mean square deviation, so that a strength
+//! means the same on every backbone. The strength with the lowest validation loss wins. The head that comes out
+//! works on the features as they are.
+
+use std::cell::RefCell;
+
+use argmin::core::{CostFunction, Executor, Gradient, State, TerminationReason, TerminationStatus};
+use argmin::solver::linesearch::MoreThuenteLineSearch;
+use argmin::solver::quasinewton::LBFGS;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::{Evaluation, Head, ScoreError};
+
+/// The strengths l2 that are tried, strongest first: each fit starts from the one before.
+const STRENGTHS: [f64; 13] = [
+    1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6,
+];
+
+/// Fitted when the gradient's norm is below this: the loss is then exact to about its square over l2.
+const GRADIENT_TOLERANCE: f64 = 1e-5;
+const MOST_ITERATIONS: u64 = 2000;
+
+/// Examples whose loss is summed by one task; a constant, so sums do not depend on the machine.
+const EXAMPLES_PER_TASK: usize = 128;
+
+/// Pooled features of some examples.
+#[derive(Debug, Clone)]
+pub struct Features {
+    /// (examples, width), row-major
+    values: Vec<f64>,
+    width: usize,
+    labels: Vec<u32>,
+}
+
+/// The fitted probe, where every training of a study starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinearProbe {
+    /// W, (classes, width), row-major
+    pub weight: Vec<f32>,
+    /// b, (classes)
+    pub bias: Vec<f32>,
+    /// The chosen strength of the regularisation.
+    pub l2: f64,
+    /// On the examples that it was fitted to.
+    pub train: Evaluation,
+    /// On the validation part.
+    pub validation: Evaluation,
+}
+
+impl Features {
+    /// Features in the order of their examples, each of the same width.
+    #[must_use]
+    pub fn new(rows: Vec<Vec<f32>>, labels: Vec<u32>) -> Self {
+        Self {
+            width: rows.first().map_or(0, Vec::len),
+            values: rows.into_iter().flatten().map(f64::from).collect(),
+            labels,
+        }
+    }
+
+    fn mean(&self) -> Vec<f64> {
+        let mut mean = vec![0.0; self.width];
+        for row in self.values.chunks_exact(self.width) {
+            for (sum, value) in mean.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+        let count = self.labels.len() as f64;
+        mean.iter_mut().for_each(|sum| *sum /= count);
+        mean
+    }
+
+    /// Shifted by -mean and divided by `deviation`.
+    fn standardised(&self, mean: &[f64], deviation: f64) -> Self {
+        let rows = self.values.chunks_exact(self.width);
+        let values = rows
+            .flat_map(|row| row.iter().zip(mean).map(|(x, mean)| (x - mean) / deviation))
+            .collect();
+        Self {
+            values,
+            width: self.width,
+            labels: self.labels.clone(),
+        }
+    }
+
+    fn root_mean_square(&self) -> f64 {
+        let squares: f64 = self.values.iter().map(|x| x * x).sum();
+        (squares / self.values.len().max(1) as f64).sqrt()
+    }
+
+    /// `parameters` are W (classes, width) and then b (classes).
+    fn logits(&self, parameters: &[f64], classes: usize) -> Vec<f64> {
+        let (weight, bias) = parameters.split_at(classes * self.width);
+        self.values
+            .par_chunks(self.width)
+            .flat_map_iter(|x| {
+                let classes = weight.chunks_exact(self.width).zip(bias);
+                classes.map(|(weight, bias)| bias + dot(weight, x))
+            })
+            .collect()
+    }
+
+    fn evaluate(&self, parameters: &[f64], classes: usize) -> Evaluation {
+        Evaluation::of_logits(&self.logits(parameters, classes), &self.labels)
+    }
+}
+
+impl LinearProbe {
+    /// Fits on `train`, choosing the strength on `validation`.
+    ///
+    /// # Errors
+    /// If the optimiser fails, which finite features do not make it.
+    pub fn fit(
+        train: &Features,
+        validation: &Features,
+        classes: usize,
+    ) -> Result<Self, ScoreError> {
+        let mean = train.mean();
+        let deviation = train.standardised(&mean, 1.0).root_mean_square();
+        // All examples alike: nothing to tell them apart by, whatever the scale.
+        let deviation = if deviation > 0.0 { deviation } else { 1.0 };
+        let scaled = train.standardised(&mean, deviation);
+        let scaled_validation = validation.standardised(&mean, deviation);
+
+        let mut parameters = vec![0.0; classes * (train.width + 1)];
+        let mut best: Option<(Evaluation, f64, Vec<f64>)> = None;
+        for l2 in STRENGTHS {
+            parameters = minimise(&scaled, classes, l2, parameters)?;
+            let validation = scaled_validation.evaluate(&parameters, classes);
+            tracing::debug!(l2, validation.loss, validation.accuracy, "linear probe");
+            if best
+                .as_ref()
+                .is_none_or(|(before, ..)| validation.loss < before.loss)
+            {
+                best = Some((validation, l2, parameters.clone()));
+            }
+        }
+        let (validation, l2, parameters) = best.ok_or_else(|| ScoreError::Probe {
+            reason: "no strength gives a finite loss; are the features finite?".to_owned(),
+        })?;
+        let (weight, bias) = parameters.split_at(classes * train.width);
+        // W (x - mean) / deviation + b = (W / deviation) x + (b - (W / deviation) mean)
+        let weight: Vec<f64> = weight.iter().map(|weight| weight / deviation).collect();
+        let bias = bias
+            .iter()
+            .zip(weight.chunks_exact(train.width))
+            .map(|(bias, weight)| (bias - dot(weight, &mean)) as f32)
+            .collect();
+        Ok(Self {
+            bias,
+            weight: weight.into_iter().map(|weight| weight as f32).collect(),
+            l2,
+            train: scaled.evaluate(&parameters, classes),
+            validation,
+        })
+    }
+
+    /// The probe as a trainable head.
+    ///
+    /// # Errors
+    /// If the tensors cannot be made.
+    pub fn head(&self) -> Result<Head, ScoreError> {
+        let width = self.weight.len() / self.bias.len();
+        Ok(Head::new(&self.weight, &self.bias, width)?)
+    }
+}
+
+/// The regularised loss of some features. argmin asks for cost and gradient one after the other at the same point.
+struct Objective<'a> {
+    features: &'a Features,
+    classes: usize,
+    l2: f64,
+    last: RefCell<Option<(Vec<f64>, f64, Vec<f64>)>>,
+}
+
+impl Objective<'_> {
+    fn at(&self, parameters: &[f64]) -> (f64, Vec<f64>) {
+        if let Some((point, cost, gradient)) = &*self.last.borrow()
+            && point == parameters
+        {
+            return (*cost, gradient.clone());
+        }
+        let (cost, gradient) = self.compute(parameters);
+        *self.last.borrow_mut() = Some((parameters.to_vec(), cost, gradient.clone()));
+        (cost, gradient)
+    }
+
+    fn compute(&self, parameters: &[f64]) -> (f64, Vec<f64>) {
+        let (width, classes) = (self.features.width, self.classes);
+        let weights = classes * width;
+        let partial: Vec<(f64, Vec<f64>)> = self
+            .features
+            .values
+            .par_chunks(EXAMPLES_PER_TASK * width)
+            .zip(self.features.labels.par_chunks(EXAMPLES_PER_TASK))
+            .map(|(rows, labels)| {
+                let (mut loss, mut gradient) = (0.0, vec![0.0; parameters.len()]);
+                for (x, &label) in rows.chunks_exact(width).zip(labels) {
+                    let mut shares: Vec<f64> = parameters[..weights]
+                        .chunks_exact(width)
+                        .zip(&parameters[weights..])
+                        .map(|(weight, bias)| bias + dot(weight, x))
+                        .collect();
+                    loss += softmax_loss(&mut shares, label as usize);
+                    for (class, share) in shares.iter().enumerate() {
+                        let slope = share - f64::from(u8::from(class == label as usize));
+                        gradient[weights + class] += slope;
+                        let row = &mut gradient[class * width..(class + 1) * width];
+                        for (sum, x) in row.iter_mut().zip(x) {
+                            *sum += slope * x;
+                        }
+                    }
+                }
+                (loss, gradient)
+            })
+            .collect();
+        let (mut loss, mut gradient) = (0.0, vec![0.0; parameters.len()]);
+        for (part, part_gradient) in partial {
+            loss += part;
+            for (sum, value) in gradient.iter_mut().zip(part_gradient) {
+                *sum += value;
+            }
+        }
+        let count = self.features.labels.len() as f64;
+        loss /= count;
+        for (index, slope) in gradient.iter_mut().enumerate() {
+            *slope /= count;
+            if index < weights {
+                *slope += self.l2 * parameters[index];
+                loss += 0.5 * self.l2 * parameters[index] * parameters[index];
+            }
+        }
+        (loss, gradient)
+    }
+}
+
+impl CostFunction for Objective<'_> {
+    type Param = Vec<f64>;
+    type Output = f64;
+
+    fn cost(&self, parameters: &Vec<f64>) -> Result<f64, argmin::core::Error> {
+        Ok(self.at(parameters).0)
+    }
+}
+
+impl Gradient for Objective<'_> {
+    type Param = Vec<f64>;
+    type Gradient = Vec<f64>;
+
+    fn gradient(&self, parameters: &Vec<f64>) -> Result<Vec<f64>, argmin::core::Error> {
+        Ok(self.at(parameters).1)
+    }
+}
+
+fn minimise(
+    features: &Features,
+    classes: usize,
+    l2: f64,
+    start: Vec<f64>,
+) -> Result<Vec<f64>, ScoreError> {
+    let failed = |error: argmin::core::Error| ScoreError::Probe {
+        reason: error.to_string(),
+    };
+    let objective = Objective {
+        features,
+        classes,
+        l2,
+        last: RefCell::new(None),
+    };
+    let solver = LBFGS::new(MoreThuenteLineSearch::new(), 10)
+        .with_tolerance_grad(GRADIENT_TOLERANCE)
+        .map_err(failed)?
+        .with_tolerance_cost(0.0)
+        .map_err(failed)?;
+    let result = Executor::new(objective, solver)
+        .configure(|state| state.param(start.clone()).max_iters(MOST_ITERATIONS))
+        .ctrlc(false)
+        .run()
+        .map_err(failed)?;
+    let state = result.state();
+    if let TerminationStatus::Terminated(TerminationReason::MaxItersReached) =
+        state.get_termination_status()
+    {
+        tracing::warn!(l2, "the linear probe stopped before it converged");
+    }
+    Ok(state.get_best_param().cloned().unwrap_or(start))
+}
+
+/// Turns logits into their softmax and returns the cross-entropy of `label`.
+fn softmax_loss(logits: &mut [f64], label: usize) -> f64 {
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let chosen = logits[label];
+    let mut sum = 0.0;
+    for logit in logits.iter_mut() {
+        *logit = (*logit - largest).exp();
+        sum += *logit;
+    }
+    logits.iter_mut().for_each(|share| *share /= sum);
+    largest + sum.ln() - chosen
+}
+
+/// Sum of products, in eight sums side by side so that it can be vectorised.
+fn dot(x: &[f64], y: &[f64]) -> f64 {
+    let (x_chunks, x_rest) = x.as_chunks::<8>();
+    let (y_chunks, y_rest) = y.as_chunks::<8>();
+    let mut lanes = [0.0; 8];
+    for (x, y) in x_chunks.iter().zip(y_chunks) {
+        for lane in 0..8 {
+            lanes[lane] += x[lane] * y[lane];
+        }
+    }
+    let rest: f64 = x_rest.iter().zip(y_rest).map(|(x, y)| x * y).sum();
+    lanes.iter().sum::<f64>() + rest
+}

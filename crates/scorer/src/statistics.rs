@@ -1,0 +1,105 @@
+use serde::{Deserialize, Serialize};
+
+/// A number that sums up the singular values s_1 >= s_2 >= .. of a connection's gradient matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Statistic {
+    /// Numerical rank by an absolute threshold: how many s_k exceed a share of the largest one in the whole map.
+    Rank,
+    /// Numerical rank by a relative threshold: how many s_k exceed a share of the matrix's own s_1.
+    RelativeRank,
+    /// exp(-sum p_k ln p_k) with p_k = s_k / sum s (Roy and Vetterli, 2007).
+    EffectiveRank,
+    /// sum s_k^2 / s_1^2
+    StableRank,
+    /// Nuclear norm, sum s_k.
+    NuclearNorm,
+    /// Frobenius norm, sqrt(sum s_k^2).
+    FrobeniusNorm,
+    /// Spectral norm, s_1.
+    SpectralNorm,
+}
+
+impl Statistic {
+    /// All of them, the default one first.
+    pub const ALL: [Self; 7] = [
+        Self::Rank,
+        Self::RelativeRank,
+        Self::EffectiveRank,
+        Self::StableRank,
+        Self::NuclearNorm,
+        Self::FrobeniusNorm,
+        Self::SpectralNorm,
+    ];
+
+    /// The statistic of one matrix. A matrix of zeros has 0 in all of them.
+    ///
+    /// `absolute` is the threshold of [`Self::Rank`], `relative` the share that [`Self::RelativeRank`] asks for.
+    pub(crate) fn of(self, singular_values: &[f64], absolute: f64, relative: f64) -> f64 {
+        let largest = singular_values.iter().copied().fold(0.0, f64::max);
+        if largest == 0.0 {
+            return 0.0;
+        }
+        let above = |threshold: f64| {
+            let count = singular_values.iter().filter(|&&s| s > threshold).count();
+            count as f64
+        };
+        let sum: f64 = singular_values.iter().sum();
+        let squares: f64 = singular_values.iter().map(|s| s * s).sum();
+        match self {
+            Self::Rank => above(absolute),
+            Self::RelativeRank => above(relative * largest),
+            Self::EffectiveRank => {
+                let shares = singular_values.iter().map(|s| s / sum);
+                let entropy: f64 = shares.filter(|&p| p > 0.0).map(|p| -p * p.ln()).sum();
+                entropy.exp()
+            }
+            Self::StableRank => squares / (largest * largest),
+            Self::NuclearNorm => sum,
+            Self::FrobeniusNorm => squares.sqrt(),
+            Self::SpectralNorm => largest,
+        }
+    }
+}
+
+impl std::fmt::Display for Statistic {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Rank => "rank",
+            Self::RelativeRank => "relative rank",
+            Self::EffectiveRank => "effective rank",
+            Self::StableRank => "stable rank",
+            Self::NuclearNorm => "nuclear norm",
+            Self::FrobeniusNorm => "Frobenius norm",
+            Self::SpectralNorm => "spectral norm",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_three_and_zero_by_hand() {
+        let of = |statistic: Statistic| statistic.of(&[4.0, 3.0, 0.0], 3.5, 0.5);
+        assert_eq!(of(Statistic::Rank), 1.0);
+        assert_eq!(of(Statistic::RelativeRank), 2.0);
+        assert_eq!(of(Statistic::StableRank), 25.0 / 16.0);
+        assert_eq!(of(Statistic::NuclearNorm), 7.0);
+        assert_eq!(of(Statistic::FrobeniusNorm), 5.0);
+        assert_eq!(of(Statistic::SpectralNorm), 4.0);
+        let entropy = -(4.0 / 7.0 * (4.0_f64 / 7.0).ln() + 3.0 / 7.0 * (3.0_f64 / 7.0).ln());
+        assert!((of(Statistic::EffectiveRank) - entropy.exp()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn equal_values_have_full_rank_and_zeros_none() {
+        for statistic in [Statistic::EffectiveRank, Statistic::StableRank] {
+            assert!((statistic.of(&[2.0; 5], 0.0, 0.0) - 5.0).abs() < 1e-12);
+        }
+        for statistic in Statistic::ALL {
+            assert_eq!(statistic.of(&[0.0; 5], 0.0, 0.0), 0.0);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use adaplace_backbone::{Backbone, Inputs};
+use adaplace_scorer::{Adapter, Adapters, Head};
+use adaplace_search_space::{AdapterSpec, Connection};
+use candle_core::{DType, Device, Tensor, Var};
+
+/// The outputs of the PyTorch definition for one backbone, and the backbone.
+pub struct Fixture {
+    name: String,
+    backbone: Backbone,
+    tensors: HashMap<String, Tensor>,
+    cases: BTreeMap<String, Vec<(u16, u16)>>,
+}
+
+impl Fixture {
+    pub fn open(backbone: &str, outputs: &str) -> Option<Self> {
+        let shared = std::env::var_os("ADAPLACE_SHARED").map_or_else(
+            || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+            PathBuf::from,
+        );
+        let folder = shared.join("backbones").join(backbone);
+        let path = shared.join("parity").join(format!("{outputs}.safetensors"));
+        if !folder.is_dir() || !path.is_file() {
+            return None;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        let cases = &header.metadata().as_ref().unwrap()["cases"];
+        Some(Self {
+            name: backbone.to_owned(),
+            backbone: Backbone::load(&folder, None).unwrap(),
+            tensors: candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).unwrap(),
+            cases: serde_json::from_str(cases).unwrap(),
+        })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
+    pub fn cases(&self) -> BTreeMap<String, Vec<(u16, u16)>> {
+        assert_eq!(self.cases.len(), 8, "the fixtures hold eight cases");
+        self.cases.clone()
+    }
+
+    pub fn tensor(&self, name: &str) -> Tensor {
+        self.tensors[name].clone()
+    }
+
+    pub fn inputs(&self) -> Inputs {
+        let Some(ids) = self.tensors.get("input_ids") else {
+            return Inputs::Images {
+                pixels: self.tensor("pixel_values"),
+            };
+        };
+        let (rows, tokens) = ids.dims2().unwrap();
+        let values =
+            |tensor: &Tensor, dtype| tensor.flatten_all().unwrap().to_dtype(dtype).unwrap();
+        let ids = values(ids, DType::U32).to_vec1::<u32>().unwrap();
+        let mask = values(&self.tensors["attention_mask"], DType::U8)
+            .to_vec1::<u8>()
+            .unwrap();
+        Inputs::text(rows, tokens, &ids, &vec![0; ids.len()], &mask).unwrap()
+    }
+
+    pub fn labels(&self) -> Tensor {
+        self.tensors["labels"].to_dtype(DType::U32).unwrap()
+    }
+
+    pub fn head(&self) -> Head {
+        let var = |name: &str| Var::from_tensor(&self.tensors[name]).unwrap();
+        Head {
+            weight: var("head.weight"),
+            bias: var("head.bias"),
+        }
+    }
+
+    pub fn adapters(&self, case: &str, connections: &[(u16, u16)]) -> Adapters {
+        let adapter = |&(source, target): &(u16, u16)| {
+            let var = |part: &str| {
+                let name = format!("{case}/{source}-{target}.{part}");
+                Var::from_tensor(&self.tensors[&name]).unwrap()
+            };
+            let down_weight = var("down.weight");
+            let rank = down_weight.dim(0).unwrap() as u16;
+            Adapter {
+                connection: Connection { source, target },
+                spec: AdapterSpec::new(rank, 1.0).unwrap(),
+                down_weight,
+                down_bias: var("down.bias"),
+                up_weight: var("up.weight"),
+                up_bias: var("up.bias"),
+            }
+        };
+        connections.iter().map(adapter).collect()
+    }
+
+    pub fn training_connections(&self) -> Vec<(u16, u16)> {
+        let states = self.backbone.description().hidden_states as u16;
+        let last = states - 1;
+        vec![(last - 2, 1), (2, 3), (1, last - 1)]
+    }
+}

@@ -1,0 +1,253 @@
+//! A placement: which connections carry which adapters.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::{AdapterSpec, Connection, PlacementHash, SpaceError, decimal};
+
+/// A set of connections, each with its adapter; at most one adapter per connection.
+///
+/// The order of insertion has no meaning: equality, order, hash and the serialised list (of
+/// `{ source, target, rank, scale }`) all follow the ascending order of connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Placement(BTreeMap<Connection, AdapterSpec>);
+
+impl Placement {
+    /// The placement without adapters, i.e. the linear probe.
+    pub fn new() -> Self {
+        Placement::default()
+    }
+
+    /// Connections and adapters, connections ascending.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Connection, AdapterSpec)> + '_ {
+        self.0
+            .iter()
+            .map(|(&connection, &adapter)| (connection, adapter))
+    }
+
+    /// The connections, ascending.
+    pub fn connections(&self) -> impl DoubleEndedIterator<Item = Connection> + '_ {
+        self.0.keys().copied()
+    }
+
+    /// The adapter on `connection`, if there is one.
+    pub fn get(&self, connection: Connection) -> Option<AdapterSpec> {
+        self.0.get(&connection).copied()
+    }
+
+    /// Whether `connection` carries an adapter.
+    pub fn contains(&self, connection: Connection) -> bool {
+        self.0.contains_key(&connection)
+    }
+
+    /// The number of adapters.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no adapter.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// This placement with `adapter` on `connection`, replacing the one there.
+    #[must_use]
+    pub fn with(&self, connection: Connection, adapter: AdapterSpec) -> Placement {
+        let mut adapters = self.0.clone();
+        adapters.insert(connection, adapter);
+        Placement(adapters)
+    }
+
+    /// This placement without the adapter on `connection`.
+    #[must_use]
+    pub fn without(&self, connection: Connection) -> Placement {
+        let mut adapters = self.0.clone();
+        adapters.remove(&connection);
+        Placement(adapters)
+    }
+
+    /// Forward passes needed: 2 with a recurrent connection, else 1.
+    pub fn passes(&self) -> u8 {
+        if self.earliest_recurrent_target().is_some() {
+            2
+        } else {
+            1
+        }
+    }
+
+    /// The earliest hidden state that any adapter adds to; below it nothing differs from the frozen backbone.
+    pub fn earliest_target(&self) -> Option<u16> {
+        self.connections().map(|connection| connection.target).min()
+    }
+
+    /// The earliest target of a recurrent connection, where the second pass starts.
+    pub fn earliest_recurrent_target(&self) -> Option<u16> {
+        self.recurrent().map(|connection| connection.target).min()
+    }
+
+    /// The latest source of a recurrent connection, where the first pass may stop.
+    pub fn latest_recurrent_source(&self) -> Option<u16> {
+        self.recurrent().map(|connection| connection.source).max()
+    }
+
+    /// The name of this placement, the same on every machine and in every version.
+    pub fn hash(&self) -> PlacementHash {
+        PlacementHash::of(self)
+    }
+
+    fn recurrent(&self) -> impl Iterator<Item = Connection> + '_ {
+        self.connections()
+            .filter(|connection| connection.is_recurrent())
+    }
+
+    /// The placement of these adapters; unlike `collect`, refuses a connection given twice.
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceError::DuplicateConnection`].
+    pub fn from_distinct(
+        adapters: impl IntoIterator<Item = (Connection, AdapterSpec)>,
+    ) -> Result<Placement, SpaceError> {
+        let mut placement = BTreeMap::new();
+        for (connection, adapter) in adapters {
+            if placement.insert(connection, adapter).is_some() {
+                return Err(SpaceError::DuplicateConnection { connection });
+            }
+        }
+        Ok(Placement(placement))
+    }
+}
+
+impl FromIterator<(Connection, AdapterSpec)> for Placement {
+    fn from_iter<I: IntoIterator<Item = (Connection, AdapterSpec)>>(adapters: I) -> Self {
+        Placement(adapters.into_iter().collect())
+    }
+}
+
+impl fmt::Display for Placement {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return formatter.write_str("no adapter");
+        }
+        for (index, (connection, adapter)) in self.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(formatter, "{separator}{connection} (rank {})", adapter.rank)?;
+        }
+        Ok(())
+    }
+}
+
+/// One adapter as it stands in a file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    source: u16,
+    target: u16,
+    rank: u16,
+    #[serde(with = "decimal")]
+    scale: f32,
+}
+
+impl Serialize for Placement {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(|(connection, adapter)| Entry {
+            source: connection.source,
+            target: connection.target,
+            rank: adapter.rank,
+            scale: adapter.scale,
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Placement {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let entries = Vec::<Entry>::deserialize(deserializer)?;
+        let adapters = entries
+            .into_iter()
+            .map(|entry| {
+                let adapter = AdapterSpec::new(entry.rank, entry.scale)?;
+                Ok((Connection::new(entry.source, entry.target), adapter))
+            })
+            .collect::<Result<Vec<_>, SpaceError>>()
+            .map_err(de::Error::custom)?;
+        Placement::from_distinct(adapters).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adapter(rank: u16, scale: f32) -> AdapterSpec {
+        AdapterSpec::new(rank, scale).unwrap()
+    }
+
+    fn example() -> Placement {
+        Placement::new()
+            .with(Connection::new(9, 2), adapter(8, 1.0))
+            .with(Connection::new(3, 4), adapter(16, 0.5))
+    }
+
+    #[test]
+    fn passes_and_borders_follow_the_recurrent_connections() {
+        let placement = example().with(Connection::new(5, 3), adapter(8, 1.0));
+        assert_eq!(placement.passes(), 2);
+        assert_eq!(placement.earliest_target(), Some(2));
+        assert_eq!(placement.earliest_recurrent_target(), Some(2));
+        assert_eq!(placement.latest_recurrent_source(), Some(9));
+        let forward = Placement::new().with(Connection::new(3, 4), adapter(8, 1.0));
+        assert_eq!(forward.passes(), 1);
+        assert_eq!(forward.earliest_target(), Some(4));
+        assert_eq!(forward.earliest_recurrent_target(), None);
+    }
+
+    // python3 -c "import hashlib, struct; print(hashlib.sha256(b'adaplace.placement/1'
+    //   + struct.pack('<HHHf', 3, 4, 16, 0.5) + struct.pack('<HHHf', 9, 2, 8, 1.0)).hexdigest()[:16])"
+    #[test]
+    fn hash_is_that_of_the_documented_bytes() {
+        assert_eq!(example().hash().to_string(), "9da5f4b26fbc61ea");
+    }
+
+    #[test]
+    fn hash_tells_every_field_apart() {
+        let base = Placement::new().with(Connection::new(1, 2), adapter(3, 1.0));
+        let others = [
+            Placement::new(),
+            Placement::new().with(Connection::new(2, 1), adapter(3, 1.0)),
+            Placement::new().with(Connection::new(1, 2), adapter(4, 1.0)),
+            Placement::new().with(Connection::new(1, 2), adapter(3, -1.0)),
+            base.with(Connection::new(1, 3), adapter(3, 1.0)),
+        ];
+        for other in others {
+            assert_ne!(base.hash(), other.hash(), "{other}");
+        }
+    }
+
+    #[test]
+    fn hash_text_reads_back() {
+        let hash = example().hash();
+        assert_eq!(hash.to_string().parse::<PlacementHash>().unwrap(), hash);
+        for wrong in [
+            "",
+            "abc",
+            "+123456789abcdef",
+            "0123456789ABCDEF",
+            "0123456789abcdef0",
+        ] {
+            assert!(wrong.parse::<PlacementHash>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn with_and_without_are_opposites() {
+        let connection = Connection::new(1, 1);
+        assert_eq!(
+            example()
+                .with(connection, adapter(8, 1.0))
+                .without(connection),
+            example()
+        );
+    }
+}

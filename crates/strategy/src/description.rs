@@ -1,0 +1,233 @@
+//! The serialised form of a strategy.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use adaplace_search_space::{Fidelity, SearchSpace};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ConnectionProxy, Evolution, EvolutionSettings, Exhaustive, FirstPopulation, GradientGreedy,
+    Greedy, Halving, Random, Strategy, StrategyError,
+};
+
+/// A strategy and its settings, told apart by `name`; settings left out have their defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum StrategyDescription {
+    /// [`Random`].
+    Random {},
+    /// [`Greedy`].
+    Greedy {
+        /// Additions trained in every stage; the trials divided among the adapters where it is not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        candidates: Option<usize>,
+    },
+    /// [`GradientGreedy`].
+    GradientGreedy {
+        /// Discount of near connections.
+        #[serde(default = "default_gamma")]
+        gamma: f64,
+    },
+    /// [`Evolution`].
+    Evolution {
+        /// See [`EvolutionSettings::population`].
+        #[serde(default = "default_population")]
+        population: usize,
+        /// See [`EvolutionSettings::tournament`].
+        #[serde(default = "default_tournament")]
+        tournament: usize,
+        /// See [`EvolutionSettings::crossover`].
+        #[serde(default = "default_crossover")]
+        crossover: f64,
+        /// See [`EvolutionSettings::first`].
+        #[serde(default = "default_first")]
+        first: FirstPopulation,
+        /// See [`EvolutionSettings::temperature`].
+        #[serde(default = "default_temperature")]
+        temperature: f64,
+    },
+    /// [`Exhaustive`].
+    Exhaustive {},
+}
+
+fn default_gamma() -> f64 {
+    GradientGreedy::GAMMA
+}
+
+fn default_population() -> usize {
+    EvolutionSettings::default().population
+}
+
+fn default_tournament() -> usize {
+    EvolutionSettings::default().tournament
+}
+
+fn default_crossover() -> f64 {
+    EvolutionSettings::default().crossover
+}
+
+fn default_first() -> FirstPopulation {
+    EvolutionSettings::default().first
+}
+
+fn default_temperature() -> f64 {
+    EvolutionSettings::default().temperature
+}
+
+/// Everything that a strategy is built of beside its description.
+pub struct StrategySetting<'space, 'proxy> {
+    /// The space to be searched.
+    pub space: &'space SearchSpace,
+    /// The fidelity of a full trial.
+    pub fidelity: Fidelity,
+    /// From which every random choice follows.
+    pub seed: u64,
+    /// How many trials the study has.
+    pub trials: usize,
+    /// The reduction factor of successive halving, if it is wanted.
+    pub halving: Option<u32>,
+    /// What judges connections; see [`StrategyDescription::needs_proxy`].
+    pub proxy: Option<Arc<dyn ConnectionProxy + 'proxy>>,
+}
+
+impl StrategyDescription {
+    /// The names of all strategies.
+    pub const NAMES: &'static [&'static str] = &[
+        "random",
+        "greedy",
+        "gradient-greedy",
+        "evolution",
+        "exhaustive",
+    ];
+
+    /// The name of the strategy.
+    pub fn name(&self) -> &'static str {
+        match self {
+            StrategyDescription::Random {} => "random",
+            StrategyDescription::Greedy { .. } => "greedy",
+            StrategyDescription::GradientGreedy { .. } => "gradient-greedy",
+            StrategyDescription::Evolution { .. } => "evolution",
+            StrategyDescription::Exhaustive {} => "exhaustive",
+        }
+    }
+
+    /// Whether the strategy judges connections and so needs a proxy.
+    pub fn needs_proxy(&self) -> bool {
+        match self {
+            StrategyDescription::Random {} | StrategyDescription::Exhaustive {} => false,
+            StrategyDescription::Greedy { .. } | StrategyDescription::GradientGreedy { .. } => true,
+            StrategyDescription::Evolution { first, .. } => match first {
+                FirstPopulation::Gradient => true,
+                FirstPopulation::Uniform => false,
+            },
+        }
+    }
+
+    /// The strategy itself, within successive halving if the setting asks for it.
+    ///
+    /// # Errors
+    ///
+    /// [`StrategyError::OutOfRange`], [`StrategyError::NeedsProxy`], and [`StrategyError::SpaceTooLarge`] for an
+    /// exhaustive search with too few trials.
+    pub fn build<'proxy>(
+        &self,
+        setting: StrategySetting<'_, 'proxy>,
+    ) -> Result<Box<dyn Strategy + 'proxy>, StrategyError> {
+        let StrategySetting {
+            space,
+            fidelity,
+            seed,
+            trials,
+            halving,
+            proxy,
+        } = setting;
+        let needed = |proxy: Option<_>| {
+            proxy.ok_or(StrategyError::NeedsProxy {
+                strategy: self.name(),
+            })
+        };
+        let strategy: Box<dyn Strategy + 'proxy> = match *self {
+            StrategyDescription::Random {} => Box::new(Random::new(fidelity, seed)),
+            StrategyDescription::Greedy { candidates } => {
+                let share = (trials / space.largest_size()).max(1);
+                Box::new(Greedy::new(
+                    needed(proxy)?,
+                    fidelity,
+                    candidates.unwrap_or(share),
+                )?)
+            }
+            StrategyDescription::GradientGreedy { gamma } => {
+                Box::new(GradientGreedy::new(needed(proxy)?, fidelity, gamma)?)
+            }
+            StrategyDescription::Evolution {
+                population,
+                tournament,
+                crossover,
+                first,
+                temperature,
+            } => {
+                let settings = EvolutionSettings {
+                    population,
+                    tournament,
+                    crossover,
+                    first,
+                    temperature,
+                };
+                Box::new(Evolution::new(settings, fidelity, seed, proxy)?)
+            }
+            StrategyDescription::Exhaustive {} => {
+                Box::new(Exhaustive::new(space, fidelity, trials)?)
+            }
+        };
+        match halving {
+            Some(reduction) => Ok(Box::new(Halving::new(
+                strategy,
+                reduction,
+                fidelity,
+                Halving::RUNGS,
+            )?)),
+            None => Ok(strategy),
+        }
+    }
+}
+
+impl FromStr for StrategyDescription {
+    type Err = StrategyError;
+
+    /// The strategy of this name with its default settings.
+    fn from_str(name: &str) -> Result<Self, StrategyError> {
+        match name {
+            "random" => Ok(StrategyDescription::Random {}),
+            "greedy" => Ok(StrategyDescription::Greedy { candidates: None }),
+            "gradient-greedy" => Ok(StrategyDescription::GradientGreedy {
+                gamma: GradientGreedy::GAMMA,
+            }),
+            "evolution" => Ok(EvolutionSettings::default().into()),
+            "exhaustive" => Ok(StrategyDescription::Exhaustive {}),
+            _ => Err(StrategyError::Unknown {
+                name: name.to_owned(),
+                known: Self::NAMES,
+            }),
+        }
+    }
+}
+
+impl From<EvolutionSettings> for StrategyDescription {
+    fn from(settings: EvolutionSettings) -> Self {
+        let EvolutionSettings {
+            population,
+            tournament,
+            crossover,
+            first,
+            temperature,
+        } = settings;
+        StrategyDescription::Evolution {
+            population,
+            tournament,
+            crossover,
+            first,
+            temperature,
+        }
+    }
+}

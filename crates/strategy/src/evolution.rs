@@ -1,0 +1,254 @@
+//! Regularised evolution.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use adaplace_search_space::{Fidelity, Placement, SearchSpace};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::proxy::promises;
+use crate::unseen::Unseen;
+use crate::{ConnectionProxy, Merit, Outcome, Proposal, Strategy, StrategyError};
+
+/// How the first population is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FirstPopulation {
+    /// Connections by the softmax of their standardised promise.
+    Gradient,
+    /// Uniformly from the space.
+    Uniform,
+}
+
+/// How [`Evolution`] evolves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EvolutionSettings {
+    /// Placements alive at a time, at least 1.
+    pub population: usize,
+    /// Placements among which a parent is the best, at least 1.
+    pub tournament: usize,
+    /// Share of children with two parents, 0 to 1.
+    pub crossover: f64,
+    /// How the first population is drawn.
+    pub first: FirstPopulation,
+    /// Divides the standardised promise before the softmax: the higher, the closer to uniform.
+    pub temperature: f64,
+}
+
+impl Default for EvolutionSettings {
+    fn default() -> Self {
+        EvolutionSettings {
+            population: 16,
+            tournament: 4,
+            crossover: 0.3,
+            first: FirstPopulation::Gradient,
+            temperature: 1.0,
+        }
+    }
+}
+
+/// Regularised evolution with ageing: a child of the best of a random tournament takes the place of the oldest, not
+/// of the worst, so that no placement stays by one lucky score.
+///
+/// Real, Aggarwal, Huang and Le 2019, "Regularized Evolution for Image Classifier Architecture Search"; crossover is
+/// an addition. The first population is observed as a whole before it has children. Failed placements never enter
+/// the population. Finished when the space is exhausted.
+pub struct Evolution<'proxy> {
+    settings: EvolutionSettings,
+    fidelity: Fidelity,
+    proxy: Option<Arc<dyn ConnectionProxy + 'proxy>>,
+    /// Of the space's connections, once they are known.
+    weights: Option<Vec<f64>>,
+    random: ChaCha8Rng,
+    unseen: Unseen,
+    /// The oldest first.
+    population: VecDeque<(Placement, Merit)>,
+    proposed: usize,
+}
+
+impl<'proxy> Evolution<'proxy> {
+    /// Evolution whose proposals follow from `seed`.
+    ///
+    /// # Errors
+    ///
+    /// [`StrategyError::OutOfRange`], and [`StrategyError::NeedsProxy`] for a first population from the gradient map
+    /// without a proxy.
+    pub fn new(
+        settings: EvolutionSettings,
+        fidelity: Fidelity,
+        seed: u64,
+        proxy: Option<Arc<dyn ConnectionProxy + 'proxy>>,
+    ) -> Result<Self, StrategyError> {
+        let EvolutionSettings {
+            population,
+            tournament,
+            crossover,
+            first,
+            temperature,
+        } = settings;
+        for (within, setting, value, range) in [
+            (
+                population > 0,
+                "population",
+                population as f64,
+                "at least 1",
+            ),
+            (
+                tournament > 0,
+                "tournament",
+                tournament as f64,
+                "at least 1",
+            ),
+            (
+                (0.0..=1.0).contains(&crossover),
+                "crossover",
+                crossover,
+                "a probability from 0 to 1",
+            ),
+            (
+                temperature.is_finite() && temperature > 0.0,
+                "temperature",
+                temperature,
+                "a positive number",
+            ),
+        ] {
+            if !within {
+                return Err(StrategyError::OutOfRange {
+                    strategy: "evolution",
+                    setting,
+                    value,
+                    range,
+                });
+            }
+        }
+        let proxy = match (first, proxy) {
+            (FirstPopulation::Uniform, _) => None,
+            (FirstPopulation::Gradient, Some(proxy)) => Some(proxy),
+            (FirstPopulation::Gradient, None) => {
+                return Err(StrategyError::NeedsProxy {
+                    strategy: "evolution",
+                });
+            }
+        };
+        Ok(Evolution {
+            settings,
+            fidelity,
+            proxy,
+            weights: None,
+            random: ChaCha8Rng::seed_from_u64(seed),
+            unseen: Unseen::default(),
+            population: VecDeque::new(),
+            proposed: 0,
+        })
+    }
+
+    fn prepare(&mut self, space: &SearchSpace) -> Result<(), StrategyError> {
+        if let (Some(proxy), None) = (&self.proxy, &self.weights) {
+            let promises = promises(&**proxy, &Placement::new(), space.connections())?;
+            self.weights = Some(softmax_of_standardised(
+                &promises,
+                self.settings.temperature,
+            ));
+        }
+        Ok(())
+    }
+
+    fn founder(&mut self, space: &SearchSpace) -> Option<Placement> {
+        if let Some(weights) = &self.weights {
+            for _ in 0..Unseen::TRIES {
+                let placement = space.sample_weighted(&mut self.random, weights);
+                if self.unseen.insert(&placement) {
+                    return Some(placement);
+                }
+            }
+        }
+        self.unseen.draw(space, &mut self.random)
+    }
+
+    fn child(&mut self, space: &SearchSpace) -> Option<Placement> {
+        for _ in 0..Unseen::TRIES {
+            let mut child = self.parent();
+            let crossed =
+                self.population.len() > 1 && self.random.random::<f64>() < self.settings.crossover;
+            if crossed {
+                let other = self.parent();
+                child = space.crossover(&child, &other, &mut self.random);
+            }
+            if !crossed || self.unseen.contains(&child) {
+                child = space.mutate(&child, &mut self.random)?;
+            }
+            if self.unseen.insert(&child) {
+                return Some(child);
+            }
+        }
+        self.unseen.draw(space, &mut self.random)
+    }
+
+    /// The best of a tournament drawn with replacement; the younger of equals.
+    fn parent(&mut self) -> Placement {
+        let drawn = (0..self.settings.tournament)
+            .map(|_| self.random.random_range(0..self.population.len()));
+        let best = drawn.max_by_key(|&index| (self.population[index].1, index));
+        self.population[best.unwrap_or(0)].0.clone()
+    }
+}
+
+impl Strategy for Evolution<'_> {
+    fn propose(&mut self, space: &SearchSpace, n: usize) -> Result<Vec<Proposal>, StrategyError> {
+        self.prepare(space)?;
+        let mut proposals = Vec::new();
+        while proposals.len() < n {
+            let founding = self.proposed < self.settings.population || self.population.is_empty();
+            let placement = if founding {
+                self.founder(space)
+            } else {
+                self.child(space)
+            };
+            let Some(placement) = placement else { break };
+            proposals.push(Proposal {
+                placement,
+                fidelity: self.fidelity,
+            });
+            self.proposed += 1;
+            if self.proposed == self.settings.population {
+                break;
+            }
+        }
+        Ok(proposals)
+    }
+
+    fn observe(&mut self, proposal: &Proposal, outcome: &Outcome) {
+        if let Some(merit) = outcome.merit() {
+            self.population
+                .push_back((proposal.placement.clone(), merit));
+            if self.population.len() > self.settings.population {
+                self.population.pop_front();
+            }
+        }
+    }
+}
+
+/// `exp(z / temperature)` up to a common factor, where `z = (x - mean) / standard deviation`; all 1 when all `x` are
+/// equal.
+fn softmax_of_standardised(values: &[f64], temperature: f64) -> Vec<f64> {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let variance = values
+        .iter()
+        .map(|value| (value - mean).powi(2))
+        .sum::<f64>()
+        / count;
+    let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
+    let greatest = values
+        .iter()
+        .copied()
+        .max_by(f64::total_cmp)
+        .unwrap_or(mean);
+    // The greatest value gets weight 1, so that nothing overflows.
+    values
+        .iter()
+        .map(|value| ((value - greatest) / (deviation * temperature)).exp())
+        .collect()
+}

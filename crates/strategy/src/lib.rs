@@ -1,0 +1,32 @@
+//! What to try next: strategies that propose placements and learn from their scores.
+//!
+//! A [`Strategy`] is asked for [`Proposal`]s and told their [`Outcome`]s (ask and tell). It knows neither files nor
+//! the clock nor what a training is: the same seed and the same outcomes give the same proposals, so a study is
+//! resumed by replaying its journal. [`StrategyDescription`] is the serialised form from which all are built.
+
+mod description;
+mod error;
+mod evolution;
+mod exhaustive;
+mod gradient_greedy;
+mod greedy;
+mod halving;
+mod outcome;
+mod proposal;
+mod proxy;
+mod random;
+mod strategy;
+mod unseen;
+
+pub use description::{StrategyDescription, StrategySetting};
+pub use error::StrategyError;
+pub use evolution::{Evolution, EvolutionSettings, FirstPopulation};
+pub use exhaustive::Exhaustive;
+pub use gradient_greedy::GradientGreedy;
+pub use greedy::Greedy;
+pub use halving::Halving;
+pub use outcome::{Merit, Outcome};
+pub use proposal::Proposal;
+pub use proxy::{ConnectionProxy, FixedProxy, ProxyError};
+pub use random::Random;
+pub use strategy::Strategy;

@@ -1,0 +1,178 @@
+//! Regularised evolution: ageing, parents, the first population, and that it finds something.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use adaplace_search_space::{Connection, Placement, SearchSpace};
+use adaplace_strategy::{
+    Evolution, EvolutionSettings, FirstPopulation, FixedProxy, Outcome, Proposal, Random, Strategy,
+    StrategyError,
+};
+use common::{extended, run, scored, steps};
+
+fn uniform(population: usize, tournament: usize, crossover: f64) -> EvolutionSettings {
+    EvolutionSettings {
+        population,
+        tournament,
+        crossover,
+        first: FirstPopulation::Uniform,
+        temperature: 1.0,
+    }
+}
+
+fn shared(a: &Placement, b: &Placement) -> usize {
+    a.connections()
+        .filter(|&connection| b.contains(connection))
+        .count()
+}
+
+fn next(strategy: &mut Evolution<'_>, space: &SearchSpace, objective: f64) -> Placement {
+    let proposal = strategy.propose(space, 1).unwrap().remove(0);
+    strategy.observe(&proposal, &scored(&proposal, objective));
+    proposal.placement
+}
+
+#[test]
+fn the_oldest_leaves_even_if_it_is_the_best() {
+    let space = extended(13, 3);
+    let mut compared = 0;
+    for seed in 0..20 {
+        // With a tournament of 64 among two, the best is always a parent (all but 2^-64).
+        let mut strategy = Evolution::new(uniform(2, 64, 0.0), steps(1), seed, None).unwrap();
+        let oldest = next(&mut strategy, &space, 2.0);
+        let second = next(&mut strategy, &space, 1.0);
+        let child_of_oldest = next(&mut strategy, &space, 0.0);
+        let child_of_second = next(&mut strategy, &space, 0.0);
+        // A mutation keeps two of three connections; founders have mostly none in common.
+        assert_eq!(shared(&oldest, &child_of_oldest), 2);
+        assert_eq!(shared(&second, &child_of_second), 2);
+        compared +=
+            usize::from(shared(&oldest, &second) == 0 && shared(&oldest, &child_of_second) < 2);
+    }
+    assert!(compared > 10, "{compared}");
+}
+
+#[test]
+fn failed_placements_are_never_parents() {
+    let space = extended(13, 3);
+    for seed in 0..20 {
+        let mut strategy = Evolution::new(uniform(2, 1, 0.0), steps(1), seed, None).unwrap();
+        let founders = strategy.propose(&space, 10).unwrap();
+        // The first population is observed as a whole before it has children.
+        assert_eq!(founders.len(), 2);
+        strategy.observe(&founders[0], &Outcome::Failed);
+        strategy.observe(&founders[1], &scored(&founders[1], 0.0));
+        for child in strategy.propose(&space, 10).unwrap() {
+            assert_eq!(shared(&founders[1].placement, &child.placement), 2);
+        }
+    }
+}
+
+#[test]
+fn the_first_population_follows_the_softmax_of_the_standardised_promise() {
+    // One connection of four (two states) with promise 1, three with 0: mean 1/4, deviation sqrt(3)/4, so the
+    // standardised promises differ by 4 / sqrt(3) and the softmax gives e^2.3094 / (e^2.3094 + 3) = 0.7704.
+    let space = extended(2, 1);
+    let promising = Connection::new(1, 0);
+    let promise =
+        |&connection: &Connection| (connection, f64::from(u8::from(connection == promising)));
+    let table: BTreeMap<Connection, f64> = space.connections().iter().map(promise).collect();
+    let settings = EvolutionSettings::default();
+    let drawn = (0..2000).filter(|&seed| {
+        let proxy = std::sync::Arc::new(FixedProxy::new(table.clone()));
+        let mut strategy = Evolution::new(settings, steps(1), seed, Some(proxy)).unwrap();
+        strategy.propose(&space, 1).unwrap()[0]
+            .placement
+            .contains(promising)
+    });
+    let share = drawn.count() as f64 / 2000.0;
+    // Five standard deviations of a binomial share: 5 sqrt(0.77 * 0.23 / 2000) = 0.047
+    assert!((share - 0.7704).abs() < 0.047, "{share}");
+}
+
+/// The sum of one value per connection, the best near the middle of the map.
+fn separable(proposal: &Proposal) -> Outcome {
+    let value = |connection: Connection| -f64::from(connection.distance(Connection::new(9, 2)));
+    scored(proposal, proposal.placement.connections().map(value).sum())
+}
+
+#[test]
+fn evolution_beats_random_search_on_a_separable_objective() {
+    let space = extended(13, 3);
+    let best = |proposals: Vec<Proposal>| {
+        let merits = proposals
+            .iter()
+            .filter_map(|proposal| separable(proposal).merit());
+        merits.max().unwrap().objective
+    };
+    let seeds = 20;
+    let mut margins = Vec::new();
+    for seed in 0..seeds {
+        let mut evolution = Evolution::new(uniform(16, 4, 0.3), steps(1), seed, None).unwrap();
+        let mut random = Random::new(steps(1), seed);
+        let evolved = best(run(&mut evolution, &space, 4, 120, &separable));
+        margins.push(evolved - best(run(&mut random, &space, 4, 120, &separable)));
+    }
+    // The optimum is -2 (the connection itself and two neighbours).
+    let mean = margins.iter().sum::<f64>() / seeds as f64;
+    assert!(mean >= 2.0, "{mean}");
+    assert!(
+        margins.iter().filter(|&&margin| margin > 0.0).count() >= 16,
+        "{margins:?}"
+    );
+}
+
+#[test]
+fn settings_out_of_range_are_refused() {
+    let valid = uniform(2, 2, 0.5);
+    for (settings, name) in [
+        (
+            EvolutionSettings {
+                population: 0,
+                ..valid
+            },
+            "population",
+        ),
+        (
+            EvolutionSettings {
+                tournament: 0,
+                ..valid
+            },
+            "tournament",
+        ),
+        (
+            EvolutionSettings {
+                crossover: 1.5,
+                ..valid
+            },
+            "crossover",
+        ),
+        (
+            EvolutionSettings {
+                crossover: f64::NAN,
+                ..valid
+            },
+            "crossover",
+        ),
+        (
+            EvolutionSettings {
+                temperature: 0.0,
+                ..valid
+            },
+            "temperature",
+        ),
+    ] {
+        let error = Evolution::new(settings, steps(1), 0, None).err();
+        assert!(
+            matches!(error, Some(StrategyError::OutOfRange { setting, .. }) if setting == name)
+        );
+    }
+    assert!(matches!(
+        Evolution::new(EvolutionSettings::default(), steps(1), 0, None).err(),
+        Some(StrategyError::NeedsProxy {
+            strategy: "evolution"
+        })
+    ));
+}

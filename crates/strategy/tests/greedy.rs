@@ -1,0 +1,216 @@
+//! Greedy and gradient-greedy search, each step by hand.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::sync::{Arc, Mutex};
+
+use adaplace_search_space::{Connection, Placement};
+use adaplace_strategy::{
+    ConnectionProxy, FixedProxy, GradientGreedy, Greedy, Outcome, ProxyError, Strategy,
+    StrategyDescription, StrategyError,
+};
+use common::{build, extended, placements, proxy, run, scored, space, steps};
+
+fn connections(placement: &Placement) -> Vec<String> {
+    placement
+        .connections()
+        .map(|connection| connection.to_string())
+        .collect()
+}
+
+/// Three states; the promises of `0->0 0->1 0->2 1->0 1->1 1->2 2->0 2->1 2->2`.
+fn table(promises: [f64; 9]) -> Arc<dyn ConnectionProxy> {
+    let pairs = (0..3).flat_map(|source| (0..3).map(move |target| Connection::new(source, target)));
+    Arc::new(pairs.zip(promises).collect::<FixedProxy>())
+}
+
+fn gradient_greedy(promises: [f64; 9], gamma: f64, adapters: u16) -> Vec<String> {
+    let mut strategy = GradientGreedy::new(table(promises), steps(8), gamma).unwrap();
+    let proposals = strategy.propose(&extended(3, adapters), 10).unwrap();
+    assert_eq!(proposals.len(), 1);
+    connections(&proposals[0].placement)
+}
+
+#[test]
+fn discount_by_hand() {
+    let promises = [10.0, 9.0, 5.0, 1.0, 8.0, 1.0, 1.0, 1.0, 7.0];
+    // First 0->0 (10). At gamma 0.6 the distances 1, 2, 4 leave 0.4, 0.64, 0.8704 of a score: 0->1 has 3.6,
+    // 0->2 3.2, 1->1 5.12 and 2->2 6.0928, the second pick. It leaves 0.64 of 1->1 (3.2768), of 0->2 (2.048) and
+    // 1 - 0.6^3 = 0.784 of 0->1 (2.8224): the third pick is 1->1.
+    assert_eq!(gradient_greedy(promises, 0.6, 2), ["0->0", "2->2"]);
+    assert_eq!(gradient_greedy(promises, 0.6, 3), ["0->0", "1->1", "2->2"]);
+    // Without a discount the largest promises.
+    assert_eq!(gradient_greedy(promises, 0.0, 3), ["0->0", "0->1", "1->1"]);
+}
+
+#[test]
+fn equal_promises_are_taken_in_order() {
+    assert_eq!(gradient_greedy([1.0; 9], 0.0, 2), ["0->0", "0->1"]);
+}
+
+#[test]
+fn ranks_are_the_largest_that_all_could_have() {
+    // At width 4 an adapter of rank r has 9 r + 4 parameters: two of rank 8 have 152, of rank 8 and 16 have 224, two
+    // of rank 16 have 296.
+    for (parameters, expected) in [
+        (223, [8, 8]),
+        (224, [8, 16]),
+        (295, [8, 16]),
+        (296, [16, 16]),
+        (151, [2, 8]),
+    ] {
+        let space = space(
+            3,
+            &format!(
+                "[connections]\nkinds = [\"sequential\"]\n[adapter]\nranks = [2, 8, 16]\n\
+                 [budget]\nadapters = 2\nparameters = {parameters}\n"
+            ),
+        );
+        let mut strategy = GradientGreedy::new(proxy(), steps(1), 0.6).unwrap();
+        let placement = strategy.propose(&space, 1).unwrap().remove(0).placement;
+        let mut ranks: Vec<u16> = placement.iter().map(|(_, adapter)| adapter.rank).collect();
+        ranks.sort_unstable();
+        assert_eq!(ranks, expected, "{parameters}");
+    }
+}
+
+/// Promises the connections that end where the last adapter starts; remembers what it was given.
+struct Chaining(Mutex<Vec<Placement>>);
+
+impl ConnectionProxy for Chaining {
+    fn promise(
+        &self,
+        given: &Placement,
+        connections: &[Connection],
+    ) -> Result<Vec<f64>, ProxyError> {
+        self.0.lock().unwrap().push(given.clone());
+        let start = given
+            .connections()
+            .last()
+            .map_or(2, |connection| connection.source);
+        let promise = |connection: &Connection| if connection.target == start { 1.0 } else { 0.0 };
+        Ok(connections.iter().map(promise).collect())
+    }
+}
+
+#[test]
+fn stages_train_the_most_promising_at_what_has_been_placed() {
+    let space = extended(3, 2);
+    let proxy = Chaining(Mutex::new(Vec::new()));
+    let proposals = {
+        let shared: Arc<dyn ConnectionProxy + '_> = Arc::new(Borrowed(&proxy));
+        let mut strategy = Greedy::new(shared, steps(8), 3).unwrap();
+        // The later the sources, the better.
+        run(&mut strategy, &space, 2, 100, &|proposal| {
+            scored(
+                proposal,
+                proposal
+                    .placement
+                    .connections()
+                    .map(|connection| f64::from(connection.source))
+                    .sum(),
+            )
+        })
+    };
+    let names: Vec<Vec<String>> = placements(&proposals).iter().map(connections).collect();
+    // 2->2 wins the first stage; then those that end at state 2 are tried: 0->2, 1->2 and, by order, 0->0.
+    let expected = [
+        vec!["0->2"],
+        vec!["1->2"],
+        vec!["2->2"],
+        vec!["0->2", "2->2"],
+        vec!["1->2", "2->2"],
+        vec!["0->0", "2->2"],
+    ];
+    assert_eq!(names, expected);
+    let given = proxy.0.into_inner().unwrap();
+    assert_eq!(given.iter().map(Placement::len).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(connections(&given[1]), ["2->2"]);
+}
+
+/// A proxy that borrows, as one that holds a scorer does.
+struct Borrowed<'a>(&'a Chaining);
+
+impl ConnectionProxy for Borrowed<'_> {
+    fn promise(
+        &self,
+        given: &Placement,
+        connections: &[Connection],
+    ) -> Result<Vec<f64>, ProxyError> {
+        self.0.promise(given, connections)
+    }
+}
+
+#[test]
+fn a_failed_stage_ends_the_search_but_a_failed_addition_does_not() {
+    let space = extended(3, 2);
+    let greedy = StrategyDescription::Greedy {
+        candidates: Some(4),
+    };
+    let proposals = run(
+        &mut *build(&greedy, &space, 0, 100, None),
+        &space,
+        3,
+        100,
+        &|_| Outcome::Failed,
+    );
+    assert_eq!(proposals.len(), 4);
+    let first = proposals[0].clone();
+    let proposals = run(
+        &mut *build(&greedy, &space, 0, 100, None),
+        &space,
+        3,
+        100,
+        &|proposal| {
+            if *proposal == first {
+                Outcome::Failed
+            } else {
+                scored(proposal, 0.0)
+            }
+        },
+    );
+    assert_eq!(proposals.len(), 8);
+    // All scores equal: the first one that did not fail goes on.
+    let kept = &proposals[1].placement;
+    assert!(proposals[4..].iter().all(|later| {
+        kept.connections()
+            .all(|placed| later.placement.contains(placed))
+    }));
+}
+
+#[test]
+fn trials_are_divided_among_the_stages() {
+    let space = extended(4, 2);
+    let greedy: StrategyDescription = "greedy".parse().unwrap();
+    let all = run(
+        &mut *build(&greedy, &space, 0, 13, None),
+        &space,
+        4,
+        100,
+        &|proposal| scored(proposal, 0.0),
+    );
+    // 13 / 2 = 6 in each of the two stages
+    assert_eq!(all.len(), 12);
+}
+
+#[test]
+fn settings_out_of_range_are_refused() {
+    for gamma in [-0.1, 1.0, f64::NAN] {
+        let error = GradientGreedy::new(proxy(), steps(1), gamma).err();
+        assert!(matches!(
+            error,
+            Some(StrategyError::OutOfRange {
+                setting: "gamma",
+                ..
+            })
+        ));
+    }
+    assert!(matches!(
+        Greedy::new(proxy(), steps(1), 0).err(),
+        Some(StrategyError::OutOfRange {
+            setting: "candidates",
+            ..
+        })
+    ));
+}

@@ -1,0 +1,1 @@
+//! The search loop: ask, tell, journal, resume and ranking.

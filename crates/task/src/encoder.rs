@@ -1,0 +1,12 @@
+//! What turns the rows of a task into the inputs of a backbone.
+
+use crate::{ImageEncoder, TextEncoder};
+
+/// The encoder that comes with a backbone; it decides which kind of task can be read.
+#[derive(Clone, Debug)]
+pub enum Encoder {
+    /// The tokenizer of a text backbone.
+    Text(TextEncoder),
+    /// The picture preprocessing of an image backbone.
+    Image(ImageEncoder),
+}

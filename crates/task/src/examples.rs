@@ -1,0 +1,306 @@
+//! Encoded examples, and batches of them.
+
+use std::sync::Arc;
+
+/// Encoded examples with their labels, in the order of the task folder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Examples {
+    /// What the backbone reads.
+    pub inputs: Inputs,
+    /// The class of each example, an index into [`crate::Task::classes`].
+    pub labels: Vec<u32>,
+}
+
+/// The inputs of examples, one per label.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Inputs {
+    /// Texts or text pairs.
+    Text(Texts),
+    /// Pictures.
+    Images(Images),
+}
+
+/// Tokenized texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Texts {
+    /// One entry per example.
+    pub texts: Vec<EncodedText>,
+    /// The id that fills up a batch.
+    pub padding_id: u32,
+}
+
+/// A text, or a pair of texts, as tokens; not padded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedText {
+    /// Token ids, special tokens included.
+    pub ids: Vec<u32>,
+    /// 0 for tokens of the first text, 1 for those of the second; as long as `ids`.
+    pub type_ids: Vec<u32>,
+}
+
+/// Pictures of one size, before rescaling and normalisation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Images {
+    pub(crate) count: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    /// RGB, interleaved, rows from the top: (count, height, width, 3).
+    pub(crate) pixels: Vec<u8>,
+    /// What each of the 256 levels becomes in each channel.
+    pub(crate) levels: Arc<[[f32; 256]; 3]>,
+}
+
+impl Images {
+    /// Number of pictures.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is no picture.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The RGB bytes of one picture, (height, width, 3), before rescaling and normalisation.
+    ///
+    /// # Panics
+    /// When there are fewer pictures.
+    pub fn picture(&self, index: usize) -> &[u8] {
+        let size = self.height * self.width * 3;
+        &self.pixels[index * size..(index + 1) * size]
+    }
+}
+
+/// Some examples, put together for the backbone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// What the backbone reads.
+    pub inputs: BatchInputs,
+    /// The class of each row.
+    pub labels: Vec<u32>,
+}
+
+/// The inputs of a batch, in row-major order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BatchInputs {
+    /// Texts, padded on the right to the longest of the batch.
+    Text {
+        /// Number of examples.
+        rows: usize,
+        /// Number of tokens of the longest example.
+        tokens: usize,
+        /// Token ids (rows, tokens).
+        ids: Vec<u32>,
+        /// Token types (rows, tokens); 0 for padding.
+        type_ids: Vec<u32>,
+        /// 1 for a token, 0 for padding (rows, tokens).
+        mask: Vec<u8>,
+    },
+    /// Pictures, rescaled and normalised.
+    Images {
+        /// Number of examples.
+        rows: usize,
+        /// Number of channels: 3.
+        channels: usize,
+        /// Height in pixels.
+        height: usize,
+        /// Width in pixels.
+        width: usize,
+        /// Values (rows, channels, height, width).
+        pixels: Vec<f32>,
+    },
+}
+
+impl Examples {
+    /// Number of examples.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no example.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Tokens per example, special tokens included; 1 for every picture, since all have the same number of patches.
+    pub fn lengths(&self) -> Vec<usize> {
+        match &self.inputs {
+            Inputs::Text(texts) => texts.texts.iter().map(|text| text.ids.len()).collect(),
+            Inputs::Images(_) => vec![1; self.len()],
+        }
+    }
+
+    /// The mean of [`Examples::lengths`]; 0 without examples.
+    pub fn mean_length(&self) -> f64 {
+        if self.is_empty() {
+            return 0.0;
+        }
+        self.lengths().iter().sum::<usize>() as f64 / self.len() as f64
+    }
+
+    /// The examples at `indices`, in that order.
+    ///
+    /// # Panics
+    /// When an index is not below [`Examples::len`].
+    pub fn select(&self, indices: &[usize]) -> Examples {
+        let inputs = match &self.inputs {
+            Inputs::Text(texts) => Inputs::Text(Texts {
+                texts: indices
+                    .iter()
+                    .map(|&index| texts.texts[index].clone())
+                    .collect(),
+                padding_id: texts.padding_id,
+            }),
+            Inputs::Images(images) => {
+                let mut pixels = Vec::new();
+                for &index in indices {
+                    pixels.extend_from_slice(images.picture(index));
+                }
+                Inputs::Images(Images {
+                    count: indices.len(),
+                    pixels,
+                    levels: Arc::clone(&images.levels),
+                    ..*images
+                })
+            }
+        };
+        Examples {
+            inputs,
+            labels: indices.iter().map(|&index| self.labels[index]).collect(),
+        }
+    }
+
+    /// Puts the examples at `indices` together, in that order.
+    ///
+    /// # Panics
+    /// When an index is not below [`Examples::len`].
+    pub fn batch(&self, indices: &[usize]) -> Batch {
+        let inputs = match &self.inputs {
+            Inputs::Text(texts) => text_batch(texts, indices),
+            Inputs::Images(images) => image_batch(images, indices),
+        };
+        Batch {
+            inputs,
+            labels: indices.iter().map(|&index| self.labels[index]).collect(),
+        }
+    }
+}
+
+fn text_batch(texts: &Texts, indices: &[usize]) -> BatchInputs {
+    let lengths = indices.iter().map(|&index| texts.texts[index].ids.len());
+    let tokens = lengths.max().unwrap_or(0);
+    let size = indices.len() * tokens;
+    let (mut ids, mut type_ids) = (Vec::with_capacity(size), Vec::with_capacity(size));
+    let mut mask = Vec::with_capacity(size);
+    for (row, &index) in indices.iter().enumerate() {
+        let text = &texts.texts[index];
+        let end = (row + 1) * tokens;
+        ids.extend_from_slice(&text.ids);
+        ids.resize(end, texts.padding_id);
+        type_ids.extend_from_slice(&text.type_ids);
+        type_ids.resize(end, 0);
+        mask.resize(mask.len() + text.ids.len(), 1);
+        mask.resize(end, 0);
+    }
+    BatchInputs::Text {
+        rows: indices.len(),
+        tokens,
+        ids,
+        type_ids,
+        mask,
+    }
+}
+
+fn image_batch(images: &Images, indices: &[usize]) -> BatchInputs {
+    let mut pixels = Vec::with_capacity(indices.len() * 3 * images.height * images.width);
+    for &index in indices {
+        let picture = images.picture(index);
+        for (channel, levels) in images.levels.iter().enumerate() {
+            let values = picture.iter().skip(channel).step_by(3);
+            pixels.extend(values.map(|&level| levels[usize::from(level)]));
+        }
+    }
+    BatchInputs::Images {
+        rows: indices.len(),
+        channels: 3,
+        height: images.height,
+        width: images.width,
+        pixels,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts() -> Examples {
+        let text = |ids: &[u32], type_ids: &[u32]| EncodedText {
+            ids: ids.to_vec(),
+            type_ids: type_ids.to_vec(),
+        };
+        Examples {
+            inputs: Inputs::Text(Texts {
+                texts: vec![
+                    text(&[2, 8, 3], &[0, 0, 0]),
+                    text(&[2, 8, 3, 9, 3], &[0, 0, 0, 1, 1]),
+                    text(&[2, 3], &[0, 0]),
+                ],
+                padding_id: 7,
+            }),
+            labels: vec![0, 1, 2],
+        }
+    }
+
+    #[test]
+    fn texts_are_padded_to_the_longest_of_the_batch() {
+        let batch = texts().batch(&[2, 0]);
+        assert_eq!(batch.labels, [2, 0]);
+        let expected = BatchInputs::Text {
+            rows: 2,
+            tokens: 3,
+            ids: vec![2, 3, 7, 2, 8, 3],
+            type_ids: vec![0; 6],
+            mask: vec![1, 1, 0, 1, 1, 1],
+        };
+        assert_eq!(batch.inputs, expected);
+    }
+
+    #[test]
+    fn a_selection_batches_like_its_source() {
+        let selected = texts().select(&[1, 2]);
+        assert_eq!(selected.lengths(), [5, 2]);
+        assert_eq!(selected.mean_length(), 3.5);
+        assert_eq!(selected.batch(&[1, 0]), texts().batch(&[2, 1]));
+    }
+
+    #[test]
+    fn pictures_become_normalised_planes() {
+        let levels =
+            [1.0, 10.0, 100.0].map(|factor| std::array::from_fn(|level| level as f32 * factor));
+        let examples = Examples {
+            inputs: Inputs::Images(Images {
+                count: 2,
+                height: 1,
+                width: 2,
+                pixels: vec![0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6],
+                levels: Arc::new(levels),
+            }),
+            labels: vec![0, 1],
+        };
+        let BatchInputs::Images { pixels, .. } = examples.batch(&[1]).inputs else {
+            panic!("pictures make a batch of pictures");
+        };
+        assert_eq!(pixels, [1.0, 4.0, 20.0, 50.0, 300.0, 600.0]);
+        assert_eq!(examples.select(&[1]).batch(&[0]), examples.batch(&[1]));
+    }
+}

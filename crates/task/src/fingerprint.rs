@@ -1,0 +1,59 @@
+//! A hash of what is trained and validated on.
+
+use sha2::{Digest, Sha256};
+
+use crate::{Examples, Inputs};
+
+/// The hex SHA-256 over the class names and, of each of `parts`, labels and encoded inputs. Every list is preceded by
+/// its length, so that no two contents are written the same.
+pub(crate) fn fingerprint(classes: &[String], parts: &[&Examples]) -> String {
+    let mut hash = Hash(Sha256::new());
+    hash.count(classes.len());
+    for class in classes {
+        hash.bytes(class.as_bytes());
+    }
+    for part in parts {
+        hash.numbers(&part.labels);
+        match &part.inputs {
+            Inputs::Text(texts) => {
+                hash.bytes(b"text");
+                hash.count(texts.texts.len());
+                for text in &texts.texts {
+                    hash.numbers(&text.ids);
+                    hash.numbers(&text.type_ids);
+                }
+            }
+            Inputs::Images(images) => {
+                hash.bytes(b"images");
+                hash.count(images.height);
+                hash.count(images.width);
+                hash.bytes(&images.pixels);
+                for level in images.levels.as_flattened() {
+                    hash.0.update(level.to_bits().to_le_bytes());
+                }
+            }
+        }
+    }
+    let digest = hash.0.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+struct Hash(Sha256);
+
+impl Hash {
+    fn count(&mut self, count: usize) {
+        self.0.update((count as u64).to_le_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.0.update(bytes);
+    }
+
+    fn numbers(&mut self, numbers: &[u32]) {
+        self.count(numbers.len());
+        for number in numbers {
+            self.0.update(number.to_le_bytes());
+        }
+    }
+}

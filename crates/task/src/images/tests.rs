@@ -1,0 +1,133 @@
+use adaplace_testkit::{TinyVit, tiny_vit};
+use serde_json::{Value, json};
+
+use super::*;
+
+/// `tests/fixtures/pillow.json`, written by `pillow.py` beside it.
+fn fixture() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pillow.json");
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+fn bytes(hex: &Value) -> Vec<u8> {
+    let hex = hex.as_str().unwrap();
+    (0..hex.len() / 2)
+        .map(|index| u8::from_str_radix(&hex[2 * index..2 * index + 2], 16).unwrap())
+        .collect()
+}
+
+fn read_png(png: &Value) -> Picture {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("1.png");
+    fs::write(&path, bytes(png)).unwrap();
+    picture::read(&path).unwrap()
+}
+
+#[test]
+fn pictures_are_resized_as_pillow_does() {
+    let fixture = fixture();
+    for case in fixture["resized"].as_array().unwrap() {
+        let config = json!({ "resample": case["resample"] }).to_string();
+        let (_, algorithm) = Preprocessing::parse(config.as_bytes(), Path::new("p"))
+            .unwrap()
+            .resize
+            .unwrap();
+        let options = ResizeOptions::new().resize_alg(algorithm);
+        let size = ["width", "height"].map(|edge| case[edge].as_u64().unwrap() as u32);
+        let resized = resize(read_png(&fixture["source"]), size[0], size[1], &options);
+        let expected = bytes(&case["pixels"]);
+        assert_eq!(resized.pixels.len(), expected.len());
+        let pairs = resized.pixels.iter().zip(&expected);
+        let difference = pairs.map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(
+            difference <= Some(1),
+            "{difference:?} levels at {size:?}, filter {}",
+            case["resample"]
+        );
+    }
+}
+
+#[test]
+fn pictures_become_rgb_as_pillow_does() {
+    for case in fixture()["converted"].as_array().unwrap() {
+        assert_eq!(
+            read_png(&case["png"]).pixels,
+            bytes(&case["pixels"]),
+            "{}",
+            case["name"]
+        );
+    }
+}
+
+#[test]
+fn the_shorter_edge_decides_and_the_longer_one_is_rounded_down() {
+    let picture = |width, height| Picture {
+        width,
+        height,
+        pixels: Vec::new(),
+    };
+    // 10 * 7 / 3 = 23.3
+    let target = ResizeTarget::ShortestEdge(10);
+    assert_eq!(resized_size(target, &picture(7, 3)), (23, 10));
+    assert_eq!(resized_size(target, &picture(3, 7)), (10, 23));
+}
+
+#[test]
+fn a_crop_takes_the_middle_and_fills_with_black() {
+    let grey = |width, height, levels: &[u8]| Picture {
+        width,
+        height,
+        pixels: levels.iter().flat_map(|&level| [level; 3]).collect(),
+    };
+    let picture = grey(4, 3, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    let size = |height, width| Size { height, width };
+    // (4 - 1) / 2 = 1 column and (3 - 2) / 2 = 0 rows are left out before
+    assert_eq!(centre_crop(&picture, size(2, 1)), grey(1, 2, &[2, 6]));
+    // ceil((5 - 4) / 2) = 1 black column and 0 rows come before
+    assert_eq!(
+        centre_crop(&picture, size(1, 5)),
+        grey(5, 1, &[0, 5, 6, 7, 8])
+    );
+}
+
+fn encoder(config: Value, image_size: usize) -> Result<ImageEncoder, String> {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_vit(folder.path(), &TinyVit::default());
+    fs::write(
+        folder.path().join("preprocessor_config.json"),
+        config.to_string(),
+    )
+    .unwrap();
+    ImageEncoder::from_folder(folder.path(), image_size, 3).map_err(|error| error.to_string())
+}
+
+#[test]
+fn another_size_than_the_backbone_takes_is_refused() {
+    let message = encoder(json!({ "size": { "height": 16, "width": 18 } }), 16).unwrap_err();
+    assert!(
+        message.contains("makes pictures of 16 x 18 pixels, but the backbone takes 16 x 16"),
+        "{message}"
+    );
+    // without crop the size depends on the picture: 13 x 9 with a shorter edge of 16 is 23 x 16
+    let encoder = encoder(json!({ "size": { "shortest_edge": 16 } }), 16).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("1.png");
+    fs::write(&path, bytes(&fixture()["source"])).unwrap();
+    let message = encoder.encode_picture(&path).unwrap_err().to_string();
+    assert!(
+        message.contains("1.png` comes out of the preprocessing with 16 x 23 pixels"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_missing_file_and_other_channels_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = |channels| {
+        ImageEncoder::from_folder(folder.path(), 16, channels)
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(message(3).contains("preprocessor_config.json` cannot be used: it does not exist"));
+    assert!(message(1).contains("the backbone takes 1; only 3 are supported"));
+}

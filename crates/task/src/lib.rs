@@ -1,0 +1,48 @@
+//! Labelled examples, encoded and batched.
+//!
+//! A task is a folder. Text: `{train,validation,test}.jsonl` or `.csv` with `text`, optional `text_pair` and `label`.
+//! Images: `{train,validation,test}/CLASS/*.{png,jpg,jpeg,bmp,gif,webp}`. [`Task::load`] reads it, splits a validation
+//! part off train where there is none, and encodes everything once with the [`Encoder`] that comes with the backbone:
+//! its tokenizer ([`TextEncoder`]) or its picture preprocessing ([`ImageEncoder`]). [`training_epoch`] and
+//! [`evaluation_batches`] cut the examples into batches of similar length, [`Examples::batch`] puts one together.
+//!
+//! ```
+//! use adaplace_task::{Encoder, Task, TaskOptions, TextEncoder, evaluation_batches};
+//! # use adaplace_testkit::{TextTask, TinyBert, text_task, tiny_bert};
+//! # let folder = tempfile::tempdir()?;
+//! # let (backbone, task) = (folder.path().join("backbone"), folder.path().join("task"));
+//! # tiny_bert(&backbone, &TinyBert::default());
+//! # text_task(&task, &TextTask::default());
+//! let encoder = Encoder::Text(TextEncoder::from_folder(&backbone, 64, 64, 32)?);
+//! let task = Task::load(&task, &encoder, &TaskOptions::default())?;
+//! for rows in evaluation_batches(&task.validation.lengths(), 8) {
+//!     let batch = task.validation.batch(&rows);
+//!     assert_eq!(batch.labels.len(), rows.len());
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod batches;
+mod encoder;
+mod error;
+mod examples;
+mod fingerprint;
+mod image_folder;
+mod images;
+mod part;
+mod picture;
+mod preprocessing;
+mod rows;
+mod split;
+mod task;
+mod text;
+
+pub use batches::{evaluation_batches, training_epoch};
+pub use encoder::Encoder;
+pub use error::TaskError;
+pub use examples::{Batch, BatchInputs, EncodedText, Examples, Images, Inputs, Texts};
+pub use images::ImageEncoder;
+pub use part::Part;
+pub use rows::Place;
+pub use task::{Task, TaskOptions};
+pub use text::TextEncoder;

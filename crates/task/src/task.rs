@@ -1,0 +1,237 @@
+//! Reading a task folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::fingerprint::fingerprint;
+use crate::image_folder::{has_images, list_images};
+use crate::rows::{RawPart, Row, has_text, read_text};
+use crate::split::{split_validation, stratified_subset};
+use crate::{Encoder, Examples, Inputs, Part, TaskError};
+
+/// What to read of a task folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskOptions<'a> {
+    /// The parts wanted. Train and validation are always read, since classes and fingerprint come from them; the test
+    /// part is read only when it is named here.
+    pub parts: &'a [Part],
+    /// Train on a stratified subset of this size, with at least one example per class when that is possible. None, and
+    /// more than there are, means all. It is drawn after a validation part has been split off.
+    pub train_examples: Option<usize>,
+    /// The seed of that subset, and of nothing else.
+    pub seed: u64,
+}
+
+impl Default for TaskOptions<'_> {
+    fn default() -> Self {
+        TaskOptions {
+            parts: &[Part::Train, Part::Validation],
+            train_examples: None,
+            seed: 0,
+        }
+    }
+}
+
+/// A classification task, encoded for one backbone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// The name of the task folder.
+    pub name: String,
+    /// The labels of the training part, sorted: as numbers if all are integers, else as text. Labels of examples are
+    /// indices into this list.
+    pub classes: Vec<String>,
+    /// What adapters and heads are trained on.
+    pub train: Examples,
+    /// What placements are compared on.
+    pub validation: Examples,
+    /// The test part, when it was asked for and the folder has one.
+    pub test: Option<Examples>,
+    /// The hex SHA-256 over classes, labels and encoded inputs of `train` and `validation`, as they are here: another
+    /// subset, tokenizer or maximum length gives another fingerprint, the test part does not count.
+    pub fingerprint: String,
+}
+
+impl Task {
+    /// Reads and encodes a task folder.
+    ///
+    /// Without validation part, 20 % of the training examples of every class become one: the same ones whatever
+    /// the options say.
+    ///
+    /// # Errors
+    /// When the folder or its training part is missing, the task is not of the encoder's kind, a part is empty, has
+    /// one class only or a label that train does not have, or a row or picture cannot be read or encoded. The first
+    /// such row in the order of the folder is reported.
+    pub fn load(
+        folder: &Path,
+        encoder: &Encoder,
+        options: &TaskOptions<'_>,
+    ) -> Result<Task, TaskError> {
+        if !folder.is_dir() {
+            let folder = folder.to_owned();
+            return Err(TaskError::MissingFolder { folder });
+        }
+        let (text, images) = (
+            has_text(folder, Part::Train),
+            has_images(folder, Part::Train),
+        );
+        let owned = folder.to_owned();
+        match encoder {
+            Encoder::Text(_) if images && !text => {
+                Err(TaskError::TextBackboneImageTask { folder: owned })
+            }
+            Encoder::Image(_) if text && !images => {
+                Err(TaskError::ImageBackboneTextTask { folder: owned })
+            }
+            Encoder::Text(encoder) => load_parts(folder, options, read_text, |rows| {
+                encoder.encode(rows).map(Inputs::Text)
+            }),
+            Encoder::Image(encoder) => load_parts(folder, options, list_images, |rows| {
+                encoder.encode(rows).map(Inputs::Images)
+            }),
+        }
+    }
+}
+
+/// Loads a task of one kind: `read` finds the rows of a part, `encode` makes inputs of them.
+fn load_parts<Content>(
+    folder: &Path,
+    options: &TaskOptions<'_>,
+    read: impl Fn(&Path, Part) -> Result<Option<RawPart<Content>>, TaskError>,
+    encode: impl Fn(&[&Row<Content>]) -> Result<Inputs, TaskError>,
+) -> Result<Task, TaskError> {
+    let Some(train) = read(folder, Part::Train)? else {
+        let folder = folder.to_owned();
+        return Err(TaskError::MissingTrainPart { folder });
+    };
+    check_classes(&train)?;
+    let classes = class_names(&train.rows);
+    let mut train_labels = labels(&train.rows, &classes)?;
+    let mut train_rows: Vec<&Row<Content>> = train.rows.iter().collect();
+
+    let validation = read(folder, Part::Validation)?;
+    let (validation_rows, validation_labels) = match &validation {
+        Some(validation) => {
+            let labels = checked_labels(validation, &classes)?;
+            (validation.rows.iter().collect(), labels)
+        }
+        None => {
+            let (kept, split_off) = split_validation(&train_labels, classes.len());
+            let validation_labels = at(&train_labels, &split_off);
+            if validation_labels.iter().collect::<BTreeSet<_>>().len() < 2 {
+                let folder = folder.to_owned();
+                return Err(TaskError::TooSmallToSplit { folder });
+            }
+            tracing::info!(
+                "no validation part in `{}`: {} of {} training examples become one",
+                folder.display(),
+                split_off.len(),
+                train_labels.len()
+            );
+            let validation_rows = at(&train_rows, &split_off);
+            train_rows = at(&train_rows, &kept);
+            train_labels = at(&train_labels, &kept);
+            (validation_rows, validation_labels)
+        }
+    };
+    if let Some(size) = options.train_examples {
+        let chosen = stratified_subset(&train_labels, classes.len(), size, options.seed);
+        train_rows = at(&train_rows, &chosen);
+        train_labels = at(&train_labels, &chosen);
+    }
+    let train = Examples {
+        inputs: encode(&train_rows)?,
+        labels: train_labels,
+    };
+    let validation = Examples {
+        inputs: encode(&validation_rows)?,
+        labels: validation_labels,
+    };
+    let test = match options.parts.contains(&Part::Test) {
+        true => read(folder, Part::Test)?,
+        false => None,
+    };
+    let test = match test {
+        Some(test) => Some(Examples {
+            labels: checked_labels(&test, &classes)?,
+            inputs: encode(&test.rows.iter().collect::<Vec<_>>())?,
+        }),
+        None => None,
+    };
+    Ok(Task {
+        name: folder_name(folder),
+        fingerprint: fingerprint(&classes, &[&train, &validation]),
+        classes,
+        train,
+        validation,
+        test,
+    })
+}
+
+/// The last component of the path, also of `.` and `..`.
+fn folder_name(folder: &Path) -> String {
+    let absolute = folder.canonicalize();
+    let path = match &absolute {
+        Ok(absolute) if folder.file_name().is_none() => absolute,
+        _ => folder,
+    };
+    path.file_name().map_or_else(
+        || "task".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+fn at<T: Clone>(values: &[T], indices: &[usize]) -> Vec<T> {
+    indices.iter().map(|&index| values[index].clone()).collect()
+}
+
+/// The distinct labels, sorted as numbers if all are integers.
+fn class_names<Content>(rows: &[Row<Content>]) -> Vec<String> {
+    let names: BTreeSet<&str> = rows.iter().map(|row| row.label.as_str()).collect();
+    let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    let numbers: Option<Vec<i128>> = names.iter().map(|name| name.parse().ok()).collect();
+    if let Some(numbers) = numbers {
+        let mut numbered: Vec<(i128, String)> = numbers.into_iter().zip(names).collect();
+        numbered.sort();
+        names = numbered.into_iter().map(|(_, name)| name).collect();
+    }
+    names
+}
+
+fn check_classes<Content>(part: &RawPart<Content>) -> Result<(), TaskError> {
+    let (name, path) = (part.part, part.path.clone());
+    let Some(first) = part.rows.first() else {
+        return Err(TaskError::EmptyPart { part: name, path });
+    };
+    if part.rows.iter().all(|row| row.label == first.label) {
+        return Err(TaskError::OneClass {
+            part: name,
+            path,
+            class: first.label.clone(),
+        });
+    }
+    Ok(())
+}
+
+/// The labels as indices into `classes`, after the part has been checked by itself. A label that train does not have
+/// is named before the lack of a second class.
+fn checked_labels<Content>(
+    part: &RawPart<Content>,
+    classes: &[String],
+) -> Result<Vec<u32>, TaskError> {
+    let labels = labels(&part.rows, classes)?;
+    check_classes(part)?;
+    Ok(labels)
+}
+
+fn labels<Content>(rows: &[Row<Content>], classes: &[String]) -> Result<Vec<u32>, TaskError> {
+    let indices: BTreeMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
+    let index = |row: &Row<Content>| {
+        let found = indices.get(row.label.as_str()).copied();
+        found.ok_or_else(|| TaskError::UnknownLabel {
+            place: row.place.clone(),
+            label: row.label.clone(),
+            classes: classes.to_vec(),
+        })
+    };
+    rows.iter().map(index).collect()
+}

@@ -1,0 +1,237 @@
+//! The tokenizer of a backbone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use tokenizers::{
+    EncodeInput, PostProcessor, Tokenizer, TruncationDirection, TruncationParams,
+    TruncationStrategy,
+};
+
+use crate::rows::{Row, Text};
+use crate::{EncodedText, Place, TaskError, Texts};
+
+/// The tokenizer of a backbone folder, with the longest input that it may make.
+#[derive(Clone, Debug)]
+pub struct TextEncoder {
+    // shared, so that a clone of the encoder is cheap
+    tokenizer: Arc<Tokenizer>,
+    path: PathBuf,
+    vocabulary: usize,
+    padding_id: u32,
+}
+
+impl TextEncoder {
+    /// Reads `tokenizer.json` of a backbone with `vocabulary` word embeddings and `max_positions` position embeddings.
+    /// Inputs of more than `max_length` tokens (special tokens included) are truncated, of a pair the longer text
+    /// first. Padding and truncation that the file asks for are ignored: batches are padded to their longest input.
+    ///
+    /// # Errors
+    /// When the file is missing or broken, `max_length` exceeds `max_positions` or leaves no room beside the special
+    /// tokens of a pair, or the padding token is outside the vocabulary.
+    pub fn from_folder(
+        backbone_folder: &Path,
+        vocabulary: usize,
+        max_positions: usize,
+        max_length: usize,
+    ) -> Result<Self, TaskError> {
+        if max_length > max_positions {
+            return Err(TaskError::MaxLengthTooLong {
+                backbone: backbone_folder.to_owned(),
+                max_length,
+                max_positions,
+            });
+        }
+        let path = backbone_folder.join("tokenizer.json");
+        let invalid = |message: String| TaskError::InvalidTokenizer {
+            path: path.clone(),
+            message,
+        };
+        let bytes = fs::read(&path).map_err(|error| invalid(error.to_string()))?;
+        let mut tokenizer =
+            Tokenizer::from_bytes(&bytes).map_err(|error| invalid(error.to_string()))?;
+
+        let special_tokens = tokenizer
+            .get_post_processor()
+            .map_or(0, |processor| processor.added_tokens(true));
+        // one token of each text of a pair
+        let minimum = special_tokens + 2;
+        if max_length < minimum {
+            return Err(TaskError::MaxLengthTooShort {
+                path,
+                max_length,
+                minimum,
+            });
+        }
+        let padding_id = match tokenizer.get_padding() {
+            Some(padding) => padding.pad_id,
+            None => tokenizer.token_to_id("[PAD]").unwrap_or(0),
+        };
+        if padding_id as usize >= vocabulary {
+            return Err(TaskError::OutsideVocabulary {
+                path,
+                id: padding_id,
+                vocabulary,
+                place: None,
+            });
+        }
+        tokenizer.with_padding(None);
+        let truncation = TruncationParams {
+            direction: TruncationDirection::Right,
+            max_length,
+            strategy: TruncationStrategy::LongestFirst,
+            stride: 0,
+        };
+        tokenizer
+            .with_truncation(Some(truncation))
+            .map_err(|error| invalid(error.to_string()))?;
+        Ok(TextEncoder {
+            tokenizer: Arc::new(tokenizer),
+            path,
+            vocabulary,
+            padding_id,
+        })
+    }
+
+    /// Tokenizes the rows, in parallel on the current rayon pool.
+    pub(crate) fn encode(&self, rows: &[&Row<Text>]) -> Result<Texts, TaskError> {
+        let texts: Result<Vec<EncodedText>, TaskError> = rows
+            .par_iter()
+            .map(|row| self.encode_row(&row.content, &row.place))
+            .collect::<Vec<_>>()
+            // collected in order first: the error reported is that of the first wrong row, whatever the threads do
+            .into_iter()
+            .collect();
+        Ok(Texts {
+            texts: texts?,
+            padding_id: self.padding_id,
+        })
+    }
+
+    fn encode_row(&self, content: &Text, place: &Place) -> Result<EncodedText, TaskError> {
+        let not_tokenized = |message: String| TaskError::NotTokenized {
+            place: place.clone(),
+            path: self.path.clone(),
+            message,
+        };
+        let text = content.text.as_str();
+        let input: EncodeInput = match &content.pair {
+            Some(pair) => (text, pair.as_str()).into(),
+            None => text.into(),
+        };
+        let encoding = self
+            .tokenizer
+            .encode_fast(input, true)
+            .map_err(|error| not_tokenized(error.to_string()))?;
+        let ids = encoding.get_ids().to_vec();
+        if ids.is_empty() {
+            return Err(not_tokenized("it is empty after normalisation".to_owned()));
+        }
+        match ids.iter().find(|&&id| id as usize >= self.vocabulary) {
+            Some(&id) => Err(TaskError::OutsideVocabulary {
+                path: self.path.clone(),
+                id,
+                vocabulary: self.vocabulary,
+                place: Some(place.clone()),
+            }),
+            None => Ok(EncodedText {
+                ids,
+                type_ids: encoding.get_type_ids().to_vec(),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adaplace_testkit::{TinyBert, tiny_bert};
+
+    use super::*;
+
+    fn row(text: &str, pair: Option<&str>) -> Row<Text> {
+        Row {
+            place: Place {
+                path: "task/train.jsonl".into(),
+                line: Some(1),
+            },
+            label: "x".to_owned(),
+            content: Text {
+                text: text.to_owned(),
+                pair: pair.map(str::to_owned),
+            },
+        }
+    }
+
+    fn backbone() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        tiny_bert(folder.path(), &TinyBert::default());
+        folder
+    }
+
+    // The tiny vocabulary: [PAD] [UNK] [CLS] [SEP] [MASK] ##s . , then the words: baba is 8, dane is 9.
+    fn encode(max_length: usize, text: &str, pair: Option<&str>) -> (Vec<u32>, Vec<u32>) {
+        let folder = backbone();
+        let encoder = TextEncoder::from_folder(folder.path(), 64, 64, max_length).unwrap();
+        let mut texts = encoder.encode(&[&row(text, pair)]).unwrap().texts;
+        let encoded = texts.remove(0);
+        (encoded.ids, encoded.type_ids)
+    }
+
+    #[test]
+    fn texts_and_pairs_get_special_tokens_but_no_padding() {
+        let (ids, type_ids) = encode(16, "Baba, danes xyz.", None);
+        assert_eq!(ids, [2, 8, 7, 9, 5, 1, 6, 3]);
+        assert_eq!(type_ids, [0; 8]);
+        let (ids, type_ids) = encode(16, "baba", Some("dane dane"));
+        assert_eq!(ids, [2, 8, 3, 9, 9, 3]);
+        assert_eq!(type_ids, [0, 0, 0, 1, 1, 1]);
+    }
+
+    #[test]
+    fn the_longer_text_of_a_pair_is_truncated_first() {
+        let (ids, _) = encode(7, "baba baba baba baba baba baba", Some("dane dane"));
+        assert_eq!(ids, [2, 8, 8, 3, 9, 9, 3]);
+    }
+
+    #[test]
+    fn lengths_that_do_not_fit_are_refused() {
+        let folder = backbone();
+        let message = |max_length| {
+            TextEncoder::from_folder(folder.path(), 64, 64, max_length)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(message(65).contains("65 tokens is more than the 64 positions"));
+        assert!(message(4).contains("choose at least 5"));
+        assert!(message(0).contains("choose at least 5"));
+    }
+
+    #[test]
+    fn an_id_outside_the_vocabulary_is_refused() {
+        let folder = backbone();
+        let encoder = TextEncoder::from_folder(folder.path(), 9, 64, 16).unwrap();
+        let error = encoder.encode(&[&row("baba", None), &row("dane", None)]);
+        let message = error.unwrap_err().to_string();
+        assert!(
+            message.contains("tokenizer.json` gives the id 9 for `task/train.jsonl:1`"),
+            "{message}"
+        );
+        assert!(message.contains("a vocabulary of 9"));
+        assert!(TextEncoder::from_folder(folder.path(), 0, 64, 16).is_err());
+    }
+
+    #[test]
+    fn a_missing_or_broken_tokenizer_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = || {
+            TextEncoder::from_folder(folder.path(), 64, 64, 16)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(message().contains("tokenizer.json` cannot be used: No such file"));
+        fs::write(folder.path().join("tokenizer.json"), "{\"version\"").unwrap();
+        assert!(message().contains("tokenizer.json` cannot be used: EOF"));
+    }
+}

@@ -1,0 +1,30 @@
+//! Small backbones and tasks, made from a seed, for the tests of the other crates.
+//!
+//! Everything is written to a folder in the formats that the program reads: Hugging Face backbones
+//! ([`tiny_bert`], [`tiny_vit`]), text tasks ([`text_task`]) and image tasks ([`image_task`]). The same description
+//! gives the same bytes on every run. The defaults fit each other: the sentences of [`TextTask`] are made of the words
+//! of [`TinyBert`], the pictures of [`ImageTask`] have the size of [`TinyVit`].
+//!
+//! This is test support: what cannot be written panics and says why.
+//!
+//! ```
+//! use adaplace_testkit::{TextTask, TinyBert, text_task, tiny_bert};
+//!
+//! let folder = tempfile::tempdir().expect("a temporary folder can be made");
+//! tiny_bert(&folder.path().join("backbone"), &TinyBert::default());
+//! text_task(&folder.path().join("task"), &TextTask { train: 20, ..TextTask::default() });
+//! ```
+
+mod bert;
+mod files;
+mod images;
+mod text;
+mod vit;
+mod vocabulary;
+mod weights;
+
+pub use bert::{TinyBert, tiny_bert};
+pub use images::{ImageTask, image_task};
+pub use text::{TextFormat, TextTask, text_task};
+pub use vit::{TinyVit, tiny_vit};
+pub use weights::WeightType;
