@@ -64,8 +64,18 @@ pub(crate) struct Embedding {
 
 impl Embedding {
     /// (rows, tokens) ids -> (rows, tokens, width)
-    pub(crate) fn forward(&self, ids: &Tensor, type_ids: &Tensor) -> candle_core::Result<Tensor> {
+    pub(crate) fn forward(&self, ids: &Tensor, type_ids: &Tensor) -> Result<Tensor, BackboneError> {
         let (rows, tokens) = ids.dims2()?;
+        let longest = self.positions.dim(0)?;
+        if !(1..=longest).contains(&tokens) {
+            return Err(BackboneError::Inputs {
+                model_type: MODEL_TYPE,
+                expected: format!("texts of 1 to {longest} tokens"),
+                found: format!("of {tokens}"),
+            });
+        }
+        check_ids("token ids", ids, &self.words)?;
+        check_ids("token type ids", type_ids, &self.types)?;
         let width = self.words.dim(1)?;
         let look_up = |table: &Tensor, ids: &Tensor| {
             table
@@ -75,8 +85,23 @@ impl Embedding {
         let words = look_up(&self.words, ids)?;
         let types = look_up(&self.types, type_ids)?;
         let positions = self.positions.narrow(0, 0, tokens)?;
-        self.norm
-            .forward(&(words + types)?.broadcast_add(&positions)?)
+        Ok(self
+            .norm
+            .forward(&(words + types)?.broadcast_add(&positions)?)?)
+    }
+}
+
+/// All of `ids` must be rows of `table`.
+fn check_ids(what: &str, ids: &Tensor, table: &Tensor) -> Result<(), BackboneError> {
+    let ids = ids.flatten_all()?.to_vec1::<u32>()?;
+    let rows = table.dim(0)?;
+    match ids.into_iter().find(|&id| id as usize >= rows) {
+        None => Ok(()),
+        Some(id) => Err(BackboneError::Inputs {
+            model_type: MODEL_TYPE,
+            expected: format!("{what} below {rows}"),
+            found: format!("{id}; use the tokenizer that came with it"),
+        }),
     }
 }
 

@@ -137,11 +137,11 @@ impl Backbone {
     /// Hidden state h_0 of shape (batch, tokens, width).
     ///
     /// # Errors
-    /// If the inputs are of the other modality or of another size.
+    /// If the inputs are of the other modality or of another size, too long, or hold ids outside the vocabulary.
     pub fn embed(&self, inputs: &Inputs) -> Result<Tensor, BackboneError> {
         match (&self.embedding, inputs) {
             (Embedding::Bert(embedding), Inputs::Text { ids, type_ids, .. }) => {
-                Ok(embedding.forward(ids, type_ids)?)
+                embedding.forward(ids, type_ids)
             }
             (Embedding::Vit(embedding), Inputs::Images { pixels }) => embedding.forward(pixels),
             (Embedding::Bert(_), Inputs::Images { .. }) => Err(BackboneError::Inputs {

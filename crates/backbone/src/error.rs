@@ -121,8 +121,19 @@ pub enum BackboneError {
         found: String,
     },
     /// A tensor operation failed.
-    #[error(transparent)]
-    Tensor(#[from] candle_core::Error),
+    #[error("tensor operation failed: {0}")]
+    Tensor(candle_core::Error),
+}
+
+impl From<candle_core::Error> for BackboneError {
+    /// With RUST_BACKTRACE set, a candle error carries its backtrace in its message, which must not reach a journal.
+    fn from(error: candle_core::Error) -> Self {
+        let mut error = error;
+        while let candle_core::Error::WithBacktrace { inner, .. } = error {
+            error = *inner;
+        }
+        Self::Tensor(error)
+    }
 }
 
 fn quoted(names: &[&str]) -> String {

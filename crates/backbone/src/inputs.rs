@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Device, Error, Result, Tensor};
 
 /// Which tokens of a batch are real and which only fill up its rows, shape (rows, tokens).
 #[derive(Debug, Clone)]
@@ -23,6 +23,12 @@ impl TokenMask {
             tokens,
             keep: keep.iter().map(|&value| u8::from(value != 0)).collect(),
         }
+    }
+
+    /// (rows, tokens)
+    #[must_use]
+    pub fn shape(&self) -> (usize, usize) {
+        (self.rows, self.tokens)
     }
 
     /// The values of one row, 1 for a real token.
@@ -78,6 +84,13 @@ impl Inputs {
         type_ids: &[u32],
         mask: &[u8],
     ) -> Result<Self> {
+        if mask.len() != rows * tokens {
+            return Err(Error::Msg(format!(
+                "a mask of {} values does not fit {rows} rows of {tokens} tokens",
+                mask.len()
+            ))
+            .bt());
+        }
         Ok(Self::Text {
             ids: Tensor::from_slice(ids, (rows, tokens), &Device::Cpu)?,
             type_ids: Tensor::from_slice(type_ids, (rows, tokens), &Device::Cpu)?,

@@ -1,3 +1,70 @@
-//! The program `adaplace`.
+//! The program `adaplace`: finds where to put a few adapters in a frozen, pre-trained transformer.
 
-fn main() {}
+mod arguments;
+mod commands;
+mod heatmap;
+mod progress;
+mod table;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use arguments::{Arguments, Command};
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+/// How a command ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Finished,
+    /// By Ctrl-C, with everything finished so far in its place.
+    Interrupted,
+}
+
+/// What shells report for a program ended by Ctrl-C: 128 and the signal's number.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log(arguments.verbose);
+    match run(arguments.command) {
+        Ok(Ending::Finished) => ExitCode::SUCCESS,
+        Ok(Ending::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(error) => {
+            anstream::eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<Ending> {
+    match command {
+        Command::Inspect(arguments) => commands::inspect::run(&arguments),
+        Command::Probe(arguments) => commands::probe::run(&arguments),
+        Command::Search(arguments) => commands::search::run(&arguments),
+        Command::Train(arguments) => commands::train::run(&arguments),
+        Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
+    }
+}
+
+/// Log lines go to stderr: warnings, or what `RUST_LOG` and `--verbose` ask for.
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new(format!(
+            "warn,adaplace={level},adaplace_study={level},adaplace_scorer={level}"
+        ))
+    });
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .without_time()
+        .with_target(false)
+        .init();
+}

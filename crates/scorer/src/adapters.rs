@@ -1,4 +1,6 @@
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use adaplace_backbone::kernels::ops;
@@ -194,7 +196,7 @@ impl Adapters {
         let bytes = safetensors::serialize(views, Some(metadata))
             .map_err(|error| failed(error.to_string()))?;
         let partial = path.with_extension("safetensors.partial");
-        std::fs::write(&partial, bytes)
+        write_synced(&partial, &bytes)
             .and_then(|()| std::fs::rename(&partial, path))
             .map_err(|error| {
                 // The half-written file is of no use; the error that matters is the first one.
@@ -208,7 +210,7 @@ impl Adapters {
     /// Reads back what [`Self::write`] wrote, for the connections and ranks of `placement`.
     ///
     /// # Errors
-    /// If the file is damaged, or a tensor is missing, of another shape or one too many.
+    /// If the file is damaged, or a tensor is missing, of another shape, not finite or one too many.
     pub fn read(
         placement: &Placement,
         width: usize,
@@ -235,7 +237,13 @@ impl Adapters {
                     view.shape(),
                 )));
             }
-            Ok(from_bytes(view.data()))
+            let values = from_bytes(view.data());
+            if values.iter().any(|value| !value.is_finite()) {
+                return Err(failed(format!(
+                    "tensor `{name}` holds a value that is not finite; train the placement again"
+                )));
+            }
+            Ok(values)
         };
         let adapters = placement
             .iter()
@@ -274,6 +282,13 @@ impl FromIterator<Adapter> for Adapters {
         adapters.sort_by_key(|adapter| adapter.connection);
         Self(adapters)
     }
+}
+
+/// So that the renaming cannot come to the disk before the bytes do.
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn to_bytes(tensor: &Tensor) -> Result<(Vec<usize>, Vec<u8>)> {

@@ -215,3 +215,6 @@ pub(crate) fn finite(step: u32, quantity: &'static str, value: f64) -> Result<()
         value,
     })
 }
+
+#[cfg(test)]
+mod tests;

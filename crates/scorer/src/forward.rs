@@ -199,3 +199,6 @@ impl<'a> Model<'a> {
         Ok(sum)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,12 @@ mod seeds;
 mod singular_values;
 mod statistics;
 
+#[cfg(test)]
+extern crate self as adaplace_scorer;
+#[cfg(test)]
+#[path = "../tests/tiny/support.rs"]
+mod support;
+
 pub use adapters::{Adapter, Adapters};
 pub use error::ScoreError;
 pub use evaluation::{Evaluation, evaluate, features};

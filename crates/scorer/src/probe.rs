@@ -63,6 +63,19 @@ impl Features {
         }
     }
 
+    /// The optimiser never returns from a value that is not finite.
+    fn check_finite(&self) -> Result<(), ScoreError> {
+        let broken = self.values.iter().position(|value| !value.is_finite());
+        broken.map_or(Ok(()), |index| {
+            Err(ScoreError::Probe {
+                reason: format!(
+                    "the features of example {} are not finite",
+                    index / self.width
+                ),
+            })
+        })
+    }
+
     fn mean(&self) -> Vec<f64> {
         let mut mean = vec![0.0; self.width];
         for row in self.values.chunks_exact(self.width) {
@@ -114,12 +127,14 @@ impl LinearProbe {
     /// Fits on `train`, choosing the strength on `validation`.
     ///
     /// # Errors
-    /// If the optimiser fails, which finite features do not make it.
+    /// If a feature is not finite, or the optimiser fails.
     pub fn fit(
         train: &Features,
         validation: &Features,
         classes: usize,
     ) -> Result<Self, ScoreError> {
+        train.check_finite()?;
+        validation.check_finite()?;
         let mean = train.mean();
         let deviation = train.standardised(&mean, 1.0).root_mean_square();
         // All examples alike: nothing to tell them apart by, whatever the scale.
@@ -141,7 +156,7 @@ impl LinearProbe {
             }
         }
         let (validation, l2, parameters) = best.ok_or_else(|| ScoreError::Probe {
-            reason: "no strength gives a finite loss; are the features finite?".to_owned(),
+            reason: "no strength was tried".to_owned(),
         })?;
         let (weight, bias) = parameters.split_at(classes * train.width);
         // W (x - mean) / deviation + b = (W / deviation) x + (b - (W / deviation) mean)
@@ -175,18 +190,28 @@ struct Objective<'a> {
     features: &'a Features,
     classes: usize,
     l2: f64,
-    last: RefCell<Option<(Vec<f64>, f64, Vec<f64>)>>,
+    last: RefCell<Option<Point>>,
+}
+
+struct Point {
+    parameters: Vec<f64>,
+    cost: f64,
+    gradient: Vec<f64>,
 }
 
 impl Objective<'_> {
     fn at(&self, parameters: &[f64]) -> (f64, Vec<f64>) {
-        if let Some((point, cost, gradient)) = &*self.last.borrow()
-            && point == parameters
+        if let Some(last) = &*self.last.borrow()
+            && last.parameters == parameters
         {
-            return (*cost, gradient.clone());
+            return (last.cost, last.gradient.clone());
         }
         let (cost, gradient) = self.compute(parameters);
-        *self.last.borrow_mut() = Some((parameters.to_vec(), cost, gradient.clone()));
+        *self.last.borrow_mut() = Some(Point {
+            parameters: parameters.to_vec(),
+            cost,
+            gradient: gradient.clone(),
+        });
         (cost, gradient)
     }
 

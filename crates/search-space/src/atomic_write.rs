@@ -11,8 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 static WRITES: AtomicU64 = AtomicU64::new(0);
 
 /// Writes to a temporary file in the same folder, syncs it and renames it over `path`: whatever happens in between,
-/// `path` holds either what it held before or all of `content`.
-pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+/// `path` holds either what it held before or all of `content`. A process that is killed meanwhile leaves a hidden
+/// file ending in `.part`.
+///
+/// # Errors
+///
+/// Those of the system; the temporary file is then gone again.
+pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     let Some(name) = path.file_name() else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,

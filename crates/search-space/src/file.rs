@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Placement, SpaceError, atomic_write};
+use crate::{Placement, SpaceError, write_atomically};
 
 /// The format written and read by this version.
 pub const PLACEMENT_FORMAT: &str = "adaplace.placement/1";
@@ -167,7 +167,7 @@ impl PlacementFile {
     /// Those of [`PlacementFile::to_toml`], in [`SpaceError::InFile`], and [`SpaceError::Write`].
     pub fn write(&self, path: &Path) -> Result<(), SpaceError> {
         let text = self.to_toml().map_err(|problem| problem.in_file(path))?;
-        atomic_write::write(path, text.as_bytes()).map_err(|error| SpaceError::Write {
+        write_atomically(path, text.as_bytes()).map_err(|error| SpaceError::Write {
             path: path.to_owned(),
             error,
         })

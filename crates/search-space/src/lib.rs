@@ -27,6 +27,7 @@ mod space;
 mod variation;
 
 pub use adapter::AdapterSpec;
+pub use atomic_write::write_atomically;
 pub use budget::{Budget, Cost};
 pub use chain_shape::ChainShape;
 pub use connection::{Connection, ConnectionKind};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ConnectionProxy, Evolution, EvolutionSettings, Exhaustive, FirstPopulation, GradientGreedy,
-    Greedy, Halving, Random, Strategy, StrategyError,
+    Greedy, Halving, Limited, Random, Strategy, StrategyError,
 };
 
 /// A strategy and its settings, told apart by `name`; settings left out have their defaults.
@@ -83,7 +83,7 @@ pub struct StrategySetting<'space, 'proxy> {
     pub fidelity: Fidelity,
     /// From which every random choice follows.
     pub seed: u64,
-    /// How many trials the study has.
+    /// How many placements the study tries; with halving, those that start at the first rung.
     pub trials: usize,
     /// The reduction factor of successive halving, if it is wanted.
     pub halving: Option<u32>,
@@ -180,6 +180,7 @@ impl StrategyDescription {
                 Box::new(Exhaustive::new(space, fidelity, trials)?)
             }
         };
+        let strategy = Box::new(Limited::new(strategy, trials));
         match halving {
             Some(reduction) => Ok(Box::new(Halving::new(
                 strategy,

@@ -1,1 +1,39 @@
-//! The search loop: ask, tell, journal, resume and ranking.
+//! The search loop around scorer and strategy.
+//!
+//! A study is a folder: `study.toml`, the fully resolved [`StudyConfiguration`]; `journal.jsonl`, one [`Record`] for each
+//! finished training, the only state; and what is made from them, the gradient map, the ranking and the
+//! placement files. [`Study`] asks its strategy and is told the scores (ask and tell); [`run`] drives it on a number of
+//! workers. A study that was stopped, however hard, is resumed by replaying its journal: nothing is lost and
+//! nothing trained twice.
+
+mod configuration;
+mod differences;
+mod error;
+mod finalists;
+mod folder;
+mod gradient_map_file;
+mod journal;
+mod proxy;
+mod ranking;
+mod record;
+mod run;
+mod setting;
+mod study;
+mod workers;
+
+pub use configuration::{
+    BackboneSource, GradientMapSource, Metric, STUDY_FORMAT, SearchSettings, StudyConfiguration,
+    TaskSource,
+};
+pub use error::StudyError;
+pub use finalists::{Estimate, Repeated, parallel_baseline};
+pub use folder::StudyFolder;
+pub use gradient_map_file::{GradientMapFile, ProbeQuality};
+pub use journal::Journal;
+pub use proxy::GradientProxy;
+pub use ranking::{Finalist, RankedTrial, Ranking};
+pub use record::{Phase, Record, Result as TrialResult};
+pub use run::{Event, Run, Summary, run};
+pub use setting::{Setting, backbone_reference, chain_shape, encoder, spread};
+pub use study::Study;
+pub use workers::Workers;

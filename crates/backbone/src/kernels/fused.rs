@@ -23,7 +23,17 @@ pub(crate) fn forward(
     state: &Tensor,
     mask: Option<&TokenMask>,
 ) -> Result<Tensor> {
-    let (_, _, width) = state.dims3()?;
+    let (batch, tokens, width) = state.dims3()?;
+    if let Some(mask) = mask
+        && mask.shape() != (batch, tokens)
+    {
+        return Err(Error::Msg(format!(
+            "a mask of shape {:?} does not fit a state of shape {:?}",
+            mask.shape(),
+            state.dims()
+        ))
+        .bt());
+    }
     if width != weights.norm.weight.len() {
         return Err(Error::Msg(format!(
             "a sublayer of width {} cannot read a state of shape {:?}",

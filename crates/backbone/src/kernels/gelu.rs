@@ -28,8 +28,8 @@ pub(super) fn exponential(x: f32) -> f32 {
     mantissa * f32::from_bits(power)
 }
 
-/// erf(x) in f32 by a rational function of x^2 on [-4, 4], where it is 1 within an f32 (the coefficients are
-/// those of Eigen's `generic_fast_erf_float`, MPL-2.0).
+/// erf(x) in f32 within 5e-7, by a rational function of x^2 on [-4, 4] and constant outside, where it is 1 within
+/// 1.2e-7 (the coefficients are those of Eigen's `generic_fast_erf_float`, MPL-2.0).
 #[inline(always)]
 fn error_function(x: f32) -> f32 {
     let x = x.clamp(-4.0, 4.0);
@@ -128,8 +128,10 @@ mod tests {
             let density = (-0.5 * exact * exact).exp() / (2.0 * std::f64::consts::PI).sqrt();
             let mut value = [x];
             in_place(&mut value, 1);
+            // half of erf's error, times x, and one rounding
+            let bound = exact.abs().max(1.0) * 2.5e-7 + 1e-7;
             let gelu_error = (f64::from(value[0]) - exact * phi).abs();
-            assert!(gelu_error < 6e-7, "gelu({x}): {gelu_error:e}");
+            assert!(gelu_error < bound, "gelu({x}): {gelu_error:e}");
             let slope_error = (f64::from(derivative(x)) - (phi + exact * density)).abs();
             assert!(slope_error < 6e-7, "gelu'({x}): {slope_error:e}");
         }

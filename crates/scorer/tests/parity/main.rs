@@ -3,6 +3,8 @@
 //! The fixtures and backbones lie outside of the project (`ADAPLACE_SHARED`, else `../shared` beside the checkout);
 //! without them these tests say so and pass.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod fixture;
 
 use adaplace_scorer::{GradientMap, GradientMapSettings, Model};

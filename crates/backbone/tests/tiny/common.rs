@@ -1,0 +1,147 @@
+//! Backbones, inputs and measures that the tests share.
+
+use adaplace_backbone::{Backbone, BackboneError, Inputs};
+use adaplace_testkit::{TinyBert, TinyVit, tiny_bert, tiny_vit};
+use candle_core::{DType, Device, Tensor, Var};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Real tokens of the three rows of [`ragged_inputs`].
+pub const LENGTHS: [usize; 3] = [7, 4, 2];
+
+pub fn bert(settings: &TinyBert) -> Backbone {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_bert(folder.path(), settings);
+    Backbone::load(folder.path(), None).unwrap()
+}
+
+pub fn vit() -> Backbone {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_vit(folder.path(), &TinyVit::default());
+    Backbone::load(folder.path(), None).unwrap()
+}
+
+/// Token ids of three texts of [`LENGTHS`] tokens, filled up with `padding_id`, for the tiny BERT.
+pub fn ragged_inputs(padding_id: u32) -> Inputs {
+    let tokens = LENGTHS[0];
+    let (mut ids, mut type_ids, mut mask) = (Vec::new(), Vec::new(), Vec::new());
+    for (row, length) in LENGTHS.into_iter().enumerate() {
+        for token in 0..tokens {
+            let real = token < length;
+            ids.push(if real {
+                (8 + 11 * row + 5 * token) as u32
+            } else {
+                padding_id
+            });
+            type_ids.push(u32::from(real && token > 2));
+            mask.push(u8::from(real));
+        }
+    }
+    Inputs::text(LENGTHS.len(), tokens, &ids, &type_ids, &mask).unwrap()
+}
+
+/// Two pictures of noise for the tiny ViT.
+pub fn pictures() -> Inputs {
+    Inputs::Images {
+        pixels: noise(&[2, 3, 16, 16], 5),
+    }
+}
+
+/// The backbones with inputs for each.
+pub fn backbones() -> [(&'static str, Backbone, Inputs); 2] {
+    [
+        ("bert", bert(&TinyBert::default()), ragged_inputs(0)),
+        ("vit", vit(), pictures()),
+    ]
+}
+
+/// h_0 .. h_N
+pub fn states(backbone: &Backbone, inputs: &Inputs) -> Vec<Tensor> {
+    let mut states = vec![backbone.embed(inputs).unwrap()];
+    for sublayer in backbone.sublayers() {
+        let before = &states[states.len() - 1];
+        states.push(sublayer.forward(before, inputs.mask()).unwrap());
+    }
+    states
+}
+
+/// Uniform in +-sqrt(3): mean 0, variance 1.
+pub fn noise(shape: &[usize], seed: u64) -> Tensor {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let bound = 3.0_f32.sqrt();
+    let values: Vec<f32> = (0..shape.iter().product())
+        .map(|_| random.random_range(-bound..bound))
+        .collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+/// sum x y, in f64.
+pub fn dot(x: &Tensor, y: &Tensor) -> f64 {
+    let wide = |tensor: &Tensor| tensor.to_dtype(DType::F64).unwrap();
+    let sum = (wide(x) * wide(y)).unwrap().sum_all().unwrap();
+    sum.to_scalar::<f64>().unwrap()
+}
+
+/// |found - expected| / |expected| in the Frobenius norm.
+pub fn relative_error(found: &Tensor, expected: &Tensor) -> f64 {
+    let difference = (found - expected).unwrap();
+    (dot(&difference, &difference) / dot(expected, expected)).sqrt()
+}
+
+/// The values, to be compared bit by bit.
+pub fn bits(tensor: &Tensor) -> Vec<u32> {
+    let values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
+    values.into_iter().map(f32::to_bits).collect()
+}
+
+/// The gradient of sum f(x) weights towards x.
+pub fn gradient(
+    f: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
+    x: &Tensor,
+    weights: &Tensor,
+) -> Tensor {
+    let x = Var::from_tensor(x).unwrap();
+    let sum = (f(&x).unwrap() * weights).unwrap().sum_all().unwrap();
+    sum.backward().unwrap().get(&x).unwrap().clone()
+}
+
+/// Compares `gradient` of sum f(x) weights with central differences along random directions v:
+/// (F(x + step v) - F(x - step v)) / (2 step) = <gradient, v> + O(step^2). An f32 forward is exact to some 1e-6 per
+/// value, which the step of 1e-2 turns into some 1e-4 of the gradient's norm, as much as the step's own error.
+pub fn check_by_differences(
+    f: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
+    x: &Tensor,
+    weights: &Tensor,
+    gradient: &Tensor,
+) {
+    let step = 1e-2;
+    let at = |direction: &Tensor, step: f64| {
+        let moved = (x + (direction * step).unwrap()).unwrap();
+        dot(&f(&moved).unwrap(), weights)
+    };
+    let norm = dot(gradient, gradient).sqrt();
+    for seed in 0..4 {
+        let direction = noise(x.dims(), 100 + seed);
+        let difference = (at(&direction, step) - at(&direction, -step)) / (2.0 * step);
+        let slope = dot(gradient, &direction);
+        assert!(
+            (difference - slope).abs() < 2e-3 * norm,
+            "difference {difference}, slope {slope}, norm {norm}"
+        );
+    }
+}
+
+/// The message of what should have failed.
+pub fn message<T>(result: Result<T, BackboneError>) -> String {
+    match result {
+        Ok(_) => panic!("this should have been refused"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// All of `parts` must be in `message`.
+pub fn assert_says(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "no `{part}` in: {message}");
+    }
+}

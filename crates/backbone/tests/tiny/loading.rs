@@ -1,0 +1,163 @@
+//! The same weights are the same backbone, however they are stored.
+
+use adaplace_backbone::{Backbone, InputDescription, Pooling};
+use adaplace_testkit::{TinyBert, TinyVit, WeightType, tiny_bert, tiny_vit};
+use half::{bf16, f16};
+use safetensors::Dtype;
+use sha2::{Digest, Sha256};
+
+use crate::common::{bert, bits, pictures, ragged_inputs, states};
+use crate::folders::{edit_tensors, read_tensors, set_pooling};
+
+fn all_bits(backbone: &Backbone) -> Vec<Vec<u32>> {
+    let inputs = match backbone.description().input {
+        InputDescription::Text { .. } => ragged_inputs(0),
+        InputDescription::Image { .. } => pictures(),
+    };
+    states(backbone, &inputs).iter().map(bits).collect()
+}
+
+#[test]
+fn prefix_and_shards_change_nothing() {
+    let plain = bert(&TinyBert::default());
+    for (prefix, shards) in [("bert.", 1), ("", 3), ("bert.", 5)] {
+        let stored = bert(&TinyBert {
+            prefix,
+            shards,
+            ..TinyBert::default()
+        });
+        assert_eq!(stored.description(), plain.description());
+        assert_eq!(all_bits(&stored), all_bits(&plain));
+    }
+    let load = |prefix, shards| {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = TinyVit {
+            prefix,
+            shards,
+            ..TinyVit::default()
+        };
+        tiny_vit(folder.path(), &settings);
+        Backbone::load(folder.path(), None).unwrap()
+    };
+    let (plain, stored) = (load("", 1), load("vit.", 4));
+    assert_eq!(stored.description(), plain.description());
+    assert_eq!(all_bits(&stored), all_bits(&plain));
+}
+
+#[test]
+fn other_weights_have_another_hash() {
+    let hash = |seed| {
+        let settings = TinyBert {
+            seed,
+            ..TinyBert::default()
+        };
+        bert(&settings).description().weights_sha256.clone()
+    };
+    assert_ne!(hash(0), hash(1));
+}
+
+/// Halves are hashed as the values that they stand for: a file that holds those as f32 is the same backbone.
+#[test]
+fn halves_are_hashed_by_their_values() {
+    let single = bert(&TinyBert::default());
+    for weight_type in [WeightType::F16, WeightType::BF16] {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = TinyBert {
+            weight_type,
+            ..TinyBert::default()
+        };
+        tiny_bert(folder.path(), &settings);
+        let half = Backbone::load(folder.path(), None).unwrap();
+        assert_ne!(
+            half.description().weights_sha256,
+            single.description().weights_sha256
+        );
+        edit_tensors(folder.path(), |tensors| {
+            for (dtype, _, bytes) in tensors.values_mut() {
+                let widen: fn([u8; 2]) -> f32 = match dtype {
+                    Dtype::F16 => |two| f16::from_le_bytes(two).to_f32(),
+                    Dtype::BF16 => |two| bf16::from_le_bytes(two).to_f32(),
+                    _ => continue,
+                };
+                *dtype = Dtype::F32;
+                let values = bytes.as_chunks::<2>().0.iter().map(|&two| widen(two));
+                *bytes = values.flat_map(f32::to_le_bytes).collect();
+            }
+        });
+        let widened = Backbone::load(folder.path(), None).unwrap();
+        assert_eq!(half.description(), widened.description());
+        assert_eq!(all_bits(&half), all_bits(&widened));
+    }
+}
+
+/// Per tensor SHA-256 of name, 0, shape, 0 and values; then SHA-256 of those digests in the order of the names.
+#[test]
+fn the_hash_is_the_documented_one() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_bert(folder.path(), &TinyBert::default());
+    let tensors = read_tensors(&folder.path().join("model.safetensors"));
+    let (mut all, mut parameters) = (Sha256::new(), 0);
+    for (name, (_, shape, bytes)) in tensors {
+        // what the chain does not use
+        if name.contains("position_ids") || name.starts_with("pooler") {
+            continue;
+        }
+        parameters += bytes.len() / 4;
+        let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
+        let header = format!("{name}\0{}\0", shape.join("x"));
+        all.update(Sha256::digest([header.as_bytes(), &bytes].concat()));
+    }
+    let backbone = Backbone::load(folder.path(), None).unwrap();
+    let description = backbone.description();
+    assert_eq!(description.weights_sha256, format!("{:x}", all.finalize()));
+    assert_eq!(description.parameters, parameters);
+}
+
+#[test]
+fn descriptions_follow_the_configuration() {
+    let description = bert(&TinyBert::default()).description().clone();
+    assert_eq!(description.model_type, "bert");
+    assert_eq!((description.blocks, description.hidden_states), (2, 5));
+    assert_eq!((description.width, description.heads), (32, 4));
+    assert_eq!(description.intermediate, 64);
+    assert_eq!(description.input.fixed_tokens(), None);
+    let vit = crate::common::vit();
+    assert_eq!(vit.description().input.fixed_tokens(), Some(17));
+    assert_eq!(vit.description().pooling, Pooling::Cls);
+}
+
+/// What the folder says counts, unless the caller chooses; the first token is read as it is, the mean is over the
+/// real tokens.
+#[test]
+fn pooling_follows_the_caller_then_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_bert(folder.path(), &TinyBert::default());
+    let load = |pooling| Backbone::load(folder.path(), pooling).unwrap();
+    assert_eq!(load(None).description().pooling, Pooling::Mean);
+    assert_eq!(load(Some(Pooling::Cls)).description().pooling, Pooling::Cls);
+    set_pooling(folder.path(), false, true);
+    assert_eq!(load(None).description().pooling, Pooling::Cls);
+    let mean = load(Some(Pooling::Mean));
+    assert_eq!(mean.description().pooling, Pooling::Mean);
+    set_pooling(folder.path(), true, false);
+    assert_eq!(load(None).description().pooling, Pooling::Mean);
+
+    let inputs = ragged_inputs(0);
+    let last = states(&mean, &inputs).pop().unwrap();
+    let values: Vec<Vec<Vec<f32>>> = last.to_vec3().unwrap();
+    let features = |backbone: &Backbone| -> Vec<Vec<f32>> {
+        let features = backbone.pool(&last, inputs.mask()).unwrap();
+        features.to_vec2().unwrap()
+    };
+    let (means, firsts) = (features(&mean), features(&load(Some(Pooling::Cls))));
+    for (row, length) in crate::common::LENGTHS.into_iter().enumerate() {
+        assert_eq!(firsts[row], values[row][0]);
+        for (column, found) in means[row].iter().enumerate() {
+            let sum: f32 = values[row][..length]
+                .iter()
+                .map(|token| token[column])
+                .sum();
+            assert!((found - sum / length as f32).abs() < 1e-6);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What fills up a batch has no influence on the real tokens.
+
+use adaplace_backbone::Inputs;
+use adaplace_testkit::TinyBert;
+use candle_core::{Tensor, Var};
+
+use crate::common::{LENGTHS, bert, bits, noise, ragged_inputs, relative_error, states};
+
+fn real_tokens(state: &Tensor, row: usize) -> Tensor {
+    state.get(row).unwrap().narrow(0, 0, LENGTHS[row]).unwrap()
+}
+
+#[test]
+fn ids_of_padding_do_not_matter() {
+    let backbone = bert(&TinyBert::default());
+    let (inputs, others) = (ragged_inputs(0), ragged_inputs(42));
+    let (found, expected) = (states(&backbone, &others), states(&backbone, &inputs));
+    // the padding itself differs, so there is something that could leak
+    assert_ne!(bits(&found[0]), bits(&expected[0]));
+    for (found, expected) in found.iter().zip(&expected) {
+        for row in 0..LENGTHS.len() {
+            assert_eq!(
+                bits(&real_tokens(found, row)),
+                bits(&real_tokens(expected, row))
+            );
+        }
+    }
+    let features = |states: &[Tensor]| backbone.pool(&states[4], inputs.mask()).unwrap();
+    assert_eq!(bits(&features(&found)), bits(&features(&expected)));
+}
+
+#[test]
+fn a_text_alone_is_as_in_a_batch() {
+    let backbone = bert(&TinyBert::default());
+    let inputs = ragged_inputs(0);
+    let batch = states(&backbone, &inputs);
+    let features = backbone.pool(&batch[4], inputs.mask()).unwrap();
+    let Inputs::Text { ids, type_ids, .. } = &inputs else {
+        unreachable!("these are texts")
+    };
+    for (row, length) in LENGTHS.into_iter().enumerate() {
+        let values = |tensor: &Tensor| tensor.get(row).unwrap().to_vec1::<u32>().unwrap();
+        let (ids, type_ids) = (values(ids), values(type_ids));
+        let (ids, type_ids) = (&ids[..length], &type_ids[..length]);
+        let alone = Inputs::text(1, length, ids, type_ids, &vec![1; length]).unwrap();
+        let alone_states = states(&backbone, &alone);
+        for (found, batch) in alone_states.iter().zip(&batch) {
+            let found = found.squeeze(0).unwrap();
+            let error = relative_error(&found, &real_tokens(batch, row));
+            assert!(error < 1e-5, "row {row}: {error:e}");
+        }
+        let found = backbone.pool(&alone_states[4], alone.mask()).unwrap();
+        let expected = features.narrow(0, row, 1).unwrap();
+        assert!(relative_error(&found, &expected) < 1e-5);
+    }
+}
+
+/// The pooled features do not depend on the padding's states either.
+#[test]
+fn padding_gets_no_gradient() {
+    let backbone = bert(&TinyBert::default());
+    let inputs = ragged_inputs(0);
+    let embedded = Var::from_tensor(&backbone.embed(&inputs).unwrap()).unwrap();
+    let mut state = embedded.as_tensor().clone();
+    for sublayer in backbone.sublayers() {
+        state = sublayer.forward(&state, inputs.mask()).unwrap();
+    }
+    let features = backbone.pool(&state, inputs.mask()).unwrap();
+    let loss = (features * noise(&[3, 32], 1)).unwrap().sum_all().unwrap();
+    let gradients = loss.backward().unwrap();
+    let gradient: Vec<Vec<Vec<f32>>> = gradients.get(&embedded).unwrap().to_vec3().unwrap();
+    for (row, length) in gradient.iter().zip(LENGTHS) {
+        for (token, values) in row.iter().enumerate() {
+            let some = values.iter().any(|&value| value != 0.0);
+            assert_eq!(some, token < length, "token {token} of {length}");
+        }
+    }
+}

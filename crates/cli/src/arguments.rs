@@ -1,0 +1,313 @@
+use std::path::PathBuf;
+
+use adaplace_backbone::Pooling;
+use adaplace_scorer::Statistic;
+use adaplace_strategy::{FirstPopulation, StrategyDescription};
+use adaplace_study::Metric;
+use adaplace_task::Part;
+use clap::builder::PossibleValuesParser;
+use clap::builder::TypedValueParser as _;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Find where to put a few small adapters in a frozen, pre-trained transformer.
+#[derive(Debug, Parser)]
+#[command(name = "adaplace", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// Say more on stderr (twice: even more)
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what a backbone folder holds: states, sizes, cost and connections
+    Inspect(Inspect),
+    /// Fit the linear probe and make the gradient map of all connections
+    Probe(Probe),
+    /// Search the best placement; run again on its own output folder, it resumes
+    Search(Box<Search>),
+    /// Train one placement to the end
+    Train(Train),
+    /// Evaluate a trained placement
+    Evaluate(Evaluate),
+}
+
+/// A backbone folder and how it is read.
+#[derive(Debug, Args)]
+pub(crate) struct BackboneArguments {
+    /// Hugging Face model folder: config.json, safetensors weights, tokenizer.json or preprocessor_config.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) backbone: PathBuf,
+    /// How the last hidden state becomes one vector [default: as in 1_Pooling/config.json, else mean; a ViT: cls]
+    #[arg(long)]
+    pub(crate) pooling: Option<PoolingArgument>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// Hugging Face model folder
+    #[arg(value_name = "BACKBONE")]
+    pub(crate) backbone: PathBuf,
+    /// How the last hidden state becomes one vector
+    #[arg(long)]
+    pub(crate) pooling: Option<PoolingArgument>,
+    /// Tokens of the example that costs are counted for [default: 32 for text]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) tokens: Option<u32>,
+    /// One JSON document on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Probe {
+    #[command(flatten)]
+    pub(crate) backbone: BackboneArguments,
+    /// Task folder: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
+    #[arg(long, value_name = "DIR")]
+    pub(crate) task: PathBuf,
+    /// Training examples that probe and gradient are made from
+    #[arg(long, value_name = "N", default_value = "512", value_parser = count())]
+    pub(crate) examples: usize,
+    /// Cut texts to this many tokens [default: 128, or the backbone's longest]
+    #[arg(long, value_name = "N", value_parser = count())]
+    pub(crate) max_length: Option<usize>,
+    /// The statistic to show
+    #[arg(long, default_value = "rank")]
+    pub(crate) statistic: StatisticArgument,
+    /// Of the choice of examples
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Where the map is written
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Search {
+    /// Run the study of this file again, in another output folder
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["backbone", "task", "space", "strategy"])]
+    pub(crate) study: Option<PathBuf>,
+    /// Hugging Face model folder: config.json, safetensors weights, tokenizer.json or preprocessor_config.json
+    #[arg(long, value_name = "DIR", required_unless_present = "study")]
+    pub(crate) backbone: Option<PathBuf>,
+    /// Task folder: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
+    #[arg(long, value_name = "DIR", required_unless_present = "study")]
+    pub(crate) task: Option<PathBuf>,
+    /// Search space, as in search-spaces/
+    #[arg(long, value_name = "FILE", required_unless_present = "study")]
+    pub(crate) space: Option<PathBuf>,
+    /// How placements are proposed
+    #[arg(long, value_name = "NAME", required_unless_present = "study",
+        value_parser = PossibleValuesParser::new(StrategyDescription::NAMES))]
+    pub(crate) strategy: Option<String>,
+    #[command(flatten)]
+    pub(crate) options: SearchOptions,
+    /// The study's folder; an unfinished study there is resumed
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Trainings side by side, one thread each; a single worker uses all cores. Changes no result
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count())]
+    pub(crate) workers: usize,
+    /// One JSON document on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What goes into `study.toml`.
+#[derive(Debug, Args)]
+pub(crate) struct SearchOptions {
+    /// Placements to try; with --halving, each starts short and only the best go on
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count(), conflicts_with = "study")]
+    pub(crate) trials: usize,
+    /// Optimiser steps of a trial
+    #[arg(long, value_name = "N", default_value = "64", value_parser = steps(), conflicts_with = "study")]
+    pub(crate) steps: u32,
+    /// Train on a subset of this size, the same for all trials [default: all]
+    #[arg(long, value_name = "N", value_parser = count(), conflicts_with = "study")]
+    pub(crate) train_examples: Option<usize>,
+    /// Examples in a batch
+    #[arg(long, value_name = "N", default_value = "32", value_parser = count(), conflicts_with = "study")]
+    pub(crate) batch_size: usize,
+    /// Highest learning rate of the adapters
+    #[arg(long, value_name = "RATE", default_value_t = 3e-3, value_parser = positive, conflicts_with = "study")]
+    pub(crate) learning_rate: f64,
+    /// Highest learning rate of the head
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = positive, conflicts_with = "study")]
+    pub(crate) head_learning_rate: f64,
+    /// Cut texts to this many tokens [default: 128, or the backbone's longest]
+    #[arg(long, value_name = "N", value_parser = count(), conflicts_with = "study")]
+    pub(crate) max_length: Option<usize>,
+    /// How the last hidden state becomes one vector [default: as in 1_Pooling/config.json, else mean; a ViT: cls]
+    #[arg(long, conflicts_with = "study")]
+    pub(crate) pooling: Option<PoolingArgument>,
+    /// Rank by validation accuracy (ties by loss), or the reverse
+    #[arg(long, default_value = "accuracy", conflicts_with = "study")]
+    pub(crate) metric: MetricArgument,
+    /// The best placements to train again ..
+    #[arg(long, value_name = "N", default_value = "3", value_parser = count(), conflicts_with = "study")]
+    pub(crate) finalists: usize,
+    /// .. so many times
+    #[arg(long, value_name = "N", default_value = "3", value_parser = steps(), conflicts_with = "study")]
+    pub(crate) repetitions: u32,
+    /// Successive halving: start trials at a fraction of the steps, promote the best of every R
+    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(2..), conflicts_with = "study")]
+    pub(crate) halving: Option<u32>,
+    /// Of all random choices
+    #[arg(long, default_value_t = 0, conflicts_with = "study")]
+    pub(crate) seed: u64,
+    /// How many placements the strategy proposes at a time
+    #[arg(long, value_name = "N", default_value = "8", value_parser = count(), conflicts_with = "study")]
+    pub(crate) proposals: usize,
+    /// The gradient statistic that stands for a connection's promise
+    #[arg(long, default_value = "rank", conflicts_with = "study")]
+    pub(crate) statistic: StatisticArgument,
+    /// Training examples that the gradient map is made from, at most
+    #[arg(long, value_name = "N", default_value = "512", value_parser = count(), conflicts_with = "study")]
+    pub(crate) gradient_examples: usize,
+    /// Greedy: connections trained at each stage [default: trials divided by adapters]
+    #[arg(long, value_name = "N", value_parser = count(), conflicts_with = "study")]
+    pub(crate) candidates: Option<usize>,
+    /// Gradient-greedy: discount of connections near one another, 0 for none [default: 0.6]
+    #[arg(long, conflicts_with = "study")]
+    pub(crate) gamma: Option<f64>,
+    /// Evolution: size of the population [default: 16]
+    #[arg(long, value_name = "N", value_parser = count(), conflicts_with = "study")]
+    pub(crate) population: Option<usize>,
+    /// Evolution: where the first population comes from [default: gradient]
+    #[arg(long, conflicts_with = "study")]
+    pub(crate) first_population: Option<FirstPopulationArgument>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    /// The placement to train
+    #[arg(value_name = "PLACEMENT.toml")]
+    pub(crate) placement: PathBuf,
+    /// Hugging Face model folder that the placement was made for
+    #[arg(long, value_name = "DIR")]
+    pub(crate) backbone: PathBuf,
+    /// Task folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) task: PathBuf,
+    /// Optimiser steps
+    #[arg(long, value_name = "N", default_value = "512", value_parser = steps())]
+    pub(crate) steps: u32,
+    /// Of initial adapters and data order
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Train on a subset of this size [default: all]
+    #[arg(long, value_name = "N", value_parser = count())]
+    pub(crate) train_examples: Option<usize>,
+    /// Examples in a batch
+    #[arg(long, value_name = "N", default_value = "32", value_parser = count())]
+    pub(crate) batch_size: usize,
+    /// Highest learning rate of the adapters
+    #[arg(long, value_name = "RATE", default_value_t = 3e-3, value_parser = positive)]
+    pub(crate) learning_rate: f64,
+    /// Highest learning rate of the head
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = positive)]
+    pub(crate) head_learning_rate: f64,
+    /// Cut texts to this many tokens [default: 128, or the backbone's longest]
+    #[arg(long, value_name = "N", value_parser = count())]
+    pub(crate) max_length: Option<usize>,
+    /// Folder for adapters.safetensors and metrics.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// One JSON document on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Evaluate {
+    /// The placement that was trained
+    #[arg(value_name = "PLACEMENT.toml")]
+    pub(crate) placement: PathBuf,
+    /// Its adapters.safetensors
+    #[arg(long, value_name = "FILE")]
+    pub(crate) adapters: PathBuf,
+    /// Hugging Face model folder that the placement was made for
+    #[arg(long, value_name = "DIR")]
+    pub(crate) backbone: PathBuf,
+    /// Task folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) task: PathBuf,
+    /// The part to evaluate on
+    #[arg(long, default_value = "test")]
+    pub(crate) part: PartArgument,
+    /// Examples in a batch; changes no result beyond rounding
+    #[arg(long, value_name = "N", default_value = "32", value_parser = count())]
+    pub(crate) batch_size: usize,
+    /// One JSON document on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Gives the library's own enum a name on the command line.
+macro_rules! argument {
+    ($name:ident, $target:ty, { $($(#[$help:meta])* $variant:ident => $value:expr),+ $(,)? }) => {
+        #[derive(Debug, Clone, Copy, ValueEnum)]
+        pub(crate) enum $name { $($(#[$help])* $variant),+ }
+
+        impl From<$name> for $target {
+            fn from(argument: $name) -> Self {
+                match argument { $($name::$variant => $value),+ }
+            }
+        }
+    };
+}
+
+argument!(PoolingArgument, Pooling, {
+    /// The mean over the real tokens
+    Mean => Pooling::Mean,
+    /// The first token
+    Cls => Pooling::Cls,
+});
+argument!(MetricArgument, Metric, {
+    Accuracy => Metric::Accuracy,
+    Loss => Metric::Loss,
+});
+argument!(PartArgument, Part, {
+    Train => Part::Train,
+    Validation => Part::Validation,
+    Test => Part::Test,
+});
+argument!(FirstPopulationArgument, FirstPopulation, {
+    /// Drawn by the softmax of the gradient map
+    Gradient => FirstPopulation::Gradient,
+    /// Drawn uniformly
+    Uniform => FirstPopulation::Uniform,
+});
+argument!(StatisticArgument, Statistic, {
+    /// Singular values above 0.003 of the largest in the whole map
+    Rank => Statistic::Rank,
+    /// Singular values above 0.01 of the matrix's own largest
+    RelativeRank => Statistic::RelativeRank,
+    /// Exponential of the entropy of the singular values
+    EffectiveRank => Statistic::EffectiveRank,
+    /// Squared Frobenius norm over squared spectral norm
+    StableRank => Statistic::StableRank,
+    NuclearNorm => Statistic::NuclearNorm,
+    FrobeniusNorm => Statistic::FrobeniusNorm,
+    SpectralNorm => Statistic::SpectralNorm,
+});
+
+fn count() -> impl clap::builder::TypedValueParser<Value = usize> {
+    clap::value_parser!(u32)
+        .range(1..)
+        .map(|value| value as usize)
+}
+
+fn steps() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
+        _ => Err("it must be a number above 0".to_owned()),
+    }
+}

@@ -1,0 +1,118 @@
+use std::path::Path;
+
+use adaplace_backbone::Pooling;
+use adaplace_scorer::{Adapters, Evaluation, Model, evaluate};
+use adaplace_search_space::{PlacementFile, PlacementHash};
+use adaplace_study::{Setting, backbone_reference};
+use adaplace_task::{Part, TaskOptions};
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+use super::print_json;
+use super::train::{CLASSES, MAX_LENGTH};
+use crate::Ending;
+use crate::arguments::Evaluate;
+use crate::table;
+
+#[derive(Serialize)]
+struct Report {
+    placement: PlacementHash,
+    task: String,
+    part: Part,
+    #[serde(rename = "result")]
+    evaluation: Evaluation,
+}
+
+pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
+    let file = PlacementFile::read(&arguments.placement)?;
+    let width = file.backbone.width as usize;
+    let path = &arguments.adapters;
+    let (adapters, head, metadata) = Adapters::read(&file.placement, width, path)?;
+    let max_length = match metadata.get(MAX_LENGTH) {
+        None => None,
+        Some(text) => Some(text.parse().with_context(|| {
+            format!(
+                "`{}` has the max_length `{text}`; it is damaged",
+                path.display()
+            )
+        })?),
+    };
+    let part = Part::from(arguments.part);
+    let options = TaskOptions {
+        parts: &[Part::Train, Part::Validation, part],
+        ..TaskOptions::default()
+    };
+    let pooling = pooling(&file, &arguments.placement)?;
+    let backbone = (arguments.backbone.as_path(), pooling);
+    let setting = Setting::load(backbone, &arguments.task, max_length, &options)?;
+    let (backbone, task) = (&setting.backbone, &setting.task);
+    file.check_backbone(&backbone_reference(backbone))
+        .map_err(|error| error.in_file(&arguments.placement))?;
+    check_classes(metadata.get(CLASSES), &task.classes, head.bias.dims(), path)?;
+    let examples = match part {
+        Part::Train => Some(&task.train),
+        Part::Validation => Some(&task.validation),
+        Part::Test => task.test.as_ref(),
+    };
+    let Some(examples) = examples else {
+        bail!(
+            "the task `{}` has no {part} part; choose another with `--part`",
+            arguments.task.display()
+        );
+    };
+    let model = Model::new(backbone, adapters, head)?;
+    let report = Report {
+        placement: file.placement.hash(),
+        task: task.name.clone(),
+        part,
+        evaluation: evaluate(&model, examples, arguments.batch_size)?,
+    };
+    if arguments.json {
+        print_json(&report)?;
+    } else {
+        let Evaluation {
+            loss,
+            accuracy,
+            examples,
+        } = report.evaluation;
+        anstream::println!(
+            "{}, {part}: accuracy {}, loss {loss:.4}, {examples} examples",
+            report.task,
+            table::percent(accuracy)
+        );
+    }
+    Ok(Ending::Finished)
+}
+
+/// The pooling that the placement was made with.
+pub(crate) fn pooling(file: &PlacementFile, path: &Path) -> Result<Option<Pooling>> {
+    match file.backbone.pooling.as_str() {
+        "mean" => Ok(Some(Pooling::Mean)),
+        "cls" => Ok(Some(Pooling::Cls)),
+        other => bail!(
+            "`{}` has the pooling `{other}`; supported are `mean` and `cls`",
+            path.display()
+        ),
+    }
+}
+
+/// The head's rows stand for the classes in the order of the training task.
+fn check_classes(
+    stored: Option<&String>,
+    classes: &[String],
+    head: &[usize],
+    path: &Path,
+) -> Result<()> {
+    let stored: Option<Vec<String>> = stored.and_then(|text| serde_json::from_str(text).ok());
+    let trained = stored
+        .as_ref()
+        .map_or(head.first().copied().unwrap_or_default(), Vec::len);
+    if trained != classes.len() || stored.is_some_and(|stored| stored != classes) {
+        bail!(
+            "`{}` was trained for other classes than those of the task ({}); evaluate it on the task that it was trained on",
+            path.display(),
+            classes.join(", ")
+        );
+    }
+    Ok(())
+}

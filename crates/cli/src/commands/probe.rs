@@ -1,0 +1,59 @@
+use std::time::Instant;
+
+use adaplace_backbone::Pooling;
+use adaplace_scorer::{GradientMapSettings, ProxyScorer, Statistic, TrainingSettings};
+use adaplace_search_space::{Fidelity, Placement};
+use adaplace_study::{GradientMapFile, Setting, backbone_reference};
+use anyhow::{Context, Result};
+use terminal_size::{Width, terminal_size};
+
+use crate::Ending;
+use crate::arguments::Probe;
+use crate::heatmap;
+use crate::table::{duration, percent};
+
+/// Where stdout is no terminal of known width.
+const COLUMNS: usize = 120;
+
+pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
+    let pooling = arguments.backbone.pooling.map(Pooling::from);
+    let setting = Setting::for_search(
+        (&arguments.backbone.backbone, pooling),
+        &arguments.task,
+        arguments.max_length,
+        Some(arguments.examples),
+        arguments.seed,
+    )?;
+    let (backbone, task) = (&setting.backbone, &setting.task);
+    let start = Instant::now();
+    let scorer = ProxyScorer::new(backbone, task, TrainingSettings::default(), arguments.seed)?;
+    let settings = GradientMapSettings::default();
+    let frozen = Fidelity::new(1).context("one step is a fidelity")?;
+    let map = scorer.gradient_map(&Placement::new(), frozen, &task.train, &settings)?;
+    let seconds = start.elapsed().as_secs_f64();
+
+    let probe = scorer.probe();
+    let file = GradientMapFile::new(&map, probe, backbone_reference(backbone), &task.name);
+    file.write(&arguments.out)?;
+
+    let statistic = Statistic::from(arguments.statistic);
+    anstream::println!(
+        "linear probe: {} of {} validation examples right, loss {:.4} (l2 {}, {} training examples)",
+        percent(probe.validation.accuracy),
+        probe.validation.examples,
+        probe.validation.loss,
+        probe.l2,
+        probe.train.examples,
+    );
+    anstream::println!(
+        "gradient map: {} of {} connections from {} examples, in {}",
+        statistic,
+        map.hidden_states().pow(2),
+        map.examples(),
+        duration(seconds)
+    );
+    let columns = terminal_size().map_or(COLUMNS, |(Width(columns), _)| usize::from(columns));
+    anstream::print!("{}", heatmap::draw(&map.table(statistic), columns));
+    anstream::println!("written to {}", arguments.out.display());
+    Ok(Ending::Finished)
+}

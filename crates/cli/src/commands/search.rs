@@ -1,0 +1,398 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use adaplace_backbone::Pooling;
+use adaplace_scorer::{GradientMapSettings, ProxyScorer, Statistic, TrainingSettings};
+use adaplace_search_space::{Fidelity, Placement, SearchSpace, SpaceDescription};
+use adaplace_strategy::{
+    ConnectionProxy, EvolutionSettings, FixedProxy, Halving, StrategyDescription, StrategySetting,
+};
+use adaplace_study::{
+    BackboneSource, GradientMapFile, GradientMapSource, GradientProxy, Metric, Ranking, Run,
+    STUDY_FORMAT, SearchSettings, Setting, StudyConfiguration, StudyFolder, Summary, TaskSource,
+    Workers, backbone_reference, chain_shape, run as run_study, spread,
+};
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+use super::print_json;
+use crate::Ending;
+use crate::arguments::{Search, SearchOptions};
+use crate::progress::Progress;
+use crate::table;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    study: &'a PathBuf,
+    finished: bool,
+    seconds: f64,
+    ranking: Option<&'a Ranking>,
+}
+
+pub(crate) fn run(arguments: &Search) -> Result<Ending> {
+    let start = Instant::now();
+    let (configuration, setting) = match &arguments.study {
+        Some(path) => stored_study(path)?,
+        None => new_study(arguments)?,
+    };
+    let Setting { backbone, task, .. } = &setting;
+    let search = &configuration.search;
+    StudyFolder::check(&arguments.out, &configuration)?;
+    let shape = chain_shape(backbone, task);
+    let space = SearchSpace::resolve(&configuration.space, &shape)?;
+    // What can be refused is refused before anything is made.
+    build(&configuration, &space, Arc::new(FixedProxy::from_iter([])))?;
+
+    let workers = Workers::new(arguments.workers)?;
+    let stop = stop_on_interrupt()?;
+    let (folder, journal, records) = StudyFolder::open(&arguments.out, &configuration)?;
+    let scorer = ProxyScorer::new(backbone, task, configuration.training, search.seed)?;
+    let map_source = &configuration.gradient_map;
+    let examples = spread(&task.train, map_source.examples);
+    let map = scorer.gradient_map(
+        &Placement::new(),
+        search.steps,
+        &examples,
+        &map_source.settings,
+    )?;
+    let reference = backbone_reference(backbone);
+    GradientMapFile::new(&map, scorer.probe(), reference.clone(), &task.name)
+        .write(&folder.gradient_map())?;
+    let proxy = GradientProxy::new(
+        &scorer,
+        &examples,
+        Arc::new(map),
+        search.statistic,
+        search.steps,
+    );
+
+    let mut progress = Progress::new(expected_trainings(&configuration, &space), search.metric);
+    let study = Run {
+        strategy: build(&configuration, &space, Arc::new(proxy))?,
+        configuration: &configuration,
+        space: &space,
+        scorer: &scorer,
+        probe: scorer.probe(),
+        backbone: reference,
+        folder,
+        journal,
+        records,
+    };
+    let summary = run_study(study, &workers, stop, &mut |event| progress.notice(&event));
+    progress.finish();
+    let seconds = start.elapsed().as_secs_f64();
+    let ranking = match summary? {
+        Summary::Finished(ranking) => Some(ranking),
+        Summary::Stopped { trainings } => {
+            anstream::eprintln!(
+                "stopped: {trainings} trainings are in `{}`; run the same command again to go on",
+                arguments.out.display()
+            );
+            None
+        }
+    };
+    if arguments.json {
+        print_json(&Report {
+            study: &arguments.out,
+            finished: ranking.is_some(),
+            seconds,
+            ranking: ranking.as_deref(),
+        })?;
+    } else if let Some(ranking) = &ranking {
+        print(
+            arguments,
+            &configuration,
+            ranking,
+            seconds,
+            progress.replayed(),
+        );
+    }
+    Ok(match ranking {
+        Some(_) => Ending::Finished,
+        None => Ending::Interrupted,
+    })
+}
+
+/// The study of a `study.toml`; backbone and task must still be what they were.
+fn stored_study(path: &std::path::Path) -> Result<(StudyConfiguration, Setting)> {
+    let configuration = StudyConfiguration::read(path)?;
+    let (backbone, task) = (&configuration.backbone, &configuration.task);
+    let setting = Setting::for_search(
+        (&backbone.folder, Some(backbone.pooling)),
+        &task.folder,
+        task.max_length,
+        task.train_examples,
+        configuration.search.seed,
+    )?;
+    configuration.check_backbone(&backbone_reference(&setting.backbone))?;
+    configuration.check_task(&setting.task.fingerprint)?;
+    Ok((configuration, setting))
+}
+
+/// The study that the command line describes.
+fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Setting)> {
+    let (Some(backbone), Some(task), Some(space), Some(strategy)) = (
+        &arguments.backbone,
+        &arguments.task,
+        &arguments.space,
+        &arguments.strategy,
+    ) else {
+        bail!("either `--study`, or `--backbone`, `--task`, `--space` and `--strategy` are needed");
+    };
+    let options = &arguments.options;
+    let space = SpaceDescription::read(space)?;
+    let strategy = strategy_description(strategy, options)?;
+    let setting = Setting::for_search(
+        (backbone, options.pooling.map(Pooling::from)),
+        task,
+        options.max_length,
+        options.train_examples,
+        options.seed,
+    )?;
+    let description = setting.backbone.description();
+    let configuration = StudyConfiguration {
+        format: STUDY_FORMAT.to_owned(),
+        search: SearchSettings {
+            seed: options.seed,
+            trials: options.trials,
+            steps: Fidelity::new(options.steps).context("`--steps` must be at least 1")?,
+            proposals: options.proposals,
+            halving: options.halving,
+            metric: Metric::from(options.metric),
+            statistic: Statistic::from(options.statistic),
+            finalists: options.finalists,
+            repetitions: options.repetitions,
+        },
+        strategy,
+        backbone: BackboneSource {
+            folder: backbone.clone(),
+            pooling: description.pooling,
+            weights_sha256: description.weights_sha256.clone(),
+        },
+        task: TaskSource {
+            folder: task.clone(),
+            fingerprint: setting.task.fingerprint.clone(),
+            train_examples: options.train_examples,
+            max_length: setting.max_length,
+        },
+        training: TrainingSettings {
+            batch_size: options.batch_size,
+            adapter_learning_rate: options.learning_rate,
+            head_learning_rate: options.head_learning_rate,
+            ..TrainingSettings::default()
+        },
+        gradient_map: GradientMapSource {
+            examples: options.gradient_examples,
+            settings: GradientMapSettings {
+                batch_size: options.batch_size,
+                ..GradientMapSettings::default()
+            },
+        },
+        space,
+    };
+    configuration.check()?;
+    Ok((configuration, setting))
+}
+
+/// A strategy by its name, with the options that belong to it; one that belongs to another is refused.
+fn strategy_description(name: &str, options: &SearchOptions) -> Result<StrategyDescription> {
+    let given = [
+        ("--candidates", "greedy", options.candidates.is_some()),
+        ("--gamma", "gradient-greedy", options.gamma.is_some()),
+        ("--population", "evolution", options.population.is_some()),
+        (
+            "--first-population",
+            "evolution",
+            options.first_population.is_some(),
+        ),
+    ];
+    for (option, strategy, given) in given {
+        if given && strategy != name {
+            bail!("`{option}` belongs to the strategy `{strategy}`, not to `{name}`; leave it out");
+        }
+    }
+    Ok(match name.parse()? {
+        StrategyDescription::Greedy { .. } => StrategyDescription::Greedy {
+            candidates: options.candidates,
+        },
+        StrategyDescription::GradientGreedy { gamma } => StrategyDescription::GradientGreedy {
+            gamma: options.gamma.unwrap_or(gamma),
+        },
+        StrategyDescription::Evolution { .. } => {
+            let defaults = EvolutionSettings::default();
+            StrategyDescription::from(EvolutionSettings {
+                population: options.population.unwrap_or(defaults.population),
+                first: options.first_population.map_or(defaults.first, Into::into),
+                ..defaults
+            })
+        }
+        other => other,
+    })
+}
+
+fn build<'a>(
+    configuration: &StudyConfiguration,
+    space: &SearchSpace,
+    proxy: Arc<dyn ConnectionProxy + 'a>,
+) -> Result<Box<dyn adaplace_strategy::Strategy + 'a>> {
+    let search = &configuration.search;
+    Ok(configuration.strategy.build(StrategySetting {
+        space,
+        fidelity: search.steps,
+        seed: search.seed,
+        trials: search.trials,
+        halving: search.halving,
+        proxy: Some(proxy),
+    })?)
+}
+
+/// Trials, their promotions, and the repetitions of finalists and baseline.
+fn expected_trainings(configuration: &StudyConfiguration, space: &SearchSpace) -> usize {
+    let search = &configuration.search;
+    let trials = match configuration.strategy {
+        StrategyDescription::GradientGreedy { .. } => 1,
+        _ => search.trials.min(space.approximate_count() as usize),
+    };
+    let rungs = search.halving.map_or(1, |_| Halving::RUNGS);
+    let reduction = search.halving.unwrap_or(1) as usize;
+    let searched: usize = (0..rungs).map(|rung| trials / reduction.pow(rung)).sum();
+    searched + (search.finalists.min(trials) + 1) * search.repetitions as usize
+}
+
+/// The first Ctrl-C lets the running trainings finish, the second one ends the program at once: the journal
+/// survives both.
+fn stop_on_interrupt() -> Result<&'static AtomicBool> {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(crate::INTERRUPTED));
+        }
+        anstream::eprintln!("finishing the running trainings; press Ctrl-C again to stop at once");
+    })
+    .context("cannot listen to Ctrl-C")?;
+    Ok(&STOP)
+}
+
+fn print(
+    arguments: &Search,
+    configuration: &StudyConfiguration,
+    ranking: &Ranking,
+    seconds: f64,
+    replayed: u64,
+) {
+    let search = &configuration.search;
+    let failed = ranking
+        .trials
+        .iter()
+        .filter(|trial| trial.result.score().is_none())
+        .count();
+    anstream::print!(
+        "{} trials of `{}` in {}",
+        ranking.trials.len(),
+        configuration.strategy.name(),
+        table::duration(seconds)
+    );
+    if replayed > 0 {
+        anstream::print!(", {replayed} trainings of them done before");
+    }
+    if failed > 0 {
+        anstream::print!("; {failed} failed");
+    }
+    anstream::println!(
+        "\nthe best {}, trained {} times with {} steps:\n",
+        ranking.finalists.len(),
+        search.repetitions,
+        search.steps
+    );
+    let backbone_row = |name: &str, repeated: &adaplace_study::Repeated| {
+        vec![
+            name.to_owned(),
+            table::percent_estimate(repeated.validation_accuracy),
+            table::estimate(repeated.validation_loss),
+            table::grouped(repeated.cost.parameters),
+            table::percent(repeated.cost.extra_flops),
+            table::connections(&repeated.placement),
+        ]
+    };
+    let mut rows: Vec<Vec<String>> = ranking
+        .finalists
+        .iter()
+        .map(|finalist| backbone_row(&finalist.place.to_string(), &finalist.repeated))
+        .collect();
+    rows.push(backbone_row(
+        "parallel at every sublayer",
+        &ranking.baseline,
+    ));
+    rows.push(vec![
+        "linear probe".to_owned(),
+        table::percent(ranking.probe.validation.accuracy),
+        format!("{:.3}", ranking.probe.validation.loss),
+        "0".to_owned(),
+        table::percent(0.0),
+        String::new(),
+    ]);
+    anstream::print!(
+        "{}",
+        table::aligned(
+            &[
+                "",
+                "accuracy",
+                "loss",
+                "parameters",
+                "extra FLOPs",
+                "connections"
+            ],
+            &rows,
+            &[false, true, true, true, true, false],
+        )
+    );
+    anstream::println!("\n{}", comparison(ranking));
+    let out = arguments.out.display();
+    let count = ranking.finalists.len();
+    anstream::println!(
+        "placements    {out}/placements/1.toml{}",
+        match count {
+            1 => String::new(),
+            _ => format!(" to {count}.toml"),
+        }
+    );
+    anstream::println!("all trials    {out}/ranking.json");
+    anstream::println!("gradient map  {out}/gradient-map.json");
+    anstream::println!(
+        "next          adaplace train {out}/placements/1.toml --backbone {} --task {} --out DIR",
+        configuration.backbone.folder.display(),
+        configuration.task.folder.display()
+    );
+}
+
+/// How the best placement compares, in a sentence.
+fn comparison(ranking: &Ranking) -> String {
+    let accuracy = |repeated: &adaplace_study::Repeated| {
+        repeated.validation_accuracy.map(|estimate| estimate.mean)
+    };
+    let best = ranking.finalists.first().map(|finalist| &finalist.repeated);
+    let Some((best, value)) = best.and_then(|best| Some((best, accuracy(best)?))) else {
+        return "every repetition of the finalists failed".to_owned();
+    };
+    let points = |other: f64| {
+        let difference = 100.0 * (value - other);
+        let side = if difference >= 0.0 { "above" } else { "below" };
+        format!("{:.2} points {side}", difference.abs())
+    };
+    let mut text = format!(
+        "The best placement is {} the linear probe",
+        points(ranking.probe.validation.accuracy)
+    );
+    if let Some(baseline) = accuracy(&ranking.baseline) {
+        let share = best.cost.parameters as f64 / ranking.baseline.cost.parameters as f64;
+        text.push_str(&format!(
+            " and {} an adapter in parallel at every sublayer, with {:.0} % of its parameters",
+            points(baseline),
+            100.0 * share
+        ));
+    }
+    text.push('.');
+    text
+}

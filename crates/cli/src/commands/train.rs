@@ -1,0 +1,156 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use adaplace_scorer::{Evaluation, ProxyScorer, TrainingSettings, evaluate};
+use adaplace_search_space::{
+    BackboneReference, Fidelity, PlacementFile, PlacementHash, write_atomically,
+};
+use adaplace_study::{ProbeQuality, Setting, backbone_reference};
+use adaplace_task::{Part, TaskOptions};
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use super::print_json;
+use crate::Ending;
+use crate::arguments::Train;
+use crate::commands::evaluate::pooling;
+use crate::table;
+
+/// The content of `metrics.json`.
+#[derive(Serialize)]
+struct Metrics {
+    format: &'static str,
+    placement: PlacementHash,
+    backbone: BackboneReference,
+    task: String,
+    classes: Vec<String>,
+    steps: Fidelity,
+    seed: u64,
+    training: TrainingSettings,
+    /// Mean of the last epoch's batches, while the adapters still moved.
+    last_epoch_loss: f64,
+    train: Evaluation,
+    validation: Evaluation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test: Option<Evaluation>,
+    linear_probe: ProbeQuality,
+    seconds: f64,
+}
+
+/// The names of what a reader of the adapters needs beside the placement.
+pub(crate) const CLASSES: &str = "classes";
+pub(crate) const MAX_LENGTH: &str = "max_length";
+
+pub(crate) fn run(arguments: &Train) -> Result<Ending> {
+    let start = Instant::now();
+    let file = PlacementFile::read(&arguments.placement)?;
+    let options = TaskOptions {
+        parts: &[Part::Train, Part::Validation, Part::Test],
+        train_examples: arguments.train_examples,
+        seed: arguments.seed,
+    };
+    let pooling = pooling(&file, &arguments.placement)?;
+    let setting = Setting::load(
+        (&arguments.backbone, pooling),
+        &arguments.task,
+        arguments.max_length,
+        &options,
+    )?;
+    let (backbone, task) = (&setting.backbone, &setting.task);
+    let reference = backbone_reference(backbone);
+    file.check_backbone(&reference)
+        .map_err(|error| error.in_file(&arguments.placement))?;
+    let settings = TrainingSettings {
+        batch_size: arguments.batch_size,
+        adapter_learning_rate: arguments.learning_rate,
+        head_learning_rate: arguments.head_learning_rate,
+        ..TrainingSettings::default()
+    };
+    let steps = Fidelity::new(arguments.steps).context("`--steps` must be at least 1")?;
+    // The folder first: a training is too long to find out at its end that there is no place for it.
+    std::fs::create_dir_all(&arguments.out)
+        .with_context(|| format!("cannot make `{}`", arguments.out.display()))?;
+
+    let scorer = ProxyScorer::new(backbone, task, settings, arguments.seed)?;
+    let (model, last_epoch_loss) = scorer.train(&file.placement, steps, 0)?;
+    let on = |examples| evaluate(&model, examples, arguments.batch_size);
+    let metrics = Metrics {
+        format: "adaplace.metrics/1",
+        placement: file.placement.hash(),
+        backbone: reference,
+        task: task.name.clone(),
+        classes: task.classes.clone(),
+        steps,
+        seed: arguments.seed,
+        training: settings,
+        last_epoch_loss,
+        train: on(&task.train)?,
+        validation: on(&task.validation)?,
+        test: task.test.as_ref().map(on).transpose()?,
+        linear_probe: scorer.probe().into(),
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    let adapters = arguments.out.join("adapters.safetensors");
+    let mut metadata = BTreeMap::from([
+        ("placement".to_owned(), metrics.placement.to_string()),
+        (
+            "weights_sha256".to_owned(),
+            metrics.backbone.weights_sha256.clone(),
+        ),
+        (CLASSES.to_owned(), serde_json::to_string(&task.classes)?),
+    ]);
+    if let Some(length) = setting.max_length {
+        metadata.insert(MAX_LENGTH.to_owned(), length.to_string());
+    }
+    model.adapters().write(model.head(), &metadata, &adapters)?;
+    let path = arguments.out.join("metrics.json");
+    write_metrics(&metrics, &path)?;
+    if arguments.json {
+        print_json(&metrics)?;
+    } else {
+        print(&metrics, &adapters, &path);
+    }
+    Ok(Ending::Finished)
+}
+
+fn write_metrics(metrics: &Metrics, path: &PathBuf) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(metrics)?;
+    text.push(b'\n');
+    write_atomically(path, &text).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+fn print(metrics: &Metrics, adapters: &std::path::Path, path: &std::path::Path) {
+    let row = |name: &str, evaluation: &Evaluation| {
+        vec![
+            name.to_owned(),
+            table::percent(evaluation.accuracy),
+            format!("{:.4}", evaluation.loss),
+            evaluation.examples.to_string(),
+        ]
+    };
+    let mut rows = vec![
+        row("train", &metrics.train),
+        row("validation", &metrics.validation),
+    ];
+    rows.extend(metrics.test.as_ref().map(|test| row("test", test)));
+    rows.push(row(
+        "linear probe, validation",
+        &metrics.linear_probe.validation,
+    ));
+    anstream::println!(
+        "{} steps in {}\n",
+        metrics.steps,
+        table::duration(metrics.seconds)
+    );
+    anstream::print!(
+        "{}",
+        table::aligned(
+            &["", "accuracy", "loss", "examples"],
+            &rows,
+            &[false, true, true, true]
+        )
+    );
+    anstream::println!("\nadapters  {}", adapters.display());
+    anstream::println!("metrics   {}", path.display());
+}

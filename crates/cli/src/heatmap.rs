@@ -1,0 +1,144 @@
+//! The gradient map in the terminal: one row for each source, one column for each target.
+
+use anstyle::{Color, RgbColor, Style};
+
+/// Shades from low to high, for terminals without colour and maps too wide for numbers.
+const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
+
+/// Dark blue over green to yellow: even steps in lightness, also without colour vision (five points of viridis).
+const COLOURS: [[f64; 3]; 5] = [
+    [68.0, 1.0, 84.0],
+    [59.0, 82.0, 139.0],
+    [33.0, 145.0, 140.0],
+    [94.0, 201.0, 98.0],
+    [253.0, 231.0, 37.0],
+];
+
+/// Draws a square table of `values[source][target]`, at most `columns` characters wide where the numbers fit;
+/// colours are escape sequences, for a stream that strips them where they are not wanted.
+pub(crate) fn draw(values: &[Vec<f64>], columns: usize) -> String {
+    let all = || values.iter().flatten().copied();
+    let lowest = all().fold(f64::INFINITY, f64::min);
+    let highest = all().fold(f64::NEG_INFINITY, f64::max);
+    let position = |value: f64| match highest > lowest {
+        true => (value - lowest) / (highest - lowest),
+        false => 0.0,
+    };
+    let cells = Cells::choose(values, columns);
+    let mut text = format!("  source \\ target\n{:>5} ", "");
+    for target in 0..values.len() {
+        text.push_str(&cells.pad(&target.to_string()));
+    }
+    text.push('\n');
+    for (source, row) in values.iter().enumerate() {
+        text.push_str(&format!("{source:>5} "));
+        for &value in row {
+            let style = style(position(value));
+            let cell = cells.show(value, position(value));
+            text.push_str(&format!("{style}{cell}{style:#}"));
+        }
+        text.push('\n');
+    }
+    text.push_str(&format!(
+        "  lowest {}, highest {}\n",
+        short(lowest),
+        short(highest)
+    ));
+    text
+}
+
+/// What stands in a cell, and how wide it is.
+enum Cells {
+    Numbers { width: usize },
+    Shades { width: usize },
+}
+
+impl Cells {
+    fn choose(values: &[Vec<f64>], columns: usize) -> Self {
+        const ROW_HEAD: usize = 6;
+        let longest = values.iter().flatten().map(|&value| short(value).len());
+        let width = 1 + longest.max().unwrap_or(1);
+        if ROW_HEAD + width * values.len() <= columns {
+            Self::Numbers { width }
+        } else {
+            let digits = values.len().saturating_sub(1).to_string().len();
+            Self::Shades { width: digits + 1 }
+        }
+    }
+
+    fn pad(&self, text: &str) -> String {
+        let (Self::Numbers { width } | Self::Shades { width }) = *self;
+        format!("{text:>width$}")
+    }
+
+    fn show(&self, value: f64, position: f64) -> String {
+        match *self {
+            Self::Numbers { .. } => self.pad(&short(value)),
+            Self::Shades { width } => {
+                let index = (position * SHADES.len() as f64) as usize;
+                SHADES[index.min(SHADES.len() - 1)]
+                    .to_string()
+                    .repeat(width)
+            }
+        }
+    }
+}
+
+/// Whole numbers as they are, others with three significant digits.
+fn short(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < 1e6 {
+        return format!("{value}");
+    }
+    match value.abs() {
+        size if (1e-2..1e4).contains(&size) => {
+            let digits = (2 - size.log10().floor() as i32).clamp(0, 4);
+            format!("{value:.*}", digits as usize)
+        }
+        _ => format!("{value:.1e}"),
+    }
+}
+
+fn style(position: f64) -> Style {
+    let place = position * (COLOURS.len() - 1) as f64;
+    let below = (place as usize).min(COLOURS.len() - 2);
+    let part = place - below as f64;
+    let mix = |channel: usize| {
+        let (from, to) = (COLOURS[below][channel], COLOURS[below + 1][channel]);
+        (from + part * (to - from)).round() as u8
+    };
+    let background = RgbColor(mix(0), mix(1), mix(2));
+    let foreground = match position > 0.6 {
+        true => RgbColor(0, 0, 0),
+        false => RgbColor(255, 255, 255),
+    };
+    Style::new()
+        .bg_color(Some(Color::Rgb(background)))
+        .fg_color(Some(Color::Rgb(foreground)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(values: &[Vec<f64>], columns: usize) -> String {
+        anstream::adapter::strip_str(&draw(values, columns)).to_string()
+    }
+
+    #[test]
+    fn numbers_where_they_fit() {
+        let text = plain(&[vec![1.0, 20.0], vec![300.0, 0.5]], 80);
+        let expected = "  source \\ target\n          0     1\n    0     1    20\n    1   300 0.500\n  lowest 0.500, highest 300\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn shades_where_they_do_not() {
+        let text = plain(&[vec![0.0, 100.0], vec![50.0, 0.0]], 10);
+        assert!(text.contains("    0   ██\n    1 ▒▒  \n"), "{text}");
+    }
+
+    #[test]
+    fn a_flat_map_has_the_lowest_colour() {
+        assert!(!plain(&[vec![2.0]], 0).contains('█'));
+    }
+}

@@ -1,0 +1,96 @@
+//! How far a study is: a bar in a terminal, a line now and then elsewhere.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use adaplace_strategy::Merit;
+use adaplace_study::{Event, Metric, Phase, Record};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::table::percent;
+
+/// Follows the events of a run.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    metric: Metric,
+    best: Option<(Merit, f64)>,
+    /// Trainings expected in all.
+    expected: u64,
+    replayed: u64,
+}
+
+impl Progress {
+    /// `trainings` is how many are expected; a strategy may need fewer.
+    pub(crate) fn new(trainings: usize, metric: Metric) -> Self {
+        let expected = trainings as u64;
+        let bar = ProgressBar::with_draw_target(Some(expected), ProgressDrawTarget::stderr());
+        let style =
+            ProgressStyle::with_template("{bar:30} {pos}/{len} trainings, {msg}, {eta} left");
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        bar.set_message("no score yet");
+        bar.enable_steady_tick(Duration::from_secs(1));
+        Self {
+            bar,
+            metric,
+            best: None,
+            expected,
+            replayed: 0,
+        }
+    }
+
+    /// Takes notice of an event.
+    pub(crate) fn notice(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Done { record, replayed } => self.done(record, *replayed),
+            Event::SearchFinished { remaining } => {
+                self.expected = self.bar.position() + *remaining as u64;
+                self.bar.set_length(self.expected);
+            }
+        }
+    }
+
+    /// Removes the bar.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// Trainings that were read from the journal.
+    pub(crate) fn replayed(&self) -> u64 {
+        self.replayed
+    }
+
+    fn done(&mut self, record: &Record, replayed: bool) {
+        if let (Phase::Search, Some(score)) = (record.phase, record.result.score()) {
+            let merit = self.metric.merit(record.steps, score);
+            let value = self.metric.value(score);
+            if let Some(merit) = merit
+                && self.best.is_none_or(|(best, _)| merit > best)
+            {
+                self.best = Some((merit, value));
+            }
+        }
+        self.bar.inc(1);
+        if replayed {
+            // What was done before says nothing of the time left.
+            self.replayed += 1;
+            self.bar.reset_eta();
+        }
+        let best = match (&self.best, self.metric) {
+            (None, _) => "no score yet".to_owned(),
+            (Some((_, value)), Metric::Accuracy) => format!("best {}", percent(*value)),
+            (Some((_, value)), Metric::Loss) => format!("best loss {value:.4}"),
+        };
+        self.line_now_and_then(&best, replayed);
+        self.bar.set_message(best);
+    }
+
+    /// Ten lines in all where no one watches a bar.
+    fn line_now_and_then(&self, best: &str, replayed: bool) {
+        let (position, every) = (self.bar.position(), (self.expected / 10).max(1));
+        if !std::io::stderr().is_terminal() && !replayed && position.is_multiple_of(every) {
+            anstream::eprintln!("{position}/{} trainings, {best}", self.expected);
+        }
+    }
+}

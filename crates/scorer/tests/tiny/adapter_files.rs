@@ -1,0 +1,197 @@
+//! Adapters written to a file and read back, and files that are not theirs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use adaplace_scorer::{Adapters, Head};
+use adaplace_search_space::{AdapterSpec, Connection, Placement};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use tempfile::TempDir;
+
+use crate::support::{WIDTH, head, trained_adapters, values};
+
+const CONNECTIONS: [(u16, u16); 3] = [(0, 1), (2, 2), (4, 0)];
+
+fn written() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("adapters.safetensors");
+    trained_adapters(&CONNECTIONS, 1)
+        .write(&head(), &metadata(), &path)
+        .unwrap();
+    (folder, path)
+}
+
+fn metadata() -> BTreeMap<String, String> {
+    let pairs = [("format", "adaplace.adapters/1"), ("task", "tiny")];
+    pairs
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
+fn placement() -> Placement {
+    trained_adapters(&CONNECTIONS, 1).placement()
+}
+
+fn assert_refused(placement: &Placement, path: &Path, parts: &[&str]) {
+    let error = Adapters::read(placement, WIDTH, path).unwrap_err();
+    let message = error.to_string();
+    let name = path.display().to_string();
+    for part in [&[name.as_str()], parts].concat() {
+        assert!(message.contains(part), "no `{part}` in: {message}");
+    }
+}
+
+#[test]
+fn a_round_trip_keeps_every_bit() {
+    let (_folder, path) = written();
+    let (read, read_head, read_metadata) = Adapters::read(&placement(), WIDTH, &path).unwrap();
+    let (original, original_head) = (trained_adapters(&CONNECTIONS, 1), head());
+    assert_eq!(read.placement(), original.placement());
+    let bits = |adapters: &Adapters, head: &Head| -> Vec<Vec<u32>> {
+        let mut vars = adapters.vars();
+        vars.extend([head.weight.clone(), head.bias.clone()]);
+        let values = vars.iter().map(|var| values(var));
+        values
+            .map(|values| values.into_iter().map(f32::to_bits).collect())
+            .collect()
+    };
+    assert_eq!(bits(&read, &read_head), bits(&original, &original_head));
+    assert_eq!(read_metadata, metadata());
+}
+
+/// Names and shapes are what other programs read.
+#[test]
+fn the_file_has_the_documented_tensors() {
+    let (_folder, path) = written();
+    let bytes = fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let mut found: Vec<(String, Vec<usize>)> = file
+        .iter()
+        .map(|(name, view)| (name.to_owned(), view.shape().to_vec()))
+        .collect();
+    found.sort();
+    let mut expected = vec![
+        ("head.weight".to_owned(), vec![3, WIDTH]),
+        ("head.bias".to_owned(), vec![3]),
+    ];
+    for name in ["0-1", "2-2", "4-0"] {
+        expected.extend([
+            (format!("{name}.down.weight"), vec![4, WIDTH]),
+            (format!("{name}.down.bias"), vec![4]),
+            (format!("{name}.up.weight"), vec![WIDTH, 4]),
+            (format!("{name}.up.bias"), vec![WIDTH]),
+        ]);
+    }
+    expected.sort();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn an_earlier_file_is_replaced_and_nothing_else_is_left() {
+    let (folder, path) = written();
+    let other = trained_adapters(&[(1, 3)], 2);
+    other.write(&head(), &BTreeMap::new(), &path).unwrap();
+    assert!(Adapters::read(&other.placement(), WIDTH, &path).is_ok());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("missing").join("adapters.safetensors");
+    let adapters = trained_adapters(&CONNECTIONS, 1);
+    let error = adapters
+        .write(&head(), &BTreeMap::new(), &path)
+        .unwrap_err();
+    let name = path.display().to_string();
+    assert!(error.to_string().contains(&name), "{error}");
+    assert_refused(&placement(), &path, &["cannot use adapter file"]);
+}
+
+#[test]
+fn another_rank() {
+    let (_folder, path) = written();
+    let spec = AdapterSpec::new(8, 1.0).unwrap();
+    let placement = placement().with(
+        Connection {
+            source: 0,
+            target: 1,
+        },
+        spec,
+    );
+    let parts = ["0-1.down.weight", "[4, 32]", "[8, 32]", "another rank"];
+    assert_refused(&placement, &path, &parts);
+}
+
+#[test]
+fn another_width() {
+    let (_folder, path) = written();
+    let error = Adapters::read(&placement(), 48, &path).unwrap_err();
+    assert!(error.to_string().contains("[4, 48]"), "{error}");
+}
+
+#[test]
+fn another_placement() {
+    let (_folder, path) = written();
+    let spec = AdapterSpec::new(4, 1.0).unwrap();
+    let connection = Connection {
+        source: 1,
+        target: 3,
+    };
+    let parts = ["no tensor `1-3.down.weight`", "another placement"];
+    assert_refused(&placement().with(connection, spec), &path, &parts);
+    let fewer = placement().without(Connection {
+        source: 2,
+        target: 2,
+    });
+    let parts = ["14 tensors", "2 adapters and a head make 10"];
+    assert_refused(&fewer, &path, &parts);
+}
+
+/// The file with one tensor changed.
+fn edit(path: &Path, edited: &str, edit: impl Fn(&mut Dtype, &mut Vec<u8>)) {
+    let bytes = fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = file
+        .iter()
+        .map(|(name, view)| {
+            let (mut dtype, mut data) = (view.dtype(), view.data().to_vec());
+            if name == edited {
+                edit(&mut dtype, &mut data);
+            }
+            (name.to_owned(), dtype, view.shape().to_vec(), data)
+        })
+        .collect();
+    let views = tensors.iter().map(|(name, dtype, shape, data)| {
+        (name, TensorView::new(*dtype, shape.clone(), data).unwrap())
+    });
+    fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+#[test]
+fn another_number_type() {
+    let (_folder, path) = written();
+    edit(&path, "2-2.up.bias", |dtype, _| *dtype = Dtype::I32);
+    assert_refused(&placement(), &path, &["2-2.up.bias", "I32", "F32"]);
+}
+
+#[test]
+fn values_that_are_no_numbers() {
+    let (_folder, path) = written();
+    edit(&path, "head.weight", |_, data| {
+        data[8..12].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    assert_refused(&placement(), &path, &["head.weight", "not finite"]);
+}
+
+#[test]
+fn a_truncated_file() {
+    let (_folder, path) = written();
+    let bytes = fs::read(&path).unwrap();
+    for length in [0, 5, 200, bytes.len() - 1] {
+        fs::write(&path, &bytes[..length]).unwrap();
+        assert_refused(&placement(), &path, &["damaged or truncated"]);
+    }
+}

@@ -1,0 +1,197 @@
+//! The gradient map against its definition: a linear map M of zeros on the connection, and dL/dM by autograd.
+
+use adaplace_backbone::{Backbone, Inputs};
+use adaplace_scorer::{Adapters, GradientMap, GradientMapSettings, Model, ScoreError, Statistic};
+use adaplace_search_space::Connection;
+use adaplace_testkit::{TextTask, TinyVit, tiny_vit};
+use candle_core::{DType, Device, Tensor, Var};
+use faer::Mat;
+
+use crate::definition::{self, Branch};
+use crate::support::{WIDTH, head, model, noise, ragged_inputs, tiny_bert, tiny_task};
+
+/// Singular values of dL/dM / examples, where h_target gets + norm(h_source) M^T beside the adapters of `model`.
+fn by_autograd(
+    backbone: &Backbone,
+    model: &Model<'_>,
+    inputs: &Inputs,
+    labels: &[u32],
+    connection: Connection,
+) -> Vec<f64> {
+    let map = Var::zeros((WIDTH, WIDTH), DType::F32, &Device::Cpu).unwrap();
+    let mut branches = definition::branches(model);
+    let linear: Branch<'_> = (
+        connection,
+        Box::new(|x| definition::normalize(x)?.broadcast_matmul(&map.t()?)),
+    );
+    branches.push(linear);
+    let states = definition::states(backbone, inputs, &branches);
+    let logits = definition::logits(backbone, inputs, model, &states[4]);
+    let gradients = definition::loss(&logits, labels).backward().unwrap();
+    let gradient: Vec<Vec<f32>> = gradients.get(&map).unwrap().to_vec2().unwrap();
+    let entry = |row: usize, column: usize| f64::from(gradient[row][column]) / labels.len() as f64;
+    Mat::from_fn(WIDTH, WIDTH, entry).singular_values().unwrap()
+}
+
+/// Every connection that `model` does not carry yet.
+fn check(backbone: &Backbone, model: &Model<'_>, inputs: &Inputs, labels: &[u32]) {
+    let label_tensor = Tensor::from_slice(labels, labels.len(), &Device::Cpu).unwrap();
+    let batch = Ok((inputs.clone(), label_tensor));
+    let map = GradientMap::from_batches(model, [batch], &GradientMapSettings::default()).unwrap();
+    assert_eq!((map.hidden_states(), map.examples()), (5, labels.len()));
+    let placement = model.adapters().placement();
+    for source in 0..5 {
+        for target in 0..5 {
+            let connection = Connection { source, target };
+            if placement.contains(connection) {
+                continue;
+            }
+            let expected = by_autograd(backbone, model, inputs, labels, connection);
+            let found = map.singular_values(connection);
+            assert_eq!(found.len(), WIDTH);
+            assert!(expected[0] > 1e-4, "{connection}: nothing to compare");
+            for (found, expected_value) in found.iter().zip(&expected) {
+                let error = (found - expected_value).abs() / expected[0];
+                assert!(error < 1e-4, "{connection}, given {placement}: {error:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn frozen_text_backbone() {
+    let backbone = tiny_bert();
+    let model = Model::new(&backbone, Adapters::default(), head()).unwrap();
+    check(&backbone, &model, &ragged_inputs(), &[1, 0, 2]);
+}
+
+#[test]
+fn frozen_image_backbone() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_vit(folder.path(), &TinyVit::default());
+    let backbone = Backbone::load(folder.path(), None).unwrap();
+    let model = Model::new(&backbone, Adapters::default(), head()).unwrap();
+    let pixels = noise(&[2, 3, 16, 16], 1.7, 5);
+    check(&backbone, &model, &Inputs::Images { pixels }, &[2, 0]);
+}
+
+/// One pass; a further recurrent connection makes it two.
+#[test]
+fn beside_adapters_of_one_pass() {
+    let backbone = tiny_bert();
+    let model = model(&backbone, &[(0, 1), (2, 2), (0, 4)]);
+    check(&backbone, &model, &ragged_inputs(), &[1, 0, 2]);
+}
+
+/// Two passes already; further connections of every kind, recurrent ones with a target before, at and behind the
+/// given one's.
+#[test]
+fn beside_adapters_of_two_passes() {
+    let backbone = tiny_bert();
+    for given in [&[(3, 1)][..], &[(3, 1), (0, 2), (2, 2), (4, 4)][..]] {
+        let model = model(&backbone, given);
+        check(&backbone, &model, &ragged_inputs(), &[1, 0, 2]);
+    }
+}
+
+fn task_map(model: &Model<'_>, batch_size: usize) -> GradientMap {
+    let task = tiny_task(&TextTask::default());
+    let settings = GradientMapSettings {
+        batch_size,
+        ..GradientMapSettings::default()
+    };
+    GradientMap::compute(model, &task.train, &settings).unwrap()
+}
+
+fn connections() -> impl Iterator<Item = Connection> {
+    (0..25).map(|index| Connection {
+        source: index / 5,
+        target: index % 5,
+    })
+}
+
+#[test]
+fn batches_add_up() {
+    let backbone = tiny_bert();
+    for given in [&[][..], &[(3, 1), (1, 2)][..]] {
+        let model = model(&backbone, given);
+        let (small, large) = (task_map(&model, 4), task_map(&model, 32));
+        assert_eq!((small.examples(), large.examples()), (60, 60));
+        for connection in connections() {
+            let expected = large.singular_values(connection);
+            for (found, expected_value) in small.singular_values(connection).iter().zip(expected) {
+                let error = (found - expected_value).abs() / expected[0];
+                assert!(error < 1e-5, "{connection}: {error:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn thread_count_does_not_change_a_bit() {
+    let backbone = tiny_bert();
+    let model = model(&backbone, &[(3, 1)]);
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build().unwrap().install(|| task_map(&model, 16))
+    };
+    let one = with(1);
+    assert_eq!(one, with(2));
+    assert_eq!(one, with(3));
+}
+
+/// Thresholds are shares of the largest singular value of the whole map, or of the matrix's own.
+#[test]
+fn statistics_are_those_of_the_singular_values() {
+    let backbone = tiny_bert();
+    let map = task_map(&model(&backbone, &[]), 32);
+    let largest = connections()
+        .map(|connection| map.singular_values(connection)[0])
+        .fold(0.0, f64::max);
+    let counts = Statistic::ALL.map(|statistic| map.table(statistic));
+    for connection in connections() {
+        let values = map.singular_values(connection);
+        let (source, target) = (
+            usize::from(connection.source),
+            usize::from(connection.target),
+        );
+        for (statistic, table) in Statistic::ALL.into_iter().zip(&counts) {
+            assert_eq!(table[source][target], map.statistic(statistic, connection));
+        }
+        let above = |threshold: f64| values.iter().filter(|&&s| s > threshold).count() as f64;
+        let rank = map.statistic(Statistic::Rank, connection);
+        assert_eq!(rank, above(0.003 * largest));
+        let relative = map.statistic(Statistic::RelativeRank, connection);
+        assert_eq!(relative, above(0.01 * values[0]));
+        let norm = values.iter().map(|s| s * s).sum::<f64>().sqrt();
+        assert!((map.statistic(Statistic::FrobeniusNorm, connection) - norm).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn nothing_to_compute_from_is_an_error() {
+    let backbone = tiny_bert();
+    let model = model(&backbone, &[]);
+    let settings = GradientMapSettings::default();
+    let error = GradientMap::from_batches(&model, [], &settings).unwrap_err();
+    assert!(
+        error.to_string().contains("at least one example"),
+        "{error}"
+    );
+}
+
+/// A head that is not finite gives gradients that are not.
+#[test]
+fn gradients_that_are_not_finite_are_an_error() {
+    let backbone = tiny_bert();
+    let mut weight = vec![0.1; 3 * WIDTH];
+    weight[5] = f32::NAN;
+    let head = adaplace_scorer::Head::new(&weight, &[0.0; 3], WIDTH).unwrap();
+    let model = Model::new(&backbone, Adapters::default(), head).unwrap();
+    let task = tiny_task(&TextTask::default());
+    let map = GradientMap::compute(&model, &task.train, &GradientMapSettings::default());
+    assert!(
+        matches!(map, Err(ScoreError::SingularValues { .. })),
+        "{map:?}"
+    );
+}

@@ -1,0 +1,12 @@
+//! The scorer on small backbones and tasks of the project's own: nothing from outside is read.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod adapter_files;
+mod definition;
+mod forward;
+mod gradient_map;
+mod gradients;
+mod probe;
+mod support;
+mod training;

@@ -1,0 +1,321 @@
+//! Proxy training: deterministic, paired, and it learns.
+
+use adaplace_backbone::Backbone;
+use adaplace_scorer::{
+    Adapters, GradientMapSettings, Head, LinearProbe, Model, ProxyScorer, Score, ScoreError,
+    Scorer, Statistic, TrainingSettings, evaluate, fine_tune,
+};
+use adaplace_search_space::{AdapterSpec, Connection, Fidelity, Placement};
+use adaplace_task::Task;
+use adaplace_testkit::TextTask;
+
+use crate::support::{CLASSES, WIDTH, tiny_bert, tiny_task, trained_adapters, values};
+
+fn placement(connections: &[(u16, u16)]) -> Placement {
+    let spec = AdapterSpec::new(4, 1.0).unwrap();
+    let connections = connections.iter();
+    connections
+        .map(|&(source, target)| (Connection { source, target }, spec))
+        .collect()
+}
+
+fn steps(steps: u32) -> Fidelity {
+    Fidelity::new(steps).unwrap()
+}
+
+fn settings() -> TrainingSettings {
+    TrainingSettings {
+        batch_size: 16,
+        ..TrainingSettings::default()
+    }
+}
+
+fn scorer<'a>(backbone: &'a Backbone, task: &'a Task) -> ProxyScorer<'a> {
+    ProxyScorer::new(backbone, task, settings(), 7).unwrap()
+}
+
+fn bits(score: Score) -> [u64; 3] {
+    let Score {
+        train_loss,
+        validation_loss,
+        validation_accuracy,
+    } = score;
+    [train_loss, validation_loss, validation_accuracy].map(f64::to_bits)
+}
+
+#[test]
+fn a_score_depends_on_its_arguments_alone() {
+    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let placements = [placement(&[(0, 1)]), placement(&[(3, 1), (2, 2)])];
+    let score = |scorer: &ProxyScorer<'_>, placement: &Placement, repetition| {
+        bits(scorer.score(placement, steps(5), repetition).unwrap())
+    };
+    let with_threads = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build().unwrap().install(|| {
+            let scorer = scorer(&backbone, &task);
+            let scores = [0, 1].map(|which| score(&scorer, &placements[which], 0));
+            (scorer.probe().clone(), scores)
+        })
+    };
+    let (probe, scores) = with_threads(1);
+    assert_eq!(with_threads(2), (probe, scores));
+    // in another order, after others, and once more
+    let scorer = scorer(&backbone, &task);
+    assert_ne!(score(&scorer, &placements[1], 1), scores[1]);
+    assert_eq!(score(&scorer, &placements[1], 0), scores[1]);
+    assert_eq!(score(&scorer, &placements[0], 0), scores[0]);
+    assert_eq!(score(&scorer, &placements[0], 0), scores[0]);
+    assert_ne!(scores[0], scores[1]);
+}
+
+#[test]
+fn another_seed_gives_another_training() {
+    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let score = |seed| {
+        let scorer = ProxyScorer::new(&backbone, &task, settings(), seed).unwrap();
+        let score = scorer.score(&placement(&[(0, 1)]), steps(3), 0);
+        (scorer.probe().clone(), bits(score.unwrap()))
+    };
+    let (first, second) = (score(1), score(2));
+    // the probe has no randomness in it
+    assert_eq!(first.0, second.0);
+    assert_ne!(first.1, second.1);
+}
+
+#[test]
+fn a_connection_starts_the_same_in_every_placement() {
+    let initial = |connections: &[(u16, u16)], seed, repetition| {
+        let adapters = Adapters::initial(&placement(connections), WIDTH, seed, repetition);
+        let find = |adapters: Adapters| -> Vec<Vec<f32>> {
+            let wanted = Connection {
+                source: 3,
+                target: 1,
+            };
+            let adapter = adapters.iter().find(|adapter| adapter.connection == wanted);
+            adapter.unwrap().vars().map(|var| values(var)).collect()
+        };
+        find(adapters.unwrap())
+    };
+    let alone = initial(&[(3, 1)], 7, 0);
+    assert_eq!(initial(&[(0, 1), (3, 1), (4, 4)], 7, 0), alone);
+    assert_ne!(initial(&[(3, 1)], 7, 1), alone);
+    assert_ne!(initial(&[(3, 1)], 8, 0), alone);
+    let [down_weight, down_bias, up_weight, up_bias] = &alone[..] else {
+        panic!("an adapter has four tensors")
+    };
+    assert!(up_weight.iter().chain(up_bias).all(|&value| value == 0.0));
+    let bound = (WIDTH as f32).powf(-0.5);
+    assert!(
+        down_weight
+            .iter()
+            .chain(down_bias)
+            .all(|value| value.abs() <= bound)
+    );
+    // uniform in +-bound: a mean of 0 and a mean square of bound^2 / 3, here within four standard errors
+    let count = down_weight.len() as f32;
+    let mean = down_weight.iter().sum::<f32>() / count;
+    let square = down_weight.iter().map(|value| value * value).sum::<f32>() / count;
+    assert!(mean.abs() < 4.0 * bound / (3.0 * count).sqrt());
+    assert!((square / (bound * bound / 3.0) - 1.0).abs() < 4.0 * (0.8 / count).sqrt());
+}
+
+#[test]
+fn connections_start_differently() {
+    let adapters = Adapters::initial(&placement(&[(0, 1), (1, 0)]), WIDTH, 7, 0).unwrap();
+    let weights: Vec<Vec<f32>> = adapters.iter().map(|a| values(&a.down_weight)).collect();
+    assert_ne!(weights[0], weights[1]);
+}
+
+/// Untrained, the model is the probe.
+#[test]
+fn training_starts_from_the_probe() {
+    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let scorer = scorer(&backbone, &task);
+    let model = scorer.untrained(&placement(&[(0, 1), (4, 1)]), 0).unwrap();
+    for (examples, reported) in [
+        (&task.train, scorer.probe().train),
+        (&task.validation, scorer.probe().validation),
+    ] {
+        let found = evaluate(&model, examples, 8).unwrap();
+        assert!(
+            (found.loss - reported.loss).abs() < 1e-5,
+            "{found:?}, {reported:?}"
+        );
+        assert_eq!(found.accuracy, reported.accuracy);
+    }
+}
+
+/// The classes differ in the order of two words, which no linear probe sees well: adapters have something to gain.
+#[test]
+fn training_learns() {
+    let backbone = tiny_bert();
+    let task = tiny_task(&TextTask::default());
+    let settings = TrainingSettings {
+        adapter_learning_rate: 1e-2,
+        ..settings()
+    };
+    let scorer = ProxyScorer::new(&backbone, &task, settings, 7).unwrap();
+    let before = scorer.probe().train.loss;
+    for connections in [&[(0, 1), (2, 3)][..], &[(3, 1), (1, 1)][..]] {
+        let (model, train_loss) = scorer
+            .train(&placement(connections), steps(120), 0)
+            .unwrap();
+        let after = evaluate(&model, &task.train, 16).unwrap();
+        println!("{connections:?}: {before} -> {} ({train_loss})", after.loss);
+        assert!(after.loss < 0.7 * before, "{before} -> {after:?}");
+        assert!((train_loss - after.loss).abs() < 0.3 * before);
+    }
+}
+
+/// What is reported as training loss is the mean over the last epoch's batches, before their steps: of one step, the
+/// probe's loss on that batch.
+#[test]
+fn the_first_step_sees_the_probe() {
+    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let settings = TrainingSettings {
+        batch_size: task.train.len(),
+        ..settings()
+    };
+    let scorer = ProxyScorer::new(&backbone, &task, settings, 7).unwrap();
+    let (_, train_loss) = scorer.train(&placement(&[(0, 1)]), steps(1), 0).unwrap();
+    assert!((train_loss - scorer.probe().train.loss).abs() < 1e-5);
+}
+
+#[test]
+fn divergence_is_an_error_and_no_score() {
+    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let settings = TrainingSettings {
+        adapter_learning_rate: 1e30,
+        warm_up: 0.0,
+        ..settings()
+    };
+    let scorer = ProxyScorer::new(&backbone, &task, settings, 7).unwrap();
+    for connections in [&[(0, 1)][..], &[(4, 4)][..], &[(4, 0), (2, 2)][..]] {
+        // after one step only the validation can find it
+        for fidelity in [1, 5] {
+            let error = scorer
+                .score(&placement(connections), steps(fidelity), 0)
+                .unwrap_err();
+            let ScoreError::Diverged { step, value, .. } = error else {
+                panic!("{error}")
+            };
+            assert!(!value.is_finite());
+            assert_eq!(step, 2, "{connections:?}");
+        }
+    }
+}
+
+/// Whatever the learning rate, a score holds finite numbers.
+#[test]
+fn scores_are_finite() {
+    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    for exponent in [0, 3, 6, 9, 12, 16, 18, 19, 20, 25, 35] {
+        let rate = 10.0_f64.powi(exponent);
+        let settings = TrainingSettings {
+            adapter_learning_rate: rate,
+            head_learning_rate: rate,
+            ..settings()
+        };
+        let scorer = ProxyScorer::new(&backbone, &task, settings, 7).unwrap();
+        match scorer.score(&placement(&[(0, 1), (3, 1)]), steps(3), 0) {
+            Ok(score) => {
+                let losses = [score.train_loss, score.validation_loss];
+                assert!(
+                    losses.iter().all(|loss| loss.is_finite()),
+                    "{rate:e}: {score:?}"
+                );
+                assert!((0.0..=1.0).contains(&score.validation_accuracy));
+                assert!(exponent < 35, "this must diverge: {score:?}");
+            }
+            Err(error) => assert!(matches!(error, ScoreError::Diverged { .. }), "{error}"),
+        }
+    }
+}
+
+/// A head of zeros passes nothing on to the adapters.
+#[test]
+fn an_adapter_without_influence_is_an_error() {
+    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let adapters = Adapters::initial(&placement(&[(0, 1), (2, 3)]), WIDTH, 7, 0).unwrap();
+    let head = Head::new(&[0.0; CLASSES * WIDTH], &[0.0; CLASSES], WIDTH).unwrap();
+    let model = Model::new(&backbone, adapters, head).unwrap();
+    let error = fine_tune(&model, &task.train, &settings(), 3, 7, 0).unwrap_err();
+    assert!(matches!(error, ScoreError::NoGradient { .. }), "{error}");
+    assert!(error.to_string().contains("0->1"), "{error}");
+}
+
+/// Every tensor of every adapter moves, also those whose first gradient is zero.
+#[test]
+fn training_moves_every_tensor() {
+    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let scorer = scorer(&backbone, &task);
+    let placement = placement(&[(0, 0), (1, 2), (0, 4), (4, 1), (4, 4)]);
+    let before = scorer.untrained(&placement, 0).unwrap();
+    let (after, _) = scorer.train(&placement, steps(3), 0).unwrap();
+    for (before, after) in before.adapters().iter().zip(after.adapters().iter()) {
+        for (before, after) in before.vars().zip(after.vars()) {
+            assert_ne!(values(before), values(after), "{}", placement);
+        }
+    }
+    assert_ne!(values(&before.head().weight), values(&after.head().weight));
+    assert_ne!(values(&before.head().bias), values(&after.head().bias));
+}
+
+#[test]
+fn out_of_range_placements_are_refused() {
+    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let scorer = scorer(&backbone, &task);
+    let error = scorer
+        .score(&placement(&[(0, 9)]), steps(1), 0)
+        .unwrap_err();
+    assert!(matches!(error, ScoreError::OutOfRange { .. }), "{error}");
+}
+
+/// At an empty placement the map is that of the probe, at another one that of its trained adapters.
+#[test]
+fn maps_are_made_at_the_trained_adapters() {
+    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let scorer = scorer(&backbone, &task);
+    let given = placement(&[(0, 1)]);
+    let of = |model: &Model<'_>| {
+        let settings = GradientMapSettings::default();
+        let map = adaplace_scorer::GradientMap::compute(model, &task.train, &settings);
+        map.unwrap().table(Statistic::NuclearNorm)
+    };
+    let map = |given: &Placement| {
+        let settings = GradientMapSettings::default();
+        let map = scorer.gradient_map(given, steps(5), &task.train, &settings);
+        map.unwrap().table(Statistic::NuclearNorm)
+    };
+    let frozen = of(&scorer.untrained(&Placement::new(), 0).unwrap());
+    let trained = of(&scorer.train(&given, steps(5), 0).unwrap().0);
+    assert_eq!(map(&Placement::new()), frozen);
+    assert_eq!(map(&given), trained);
+    assert_ne!(frozen, trained);
+}
+
+/// A probe that is stored and read again is the same start.
+#[test]
+fn the_probe_survives_its_file() {
+    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let scorer = scorer(&backbone, &task);
+    let text = serde_json::to_string(scorer.probe()).unwrap();
+    let read: LinearProbe = serde_json::from_str(&text).unwrap();
+    assert_eq!(&read, scorer.probe());
+}
+
+/// The batch size of an evaluation is a matter of speed.
+#[test]
+fn evaluation_does_not_depend_on_the_batch_size() {
+    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let adapters = trained_adapters(&[(3, 1), (0, 0)], 2);
+    let model = Model::new(&backbone, adapters, crate::support::head()).unwrap();
+    let [one, many] = [1, 30].map(|size| evaluate(&model, &task.validation, size).unwrap());
+    assert!((one.loss - many.loss).abs() < 1e-5 * many.loss);
+    assert_eq!((one.accuracy, one.examples), (many.accuracy, many.examples));
+    let [one, many] =
+        [1, 30].map(|size| adaplace_scorer::features(&model, &task.validation, size).unwrap());
+    let probe = |features| LinearProbe::fit(features, features, CLASSES).unwrap();
+    assert!((probe(&one).train.loss - probe(&many).train.loss).abs() < 1e-3);
+}

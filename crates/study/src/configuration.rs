@@ -1,0 +1,341 @@
+use std::path::{Path, PathBuf};
+
+use adaplace_backbone::Pooling;
+use adaplace_scorer::{GradientMapSettings, Score, Statistic, TrainingSettings};
+use adaplace_search_space::{BackboneReference, Fidelity, SpaceDescription};
+use adaplace_strategy::{Merit, StrategyDescription};
+use serde::{Deserialize, Serialize};
+
+use crate::StudyError;
+
+/// The format written and read by this version.
+pub const STUDY_FORMAT: &str = "adaplace.study/1";
+
+/// Everything that a study's journal depends on: the content of `study.toml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudyConfiguration {
+    /// [`STUDY_FORMAT`]
+    pub format: String,
+    /// What is searched, how long and by which measure.
+    pub search: SearchSettings,
+    /// The strategy and its settings.
+    pub strategy: StrategyDescription,
+    /// The frozen model.
+    pub backbone: BackboneSource,
+    /// The task.
+    pub task: TaskSource,
+    /// How adapters are trained.
+    pub training: TrainingSettings,
+    /// How the gradient map is made.
+    pub gradient_map: GradientMapSource,
+    /// The search space and its budget.
+    pub space: SpaceDescription,
+}
+
+/// What is searched, how long and by which measure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchSettings {
+    /// Of all random choices.
+    pub seed: u64,
+    /// Placements to try; with halving, each starts short and only the best go on.
+    pub trials: usize,
+    /// Optimiser steps of a full trial.
+    pub steps: Fidelity,
+    /// How many placements the strategy proposes at a time; trials of one proposal can run side by side.
+    pub proposals: usize,
+    /// Reduction factor of successive halving, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halving: Option<u32>,
+    /// What trials are ranked by.
+    pub metric: Metric,
+    /// The gradient statistic that stands for a connection's promise.
+    pub statistic: Statistic,
+    /// How many of the best placements are trained again.
+    pub finalists: usize,
+    /// How often.
+    pub repetitions: u32,
+}
+
+/// A backbone and what identifies it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackboneSource {
+    /// Its folder, as it was given.
+    pub folder: PathBuf,
+    /// How it is pooled.
+    pub pooling: Pooling,
+    /// Hash of its weights.
+    pub weights_sha256: String,
+}
+
+/// A task and what identifies it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskSource {
+    /// Its folder, as it was given.
+    pub folder: PathBuf,
+    /// Hash of its encoded training and validation examples.
+    pub fingerprint: String,
+    /// Size of the subset of the training examples, if not all are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_examples: Option<usize>,
+    /// Texts are cut to this many tokens; images have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_length: Option<usize>,
+}
+
+/// How the gradient map is made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GradientMapSource {
+    /// At most this many training examples.
+    pub examples: usize,
+    /// Thresholds and batch size.
+    pub settings: GradientMapSettings,
+}
+
+/// What trials are ranked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// Validation accuracy, ties by validation loss.
+    Accuracy,
+    /// Validation loss, ties by validation accuracy.
+    Loss,
+}
+
+impl Metric {
+    /// The score's merit: larger is better.
+    #[must_use]
+    pub fn merit(self, fidelity: Fidelity, score: &Score) -> Option<Merit> {
+        let (accuracy, negative_loss) = (score.validation_accuracy, -score.validation_loss);
+        match self {
+            Self::Accuracy => Merit::new(fidelity, accuracy, negative_loss),
+            Self::Loss => Merit::new(fidelity, negative_loss, accuracy),
+        }
+    }
+
+    /// The metric itself, as people read it.
+    #[must_use]
+    pub fn value(self, score: &Score) -> f64 {
+        match self {
+            Self::Accuracy => score.validation_accuracy,
+            Self::Loss => score.validation_loss,
+        }
+    }
+}
+
+impl StudyConfiguration {
+    /// Reads and checks the configuration at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be read or understood; the message names the file.
+    pub fn read(path: &Path) -> Result<Self, StudyError> {
+        let text = std::fs::read_to_string(path).map_err(|source| StudyError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let invalid = |reason: String| StudyError::Configuration {
+            path: path.to_owned(),
+            reason,
+        };
+        let configuration: Self =
+            toml::from_str(&text).map_err(|error| invalid(one_line(&error, &text)))?;
+        if configuration.format != STUDY_FORMAT {
+            return Err(invalid(format!(
+                "its format is `{}`, this version reads `{STUDY_FORMAT}`",
+                configuration.format
+            )));
+        }
+        configuration
+            .check()
+            .map_err(|error| invalid(error.to_string()))?;
+        Ok(configuration)
+    }
+
+    /// The text of `study.toml`.
+    ///
+    /// # Errors
+    /// If a number does not fit in TOML.
+    pub fn to_toml(&self) -> Result<String, StudyError> {
+        toml::to_string(self).map_err(|error| StudyError::Configuration {
+            path: PathBuf::from(crate::folder::CONFIGURATION),
+            reason: error.to_string(),
+        })
+    }
+
+    /// Every number must be in its range.
+    ///
+    /// # Errors
+    /// [`StudyError::OutOfRange`] for the first that is not.
+    pub fn check(&self) -> Result<(), StudyError> {
+        let (search, training) = (&self.search, &self.training);
+        let map = &self.gradient_map;
+        let at_least_one = "at least 1";
+        let positive = "a number above 0";
+        let share = "a number from 0 to 1";
+        let is_positive = |value: f64| value.is_finite() && value > 0.0;
+        let is_share = |value: f64| (0.0..=1.0).contains(&value);
+        let checks: [(&'static str, String, bool, &'static str); 15] = [
+            // TOML integers are signed.
+            (
+                "seed",
+                search.seed.to_string(),
+                i64::try_from(search.seed).is_ok(),
+                "at most 2^63 - 1",
+            ),
+            (
+                "trials",
+                search.trials.to_string(),
+                search.trials > 0,
+                at_least_one,
+            ),
+            (
+                "proposals",
+                search.proposals.to_string(),
+                search.proposals > 0,
+                at_least_one,
+            ),
+            (
+                "halving",
+                format!("{:?}", search.halving),
+                search.halving.is_none_or(|reduction| reduction >= 2),
+                "at least 2",
+            ),
+            (
+                "finalists",
+                search.finalists.to_string(),
+                search.finalists > 0,
+                at_least_one,
+            ),
+            (
+                "repetitions",
+                search.repetitions.to_string(),
+                search.repetitions > 0,
+                at_least_one,
+            ),
+            (
+                "train_examples",
+                format!("{:?}", self.task.train_examples),
+                self.task.train_examples != Some(0),
+                at_least_one,
+            ),
+            (
+                "batch_size",
+                training.batch_size.to_string(),
+                training.batch_size > 0,
+                at_least_one,
+            ),
+            (
+                "learning_rate",
+                training.adapter_learning_rate.to_string(),
+                is_positive(training.adapter_learning_rate),
+                positive,
+            ),
+            (
+                "head_learning_rate",
+                training.head_learning_rate.to_string(),
+                is_positive(training.head_learning_rate),
+                positive,
+            ),
+            (
+                "weight_decay",
+                training.weight_decay.to_string(),
+                is_share(training.weight_decay),
+                share,
+            ),
+            (
+                "warm_up",
+                training.warm_up.to_string(),
+                is_share(training.warm_up),
+                share,
+            ),
+            (
+                "gradient_clip",
+                training.gradient_clip.to_string(),
+                is_positive(training.gradient_clip),
+                positive,
+            ),
+            (
+                "gradient_map.examples",
+                map.examples.to_string(),
+                map.examples > 0,
+                at_least_one,
+            ),
+            (
+                "gradient_map.settings.batch_size",
+                map.settings.batch_size.to_string(),
+                map.settings.batch_size > 0,
+                at_least_one,
+            ),
+        ];
+        for (setting, value, holds, range) in checks {
+            if !holds {
+                return Err(StudyError::OutOfRange {
+                    setting,
+                    value,
+                    range,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The reference to the backbone that goes into placement files must be the one of the configuration.
+    ///
+    /// # Errors
+    /// [`StudyError::Changed`] with both hashes.
+    pub fn check_backbone(&self, found: &BackboneReference) -> Result<(), StudyError> {
+        changed(
+            "backbone",
+            &self.backbone.folder,
+            &self.backbone.weights_sha256,
+            &found.weights_sha256,
+        )
+    }
+
+    /// The encoded task must be the one of the configuration.
+    ///
+    /// # Errors
+    /// [`StudyError::Changed`] with both hashes.
+    pub fn check_task(&self, fingerprint: &str) -> Result<(), StudyError> {
+        changed(
+            "task",
+            &self.task.folder,
+            &self.task.fingerprint,
+            fingerprint,
+        )
+    }
+}
+
+fn changed(what: &'static str, path: &Path, expected: &str, found: &str) -> Result<(), StudyError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(StudyError::Changed {
+        what,
+        path: path.to_owned(),
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+    })
+}
+
+/// A TOML error with its line, on one line.
+fn one_line(error: &toml::de::Error, text: &str) -> String {
+    let message = error
+        .message()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    match error.span() {
+        Some(span) => {
+            let before = &text.as_bytes()[..span.start.min(text.len())];
+            let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+            format!("line {line}: {message}")
+        }
+        None => message,
+    }
+}

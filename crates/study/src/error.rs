@@ -1,0 +1,142 @@
+use std::path::PathBuf;
+
+use adaplace_backbone::BackboneError;
+use adaplace_scorer::ScoreError;
+use adaplace_search_space::SpaceError;
+use adaplace_strategy::StrategyError;
+use adaplace_task::TaskError;
+
+/// What can go wrong in a study.
+#[derive(Debug, thiserror::Error)]
+pub enum StudyError {
+    /// A file could not be read.
+    #[error("cannot read `{path}`: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file could not be written.
+    #[error(
+        "cannot write `{path}`: {source}; what was finished before is kept, run the same command again to go on"
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A configuration that cannot be understood.
+    #[error("`{path}` is not a study configuration: {reason}")]
+    Configuration {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A setting out of its range.
+    #[error("`{setting}` is {value}; it must be {range}")]
+    OutOfRange {
+        /// The setting, as the configuration names it.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// The output folder holds something else.
+    #[error(
+        "`{path}` is not a study: it holds files but no `study.toml`; choose another output folder"
+    )]
+    NotAStudy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The output folder holds a study with another configuration.
+    #[error(
+        "`{path}` holds a study with another configuration: {}; choose another output folder to run this one",
+        differences.join(", ")
+    )]
+    OtherConfiguration {
+        /// The folder.
+        path: PathBuf,
+        /// One for each setting that differs.
+        differences: Vec<String>,
+    },
+    /// Another process works on the study.
+    #[error(
+        "`{path}` is being run by another process; wait for it or choose another output folder"
+    )]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A journal that cannot be trusted.
+    #[error(
+        "`{path}` is damaged in line {line}: {reason}; restore the file, or choose another output folder to start again"
+    )]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Backbone or task are not those of the configuration.
+    #[error(
+        "the {what} in `{path}` is not the one of the study: its hash is {found}, the study was made with {expected}"
+    )]
+    Changed {
+        /// Backbone or task.
+        what: &'static str,
+        /// Its folder.
+        path: PathBuf,
+        /// The configuration's hash.
+        expected: String,
+        /// The folder's.
+        found: String,
+    },
+    /// Not one trial gave a score.
+    #[error("none of the {trials} trials gave a score; the first one failed because it {reason}")]
+    NothingScored {
+        /// Number of trials.
+        trials: usize,
+        /// Of the first failed one.
+        reason: String,
+    },
+    /// The strategy finished without a complete placement.
+    #[error(
+        "the strategy `{strategy}` proposed no complete placement within {trials} trials; allow more with `--trials`"
+    )]
+    NothingComplete {
+        /// The strategy.
+        strategy: &'static str,
+        /// Trials it was allowed.
+        trials: usize,
+    },
+    /// The threads of the workers could not be started.
+    #[error("cannot start {workers} workers: {reason}")]
+    Workers {
+        /// Number of workers.
+        workers: usize,
+        /// What the system said.
+        reason: String,
+    },
+    /// From the search space.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+    /// From the backbone.
+    #[error(transparent)]
+    Backbone(#[from] BackboneError),
+    /// From the task.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// From the strategy.
+    #[error(transparent)]
+    Strategy(#[from] StrategyError),
+    /// From the scorer.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
+}

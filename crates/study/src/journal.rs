@@ -1,0 +1,135 @@
+//! The journal: one line of JSON for each finished training.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crate::{Record, StudyError};
+
+/// An append-only file of [`Record`]s. A line is on the disk before the next training is told of.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+}
+
+impl Journal {
+    /// Opens or makes the journal at `path`, for this process alone, and reads what it holds.
+    ///
+    /// A torn last line, of a process that was killed while it wrote, is cut off: its training runs again.
+    ///
+    /// # Errors
+    /// [`StudyError::Busy`] if another process has it open, [`StudyError::Journal`] if any other line is damaged.
+    pub fn open(path: &Path) -> Result<(Self, Vec<Record>), StudyError> {
+        let reading = |source| StudyError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(reading)?;
+        if file.try_lock().is_err() {
+            return Err(StudyError::Busy {
+                path: path.parent().unwrap_or(path).to_owned(),
+            });
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(reading)?;
+        let mut journal = Self {
+            path: path.to_owned(),
+            file,
+        };
+        let (records, intact) = journal.parse(&bytes)?;
+        if intact < bytes.len() {
+            tracing::warn!(
+                "the last line of `{}` was torn and is cut off; its training runs again",
+                path.display()
+            );
+            journal.cut(intact)?;
+        }
+        Ok((journal, records))
+    }
+
+    /// Adds one line and waits until it is on the disk.
+    ///
+    /// # Errors
+    /// [`StudyError::Write`], after which the file is as long as before if the system allows.
+    pub fn append(&mut self, record: &Record) -> Result<(), StudyError> {
+        let mut line =
+            serde_json::to_vec(record).map_err(|error| self.write_error(error.into()))?;
+        line.push(b'\n');
+        let before = self
+            .file
+            .seek(SeekFrom::End(0))
+            .map_err(|error| self.write_error(error))?;
+        let written = self
+            .file
+            .write_all(&line)
+            .and_then(|()| self.file.sync_data());
+        written.map_err(|error| {
+            // On a full disk part of the line may stand there; if cutting fails too, the next run repairs it.
+            let _ = self.file.set_len(before);
+            self.write_error(error)
+        })
+    }
+
+    /// The records, and how many bytes they take.
+    fn parse(&self, bytes: &[u8]) -> Result<(Vec<Record>, usize), StudyError> {
+        let mut records = Vec::new();
+        let mut intact = 0;
+        for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+            let is_last = intact + line.len() == bytes.len();
+            let parsed = line
+                .strip_suffix(b"\n")
+                .ok_or_else(|| "the line does not end".to_owned())
+                .and_then(|line| self.parse_line(line, records.len()));
+            match parsed {
+                Ok(record) => records.push(record),
+                Err(_) if is_last => break,
+                Err(reason) => {
+                    return Err(StudyError::Journal {
+                        path: self.path.clone(),
+                        line: index + 1,
+                        reason,
+                    });
+                }
+            }
+            intact += line.len();
+        }
+        Ok((records, intact))
+    }
+
+    fn parse_line(&self, line: &[u8], expected: usize) -> Result<Record, String> {
+        let record: Record = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        if record.trial != expected {
+            return Err(format!(
+                "it is trial {}, where {expected} should follow",
+                record.trial
+            ));
+        }
+        if record.hash != record.placement.hash() {
+            return Err(format!(
+                "its placement does not have the hash {}",
+                record.hash
+            ));
+        }
+        Ok(record)
+    }
+
+    fn cut(&mut self, length: usize) -> Result<(), StudyError> {
+        self.file
+            .set_len(length as u64)
+            .and_then(|()| self.file.sync_data())
+            .map_err(|error| self.write_error(error))
+    }
+
+    fn write_error(&self, source: std::io::Error) -> StudyError {
+        StudyError::Write {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}

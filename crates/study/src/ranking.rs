@@ -1,0 +1,169 @@
+//! The ranking of all trials, and the finalists.
+
+use std::cmp::Ordering;
+
+use adaplace_scorer::LinearProbe;
+use adaplace_search_space::{Cost, Fidelity, Placement, PlacementHash, SearchSpace};
+use adaplace_strategy::Merit;
+use serde::{Deserialize, Serialize};
+
+use crate::finalists::Repeated;
+use crate::gradient_map_file::ProbeQuality;
+use crate::{Metric, Phase, Record, TrialResult};
+
+const FORMAT: &str = "adaplace.ranking/1";
+
+/// The content of `ranking.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ranking {
+    /// `adaplace.ranking/1`
+    pub format: String,
+    /// What is ranked by.
+    pub metric: Metric,
+    /// The frozen model with a linear head alone.
+    pub probe: ProbeQuality,
+    /// An adapter in parallel at every sublayer.
+    pub baseline: Repeated,
+    /// The best complete placements, trained again, best first.
+    pub finalists: Vec<Finalist>,
+    /// All trials, best first: longer trainings before shorter ones, failed ones last.
+    pub trials: Vec<RankedTrial>,
+}
+
+/// One of the best placements.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finalist {
+    /// Place by the mean of the repetitions, from 1.
+    pub place: usize,
+    /// The trial that made it a finalist.
+    pub trial: usize,
+    /// The placement's hash.
+    pub hash: PlacementHash,
+    /// Its repetitions.
+    pub repeated: Repeated,
+}
+
+/// One trial of the search.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RankedTrial {
+    /// Place, from 1.
+    pub place: usize,
+    /// Its number in the journal.
+    pub trial: usize,
+    /// The placement's hash.
+    pub hash: PlacementHash,
+    /// The placement.
+    pub placement: Placement,
+    /// What it costs.
+    pub cost: Cost,
+    /// Whether the placement has as many adapters as the space asks for; a greedy search also tries fewer.
+    pub complete: bool,
+    /// Optimiser steps.
+    pub steps: Fidelity,
+    /// Its score, or why there is none.
+    pub result: TrialResult,
+}
+
+impl Ranking {
+    pub(crate) fn new(
+        metric: Metric,
+        probe: &LinearProbe,
+        space: &SearchSpace,
+        records: &[Record],
+        finalists: Vec<(usize, Repeated)>,
+        baseline: Repeated,
+    ) -> Self {
+        let trials = ranked(metric, records)
+            .into_iter()
+            .enumerate()
+            .map(|(index, record)| RankedTrial {
+                place: index + 1,
+                trial: record.trial,
+                hash: record.hash,
+                cost: space.cost(&record.placement),
+                complete: space.contains(&record.placement),
+                placement: record.placement.clone(),
+                steps: record.steps,
+                result: record.result.clone(),
+            })
+            .collect();
+        let mut finalists = finalists;
+        finalists.sort_by(|(_, a), (_, b)| by_repetitions(metric, a, b));
+        let finalists = finalists
+            .into_iter()
+            .enumerate()
+            .map(|(index, (trial, repeated))| Finalist {
+                place: index + 1,
+                trial,
+                hash: repeated.placement.hash(),
+                repeated,
+            })
+            .collect();
+        Self {
+            format: FORMAT.to_owned(),
+            metric,
+            probe: probe.into(),
+            baseline,
+            finalists,
+            trials,
+        }
+    }
+}
+
+/// The trials of the search, best first; of equal ones, and of failed ones, the first comes first.
+pub(crate) fn ranked(metric: Metric, records: &[Record]) -> Vec<&Record> {
+    let mut trials: Vec<(Option<Merit>, &Record)> = records
+        .iter()
+        .filter(|record| record.phase == Phase::Search)
+        .map(|record| (merit(metric, record), record))
+        .collect();
+    // None is less than any merit.
+    trials.sort_by(|(a, first), (b, second)| b.cmp(a).then(first.trial.cmp(&second.trial)));
+    trials.into_iter().map(|(_, record)| record).collect()
+}
+
+/// The best complete placements, at most `count`: trial and placement, best first.
+pub(crate) fn best(
+    metric: Metric,
+    space: &SearchSpace,
+    records: &[Record],
+    count: usize,
+) -> Vec<(usize, Placement)> {
+    let mut chosen: Vec<(usize, Placement)> = Vec::new();
+    for record in ranked(metric, records) {
+        let known = chosen
+            .iter()
+            .any(|(_, placement)| *placement == record.placement);
+        if record.result.score().is_some() && !known && space.contains(&record.placement) {
+            chosen.push((record.trial, record.placement.clone()));
+        }
+        if chosen.len() == count {
+            break;
+        }
+    }
+    chosen
+}
+
+pub(crate) fn merit(metric: Metric, record: &Record) -> Option<Merit> {
+    let score = record.result.score()?;
+    metric.merit(record.steps, score)
+}
+
+/// Placements that never failed first, then by the mean of the metric, ties by the mean of the other one.
+fn by_repetitions(metric: Metric, a: &Repeated, b: &Repeated) -> Ordering {
+    let mean = |estimate: Option<crate::finalists::Estimate>, missing: f64| {
+        estimate.map_or(missing, |estimate| estimate.mean)
+    };
+    let accuracy = |repeated: &Repeated| mean(repeated.validation_accuracy, f64::NEG_INFINITY);
+    let loss = |repeated: &Repeated| mean(repeated.validation_loss, f64::INFINITY);
+    let by_accuracy = accuracy(b).total_cmp(&accuracy(a));
+    let by_loss = loss(a).total_cmp(&loss(b));
+    let by_metric = match metric {
+        Metric::Accuracy => by_accuracy.then(by_loss),
+        Metric::Loss => by_loss.then(by_accuracy),
+    };
+    a.failures().cmp(&b.failures()).then(by_metric)
+}
