@@ -1,9 +1,9 @@
 use adaplace_backbone::Inputs;
-use adaplace_task::{Batch, BatchInputs, Examples, evaluation_batches};
+use adaplace_task::{Batch, BatchInputs, evaluation_batches};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::{Features, Model, ScoreError};
+use crate::{Dataset, Features, Model, ScoreError};
 
 /// Loss and accuracy of a model on one part of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -40,55 +40,48 @@ impl Evaluation {
     }
 }
 
-/// Loss and accuracy of `model` on `examples`, in batches of at most `batch_size`.
+/// Loss and accuracy of `model` on `data`, in batches of at most `batch_size`.
 ///
 /// # Errors
 /// If the inputs are not of the backbone's kind.
-pub fn evaluate(
+pub fn evaluate<'a>(
     model: &Model<'_>,
-    examples: &Examples,
+    data: impl Into<Dataset<'a>>,
     batch_size: usize,
 ) -> Result<Evaluation, ScoreError> {
+    let data = data.into();
     let (mut logits, mut labels) = (Vec::new(), Vec::new());
-    for_batches(examples, batch_size, |inputs, batch, _| {
-        let values = model.logits(inputs)?.detach().flatten_all()?;
-        logits.extend(values.to_vec1::<f32>()?.into_iter().map(f64::from));
-        labels.extend_from_slice(&batch.labels);
-        Ok(())
-    })?;
+    for rows in evaluation_batches(&data.examples.lengths(), batch_size) {
+        let values = data.with_batch(model.backbone(), &rows, |frozen, _| {
+            let values = model.logits_from(frozen)?.detach().flatten_all()?;
+            Ok(values.to_vec1::<f32>()?)
+        })?;
+        logits.extend(values.into_iter().map(f64::from));
+        labels.extend(rows.iter().map(|&row| data.examples.labels[row]));
+    }
     Ok(Evaluation::of_logits(&logits, &labels))
 }
 
-/// Pooled features of all examples, in their own order.
+/// Pooled features of all of `data`, in its own order.
 ///
 /// # Errors
 /// If the inputs are not of the backbone's kind.
-pub fn features(
+pub fn features<'a>(
     model: &Model<'_>,
-    examples: &Examples,
+    data: impl Into<Dataset<'a>>,
     batch_size: usize,
 ) -> Result<Features, ScoreError> {
-    let mut rows: Vec<Vec<f32>> = vec![Vec::new(); examples.len()];
-    for_batches(examples, batch_size, |inputs, _, indices| {
-        let values = model.features(inputs)?.detach().to_vec2::<f32>()?;
-        for (&index, row) in indices.iter().zip(values) {
-            rows[index] = row;
+    let data = data.into();
+    let mut features: Vec<Vec<f32>> = vec![Vec::new(); data.examples.len()];
+    for rows in evaluation_batches(&data.examples.lengths(), batch_size) {
+        let values = data.with_batch(model.backbone(), &rows, |frozen, _| {
+            Ok(model.features_from(frozen)?.detach().to_vec2::<f32>()?)
+        })?;
+        for (&row, values) in rows.iter().zip(values) {
+            features[row] = values;
         }
-        Ok(())
-    })?;
-    Ok(Features::new(rows, examples.labels.clone()))
-}
-
-fn for_batches(
-    examples: &Examples,
-    batch_size: usize,
-    mut work: impl FnMut(&Inputs, &Batch, &[usize]) -> Result<(), ScoreError>,
-) -> Result<(), ScoreError> {
-    for indices in evaluation_batches(&examples.lengths(), batch_size) {
-        let batch = examples.batch(&indices);
-        work(&inputs(&batch)?, &batch, &indices)?;
     }
-    Ok(())
+    Ok(Features::new(features, data.examples.labels.clone()))
 }
 
 /// A batch as the backbone reads it.

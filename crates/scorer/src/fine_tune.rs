@@ -1,12 +1,12 @@
-use adaplace_task::{Batch, Examples, training_epoch};
-use candle_core::Var;
+use adaplace_task::training_epoch;
 use candle_core::backprop::GradStore;
+use candle_core::{Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::evaluation::{inputs, label_tensor};
-use crate::{Model, ScoreError, seeds};
+use crate::frozen::Frozen;
+use crate::{Dataset, Model, ScoreError, seeds};
 
 /// How adapters and head are trained.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -66,23 +66,28 @@ pub struct Training {
 /// # Errors
 /// [`ScoreError::Diverged`] if the loss or the gradient is not finite, [`ScoreError::NoGradient`] if an adapter
 /// has no influence on the loss.
-pub fn fine_tune(
+pub fn fine_tune<'a>(
     model: &Model<'_>,
-    examples: &Examples,
+    data: impl Into<Dataset<'a>>,
     settings: &TrainingSettings,
     steps: u32,
     seed: u64,
     repetition: u32,
 ) -> Result<Training, ScoreError> {
-    let mut order = ExampleOrder::new(examples, settings.batch_size, seed, repetition);
+    let data = data.into();
+    let lengths = data.examples.lengths();
+    let mut order = ExampleOrder::new(lengths, settings.batch_size, seed, repetition);
     let mut optimiser = Optimiser::new(model, settings)?;
     let mut losses = Vec::new();
     for step in 0..steps {
-        let batch = order.next_batch();
+        let rows = order.next_batch();
         let factor = settings.learning_rate_factor(step, steps);
-        losses.push(optimiser.step(&batch, step, factor)?);
+        let loss = data.with_batch(model.backbone(), &rows, |frozen, labels| {
+            optimiser.step(frozen, labels, step, factor)
+        })?;
+        losses.push(loss);
     }
-    let epoch = examples.len().div_ceil(settings.batch_size.max(1));
+    let epoch = data.examples.len().div_ceil(settings.batch_size.max(1));
     let last = &losses[losses.len().saturating_sub(epoch)..];
     Ok(Training {
         train_loss: last.iter().sum::<f64>() / last.len() as f64,
@@ -90,32 +95,31 @@ pub fn fine_tune(
 }
 
 /// Epoch after epoch of shuffled batches.
-struct ExampleOrder<'a> {
-    examples: &'a Examples,
+struct ExampleOrder {
     lengths: Vec<usize>,
     batch_size: usize,
     generator: ChaCha8Rng,
     epoch: std::vec::IntoIter<Vec<usize>>,
 }
 
-impl<'a> ExampleOrder<'a> {
-    fn new(examples: &'a Examples, batch_size: usize, seed: u64, repetition: u32) -> Self {
+impl ExampleOrder {
+    /// Of examples of these lengths.
+    fn new(lengths: Vec<usize>, batch_size: usize, seed: u64, repetition: u32) -> Self {
         Self {
-            examples,
-            lengths: examples.lengths(),
+            lengths,
             batch_size,
             generator: seeds::example_order(seed, repetition),
             epoch: Vec::new().into_iter(),
         }
     }
 
-    fn next_batch(&mut self) -> Batch {
-        let indices = self.epoch.next().unwrap_or_else(|| {
+    /// Indices of the examples.
+    fn next_batch(&mut self) -> Vec<usize> {
+        self.epoch.next().unwrap_or_else(|| {
             let epoch = training_epoch(&self.lengths, self.batch_size, &mut self.generator);
             self.epoch = epoch.into_iter();
             self.epoch.next().unwrap_or_default()
-        });
-        self.examples.batch(&indices)
+        })
     }
 }
 
@@ -146,9 +150,15 @@ impl<'a> Optimiser<'a> {
     }
 
     /// One step on one batch; returns its loss before the step.
-    fn step(&mut self, batch: &Batch, step: u32, factor: f64) -> Result<f64, ScoreError> {
-        let logits = self.model.logits(&inputs(batch)?)?;
-        let loss = candle_nn::loss::cross_entropy(&logits, &label_tensor(batch)?)?;
+    fn step(
+        &mut self,
+        frozen: &Frozen<'_>,
+        labels: &Tensor,
+        step: u32,
+        factor: f64,
+    ) -> Result<f64, ScoreError> {
+        let logits = self.model.logits_from(frozen)?;
+        let loss = candle_nn::loss::cross_entropy(&logits, labels)?;
         let value = f64::from(loss.to_scalar::<f32>()?);
         finite(step, "training loss", value)?;
         let mut gradients = loss.backward()?;

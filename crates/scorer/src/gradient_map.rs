@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evaluation::{inputs, label_tensor};
 use crate::forward::Prefix;
+use crate::frozen::Frozen;
 use crate::singular_values::singular_values;
 use crate::{Model, ScoreError, Statistic};
 
@@ -186,16 +187,18 @@ struct Taps {
 impl Taps {
     /// A variable of zeros added to every state catches the gradient there, which candle drops for all other nodes.
     fn run(model: &Model<'_>, inputs: &Inputs, labels: &Tensor) -> Result<Self, ScoreError> {
+        let frozen = Frozen::computed(model.backbone(), inputs);
         let mut taps: Vec<Vec<Var>> = Vec::new();
-        let passes = model.passes(inputs, Prefix::Separate, &mut |pass, state| {
+        let (first, last) = model.passes(&frozen, Prefix::Separate, &mut |pass, state| {
             let tap = Var::zeros(state.shape(), state.dtype(), state.device())?;
             let tapped = (state + tap.as_tensor())?;
             taps.resize_with(pass + 1, Vec::new);
             taps[pass].push(tap);
             Ok(tapped)
         })?;
-        let last = passes.last().map(|pass| &pass.states[..]);
-        let features = model.pool(last.unwrap_or_default(), inputs.mask())?;
+        let end = last.states().last();
+        let end = end.ok_or_else(|| candle_core::Error::Msg("a pass has no states".to_owned()))?;
+        let features = model.backbone().pool(end, inputs.mask())?;
         let logits = model.head().logits(&features)?;
         let mean = candle_nn::loss::cross_entropy(&logits, labels)?;
         let loss = (mean * labels.elem_count() as f64)?;
@@ -203,8 +206,8 @@ impl Taps {
 
         let rows = |tensor: &Tensor| tensor.flatten(0, 1)?.contiguous();
         let mut normalized = Vec::new();
-        for pass in &passes {
-            let states = pass.states.iter();
+        for pass in first.iter().chain([&last]) {
+            let states = pass.states().iter();
             let states = states.map(|h| rows(&ops::normalize(&h.detach(), NORM_EPSILON)?));
             normalized.push(states.collect::<candle_core::Result<Vec<_>>>()?);
         }

@@ -7,16 +7,19 @@
 //! - [`Scorer`]: a placement's score, with [`ProxyScorer`] the one that trains it briefly.
 
 mod adapters;
+mod dataset;
 mod error;
 mod evaluation;
 mod fine_tune;
 mod forward;
+mod frozen;
 mod gradient_map;
 mod head;
 mod probe;
 mod proxy_scorer;
 mod seeds;
 mod singular_values;
+mod state_cache;
 mod statistics;
 
 #[cfg(test)]
@@ -26,6 +29,7 @@ extern crate self as adaplace_scorer;
 mod support;
 
 pub use adapters::{Adapter, Adapters};
+pub use dataset::Dataset;
 pub use error::ScoreError;
 pub use evaluation::{Evaluation, evaluate, features};
 pub use fine_tune::{Training, TrainingSettings, fine_tune};
@@ -34,4 +38,5 @@ pub use gradient_map::{GradientMap, GradientMapSettings};
 pub use head::Head;
 pub use probe::{Features, LinearProbe};
 pub use proxy_scorer::{ProxyScorer, Score, Scorer};
+pub use state_cache::StateCache;
 pub use statistics::Statistic;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::evaluation::{evaluate, features};
 use crate::fine_tune::{fine_tune, finite};
 use crate::{
-    Adapters, GradientMap, GradientMapSettings, LinearProbe, Model, ScoreError, TrainingSettings,
+    Adapters, Dataset, GradientMap, GradientMapSettings, Head, LinearProbe, Model, ScoreError,
+    StateCache, TrainingSettings,
 };
 
 /// How good a placement turned out to be.
@@ -45,8 +46,14 @@ pub struct ProxyScorer<'a> {
     task: &'a Task,
     settings: TrainingSettings,
     seed: u64,
+    train_states: Option<StateCache>,
+    validation_states: Option<StateCache>,
     probe: LinearProbe,
 }
+
+/// Frozen states of one part are kept if they take no more than this. A constant, since scores computed with and
+/// without them differ by rounding.
+const MOST_CACHED_BYTES: usize = 1 << 30;
 
 impl<'a> ProxyScorer<'a> {
     /// Fits the linear probe, the common start of all trainings.
@@ -59,14 +66,38 @@ impl<'a> ProxyScorer<'a> {
         settings: TrainingSettings,
         seed: u64,
     ) -> Result<Self, ScoreError> {
-        let probe = fit_probe(backbone, task, settings.batch_size)?;
+        let cache = |examples: &Examples| {
+            (StateCache::size(backbone, examples) <= MOST_CACHED_BYTES)
+                .then(|| StateCache::new(backbone, examples, settings.batch_size))
+                .transpose()
+        };
+        let train_states = cache(&task.train)?;
+        let validation_states = cache(&task.validation)?;
+        let train = dataset(&task.train, train_states.as_ref());
+        let validation = dataset(&task.validation, validation_states.as_ref());
+        let classes = task.classes.len();
+        let probe = fit_probe(backbone, train, validation, classes, settings.batch_size)?;
         Ok(Self {
             backbone,
             task,
             settings,
             seed,
+            train_states,
+            validation_states,
             probe,
         })
+    }
+
+    /// The training part, with its frozen states where they are kept.
+    #[must_use]
+    pub fn train_data(&self) -> Dataset<'_> {
+        dataset(&self.task.train, self.train_states.as_ref())
+    }
+
+    /// The validation part, with its frozen states where they are kept.
+    #[must_use]
+    pub fn validation_data(&self) -> Dataset<'_> {
+        dataset(&self.task.validation, self.validation_states.as_ref())
     }
 
     /// The fitted probe.
@@ -102,7 +133,7 @@ impl<'a> ProxyScorer<'a> {
         let model = self.untrained(placement, repetition)?;
         let training = fine_tune(
             &model,
-            &self.task.train,
+            self.train_data(),
             &self.settings,
             fidelity.steps(),
             self.seed,
@@ -139,7 +170,7 @@ impl Scorer for ProxyScorer<'_> {
         repetition: u32,
     ) -> Result<Score, ScoreError> {
         let (model, train_loss) = self.train(placement, fidelity, repetition)?;
-        let validation = evaluate(&model, &self.task.validation, self.settings.batch_size)?;
+        let validation = evaluate(&model, self.validation_data(), self.settings.batch_size)?;
         finite(fidelity.steps(), "validation loss", validation.loss)?;
         Ok(Score {
             train_loss,
@@ -149,16 +180,22 @@ impl Scorer for ProxyScorer<'_> {
     }
 }
 
+fn dataset<'a>(examples: &'a Examples, cache: Option<&'a StateCache>) -> Dataset<'a> {
+    Dataset { examples, cache }
+}
+
 /// Fits the probe on the frozen features of the training part.
 fn fit_probe(
     backbone: &Backbone,
-    task: &Task,
+    train: Dataset<'_>,
+    validation: Dataset<'_>,
+    classes: usize,
     batch_size: usize,
 ) -> Result<LinearProbe, ScoreError> {
-    let (width, classes) = (backbone.description().width, task.classes.len());
-    let head = crate::Head::new(&vec![0.0; classes * width], &vec![0.0; classes], width)?;
+    let width = backbone.description().width;
+    let head = Head::new(&vec![0.0; classes * width], &vec![0.0; classes], width)?;
     let frozen = Model::new(backbone, Adapters::default(), head)?;
-    let train = features(&frozen, &task.train, batch_size)?;
-    let validation = features(&frozen, &task.validation, batch_size)?;
+    let train = features(&frozen, train, batch_size)?;
+    let validation = features(&frozen, validation, batch_size)?;
     LinearProbe::fit(&train, &validation, classes)
 }

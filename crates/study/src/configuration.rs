@@ -141,14 +141,17 @@ impl StudyConfiguration {
             path: path.to_owned(),
             reason,
         };
-        let configuration: Self =
-            toml::from_str(&text).map_err(|error| invalid(one_line(&error, &text)))?;
-        if configuration.format != STUDY_FORMAT {
+        let not_toml = |error: toml::de::Error| invalid(one_line(&error, &text));
+        // The format first: what another version writes has other settings too.
+        let table: toml::Table = toml::from_str(&text).map_err(not_toml)?;
+        if let Some(toml::Value::String(found)) = table.get("format")
+            && found != STUDY_FORMAT
+        {
             return Err(invalid(format!(
-                "its format is `{}`, this version reads `{STUDY_FORMAT}`",
-                configuration.format
+                "its format is `{found}`, this version reads `{STUDY_FORMAT}`"
             )));
         }
+        let configuration: Self = toml::from_str(&text).map_err(not_toml)?;
         configuration
             .check()
             .map_err(|error| invalid(error.to_string()))?;

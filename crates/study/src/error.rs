@@ -10,7 +10,7 @@ use adaplace_task::TaskError;
 #[derive(Debug, thiserror::Error)]
 pub enum StudyError {
     /// A file could not be read.
-    #[error("cannot read `{path}`: {source}")]
+    #[error("cannot read `{path}`: {source}; check that it exists and is readable")]
     Read {
         /// The file.
         path: PathBuf,
@@ -19,7 +19,7 @@ pub enum StudyError {
     },
     /// A file could not be written.
     #[error(
-        "cannot write `{path}`: {source}; what was finished before is kept, run the same command again to go on"
+        "cannot write `{path}`: {source}; check the free space and the permissions, then run the same command again: what was finished before is kept"
     )]
     Write {
         /// The file.
@@ -47,7 +47,7 @@ pub enum StudyError {
     },
     /// The output folder holds something else.
     #[error(
-        "`{path}` is not a study: it holds files but no `study.toml`; choose another output folder"
+        "`{path}` is not a study: it is not empty and holds no `study.toml`; choose another output folder"
     )]
     NotAStudy {
         /// The folder.
@@ -86,7 +86,7 @@ pub enum StudyError {
     },
     /// Backbone or task are not those of the configuration.
     #[error(
-        "the {what} in `{path}` is not the one of the study: its hash is {found}, the study was made with {expected}"
+        "the {what} in `{path}` is not the one of the study: its hash is {found}, the study was made with {expected}; restore it, or start a new study"
     )]
     Changed {
         /// Backbone or task.
@@ -99,7 +99,7 @@ pub enum StudyError {
         found: String,
     },
     /// Not one trial gave a score.
-    #[error("none of the {trials} trials gave a score; the first one failed because it {reason}")]
+    #[error("none of the {trials} trials gave a score; the first one failed because it {reason}; choose a lower learning rate")]
     NothingScored {
         /// Number of trials.
         trials: usize,

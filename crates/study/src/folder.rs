@@ -1,3 +1,4 @@
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use adaplace_search_space::write_atomically;
@@ -110,7 +111,8 @@ impl StudyFolder {
         })
     }
 
-    /// Hidden files do not count: a process that was killed at the very start leaves one.
+    /// What a process leaves that was killed at the very start does not count: hidden files, and an empty folder for
+    /// the placements.
     fn check_empty(&self) -> Result<(), StudyError> {
         let reading = |source| StudyError::Read {
             path: self.path.clone(),
@@ -118,15 +120,19 @@ impl StudyFolder {
         };
         let entries = match std::fs::read_dir(&self.path) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotADirectory => {
+                return Err(StudyError::NotAStudy {
+                    path: self.path.clone(),
+                });
+            }
             Err(error) => return Err(reading(error)),
         };
         for entry in entries {
             let entry = entry.map_err(reading)?;
             let name = entry.file_name();
             let hidden = name.as_encoded_bytes().starts_with(b".");
-            // Made before the configuration, and empty then.
-            if !hidden && name != PLACEMENTS {
+            if !hidden && !(name == PLACEMENTS && is_empty_folder(&entry.path())) {
                 return Err(StudyError::NotAStudy {
                     path: self.path.clone(),
                 });
@@ -142,4 +148,8 @@ impl StudyFolder {
             source,
         }
     }
+}
+
+fn is_empty_folder(path: &Path) -> bool {
+    std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
 }

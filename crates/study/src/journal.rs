@@ -1,6 +1,6 @@
 //! The journal: one line of JSON for each finished training.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -31,11 +31,12 @@ impl Journal {
             .create(true)
             .open(path)
             .map_err(reading)?;
-        if file.try_lock().is_err() {
-            return Err(StudyError::Busy {
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => StudyError::Busy {
                 path: path.parent().unwrap_or(path).to_owned(),
-            });
-        }
+            },
+            TryLockError::Error(source) => reading(source),
+        })?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(reading)?;
         let mut journal = Self {

@@ -2,7 +2,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use adaplace_scorer::{LinearProbe, Score, ScoreError, Scorer};
-use adaplace_search_space::{BackboneReference, Placement, PlacementFile, SearchSpace};
+use adaplace_search_space::{
+    BackboneReference, Fidelity, Placement, PlacementFile, SearchSpace,
+};
 use adaplace_strategy::{Proposal, Strategy};
 use toml::{Table, Value};
 
@@ -238,7 +240,7 @@ impl<S: Scorer> Runner<'_, S> {
                 placement: job.placement.clone(),
                 steps: job.fidelity,
                 repetition: job.repetition,
-                result: trial_result(result)?,
+                result: trial_result(job.fidelity, result)?,
                 seconds,
             };
             journal.append(&record)?;
@@ -276,11 +278,31 @@ impl<S: Scorer> Runner<'_, S> {
 }
 
 /// A training that diverged is a failed trial; any other error is one of the study.
-fn trial_result(result: Result<Score, ScoreError>) -> Result<TrialResult, StudyError> {
-    match result {
+fn trial_result(
+    fidelity: Fidelity,
+    result: Result<Score, ScoreError>,
+) -> Result<TrialResult, StudyError> {
+    match result.and_then(|score| finite(fidelity, score)) {
         Ok(score) => Ok(TrialResult::Score(score)),
         Err(error @ ScoreError::Diverged { .. }) => Ok(TrialResult::Failed(error.to_string())),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// JSON has no NaN: such a score would damage the journal.
+fn finite(fidelity: Fidelity, score: Score) -> Result<Score, ScoreError> {
+    let quantities = [
+        ("train loss", score.train_loss),
+        ("validation loss", score.validation_loss),
+        ("validation accuracy", score.validation_accuracy),
+    ];
+    match quantities.into_iter().find(|(_, value)| !value.is_finite()) {
+        None => Ok(score),
+        Some((quantity, value)) => Err(ScoreError::Diverged {
+            step: fidelity.steps(),
+            quantity,
+            value,
+        }),
     }
 }
 

@@ -1,21 +1,19 @@
-use adaplace_search_space::Placement;
 use candle_core::Tensor;
 use proptest::prelude::*;
 
 use super::*;
-use crate::support::{error_by, head, model, ragged_inputs, tiny_bert, values};
+use crate::support::{error_by, model, ragged_inputs, tiny_bert, values};
 
 /// States of the last pass, and the gradient of the logits' squares towards every trained tensor.
 fn run(model: &Model<'_>, prefix: Prefix) -> (Vec<Tensor>, Vec<Tensor>) {
     let inputs = ragged_inputs();
-    let mut passes = model
-        .passes(&inputs, prefix, &mut |_, state| Ok(state))
+    let frozen = Frozen::computed(model.backbone(), &inputs);
+    let (_, last) = model
+        .passes(&frozen, prefix, &mut |_, state| Ok(state))
         .unwrap();
-    let states = passes.pop().unwrap().states;
-    let logits = model
-        .head
-        .logits(&model.pool(&states, inputs.mask()).unwrap())
-        .unwrap();
+    let states: Vec<Tensor> = (0..5).map(|n| last.state(n, &frozen).unwrap()).collect();
+    let features = model.backbone().pool(&states[4], inputs.mask()).unwrap();
+    let logits = model.head.logits(&features).unwrap();
     let gradients = logits.sqr().unwrap().sum_all().unwrap().backward().unwrap();
     let mut vars = model.adapters.vars();
     vars.extend([model.head.weight.clone(), model.head.bias.clone()]);
@@ -47,34 +45,37 @@ proptest! {
     }
 }
 
-/// A recurrent connection from 3 to 1: the first pass ends at state 3, the second begins at state 1.
-#[test]
-fn a_shared_prefix_runs_fewer_sublayers() {
+/// How many states each pass makes.
+fn states_made(connections: &[(u16, u16)], prefix: Prefix) -> [usize; 2] {
     let backbone = tiny_bert();
-    let model = model(&backbone, &[(3, 1)]);
-    let taps = |prefix| {
-        let mut taps = [0, 0];
-        let passes = model.passes(&ragged_inputs(), prefix, &mut |pass, state| {
-            taps[pass] += 1;
-            Ok(state)
-        });
-        assert_eq!(passes.unwrap().len(), 2);
-        taps
+    let model = model(&backbone, connections);
+    let inputs = ragged_inputs();
+    let frozen = Frozen::computed(&backbone, &inputs);
+    let mut made = [0, 0];
+    let count = &mut |pass: usize, state| {
+        made[pass] += 1;
+        Ok(state)
     };
-    assert_eq!(taps(Prefix::Separate), [5, 5]);
-    assert_eq!(taps(Prefix::Shared), [4, 4]);
+    model.passes(&frozen, prefix, count).unwrap();
+    made
 }
 
-/// Without a recurrent connection there is one pass.
+/// What no adapter changes is taken over; the first pass ends at the latest recurrent source.
+#[test]
+fn a_shared_prefix_makes_fewer_states() {
+    assert_eq!(states_made(&[(3, 1)], Prefix::Separate), [5, 5]);
+    // The first pass reads h_3 from the frozen backbone; the second makes h_1 to h_4.
+    assert_eq!(states_made(&[(3, 1)], Prefix::Shared), [1, 4]);
+    // The first pass makes h_2 and h_3, the second h_1 to h_4.
+    assert_eq!(states_made(&[(3, 1), (0, 2)], Prefix::Shared), [2, 4]);
+    // The first pass makes h_0 to h_3, the second takes h_0 and h_1 over.
+    assert_eq!(states_made(&[(3, 2), (0, 0)], Prefix::Shared), [4, 3]);
+}
+
 #[test]
 fn one_pass_where_nothing_recurs() {
-    let backbone = tiny_bert();
-    for connections in [&[][..], &[(0, 0), (1, 2), (0, 4)][..]] {
-        let model = model(&backbone, connections);
-        let untouched = &mut |_, state| Ok(state);
-        let passes = model.passes(&ragged_inputs(), Prefix::Shared, untouched);
-        assert_eq!(passes.unwrap().len(), 1);
-    }
-    let frozen = Model::new(&backbone, Adapters::default(), head()).unwrap();
-    assert_eq!(frozen.adapters().placement(), Placement::new());
+    assert_eq!(states_made(&[], Prefix::Separate), [5, 0]);
+    // Only the last state is asked for.
+    assert_eq!(states_made(&[], Prefix::Shared), [1, 0]);
+    assert_eq!(states_made(&[(0, 3), (2, 4)], Prefix::Shared), [2, 0]);
 }
