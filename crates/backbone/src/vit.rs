@@ -14,6 +14,9 @@ use crate::{Backbone, BackboneDescription, BackboneError, InputDescription, Pool
 
 pub(crate) const MODEL_TYPE: &str = "vit";
 
+/// Height and width, in pixels: far above any model, and small enough that its square is a number of tokens.
+const LARGEST_IMAGE: usize = 16_384;
+
 #[derive(Deserialize)]
 struct Config {
     hidden_size: usize,
@@ -191,6 +194,13 @@ fn check(path: &Path, config: &Config, pooling: Option<Pooling>) -> Result<(), B
     };
     if !config.qkv_bias {
         return refuse("qkv_bias", "false".to_owned(), "only `true` is supported");
+    }
+    if config.image_size > LARGEST_IMAGE {
+        return refuse(
+            "image_size",
+            config.image_size.to_string(),
+            &format!("at most {LARGEST_IMAGE} pixels are supported"),
+        );
     }
     if config.patch_size == 0 || !config.image_size.is_multiple_of(config.patch_size) {
         return refuse(

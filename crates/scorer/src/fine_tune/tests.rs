@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::support::{model, tiny_bert, values};
 

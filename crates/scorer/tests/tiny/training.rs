@@ -6,8 +6,8 @@ use adaplace_scorer::{
     Scorer, Statistic, TrainingSettings, evaluate, fine_tune,
 };
 use adaplace_search_space::{AdapterSpec, Connection, Fidelity, Placement};
-use adaplace_task::Task;
-use adaplace_testkit::TextTask;
+use adaplace_task::{Encoder, ImageEncoder, Task, TaskOptions};
+use adaplace_testkit::{ImageTask, TextTask, TinyVit, image_task, tiny_vit};
 
 use crate::support::{CLASSES, WIDTH, tiny_bert, tiny_task, trained_adapters, values};
 
@@ -318,4 +318,40 @@ fn evaluation_does_not_depend_on_the_batch_size() {
         [1, 30].map(|size| adaplace_scorer::features(&model, &task.validation, size).unwrap());
     let probe = |features| LinearProbe::fit(features, features, CLASSES).unwrap();
     assert!((probe(&one).train.loss - probe(&many).train.loss).abs() < 1e-3);
+}
+
+/// Frozen states that are looked up give the training that computed ones give, on texts and on pictures.
+#[test]
+fn kept_states_change_nothing_but_rounding() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, task_path) = (folder.path().join("backbone"), folder.path().join("task"));
+    tiny_vit(&path, &TinyVit::default());
+    image_task(&task_path, &ImageTask::default());
+    let encoder = Encoder::Image(ImageEncoder::from_folder(&path, 16, 3).unwrap());
+    let images = Task::load(&task_path, &encoder, &TaskOptions::default()).unwrap();
+    let vit = Backbone::load(&path, None).unwrap();
+    for (backbone, task) in [
+        (tiny_bert(), tiny_task(&TextTask::default())),
+        (vit, images),
+    ] {
+        let scorer = scorer(&backbone, &task);
+        assert!(scorer.train_data().cache.is_some());
+        for connections in [&[(2, 3)][..], &[(4, 2), (1, 4)][..], &[][..]] {
+            let placement = placement(connections);
+            let (kept, kept_loss) = scorer.train(&placement, steps(5), 1).unwrap();
+            let computed = scorer.untrained(&placement, 1).unwrap();
+            let training = fine_tune(&computed, &task.train, &settings(), 5, 7, 1).unwrap();
+            let pairs = [
+                (kept_loss, training.train_loss),
+                (
+                    evaluate(&kept, scorer.validation_data(), 8).unwrap().loss,
+                    evaluate(&computed, &task.validation, 8).unwrap().loss,
+                ),
+            ];
+            for (found, expected) in pairs {
+                let error = (found - expected).abs() / expected;
+                assert!(error < 1e-4, "{connections:?}: {found}, {expected}");
+            }
+        }
+    }
 }
