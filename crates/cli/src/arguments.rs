@@ -78,7 +78,7 @@ pub(crate) struct Probe {
     #[arg(long, default_value = "rank")]
     pub(crate) statistic: StatisticArgument,
     /// Of the choice of examples
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = seed())]
     pub(crate) seed: u64,
     /// Where the map is written
     #[arg(long, value_name = "FILE.json")]
@@ -156,7 +156,7 @@ pub(crate) struct SearchOptions {
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(2..), conflicts_with = "study")]
     pub(crate) halving: Option<u32>,
     /// Of all random choices
-    #[arg(long, default_value_t = 0, conflicts_with = "study")]
+    #[arg(long, default_value_t = 0, value_parser = seed(), conflicts_with = "study")]
     pub(crate) seed: u64,
     /// How many placements the strategy proposes at a time
     #[arg(long, value_name = "N", default_value = "8", value_parser = count(), conflicts_with = "study")]
@@ -171,7 +171,7 @@ pub(crate) struct SearchOptions {
     #[arg(long, value_name = "N", value_parser = count(), conflicts_with = "study")]
     pub(crate) candidates: Option<usize>,
     /// Gradient-greedy: discount of connections near one another, 0 for none [default: 0.6]
-    #[arg(long, conflicts_with = "study")]
+    #[arg(long, value_parser = discount, conflicts_with = "study")]
     pub(crate) gamma: Option<f64>,
     /// Evolution: size of the population [default: 16]
     #[arg(long, value_name = "N", value_parser = count(), conflicts_with = "study")]
@@ -196,7 +196,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "N", default_value = "512", value_parser = steps())]
     pub(crate) steps: u32,
     /// Of initial adapters and data order
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = seed())]
     pub(crate) seed: u64,
     /// Train on a subset of this size [default: all]
     #[arg(long, value_name = "N", value_parser = count())]
@@ -303,6 +303,18 @@ fn count() -> impl clap::builder::TypedValueParser<Value = usize> {
 
 fn steps() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..)
+}
+
+/// TOML integers are signed.
+fn seed() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(..=i64::MAX as u64)
+}
+
+fn discount(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..1.0).contains(&value) => Ok(value),
+        _ => Err("it must be a number from 0 and below 1".to_owned()),
+    }
 }
 
 fn positive(text: &str) -> Result<f64, String> {

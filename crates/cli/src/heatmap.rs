@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn numbers_where_they_fit() {
         let text = plain(&[vec![1.0, 20.0], vec![300.0, 0.5]], 80);
-        let expected = "  source \\ target\n          0     1\n    0     1    20\n    1   300 0.500\n  lowest 0.500, highest 300\n";
+        let expected = "  source \\ target\n           0     1\n    0      1    20\n    1    300 0.500\n  lowest 0.500, highest 300\n";
         assert_eq!(text, expected);
     }
 

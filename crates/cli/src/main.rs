@@ -32,10 +32,13 @@ fn main() -> ExitCode {
     match run(arguments.command) {
         Ok(Ending::Finished) => ExitCode::SUCCESS,
         Ok(Ending::Interrupted) => ExitCode::from(INTERRUPTED),
-        Err(error) => {
-            anstream::eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast::<clap::Error>() {
+            Ok(usage) => usage.exit(),
+            Err(error) => {
+                anstream::eprintln!("error: {}", one_line(&error));
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 
@@ -60,6 +63,19 @@ fn run(command: Command) -> Result<Ending> {
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
     }
+}
+
+/// The error and its causes, those left out whose text an earlier one holds already.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.join(" ")
 }
 
 /// Log lines go to stderr: warnings, or what `RUST_LOG` and `--verbose` ask for.

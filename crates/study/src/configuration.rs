@@ -181,7 +181,7 @@ impl StudyConfiguration {
         let share = "a number from 0 to 1";
         let is_positive = |value: f64| value.is_finite() && value > 0.0;
         let is_share = |value: f64| (0.0..=1.0).contains(&value);
-        let checks: [(&'static str, String, bool, &'static str); 15] = [
+        let checks: [(&'static str, String, bool, &'static str); 17] = [
             // TOML integers are signed.
             (
                 "seed",
@@ -272,6 +272,18 @@ impl StudyConfiguration {
                 map.settings.batch_size.to_string(),
                 map.settings.batch_size > 0,
                 at_least_one,
+            ),
+            (
+                "gradient_map.settings.absolute_threshold",
+                map.settings.absolute_threshold.to_string(),
+                is_share(map.settings.absolute_threshold),
+                share,
+            ),
+            (
+                "gradient_map.settings.relative_threshold",
+                map.settings.relative_threshold.to_string(),
+                is_share(map.settings.relative_threshold),
+                share,
             ),
         ];
         for (setting, value, holds, range) in checks {

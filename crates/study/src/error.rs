@@ -99,7 +99,9 @@ pub enum StudyError {
         found: String,
     },
     /// Not one trial gave a score.
-    #[error("none of the {trials} trials gave a score; the first one failed because it {reason}; choose a lower learning rate")]
+    #[error(
+        "none of the {trials} trials gave a score; the first one failed because it {reason}; choose a lower learning rate"
+    )]
     NothingScored {
         /// Number of trials.
         trials: usize,

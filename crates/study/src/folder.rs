@@ -32,11 +32,14 @@ impl StudyFolder {
         };
         let text = configuration.to_toml()?;
         let stored = path.join(CONFIGURATION);
-        if stored.is_file() {
+        let exists = stored.is_file();
+        if exists {
             folder.compare(&stored, &text)?;
         } else {
             folder.check_empty()?;
-            std::fs::create_dir_all(path.join(PLACEMENTS)).map_err(folder.writing(path))?;
+        }
+        std::fs::create_dir_all(path.join(PLACEMENTS)).map_err(folder.writing(path))?;
+        if !exists {
             folder.write(CONFIGURATION, text.as_bytes())?;
         }
         let (journal, records) = Journal::open(&path.join(JOURNAL))?;
@@ -132,7 +135,8 @@ impl StudyFolder {
             let entry = entry.map_err(reading)?;
             let name = entry.file_name();
             let hidden = name.as_encoded_bytes().starts_with(b".");
-            if !hidden && !(name == PLACEMENTS && is_empty_folder(&entry.path())) {
+            let unused = name == PLACEMENTS && is_empty_folder(&entry.path());
+            if !hidden && !unused {
                 return Err(StudyError::NotAStudy {
                     path: self.path.clone(),
                 });

@@ -83,41 +83,21 @@ impl Journal {
         let mut intact = 0;
         for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
             let is_last = intact + line.len() == bytes.len();
-            let parsed = line
-                .strip_suffix(b"\n")
-                .ok_or_else(|| "the line does not end".to_owned())
-                .and_then(|line| self.parse_line(line, records.len()));
-            match parsed {
-                Ok(record) => records.push(record),
-                Err(_) if is_last => break,
-                Err(reason) => {
-                    return Err(StudyError::Journal {
-                        path: self.path.clone(),
-                        line: index + 1,
-                        reason,
-                    });
-                }
+            let parsed = parse_line(line);
+            if parsed.is_err() && is_last {
+                break;
             }
+            let record = parsed
+                .and_then(|record| checked(record, records.len()))
+                .map_err(|reason| StudyError::Journal {
+                    path: self.path.clone(),
+                    line: index + 1,
+                    reason,
+                })?;
+            records.push(record);
             intact += line.len();
         }
         Ok((records, intact))
-    }
-
-    fn parse_line(&self, line: &[u8], expected: usize) -> Result<Record, String> {
-        let record: Record = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-        if record.trial != expected {
-            return Err(format!(
-                "it is trial {}, where {expected} should follow",
-                record.trial
-            ));
-        }
-        if record.hash != record.placement.hash() {
-            return Err(format!(
-                "its placement does not have the hash {}",
-                record.hash
-            ));
-        }
-        Ok(record)
     }
 
     fn cut(&mut self, length: usize) -> Result<(), StudyError> {
@@ -133,4 +113,28 @@ impl Journal {
             source,
         }
     }
+}
+
+fn parse_line(line: &[u8]) -> Result<Record, String> {
+    let line = line
+        .strip_suffix(b"\n")
+        .ok_or_else(|| "the line does not end".to_owned())?;
+    serde_json::from_slice(line).map_err(|error| error.to_string())
+}
+
+/// No torn line gets this far: what does not hold here was changed by somebody.
+fn checked(record: Record, expected: usize) -> Result<Record, String> {
+    if record.trial != expected {
+        return Err(format!(
+            "it is trial {}, where {expected} should follow",
+            record.trial
+        ));
+    }
+    if record.hash != record.placement.hash() {
+        return Err(format!(
+            "its placement does not have the hash {}",
+            record.hash
+        ));
+    }
+    Ok(record)
 }

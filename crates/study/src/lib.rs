@@ -2,7 +2,7 @@
 //!
 //! A study is a folder: `study.toml`, the fully resolved [`StudyConfiguration`]; `journal.jsonl`, one [`Record`] for each
 //! finished training, the only state; and what is made from them, the gradient map, the ranking and the
-//! placement files. [`Study`] asks its strategy and is told the scores (ask and tell); [`run`] drives it on a number of
+//! placement files. [`Study`] asks its strategy and is told the scores (ask and tell); [`run()`] drives it on a number of
 //! workers. A study that was stopped, however hard, is resumed by replaying its journal: nothing is lost and
 //! nothing trained twice.
 

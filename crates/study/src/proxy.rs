@@ -59,3 +59,52 @@ impl ConnectionProxy for GradientProxy<'_> {
             .collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use adaplace_scorer::TrainingSettings;
+    use adaplace_search_space::AdapterSpec;
+    use adaplace_testkit::{TextTask, TinyBert, text_task, tiny_bert};
+
+    use super::*;
+    use crate::Setting;
+
+    #[test]
+    fn connections_are_judged_at_the_adapters_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let (backbone, task) = (folder.path().join("backbone"), folder.path().join("task"));
+        tiny_bert(&backbone, &TinyBert::default());
+        text_task(&task, &TextTask::default());
+        let setting = Setting::for_search((&backbone, None), &task, None, Some(30), 0).unwrap();
+        let task = &setting.task;
+        let scorer =
+            ProxyScorer::new(&setting.backbone, task, TrainingSettings::default(), 0).unwrap();
+        let settings = GradientMapSettings::default();
+        let steps = Fidelity::new(4).unwrap();
+        let map = |given: &Placement| {
+            scorer
+                .gradient_map(given, steps, &task.train, &settings)
+                .unwrap()
+                .table(Statistic::NuclearNorm)
+        };
+        let frozen = scorer
+            .gradient_map(&Placement::new(), steps, &task.train, &settings)
+            .unwrap();
+        let proxy = GradientProxy::new(
+            &scorer,
+            &task.train,
+            Arc::new(frozen),
+            Statistic::NuclearNorm,
+            steps,
+        );
+        let adapter = AdapterSpec::new(2, 1.0).unwrap();
+        let given = Placement::new().with(Connection::new(0, 1), adapter);
+        let connections = [Connection::new(0, 4), Connection::new(3, 1)];
+        let promises = |given: &Placement| proxy.promise(given, &connections).unwrap();
+        for placement in [Placement::new(), given.clone()] {
+            let table = map(&placement);
+            assert_eq!(promises(&placement), [table[0][4], table[3][1]]);
+        }
+        assert_ne!(promises(&Placement::new()), promises(&given));
+    }
+}

@@ -1,10 +1,9 @@
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use adaplace_scorer::{LinearProbe, Score, ScoreError, Scorer};
-use adaplace_search_space::{
-    BackboneReference, Fidelity, Placement, PlacementFile, SearchSpace,
-};
+use adaplace_search_space::{BackboneReference, Fidelity, Placement, PlacementFile, SearchSpace};
 use adaplace_strategy::{Proposal, Strategy};
 use toml::{Table, Value};
 
@@ -116,9 +115,10 @@ pub fn run<S: Scorer>(
         }
     }
 
-    let records = runner.ledger.records();
+    let records = runner.known();
     let chosen = best(search.metric, space, records, search.finalists);
     if chosen.is_empty() {
+        runner.check_replayed()?;
         return Err(nothing_found(configuration, records));
     }
     let repeat = |phase, placement: &Placement| -> Vec<Job> {
@@ -189,6 +189,7 @@ impl<S: Scorer> Runner<'_, S> {
     /// The results of `jobs`; `None` if it was stopped before all were done.
     fn results(&mut self, jobs: &[Job]) -> Result<Option<Vec<TrialResult>>, StudyError> {
         let mut open: Vec<Job> = Vec::new();
+        let mut keys = BTreeSet::new();
         for job in jobs {
             match self.ledger.get(job) {
                 Some(record) if record.trial < self.replayed => {}
@@ -203,7 +204,8 @@ impl<S: Scorer> Runner<'_, S> {
                     self.replayed += 1;
                 }
                 Some(_) => {}
-                None if open.contains(job) => {}
+                // A finalist can be the baseline.
+                None if !keys.insert(job.key()) => {}
                 None => open.push(job.clone()),
             }
         }
@@ -215,6 +217,15 @@ impl<S: Scorer> Runner<'_, S> {
         Ok(results
             .map(|record| record.map(|record| record.result.clone()))
             .collect())
+    }
+
+    /// All trainings that were asked for so far; a line of the journal beyond them is none of this study.
+    fn known(&self) -> &[Record] {
+        let records = self.ledger.records();
+        match self.replayed < self.loaded {
+            true => &records[..self.replayed],
+            false => records,
+        }
     }
 
     fn train(&mut self, jobs: &[Job]) -> Result<(), StudyError> {

@@ -128,3 +128,67 @@ pub fn spread(examples: &Examples, count: usize) -> Examples {
         .collect();
     examples.select(&indices)
 }
+
+#[cfg(test)]
+mod tests {
+    use adaplace_testkit::{
+        ImageTask, TextTask, TinyBert, TinyVit, image_task, text_task, tiny_bert, tiny_vit,
+    };
+
+    use super::*;
+
+    fn text(bert: &TinyBert, max_length: Option<usize>) -> Result<Setting, StudyError> {
+        let folder = tempfile::tempdir().unwrap();
+        let (backbone, task) = (folder.path().join("backbone"), folder.path().join("task"));
+        tiny_bert(&backbone, bert);
+        text_task(&task, &TextTask::default());
+        Setting::for_search((&backbone, None), &task, max_length, Some(30), 0)
+    }
+
+    #[test]
+    fn texts_are_cut_to_128_tokens_or_what_the_backbone_reads() {
+        let long = TinyBert {
+            positions: 200,
+            ..TinyBert::default()
+        };
+        assert_eq!(text(&long, None).unwrap().max_length, Some(128));
+        assert_eq!(text(&long, Some(150)).unwrap().max_length, Some(150));
+        let short = TinyBert::default();
+        assert_eq!(text(&short, None).unwrap().max_length, Some(64));
+        assert!(text(&short, Some(65)).is_err());
+    }
+
+    #[test]
+    fn a_search_sees_no_test_part() {
+        let setting = text(&TinyBert::default(), None).unwrap();
+        assert!(setting.task.test.is_none());
+        assert_eq!(setting.task.train.len(), 30);
+    }
+
+    #[test]
+    fn costs_are_counted_on_a_typical_example() {
+        let setting = text(&TinyBert::default(), None).unwrap();
+        let shape = chain_shape(&setting.backbone, &setting.task);
+        let mean = setting.task.train.mean_length();
+        assert_eq!((shape.hidden_states, shape.width), (5, 32));
+        assert!(f64::from(shape.tokens) >= mean && f64::from(shape.tokens) < mean + 1.0);
+
+        let folder = tempfile::tempdir().unwrap();
+        let (backbone, task) = (folder.path().join("backbone"), folder.path().join("task"));
+        tiny_vit(&backbone, &TinyVit::default());
+        image_task(&task, &ImageTask::default());
+        let setting = Setting::for_search((&backbone, None), &task, None, None, 0).unwrap();
+        assert_eq!(setting.max_length, None);
+        // 4 x 4 patches and the class token
+        assert_eq!(chain_shape(&setting.backbone, &setting.task).tokens, 17);
+    }
+
+    #[test]
+    fn examples_are_spread_evenly() {
+        let examples = text(&TinyBert::default(), None).unwrap().task.train;
+        let expected: Vec<usize> = vec![0, 4, 8, 12, 17, 21, 25];
+        assert_eq!(spread(&examples, 7), examples.select(&expected));
+        assert_eq!(spread(&examples, 30), examples);
+        assert_eq!(spread(&examples, 1000), examples);
+    }
+}

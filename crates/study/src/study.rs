@@ -15,7 +15,7 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> Key {
         (self.placement.hash(), self.fidelity, self.repetition)
     }
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use adaplace_backbone::Pooling;
@@ -8,8 +9,8 @@ use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::print_json;
-use super::train::{CLASSES, MAX_LENGTH};
+use super::train::{CLASSES, MAX_LENGTH, PLACEMENT, WEIGHTS};
+use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Evaluate;
 use crate::table;
@@ -48,6 +49,7 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
     let (backbone, task) = (&setting.backbone, &setting.task);
     file.check_backbone(&backbone_reference(backbone))
         .map_err(|error| error.in_file(&arguments.placement))?;
+    check_origin(&metadata, &file, path)?;
     check_classes(metadata.get(CLASSES), &task.classes, head.bias.dims(), path)?;
     let examples = match part {
         Part::Train => Some(&task.train),
@@ -75,11 +77,11 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
             accuracy,
             examples,
         } = report.evaluation;
-        anstream::println!(
-            "{}, {part}: accuracy {}, loss {loss:.4}, {examples} examples",
+        print(&format!(
+            "{}, {part}: accuracy {}, loss {loss:.4}, {examples} examples\n",
             report.task,
             table::percent(accuracy)
-        );
+        ))?;
     }
     Ok(Ending::Finished)
 }
@@ -96,6 +98,29 @@ pub(crate) fn pooling(file: &PlacementFile, path: &Path) -> Result<Option<Poolin
     }
 }
 
+/// Connections and ranks alone do not tell adapters of another scale or backbone.
+fn check_origin(
+    metadata: &BTreeMap<String, String>,
+    file: &PlacementFile,
+    path: &Path,
+) -> Result<()> {
+    let placement = file.placement.hash().to_string();
+    for (name, expected) in [
+        (PLACEMENT, &placement),
+        (WEIGHTS, &file.backbone.weights_sha256),
+    ] {
+        if let Some(found) = metadata.get(name)
+            && found != expected
+        {
+            bail!(
+                "`{}` was trained with another {name}, `{found}` and not `{expected}`; give the placement that it was trained for",
+                path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
 /// The head's rows stand for the classes in the order of the training task.
 fn check_classes(
     stored: Option<&String>,
@@ -104,10 +129,7 @@ fn check_classes(
     path: &Path,
 ) -> Result<()> {
     let stored: Option<Vec<String>> = stored.and_then(|text| serde_json::from_str(text).ok());
-    let trained = stored
-        .as_ref()
-        .map_or(head.first().copied().unwrap_or_default(), Vec::len);
-    if trained != classes.len() || stored.is_some_and(|stored| stored != classes) {
+    if head != [classes.len()] || stored.is_some_and(|stored| stored != classes) {
         bail!(
             "`{}` was trained for other classes than those of the task ({}); evaluate it on the task that it was trained on",
             path.display(),

@@ -1,9 +1,11 @@
+use std::fmt::Write as _;
+
 use adaplace_backbone::{Backbone, BackboneDescription, InputDescription, Pooling};
 use adaplace_search_space::{AdapterSpec, Connection, ConnectionKind};
 use anyhow::Result;
 use serde::Serialize;
 
-use super::print_json;
+use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Inspect;
 use crate::table::grouped;
@@ -60,7 +62,7 @@ pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
     if arguments.json {
         print_json(&report)?;
     } else {
-        print(&report);
+        print(&summary(&report)?)?;
     }
     Ok(Ending::Finished)
 }
@@ -79,7 +81,8 @@ fn count_kinds(hidden_states: usize) -> Vec<KindCount> {
         .collect()
 }
 
-fn print(report: &Report<'_>) {
+fn summary(report: &Report<'_>) -> Result<String> {
+    let mut text = String::new();
     let BackboneDescription {
         model_type,
         blocks,
@@ -115,27 +118,32 @@ fn print(report: &Report<'_>) {
         .map(|KindCount { kind, count }| format!("{count} {kind}"))
         .collect();
     let total: usize = report.connections.iter().map(|kind| kind.count).sum();
-    anstream::println!(
+    writeln!(
+        text,
         "{model_type}: {blocks} blocks, width {width}, {heads} heads, MLP width {intermediate}"
-    );
-    anstream::println!("  reads          {reads}");
-    anstream::println!("  pooling        {pooling}");
-    anstream::println!("  weights        {}", grouped(*parameters as u64));
-    anstream::println!("  weights sha256 {weights_sha256}");
-    anstream::println!(
+    )?;
+    writeln!(text, "  reads          {reads}")?;
+    writeln!(text, "  pooling        {pooling}")?;
+    writeln!(text, "  weights        {}", grouped(*parameters as u64))?;
+    writeln!(text, "  weights sha256 {weights_sha256}")?;
+    writeln!(
+        text,
         "  hidden states  {hidden_states}, h_0 (embedding) to h_{}",
         hidden_states - 1
-    );
-    anstream::println!("  connections    {total}: {}", kinds.join(", "));
-    anstream::println!(
+    )?;
+    writeln!(text, "  connections    {total}: {}", kinds.join(", "))?;
+    writeln!(
+        text,
         "  frozen forward {} FLOPs for {} tokens",
         grouped(frozen),
         report.tokens
-    );
-    anstream::println!(
+    )?;
+    writeln!(
+        text,
         "  an adapter     of rank {} has {} parameters and adds {:.2} % FLOPs",
         report.adapter.rank,
         grouped(report.adapter.parameters),
         100.0 * report.adapter.flops as f64 / frozen as f64
-    );
+    )?;
+    Ok(text)
 }

@@ -1,12 +1,15 @@
+use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Instant;
 
 use adaplace_backbone::Pooling;
 use adaplace_scorer::{GradientMapSettings, ProxyScorer, Statistic, TrainingSettings};
 use adaplace_search_space::{Fidelity, Placement};
 use adaplace_study::{GradientMapFile, Setting, backbone_reference};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use terminal_size::{Width, terminal_size};
 
+use super::print;
 use crate::Ending;
 use crate::arguments::Probe;
 use crate::heatmap;
@@ -25,6 +28,7 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
         arguments.seed,
     )?;
     let (backbone, task) = (&setting.backbone, &setting.task);
+    check_place(&arguments.out)?;
     let start = Instant::now();
     let scorer = ProxyScorer::new(backbone, task, TrainingSettings::default(), arguments.seed)?;
     let settings = GradientMapSettings::default();
@@ -36,24 +40,39 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
     let file = GradientMapFile::new(&map, probe, backbone_reference(backbone), &task.name);
     file.write(&arguments.out)?;
 
+    let mut text = String::new();
     let statistic = Statistic::from(arguments.statistic);
-    anstream::println!(
+    writeln!(
+        text,
         "linear probe: {} of {} validation examples right, loss {:.4} (l2 {}, {} training examples)",
         percent(probe.validation.accuracy),
         probe.validation.examples,
         probe.validation.loss,
         probe.l2,
         probe.train.examples,
-    );
-    anstream::println!(
+    )?;
+    writeln!(
+        text,
         "gradient map: {} of {} connections from {} examples, in {}",
         statistic,
         map.hidden_states().pow(2),
         map.examples(),
         duration(seconds)
-    );
+    )?;
     let columns = terminal_size().map_or(COLUMNS, |(Width(columns), _)| usize::from(columns));
-    anstream::print!("{}", heatmap::draw(&map.table(statistic), columns));
-    anstream::println!("written to {}", arguments.out.display());
+    write!(text, "{}", heatmap::draw(&map.table(statistic), columns))?;
+    writeln!(text, "written to {}", arguments.out.display())?;
+    print(&text)?;
     Ok(Ending::Finished)
+}
+
+/// A map takes too long to find out at its end that there is no place for it.
+fn check_place(out: &Path) -> Result<()> {
+    ensure!(
+        !out.is_dir(),
+        "`{}` is a folder; give `--out` the name of a file",
+        out.display()
+    );
+    let folder = out.parent().unwrap_or(Path::new(""));
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))
 }

@@ -1,4 +1,5 @@
-use std::path::PathBuf;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -15,11 +16,13 @@ use adaplace_study::{
     Workers, backbone_reference, chain_shape, run as run_study, spread,
 };
 use anyhow::{Context, Result, bail};
+use clap::CommandFactory;
+use clap::error::ErrorKind;
 use serde::Serialize;
 
-use super::print_json;
+use super::{print, print_json};
 use crate::Ending;
-use crate::arguments::{Search, SearchOptions};
+use crate::arguments::{Arguments, Search, SearchOptions};
 use crate::progress::Progress;
 use crate::table;
 
@@ -41,7 +44,12 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
     let search = &configuration.search;
     StudyFolder::check(&arguments.out, &configuration)?;
     let shape = chain_shape(backbone, task);
-    let space = SearchSpace::resolve(&configuration.space, &shape)?;
+    let described_in = arguments.study.as_ref().or(arguments.space.as_ref());
+    let space =
+        SearchSpace::resolve(&configuration.space, &shape).map_err(|error| match described_in {
+            Some(path) => error.in_file(path),
+            None => error,
+        })?;
     // What can be refused is refused before anything is made.
     build(&configuration, &space, Arc::new(FixedProxy::from_iter([])))?;
 
@@ -101,13 +109,13 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
             ranking: ranking.as_deref(),
         })?;
     } else if let Some(ranking) = &ranking {
-        print(
+        print(&summary_text(
             arguments,
             &configuration,
             ranking,
             seconds,
             progress.replayed(),
-        );
+        )?)?;
     }
     Ok(match ranking {
         Some(_) => Ending::Finished,
@@ -116,7 +124,7 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
 }
 
 /// The study of a `study.toml`; backbone and task must still be what they were.
-fn stored_study(path: &std::path::Path) -> Result<(StudyConfiguration, Setting)> {
+fn stored_study(path: &Path) -> Result<(StudyConfiguration, Setting)> {
     let configuration = StudyConfiguration::read(path)?;
     let (backbone, task) = (&configuration.backbone, &configuration.task);
     let setting = Setting::for_search(
@@ -142,8 +150,8 @@ fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Setting)> {
         bail!("either `--study`, or `--backbone`, `--task`, `--space` and `--strategy` are needed");
     };
     let options = &arguments.options;
-    let space = SpaceDescription::read(space)?;
     let strategy = strategy_description(strategy, options)?;
+    let space = SpaceDescription::read(space)?;
     let setting = Setting::for_search(
         (backbone, options.pooling.map(Pooling::from)),
         task,
@@ -210,7 +218,10 @@ fn strategy_description(name: &str, options: &SearchOptions) -> Result<StrategyD
     ];
     for (option, strategy, given) in given {
         if given && strategy != name {
-            bail!("`{option}` belongs to the strategy `{strategy}`, not to `{name}`; leave it out");
+            let message = format!(
+                "`{option}` belongs to the strategy `{strategy}`, not to `{name}`; leave it out"
+            );
+            bail!(Arguments::command().error(ErrorKind::ArgumentConflict, message));
         }
     }
     Ok(match name.parse()? {
@@ -275,37 +286,41 @@ fn stop_on_interrupt() -> Result<&'static AtomicBool> {
     Ok(&STOP)
 }
 
-fn print(
+/// What was found, how it compares and where the files are.
+fn summary_text(
     arguments: &Search,
     configuration: &StudyConfiguration,
     ranking: &Ranking,
     seconds: f64,
     replayed: u64,
-) {
+) -> Result<String> {
+    let mut text = String::new();
     let search = &configuration.search;
     let failed = ranking
         .trials
         .iter()
         .filter(|trial| trial.result.score().is_none())
         .count();
-    anstream::print!(
+    write!(
+        text,
         "{} trials of `{}` in {}",
         ranking.trials.len(),
         configuration.strategy.name(),
         table::duration(seconds)
-    );
+    )?;
     if replayed > 0 {
-        anstream::print!(", {replayed} trainings of them done before");
+        write!(text, ", {replayed} trainings of them done before")?;
     }
     if failed > 0 {
-        anstream::print!("; {failed} failed");
+        write!(text, "; {failed} failed")?;
     }
-    anstream::println!(
+    writeln!(
+        text,
         "\nthe best {}, trained {} times with {} steps:\n",
         ranking.finalists.len(),
         search.repetitions,
         search.steps
-    );
+    )?;
     let backbone_row = |name: &str, repeated: &adaplace_study::Repeated| {
         vec![
             name.to_owned(),
@@ -333,7 +348,8 @@ fn print(
         table::percent(0.0),
         String::new(),
     ]);
-    anstream::print!(
+    write!(
+        text,
         "{}",
         table::aligned(
             &[
@@ -347,24 +363,27 @@ fn print(
             &rows,
             &[false, true, true, true, true, false],
         )
-    );
-    anstream::println!("\n{}", comparison(ranking));
+    )?;
+    writeln!(text, "\n{}", comparison(ranking))?;
     let out = arguments.out.display();
     let count = ranking.finalists.len();
-    anstream::println!(
+    writeln!(
+        text,
         "placements    {out}/placements/1.toml{}",
         match count {
             1 => String::new(),
             _ => format!(" to {count}.toml"),
         }
-    );
-    anstream::println!("all trials    {out}/ranking.json");
-    anstream::println!("gradient map  {out}/gradient-map.json");
-    anstream::println!(
+    )?;
+    writeln!(text, "all trials    {out}/ranking.json")?;
+    writeln!(text, "gradient map  {out}/gradient-map.json")?;
+    writeln!(
+        text,
         "next          adaplace train {out}/placements/1.toml --backbone {} --task {} --out DIR",
         configuration.backbone.folder.display(),
         configuration.task.folder.display()
-    );
+    )?;
+    Ok(text)
 }
 
 /// How the best placement compares, in a sentence.

@@ -1,17 +1,18 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Instant;
 
-use adaplace_scorer::{Evaluation, ProxyScorer, TrainingSettings, evaluate};
+use adaplace_scorer::{Evaluation, ProxyScorer, ScoreError, TrainingSettings, evaluate};
 use adaplace_search_space::{
     BackboneReference, Fidelity, PlacementFile, PlacementHash, write_atomically,
 };
 use adaplace_study::{ProbeQuality, Setting, backbone_reference};
 use adaplace_task::{Part, TaskOptions};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 
-use super::print_json;
+use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Train;
 use crate::commands::evaluate::pooling;
@@ -38,7 +39,9 @@ struct Metrics {
     seconds: f64,
 }
 
-/// The names of what a reader of the adapters needs beside the placement.
+/// The names of what stands beside the tensors in the file of the adapters.
+pub(crate) const PLACEMENT: &str = "placement";
+pub(crate) const WEIGHTS: &str = "weights_sha256";
 pub(crate) const CLASSES: &str = "classes";
 pub(crate) const MAX_LENGTH: &str = "max_length";
 
@@ -73,7 +76,16 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         .with_context(|| format!("cannot make `{}`", arguments.out.display()))?;
 
     let scorer = ProxyScorer::new(backbone, task, settings, arguments.seed)?;
-    let (model, last_epoch_loss) = scorer.train(&file.placement, steps, 0)?;
+    let (model, last_epoch_loss) =
+        scorer
+            .train(&file.placement, steps, 0)
+            .map_err(|error| match error {
+                ScoreError::Diverged { .. } => anyhow!(
+                    "the training of `{}` {error}; choose a lower `--learning-rate`",
+                    arguments.placement.display()
+                ),
+                other => other.into(),
+            })?;
     let on = |examples| evaluate(&model, examples, arguments.batch_size);
     let metrics = Metrics {
         format: "adaplace.metrics/1",
@@ -93,11 +105,8 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     };
     let adapters = arguments.out.join("adapters.safetensors");
     let mut metadata = BTreeMap::from([
-        ("placement".to_owned(), metrics.placement.to_string()),
-        (
-            "weights_sha256".to_owned(),
-            metrics.backbone.weights_sha256.clone(),
-        ),
+        (PLACEMENT.to_owned(), metrics.placement.to_string()),
+        (WEIGHTS.to_owned(), metrics.backbone.weights_sha256.clone()),
         (CLASSES.to_owned(), serde_json::to_string(&task.classes)?),
     ]);
     if let Some(length) = setting.max_length {
@@ -109,18 +118,19 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     if arguments.json {
         print_json(&metrics)?;
     } else {
-        print(&metrics, &adapters, &path);
+        print(&summary(&metrics, &adapters, &path)?)?;
     }
     Ok(Ending::Finished)
 }
 
-fn write_metrics(metrics: &Metrics, path: &PathBuf) -> Result<()> {
+fn write_metrics(metrics: &Metrics, path: &Path) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(metrics)?;
     text.push(b'\n');
     write_atomically(path, &text).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-fn print(metrics: &Metrics, adapters: &std::path::Path, path: &std::path::Path) {
+fn summary(metrics: &Metrics, adapters: &Path, path: &Path) -> Result<String> {
+    let mut text = String::new();
     let row = |name: &str, evaluation: &Evaluation| {
         vec![
             name.to_owned(),
@@ -138,19 +148,22 @@ fn print(metrics: &Metrics, adapters: &std::path::Path, path: &std::path::Path) 
         "linear probe, validation",
         &metrics.linear_probe.validation,
     ));
-    anstream::println!(
+    writeln!(
+        text,
         "{} steps in {}\n",
         metrics.steps,
         table::duration(metrics.seconds)
-    );
-    anstream::print!(
+    )?;
+    write!(
+        text,
         "{}",
         table::aligned(
             &["", "accuracy", "loss", "examples"],
             &rows,
             &[false, true, true, true]
         )
-    );
-    anstream::println!("\nadapters  {}", adapters.display());
-    anstream::println!("metrics   {}", path.display());
+    )?;
+    writeln!(text, "\nadapters  {}", adapters.display())?;
+    writeln!(text, "metrics   {}", path.display())?;
+    Ok(text)
 }

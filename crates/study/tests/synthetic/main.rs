@@ -1,0 +1,12 @@
+//! Whole studies with a scorer of closed form: the loop, the journal, resuming and the ranking.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod configurations;
+mod damaged_journals;
+mod failures;
+mod folders;
+mod ranking;
+mod resuming;
+mod round_trips;
+mod support;
+mod worker_counts;

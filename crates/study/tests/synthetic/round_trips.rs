@@ -1,0 +1,295 @@
+use adaplace_backbone::Pooling;
+use adaplace_scorer::{GradientMapSettings, Score, Statistic, TrainingSettings};
+use adaplace_search_space::{
+    AdapterRules, AdapterSpec, BudgetRules, Connection, ConnectionKind, ConnectionRules, Fidelity,
+    Placement, SpaceDescription,
+};
+use adaplace_strategy::{FirstPopulation, StrategyDescription};
+use adaplace_study::{
+    BackboneSource, GradientMapSource, Journal, Metric, Phase, Record, STUDY_FORMAT,
+    SearchSettings, StudyConfiguration, TaskSource, TrialResult,
+};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+fn positive() -> impl Strategy<Value = f64> {
+    use proptest::num::f64::{NORMAL, POSITIVE, SUBNORMAL};
+    POSITIVE | NORMAL | SUBNORMAL
+}
+
+fn share() -> impl Strategy<Value = f64> {
+    prop_oneof![Just(0.0), Just(1.0), 0.0..1.0]
+}
+
+/// What a TOML integer holds.
+fn count() -> impl Strategy<Value = usize> {
+    prop_oneof![1_usize..100, 1..=i64::MAX as usize]
+}
+
+fn fidelity() -> impl Strategy<Value = Fidelity> {
+    (1_u32..).prop_map(|steps| Fidelity::new(steps).unwrap())
+}
+
+fn strategy() -> impl Strategy<Value = StrategyDescription> {
+    let first = select(vec![FirstPopulation::Gradient, FirstPopulation::Uniform]);
+    prop_oneof![
+        Just(StrategyDescription::Random {}),
+        Just(StrategyDescription::Exhaustive {}),
+        option::of(count()).prop_map(|candidates| StrategyDescription::Greedy { candidates }),
+        share().prop_map(|gamma| StrategyDescription::GradientGreedy { gamma }),
+        (count(), count(), share(), first, positive()).prop_map(
+            |(population, tournament, crossover, first, temperature)| {
+                StrategyDescription::Evolution {
+                    population,
+                    tournament,
+                    crossover,
+                    first,
+                    temperature,
+                }
+            }
+        ),
+    ]
+}
+
+fn space() -> impl Strategy<Value = SpaceDescription> {
+    let range = || option::of(any::<[u16; 2]>());
+    let connections = (
+        vec(select(ConnectionKind::ALL.to_vec()), 1..5),
+        option::of(any::<u16>()),
+        option::of(any::<u16>()),
+        range(),
+        range(),
+    );
+    let adapter = (
+        vec(any::<u16>(), 1..4),
+        proptest::num::f32::NORMAL | proptest::num::f32::SUBNORMAL,
+    );
+    let budget = (
+        any::<u16>(),
+        option::of(any::<u16>()),
+        option::of(0..=i64::MAX as u64),
+        option::of(positive()),
+    );
+    (connections, adapter, budget).prop_map(|(connections, (ranks, scale), budget)| {
+        let (kinds, min_span, max_span, sources, targets) = connections;
+        let (adapters, min_adapters, parameters, extra_flops) = budget;
+        SpaceDescription {
+            connections: ConnectionRules {
+                kinds,
+                min_span,
+                max_span,
+                sources,
+                targets,
+            },
+            adapter: AdapterRules { ranks, scale },
+            budget: BudgetRules {
+                adapters,
+                min_adapters,
+                parameters,
+                extra_flops,
+            },
+        }
+    })
+}
+
+fn search() -> impl Strategy<Value = SearchSettings> {
+    (
+        0..=i64::MAX as u64,
+        (count(), count(), count()),
+        fidelity(),
+        option::of(2_u32..),
+        select(vec![Metric::Accuracy, Metric::Loss]),
+        select(Statistic::ALL.to_vec()),
+        1_u32..,
+    )
+        .prop_map(
+            |(seed, counts, steps, halving, metric, statistic, repetitions)| {
+                let (trials, proposals, finalists) = counts;
+                SearchSettings {
+                    seed,
+                    trials,
+                    steps,
+                    proposals,
+                    halving,
+                    metric,
+                    statistic,
+                    finalists,
+                    repetitions,
+                }
+            },
+        )
+}
+
+fn sources() -> impl Strategy<Value = (BackboneSource, TaskSource)> {
+    let folder = || "[a-zA-Z0-9 /._'\"\\\\\nßé漢-]{1,20}";
+    let backbone = (folder(), select(vec![Pooling::Mean, Pooling::Cls]), ".*");
+    let task = (folder(), ".*", option::of(count()), option::of(count()));
+    (backbone, task).prop_map(|((backbone, pooling, weights_sha256), task)| {
+        let (folder, fingerprint, train_examples, max_length) = task;
+        (
+            BackboneSource {
+                folder: backbone.into(),
+                pooling,
+                weights_sha256,
+            },
+            TaskSource {
+                folder: folder.into(),
+                fingerprint,
+                train_examples,
+                max_length,
+            },
+        )
+    })
+}
+
+fn training() -> impl Strategy<Value = (TrainingSettings, GradientMapSource)> {
+    let training = (
+        count(),
+        positive(),
+        positive(),
+        share(),
+        share(),
+        positive(),
+    );
+    (training, count(), count(), share(), share()).prop_map(
+        |(training, examples, batch_size, absolute_threshold, relative_threshold)| {
+            (
+                TrainingSettings {
+                    batch_size: training.0,
+                    adapter_learning_rate: training.1,
+                    head_learning_rate: training.2,
+                    weight_decay: training.3,
+                    warm_up: training.4,
+                    gradient_clip: training.5,
+                },
+                GradientMapSource {
+                    examples,
+                    settings: GradientMapSettings {
+                        batch_size,
+                        absolute_threshold,
+                        relative_threshold,
+                    },
+                },
+            )
+        },
+    )
+}
+
+fn configuration() -> impl Strategy<Value = StudyConfiguration> {
+    (search(), strategy(), sources(), training(), space()).prop_map(
+        |(search, strategy, (backbone, task), (training, gradient_map), space)| {
+            StudyConfiguration {
+                format: STUDY_FORMAT.to_owned(),
+                search,
+                strategy,
+                backbone,
+                task,
+                training,
+                gradient_map,
+                space,
+            }
+        },
+    )
+}
+
+fn finite() -> impl Strategy<Value = f64> {
+    proptest::num::f64::ANY.prop_filter("finite", |value| value.is_finite())
+}
+
+fn placement() -> impl Strategy<Value = Placement> {
+    let scale = proptest::num::f32::ANY.prop_filter("finite", |value| value.is_finite());
+    vec((any::<u16>(), any::<u16>(), 1_u16.., scale), 0..5).prop_map(|adapters| {
+        let adapter = |(source, target, rank, scale)| {
+            let adapter = AdapterSpec::new(rank, scale).unwrap();
+            (Connection::new(source, target), adapter)
+        };
+        adapters.into_iter().map(adapter).collect()
+    })
+}
+
+fn result() -> impl Strategy<Value = TrialResult> {
+    prop_oneof![
+        [finite(), finite(), finite()].prop_map(|[train, loss, accuracy]| {
+            TrialResult::Score(Score {
+                train_loss: train,
+                validation_loss: loss,
+                validation_accuracy: accuracy,
+            })
+        }),
+        any::<String>().prop_map(TrialResult::Failed),
+    ]
+}
+
+fn record() -> impl Strategy<Value = Record> {
+    let phase = select(vec![Phase::Search, Phase::Finalist, Phase::Baseline]);
+    (
+        placement(),
+        phase,
+        fidelity(),
+        any::<u32>(),
+        result(),
+        finite(),
+    )
+        .prop_map(
+            |(placement, phase, steps, repetition, result, seconds)| Record {
+                trial: 0,
+                phase,
+                hash: placement.hash(),
+                placement,
+                steps,
+                repetition,
+                result,
+                seconds,
+            },
+        )
+}
+
+/// The bits of all floats of a record.
+fn bits(record: &Record) -> Vec<u64> {
+    let mut floats = vec![record.seconds];
+    if let TrialResult::Score(score) = &record.result {
+        floats.extend([
+            score.train_loss,
+            score.validation_loss,
+            score.validation_accuracy,
+        ]);
+    }
+    floats.into_iter().map(f64::to_bits).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_configuration_reads_back_equal(configuration in configuration()) {
+        let text = configuration.to_toml().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("study.toml");
+        std::fs::write(&path, &text).unwrap();
+        let read = StudyConfiguration::read(&path).unwrap();
+        prop_assert_eq!(&read, &configuration);
+        prop_assert_eq!(read.to_toml().unwrap(), text);
+    }
+
+    #[test]
+    fn journal_lines_read_back_to_the_last_bit(mut records in vec(record(), 1..4)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        for (trial, record) in records.iter_mut().enumerate() {
+            record.trial = trial;
+        }
+        let (mut journal, read) = Journal::open(&path).unwrap();
+        prop_assert!(read.is_empty());
+        for record in &records {
+            journal.append(record).unwrap();
+        }
+        drop(journal);
+        let (_journal, read) = Journal::open(&path).unwrap();
+        prop_assert_eq!(&read, &records);
+        for (read, record) in read.iter().zip(&records) {
+            prop_assert_eq!(bits(read), bits(record));
+        }
+    }
+}

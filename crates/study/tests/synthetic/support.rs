@@ -1,0 +1,359 @@
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use adaplace_backbone::Pooling;
+use adaplace_scorer::{
+    Evaluation, GradientMapSettings, LinearProbe, Score, ScoreError, Scorer, Statistic,
+    TrainingSettings,
+};
+use adaplace_search_space::{
+    AdapterSpec, BackboneReference, ChainShape, Connection, Fidelity, Placement, PlacementHash,
+    SearchSpace, SpaceDescription,
+};
+use adaplace_strategy::{FixedProxy, StrategyDescription, StrategySetting};
+use adaplace_study::{
+    BackboneSource, Event, GradientMapSource, Metric, Phase, Ranking, Record, Run, STUDY_FORMAT,
+    SearchSettings, StudyConfiguration, StudyError, StudyFolder, Summary, TaskSource, TrialResult,
+    Workers, run,
+};
+use serde_json::Value;
+
+pub(crate) const HIDDEN_STATES: u16 = 13;
+
+/// All connections of all kinds, two adapters.
+pub(crate) const EXTENDED: &str = "
+    [connections]
+    kinds = ['sequential', 'parallel', 'long-range', 'recurrent']
+    [adapter]
+    ranks = [2, 4]
+    [budget]
+    adapters = 2";
+
+/// Thirteen placements of one adapter each: `0->0` to `12->12`.
+pub(crate) const SEQUENTIAL: &str = "
+    [connections]
+    kinds = ['sequential']
+    [adapter]
+    ranks = [2]
+    [budget]
+    adapters = 1";
+
+/// One placement: an adapter in parallel at each of the twelve sublayers.
+pub(crate) const EVERY_SUBLAYER: &str = "
+    [connections]
+    kinds = ['parallel']
+    [adapter]
+    ranks = [2]
+    [budget]
+    adapters = 12";
+
+pub(crate) fn steps(steps: u32) -> Fidelity {
+    Fidelity::new(steps).unwrap()
+}
+
+/// A strategy with its default settings, on a space where twelve trials suffice for it.
+pub(crate) fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfiguration {
+    let space = match strategy {
+        "exhaustive" => SEQUENTIAL,
+        _ => EXTENDED,
+    };
+    let mut strategy: StrategyDescription = strategy.parse().unwrap();
+    if let StrategyDescription::Evolution { population, .. } = &mut strategy {
+        *population = 4;
+    }
+    StudyConfiguration {
+        format: STUDY_FORMAT.to_owned(),
+        search: SearchSettings {
+            seed: 3,
+            trials: 13,
+            steps: steps(9),
+            proposals: 4,
+            halving,
+            metric: Metric::Accuracy,
+            statistic: Statistic::Rank,
+            finalists: 2,
+            repetitions: 2,
+        },
+        strategy,
+        backbone: BackboneSource {
+            folder: PathBuf::from("backbone"),
+            pooling: Pooling::Mean,
+            weights_sha256: "0123".to_owned(),
+        },
+        task: TaskSource {
+            folder: PathBuf::from("task"),
+            fingerprint: "4567".to_owned(),
+            train_examples: None,
+            max_length: Some(32),
+        },
+        training: TrainingSettings::default(),
+        gradient_map: GradientMapSource {
+            examples: 512,
+            settings: GradientMapSettings::default(),
+        },
+        space: SpaceDescription::from_toml(space).unwrap(),
+    }
+}
+
+/// Every strategy, with and without halving.
+pub(crate) fn all_configurations() -> Vec<StudyConfiguration> {
+    let strategies = StrategyDescription::NAMES.iter();
+    strategies
+        .flat_map(|strategy| [None, Some(3)].map(|halving| configuration(strategy, halving)))
+        .collect()
+}
+
+pub(crate) fn space(configuration: &StudyConfiguration) -> SearchSpace {
+    let shape = ChainShape {
+        hidden_states: HIDDEN_STATES,
+        width: 4,
+        tokens: 2,
+        sublayer_flops: vec![1000; usize::from(HIDDEN_STATES) - 1],
+    };
+    SearchSpace::resolve(&configuration.space, &shape).unwrap()
+}
+
+pub(crate) fn placement(connections: &[(u16, u16)]) -> Placement {
+    let adapter = AdapterSpec::new(2, 1.0).unwrap();
+    connections
+        .iter()
+        .map(|&(source, target)| (Connection::new(source, target), adapter))
+        .collect()
+}
+
+pub(crate) fn score(accuracy: f64, loss: f64) -> Score {
+    Score {
+        train_loss: 0.5 * loss,
+        validation_loss: loss,
+        validation_accuracy: accuracy,
+    }
+}
+
+/// A score with every digit in use, better for longer trainings, with ties between placements.
+pub(crate) fn closed_form(placement: &Placement, fidelity: Fidelity, repetition: u32) -> Score {
+    let quality: u16 = placement
+        .iter()
+        .map(|(connection, adapter)| {
+            (3 * connection.source + 5 * connection.target + adapter.rank) % 7
+        })
+        .sum();
+    let length = f64::from(fidelity.steps());
+    let accuracy = f64::from(quality) / 15.0 * length / (length + 1.0);
+    let loss = (2.0 - accuracy + 0.01 * f64::from(repetition)).ln_1p();
+    score(accuracy, loss)
+}
+
+pub(crate) fn diverged(fidelity: Fidelity) -> ScoreError {
+    ScoreError::Diverged {
+        step: fidelity.steps(),
+        quantity: "loss",
+        value: f64::NAN,
+    }
+}
+
+type Training = (PlacementHash, Fidelity, u32);
+type Closure =
+    dyn Fn(&Placement, Fidelity, u32) -> Result<Score, ScoreError> + Send + Sync + 'static;
+
+/// A scorer that trains nothing, but counts.
+pub(crate) struct Synthetic {
+    score: Box<Closure>,
+    calls: Mutex<Vec<Training>>,
+    /// Set within the call of this number, counted from 1.
+    stop_at: Option<usize>,
+    stop: Arc<AtomicBool>,
+    /// Whether calls take a little while, different ones different whiles.
+    slow: bool,
+}
+
+impl Synthetic {
+    pub(crate) fn new(
+        score: impl Fn(&Placement, Fidelity, u32) -> Result<Score, ScoreError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            score: Box::new(score),
+            calls: Mutex::default(),
+            stop_at: None,
+            stop: Arc::default(),
+            slow: false,
+        }
+    }
+
+    pub(crate) fn closed_form() -> Self {
+        Self::new(|placement, fidelity, repetition| {
+            Ok(closed_form(placement, fidelity, repetition))
+        })
+    }
+
+    pub(crate) fn slow(self) -> Self {
+        Self { slow: true, ..self }
+    }
+
+    pub(crate) fn stopping_at(self, call: usize) -> Self {
+        self.stop.store(call == 0, Ordering::Relaxed);
+        Self {
+            stop_at: Some(call),
+            ..self
+        }
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Training> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    /// Runs the study in `folder`, or goes on with it.
+    pub(crate) fn run(
+        &self,
+        folder: &Path,
+        configuration: &StudyConfiguration,
+        workers: usize,
+    ) -> Result<Summary, StudyError> {
+        self.watch(folder, configuration, workers, &mut |_| {})
+    }
+
+    pub(crate) fn watch(
+        &self,
+        folder: &Path,
+        configuration: &StudyConfiguration,
+        workers: usize,
+        notify: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Summary, StudyError> {
+        let space = space(configuration);
+        let search = &configuration.search;
+        let states = 0..HIDDEN_STATES;
+        let proxy: FixedProxy = states
+            .clone()
+            .flat_map(|source| {
+                states
+                    .clone()
+                    .map(move |target| Connection::new(source, target))
+            })
+            .map(|connection| {
+                let promise = (7 * connection.source + 5 * connection.target) % 11;
+                (connection, f64::from(promise))
+            })
+            .collect();
+        let strategy = configuration.strategy.build(StrategySetting {
+            space: &space,
+            fidelity: search.steps,
+            seed: search.seed,
+            trials: search.trials,
+            halving: search.halving,
+            proxy: Some(Arc::new(proxy)),
+        })?;
+        let (folder, journal, records) = StudyFolder::open(folder, configuration)?;
+        let study = Run {
+            configuration,
+            space: &space,
+            scorer: self,
+            strategy,
+            probe: &probe(),
+            backbone: backbone(),
+            folder,
+            journal,
+            records,
+        };
+        run(study, &Workers::new(workers)?, &self.stop, notify)
+    }
+}
+
+impl Scorer for Synthetic {
+    fn score(
+        &self,
+        placement: &Placement,
+        fidelity: Fidelity,
+        repetition: u32,
+    ) -> Result<Score, ScoreError> {
+        let training = (placement.hash(), fidelity, repetition);
+        let count = {
+            let mut calls = self.calls.lock().unwrap();
+            calls.push(training);
+            calls.len()
+        };
+        if self.slow {
+            let weight: u16 = placement
+                .connections()
+                .map(|connection| connection.source + 3 * connection.target)
+                .sum();
+            std::thread::sleep(Duration::from_micros(u64::from(weight) * 97 % 1500));
+        }
+        if self.stop_at == Some(count) {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        (self.score)(placement, fidelity, repetition)
+    }
+}
+
+fn probe() -> LinearProbe {
+    let evaluation = Evaluation {
+        loss: 1.0,
+        accuracy: 0.25,
+        examples: 4,
+    };
+    LinearProbe {
+        weight: vec![0.0; 8],
+        bias: vec![0.0; 2],
+        l2: 0.1,
+        train: evaluation,
+        validation: evaluation,
+    }
+}
+
+pub(crate) fn backbone() -> BackboneReference {
+    BackboneReference {
+        model_type: "bert".to_owned(),
+        hidden_states: HIDDEN_STATES,
+        width: 4,
+        pooling: "mean".to_owned(),
+        weights_sha256: "0123".to_owned(),
+    }
+}
+
+pub(crate) fn finished(summary: Summary) -> Ranking {
+    match summary {
+        Summary::Finished(ranking) => *ranking,
+        Summary::Stopped { trainings } => panic!("stopped after {trainings} trainings"),
+    }
+}
+
+pub(crate) fn journal(folder: &Path) -> PathBuf {
+    folder.join("journal.jsonl")
+}
+
+/// The lines of a journal without the seconds, which alone may differ between two runs.
+pub(crate) fn lines(folder: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(journal(folder)).unwrap();
+    let without_seconds = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        let seconds = line.as_object_mut().unwrap().remove("seconds").unwrap();
+        assert!(seconds.as_f64().unwrap() >= 0.0);
+        line
+    };
+    assert!(text.is_empty() || text.ends_with('\n'));
+    text.lines().map(without_seconds).collect()
+}
+
+pub(crate) fn assert_distinct(trainings: &[Training]) {
+    let distinct: BTreeSet<&Training> = trainings.iter().collect();
+    assert_eq!(
+        distinct.len(),
+        trainings.len(),
+        "something was trained twice"
+    );
+}
+
+pub(crate) fn record(trial: usize, placement: Placement, result: TrialResult) -> Record {
+    Record {
+        trial,
+        phase: Phase::Search,
+        hash: placement.hash(),
+        placement,
+        steps: steps(9),
+        repetition: 0,
+        result,
+        seconds: 0.125,
+    }
+}

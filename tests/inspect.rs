@@ -1,0 +1,87 @@
+//! `adaplace inspect`.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use common::{Lab, finish};
+
+#[test]
+fn it_says_what_a_text_backbone_is() {
+    let lab = Lab::text();
+    let ended = lab.run("inspect backbone").succeeded();
+    for line in [
+        "bert: 2 blocks, width 32, 4 heads, MLP width 64",
+        "reads          text, a vocabulary of 64, up to 64 tokens",
+        "hidden states  5, h_0 (embedding) to h_4",
+        // 5 + 4 + 6 + 10
+        "connections    25: 5 sequential, 4 parallel, 6 long-range, 10 recurrent",
+        "for 32 tokens",
+        // 2 * 8 * 32 + 8 + 32
+        "of rank 8 has 552 parameters",
+    ] {
+        assert!(ended.stdout.contains(line), "no {line:?} in {ended:#?}");
+    }
+    assert_eq!(ended.stderr, "");
+}
+
+#[test]
+fn it_says_what_an_image_backbone_is() {
+    let lab = Lab::images();
+    let ended = lab.run("inspect backbone").succeeded();
+    assert!(
+        ended
+            .stdout
+            .contains("images of 16 x 16 pixels, 3 channels, in patches of 4")
+    );
+    // 16 patches and the class token
+    assert!(ended.stdout.contains("for 17 tokens"), "{ended:#?}");
+    assert!(ended.stdout.contains("pooling        cls"), "{ended:#?}");
+}
+
+#[test]
+fn json_says_the_same() {
+    let lab = Lab::text();
+    let report = lab
+        .run("inspect backbone --json --tokens 10")
+        .succeeded()
+        .json();
+    assert_eq!(report["backbone"]["model_type"], "bert");
+    assert_eq!(report["backbone"]["hidden_states"], 5);
+    assert_eq!(report["tokens"], 10);
+    assert_eq!(report["sublayer_flops"].as_array().unwrap().len(), 4);
+    assert_eq!(report["connections"][3]["kind"], "recurrent");
+    assert_eq!(report["connections"][3]["count"], 10);
+    assert_eq!(report["adapter"]["parameters"], 552);
+    // Two products of 8 x 32 multiply-adds for each token.
+    assert_eq!(report["adapter"]["flops"], 10 * 4 * 8 * 32);
+    let hash = report["backbone"]["weights_sha256"].as_str().unwrap();
+    assert_eq!(hash.len(), 64);
+}
+
+#[test]
+fn pooling_is_an_option() {
+    let lab = Lab::text();
+    let report = lab
+        .run("inspect backbone --json --pooling cls")
+        .succeeded()
+        .json();
+    assert_eq!(report["backbone"]["pooling"], "cls");
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let lab = Lab::text();
+    let program = common::PROGRAM;
+    for arguments in ["inspect backbone", "inspect backbone --json"] {
+        let mut command = lab.prepared("bash");
+        command.args(["-c", &format!("exec {program} {arguments} >/dev/full")]);
+        finish(&mut command).failed(&["stdout", "No space left"]);
+        // A reader that goes before the end is none.
+        let mut command = lab.prepared("bash");
+        command.args([
+            "-c",
+            &format!("{program} {arguments} | true; exit ${{PIPESTATUS[0]}}"),
+        ]);
+        assert_eq!(finish(&mut command).succeeded().stderr, "");
+    }
+}

@@ -1,0 +1,112 @@
+//! Studies that are killed and interrupted.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Lab, Running};
+
+/// 24 trials and 6 repetitions.
+const SEARCH: &str = "search --backbone backbone --task task --space space.toml --strategy evolution --population 6 \
+    --trials 24 --steps 8 --train-examples 30 --gradient-examples 30 --max-length 32 --finalists 2 --repetitions 2";
+
+const TRAININGS: usize = 24 + 6;
+
+/// Small numbers that look random; from a seed, so that a failure can be repeated.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        // Numerical Recipes' linear congruential generator.
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223) % (1 << 32);
+        (self.0 * limit) >> 32
+    }
+}
+
+fn killed_and_resumed(workers: usize) {
+    let lab = Lab::text();
+    lab.run(&format!("{SEARCH} --out undisturbed")).succeeded();
+    let expected = lab.journal("undisturbed");
+    assert_eq!(expected.len(), TRAININGS);
+
+    let search = format!("{SEARCH} --workers {workers} --out study");
+    let mut dice = Dice(workers as u64);
+    let mut kills = 0;
+    // The first moment comes before the first training, the others within each fifth of the study.
+    for part in 0..6 {
+        let mut running = Running::start(&mut lab.command(&search));
+        let lines = match part {
+            0 => 0,
+            _ => (part - 1) * TRAININGS / 5 + dice.below(TRAININGS as u64 / 5 - 1) as usize + 1,
+        };
+        running.wait_until(|| lab.journal_length("study") >= lines);
+        std::thread::sleep(Duration::from_micros(dice.below(20_000)));
+        kills += usize::from(running.kill());
+        let done = lab.journal_length("study");
+        assert!(done >= lines || part == 0, "{done} of {lines}");
+    }
+    assert!(kills >= 4, "only {kills} kills hit the study");
+    let ended = lab.run(&search).succeeded();
+    assert!(
+        ended.stdout.contains("trainings of them done before"),
+        "{ended:#?}"
+    );
+    assert_eq!(lab.journal("study"), expected);
+    assert_eq!(
+        lab.read("study/ranking.json"),
+        lab.read("undisturbed/ranking.json")
+    );
+}
+
+#[test]
+fn killed_at_any_moment_one_worker_goes_on() {
+    killed_and_resumed(1);
+}
+
+#[test]
+fn killed_at_any_moment_two_workers_go_on() {
+    killed_and_resumed(2);
+}
+
+#[test]
+fn ctrl_c_finishes_the_running_trainings() {
+    let lab = Lab::text();
+    lab.run(&format!("{SEARCH} --out undisturbed")).succeeded();
+    for workers in [1, 2] {
+        let study = format!("study-{workers}");
+        let search = format!("{SEARCH} --workers {workers} --out {study} --json");
+        let mut running = Running::start(&mut lab.command(&search));
+        assert!(running.wait_until(|| lab.journal_length(&study) >= 3));
+        running.interrupt();
+        let ended = running.end();
+        assert_eq!(ended.code, Some(130), "{ended:#?}");
+        let done = lab.journal_length(&study);
+        assert!((3..TRAININGS).contains(&done));
+        for phrase in [
+            "finishing the running trainings".to_owned(),
+            format!(
+                "stopped: {done} trainings are in `{study}`; run the same command again to go on"
+            ),
+        ] {
+            assert!(ended.stderr.contains(&phrase), "{ended:#?}");
+        }
+        let report = ended.json();
+        assert_eq!(report["finished"], false);
+        assert!(report["ranking"].is_null());
+
+        lab.run(&search).succeeded();
+        assert_eq!(lab.journal(&study), lab.journal("undisturbed"));
+    }
+}
+
+#[test]
+fn a_study_at_work_is_not_disturbed_by_a_second_process() {
+    let lab = Lab::text();
+    let search = format!("{SEARCH} --out study");
+    let mut running = Running::start(&mut lab.command(&search));
+    assert!(running.wait_until(|| lab.journal_length("study") >= 1));
+    lab.run(&search).failed(&["`study`", "another process"]);
+    assert_eq!(running.end().code, Some(0));
+    assert_eq!(lab.journal("study").len(), TRAININGS);
+}

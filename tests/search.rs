@@ -1,0 +1,228 @@
+//! `adaplace search`, undisturbed.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use adaplace_search_space::PlacementFile;
+use adaplace_study::Ranking;
+use common::{Lab, SEARCH, SEARCH_IMAGES};
+
+/// Everything that a finished study holds, checked against itself.
+fn assert_study(lab: &Lab, study: &str, trials: usize, finalists: usize) -> Ranking {
+    let ranking: Ranking =
+        serde_json::from_str(&lab.read(&format!("{study}/ranking.json"))).unwrap();
+    assert_eq!(ranking.trials.len(), trials);
+    assert_eq!(ranking.finalists.len(), finalists);
+    for finalist in &ranking.finalists {
+        let path = lab.path(&format!("{study}/placements/{}.toml", finalist.place));
+        let file = PlacementFile::read(&path).unwrap();
+        assert_eq!(file.placement, finalist.repeated.placement);
+        assert_eq!(file.placement.len(), 2);
+        assert_eq!(file.backbone.hidden_states, 5);
+        assert!(file.provenance.is_some());
+    }
+    let journal = lab.journal(study);
+    let trainings: BTreeSet<String> = journal
+        .iter()
+        .map(|line| format!("{} {} {}", line["hash"], line["steps"], line["repetition"]))
+        .collect();
+    assert_eq!(
+        trainings.len(),
+        journal.len(),
+        "something was trained twice"
+    );
+    let searched = journal.iter().filter(|line| line["phase"] == "search");
+    assert_eq!(searched.count(), trials);
+    let map: serde_json::Value =
+        serde_json::from_str(&lab.read(&format!("{study}/gradient-map.json"))).unwrap();
+    assert_eq!(map["statistics"]["rank"].as_array().unwrap().len(), 5);
+    // Nothing else is left behind.
+    let files = lab.content(study).len();
+    assert_eq!(files, 4 + finalists);
+    ranking
+}
+
+#[test]
+fn random() {
+    let lab = Lab::text();
+    let ended = lab
+        .run(&format!("{SEARCH} --strategy random --out results/first"))
+        .succeeded();
+    let ranking = assert_study(&lab, "results/first", 6, 2);
+    for phrase in [
+        "6 trials of `random` in ",
+        "the best 2, trained 2 times with 4 steps",
+        "parallel at every sublayer",
+        "linear probe",
+        "The best placement is ",
+        " the linear probe and ",
+        " an adapter in parallel at every sublayer, with ",
+        "results/first/placements/1.toml to 2.toml",
+        "results/first/ranking.json",
+        "results/first/gradient-map.json",
+        "adaplace train results/first/placements/1.toml --backbone backbone --task task --out DIR",
+    ] {
+        assert!(ended.stdout.contains(phrase), "no {phrase:?} in {ended:#?}");
+    }
+    let best =
+        adaplace_search_space::Placement::connections(&ranking.finalists[0].repeated.placement)
+            .map(|connection| connection.to_string())
+            .collect::<Vec<_>>();
+    assert!(ended.stdout.contains(&best.join(" ")), "{ended:#?}");
+    // 6 trials, 2 times 2 finalists, 2 times the baseline
+    assert!(ended.stderr.contains("12/12 trainings"), "{ended:#?}");
+}
+
+#[test]
+fn greedy() {
+    let lab = Lab::text();
+    lab.run(&format!("{SEARCH} --strategy greedy --out study"))
+        .succeeded();
+    let ranking = assert_study(&lab, "study", 6, 2);
+    // Three candidates at each of two stages.
+    let complete = ranking.trials.iter().filter(|trial| trial.complete);
+    assert_eq!(complete.count(), 3);
+}
+
+#[test]
+fn gradient_greedy() {
+    let lab = Lab::text();
+    lab.run(&format!(
+        "{SEARCH} --strategy gradient-greedy --gamma 0.5 --statistic effective-rank --out study"
+    ))
+    .succeeded();
+    assert_study(&lab, "study", 1, 1);
+}
+
+#[test]
+fn evolution_with_halving_by_loss() {
+    let lab = Lab::text();
+    lab.run(&format!(
+        "{SEARCH} --strategy evolution --population 4 --halving 2 --metric loss --out study"
+    ))
+    .succeeded();
+    // Brackets of 4 and 2 at 1 step, 2 and 1 of them at 2 steps, 1 and 1 at 4.
+    let ranking = assert_study(&lab, "study", 11, 2);
+    let losses: Vec<f64> = ranking
+        .finalists
+        .iter()
+        .map(|finalist| finalist.repeated.validation_loss.unwrap().mean)
+        .collect();
+    assert!(losses.is_sorted());
+    for trial in &ranking.trials[..2] {
+        assert_eq!(trial.steps.steps(), 4);
+    }
+}
+
+#[test]
+fn exhaustive() {
+    let lab = Lab::text();
+    lab.write(
+        "space.toml",
+        "[connections]\nkinds = ['parallel']\n[adapter]\nranks = [2]\n[budget]\nadapters = 2\n",
+    );
+    // 4 parallel connections, 2 of them: 6 placements
+    lab.run(&format!("{SEARCH} --strategy exhaustive --out study"))
+        .succeeded();
+    assert_study(&lab, "study", 6, 2);
+}
+
+#[test]
+fn pictures() {
+    let lab = Lab::images();
+    lab.run(&format!("{SEARCH_IMAGES} --strategy evolution --out study"))
+        .succeeded();
+    assert_study(&lab, "study", 4, 1);
+}
+
+#[test]
+fn the_baseline_as_a_finalist() {
+    let lab = Lab::text();
+    lab.write(
+        "space.toml",
+        "[connections]\nkinds = ['parallel']\n[adapter]\nranks = [2]\n[budget]\nadapters = 4\n",
+    );
+    let search = format!("{SEARCH} --strategy exhaustive --out study --json");
+    let first = lab.run(&search).succeeded().json();
+    // One trial and two repetitions, which finalist and baseline share.
+    assert_eq!(lab.journal("study").len(), 3);
+    let second = lab.run(&search).succeeded().json();
+    assert_eq!(first["ranking"], second["ranking"]);
+}
+
+#[test]
+fn json_is_the_ranking_and_nothing_else() {
+    let lab = Lab::text();
+    let ended = lab
+        .run(&format!("{SEARCH} --strategy random --out study --json"))
+        .succeeded();
+    let report = ended.json();
+    assert_eq!(report["study"], "study");
+    assert_eq!(report["finished"], true);
+    let stored: serde_json::Value = serde_json::from_str(&lab.read("study/ranking.json")).unwrap();
+    assert_eq!(report["ranking"], stored);
+}
+
+#[test]
+fn a_study_runs_again_from_its_own_file() {
+    let lab = Lab::text();
+    lab.run(&format!(
+        "{SEARCH} --strategy evolution --population 4 --seed 5 --out first"
+    ))
+    .succeeded();
+    lab.run("search --study first/study.toml --out second --workers 2")
+        .succeeded();
+    assert_eq!(lab.journal("first"), lab.journal("second"));
+    assert_eq!(lab.read("first/study.toml"), lab.read("second/study.toml"));
+    assert_eq!(
+        lab.read("first/ranking.json"),
+        lab.read("second/ranking.json")
+    );
+    assert_eq!(
+        lab.read("first/gradient-map.json"),
+        lab.read("second/gradient-map.json")
+    );
+}
+
+#[test]
+fn one_and_two_workers_give_the_same() {
+    let lab = Lab::text();
+    for workers in [1, 2] {
+        lab.run(&format!(
+            "{SEARCH} --strategy greedy --halving 2 --workers {workers} --out {workers}"
+        ))
+        .succeeded();
+    }
+    assert_eq!(lab.journal("1"), lab.journal("2"));
+    assert_eq!(lab.read("1/ranking.json"), lab.read("2/ranking.json"));
+}
+
+#[test]
+fn a_finished_study_says_the_same_again_and_trains_nothing() {
+    let lab = Lab::text();
+    let search = format!("{SEARCH} --strategy random --out study");
+    let first = lab.run(&search).succeeded();
+    let before = lab.content("study");
+    let second = lab.run(&search).succeeded();
+    assert!(lab.content("study") == before);
+    assert!(
+        second.stdout.contains("12 trainings of them done before"),
+        "{second:#?}"
+    );
+    let table = |text: &str| -> Vec<String> { text.lines().skip(1).map(str::to_owned).collect() };
+    assert_eq!(table(&first.stdout), table(&second.stdout));
+}
+
+#[test]
+fn another_seed_is_another_study() {
+    let lab = Lab::text();
+    for seed in [0, 1] {
+        lab.run(&format!(
+            "{SEARCH} --strategy random --seed {seed} --out {seed}"
+        ))
+        .succeeded();
+    }
+    assert_ne!(lab.journal("0"), lab.journal("1"));
+}

@@ -1,0 +1,76 @@
+//! Wrong usage: exit code 2, and nothing done.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use common::{Lab, SEARCH};
+
+#[test]
+fn wrong_usage_is_refused_before_anything_is_read() {
+    let lab = Lab::text();
+    let before = lab.content("");
+    let search = format!("{SEARCH} --out study");
+    let random = format!("{search} --strategy random");
+    for (arguments, part) in [
+        (String::new(), "Usage"),
+        ("polish".to_owned(), "polish"),
+        ("inspect".to_owned(), "BACKBONE"),
+        ("probe --backbone backbone --task task".to_owned(), "--out"),
+        (search.clone(), "--strategy"),
+        (format!("{search} --strategy luck"), "gradient-greedy"),
+        (format!("{random} --workers 0"), "--workers"),
+        (format!("{random} --halving 1"), "--halving"),
+        (format!("{random} --learning-rate=-1"), "--learning-rate"),
+        (format!("{random} --learning-rate NaN"), "--learning-rate"),
+        (format!("{random} --seed 9223372036854775808"), "--seed"),
+        (format!("{random} --metric luck"), "--metric"),
+        (format!("{random} --gamma 0.5"), "`gradient-greedy`"),
+        (format!("{random} --candidates 2"), "`greedy`"),
+        (format!("{random} --population 4"), "`evolution`"),
+        (
+            format!("{search} --strategy gradient-greedy --gamma 1"),
+            "--gamma",
+        ),
+        (format!("{random} --study study.toml"), "--study"),
+        (
+            "search --study study.toml --out study --seed 1".to_owned(),
+            "--seed",
+        ),
+        (
+            "search --backbone backbone --task task --space space.toml --strategy random \
+             --trials 0 --out study"
+                .to_owned(),
+            "--trials",
+        ),
+        (
+            "train placement.toml --backbone backbone --task task --steps 0 --out out".to_owned(),
+            "--steps",
+        ),
+        (
+            "evaluate placement.toml --backbone backbone --task task".to_owned(),
+            "--adapters",
+        ),
+        (
+            "evaluate placement.toml --adapters a --backbone b --task c --part dev".to_owned(),
+            "validation",
+        ),
+    ] {
+        lab.run(&arguments).misused(&[part]);
+    }
+    assert!(lab.content("") == before);
+}
+
+#[test]
+fn help_and_version_are_no_failure() {
+    let lab = Lab::text();
+    assert!(
+        lab.run("--version")
+            .succeeded()
+            .stdout
+            .starts_with("adaplace ")
+    );
+    let help = lab.run("search --help").succeeded().stdout;
+    for option in ["--trials", "--halving", "--workers", "--finalists"] {
+        assert!(help.contains(option), "{help}");
+    }
+}
