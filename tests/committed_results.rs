@@ -45,7 +45,12 @@ fn spearman_by_hand() {
 fn every_single_connection_was_trained() {
     let ranking = ranking();
     assert_eq!(ranking.trials.len(), 169);
-    assert!(ranking.trials.iter().all(|trial| trial.placement.len() == 1 && trial.complete));
+    assert!(
+        ranking
+            .trials
+            .iter()
+            .all(|trial| trial.placement.len() == 1 && trial.complete)
+    );
     let configuration = StudyConfiguration::read(&folder().join("study.toml")).unwrap();
     assert_eq!(configuration.search.steps.steps(), 64);
     assert_eq!(configuration.task.train_examples, Some(500));
@@ -70,8 +75,16 @@ fn the_gradient_rank_goes_with_the_accuracy() {
 #[test]
 fn the_best_connection_is_far_above_the_linear_probe() {
     let ranking = ranking();
-    let best = ranking.trials[0].result.score().unwrap().validation_accuracy;
-    let again = ranking.finalists[0].repeated.validation_accuracy.unwrap().mean;
+    let best = ranking.trials[0]
+        .result
+        .score()
+        .unwrap()
+        .validation_accuracy;
+    let again = ranking.finalists[0]
+        .repeated
+        .validation_accuracy
+        .unwrap()
+        .mean;
     let probe = ranking.probe.validation.accuracy;
     println!("linear probe {probe}, best trial {best}, best finalist {again}");
     assert!(best - probe >= 0.08 && again - probe >= 0.08);

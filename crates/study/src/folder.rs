@@ -34,7 +34,7 @@ impl StudyFolder {
         let stored = path.join(CONFIGURATION);
         let exists = stored.is_file();
         if exists {
-            folder.compare(&stored, &text)?;
+            folder.compare(&stored, configuration)?;
         } else {
             folder.check_empty()?;
         }
@@ -56,7 +56,7 @@ impl StudyFolder {
         };
         let stored = path.join(CONFIGURATION);
         if stored.is_file() {
-            folder.compare(&stored, &configuration.to_toml()?)
+            folder.compare(&stored, configuration)
         } else {
             folder.check_empty()
         }
@@ -101,10 +101,15 @@ impl StudyFolder {
         write_atomically(&path, content).map_err(self.writing(&path))
     }
 
-    fn compare(&self, stored: &Path, wanted: &str) -> Result<(), StudyError> {
-        let existing = StudyConfiguration::read(stored)?.to_toml()?;
-        let table = |text: &str| -> toml::Table { toml::from_str(text).unwrap_or_default() };
-        let differences = differences(&table(&existing), &table(wanted));
+    /// Where backbone and task stand makes no difference: their hashes say whether they are the same.
+    fn compare(&self, stored: &Path, wanted: &StudyConfiguration) -> Result<(), StudyError> {
+        let mut existing = StudyConfiguration::read(stored)?;
+        existing.backbone.folder.clone_from(&wanted.backbone.folder);
+        existing.task.folder.clone_from(&wanted.task.folder);
+        let table = |configuration: &StudyConfiguration| -> Result<toml::Table, StudyError> {
+            Ok(toml::from_str(&configuration.to_toml()?).unwrap_or_default())
+        };
+        let differences = differences(&table(&existing)?, &table(wanted)?);
         if differences.is_empty() {
             return Ok(());
         }

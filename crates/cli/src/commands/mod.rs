@@ -2,6 +2,7 @@ pub(crate) mod evaluate;
 pub(crate) mod inspect;
 pub(crate) mod probe;
 pub(crate) mod search;
+mod summary;
 pub(crate) mod train;
 
 use std::io::{ErrorKind, Write};

@@ -1,4 +1,3 @@
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,11 +19,11 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 use serde::Serialize;
 
+use super::summary::summary;
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::{Arguments, Search, SearchOptions};
 use crate::progress::Progress;
-use crate::table;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -88,10 +87,10 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
         journal,
         records,
     };
-    let summary = run_study(study, &workers, stop, &mut |event| progress.notice(&event));
+    let ended = run_study(study, &workers, stop, &mut |event| progress.notice(&event));
     progress.finish();
     let seconds = start.elapsed().as_secs_f64();
-    let ranking = match summary? {
+    let ranking = match ended? {
         Summary::Finished(ranking) => Some(ranking),
         Summary::Stopped { trainings } => {
             anstream::eprintln!(
@@ -109,7 +108,7 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
             ranking: ranking.as_deref(),
         })?;
     } else if let Some(ranking) = &ranking {
-        print(&summary_text(
+        print(&summary(
             arguments,
             &configuration,
             ranking,
@@ -284,134 +283,4 @@ fn stop_on_interrupt() -> Result<&'static AtomicBool> {
     })
     .context("cannot listen to Ctrl-C")?;
     Ok(&STOP)
-}
-
-/// What was found, how it compares and where the files are.
-fn summary_text(
-    arguments: &Search,
-    configuration: &StudyConfiguration,
-    ranking: &Ranking,
-    seconds: f64,
-    replayed: u64,
-) -> Result<String> {
-    let mut text = String::new();
-    let search = &configuration.search;
-    let failed = ranking
-        .trials
-        .iter()
-        .filter(|trial| trial.result.score().is_none())
-        .count();
-    write!(
-        text,
-        "{} trials of `{}` in {}",
-        ranking.trials.len(),
-        configuration.strategy.name(),
-        table::duration(seconds)
-    )?;
-    if replayed > 0 {
-        write!(text, ", {replayed} trainings of them done before")?;
-    }
-    if failed > 0 {
-        write!(text, "; {failed} failed")?;
-    }
-    writeln!(
-        text,
-        "\nthe best {}, trained {} times with {} steps:\n",
-        ranking.finalists.len(),
-        search.repetitions,
-        search.steps
-    )?;
-    let backbone_row = |name: &str, repeated: &adaplace_study::Repeated| {
-        vec![
-            name.to_owned(),
-            table::percent_estimate(repeated.validation_accuracy),
-            table::estimate(repeated.validation_loss),
-            table::grouped(repeated.cost.parameters),
-            table::percent(repeated.cost.extra_flops),
-            table::connections(&repeated.placement),
-        ]
-    };
-    let mut rows: Vec<Vec<String>> = ranking
-        .finalists
-        .iter()
-        .map(|finalist| backbone_row(&finalist.place.to_string(), &finalist.repeated))
-        .collect();
-    rows.push(backbone_row(
-        "parallel at every sublayer",
-        &ranking.baseline,
-    ));
-    rows.push(vec![
-        "linear probe".to_owned(),
-        table::percent(ranking.probe.validation.accuracy),
-        format!("{:.3}", ranking.probe.validation.loss),
-        "0".to_owned(),
-        table::percent(0.0),
-        String::new(),
-    ]);
-    write!(
-        text,
-        "{}",
-        table::aligned(
-            &[
-                "",
-                "accuracy",
-                "loss",
-                "parameters",
-                "extra FLOPs",
-                "connections"
-            ],
-            &rows,
-            &[false, true, true, true, true, false],
-        )
-    )?;
-    writeln!(text, "\n{}", comparison(ranking))?;
-    let out = arguments.out.display();
-    let count = ranking.finalists.len();
-    writeln!(
-        text,
-        "placements    {out}/placements/1.toml{}",
-        match count {
-            1 => String::new(),
-            _ => format!(" to {count}.toml"),
-        }
-    )?;
-    writeln!(text, "all trials    {out}/ranking.json")?;
-    writeln!(text, "gradient map  {out}/gradient-map.json")?;
-    writeln!(
-        text,
-        "next          adaplace train {out}/placements/1.toml --backbone {} --task {} --out DIR",
-        configuration.backbone.folder.display(),
-        configuration.task.folder.display()
-    )?;
-    Ok(text)
-}
-
-/// How the best placement compares, in a sentence.
-fn comparison(ranking: &Ranking) -> String {
-    let accuracy = |repeated: &adaplace_study::Repeated| {
-        repeated.validation_accuracy.map(|estimate| estimate.mean)
-    };
-    let best = ranking.finalists.first().map(|finalist| &finalist.repeated);
-    let Some((best, value)) = best.and_then(|best| Some((best, accuracy(best)?))) else {
-        return "every repetition of the finalists failed".to_owned();
-    };
-    let points = |other: f64| {
-        let difference = 100.0 * (value - other);
-        let side = if difference >= 0.0 { "above" } else { "below" };
-        format!("{:.2} points {side}", difference.abs())
-    };
-    let mut text = format!(
-        "The best placement is {} the linear probe",
-        points(ranking.probe.validation.accuracy)
-    );
-    if let Some(baseline) = accuracy(&ranking.baseline) {
-        let share = best.cost.parameters as f64 / ranking.baseline.cost.parameters as f64;
-        text.push_str(&format!(
-            " and {} an adapter in parallel at every sublayer, with {:.0} % of its parameters",
-            points(baseline),
-            100.0 * share
-        ));
-    }
-    text.push('.');
-    text
 }

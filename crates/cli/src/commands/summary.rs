@@ -1,0 +1,137 @@
+//! What `adaplace search` says at its end.
+
+use std::fmt::Write as _;
+
+use adaplace_study::{Ranking, Repeated, StudyConfiguration};
+use anyhow::Result;
+
+use crate::arguments::Search;
+use crate::table;
+
+/// What was found, how it compares and where the files are.
+pub(crate) fn summary(
+    arguments: &Search,
+    configuration: &StudyConfiguration,
+    ranking: &Ranking,
+    seconds: f64,
+    replayed: u64,
+) -> Result<String> {
+    let mut text = String::new();
+    let search = &configuration.search;
+    let failed = ranking
+        .trials
+        .iter()
+        .filter(|trial| trial.result.score().is_none())
+        .count();
+    write!(
+        text,
+        "{} trials of `{}` in {}",
+        ranking.trials.len(),
+        configuration.strategy.name(),
+        table::duration(seconds)
+    )?;
+    if replayed > 0 {
+        write!(text, ", {replayed} trainings of them done before")?;
+    }
+    if failed > 0 {
+        write!(text, "; {failed} failed")?;
+    }
+    writeln!(
+        text,
+        "\nthe best {}, trained {} times with {} steps:\n",
+        ranking.finalists.len(),
+        search.repetitions,
+        search.steps
+    )?;
+    let backbone_row = |name: &str, repeated: &Repeated| {
+        vec![
+            name.to_owned(),
+            table::percent_estimate(repeated.validation_accuracy),
+            table::estimate(repeated.validation_loss),
+            table::grouped(repeated.cost.parameters),
+            table::percent(repeated.cost.extra_flops),
+            table::connections(&repeated.placement),
+        ]
+    };
+    let mut rows: Vec<Vec<String>> = ranking
+        .finalists
+        .iter()
+        .map(|finalist| backbone_row(&finalist.place.to_string(), &finalist.repeated))
+        .collect();
+    rows.push(backbone_row(
+        "parallel at every sublayer",
+        &ranking.baseline,
+    ));
+    rows.push(vec![
+        "linear probe".to_owned(),
+        table::percent(ranking.probe.validation.accuracy),
+        format!("{:.3}", ranking.probe.validation.loss),
+        "0".to_owned(),
+        table::percent(0.0),
+        String::new(),
+    ]);
+    write!(
+        text,
+        "{}",
+        table::aligned(
+            &[
+                "",
+                "accuracy",
+                "loss",
+                "parameters",
+                "extra FLOPs",
+                "connections"
+            ],
+            &rows,
+            &[false, true, true, true, true, false],
+        )
+    )?;
+    writeln!(text, "\n{}", comparison(ranking))?;
+    let out = arguments.out.display();
+    let count = ranking.finalists.len();
+    writeln!(
+        text,
+        "placements    {out}/placements/1.toml{}",
+        match count {
+            1 => String::new(),
+            _ => format!(" to {count}.toml"),
+        }
+    )?;
+    writeln!(text, "all trials    {out}/ranking.json")?;
+    writeln!(text, "gradient map  {out}/gradient-map.json")?;
+    writeln!(
+        text,
+        "next          adaplace train {out}/placements/1.toml --backbone {} --task {} --out DIR",
+        configuration.backbone.folder.display(),
+        configuration.task.folder.display()
+    )?;
+    Ok(text)
+}
+
+/// How the best placement compares, in a sentence.
+fn comparison(ranking: &Ranking) -> String {
+    let accuracy = |repeated: &Repeated| repeated.validation_accuracy.map(|estimate| estimate.mean);
+    let best = ranking.finalists.first().map(|finalist| &finalist.repeated);
+    let Some((best, value)) = best.and_then(|best| Some((best, accuracy(best)?))) else {
+        return "every repetition of the finalists failed".to_owned();
+    };
+    let points = |other: f64| {
+        let difference = 100.0 * (value - other);
+        let side = if difference >= 0.0 { "above" } else { "below" };
+        format!("{:.2} points {side}", difference.abs())
+    };
+    let mut text = format!(
+        "The best placement is {} the linear probe",
+        points(ranking.probe.validation.accuracy)
+    );
+    if let Some(baseline) = accuracy(&ranking.baseline) {
+        let share = best.cost.parameters as f64 / ranking.baseline.cost.parameters as f64;
+        text.push_str(&format!(
+            " and {} an adapter in parallel at every sublayer, with {:.0} % of its parameters",
+            points(baseline),
+            100.0 * share
+        ));
+    }
+    text.push('.');
+    text
+}
