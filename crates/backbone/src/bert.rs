@@ -5,14 +5,26 @@ use std::path::Path;
 use candle_core::Tensor;
 use serde::Deserialize;
 
+use crate::blocks::{self, BlockNames, BlockShape};
 use crate::chain::Embedding as AnyEmbedding;
 use crate::checkpoint::{Checkpoint, read_json};
-use crate::layers::{LayerNorm, Linear, tensor};
+use crate::layers::{LayerNorm, tensor};
 use crate::pooling::Pooler;
-use crate::sublayer::{NormPosition, Transform};
-use crate::{Backbone, BackboneDescription, BackboneError, InputDescription, Pooling, Sublayer};
+use crate::sublayer::NormPosition;
+use crate::{Backbone, BackboneDescription, BackboneError, InputDescription, Pooling};
 
 pub(crate) const MODEL_TYPE: &str = "bert";
+
+const BLOCK_NAMES: BlockNames = BlockNames {
+    query: "attention.self.query",
+    key: "attention.self.key",
+    value: "attention.self.value",
+    attention_output: "attention.output.dense",
+    attention_norm: "attention.output.LayerNorm",
+    mlp_up: "intermediate.dense",
+    mlp_down: "output.dense",
+    mlp_norm: "output.LayerNorm",
+};
 
 #[derive(Deserialize)]
 struct Config {
@@ -137,34 +149,15 @@ pub(crate) fn load(
     let types = table("token_type_embeddings", config.type_vocab_size)?;
     let norm = LayerNorm::take(&mut checkpoint, "embeddings.LayerNorm", width, epsilon)?;
 
-    let mut sublayers = Vec::with_capacity(2 * config.num_hidden_layers);
-    for block in 0..config.num_hidden_layers {
-        let name = |part: &str| format!("encoder.layer.{block}.{part}");
-        let square = |checkpoint: &mut Checkpoint, part: &str| {
-            Linear::take(checkpoint, &name(part), width, width)
-        };
-        let attention = Transform::Attention {
-            projection: Linear::stack(vec![
-                square(&mut checkpoint, "attention.self.query")?,
-                square(&mut checkpoint, "attention.self.key")?,
-                square(&mut checkpoint, "attention.self.value")?,
-            ]),
-            output: square(&mut checkpoint, "attention.output.dense")?,
-            heads: config.num_attention_heads,
-        };
-        let norm = name("attention.output.LayerNorm");
-        let norm = LayerNorm::take(&mut checkpoint, &norm, width, epsilon)?;
-        sublayers.push(Sublayer::new(attention, norm, NormPosition::AfterResidual));
-
-        let hidden = config.intermediate_size;
-        let mlp = Transform::Mlp {
-            up: Linear::take(&mut checkpoint, &name("intermediate.dense"), width, hidden)?,
-            down: Linear::take(&mut checkpoint, &name("output.dense"), hidden, width)?,
-        };
-        let norm = name("output.LayerNorm");
-        let norm = LayerNorm::take(&mut checkpoint, &norm, width, epsilon)?;
-        sublayers.push(Sublayer::new(mlp, norm, NormPosition::AfterResidual));
-    }
+    let shape = BlockShape {
+        blocks: config.num_hidden_layers,
+        width,
+        heads: config.num_attention_heads,
+        intermediate: config.intermediate_size,
+        epsilon,
+        norm_position: NormPosition::AfterResidual,
+    };
+    let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;
 
     Ok(Backbone {
         description: BackboneDescription {

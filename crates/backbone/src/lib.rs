@@ -22,6 +22,7 @@
 //! ```
 
 mod bert;
+mod blocks;
 mod chain;
 mod checkpoint;
 mod error;

@@ -5,17 +5,29 @@ use std::path::Path;
 use candle_core::Tensor;
 use serde::Deserialize;
 
+use crate::blocks::{self, BlockNames, BlockShape};
 use crate::chain::Embedding as AnyEmbedding;
 use crate::checkpoint::{Checkpoint, read_json};
-use crate::layers::{LayerNorm, Linear, tensor};
+use crate::layers::{LayerNorm, tensor};
 use crate::pooling::Pooler;
-use crate::sublayer::{NormPosition, Transform};
-use crate::{Backbone, BackboneDescription, BackboneError, InputDescription, Pooling, Sublayer};
+use crate::sublayer::NormPosition;
+use crate::{Backbone, BackboneDescription, BackboneError, InputDescription, Pooling};
 
 pub(crate) const MODEL_TYPE: &str = "vit";
 
 /// Height and width, in pixels: far above any model, and small enough that its square is a number of tokens.
 const LARGEST_IMAGE: usize = 16_384;
+
+const BLOCK_NAMES: BlockNames = BlockNames {
+    query: "attention.attention.query",
+    key: "attention.attention.key",
+    value: "attention.attention.value",
+    attention_output: "attention.output.dense",
+    attention_norm: "layernorm_before",
+    mlp_up: "intermediate.dense",
+    mlp_down: "output.dense",
+    mlp_norm: "layernorm_after",
+};
 
 #[derive(Deserialize)]
 struct Config {
@@ -125,38 +137,15 @@ pub(crate) fn load(
         patch_size: patch,
     };
 
-    let mut sublayers = Vec::with_capacity(2 * config.num_hidden_layers);
-    for block in 0..config.num_hidden_layers {
-        let name = |part: &str| format!("encoder.layer.{block}.{part}");
-        let square = |checkpoint: &mut Checkpoint, part: &str| {
-            Linear::take(checkpoint, &name(part), width, width)
-        };
-        let attention = Transform::Attention {
-            projection: Linear::stack(vec![
-                square(&mut checkpoint, "attention.attention.query")?,
-                square(&mut checkpoint, "attention.attention.key")?,
-                square(&mut checkpoint, "attention.attention.value")?,
-            ]),
-            output: square(&mut checkpoint, "attention.output.dense")?,
-            heads: config.num_attention_heads,
-        };
-        let norm = name("layernorm_before");
-        let norm = LayerNorm::take(&mut checkpoint, &norm, width, epsilon)?;
-        sublayers.push(Sublayer::new(
-            attention,
-            norm,
-            NormPosition::BeforeTransform,
-        ));
-
-        let hidden = config.intermediate_size;
-        let mlp = Transform::Mlp {
-            up: Linear::take(&mut checkpoint, &name("intermediate.dense"), width, hidden)?,
-            down: Linear::take(&mut checkpoint, &name("output.dense"), hidden, width)?,
-        };
-        let norm = name("layernorm_after");
-        let norm = LayerNorm::take(&mut checkpoint, &norm, width, epsilon)?;
-        sublayers.push(Sublayer::new(mlp, norm, NormPosition::BeforeTransform));
-    }
+    let shape = BlockShape {
+        blocks: config.num_hidden_layers,
+        width,
+        heads: config.num_attention_heads,
+        intermediate: config.intermediate_size,
+        epsilon,
+        norm_position: NormPosition::BeforeTransform,
+    };
+    let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;
     let last_norm = LayerNorm::take(&mut checkpoint, "layernorm", width, epsilon)?;
 
     Ok(Backbone {

@@ -1,0 +1,91 @@
+//! The blocks of an architecture, read from a checkpoint.
+
+use crate::checkpoint::Checkpoint;
+use crate::layers::{LayerNorm, Linear};
+use crate::sublayer::{NormPosition, Transform};
+use crate::{BackboneError, Sublayer};
+
+/// What an architecture calls the parts of block l, behind `encoder.layer.l.`.
+pub(crate) struct BlockNames {
+    pub(crate) query: &'static str,
+    pub(crate) key: &'static str,
+    pub(crate) value: &'static str,
+    pub(crate) attention_output: &'static str,
+    pub(crate) attention_norm: &'static str,
+    pub(crate) mlp_up: &'static str,
+    pub(crate) mlp_down: &'static str,
+    pub(crate) mlp_norm: &'static str,
+}
+
+/// How many blocks there are and of what shape.
+pub(crate) struct BlockShape {
+    pub(crate) blocks: usize,
+    pub(crate) width: usize,
+    pub(crate) heads: usize,
+    pub(crate) intermediate: usize,
+    pub(crate) epsilon: f64,
+    pub(crate) norm_position: NormPosition,
+}
+
+/// The chain of sublayers: attention and MLP of every block.
+pub(crate) fn take(
+    checkpoint: &mut Checkpoint,
+    names: &BlockNames,
+    shape: &BlockShape,
+) -> Result<Vec<Sublayer>, BackboneError> {
+    let mut sublayers = Vec::with_capacity(2 * shape.blocks);
+    for block in 0..shape.blocks {
+        let mut reader = BlockReader {
+            checkpoint,
+            shape,
+            block,
+        };
+        let (width, hidden) = (shape.width, shape.intermediate);
+        let attention = Transform::Attention {
+            projection: Linear::stack(vec![
+                reader.linear(names.query, width, width)?,
+                reader.linear(names.key, width, width)?,
+                reader.linear(names.value, width, width)?,
+            ]),
+            output: reader.linear(names.attention_output, width, width)?,
+            heads: shape.heads,
+        };
+        let norm = reader.norm(names.attention_norm)?;
+        sublayers.push(Sublayer::new(attention, norm, shape.norm_position));
+        let mlp = Transform::Mlp {
+            up: reader.linear(names.mlp_up, width, hidden)?,
+            down: reader.linear(names.mlp_down, hidden, width)?,
+        };
+        let norm = reader.norm(names.mlp_norm)?;
+        sublayers.push(Sublayer::new(mlp, norm, shape.norm_position));
+    }
+    Ok(sublayers)
+}
+
+/// Reads the parts of one block.
+struct BlockReader<'a> {
+    checkpoint: &'a mut Checkpoint,
+    shape: &'a BlockShape,
+    block: usize,
+}
+
+impl BlockReader<'_> {
+    fn linear(
+        &mut self,
+        part: &str,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Linear, BackboneError> {
+        let name = self.name(part);
+        Linear::take(self.checkpoint, &name, inputs, outputs)
+    }
+
+    fn norm(&mut self, part: &str) -> Result<LayerNorm, BackboneError> {
+        let name = self.name(part);
+        LayerNorm::take(self.checkpoint, &name, self.shape.width, self.shape.epsilon)
+    }
+
+    fn name(&self, part: &str) -> String {
+        format!("encoder.layer.{}.{part}", self.block)
+    }
+}
