@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -15,6 +15,9 @@ use crate::{Head, ScoreError, seeds};
 
 /// Epsilon of the layer norm that an adapter's input goes through.
 const NORM_EPSILON: f32 = 1e-5;
+
+/// The entry of an adapter file's header that holds what belongs to the adapters.
+const METADATA: &str = "adaplace";
 
 /// The bottleneck of one connection: A(x) = scale * (W_up gelu(W_down norm(x) + b_down) + b_up), with norm a layer
 /// norm without weights and the exact gelu (Houlsby et al., 2019).
@@ -162,7 +165,7 @@ impl Adapters {
 
     /// Writes the adapters and the head as safetensors: `{source}-{target}.down.weight` (r, width), `.down.bias`
     /// (r), `.up.weight` (width, r), `.up.bias` (width), `head.weight` (classes, width), `head.bias` (classes),
-    /// all f32. `metadata` goes into the file's header.
+    /// all f32. `metadata` goes into the file's header as one JSON object, `adaplace`.
     ///
     /// # Errors
     /// If the file cannot be written; an earlier file of that name is then left as it was.
@@ -192,8 +195,11 @@ impl Adapters {
             })
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|error| failed(error.to_string()))?;
-        let metadata = metadata.clone().into_iter().collect();
-        let bytes = safetensors::serialize(views, Some(metadata))
+        // The header's entries have no order of their own; a single one makes equal trainings equal files.
+        let metadata =
+            serde_json::to_string(metadata).map_err(|error| failed(error.to_string()))?;
+        let header = HashMap::from([(METADATA.to_owned(), metadata)]);
+        let bytes = safetensors::serialize(views, Some(header))
             .map_err(|error| failed(error.to_string()))?;
         let partial = path.with_extension("safetensors.partial");
         write_synced(&partial, &bytes)
@@ -270,8 +276,13 @@ impl Adapters {
             &values("head.bias", &[classes])?,
             width,
         )?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        Ok((Self(adapters), head, metadata.into_iter().collect()))
+        let metadata = header.metadata().as_ref().and_then(|all| all.get(METADATA));
+        let metadata = match metadata {
+            None => BTreeMap::new(),
+            Some(text) => serde_json::from_str(text)
+                .map_err(|error| failed(format!("its header is damaged ({error})")))?,
+        };
+        Ok((Self(adapters), head, metadata))
     }
 }
 
