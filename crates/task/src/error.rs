@@ -8,7 +8,7 @@ use crate::{Part, Place};
 
 /// Why a task could not be read or encoded.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages say what the fields are")]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum TaskError {
     /// The task folder is missing or a file.
     #[error("the task folder `{}` does not exist or is no folder; give the path of a folder with a `train` part", folder.display())]
