@@ -159,34 +159,32 @@ pub(crate) fn load(
     };
     let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;
 
-    Ok(Backbone {
-        description: BackboneDescription {
-            model_type: MODEL_TYPE,
-            blocks: config.num_hidden_layers,
-            hidden_states: sublayers.len() + 1,
-            width,
-            heads: config.num_attention_heads,
-            intermediate: config.intermediate_size,
-            pooling,
-            parameters: checkpoint.parameters(),
-            weights_sha256: checkpoint.weights_sha256(),
-            input: InputDescription::Text {
-                vocabulary: config.vocab_size,
-                positions: config.max_position_embeddings,
-            },
+    let description = BackboneDescription {
+        model_type: MODEL_TYPE,
+        blocks: config.num_hidden_layers,
+        hidden_states: sublayers.len() + 1,
+        width,
+        heads: config.num_attention_heads,
+        intermediate: config.intermediate_size,
+        pooling,
+        parameters: checkpoint.parameters(),
+        weights_sha256: checkpoint.weights_sha256(),
+        input: InputDescription::Text {
+            vocabulary: config.vocab_size,
+            positions: config.max_position_embeddings,
         },
-        embedding: AnyEmbedding::Bert(Embedding {
-            words,
-            positions,
-            types,
-            norm,
-        }),
-        sublayers,
-        pooler: Pooler {
-            pooling,
-            last_norm: None,
-        },
-    })
+    };
+    let embedding = AnyEmbedding::Bert(Embedding {
+        words,
+        positions,
+        types,
+        norm,
+    });
+    let pooler = Pooler {
+        pooling,
+        last_norm: None,
+    };
+    Ok(Backbone::new(description, embedding, sublayers, pooler))
 }
 
 fn folder_pooling(folder: &Path) -> Result<Pooling, BackboneError> {

@@ -1,13 +1,16 @@
 use std::path::Path;
+use std::sync::OnceLock;
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::bert;
 use crate::checkpoint::read_json;
-use crate::pooling::Pooler;
+use crate::pooling::{Pooler, SavedPooling};
 use crate::vit;
-use crate::{BackboneError, Inputs, Pooling, Sublayer, TokenMask};
+use crate::{
+    BackboneError, Inputs, InstructionSet, PackedSublayer, Pooling, Precision, Sublayer, TokenMask,
+};
 
 /// The architectures that are implemented, by their `model_type`.
 const SUPPORTED: &[&str] = &[bert::MODEL_TYPE, vit::MODEL_TYPE];
@@ -15,10 +18,13 @@ const SUPPORTED: &[&str] = &[bert::MODEL_TYPE, vit::MODEL_TYPE];
 /// A frozen, pre-trained transformer.
 #[derive(Debug)]
 pub struct Backbone {
-    pub(crate) description: BackboneDescription,
-    pub(crate) embedding: Embedding,
-    pub(crate) sublayers: Vec<Sublayer>,
-    pub(crate) pooler: Pooler,
+    description: BackboneDescription,
+    embedding: Embedding,
+    sublayers: Vec<Sublayer>,
+    pooler: Pooler,
+    set: InstructionSet,
+    precision: Precision,
+    packed: OnceLock<Vec<PackedSublayer>>,
 }
 
 /// What there is to know of a backbone beside its weights.
@@ -122,6 +128,51 @@ impl Backbone {
         }
     }
 
+    pub(crate) fn new(
+        description: BackboneDescription,
+        embedding: Embedding,
+        sublayers: Vec<Sublayer>,
+        pooler: Pooler,
+    ) -> Self {
+        Self {
+            description,
+            embedding,
+            sublayers,
+            pooler,
+            set: InstructionSet::detect(),
+            precision: Precision::F32,
+            packed: OnceLock::new(),
+        }
+    }
+
+    /// The same backbone computed with these instructions; without this, with the best ones of this machine.
+    #[must_use]
+    pub fn with_instruction_set(mut self, set: InstructionSet) -> Self {
+        self.set = set;
+        self.packed = OnceLock::new();
+        self
+    }
+
+    /// The same backbone with its products in this precision; without this, in f32.
+    #[must_use]
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self.packed = OnceLock::new();
+        self
+    }
+
+    /// The precision of the products in [`Self::packed`].
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// What [`Self::packed`] computes with.
+    #[must_use]
+    pub fn instruction_set(&self) -> InstructionSet {
+        self.set
+    }
+
     /// Shapes, sizes and the weights' hash.
     #[must_use]
     pub fn description(&self) -> &BackboneDescription {
@@ -132,6 +183,64 @@ impl Backbone {
     #[must_use]
     pub fn sublayers(&self) -> &[Sublayer] {
         &self.sublayers
+    }
+
+    /// The chain as the processor runs it; its weights are packed when it is first asked for.
+    #[must_use]
+    pub fn packed(&self) -> &[PackedSublayer] {
+        self.packed.get_or_init(|| {
+            let sublayers = self.sublayers.iter();
+            sublayers
+                .map(|sublayer| PackedSublayer::new(sublayer, self.set, self.precision))
+                .collect()
+        })
+    }
+
+    /// The rows of h_0, as [`PackedSublayer`] lays them out: the real tokens alone.
+    ///
+    /// # Errors
+    /// As [`Self::embed`].
+    pub fn embed_rows(&self, inputs: &Inputs) -> Result<Vec<f32>, BackboneError> {
+        let rows = self.embed(inputs)?.flatten(0, 1)?;
+        let Some(mask) = inputs.mask() else {
+            return Ok(rows.flatten_all()?.to_vec1()?);
+        };
+        let rows = rows.to_vec2::<f32>()?;
+        let real = rows
+            .iter()
+            .zip(mask.values())
+            .filter(|(_, keep)| **keep != 0);
+        Ok(real.flat_map(|(row, _)| row).copied().collect())
+    }
+
+    /// `features` (examples, width) from the rows of h_N; `saved` is what [`Self::pool_rows_backward`] needs.
+    ///
+    /// # Panics
+    /// If the rows of the state are not those of the examples.
+    pub fn pool_rows(
+        &self,
+        state: &[f32],
+        examples: &[usize],
+        features: &mut [f32],
+        saved: &mut SavedPooling,
+    ) {
+        let pooler = &self.pooler;
+        pooler.forward_rows(self.set, state, examples, features, saved);
+    }
+
+    /// `result` = dL/dh_N from the gradient towards the features.
+    ///
+    /// # Panics
+    /// As [`Self::pool_rows`].
+    pub fn pool_rows_backward(
+        &self,
+        gradient: &[f32],
+        examples: &[usize],
+        result: &mut [f32],
+        saved: &mut SavedPooling,
+    ) {
+        let pooler = &self.pooler;
+        pooler.backward_rows(self.set, gradient, examples, result, saved);
     }
 
     /// Hidden state h_0 of shape (batch, tokens, width).

@@ -116,4 +116,15 @@ impl Inputs {
             Self::Images { .. } => None,
         }
     }
+
+    /// Number of examples.
+    ///
+    /// # Errors
+    /// If pixels have no first dimension.
+    pub fn examples(&self) -> Result<usize> {
+        match self {
+            Self::Text { mask, .. } => Ok(mask.shape().0),
+            Self::Images { pixels } => pixels.dim(0),
+        }
+    }
 }

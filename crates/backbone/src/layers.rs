@@ -4,7 +4,6 @@ use candle_core::{Device, Tensor};
 
 use crate::BackboneError;
 use crate::checkpoint::Checkpoint;
-use crate::kernels::ops::normalize;
 
 /// y = x W^T + b with `weight` W of shape (outputs, inputs), row-major, and `bias` b of length outputs.
 #[derive(Debug)]
@@ -48,7 +47,7 @@ impl Linear {
     }
 
     /// The layer composed of candle's own operations, `x` of shape (batch, tokens, inputs).
-    pub(crate) fn forward_plain(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    pub(crate) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let weight = Tensor::from_slice(&self.weight, (self.outputs, self.inputs), x.device())?;
         let bias = Tensor::from_slice(&self.bias, self.outputs, x.device())?;
         x.broadcast_matmul(&weight.t()?)?.broadcast_add(&bias)
@@ -79,12 +78,7 @@ impl LayerNorm {
 
     /// Differentiable towards `x`, any shape whose last dimension is the width.
     pub(crate) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        self.scale_and_shift(&normalize(x, self.epsilon)?)
-    }
-
-    /// As [`Self::forward`], composed of candle's own operations.
-    pub(crate) fn forward_plain(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        self.scale_and_shift(&normalize_plain(x, f64::from(self.epsilon))?)
+        self.scale_and_shift(&normalize(x, f64::from(self.epsilon))?)
     }
 
     fn scale_and_shift(&self, normalized: &Tensor) -> candle_core::Result<Tensor> {
@@ -95,8 +89,12 @@ impl LayerNorm {
     }
 }
 
-/// Layer norm without weights, of candle's own differentiable operations (candle-nn's fused one has no backward).
-pub(crate) fn normalize_plain(x: &Tensor, epsilon: f64) -> candle_core::Result<Tensor> {
+/// (x - mean) / sqrt(variance + epsilon) over the last dimension, of candle's own differentiable operations
+/// (candle-nn's fused one has no backward).
+///
+/// # Errors
+/// If `x` is no floating-point tensor.
+pub fn normalize(x: &Tensor, epsilon: f64) -> candle_core::Result<Tensor> {
     let centred = x.broadcast_sub(&x.mean_keepdim(candle_core::D::Minus1)?)?;
     let variance = centred.sqr()?.mean_keepdim(candle_core::D::Minus1)?;
     centred.broadcast_div(&(variance + epsilon)?.sqrt()?)

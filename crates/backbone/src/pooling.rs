@@ -2,6 +2,8 @@ use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::TokenMask;
+use crate::kernels::instruction_set::InstructionSet;
+use crate::kernels::layer_norm::{self, SavedNorm};
 use crate::layers::LayerNorm;
 
 /// How the last hidden state becomes one vector per example.
@@ -30,6 +32,14 @@ pub(crate) struct Pooler {
     pub(crate) last_norm: Option<LayerNorm>,
 }
 
+/// What the gradient of a pooling needs of its forward; its memory is used again.
+#[derive(Debug, Default)]
+pub struct SavedPooling {
+    norm: SavedNorm,
+    /// The rows that are pooled, or their gradient.
+    rows: Vec<f32>,
+}
+
 impl Pooler {
     /// (batch, tokens, width) -> (batch, width), differentiable towards `state`.
     pub(crate) fn forward(&self, state: &Tensor, mask: Option<&TokenMask>) -> Result<Tensor> {
@@ -44,6 +54,81 @@ impl Pooler {
                 let mask = mask.to_tensor(state.device())?.unsqueeze(2)?;
                 let sum = state.broadcast_mul(&mask)?.sum(1)?;
                 sum.broadcast_div(&mask.sum(1)?)
+            }
+        }
+    }
+
+    /// `features` (examples, width) from the rows of the last state, as [`crate::PackedSublayer`] lays them out.
+    pub(crate) fn forward_rows(
+        &self,
+        set: InstructionSet,
+        state: &[f32],
+        examples: &[usize],
+        features: &mut [f32],
+        saved: &mut SavedPooling,
+    ) {
+        let width = features.len() / (examples.len() - 1);
+        let SavedPooling { norm, rows } = saved;
+        rows.clear();
+        match self.pooling {
+            Pooling::Mean => rows.extend_from_slice(state),
+            Pooling::Cls => {
+                let first = examples[..examples.len() - 1].iter();
+                rows.extend(first.flat_map(|&row| &state[row * width..(row + 1) * width]));
+            }
+        }
+        if let Some(last_norm) = &self.last_norm {
+            layer_norm::forward(set, last_norm, rows, Some(norm));
+        }
+        match self.pooling {
+            Pooling::Cls => features.copy_from_slice(rows),
+            Pooling::Mean => {
+                for (ends, feature) in examples.windows(2).zip(features.chunks_exact_mut(width)) {
+                    feature.fill(0.0);
+                    for row in rows[ends[0] * width..ends[1] * width].chunks_exact(width) {
+                        feature.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);
+                    }
+                    let count = (ends[1] - ends[0]) as f32;
+                    feature.iter_mut().for_each(|sum| *sum /= count);
+                }
+            }
+        }
+    }
+
+    /// `result` = the gradient towards the rows of the last state, from the one towards the features.
+    pub(crate) fn backward_rows(
+        &self,
+        set: InstructionSet,
+        gradient: &[f32],
+        examples: &[usize],
+        result: &mut [f32],
+        saved: &mut SavedPooling,
+    ) {
+        let width = gradient.len() / (examples.len() - 1);
+        let SavedPooling { norm, rows } = saved;
+        match self.pooling {
+            Pooling::Cls => rows.copy_from_slice(gradient),
+            Pooling::Mean => {
+                for (ends, gradient) in examples.windows(2).zip(gradient.chunks_exact(width)) {
+                    let count = (ends[1] - ends[0]) as f32;
+                    for row in rows[ends[0] * width..ends[1] * width].chunks_exact_mut(width) {
+                        row.iter_mut()
+                            .zip(gradient)
+                            .for_each(|(to, &g)| *to = g / count);
+                    }
+                }
+            }
+        }
+        if let Some(last_norm) = &self.last_norm {
+            layer_norm::backward(set, last_norm, norm, rows);
+        }
+        match self.pooling {
+            Pooling::Mean => result.copy_from_slice(rows),
+            Pooling::Cls => {
+                result.fill(0.0);
+                for (&row, gradient) in examples.iter().zip(rows.chunks_exact(width)) {
+                    result[row * width..(row + 1) * width].copy_from_slice(gradient);
+                }
             }
         }
     }

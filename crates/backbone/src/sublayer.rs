@@ -1,9 +1,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{D, Device, Tensor};
+use candle_core::{D, Tensor};
 
-use crate::kernels::fused;
 use crate::layers::{LayerNorm, Linear};
 use crate::{BackboneError, TokenMask};
 
@@ -55,29 +54,18 @@ impl Sublayer {
         }
     }
 
-    /// h_{n+1} from h_n, both (batch, tokens, width); differentiable towards `state`.
+    pub(crate) fn weights(&self) -> &Arc<Weights> {
+        &self.weights
+    }
+
+    /// h_{n+1} from h_n, both (batch, tokens, width), composed of candle's own operations; differentiable towards
+    /// `state`, on any device. Tokens that `mask` leaves out are not attended to.
     ///
-    /// Tokens that `mask` leaves out are not attended to. On the processor this is one fused operation, elsewhere
-    /// the composition of [`Self::forward_plain`].
+    /// The definition that [`crate::PackedSublayer`] is measured by, and what devices other than the processor run.
     ///
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward(&self, state: &Tensor, mask: Option<&TokenMask>) -> candle_core::Result<Tensor> {
-        match state.device() {
-            Device::Cpu => fused::forward(&self.weights, state, mask),
-            _ => self.forward_plain(state, mask),
-        }
-    }
-
-    /// As [`Self::forward`], composed of candle's own operations: the yardstick of the fused one.
-    ///
-    /// # Errors
-    /// If the shapes do not fit.
-    pub fn forward_plain(
-        &self,
-        state: &Tensor,
-        mask: Option<&TokenMask>,
-    ) -> candle_core::Result<Tensor> {
         let Weights {
             transform,
             norm,
@@ -85,10 +73,10 @@ impl Sublayer {
         } = &*self.weights;
         match norm_position {
             NormPosition::AfterResidual => {
-                norm.forward_plain(&(state + transform.forward_plain(state, mask)?)?)
+                norm.forward(&(state + transform.forward(state, mask)?)?)
             }
             NormPosition::BeforeTransform => {
-                state + transform.forward_plain(&norm.forward_plain(state)?, mask)?
+                state + transform.forward(&norm.forward(state)?, mask)?
             }
         }
     }
@@ -110,9 +98,19 @@ impl Sublayer {
 }
 
 impl Transform {
-    fn forward_plain(&self, x: &Tensor, mask: Option<&TokenMask>) -> candle_core::Result<Tensor> {
+    /// The linear layers, in the order in which they are applied.
+    pub(crate) fn layers(&self) -> (&Linear, &Linear) {
         match self {
-            Self::Mlp { up, down } => down.forward_plain(&up.forward_plain(x)?.gelu_erf()?),
+            Self::Attention {
+                projection, output, ..
+            } => (projection, output),
+            Self::Mlp { up, down } => (up, down),
+        }
+    }
+
+    fn forward(&self, x: &Tensor, mask: Option<&TokenMask>) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Mlp { up, down } => down.forward(&up.forward(x)?.gelu_erf()?),
             Self::Attention {
                 projection,
                 output,
@@ -120,7 +118,7 @@ impl Transform {
             } => {
                 let (batch, tokens, width) = x.dims3()?;
                 let projected = projection
-                    .forward_plain(x)?
+                    .forward(x)?
                     .reshape((batch, tokens, 3, *heads, width / heads))?
                     .permute((2, 0, 3, 1, 4))?;
                 let part = |index| projected.get(index)?.contiguous();
@@ -140,7 +138,7 @@ impl Transform {
                     .matmul(&value)?
                     .transpose(1, 2)?
                     .reshape((batch, tokens, width))?;
-                output.forward_plain(&mixed)
+                output.forward(&mixed)
             }
         }
     }

@@ -148,26 +148,24 @@ pub(crate) fn load(
     let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;
     let last_norm = LayerNorm::take(&mut checkpoint, "layernorm", width, epsilon)?;
 
-    Ok(Backbone {
-        description: BackboneDescription {
-            model_type: MODEL_TYPE,
-            blocks: config.num_hidden_layers,
-            hidden_states: sublayers.len() + 1,
-            width,
-            heads: config.num_attention_heads,
-            intermediate: config.intermediate_size,
-            pooling: Pooling::Cls,
-            parameters: checkpoint.parameters(),
-            weights_sha256: checkpoint.weights_sha256(),
-            input,
-        },
-        embedding: AnyEmbedding::Vit(embedding),
-        sublayers,
-        pooler: Pooler {
-            pooling: Pooling::Cls,
-            last_norm: Some(last_norm),
-        },
-    })
+    let description = BackboneDescription {
+        model_type: MODEL_TYPE,
+        blocks: config.num_hidden_layers,
+        hidden_states: sublayers.len() + 1,
+        width,
+        heads: config.num_attention_heads,
+        intermediate: config.intermediate_size,
+        pooling: Pooling::Cls,
+        parameters: checkpoint.parameters(),
+        weights_sha256: checkpoint.weights_sha256(),
+        input,
+    };
+    let embedding = AnyEmbedding::Vit(embedding);
+    let pooler = Pooler {
+        pooling: Pooling::Cls,
+        last_norm: Some(last_norm),
+    };
+    Ok(Backbone::new(description, embedding, sublayers, pooler))
 }
 
 fn check(path: &Path, config: &Config, pooling: Option<Pooling>) -> Result<(), BackboneError> {

@@ -3,7 +3,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use adaplace_backbone::kernels::ops;
+use adaplace_backbone::normalize;
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use candle_core::{Device, Result, Tensor, Var};
 use rand::Rng;
@@ -14,7 +14,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use crate::{Head, ScoreError, seeds};
 
 /// Epsilon of the layer norm that an adapter's input goes through.
-const NORM_EPSILON: f32 = 1e-5;
+pub(crate) const NORM_EPSILON: f32 = 1e-5;
 
 /// The entry of an adapter file's header that holds what belongs to the adapters.
 const METADATA: &str = "adaplace";
@@ -48,11 +48,12 @@ impl Adapter {
     /// If the shapes do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let shape = x.dims3()?;
-        let rows = ops::normalize(x, NORM_EPSILON)?.flatten(0, 1)?;
+        let rows = normalize(x, f64::from(NORM_EPSILON))?.flatten(0, 1)?;
         let hidden = rows
             .matmul(&self.down_weight.t()?)?
             .broadcast_add(&self.down_bias)?;
-        let result = ops::gelu(&hidden)?
+        let result = hidden
+            .gelu_erf()?
             .matmul(&self.up_weight.t()?)?
             .broadcast_add(&self.up_bias)?
             .reshape(shape)?;

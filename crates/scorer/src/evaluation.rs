@@ -1,8 +1,9 @@
 use adaplace_backbone::Inputs;
 use adaplace_task::{Batch, BatchInputs, evaluation_batches};
-use candle_core::Tensor;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::{Engine, Prefix, Shard, Workspace};
 use crate::{Dataset, Features, Model, ScoreError};
 
 /// Loss and accuracy of a model on one part of a task.
@@ -50,15 +51,15 @@ pub fn evaluate<'a>(
     batch_size: usize,
 ) -> Result<Evaluation, ScoreError> {
     let data = data.into();
-    let (mut logits, mut labels) = (Vec::new(), Vec::new());
-    for rows in evaluation_batches(&data.examples.lengths(), batch_size) {
-        let values = data.with_batch(model.backbone(), &rows, |frozen, _| {
-            let values = model.logits_from(frozen)?.detach().flatten_all()?;
-            Ok(values.to_vec1::<f32>()?)
-        })?;
-        logits.extend(values.into_iter().map(f64::from));
-        labels.extend(rows.iter().map(|&row| data.examples.labels[row]));
-    }
+    let engine = Engine::new(model, Prefix::Shared);
+    let values = engine.layout().read(model)?;
+    let batches = evaluation_batches(&data.examples.lengths(), batch_size);
+    let by_batch = for_batches(&engine, data, &batches, |shard, workspace| {
+        Ok(engine.logits(&values, shard, workspace)?.to_vec())
+    })?;
+    let logits: Vec<f64> = by_batch.into_iter().flatten().map(f64::from).collect();
+    let rows = batches.iter().flatten();
+    let labels: Vec<u32> = rows.map(|&row| data.examples.labels[row]).collect();
     Ok(Evaluation::of_logits(&logits, &labels))
 }
 
@@ -72,16 +73,35 @@ pub fn features<'a>(
     batch_size: usize,
 ) -> Result<Features, ScoreError> {
     let data = data.into();
+    let engine = Engine::new(model, Prefix::Shared);
+    let values = engine.layout().read(model)?;
+    let batches = evaluation_batches(&data.examples.lengths(), batch_size);
+    let by_batch = for_batches(&engine, data, &batches, |shard, workspace| {
+        Ok(engine.features(&values, shard, workspace)?.to_vec())
+    })?;
     let mut features: Vec<Vec<f32>> = vec![Vec::new(); data.examples.len()];
-    for rows in evaluation_batches(&data.examples.lengths(), batch_size) {
-        let values = data.with_batch(model.backbone(), &rows, |frozen, _| {
-            Ok(model.features_from(frozen)?.detach().to_vec2::<f32>()?)
-        })?;
-        for (&row, values) in rows.iter().zip(values) {
-            features[row] = values;
+    for (rows, values) in batches.iter().zip(by_batch) {
+        for (&row, values) in rows.iter().zip(values.chunks_exact(engine.layout().width)) {
+            features[row] = values.to_vec();
         }
     }
     Ok(Features::new(features, data.examples.labels.clone()))
+}
+
+/// What `work` gives for each batch, side by side on the threads of the current rayon pool.
+fn for_batches(
+    engine: &Engine<'_>,
+    data: Dataset<'_>,
+    batches: &[Vec<usize>],
+    work: impl Fn(&Shard<'_>, &mut Workspace) -> Result<Vec<f32>, ScoreError> + Sync,
+) -> Result<Vec<Vec<f32>>, ScoreError> {
+    batches
+        .par_iter()
+        .map_init(Workspace::default, |workspace, rows| {
+            let shard = Shard::of_dataset(engine.backbone(), data, rows);
+            work(&shard, workspace)
+        })
+        .collect()
 }
 
 /// A batch as the backbone reads it.
@@ -102,16 +122,6 @@ pub(crate) fn inputs(batch: &Batch) -> Result<Inputs, ScoreError> {
             pixels,
         } => Inputs::images((*rows, *channels, *height, *width), pixels.clone())?,
     })
-}
-
-/// The labels of a batch as a tensor (batch), u32.
-pub(crate) fn label_tensor(batch: &Batch) -> Result<Tensor, ScoreError> {
-    let device = candle_core::Device::Cpu;
-    Ok(Tensor::from_slice(
-        &batch.labels,
-        batch.labels.len(),
-        &device,
-    )?)
 }
 
 #[cfg(test)]

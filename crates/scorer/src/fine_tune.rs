@@ -1,11 +1,10 @@
 use adaplace_task::training_epoch;
-use candle_core::backprop::GradStore;
-use candle_core::{Tensor, Var};
-use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::frozen::Frozen;
+use crate::engine::{Engine, Prefix, Workspace, shards};
+use crate::optimiser::AdamW;
 use crate::{Dataset, Model, ScoreError, seeds};
 
 /// How adapters and head are trained.
@@ -59,7 +58,7 @@ pub struct Training {
     pub train_loss: f64,
 }
 
-/// Trains the adapters and the head of `model` for `steps` steps of AdamW (Loshchilov and Hutter, 2019).
+/// Trains the adapters and the head of `model` for `steps` steps of [`AdamW`].
 ///
 /// The order of the examples follows from `seed` and `repetition` alone.
 ///
@@ -77,18 +76,16 @@ pub fn fine_tune<'a>(
     let data = data.into();
     let lengths = data.examples.lengths();
     let mut order = ExampleOrder::new(lengths, settings.batch_size, seed, repetition);
-    let mut optimiser = Optimiser::new(model, settings)?;
+    let mut trainer = Trainer::new(model, settings)?;
     let mut losses = Vec::new();
     for step in 0..steps {
         let rows = order.next_batch();
         let factor = settings.learning_rate_factor(step, steps);
-        let loss = data.with_batch(model.backbone(), &rows, |frozen, labels| {
-            optimiser.step(frozen, labels, step, factor)
-        })?;
-        losses.push(loss);
+        losses.push(trainer.step(data, &rows, step, factor)?);
     }
     let epoch = data.examples.len().div_ceil(settings.batch_size.max(1));
     let last = &losses[losses.len().saturating_sub(epoch)..];
+    trainer.engine.layout().write(&trainer.values, model)?;
     Ok(Training {
         train_loss: last.iter().sum::<f64>() / last.len() as f64,
     })
@@ -123,92 +120,111 @@ impl ExampleOrder {
     }
 }
 
-/// AdamW with one learning rate for the adapters and another for the head.
-struct Optimiser<'a> {
-    model: &'a Model<'a>,
+/// The trained values of a model on their way.
+struct Trainer<'a> {
+    engine: Engine<'a>,
     settings: &'a TrainingSettings,
-    adapters: AdamW,
-    head: AdamW,
-    vars: Vec<Var>,
+    values: Vec<f32>,
+    gradients: Vec<f32>,
+    optimiser: AdamW,
+    /// One for each shard of the largest batch so far.
+    workspaces: Vec<Workspace>,
 }
 
-impl<'a> Optimiser<'a> {
-    fn new(model: &'a Model<'a>, settings: &'a TrainingSettings) -> Result<Self, ScoreError> {
-        let adapters = model.adapters().vars();
-        let head = vec![model.head().weight.clone(), model.head().bias.clone()];
-        let parameters = ParamsAdamW {
-            weight_decay: settings.weight_decay,
-            ..ParamsAdamW::default()
-        };
+impl<'a> Trainer<'a> {
+    fn new(model: &Model<'a>, settings: &'a TrainingSettings) -> Result<Self, ScoreError> {
+        let engine = Engine::new(model, Prefix::Shared);
+        let values = engine.layout().read(model)?;
         Ok(Self {
-            model,
             settings,
-            vars: adapters.iter().chain(&head).cloned().collect(),
-            adapters: AdamW::new(adapters, parameters.clone())?,
-            head: AdamW::new(head, parameters)?,
+            gradients: vec![0.0; values.len()],
+            optimiser: AdamW::new(values.len(), settings.weight_decay),
+            values,
+            engine,
+            workspaces: Vec::new(),
         })
     }
 
-    /// One step on one batch; returns its loss before the step.
+    /// One step on the examples at `rows`; returns their mean loss before the step.
     fn step(
         &mut self,
-        frozen: &Frozen<'_>,
-        labels: &Tensor,
+        data: Dataset<'_>,
+        rows: &[usize],
         step: u32,
         factor: f64,
     ) -> Result<f64, ScoreError> {
-        let logits = self.model.logits_from(frozen)?;
-        let loss = candle_nn::loss::cross_entropy(&logits, labels)?;
-        let value = f64::from(loss.to_scalar::<f32>()?);
-        finite(step, "training loss", value)?;
-        let mut gradients = loss.backward()?;
+        let loss = self.loss_and_gradients(data, rows)?;
+        finite(step, "training loss", loss)?;
         if step == 0 {
-            self.check_gradient_flow(&gradients)?;
+            self.check_gradient_flow()?;
         }
-        self.clip(&mut gradients, step)?;
-        self.adapters
-            .set_learning_rate(factor * self.settings.adapter_learning_rate);
-        self.head
-            .set_learning_rate(factor * self.settings.head_learning_rate);
-        self.adapters.step(&gradients)?;
-        self.head.step(&gradients)?;
-        Ok(value)
+        self.clip(step)?;
+        let adapters = self.engine.layout().head;
+        let settings = self.settings;
+        let rates = [
+            (factor * settings.adapter_learning_rate, adapters),
+            (
+                factor * settings.head_learning_rate,
+                self.values.len() - adapters,
+            ),
+        ];
+        self.optimiser
+            .step(&mut self.values, &self.gradients, &rates);
+        Ok(loss)
+    }
+
+    /// The mean loss of the examples at `rows`, and its gradients.
+    fn loss_and_gradients(&mut self, data: Dataset<'_>, rows: &[usize]) -> Result<f64, ScoreError> {
+        let Self {
+            engine,
+            values,
+            gradients,
+            workspaces,
+            ..
+        } = self;
+        let shards = shards(engine.backbone(), data, rows);
+        if workspaces.len() < shards.len() {
+            workspaces.resize_with(shards.len(), Workspace::default);
+        }
+        let factor = 1.0 / rows.len() as f32;
+        let losses = shards
+            .par_iter()
+            .zip(&mut *workspaces)
+            .map(|(shard, workspace)| engine.loss_and_gradients(values, shard, factor, workspace))
+            .collect::<Result<Vec<f64>, ScoreError>>()?;
+        gradients.fill(0.0);
+        for workspace in &workspaces[..shards.len()] {
+            let shares = workspace.towards_values();
+            gradients
+                .iter_mut()
+                .zip(shares)
+                .for_each(|(sum, &share)| *sum += share);
+        }
+        Ok(losses.iter().sum::<f64>() / rows.len() as f64)
     }
 
     /// Every adapter must move the loss. At the first step W_up is zero, so W_down has a gradient of zero by nature.
-    fn check_gradient_flow(&self, gradients: &GradStore) -> Result<(), ScoreError> {
-        for adapter in self.model.adapters().iter() {
-            let flows = match gradients.get(&adapter.up_weight) {
-                None => false,
-                Some(gradient) => gradient.abs()?.max_all()?.to_scalar::<f32>()? != 0.0,
-            };
-            if !flows || adapter.vars().any(|var| gradients.get(var).is_none()) {
+    fn check_gradient_flow(&self) -> Result<(), ScoreError> {
+        let layout = self.engine.layout();
+        for place in &layout.adapters {
+            let gradients = layout.adapter(place, &self.gradients);
+            if gradients.up_weight.iter().all(|&g| g == 0.0) {
                 return Err(ScoreError::NoGradient {
-                    connection: adapter.connection,
+                    connection: place.connection,
                 });
             }
         }
         Ok(())
     }
 
-    /// Shortens the gradient of all trained tensors together to the norm of the settings.
-    fn clip(&self, gradients: &mut GradStore, step: u32) -> Result<(), ScoreError> {
-        let mut square = 0.0;
-        for var in &self.vars {
-            if let Some(gradient) = gradients.get(var) {
-                square += f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?);
-            }
-        }
-        let norm = square.sqrt();
+    /// Shortens the gradient of all trained values together to the norm of the settings.
+    fn clip(&mut self, step: u32) -> Result<(), ScoreError> {
+        let squares = self.gradients.iter().map(|&g| f64::from(g) * f64::from(g));
+        let norm = squares.sum::<f64>().sqrt();
         finite(step, "gradient's norm", norm)?;
-        if norm <= self.settings.gradient_clip {
-            return Ok(());
-        }
-        let factor = self.settings.gradient_clip / norm;
-        for var in &self.vars {
-            if let Some(gradient) = gradients.remove(var) {
-                gradients.insert(var, (gradient * factor)?);
-            }
+        if norm > self.settings.gradient_clip {
+            let factor = (self.settings.gradient_clip / norm) as f32;
+            self.gradients.iter_mut().for_each(|g| *g *= factor);
         }
         Ok(())
     }

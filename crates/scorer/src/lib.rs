@@ -8,13 +8,16 @@
 
 mod adapters;
 mod dataset;
+mod engine;
 mod error;
 mod evaluation;
 mod fine_tune;
 mod forward;
-mod frozen;
 mod gradient_map;
+mod gradient_sums;
+mod gradients;
 mod head;
+mod optimiser;
 mod probe;
 mod proxy_scorer;
 mod seeds;
@@ -25,6 +28,7 @@ mod statistics;
 #[cfg(test)]
 extern crate self as adaplace_scorer;
 #[cfg(test)]
+#[expect(dead_code, reason = "shared with `tests/tiny`, which uses the rest")]
 #[path = "../tests/tiny/support.rs"]
 mod support;
 
@@ -35,7 +39,9 @@ pub use evaluation::{Evaluation, evaluate, features};
 pub use fine_tune::{Training, TrainingSettings, fine_tune};
 pub use forward::Model;
 pub use gradient_map::{GradientMap, GradientMapSettings};
+pub use gradients::{Gradients, loss_and_gradients, states};
 pub use head::Head;
+pub use optimiser::AdamW;
 pub use probe::{Features, LinearProbe};
 pub use proxy_scorer::{ProxyScorer, Score, Scorer};
 pub use state_cache::StateCache;

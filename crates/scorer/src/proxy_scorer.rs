@@ -46,17 +46,13 @@ pub struct ProxyScorer<'a> {
     task: &'a Task,
     settings: TrainingSettings,
     seed: u64,
-    train_states: Option<StateCache>,
-    validation_states: Option<StateCache>,
+    train_states: StateCache<'a>,
+    validation_states: StateCache<'a>,
     probe: LinearProbe,
 }
 
-/// Frozen states of one part are kept if they take no more than this. A constant, since scores computed with and
-/// without them differ by rounding.
-const MOST_CACHED_BYTES: usize = 1 << 30;
-
 impl<'a> ProxyScorer<'a> {
-    /// Fits the linear probe, the common start of all trainings.
+    /// Fits the linear probe, the common start of all trainings. All frozen states are kept.
     ///
     /// # Errors
     /// If the task's inputs are not of the backbone's kind.
@@ -66,15 +62,29 @@ impl<'a> ProxyScorer<'a> {
         settings: TrainingSettings,
         seed: u64,
     ) -> Result<Self, ScoreError> {
-        let cache = |examples: &Examples| {
-            (StateCache::size(backbone, examples) <= MOST_CACHED_BYTES)
-                .then(|| StateCache::new(backbone, examples, settings.batch_size))
-                .transpose()
-        };
-        let train_states = cache(&task.train)?;
-        let validation_states = cache(&task.validation)?;
-        let train = dataset(&task.train, train_states.as_ref());
-        let validation = dataset(&task.validation, validation_states.as_ref());
+        Self::within_memory(backbone, task, settings, seed, usize::MAX)
+    }
+
+    /// As [`Self::new`], with frozen states of at most `cache_memory` bytes kept, which changes no result.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn within_memory(
+        backbone: &'a Backbone,
+        task: &'a Task,
+        settings: TrainingSettings,
+        seed: u64,
+        cache_memory: usize,
+    ) -> Result<Self, ScoreError> {
+        let size = |examples| StateCache::size(backbone, examples) as f64;
+        let (train, validation) = (size(&task.train), size(&task.validation));
+        let share = cache_memory as f64 / (train + validation).max(1.0);
+        let cache =
+            |examples, size: f64| StateCache::new(backbone, examples, (share * size) as usize);
+        let train_states = cache(&task.train, train)?;
+        let validation_states = cache(&task.validation, validation)?;
+        let train = dataset(&task.train, &train_states);
+        let validation = dataset(&task.validation, &validation_states);
         let classes = task.classes.len();
         let probe = fit_probe(backbone, train, validation, classes, settings.batch_size)?;
         Ok(Self {
@@ -91,13 +101,13 @@ impl<'a> ProxyScorer<'a> {
     /// The training part, with its frozen states where they are kept.
     #[must_use]
     pub fn train_data(&self) -> Dataset<'_> {
-        dataset(&self.task.train, self.train_states.as_ref())
+        dataset(&self.task.train, &self.train_states)
     }
 
     /// The validation part, with its frozen states where they are kept.
     #[must_use]
     pub fn validation_data(&self) -> Dataset<'_> {
-        dataset(&self.task.validation, self.validation_states.as_ref())
+        dataset(&self.task.validation, &self.validation_states)
     }
 
     /// The fitted probe.
@@ -180,8 +190,11 @@ impl Scorer for ProxyScorer<'_> {
     }
 }
 
-fn dataset<'a>(examples: &'a Examples, cache: Option<&'a StateCache>) -> Dataset<'a> {
-    Dataset { examples, cache }
+fn dataset<'a>(examples: &'a Examples, states: &'a StateCache<'a>) -> Dataset<'a> {
+    Dataset {
+        examples,
+        cache: Some(states),
+    }
 }
 
 /// Fits the probe on the frozen features of the training part.

@@ -1,190 +1,345 @@
-use adaplace_backbone::{Backbone, TokenMask};
-use adaplace_task::{Examples, evaluation_batches};
-use candle_core::{Device, Tensor};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::ScoreError;
+use adaplace_backbone::{Backbone, SublayerScratch};
+use adaplace_task::Examples;
+use rayon::prelude::*;
+
+use crate::engine::shard_rows;
 use crate::evaluation::inputs;
-use crate::frozen::Frozen;
+use crate::{Dataset, ScoreError};
 
-/// All hidden states of the frozen backbone for some examples, without padding.
+/// Hidden states of the frozen backbone for some examples, without padding, within a budget of memory.
 ///
 /// The backbone never changes, so the states below the earliest target of a placement are the same in every epoch of
-/// every trial: they are computed once and looked up ever after.
+/// every trial: they are computed once and looked up ever after. A state is kept for all examples or for none; where
+/// not all fit, the one that was least recently asked for makes room. What is looked up equals what would be
+/// computed to the bit, so the budget changes no result.
 #[derive(Debug)]
-pub struct StateCache {
-    width: usize,
-    /// Where the tokens of each example begin, and the end of the last one.
-    offsets: Vec<usize>,
-    /// By state: (tokens of all examples, width), row-major.
-    states: Vec<Vec<f32>>,
-    /// Whether examples differ in length, so that batches of them are padded.
-    padded: bool,
+pub struct StateCache<'a> {
+    backbone: &'a Backbone,
+    examples: &'a Examples,
+    offsets: Arc<[usize]>,
+    /// How many states fit.
+    capacity: usize,
+    kept: Mutex<Kept>,
 }
 
-impl StateCache {
-    /// Runs the backbone once over `examples`, in batches of `batch_size`.
+/// The states that are kept, by their index.
+#[derive(Debug)]
+struct Kept {
+    states: Vec<Option<Arc<KeptState>>>,
+    /// Those of `states` that are there, the least recently used first.
+    by_use: Vec<usize>,
+}
+
+/// Consecutive examples: their places, their rows of h_{n-1}, and where those of h_n go.
+struct Piece<'a> {
+    rows: &'a [usize],
+    before: Option<&'a [f32]>,
+    values: &'a mut [f32],
+}
+
+/// Does some work on every piece, one after the other or side by side.
+type ForEach<'f> = dyn Fn(
+        &(dyn Fn(Piece<'_>) -> Result<(), ScoreError> + Sync),
+        Vec<Piece<'_>>,
+    ) -> Result<(), ScoreError>
+    + 'f;
+
+/// h_n of all examples.
+#[derive(Debug)]
+pub(crate) struct KeptState {
+    width: usize,
+    /// Where the tokens of each example begin, and the end of the last one.
+    offsets: Arc<[usize]>,
+    /// (tokens of all examples, width), row-major
+    values: Vec<f32>,
+}
+
+impl<'a> StateCache<'a> {
+    /// A cache of at most `budget` bytes. As many states as fit are computed right away, on all threads of the current
+    /// rayon pool.
     ///
     /// # Errors
     /// If the inputs are not of the backbone's kind.
     pub fn new(
-        backbone: &Backbone,
-        examples: &Examples,
-        batch_size: usize,
+        backbone: &'a Backbone,
+        examples: &'a Examples,
+        budget: usize,
     ) -> Result<Self, ScoreError> {
-        let (states, width) = shape(backbone);
-        let fixed = backbone.description().input.fixed_tokens();
-        let mut offsets = vec![0];
-        for length in examples.lengths() {
-            let before = offsets[offsets.len() - 1];
-            offsets.push(before + fixed.unwrap_or(length));
-        }
-        let tokens = offsets[offsets.len() - 1];
-        let mut cache = Self {
-            width,
-            offsets,
-            states: vec![vec![0.0; tokens * width]; states],
-            padded: fixed.is_none(),
+        let states = backbone.description().hidden_states;
+        let size = Self::size(backbone, examples);
+        let capacity = match size {
+            0 => states,
+            _ => (budget / (size / states)).min(states),
         };
-        for rows in evaluation_batches(&examples.lengths(), batch_size) {
-            let inputs = inputs(&examples.batch(&rows))?;
-            let frozen = Frozen::computed(backbone, &inputs);
-            for n in 0..states {
-                cache.store(n, &rows, &frozen.state(n)?)?;
-            }
+        let cache = Self {
+            backbone,
+            examples,
+            offsets: offsets(backbone, examples).into(),
+            capacity,
+            kept: Mutex::new(Kept {
+                states: vec![None; states],
+                by_use: Vec::new(),
+            }),
+        };
+        if capacity == states {
+            cache.fill()?;
         }
         Ok(cache)
     }
 
-    /// Bytes that a cache of these examples takes.
+    /// Bytes that all states of these examples take.
     #[must_use]
     pub fn size(backbone: &Backbone, examples: &Examples) -> usize {
-        let (states, width) = shape(backbone);
-        let fixed = backbone.description().input.fixed_tokens();
-        let lengths = examples.lengths().into_iter();
-        let tokens: usize = lengths.map(|length| fixed.unwrap_or(length)).sum();
-        tokens * width * states * size_of::<f32>()
+        let description = backbone.description();
+        let tokens = offsets(backbone, examples).last().copied();
+        tokens.unwrap_or_default()
+            * description.width
+            * description.hidden_states
+            * size_of::<f32>()
     }
 
-    /// h_n of the examples at `rows`, (rows, tokens of the longest, width); zeros behind the end of shorter ones.
-    pub(crate) fn gather(&self, n: usize, rows: &[usize]) -> Result<Tensor, ScoreError> {
-        let longest = self.longest(rows);
-        let mut values = Vec::with_capacity(rows.len() * longest * self.width);
-        for (place, &row) in rows.iter().enumerate() {
-            values.extend_from_slice(&self.states[n][self.range(row)]);
-            values.resize((place + 1) * longest * self.width, 0.0);
-        }
-        let shape = (rows.len(), longest, self.width);
-        Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
-    }
-
-    /// Which tokens of [`Self::gather`] are real; images have no mask.
-    pub(crate) fn mask(&self, rows: &[usize]) -> Option<TokenMask> {
-        let longest = self.longest(rows);
-        let mut keep = Vec::with_capacity(rows.len() * longest);
-        for (place, &row) in rows.iter().enumerate() {
-            keep.resize(keep.len() + self.length(row), 1);
-            keep.resize((place + 1) * longest, 0);
-        }
-        self.padded
-            .then(|| TokenMask::new(rows.len(), longest, &keep))
-    }
-
-    /// Keeps h_n of the examples at `rows`, (rows, tokens, width).
-    fn store(&mut self, n: usize, rows: &[usize], state: &Tensor) -> Result<(), ScoreError> {
-        let values = state.flatten(1, 2)?.to_vec2::<f32>()?;
-        for (&row, values) in rows.iter().zip(&values) {
-            let range = self.range(row);
-            let length = range.len();
-            self.states[n][range].copy_from_slice(&values[..length]);
+    /// All states from the embedding up.
+    fn fill(&self) -> Result<(), ScoreError> {
+        let mut kept = self.lock();
+        for n in 0..kept.states.len() {
+            let below = n
+                .checked_sub(1)
+                .and_then(|below| kept.states[below].clone());
+            let shards = |work: &(dyn Fn(Piece<'_>) -> Result<(), ScoreError> + Sync),
+                          pieces: Vec<Piece<'_>>| {
+                pieces.into_par_iter().try_for_each(work)
+            };
+            let values = self.next(n, below.as_deref().map(|state| &state.values[..]), &shards)?;
+            kept.states[n] = Some(Arc::new(self.keep(values)));
+            kept.by_use.push(n);
         }
         Ok(())
     }
 
-    fn longest(&self, rows: &[usize]) -> usize {
-        let lengths = rows.iter().map(|&row| self.length(row));
-        lengths.max().unwrap_or_default()
+    /// h_n, kept from now on, or nothing where not even one state fits.
+    pub(crate) fn state(&self, n: usize) -> Result<Option<Arc<KeptState>>, ScoreError> {
+        if self.capacity == 0 {
+            return Ok(None);
+        }
+        // Held while a state is computed: who needs the same one waits instead of computing it again.
+        let mut kept = self.lock();
+        if let Some(state) = kept.states[n].clone() {
+            kept.use_now(n);
+            return Ok(Some(state));
+        }
+        let state = Arc::new(self.keep(self.compute(n, &kept)?));
+        while kept.by_use.len() >= self.capacity {
+            let oldest = kept.by_use.remove(0);
+            kept.states[oldest] = None;
+        }
+        kept.states[n] = Some(Arc::clone(&state));
+        kept.by_use.push(n);
+        Ok(Some(state))
     }
 
-    fn length(&self, row: usize) -> usize {
-        self.offsets[row + 1] - self.offsets[row]
+    /// h_n of all examples from the highest state below that is kept, on this thread alone: it may be one of several
+    /// that a batch is spread over, and waiting for others it could come to wait for itself.
+    fn compute(&self, n: usize, kept: &Kept) -> Result<Vec<f32>, ScoreError> {
+        let below = (0..n).rev().find(|&below| kept.states[below].is_some());
+        let mut values: Option<Vec<f32>> = None;
+        for m in below.map_or(0, |below| below + 1)..=n {
+            let before = match (&values, m.checked_sub(1)) {
+                (Some(values), _) => Some(&values[..]),
+                (None, Some(below)) => kept.states[below].as_ref().map(|state| &state.values[..]),
+                (None, None) => None,
+            };
+            values = Some(self.next(m, before, &|work, pieces| {
+                pieces.into_iter().try_for_each(work)
+            })?);
+        }
+        Ok(values.unwrap_or_default())
     }
 
-    fn range(&self, row: usize) -> std::ops::Range<usize> {
-        self.offsets[row] * self.width..self.offsets[row + 1] * self.width
+    /// h_n of all examples from h_{n-1}, or the embedding.
+    fn next(
+        &self,
+        n: usize,
+        before: Option<&[f32]>,
+        for_each: &ForEach<'_>,
+    ) -> Result<Vec<f32>, ScoreError> {
+        let width = self.backbone.description().width;
+        let all: Vec<usize> = (0..self.examples.len()).collect();
+        let mut values = vec![0.0; self.offsets[self.offsets.len() - 1] * width];
+        let mut rest = &mut values[..];
+        let mut pieces = Vec::new();
+        for rows in shard_rows(self.backbone, Dataset::from(self.examples), &all) {
+            let first = rows.first().copied().unwrap_or_default();
+            let range = self.offsets[first]..self.offsets[first + rows.len()];
+            let (own, behind) = rest.split_at_mut(range.len() * width);
+            rest = behind;
+            pieces.push(Piece {
+                rows,
+                before: before.map(|before| &before[range.start * width..range.end * width]),
+                values: own,
+            });
+        }
+        for_each(
+            &|piece| {
+                let Some(before) = piece.before else {
+                    let inputs = inputs(&self.examples.batch(piece.rows))?;
+                    piece
+                        .values
+                        .copy_from_slice(&self.backbone.embed_rows(&inputs)?);
+                    return Ok(());
+                };
+                let first = piece.rows.first().copied().unwrap_or_default();
+                let ends = &self.offsets[first..=first + piece.rows.len()];
+                let ends: Vec<usize> = ends.iter().map(|end| end - ends[0]).collect();
+                let scratch = &mut SublayerScratch::default();
+                self.backbone.packed()[n - 1].forward(before, &ends, piece.values, None, scratch);
+                Ok(())
+            },
+            pieces,
+        )?;
+        Ok(values)
+    }
+
+    fn keep(&self, values: Vec<f32>) -> KeptState {
+        KeptState {
+            width: self.backbone.description().width,
+            offsets: Arc::clone(&self.offsets),
+            values,
+        }
+    }
+
+    /// A thread that panicked left the states it had finished.
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Hidden states and their width.
-fn shape(backbone: &Backbone) -> (usize, usize) {
-    let description = backbone.description();
-    (description.hidden_states, description.width)
+impl Kept {
+    fn use_now(&mut self, n: usize) {
+        self.by_use.retain(|&other| other != n);
+        self.by_use.push(n);
+    }
+}
+
+impl KeptState {
+    /// The rows of the examples at `rows`, one behind the other.
+    pub(crate) fn gather(&self, rows: &[usize], to: &mut [f32]) {
+        let mut rest = to;
+        for &row in rows {
+            let values = self.example(row);
+            let (own, behind) = rest.split_at_mut(values.len());
+            own.copy_from_slice(values);
+            rest = behind;
+        }
+    }
+
+    fn example(&self, row: usize) -> &[f32] {
+        &self.values[self.offsets[row] * self.width..self.offsets[row + 1] * self.width]
+    }
+}
+
+/// Where the tokens of each example begin, and the end of the last one.
+fn offsets(backbone: &Backbone, examples: &Examples) -> Vec<usize> {
+    let fixed = backbone.description().input.fixed_tokens();
+    let mut offsets = vec![0];
+    for row in 0..examples.len() {
+        let length = fixed.unwrap_or_else(|| examples.length(row));
+        offsets.push(offsets[row] + length);
+    }
+    offsets
 }
 
 #[cfg(test)]
 mod tests {
-    use adaplace_task::BatchInputs;
     use adaplace_testkit::TextTask;
 
     use super::*;
-    use crate::support::{error_by, tiny_bert, tiny_task, values};
+    use crate::support::{tiny_bert, tiny_task};
 
-    /// Looked up states are those of a forward over the same batch; behind the end of a text they are zero.
+    /// h_n of the examples at `rows`, computed sublayer by sublayer.
+    fn computed(backbone: &Backbone, examples: &Examples, n: usize, rows: &[usize]) -> Vec<f32> {
+        let mut ends = vec![0];
+        for &row in rows {
+            ends.push(ends[ends.len() - 1] + examples.length(row));
+        }
+        let mut state = backbone
+            .embed_rows(&inputs(&examples.batch(rows)).unwrap())
+            .unwrap();
+        for sublayer in &backbone.packed()[..n] {
+            let mut next = vec![0.0; state.len()];
+            sublayer.forward(
+                &state,
+                &ends,
+                &mut next,
+                None,
+                &mut SublayerScratch::default(),
+            );
+            state = next;
+        }
+        state
+    }
+
+    /// With room for all states, for some, for one: what is looked up is what would be computed, to the bit.
     #[test]
     fn states_are_those_of_the_backbone() {
         let backbone = tiny_bert();
         let examples = tiny_task(&TextTask::default()).train;
-        let cache = StateCache::new(&backbone, &examples, 7).unwrap();
         let rows = [41, 3, 17, 8, 3];
-        let batch = examples.batch(&rows);
-        let inputs = inputs(&batch).unwrap();
-        let BatchInputs::Text { mask, .. } = &batch.inputs else {
-            panic!("this is a text task")
-        };
-        assert_eq!(cache.mask(&rows).unwrap().values(), &mask[..]);
-        let real = inputs.mask().unwrap().to_tensor(&Device::Cpu).unwrap();
-        let computed = Frozen::computed(&backbone, &inputs);
-        for n in 0..5 {
-            let expected = computed.state(n).unwrap();
-            let expected = expected.broadcast_mul(&real.unsqueeze(2).unwrap()).unwrap();
-            let found = cache.gather(n, &rows).unwrap();
-            assert_eq!(found.dims(), expected.dims());
-            let error = error_by(&expected, &found, &expected);
-            assert!(error < 1e-6, "state {n} is {error:e} off");
-            let padding = values(&found)
-                .into_iter()
-                .zip(mask.iter().flat_map(|m| [m; 32]));
-            assert!(
-                padding
-                    .filter(|(_, mask)| **mask == 0)
-                    .all(|(value, _)| value == 0.0)
-            );
+        let one = StateCache::size(&backbone, &examples) / 5;
+        for budget in [usize::MAX, 5 * one, 4 * one, 2 * one, one] {
+            let cache = StateCache::new(&backbone, &examples, budget).unwrap();
+            for n in [3, 1, 4, 0, 2, 2, 4, 1] {
+                let expected = computed(&backbone, &examples, n, &rows);
+                let mut found = vec![f32::NAN; expected.len()];
+                let state = cache.state(n).unwrap().unwrap();
+                state.gather(&rows, &mut found);
+                assert_eq!(found, expected, "state {n} within {budget}");
+            }
         }
+        let cache = StateCache::new(&backbone, &examples, one - 1).unwrap();
+        assert!(cache.state(2).unwrap().is_none());
     }
 
     #[test]
-    fn size_counts_every_value() {
+    fn size_counts_every_value_and_the_budget_holds() {
         let backbone = tiny_bert();
         let examples = tiny_task(&TextTask::default()).train;
-        let cache = StateCache::new(&backbone, &examples, 16).unwrap();
-        let stored: usize = cache.states.iter().map(Vec::len).sum();
-        assert_eq!(StateCache::size(&backbone, &examples), 4 * stored);
         let tokens: usize = examples.lengths().iter().sum();
-        assert_eq!(stored, tokens * 32 * 5);
+        let size = StateCache::size(&backbone, &examples);
+        assert_eq!(size, 4 * tokens * 32 * 5);
+        let kept = |cache: &StateCache<'_>| {
+            let kept = cache.lock();
+            let states = kept.states.iter().flatten();
+            let bytes: usize = states.map(|state| 4 * state.values.len()).sum();
+            (bytes, kept.by_use.clone())
+        };
+        let all = StateCache::new(&backbone, &examples, size).unwrap();
+        assert_eq!(kept(&all).0, size);
+        let some = StateCache::new(&backbone, &examples, size - 1).unwrap();
+        for n in [0, 1, 2, 3, 1, 4, 0] {
+            some.state(n).unwrap();
+            assert!(kept(&some).0 < size);
+        }
+        // When 4 came, 0 was the one asked for longest ago; when 0 came back, 2 was.
+        assert_eq!(kept(&some).1, [3, 1, 4, 0]);
     }
 
-    /// States asked for out of order are the same as in order.
+    /// Threads that ask at the same time get the same states.
     #[test]
-    fn the_order_of_asking_changes_nothing() {
+    fn many_threads_share_a_small_cache() {
         let backbone = tiny_bert();
         let examples = tiny_task(&TextTask::default()).train;
-        let inputs = inputs(&examples.batch(&[0, 1, 2])).unwrap();
-        let (one, other) = (
-            Frozen::computed(&backbone, &inputs),
-            Frozen::computed(&backbone, &inputs),
-        );
-        let forwards: Vec<_> = (0..5).map(|n| values(&one.state(n).unwrap())).collect();
-        for n in [3, 1, 4, 0, 2] {
-            assert_eq!(values(&other.state(n).unwrap()), forwards[n]);
-        }
+        let one = StateCache::size(&backbone, &examples) / 5;
+        let cache = StateCache::new(&backbone, &examples, 2 * one).unwrap();
+        let expected: Vec<Vec<f32>> = (0..5)
+            .map(|n| computed(&backbone, &examples, n, &[5]))
+            .collect();
+        (0..200_usize).into_par_iter().for_each(|task| {
+            let n = task * 7 % 5;
+            let mut found = vec![0.0; expected[n].len()];
+            cache.state(n).unwrap().unwrap().gather(&[5], &mut found);
+            assert_eq!(found, expected[n]);
+        });
     }
 }

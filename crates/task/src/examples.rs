@@ -140,6 +140,17 @@ impl Examples {
         }
     }
 
+    /// Tokens of the example at `index`, as in [`Examples::lengths`].
+    ///
+    /// # Panics
+    /// If there is no such example.
+    pub fn length(&self, index: usize) -> usize {
+        match &self.inputs {
+            Inputs::Text(texts) => texts.texts[index].ids.len(),
+            Inputs::Images(_) => 1,
+        }
+    }
+
     /// The mean of [`Examples::lengths`]; 0 without examples.
     pub fn mean_length(&self) -> f64 {
         if self.is_empty() {

@@ -3,25 +3,39 @@
 //! For one head with query Q, key K and value V of shape (tokens, width of a head):
 //! P = softmax(Q K^T / sqrt(width of a head)), result P V. With D = dL/d(P V):
 //! dV = P^T D, dP = D V^T, dS = P * (dP - rowsum(dP * P)), dQ = dS K / sqrt(..), dK = dS^T Q / sqrt(..).
-
-use pulp::Arch;
-use rayon::prelude::*;
+//!
+//! Examples stand one behind the other without padding; each attends to its own tokens.
 
 use super::gelu::exponential;
-use super::matrix::{Matrix, MatrixMut, Previous, multiply};
+use super::instruction_set::InstructionSet;
+use super::matrix::{Matrix, MatrixMut};
+use super::product::{Packed, Start, multiply};
 use super::rows::{maximum, sum, sum_pairs};
-use crate::TokenMask;
 
-/// The extents of one attention.
+/// The shape of an attention, and the instructions that compute it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Extents {
-    pub(super) batch: usize,
-    pub(super) tokens: usize,
-    pub(super) width: usize,
-    pub(super) heads: usize,
+pub(crate) struct Shape {
+    pub(crate) set: InstructionSet,
+    pub(crate) width: usize,
+    pub(crate) heads: usize,
 }
 
-impl Extents {
+/// Memory that is used again by every product of an attention.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    packed: Packed,
+    scores: Vec<f32>,
+}
+
+/// What an example's projection holds side by side.
+#[derive(Clone, Copy)]
+enum Part {
+    Query = 0,
+    Key = 1,
+    Value = 2,
+}
+
+impl Shape {
     fn head_width(&self) -> usize {
         self.width / self.heads
     }
@@ -30,125 +44,114 @@ impl Extents {
         (self.head_width() as f32).powf(-0.5)
     }
 
-    /// Values of one example's projection: query, key and value side by side.
-    fn projected(&self) -> usize {
-        self.tokens * 3 * self.width
+    /// Attention weights of examples that end at these offsets.
+    fn weights(&self, examples: &[usize]) -> usize {
+        let tokens = examples.windows(2).map(|ends| ends[1] - ends[0]);
+        self.heads * tokens.map(|tokens| tokens * tokens).sum::<usize>()
     }
 
-    /// Values of one example's attention weights.
-    fn weights(&self) -> usize {
-        self.heads * self.tokens * self.tokens
+    fn begin(&self, part: Part, head: usize) -> usize {
+        part as usize * self.width + head * self.head_width()
     }
 
-    /// Query (0), key (1) or value (2) of a head within one example's projection.
-    fn part<'a>(&self, projected: &'a [f32], part: usize, head: usize) -> Matrix<'a> {
-        let begin = part * self.width + head * self.head_width();
-        Matrix::strided(
-            &projected[begin..],
-            self.tokens,
-            self.head_width(),
-            3 * self.width,
-        )
+    /// A part of one example's projection for one head, (tokens, width of a head).
+    fn part<'a>(&self, projected: &'a [f32], part: Part, head: usize) -> Matrix<'a> {
+        let tokens = projected.len() / (3 * self.width);
+        let values = &projected[self.begin(part, head)..];
+        Matrix::strided(values, tokens, self.head_width(), 3 * self.width)
     }
 
-    fn part_mut<'a>(&self, projected: &'a mut [f32], part: usize, head: usize) -> MatrixMut<'a> {
-        let begin = part * self.width + head * self.head_width();
-        MatrixMut::strided(
-            &mut projected[begin..],
-            self.tokens,
-            self.head_width(),
-            3 * self.width,
-        )
+    fn part_mut<'a>(&self, projected: &'a mut [f32], part: Part, head: usize) -> MatrixMut<'a> {
+        let tokens = projected.len() / (3 * self.width);
+        let values = &mut projected[self.begin(part, head)..];
+        MatrixMut::strided(values, tokens, self.head_width(), 3 * self.width)
     }
-}
 
-/// (batch, tokens, 3 width) projections -> attention weights P (batch, heads, tokens, tokens) and the mixed
-/// values (batch, tokens, width).
-pub(super) fn forward(
-    extents: Extents,
-    projected: &[f32],
-    mask: Option<&TokenMask>,
-) -> (Vec<f32>, Vec<f32>) {
-    let Extents { tokens, width, .. } = extents;
-    let mut weights = vec![0.0; extents.batch * extents.weights()];
-    let mut mixed = vec![0.0; extents.batch * tokens * width];
-    let arch = Arch::new();
-    weights
-        .par_chunks_mut(extents.weights())
-        .zip(mixed.par_chunks_mut(tokens * width))
-        .zip(projected.par_chunks(extents.projected()))
-        .enumerate()
-        .for_each(|(example, ((weights, mixed), projected))| {
-            let keep = mask.map(|mask| mask.row(example));
-            for (head, weights) in weights.chunks_exact_mut(tokens * tokens).enumerate() {
-                let (query, key, value) = (
-                    extents.part(projected, 0, head),
-                    extents.part(projected, 1, head),
-                    extents.part(projected, 2, head),
-                );
-                let scores = MatrixMut::new(weights, tokens, tokens);
-                let scale = extents.scale();
-                multiply(scores, Previous::Overwrite, query, key.transposed(), scale);
-                arch.dispatch(
-                    #[inline(always)]
-                    || {
-                        weights
-                            .chunks_exact_mut(tokens)
-                            .for_each(|row| softmax(row, keep));
-                    },
-                );
-                let result = MatrixMut::strided(
-                    &mut mixed[head * extents.head_width()..],
-                    tokens,
-                    extents.head_width(),
-                    width,
-                );
-                let weights = Matrix::new(weights, tokens, tokens);
-                multiply(result, Previous::Overwrite, weights, value, 1.0);
-            }
-        });
-    (weights, mixed)
-}
-
-/// The gradient towards the projections, (batch, tokens, 3 width), from the one towards the mixed values.
-pub(super) fn backward(
-    extents: Extents,
-    projected: &[f32],
-    weights: &[f32],
-    gradient: &[f32],
-) -> Vec<f32> {
-    let Extents { tokens, width, .. } = extents;
-    let mut result = vec![0.0; projected.len()];
-    let arch = Arch::new();
-    result
-        .par_chunks_mut(extents.projected())
-        .zip(projected.par_chunks(extents.projected()))
-        .zip(weights.par_chunks(extents.weights()))
-        .zip(gradient.par_chunks(tokens * width))
-        .for_each(|(((result, projected), weights), gradient)| {
-            let mut scores = vec![0.0; tokens * tokens];
-            for (head, weights) in weights.chunks_exact(tokens * tokens).enumerate() {
-                let gradient = Matrix::strided(
-                    &gradient[head * extents.head_width()..],
-                    tokens,
-                    extents.head_width(),
-                    width,
-                );
-                let attention = Matrix::new(weights, tokens, tokens);
-                let towards_value = extents.part_mut(result, 2, head);
-                let transposed = attention.transposed();
+    /// Projections (rows, 3 width) -> mixed values (rows, width), and the attention weights P of each example, shape
+    /// (heads, tokens, tokens), one behind the other.
+    pub(crate) fn forward(
+        &self,
+        projected: &[f32],
+        examples: &[usize],
+        weights: &mut Vec<f32>,
+        mixed: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let Self { set, width, .. } = *self;
+        let packed = &mut scratch.packed;
+        weights.resize(self.weights(examples), 0.0);
+        let mut rest = &mut weights[..];
+        for ends in examples.windows(2) {
+            let tokens = ends[1] - ends[0];
+            let projected = &projected[ends[0] * 3 * width..ends[1] * 3 * width];
+            let mixed = &mut mixed[ends[0] * width..ends[1] * width];
+            for head in 0..self.heads {
+                let (weights, behind) = rest.split_at_mut(tokens * tokens);
+                rest = behind;
+                let part = |part| self.part(projected, part, head);
+                packed.pack(set, part(Part::Key).transposed());
                 multiply(
-                    towards_value,
-                    Previous::Overwrite,
-                    transposed,
-                    gradient,
+                    set,
+                    MatrixMut::new(weights, tokens, tokens),
+                    Start::Nothing,
+                    part(Part::Query),
+                    packed,
+                    self.scale(),
+                );
+                set.run(
+                    #[inline(always)]
+                    || weights.chunks_exact_mut(tokens).for_each(softmax),
+                );
+                packed.pack(set, part(Part::Value));
+                let result = &mut mixed[head * self.head_width()..];
+                multiply(
+                    set,
+                    MatrixMut::strided(result, tokens, self.head_width(), width),
+                    Start::Nothing,
+                    Matrix::new(weights, tokens, tokens),
+                    packed,
                     1.0,
                 );
+            }
+        }
+    }
 
-                let towards_weights = MatrixMut::new(&mut scores, tokens, tokens);
-                let value = extents.part(projected, 2, head).transposed();
-                multiply(towards_weights, Previous::Overwrite, gradient, value, 1.0);
-                arch.dispatch(
+    /// The gradient towards the projections, (rows, 3 width), from the one towards the mixed values.
+    pub(crate) fn backward(
+        &self,
+        projected: &[f32],
+        examples: &[usize],
+        weights: &[f32],
+        gradient: &[f32],
+        result: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let Self { set, width, .. } = *self;
+        let Scratch { packed, scores } = scratch;
+        let mut rest = weights;
+        for ends in examples.windows(2) {
+            let tokens = ends[1] - ends[0];
+            scores.resize(tokens * tokens, 0.0);
+            let projected = &projected[ends[0] * 3 * width..ends[1] * 3 * width];
+            let result = &mut result[ends[0] * 3 * width..ends[1] * 3 * width];
+            let gradient = &gradient[ends[0] * width..ends[1] * width];
+            for head in 0..self.heads {
+                let (weights, behind) = rest.split_at(tokens * tokens);
+                rest = behind;
+                let part = |part| self.part(projected, part, head);
+                let mut multiply = |to: MatrixMut<'_>, left, right, scale| {
+                    packed.pack(set, right);
+                    multiply(set, to, Start::Nothing, left, packed, scale);
+                };
+                let gradient = &gradient[head * self.head_width()..];
+                let gradient = Matrix::strided(gradient, tokens, self.head_width(), width);
+                let attention = Matrix::new(weights, tokens, tokens);
+                let to = self.part_mut(result, Part::Value, head);
+                multiply(to, attention.transposed(), gradient, 1.0);
+
+                let to = MatrixMut::new(scores, tokens, tokens);
+                multiply(to, gradient, part(Part::Value).transposed(), 1.0);
+                set.run(
                     #[inline(always)]
                     || {
                         scores
@@ -158,40 +161,27 @@ pub(super) fn backward(
                     },
                 );
 
-                let scores = Matrix::new(&scores, tokens, tokens);
-                let (query, key) = (
-                    extents.part(projected, 0, head),
-                    extents.part(projected, 1, head),
+                let towards_scores = Matrix::new(scores, tokens, tokens);
+                let to = self.part_mut(result, Part::Query, head);
+                multiply(to, towards_scores, part(Part::Key), self.scale());
+                let to = self.part_mut(result, Part::Key, head);
+                multiply(
+                    to,
+                    towards_scores.transposed(),
+                    part(Part::Query),
+                    self.scale(),
                 );
-                let scale = extents.scale();
-                let towards_query = extents.part_mut(result, 0, head);
-                multiply(towards_query, Previous::Overwrite, scores, key, scale);
-                let towards_key = extents.part_mut(result, 1, head);
-                let transposed = scores.transposed();
-                multiply(towards_key, Previous::Overwrite, transposed, query, scale);
-            }
-        });
-    result
-}
-
-/// scores = softmax(scores) over the kept tokens, exactly 0 for the others.
-#[inline(always)]
-fn softmax(scores: &mut [f32], keep: Option<&[u8]>) {
-    if let Some(keep) = keep {
-        for (score, &keep) in scores.iter_mut().zip(keep) {
-            if keep == 0 {
-                *score = f32::MIN;
             }
         }
     }
+}
+
+/// scores = softmax(scores)
+#[inline(always)]
+fn softmax(scores: &mut [f32]) {
     let largest = maximum(scores);
     for score in scores.iter_mut() {
         *score = exponential(*score - largest);
-    }
-    if let Some(keep) = keep {
-        for (score, &keep) in scores.iter_mut().zip(keep) {
-            *score *= f32::from(keep);
-        }
     }
     let factor = 1.0 / sum(scores);
     for score in scores.iter_mut() {
@@ -219,37 +209,36 @@ mod tests {
 
     #[test]
     fn softmax_of_logarithms_gives_their_shares() {
-        let mut scores = [1.0_f32.ln(), 3.0_f32.ln(), 4.0_f32.ln(), 100.0];
-        softmax(&mut scores, Some(&[1, 1, 1, 0]));
-        for (share, expected) in scores.iter().zip([0.125, 0.375, 0.5, 0.0]) {
+        let mut scores = [1.0_f32.ln(), 3.0_f32.ln(), 4.0_f32.ln()];
+        softmax(&mut scores);
+        for (share, expected) in scores.iter().zip([0.125, 0.375, 0.5]) {
             assert!((share - expected).abs() < 1e-6, "{scores:?}");
         }
     }
 
-    /// With equal keys all scores are equal, so every token gets the mean of the values.
+    /// With equal keys all scores are equal, so every token gets the mean of the values of its own example.
     #[test]
     fn equal_keys_give_the_mean_value() {
-        let extents = Extents {
-            batch: 1,
-            tokens: 4,
-            width: 2,
-            heads: 2,
-        };
-        let projected: Vec<f32> = (0..4)
+        let projected: Vec<f32> = (0..7)
             .flat_map(|token| {
-                [
-                    token as f32,
-                    1.0 - token as f32,
-                    1.0,
-                    1.0,
-                    token as f32,
-                    6.0,
-                ]
+                let token = token as f32;
+                [token, 1.0 - token, 1.0, 1.0, token, 6.0]
             })
             .collect();
-        let (_, mixed) = forward(extents, &projected, None);
-        for token in mixed.chunks_exact(2) {
-            assert!((token[0] - 1.5).abs() < 1e-6 && (token[1] - 6.0).abs() < 1e-5);
+        for set in InstructionSet::available() {
+            let shape = Shape {
+                set,
+                width: 2,
+                heads: 2,
+            };
+            let (mut mixed, mut weights) = (vec![0.0; 14], Vec::new());
+            let examples = [0, 4, 7];
+            let scratch = &mut Scratch::default();
+            shape.forward(&projected, &examples, &mut weights, &mut mixed, scratch);
+            for (token, values) in mixed.chunks_exact(2).enumerate() {
+                let mean = if token < 4 { 1.5 } else { 5.0 };
+                assert!((values[0] - mean).abs() < 1e-6 && (values[1] - 6.0).abs() < 1e-5);
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The exact gelu, x Phi(x) with the normal distribution function Phi, and its derivative.
 
-use super::rows;
+use super::instruction_set::InstructionSet;
 
 /// exp(x) in f32 within 2 units in the last place, without a table: 2^n exp(r) with |r| <= ln(2) / 2 and a
 /// polynomial for exp(r) (Cephes, `expf`). Below -87 the result is taken as exp(-87), some 1e-38.
@@ -48,40 +48,31 @@ fn distribution(x: f32) -> (f32, f32) {
 
 /// gelu(x) and its derivative Phi(x) + x phi(x), with the normal density phi.
 #[inline(always)]
-fn value_and_slope(x: f32) -> (f32, f32) {
+#[must_use]
+pub fn value_and_slope(x: f32) -> (f32, f32) {
     const DENSITY_AT_ZERO: f32 = 0.398_942_3;
     let (distribution, exponential) = distribution(x);
     let slope = distribution + x * DENSITY_AT_ZERO * exponential;
     (x * distribution, slope)
 }
 
-/// d gelu / dx
-#[inline(always)]
-pub(super) fn derivative(x: f32) -> f32 {
-    value_and_slope(x).1
-}
-
-/// x = gelu(x) for rows of `width` values.
-pub(super) fn in_place(x: &mut [f32], width: usize) {
-    rows::for_rows(
-        x,
-        width,
+/// x = gelu(x)
+pub(crate) fn in_place(set: InstructionSet, x: &mut [f32]) {
+    set.run(
         #[inline(always)]
-        |_, row| {
-            for value in row {
+        || {
+            for value in x {
                 *value *= distribution(*value).0;
             }
         },
     );
 }
 
-/// activation = gelu(x) and x = gelu'(x) for rows of `width` values.
-pub(super) fn with_derivative(x: &mut [f32], activation: &mut [f32], width: usize) {
-    rows::for_row_pairs(
-        (x, width),
-        (activation, width),
+/// activation = gelu(x) and x = gelu'(x)
+pub(crate) fn with_derivative(set: InstructionSet, x: &mut [f32], activation: &mut [f32]) {
+    set.run(
         #[inline(always)]
-        |x, activation| {
+        || {
             for (x, activation) in x.iter_mut().zip(activation) {
                 (*activation, *x) = value_and_slope(*x);
             }
@@ -125,12 +116,15 @@ mod tests {
             let phi = 0.5 * (1.0 + erf_series(exact * std::f64::consts::FRAC_1_SQRT_2));
             let density = (-0.5 * exact * exact).exp() / (2.0 * std::f64::consts::PI).sqrt();
             let mut value = [x];
-            in_place(&mut value, 1);
+            in_place(InstructionSet::detect(), &mut value);
+            let (mut slope, mut activation) = ([x], [0.0]);
+            with_derivative(InstructionSet::detect(), &mut slope, &mut activation);
+            assert_eq!(activation, value);
             // the error of the distribution, times x, and one rounding
             let bound = exact.abs().max(1.0) * 1.5e-7 + 1e-7;
             let gelu_error = (f64::from(value[0]) - exact * phi).abs();
             assert!(gelu_error < bound, "gelu({x}): {gelu_error:e}");
-            let slope_error = (f64::from(derivative(x)) - (phi + exact * density)).abs();
+            let slope_error = (f64::from(slope[0]) - (phi + exact * density)).abs();
             assert!(slope_error < 6e-7, "gelu'({x}): {slope_error:e}");
         }
     }
@@ -139,7 +133,7 @@ mod tests {
     #[test]
     fn gelu_vanishes_far_below_zero() {
         let mut value = [-6.0, -12.0];
-        in_place(&mut value, 2);
+        in_place(InstructionSet::detect(), &mut value);
         assert!((value[0] + 5.919_5e-9).abs() < 1e-9, "{value:?}");
         assert!(value[1].abs() < 1e-30);
     }
@@ -147,7 +141,7 @@ mod tests {
     #[test]
     fn not_a_number_stays_visible() {
         let mut value = [f32::NAN];
-        in_place(&mut value, 1);
+        in_place(InstructionSet::detect(), &mut value);
         assert!(value[0].is_nan());
     }
 }

@@ -1,17 +1,28 @@
 //! The arithmetic of frozen sublayers on the processor, forward and backward, over plain f32 slices.
 //!
-//! Rows are worked on in parallel by the rayon pool that the caller stands in; no sum ever crosses a row's or a
-//! product's own order, so the results do not depend on the number of threads, nor on the instruction set that is
-//! chosen at run time.
+//! States are rows of `width` values, the tokens of one example behind those of the other, without padding. All
+//! kernels run on the calling thread alone and treat every row (every example, where attention mixes its tokens) by
+//! itself, in an order of its own: what stands beside it and which thread computes it does not change a bit.
 
 pub(crate) mod attention;
-pub(crate) mod fused;
-pub(crate) mod gelu;
-pub(crate) mod layer_norm;
+#[cfg(target_arch = "x86_64")]
 #[expect(
     unsafe_code,
-    reason = "the `gemm` crate takes pointers; every extent is checked before the call"
+    reason = "instructions that only some machines have, over packed panels without bounds checks"
 )]
+mod bf16;
+pub(crate) mod frozen_product;
+pub(crate) mod gelu;
+pub(crate) mod instruction_set;
+pub(crate) mod layer_norm;
 pub(crate) mod matrix;
-pub mod ops;
-mod rows;
+#[expect(
+    unsafe_code,
+    reason = "the innermost loop reads packed panels and strided rows without bounds checks"
+)]
+pub(crate) mod product;
+pub(crate) mod rows;
+
+pub use gelu::value_and_slope as gelu_and_slope;
+pub use layer_norm::{normalize_row, normalize_row_backward};
+pub use rows::dot;

@@ -7,7 +7,6 @@ mod common;
 mod damaged_folders;
 mod folders;
 mod loading;
-mod operations;
+mod packed;
 mod padding;
 mod sublayers;
-mod threads;

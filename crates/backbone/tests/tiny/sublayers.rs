@@ -1,49 +1,21 @@
-//! The fused sublayer against the composition of candle's own operations, and against finite differences.
+//! The composition of candle's own operations against finite differences, and its shapes.
 
 use adaplace_backbone::Backbone;
 use adaplace_testkit::TinyBert;
 
 use crate::common::{
-    backbones, bert, bits, check_by_differences, gradient, noise, relative_error, states,
+    backbones, bert, check_by_differences, gradient, noise, relative_error, states,
 };
 
 #[test]
-fn forward_is_that_of_the_composition() {
-    for (name, backbone, inputs) in backbones() {
-        let states = states(&backbone, &inputs);
-        for (n, sublayer) in backbone.sublayers().iter().enumerate() {
-            let plain = sublayer.forward_plain(&states[n], inputs.mask()).unwrap();
-            let error = relative_error(&states[n + 1], &plain);
-            assert!(error < 1e-5, "{name}, sublayer {n}: {error:e}");
-        }
-    }
-}
-
-#[test]
-fn gradient_is_that_of_the_composition_and_of_differences() {
-    for (name, backbone, inputs) in backbones() {
-        let states = states(&backbone, &inputs);
-        for (n, sublayer) in backbone.sublayers().iter().enumerate() {
-            let weights = noise(states[n].dims(), n as u64);
-            let fused = |h: &_| sublayer.forward(h, inputs.mask());
-            let found = gradient(fused, &states[n], &weights);
-            let plain = |h: &_| sublayer.forward_plain(h, inputs.mask());
-            let error = relative_error(&found, &gradient(plain, &states[n], &weights));
-            assert!(error < 1e-4, "{name}, sublayer {n}: {error:e}");
-            check_by_differences(fused, &states[n], &weights, &found);
-        }
-    }
-}
-
-/// What is kept for the backward must not change the forward.
-#[test]
-fn a_tracked_state_gives_the_same_bits() {
+fn gradient_is_that_of_differences() {
     for (_, backbone, inputs) in backbones() {
         let states = states(&backbone, &inputs);
         for (n, sublayer) in backbone.sublayers().iter().enumerate() {
-            let tracked = candle_core::Var::from_tensor(&states[n]).unwrap();
-            let result = sublayer.forward(&tracked, inputs.mask()).unwrap();
-            assert_eq!(bits(&result), bits(&states[n + 1]));
+            let weights = noise(states[n].dims(), n as u64);
+            let forward = |h: &_| sublayer.forward(h, inputs.mask());
+            let found = gradient(forward, &states[n], &weights);
+            check_by_differences(forward, &states[n], &weights, &found);
         }
     }
 }
@@ -56,7 +28,7 @@ fn a_state_that_is_not_contiguous_is_read_in_its_order() {
         let strided = swapped.transpose(1, 2).unwrap();
         assert!(!strided.is_contiguous());
         let result = backbone.sublayers()[0].forward(&strided, inputs.mask());
-        assert_eq!(bits(&result.unwrap()), bits(&states[1]));
+        assert!(relative_error(&result.unwrap(), &states[1]) < 1e-5);
     }
 }
 

@@ -1,5 +1,7 @@
 use super::*;
-use crate::support::{model, tiny_bert, values};
+use adaplace_testkit::TextTask;
+
+use crate::support::{error_by, model, tiny_bert, tiny_task};
 
 fn factors(warm_up: f64, steps: u32) -> Vec<f64> {
     let settings = TrainingSettings {
@@ -34,56 +36,45 @@ fn learning_rate_climbs_and_falls_linearly() {
     assert_eq!(factors(0.1, 1), [1.0]);
 }
 
-fn norm(gradients: &GradStore, vars: &[Var]) -> f64 {
-    let squares = vars
-        .iter()
-        .flat_map(|var| values(gradients.get(var).unwrap()));
-    squares.map(|g| f64::from(g).powi(2)).sum::<f64>().sqrt()
+/// A trainer with these gradients.
+fn trainer<'a>(
+    model: &Model<'a>,
+    settings: &'a TrainingSettings,
+    gradients: impl Fn(usize) -> f32,
+) -> Trainer<'a> {
+    let mut trainer = Trainer::new(model, settings).unwrap();
+    let count = trainer.gradients.len();
+    trainer.gradients = (0..count).map(gradients).collect();
+    trainer
 }
 
-/// The gradient of `factor` times the sum of the logits' squares.
-fn gradients(model: &Model<'_>, factor: f64) -> GradStore {
-    let logits = model.logits(&crate::support::ragged_inputs()).unwrap();
-    let loss = (logits.sqr().unwrap().sum_all().unwrap() * factor).unwrap();
-    loss.backward().unwrap()
-}
-
+/// Ones and a two: the norm is that of their number.
 #[test]
 fn clipping_shortens_all_gradients_together() {
     let backbone = tiny_bert();
     let model = model(&backbone, &[(3, 1), (0, 2)]);
-    let unclipped = gradients(&model, 1.0);
-    let all = norm(
-        &unclipped,
-        &Optimiser::new(&model, &TrainingSettings::default())
-            .unwrap()
-            .vars,
-    );
     let settings = TrainingSettings {
-        gradient_clip: 0.25 * all,
+        gradient_clip: 1.5,
         ..TrainingSettings::default()
     };
-    let optimiser = Optimiser::new(&model, &settings).unwrap();
-    assert_eq!(optimiser.vars.len(), 2 * 4 + 2);
-    let mut clipped = gradients(&model, 1.0);
-    optimiser.clip(&mut clipped, 0).unwrap();
-    assert!((norm(&clipped, &optimiser.vars) / (0.25 * all) - 1.0).abs() < 1e-5);
-    // the direction stays
-    for var in &optimiser.vars {
-        let (found, original) = (clipped.get(var).unwrap(), unclipped.get(var).unwrap());
-        for (found, original) in values(found).into_iter().zip(values(original)) {
-            assert!((found - 0.25 * original).abs() <= 1e-5 * original.abs());
-        }
+    let mut clipped = trainer(
+        &model,
+        &settings,
+        |index| if index == 7 { 2.0 } else { 1.0 },
+    );
+    // two adapters of rank 4 and a head of 3 classes over a width of 32
+    let count = 2 * (2 * 4 * 32 + 4 + 32) + 3 * 33;
+    assert_eq!(clipped.gradients.len(), count);
+    clipped.clip(0).unwrap();
+    let factor = 1.5 / (count as f32 + 3.0).sqrt();
+    for (index, found) in clipped.gradients.iter().enumerate() {
+        let original = if index == 7 { 2.0 } else { 1.0 };
+        assert!((found - factor * original).abs() < 1e-6);
     }
     // short ones stay as they are
-    let (mut short, untouched) = (gradients(&model, 0.1), gradients(&model, 0.1));
-    optimiser.clip(&mut short, 0).unwrap();
-    for var in &optimiser.vars {
-        assert_eq!(
-            values(short.get(var).unwrap()),
-            values(untouched.get(var).unwrap())
-        );
-    }
+    let mut short = trainer(&model, &settings, |_| 0.01);
+    short.clip(0).unwrap();
+    assert!(short.gradients.iter().all(|&g| g == 0.01));
 }
 
 #[test]
@@ -91,14 +82,39 @@ fn a_gradient_that_is_not_finite_is_a_divergence() {
     let backbone = tiny_bert();
     let model = model(&backbone, &[(0, 2)]);
     let settings = TrainingSettings::default();
-    let optimiser = Optimiser::new(&model, &settings).unwrap();
-    let mut gradients = gradients(&model, f64::INFINITY);
-    let error = optimiser.clip(&mut gradients, 4).unwrap_err();
+    let mut trainer = trainer(&model, &settings, |index| 1.0 / (index as f32 - 5.0).abs());
+    let error = trainer.clip(4).unwrap_err();
     let ScoreError::Diverged { step, value, .. } = error else {
         panic!("{error}")
     };
     assert_eq!(step, 5);
     assert!(!value.is_finite());
+}
+
+/// The loss of a batch is the mean over its examples, however it is cut into shards, and its gradient is the one of
+/// the whole batch at once.
+#[test]
+fn shards_add_up_to_the_batch() {
+    let backbone = tiny_bert();
+    let model = model(&backbone, &[(3, 1), (0, 2)]);
+    let task = tiny_task(&TextTask::default());
+    let rows: Vec<usize> = (0..task.train.len()).collect();
+    let settings = TrainingSettings::default();
+    let mut trainer = Trainer::new(&model, &settings).unwrap();
+    let data = Dataset::from(&task.train);
+    assert!(shards(&backbone, data, &rows).len() > 1);
+    let loss = trainer.loss_and_gradients(data, &rows).unwrap();
+    let inputs = crate::evaluation::inputs(&task.train.batch(&rows)).unwrap();
+    let whole = crate::loss_and_gradients(&model, &inputs, &task.train.labels).unwrap();
+    assert!((loss - whole.loss).abs() < 1e-6);
+    let tensors = trainer
+        .engine
+        .layout()
+        .tensors(&trainer.gradients, &model)
+        .unwrap();
+    for (found, expected) in tensors.iter().zip(&whole.tensors) {
+        assert!(error_by(expected, found, expected) < 1e-5);
+    }
 }
 
 #[test]

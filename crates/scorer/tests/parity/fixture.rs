@@ -1,13 +1,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-use adaplace_backbone::{Backbone, Inputs};
+use adaplace_backbone::{Backbone, Inputs, InstructionSet, Precision};
 use adaplace_scorer::{Adapter, Adapters, Head};
 use adaplace_search_space::{AdapterSpec, Connection};
 use candle_core::{DType, Device, Tensor, Var};
 
 /// The outputs of the PyTorch definition for one backbone, and the backbone.
 pub struct Fixture {
+    folder: String,
     name: String,
     backbone: Backbone,
     tensors: HashMap<String, Tensor>,
@@ -29,6 +30,7 @@ impl Fixture {
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
         let cases = &header.metadata().as_ref().unwrap()["cases"];
         Some(Self {
+            folder: backbone.to_owned(),
             name: backbone.to_owned(),
             backbone: Backbone::load(&folder, None).unwrap(),
             tensors: candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).unwrap(),
@@ -69,8 +71,30 @@ impl Fixture {
         Inputs::text(rows, tokens, &ids, &vec![0; ids.len()], &mask).unwrap()
     }
 
-    pub fn labels(&self) -> Tensor {
-        self.tensors["labels"].to_dtype(DType::U32).unwrap()
+    pub fn labels(&self) -> Vec<u32> {
+        let labels = self.tensors["labels"].to_dtype(DType::U32).unwrap();
+        labels.to_vec1().unwrap()
+    }
+
+    /// Real tokens of each example.
+    pub fn lengths(&self) -> Vec<usize> {
+        let inputs = self.inputs();
+        let examples = 0..inputs.examples().unwrap();
+        let tokens = self.backbone.description().input.fixed_tokens();
+        let real = |row| {
+            let mask = inputs.mask().unwrap().row(row);
+            mask.iter().filter(|&&keep| keep != 0).count()
+        };
+        examples
+            .map(|row| tokens.unwrap_or_else(|| real(row)))
+            .collect()
+    }
+
+    pub fn computed_with(mut self, set: InstructionSet, precision: Precision) -> Self {
+        self.name = format!("{}, {set:?}, {precision}", self.folder);
+        let backbone = self.backbone.with_instruction_set(set);
+        self.backbone = backbone.with_precision(precision);
+        self
     }
 
     pub fn head(&self) -> Head {

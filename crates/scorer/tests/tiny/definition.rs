@@ -42,7 +42,7 @@ pub fn states(backbone: &Backbone, inputs: &Inputs, branches: &[Branch<'_>]) -> 
             let mut h = match n.checked_sub(1) {
                 None => backbone.embed(inputs).unwrap(),
                 Some(m) => backbone.sublayers()[m]
-                    .forward_plain(&states[m], inputs.mask())
+                    .forward(&states[m], inputs.mask())
                     .unwrap(),
             };
             let to_n = |c: &Connection| usize::from(c.target) == n;

@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// The two tiny backbones, with inputs for each and labels.
-fn backbones() -> [(Backbone, Inputs, Vec<u32>); 2] {
+pub fn backbones() -> [(Backbone, Inputs, Vec<u32>); 2] {
     let folder = tempfile::tempdir().unwrap();
     tiny_vit(folder.path(), &TinyVit::default());
     let pixels = noise(&[2, 3, 16, 16], 1.7, 5);

@@ -4,7 +4,7 @@ use adaplace_backbone::{Backbone, Inputs};
 use adaplace_scorer::{Adapters, GradientMap, GradientMapSettings, Model, ScoreError, Statistic};
 use adaplace_search_space::Connection;
 use adaplace_testkit::{TextTask, TinyVit, tiny_vit};
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Var};
 use faer::Mat;
 
 use crate::definition::{self, Branch};
@@ -35,8 +35,7 @@ fn by_autograd(
 
 /// Every connection that `model` does not carry yet.
 fn check(backbone: &Backbone, model: &Model<'_>, inputs: &Inputs, labels: &[u32]) {
-    let label_tensor = Tensor::from_slice(labels, labels.len(), &Device::Cpu).unwrap();
-    let batch = Ok((inputs.clone(), label_tensor));
+    let batch = (inputs.clone(), labels.to_vec());
     let map = GradientMap::from_batches(model, [batch], &GradientMapSettings::default()).unwrap();
     assert_eq!((map.hidden_states(), map.examples()), (5, labels.len()));
     let placement = model.adapters().placement();

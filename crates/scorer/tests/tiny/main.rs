@@ -4,6 +4,7 @@
 
 mod adapter_files;
 mod definition;
+mod engine;
 mod forward;
 mod gradient_map;
 mod gradients;

@@ -1,0 +1,445 @@
+//! Products of matrices with a right operand that is packed once and used many times.
+//!
+//! The right operand is cut into panels of a few vectors' width, in each the rows one behind the other, so that the
+//! innermost loop reads it in one go (Goto and van de Geijn, 2008). That loop holds a tile of the result in registers:
+//! for every k it takes one row of the panel and one value of each of the tile's rows of the left operand. The left
+//! operand is read where it stands. Every entry of the result is one sum in the order of k, whatever tile it falls
+//! into: neither the number of rows nor their place changes a bit.
+
+use pulp::{Simd, WithSimd};
+
+use super::instruction_set::InstructionSet;
+use super::matrix::{Matrix, MatrixMut};
+
+/// Vectors of a panel's width: with 8 rows (4 where there are 16 registers) a tile fills the registers.
+const PANEL_VECTORS: usize = 3;
+
+/// Rows of the right operand that are multiplied at a time: so much of a panel stays in the second-level cache and
+/// of the left operand's tile in the first.
+const DEPTH_BLOCK: usize = 384;
+
+/// Sixteen values at an address that a vector load takes in one piece.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+/// The right operand of a product, (depth, columns).
+#[derive(Default)]
+pub(crate) struct Packed {
+    lines: Vec<Line>,
+    depth: usize,
+    columns: usize,
+    /// Values of one vector of the instruction set that it is packed for.
+    lanes: usize,
+}
+
+/// What a product is added to.
+#[derive(Clone, Copy)]
+pub(crate) enum Start<'a> {
+    /// result = scale * left right
+    Nothing,
+    /// result = bias + scale * left right, the bias in every row
+    Bias(&'a [f32]),
+    /// result += scale * left right
+    Result,
+    /// result += bias + scale * left right
+    ResultAndBias(&'a [f32]),
+}
+
+impl Packed {
+    /// Packs `source`, reusing the memory of what was packed before.
+    pub(crate) fn pack(&mut self, set: InstructionSet, source: Matrix<'_>) {
+        set.run_generic(Pack {
+            packed: self,
+            source,
+        });
+    }
+
+    pub(crate) fn new(set: InstructionSet, source: Matrix<'_>) -> Self {
+        let mut packed = Self::default();
+        packed.pack(set, source);
+        packed
+    }
+
+    fn values(&self) -> *const f32 {
+        self.lines.as_ptr().cast()
+    }
+
+    fn values_mut(&mut self) -> &mut [f32] {
+        let length = 16 * self.lines.len();
+        // SAFETY: `Line` is sixteen f32 without padding, so the lines are as many values one behind the other.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), length) }
+    }
+}
+
+struct Pack<'a> {
+    packed: &'a mut Packed,
+    source: Matrix<'a>,
+}
+
+impl WithSimd for Pack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { packed, source } = self;
+        let layout = source.layout;
+        let lanes = S::F32_LANES;
+        let (depth, columns) = (layout.rows, layout.columns);
+        let padded = columns.div_ceil(lanes) * lanes;
+        packed.depth = depth;
+        packed.columns = columns;
+        packed.lanes = lanes;
+        packed
+            .lines
+            .resize((depth * padded).div_ceil(16), Line([0.0; 16]));
+        let values = packed.values_mut();
+        let width = PANEL_VECTORS * lanes;
+        for begin in (0..columns).step_by(width) {
+            let real = width.min(columns - begin);
+            let stored = real.div_ceil(lanes) * lanes;
+            let panel = &mut values[begin * depth..][..stored * depth];
+            for (k, row) in panel.chunks_exact_mut(stored).enumerate() {
+                let (row, rest) = row.split_at_mut(real);
+                rest.fill(0.0);
+                let from = k * layout.row_stride + begin * layout.column_stride;
+                if layout.column_stride == 1 {
+                    row.copy_from_slice(&source.data[from..from + real]);
+                } else {
+                    let column = source.data[from..].iter().step_by(layout.column_stride);
+                    row.iter_mut()
+                        .zip(column)
+                        .for_each(|(to, &from)| *to = from);
+                }
+            }
+        }
+    }
+}
+
+/// The product of `left` and `right`, times `scale`, added to `start`; on the calling thread alone.
+pub(crate) fn multiply(
+    set: InstructionSet,
+    result: MatrixMut<'_>,
+    start: Start<'_>,
+    left: Matrix<'_>,
+    right: &Packed,
+    scale: f32,
+) {
+    let (rows, depth) = (left.layout.rows, left.layout.columns);
+    assert!(
+        (result.rows, result.columns, depth) == (rows, right.columns, right.depth),
+        "a product of {rows} x {depth} and {} x {} does not give {} x {}",
+        right.depth,
+        right.columns,
+        result.rows,
+        result.columns
+    );
+    if let Start::Bias(bias) | Start::ResultAndBias(bias) = start {
+        assert_eq!(
+            bias.len(),
+            right.columns,
+            "a bias has a value for each column"
+        );
+    }
+    set.run_generic(Multiply {
+        result,
+        start,
+        left,
+        right,
+        scale,
+    });
+}
+
+struct Multiply<'a> {
+    result: MatrixMut<'a>,
+    start: Start<'a>,
+    left: Matrix<'a>,
+    right: &'a Packed,
+    scale: f32,
+}
+
+impl WithSimd for Multiply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        assert_eq!(
+            self.right.lanes,
+            S::F32_LANES,
+            "the operand was packed for another instruction set"
+        );
+        if S::REGISTER_COUNT >= 32 {
+            self.blocks::<S, 8>(simd);
+        } else {
+            self.blocks::<S, 4>(simd);
+        }
+    }
+}
+
+impl Multiply<'_> {
+    /// Tiles of `ROWS` rows over all blocks of the depth, panels and rows.
+    #[inline(always)]
+    fn blocks<S: Simd, const ROWS: usize>(self, simd: S) {
+        let (left, right) = (self.left.layout, self.right);
+        let lanes = S::F32_LANES;
+        let width = PANEL_VECTORS * lanes;
+        // A product over nothing still has to write its start.
+        let blocks = right.depth.div_ceil(DEPTH_BLOCK).max(1);
+        for block in 0..blocks {
+            let k = block * DEPTH_BLOCK;
+            for column in (0..right.columns).step_by(width) {
+                let real = width.min(right.columns - column);
+                let vectors = real.div_ceil(lanes);
+                let start = match self.start {
+                    _ if block > 0 => Start::Result,
+                    Start::Bias(bias) => Start::Bias(&bias[column..column + real]),
+                    Start::ResultAndBias(bias) => {
+                        Start::ResultAndBias(&bias[column..column + real])
+                    }
+                    other => other,
+                };
+                for row in (0..left.rows).step_by(ROWS) {
+                    let from = row * left.row_stride + k * left.column_stride;
+                    let tile = Tile {
+                        left: self.left.data.as_ptr().wrapping_add(from),
+                        row_stride: left.row_stride,
+                        column_stride: left.column_stride,
+                        right: right
+                            .values()
+                            .wrapping_add(column * right.depth + k * vectors * lanes),
+                        depth: DEPTH_BLOCK.min(right.depth - k),
+                        scale: self.scale,
+                        start,
+                        columns: real,
+                        result_stride: self.result.row_stride,
+                    };
+                    let rows = ROWS.min(left.rows - row);
+                    let result = &mut self.result.data[row * self.result.row_stride + column..];
+                    // SAFETY: a panel has `vectors * lanes` values for each of the `right.depth` rows, of which the
+                    // tile reads `depth` from row k on; the constructors of `Matrix` checked that the left
+                    // operand holds its entry (row + rows - 1, k + depth - 1).
+                    unsafe { tile.compute::<S, ROWS>(simd, rows, vectors, result) };
+                }
+            }
+        }
+    }
+}
+
+/// One tile of a product: some rows of the left operand, one panel of the right one, one block of the depth.
+struct Tile<'a> {
+    left: *const f32,
+    row_stride: usize,
+    column_stride: usize,
+    right: *const f32,
+    depth: usize,
+    scale: f32,
+    start: Start<'a>,
+    columns: usize,
+    result_stride: usize,
+}
+
+impl Tile<'_> {
+    /// # Safety
+    /// `left` must hold `rows` x `depth` values at its strides, `right` `depth` rows of `vectors` vectors.
+    #[inline(always)]
+    unsafe fn compute<S: Simd, const ROWS: usize>(
+        &self,
+        simd: S,
+        rows: usize,
+        vectors: usize,
+        result: &mut [f32],
+    ) {
+        macro_rules! of_shape {
+            ($($rows:literal)+) => {
+                match (rows, vectors) {
+                    $(
+                        ($rows, 1) => unsafe { self.of_shape::<S, $rows, 1>(simd, result) },
+                        ($rows, 2) => unsafe { self.of_shape::<S, $rows, 2>(simd, result) },
+                        ($rows, 3) => unsafe { self.of_shape::<S, $rows, 3>(simd, result) },
+                    )+
+                    _ => unreachable!("a tile has at most {ROWS} rows and {PANEL_VECTORS} vectors"),
+                }
+            };
+        }
+        if ROWS == 8 {
+            of_shape!(8 7 6 5 4 3 2 1);
+        } else {
+            of_shape!(4 3 2 1);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn of_shape<S: Simd, const ROWS: usize, const VECTORS: usize>(
+        &self,
+        simd: S,
+        result: &mut [f32],
+    ) {
+        let lanes = S::F32_LANES;
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+        let (mut left, mut right) = (self.left, self.right);
+        for _ in 0..self.depth {
+            // SAFETY: see `compute`; the pointers move on by one entry of `depth` in each round.
+            unsafe {
+                let mut panel = [simd.splat_f32s(0.0); VECTORS];
+                for (vector, panel) in panel.iter_mut().enumerate() {
+                    *panel = right.add(vector * lanes).cast::<S::f32s>().read_unaligned();
+                }
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let value = simd.splat_f32s(*left.add(row * self.row_stride));
+                    for (sum, &panel) in sums.iter_mut().zip(&panel) {
+                        *sum = simd.mul_add_e_f32s(value, panel, *sum);
+                    }
+                }
+                right = right.add(VECTORS * lanes);
+                left = left.wrapping_add(self.column_stride);
+            }
+        }
+        let scale = simd.splat_f32s(self.scale);
+        for (row, sums) in sums.iter().enumerate() {
+            let result = &mut result[row * self.result_stride..][..self.columns];
+            for (vector, &sum) in sums.iter().enumerate() {
+                let range = vector * lanes..((vector + 1) * lanes).min(self.columns);
+                let start = match self.start {
+                    Start::Nothing => simd.splat_f32s(0.0),
+                    Start::Bias(bias) => simd.partial_load_f32s(&bias[range.clone()]),
+                    Start::Result => simd.partial_load_f32s(&result[range.clone()]),
+                    Start::ResultAndBias(bias) => simd.add_f32s(
+                        simd.partial_load_f32s(&result[range.clone()]),
+                        simd.partial_load_f32s(&bias[range.clone()]),
+                    ),
+                };
+                let value = simd.mul_add_e_f32s(scale, sum, start);
+                simd.partial_store_f32s(&mut result[range], value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waves(count: usize, step: f32) -> Vec<f32> {
+        (0..count).map(|x| (x as f32 * step).sin()).collect()
+    }
+
+    /// a_ij = i + 2j, b_ij = 3i - j: (a b)_ij = sum_k (i + 2k)(3k - j), which has a closed form.
+    #[test]
+    fn product_of_polynomial_matrices() {
+        for set in InstructionSet::available() {
+            for (m, n, k) in [
+                (37, 29, 21),
+                (8, 48, 1),
+                (1, 1, 3),
+                (5, 100, 30),
+                (3, 16, 0),
+            ] {
+                let a: Vec<f32> = (0..m * k).map(|x| (x / k + 2 * (x % k)) as f32).collect();
+                let b: Vec<f32> = (0..k * n)
+                    .map(|x| 3.0 * (x / n) as f32 - (x % n) as f32)
+                    .collect();
+                let bias: Vec<f32> = (0..n).map(|x| x as f32).collect();
+                let right = Packed::new(set, Matrix::new(&b, k, n));
+                let mut c = vec![1.0_f32; m * n];
+                multiply(
+                    set,
+                    MatrixMut::new(&mut c, m, n),
+                    Start::ResultAndBias(&bias),
+                    Matrix::new(&a, m, k),
+                    &right,
+                    2.0,
+                );
+                let below = |power: i32| (0..k).map(|k| (k as f32).powi(power)).sum::<f32>();
+                let (count, sum, squares) = (k as f32, below(1), below(2));
+                for i in 0..m {
+                    for j in 0..n {
+                        let (row, column) = (i as f32, j as f32);
+                        let product = 3.0 * row * sum - row * column * count + 6.0 * squares
+                            - 2.0 * column * sum;
+                        let expected = 1.0 + column + 2.0 * product;
+                        assert_eq!(c[i * n + j], expected, "{set:?} ({i}, {j}) of {m} x {n}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every start, strided operands on both sides, a result that stands inside a wider matrix, and more than one block
+    /// of the depth, against sums in f64.
+    #[test]
+    fn strided_operands_and_every_start() {
+        let (m, n, k) = (13, 35, DEPTH_BLOCK + 7);
+        let (a, b) = (waves(m * k, 0.37), waves(k * n, 0.11));
+        let bias = waves(n, 0.7);
+        let stride = n + 6;
+        for set in InstructionSet::available() {
+            let right = Packed::new(set, Matrix::new(&b, n, k).transposed());
+            for (start, before, biased) in [
+                (Start::Nothing, 0.0, 0.0),
+                (Start::Bias(&bias), 0.0, 1.0),
+                (Start::Result, 1.0, 0.0),
+                (Start::ResultAndBias(&bias), 1.0, 1.0),
+            ] {
+                let original = waves(m * stride, 0.5);
+                let mut c = original.clone();
+                let left = Matrix::new(&a, k, m).transposed();
+                let result = MatrixMut::strided(&mut c[3..], m, n, stride);
+                multiply(set, result, start, left, &right, 0.5);
+                for i in 0..m {
+                    for j in 0..n {
+                        let place = 3 + i * stride + j;
+                        let product: f64 = (0..k)
+                            .map(|k_| f64::from(a[k_ * m + i]) * f64::from(b[j * k + k_]))
+                            .sum();
+                        let expected = before * f64::from(original[place])
+                            + biased * f64::from(bias[j])
+                            + 0.5 * product;
+                        assert!((f64::from(c[place]) - expected).abs() < 2e-5, "{set:?}");
+                    }
+                    for gap in n..stride.min(original.len() - 3 - i * stride) {
+                        let place = 3 + i * stride + gap;
+                        assert_eq!(c[place], original[place], "the gaps stay as they are");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Rows alone, in other company and at another place of a tile are the same to the bit.
+    #[test]
+    fn a_row_depends_on_itself_alone() {
+        let (m, n, k) = (19, 50, 500);
+        let (a, b) = (waves(m * k, 0.37), waves(k * n, 0.11));
+        for set in InstructionSet::available() {
+            let right = Packed::new(set, Matrix::new(&b, k, n));
+            let product = |rows: std::ops::Range<usize>| {
+                let mut c = vec![0.0; rows.len() * n];
+                let left = Matrix::new(&a[rows.start * k..rows.end * k], rows.len(), k);
+                let result = MatrixMut::new(&mut c, rows.len(), n);
+                multiply(set, result, Start::Nothing, left, &right, 1.0);
+                c
+            };
+            let all = product(0..m);
+            for rows in [0..1, 3..19, 7..12] {
+                assert_eq!(product(rows.clone()), all[rows.start * n..rows.end * n]);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "does not give")]
+    fn shapes_that_do_not_fit_are_refused() {
+        let set = InstructionSet::detect();
+        let right = Packed::new(set, Matrix::new(&[0.0; 12], 3, 4));
+        let mut c = [0.0; 10];
+        let left = Matrix::new(&[0.0; 6], 2, 3);
+        multiply(
+            set,
+            MatrixMut::new(&mut c, 2, 5),
+            Start::Nothing,
+            left,
+            &right,
+            1.0,
+        );
+    }
+}

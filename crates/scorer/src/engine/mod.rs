@@ -1,0 +1,75 @@
+//! Forward and backward of a placement on the processor.
+//!
+//! The same definition as [`crate::Model`]'s, without an autograd graph: the chain, the passes and the adapters of a
+//! placement are known, so their gradient is one walk back along them. A batch is cut into shards of whole examples,
+//! each of which one thread carries from its first state to its gradients in memory of its own; nothing but the
+//! gradients towards the trained values is ever added up across shards, in their order. How a batch is cut depends on
+//! the lengths of its examples alone, so results depend neither on the number of threads nor on what is cached.
+
+mod adapter;
+mod backward;
+mod batch;
+mod forward;
+mod head;
+mod parameters;
+mod plan;
+mod taps;
+mod workspace;
+
+pub(crate) use batch::{Shard, shard_rows, shards};
+pub(crate) use parameters::Layout;
+pub(crate) use plan::{Plan, Prefix};
+pub(crate) use workspace::Workspace;
+
+use adaplace_backbone::Backbone;
+use adaplace_search_space::ConnectionKind;
+
+use crate::Model;
+
+/// A backbone, the layout of the values trained on it, and what their placement computes.
+#[derive(Debug, Clone)]
+pub(crate) struct Engine<'a> {
+    backbone: &'a Backbone,
+    layout: Layout,
+    plan: Plan,
+    /// Adapters in the order in which those of one target are added: the sequential one reads the sum of the others.
+    order: Vec<usize>,
+}
+
+impl<'a> Engine<'a> {
+    pub(crate) fn new(model: &Model<'a>, prefix: Prefix) -> Self {
+        let connections = model.adapters().iter().map(|adapter| adapter.connection);
+        let backbone = model.backbone();
+        let last = backbone.sublayers().len();
+        let layout = Layout::of(model);
+        let mut order: Vec<usize> = (0..layout.adapters.len()).collect();
+        order.sort_by_key(|&index| match layout.adapters[index].connection.kind() {
+            ConnectionKind::Parallel | ConnectionKind::LongRange => 0,
+            ConnectionKind::Recurrent => 1,
+            ConnectionKind::Sequential => 2,
+        });
+        Self {
+            backbone,
+            layout,
+            order,
+            plan: Plan::new(connections, last, prefix),
+        }
+    }
+
+    pub(crate) fn backbone(&self) -> &'a Backbone {
+        self.backbone
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Index of the last state, N.
+    fn last(&self) -> usize {
+        self.backbone.sublayers().len()
+    }
+}

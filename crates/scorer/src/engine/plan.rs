@@ -1,0 +1,153 @@
+use adaplace_search_space::Connection;
+
+/// Whether a pass may take over states that its adapters do not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prefix {
+    /// From the frozen backbone and from the pass before: fewer sublayers are run, the results are the same.
+    Shared,
+    /// Every pass has all states of its own, from h_0 to h_N, each with its gradient.
+    Separate,
+}
+
+/// Which states the passes of a placement compute, and which of them need a gradient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// One pass, or two with a recurrent connection.
+    pub(crate) passes: Vec<Span>,
+    prefix: Prefix,
+    /// Earliest target that is written to in every pass.
+    direct: Option<usize>,
+}
+
+/// The states that a pass computes: the first is taken over from before (and added to), the others come from their
+/// sublayers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) begin: usize,
+    pub(crate) end: usize,
+}
+
+impl Plan {
+    /// For adapters on `connections` over a chain of `last` sublayers.
+    pub(crate) fn new(
+        connections: impl Iterator<Item = Connection> + Clone,
+        last: usize,
+        prefix: Prefix,
+    ) -> Self {
+        let recurrent = connections
+            .clone()
+            .filter(|connection| connection.is_recurrent());
+        let direct = connections
+            .filter(|connection| !connection.is_recurrent())
+            .map(|connection| usize::from(connection.target))
+            .min();
+        let target = recurrent
+            .clone()
+            .map(|connection| usize::from(connection.target))
+            .min();
+        let source = recurrent
+            .map(|connection| usize::from(connection.source))
+            .max();
+        let passes = match (target.zip(source), prefix) {
+            (None, Prefix::Shared) => vec![Span {
+                begin: direct.unwrap_or(last),
+                end: last,
+            }],
+            (None, Prefix::Separate) => vec![Span {
+                begin: 0,
+                end: last,
+            }],
+            (Some((target, source)), Prefix::Shared) => vec![
+                // Nothing reads the first pass behind the latest recurrent source.
+                Span {
+                    begin: direct.unwrap_or(source).min(source),
+                    end: source,
+                },
+                Span {
+                    begin: target,
+                    end: last,
+                },
+            ],
+            (Some(_), Prefix::Separate) => vec![
+                Span {
+                    begin: 0,
+                    end: last
+                };
+                2
+            ],
+        };
+        Self {
+            passes,
+            prefix,
+            direct,
+        }
+    }
+
+    /// Whether anything trained stands at or below state n of a pass.
+    pub(crate) fn needs_gradient(&self, pass: usize, n: usize) -> bool {
+        self.keeps_all()
+            || (pass == 1 && n >= self.passes[1].begin)
+            || self.direct.is_some_and(|target| target <= n)
+    }
+
+    /// Whether every state has a gradient that is asked for.
+    pub(crate) fn keeps_all(&self) -> bool {
+        self.prefix == Prefix::Separate
+    }
+
+    /// The pass that computes state n as `pass` reads it; `None` for a state of the frozen backbone.
+    pub(crate) fn computed_in(&self, pass: usize, n: usize) -> Option<usize> {
+        (0..=pass).rev().find(|&pass| n >= self.passes[pass].begin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spans(connections: &[(u16, u16)], prefix: Prefix) -> Vec<(usize, usize)> {
+        let connections = connections
+            .iter()
+            .map(|&(source, target)| Connection { source, target });
+        let plan = Plan::new(connections, 4, prefix);
+        plan.passes
+            .iter()
+            .map(|span| (span.begin, span.end))
+            .collect()
+    }
+
+    /// What no adapter changes is taken over; the first pass ends at the latest recurrent source.
+    #[test]
+    fn a_shared_prefix_makes_fewer_states() {
+        assert_eq!(spans(&[(3, 1)], Prefix::Separate), [(0, 4), (0, 4)]);
+        // The first pass reads h_3 from the frozen backbone.
+        assert_eq!(spans(&[(3, 1)], Prefix::Shared), [(3, 3), (1, 4)]);
+        assert_eq!(spans(&[(3, 1), (0, 2)], Prefix::Shared), [(2, 3), (1, 4)]);
+        // The second takes h_0 and h_1 over from the first.
+        assert_eq!(spans(&[(3, 2), (0, 0)], Prefix::Shared), [(0, 3), (2, 4)]);
+    }
+
+    #[test]
+    fn one_pass_where_nothing_recurs() {
+        assert_eq!(spans(&[], Prefix::Separate), [(0, 4)]);
+        // Only the last state is asked for.
+        assert_eq!(spans(&[], Prefix::Shared), [(4, 4)]);
+        assert_eq!(spans(&[(0, 3), (2, 4)], Prefix::Shared), [(3, 4)]);
+    }
+
+    #[test]
+    fn gradients_stop_below_the_earliest_target() {
+        let connections = [(3, 1), (1, 2)].map(|(source, target)| Connection { source, target });
+        let plan = Plan::new(connections.into_iter(), 4, Prefix::Shared);
+        let needed = |pass| {
+            (0..=4)
+                .filter(|&n| plan.needs_gradient(pass, n))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(needed(0), [2, 3, 4]);
+        assert_eq!(needed(1), [1, 2, 3, 4]);
+        assert_eq!(plan.computed_in(1, 0), None);
+        assert_eq!(plan.computed_in(1, 1), Some(1));
+        assert_eq!(plan.computed_in(0, 3), Some(0));
+    }
+}

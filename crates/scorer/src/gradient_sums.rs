@@ -1,0 +1,224 @@
+//! The products behind a gradient map: dL/dh_j norm(h_i)^T summed over examples and tokens, and its singular values.
+
+use std::ops::Range;
+
+use adaplace_search_space::Connection;
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+use crate::engine::{Engine, Prefix, Shard, Workspace};
+use crate::singular_values::singular_values as of_matrix;
+use crate::{Model, ScoreError};
+
+/// Rows (tokens) that are multiplied at a time: enough for a product at full speed, little memory.
+const ROWS_PER_PRODUCT: usize = 2048;
+
+/// Values of the sums that are held at a time (512 MiB). Where all pairs take more, the targets are worked on in groups,
+/// each with a forward and backward of its own.
+const MOST_SUMS: usize = 128 << 20;
+
+/// The singular values of G_ij by source, then target, each largest first.
+pub(crate) fn singular_values(
+    model: &Model<'_>,
+    shards: &[Shard<'_>],
+    examples: usize,
+) -> Result<Vec<Vec<f64>>, ScoreError> {
+    in_groups(model, shards, examples, MOST_SUMS)
+}
+
+fn in_groups(
+    model: &Model<'_>,
+    shards: &[Shard<'_>],
+    examples: usize,
+    most_sums: usize,
+) -> Result<Vec<Vec<f64>>, ScoreError> {
+    let engine = Engine::new(model, Prefix::Separate);
+    let values = engine.layout().read(model)?;
+    let states = model.backbone().description().hidden_states;
+    let width = engine.layout().width;
+    let passes = engine.plan().passes.len();
+    let group = (most_sums / (states * width * width * passes)).clamp(1, states);
+    let mut found = vec![Vec::new(); states * states];
+    for begin in (0..states).step_by(group) {
+        let targets = begin..states.min(begin + group);
+        let mut sums = GradientSums::new(states, width, passes, targets.clone());
+        let mut rest = shards;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(product_size(rest));
+            rest = later;
+            sums.add(&engine, &values, now)?;
+        }
+        let pairs: Vec<(usize, usize)> = targets
+            .flat_map(|target| (0..states).map(move |source| (source, target)))
+            .collect();
+        let of_pairs = pairs
+            .par_iter()
+            .map(|&(source, target)| sums.singular_values(source, target, examples))
+            .collect::<Result<Vec<_>, ScoreError>>()?;
+        for ((source, target), values) in pairs.into_iter().zip(of_pairs) {
+            found[source * states + target] = values;
+        }
+    }
+    Ok(found)
+}
+
+/// How many shards make a product of [`ROWS_PER_PRODUCT`] rows.
+fn product_size(shards: &[Shard<'_>]) -> usize {
+    let mut rows = 0;
+    let enough = shards.iter().position(|shard| {
+        rows += shard.rows();
+        rows >= ROWS_PER_PRODUCT
+    });
+    enough.map_or(shards.len(), |last| last + 1)
+}
+
+/// Running sums of dL/dh_j norm(h_i)^T for some targets j and all sources i.
+struct GradientSums {
+    width: usize,
+    targets: Range<usize>,
+    /// Block (j, i) is n G_ij of a connection that acts within a pass, summed over the passes.
+    within: Mat<f32>,
+    /// The same of connections that read the first pass and add to the second, where there are two.
+    across: Option<Mat<f32>>,
+    passes: Vec<PassRows>,
+}
+
+/// States and gradients of one pass, row-major, a row for each token.
+#[derive(Default)]
+struct PassRows {
+    /// norm(h_i) side by side, (rows, states x width)
+    normalized: Vec<f32>,
+    /// dL/dh_j side by side, (rows, targets x width)
+    gradients: Vec<f32>,
+}
+
+impl GradientSums {
+    fn new(states: usize, width: usize, passes: usize, targets: Range<usize>) -> Self {
+        let zeros = || Mat::zeros(targets.len() * width, states * width);
+        Self {
+            within: zeros(),
+            across: (passes == 2).then(zeros),
+            width,
+            passes: std::iter::repeat_with(PassRows::default)
+                .take(passes)
+                .collect(),
+            targets,
+        }
+    }
+
+    /// Adds the products of some shards.
+    fn add(
+        &mut self,
+        engine: &Engine<'_>,
+        values: &[f32],
+        shards: &[Shard<'_>],
+    ) -> Result<(), ScoreError> {
+        let rows: usize = shards.iter().map(Shard::rows).sum();
+        let (states, targets) = (self.within.ncols(), self.within.nrows());
+        // By shard: the memory of its own rows in every pass.
+        let mut places: Vec<Vec<(&mut [f32], &mut [f32])>> = Vec::new();
+        places.resize_with(shards.len(), Vec::new);
+        for pass in &mut self.passes {
+            pass.normalized.resize(rows * states, 0.0);
+            pass.gradients.resize(rows * targets, 0.0);
+            let (mut normalized, mut gradients) =
+                (&mut pass.normalized[..], &mut pass.gradients[..]);
+            for (place, shard) in places.iter_mut().zip(shards) {
+                let (own, behind) = normalized.split_at_mut(shard.rows() * states);
+                let (own_gradients, gradients_behind) =
+                    gradients.split_at_mut(shard.rows() * targets);
+                place.push((own, own_gradients));
+                (normalized, gradients) = (behind, gradients_behind);
+            }
+        }
+        let targets = self.targets.clone();
+        shards.par_iter().zip(places).try_for_each_init(
+            Workspace::default,
+            |workspace, (shard, place)| {
+                engine.loss_and_gradients(values, shard, 1.0, workspace)?;
+                for (pass, (normalized, gradients)) in place.into_iter().enumerate() {
+                    engine.write_normalized(pass, workspace, normalized);
+                    engine.write_gradients(pass, workspace, targets.clone(), gradients);
+                }
+                Ok::<(), ScoreError>(())
+            },
+        )?;
+        self.multiply(rows);
+        Ok(())
+    }
+
+    fn multiply(&mut self, rows: usize) {
+        let (states, targets) = (self.within.ncols(), self.within.nrows());
+        let add = |sums: MatMut<'_, f32>, gradients: &[f32], normalized: &[f32]| {
+            let gradients = MatRef::from_row_major_slice(gradients, rows, targets);
+            let normalized = MatRef::from_row_major_slice(normalized, rows, states);
+            let (gradients, par) = (gradients.transpose(), Par::rayon(0));
+            matmul(sums, Accum::Add, gradients, normalized, 1.0, par);
+        };
+        for pass in &self.passes {
+            add(self.within.as_mut(), &pass.gradients, &pass.normalized);
+        }
+        if let (Some(across), [first, second]) = (&mut self.across, &self.passes[..]) {
+            add(across.as_mut(), &second.gradients, &first.normalized);
+        }
+    }
+
+    fn singular_values(
+        &self,
+        source: usize,
+        target: usize,
+        examples: usize,
+    ) -> Result<Vec<f64>, ScoreError> {
+        let sums = match &self.across {
+            Some(across) if source > target => across,
+            _ => &self.within,
+        };
+        let (row, column) = (
+            (target - self.targets.start) * self.width,
+            source * self.width,
+        );
+        let block = sums.submatrix(row, column, self.width, self.width);
+        let values = of_matrix(block).map_err(|reason| ScoreError::SingularValues {
+            connection: Connection {
+                source: source as u16,
+                target: target as u16,
+            },
+            reason,
+        })?;
+        Ok(values.into_iter().map(|s| s / examples as f64).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adaplace_task::Examples;
+    use adaplace_testkit::TextTask;
+
+    use super::*;
+    use crate::Dataset;
+    use crate::engine::shards;
+    use crate::support::{model, tiny_bert, tiny_task};
+
+    /// Every target by itself, two at a time and all at once: the same values.
+    #[test]
+    fn groups_of_targets_change_nothing() {
+        let backbone = tiny_bert();
+        let examples: Examples = tiny_task(&TextTask::default()).train;
+        let rows: Vec<usize> = (0..examples.len()).collect();
+        for connections in [&[][..], &[(3, 1), (1, 2)]] {
+            let model = model(&backbone, connections);
+            let shards = shards(&backbone, Dataset::from(&examples), &rows);
+            let with = |most| in_groups(&model, &shards, rows.len(), most).unwrap();
+            let all = with(usize::MAX);
+            assert_eq!(all.len(), 25);
+            for most in [1, 4 * 5 * 32 * 32] {
+                for (found, expected) in with(most).iter().zip(&all) {
+                    for (found, value) in found.iter().zip(expected) {
+                        assert!((found - value).abs() <= 1e-5 * expected[0]);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+use adaplace_backbone::Inputs;
+use candle_core::{Device, Tensor};
+
+use crate::engine::{Engine, Prefix, Shard, Workspace};
+use crate::{Model, ScoreError};
+
+/// The mean loss of a batch and its gradients, as a training computes them.
+#[derive(Debug)]
+pub struct Gradients {
+    /// Mean cross-entropy, in nats.
+    pub loss: f64,
+    /// Towards the trained tensors, in their shapes: those of the adapters in canonical order (down weight and bias, up
+    /// weight and bias), then the head's weight and bias.
+    pub tensors: Vec<Tensor>,
+}
+
+/// One forward and backward of `model` on the processor, with one label for each row of `inputs`.
+///
+/// # Errors
+/// If the inputs are not of the backbone's kind.
+pub fn loss_and_gradients(
+    model: &Model<'_>,
+    inputs: &Inputs,
+    labels: &[u32],
+) -> Result<Gradients, ScoreError> {
+    let engine = Engine::new(model, Prefix::Shared);
+    let values = engine.layout().read(model)?;
+    let shard = Shard::of_inputs(model.backbone(), inputs.clone(), labels.to_vec());
+    let workspace = &mut Workspace::default();
+    let factor = 1.0 / labels.len() as f32;
+    let loss = engine.loss_and_gradients(&values, &shard, factor, workspace)?;
+    Ok(Gradients {
+        loss: loss / labels.len() as f64,
+        tensors: engine.layout().tensors(workspace.towards_values(), model)?,
+    })
+}
+
+/// Hidden states h_0 .. h_N of the last pass as the processor computes them, each (rows, width): the real tokens of all
+/// examples, one behind the other.
+///
+/// # Errors
+/// If the inputs are not of the backbone's kind.
+pub fn states(model: &Model<'_>, inputs: &Inputs) -> Result<Vec<Tensor>, ScoreError> {
+    let engine = Engine::new(model, Prefix::Shared);
+    let values = engine.layout().read(model)?;
+    let examples = inputs.examples()?;
+    let shard = Shard::of_inputs(model.backbone(), inputs.clone(), vec![0; examples]);
+    let states = engine.states(&values, &shard, &mut Workspace::default())?;
+    let tensors = states.into_iter().map(|state| {
+        let shape = (shard.rows(), engine.layout().width);
+        Ok(Tensor::from_vec(state, shape, &Device::Cpu)?)
+    });
+    tensors.collect()
+}
