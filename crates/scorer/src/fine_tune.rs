@@ -75,11 +75,10 @@ pub fn fine_tune<'a>(
 ) -> Result<Training, ScoreError> {
     let data = data.into();
     let lengths = data.examples.lengths();
-    let mut order = ExampleOrder::new(lengths, settings.batch_size, seed, repetition);
+    let batches = training_batches(lengths, settings.batch_size, steps, seed, repetition);
     let mut trainer = Trainer::new(model, settings)?;
     let mut losses = Vec::new();
-    for step in 0..steps {
-        let rows = order.next_batch();
+    for (step, rows) in (0..steps).zip(batches) {
         let factor = settings.learning_rate_factor(step, steps);
         losses.push(trainer.step(data, &rows, step, factor)?);
     }
@@ -89,6 +88,19 @@ pub fn fine_tune<'a>(
     Ok(Training {
         train_loss: last.iter().sum::<f64>() / last.len() as f64,
     })
+}
+
+/// The batches that [`fine_tune`] sees, one for each step, as indices into examples of these `lengths`.
+#[must_use]
+pub fn training_batches(
+    lengths: Vec<usize>,
+    batch_size: usize,
+    steps: u32,
+    seed: u64,
+    repetition: u32,
+) -> Vec<Vec<usize>> {
+    let mut order = ExampleOrder::new(lengths, batch_size, seed, repetition);
+    (0..steps).map(|_| order.next_batch()).collect()
 }
 
 /// Epoch after epoch of shuffled batches.

@@ -36,7 +36,7 @@ pub use adapters::{Adapter, Adapters};
 pub use dataset::Dataset;
 pub use error::ScoreError;
 pub use evaluation::{Evaluation, evaluate, features};
-pub use fine_tune::{Training, TrainingSettings, fine_tune};
+pub use fine_tune::{Training, TrainingSettings, fine_tune, training_batches};
 pub use forward::Model;
 pub use gradient_map::{GradientMap, GradientMapSettings};
 pub use gradients::{Gradients, loss_and_gradients, states};

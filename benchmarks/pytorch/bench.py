@@ -1,0 +1,405 @@
+"""The PyTorch side of the benchmarks: does the work of a folder and prints one line of JSON, as `adaplace-benchmarks run` does.
+
+    python bench.py FOLDER [--mode f32|bf16-autocast|bf16] [--processes 2] [--limit N]
+
+Written as a competent user would, with what is fastest on a CPU:
+- plain functions on the checkpoint's tensors: one product for q, k and v, F.scaled_dot_product_attention, F.layer_norm,
+  F.gelu, one AdamW with its fused kernel;
+- backbone weights need no gradient, so autograd records nothing below the earliest target and no weight gradient;
+- batches are cut to their own longest example, and a mask is made only where there is padding;
+- evaluation under torch.inference_mode;
+- the second pass of a recurrent placement begins at its earliest recurrent target, the first ends at its latest
+  recurrent source.
+
+Modes: `f32`; `bf16-autocast`, f32 weights under torch.autocast; `bf16`, backbone weights and states in bfloat16, adapters,
+head and loss in f32. `--processes 2` shares the placements of a study between two processes of one thread each (by
+default one process has all threads); which of them is faster depends on the processor, so the driver tries all.
+What is meant by a placement is defined in the README: state n is the sublayer of state n-1, plus the adapters i -> n with
+i < n, plus those with i > n of the pass before, then plus the adapter n -> n of that sum.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import pathlib
+import resource
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+
+MODES = ("f32", "bf16-autocast", "bf16")
+
+
+class Layer:
+    """The weights of one block, under the same names for BERT and ViT."""
+
+    def __init__(self, weights, prefix, names):
+        def get(name):
+            return weights[f"{prefix}.{names[name]}.weight"], weights[f"{prefix}.{names[name]}.bias"]
+
+        qkv = [get(name) for name in ("query", "key", "value")]
+        self.qkv = torch.cat([weight for weight, _ in qkv]), torch.cat([bias for _, bias in qkv])
+        self.output, self.intermediate, self.dense = get("output"), get("intermediate"), get("dense")
+        self.attention_norm, self.mlp_norm = get("attention_norm"), get("mlp_norm")
+
+
+BERT = {
+    "query": "attention.self.query", "key": "attention.self.key", "value": "attention.self.value",
+    "output": "attention.output.dense", "attention_norm": "attention.output.LayerNorm",
+    "intermediate": "intermediate.dense", "dense": "output.dense", "mlp_norm": "output.LayerNorm",
+}
+VIT = {
+    "query": "attention.attention.query", "key": "attention.attention.key", "value": "attention.attention.value",
+    "output": "attention.output.dense", "attention_norm": "layernorm_before",
+    "intermediate": "intermediate.dense", "dense": "output.dense", "mlp_norm": "layernorm_after",
+}
+
+
+class Backbone:
+    """A frozen BERT or ViT as a chain of sublayers between hidden states."""
+
+    def __init__(self, folder, pooling, mode):
+        folder = pathlib.Path(folder)
+        config = json.loads((folder / "config.json").read_text())
+        weights = load_file(folder / "model.safetensors")
+        anchor = next(name for name in weights if name.endswith("encoder.layer.0.attention.output.dense.weight"))
+        prefix = anchor.removesuffix("encoder.layer.0.attention.output.dense.weight")
+        weights = {name.removeprefix(prefix): tensor.float() for name, tensor in weights.items()}
+        if mode == "bf16":
+            weights = {name: tensor.bfloat16() for name, tensor in weights.items()}
+        self.bert = config["model_type"] == "bert"
+        self.width, self.heads = config["hidden_size"], config["num_attention_heads"]
+        self.epsilon, self.pooling = config["layer_norm_eps"], pooling
+        self.patch = config.get("patch_size")
+        blocks = config["num_hidden_layers"]
+        names = BERT if self.bert else VIT
+        self.layers = [Layer(weights, f"encoder.layer.{block}", names) for block in range(blocks)]
+        self.sublayers = 2 * blocks
+        if self.bert:
+            self.words = weights["embeddings.word_embeddings.weight"]
+            self.positions = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
+            self.embedding_norm = weights["embeddings.LayerNorm.weight"], weights["embeddings.LayerNorm.bias"]
+        else:
+            self.projection = tuple(weights[f"embeddings.patch_embeddings.projection.{part}"] for part in ("weight", "bias"))
+            self.class_token, self.positions = weights["embeddings.cls_token"], weights["embeddings.position_embeddings"]
+            self.last_norm = weights["layernorm.weight"], weights["layernorm.bias"]
+
+    def norm(self, x, parameters):
+        return F.layer_norm(x, (self.width,), *parameters, eps=self.epsilon)
+
+    def embed(self, inputs):
+        if self.bert:
+            return self.norm(F.embedding(inputs, self.words) + self.positions[: inputs.shape[1]], self.embedding_norm)
+        x = F.conv2d(inputs.to(self.class_token.dtype), *self.projection, stride=self.patch).flatten(2).transpose(1, 2)
+        return torch.cat([self.class_token.expand(len(x), -1, -1).to(x.dtype), x], 1) + self.positions
+
+    def attention(self, x, layer, mask):
+        batch, tokens, width = x.shape
+        qkv = F.linear(x, *layer.qkv).view(batch, tokens, 3, self.heads, width // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return F.linear(x.transpose(1, 2).reshape(batch, tokens, width), *layer.output)
+
+    @staticmethod
+    def mlp(x, layer):
+        return F.linear(F.gelu(F.linear(x, *layer.intermediate)), *layer.dense)
+
+    def sublayer(self, n, h, mask):
+        layer, attends = self.layers[n // 2], n % 2 == 0
+        if self.bert:
+            branch = self.attention(h, layer, mask) if attends else self.mlp(h, layer)
+            return self.norm(h + branch, layer.attention_norm if attends else layer.mlp_norm)
+        if attends:
+            return h + self.attention(self.norm(h, layer.attention_norm), layer, mask)
+        return h + self.mlp(self.norm(h, layer.mlp_norm), layer)
+
+    def pool(self, h, mask):
+        if not self.bert:
+            h = self.norm(h[:, 0] if self.pooling == "cls" else h, self.last_norm)
+            return h.float() if self.pooling == "cls" else h.float().mean(1)
+        if self.pooling == "cls":
+            return h[:, 0].float()
+        if mask is None:
+            return h.float().mean(1)
+        keep = mask[:, 0, 0, :, None].float()
+        return (h.float() * keep).sum(1) / keep.sum(1)
+
+
+class Adapter(torch.nn.Module):
+    def __init__(self, down_weight, down_bias):
+        super().__init__()
+        rank, width = down_weight.shape
+        self.down_weight, self.down_bias = torch.nn.Parameter(down_weight.clone()), torch.nn.Parameter(down_bias.clone())
+        self.up_weight, self.up_bias = torch.nn.Parameter(torch.zeros(width, rank)), torch.nn.Parameter(torch.zeros(width))
+
+    def forward(self, x):
+        hidden = F.linear(F.layer_norm(x.float(), x.shape[-1:], eps=1e-5), self.down_weight, self.down_bias)
+        return F.linear(F.gelu(hidden), self.up_weight, self.up_bias).to(x.dtype)
+
+
+class Model(torch.nn.Module):
+    """The backbone with the adapters of a placement and a head."""
+
+    def __init__(self, backbone, placement, tensors):
+        super().__init__()
+        self.backbone = backbone
+        self.adapters = torch.nn.ModuleList(
+            Adapter(tensors[f"{i}-{j}.down.weight"], tensors[f"{i}-{j}.down.bias"]) for i, j in placement
+        )
+        self.head = torch.nn.Linear(backbone.width, len(tensors["head.bias"]))
+        with torch.no_grad():
+            self.head.weight.copy_(tensors["head.weight"])
+            self.head.bias.copy_(tensors["head.bias"])
+        self.earlier, self.recurrent, self.sequential = {}, {}, {}
+        for (i, j), adapter in zip(placement, self.adapters):
+            kind = self.sequential if i == j else self.earlier if i < j else self.recurrent
+            kind.setdefault(j, []).append((i, adapter))
+        self.first_target = min(self.recurrent, default=None)
+        self.last_source = max((i for read in self.recurrent.values() for i, _ in read), default=None)
+
+    def forward(self, inputs, mask):
+        before, begin = None, 0
+        if self.recurrent:
+            before, shared = self.run([], None, 0, self.last_source, None, inputs, mask)
+            begin, states = self.first_target, before[: self.first_target]
+            states, _ = self.run(states, shared, begin, self.backbone.sublayers, before, inputs, mask)
+        else:
+            states, _ = self.run([], None, 0, self.backbone.sublayers, None, inputs, mask)
+        return self.head(self.backbone.pool(states[-1], mask))
+
+    def run(self, states, shared, begin, end, before, inputs, mask):
+        """Adds the states `begin` to `end` of one pass. `shared` is what both passes have in common of state `begin`."""
+        states, common = list(states), None
+        for n in range(begin, end + 1):
+            if shared is not None and n == begin:
+                h = shared
+            else:
+                h = self.backbone.sublayer(n - 1, states[-1], mask) if n else self.backbone.embed(inputs)
+                for i, adapter in self.earlier.get(n, ()):
+                    h = h + adapter(states[i])
+            if n == self.first_target:
+                common = h
+            if before is not None:
+                for i, adapter in self.recurrent.get(n, ()):
+                    h = h + adapter(before[i])
+            for _, adapter in self.sequential.get(n, ()):
+                h = h + adapter(h)
+            states.append(h)
+        return states, common
+
+
+class Part:
+    """Training or validation examples in memory."""
+
+    def __init__(self, tensors, name):
+        self.labels = tensors[f"{name}.labels"]
+        self.pixels = tensors.get(f"{name}.pixels")
+        if self.pixels is None:
+            self.ids, self.lengths = tensors[f"{name}.ids"], tensors[f"{name}.mask"].sum(1, dtype=torch.long)
+
+    def batch(self, rows):
+        """(inputs, mask of shape (batch, 1, 1, tokens) or None, labels)"""
+        if self.pixels is not None:
+            return self.pixels[rows], None, self.labels[rows]
+        lengths = self.lengths[rows]
+        longest = int(lengths.max())
+        ids, mask = self.ids[rows, :longest], None
+        if int(lengths.min()) < longest:
+            mask = (torch.arange(longest) < lengths[:, None])[:, None, None, :]
+        return ids, mask, self.labels[rows]
+
+
+class Bench:
+    """A work folder in memory."""
+
+    def __init__(self, folder, mode):
+        folder = pathlib.Path(folder)
+        self.work = json.loads((folder / "work.json").read_text())
+        self.tensors = load_file(folder / "work.safetensors")
+        self.mode = mode
+        self.backbone = Backbone(self.work["source"]["backbone"], self.work["pooling"], mode)
+        self.train, self.validation = Part(self.tensors, "train"), Part(self.tensors, "validation")
+        rows = lambda key: [torch.tensor(rows) for rows in self.work[key]]
+        self.batches, self.validation_batches = rows("batches"), rows("validation_batches")
+
+    def autocast(self):
+        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.mode == "bf16-autocast")
+
+    def fine_tune(self, placement):
+        """Trains the placement; gives the model and its mean loss over the last epoch."""
+        work, settings = self.work, self.work["settings"]
+        model = Model(self.backbone, placement, self.tensors)
+        rates = settings["adapter_learning_rate"], settings["head_learning_rate"]
+        groups = [{"params": part.parameters(), "lr": rate} for part, rate in zip((model.adapters, model.head), rates)]
+        optimiser = torch.optim.AdamW(groups, weight_decay=settings["weight_decay"], fused=True)
+        parameters = list(model.parameters())
+        steps, losses = work["steps"], []
+        warm_up = -(-settings["warm_up"] * steps // 1)
+        for step, rows in enumerate(self.batches):
+            inputs, mask, labels = self.train.batch(rows)
+            with self.autocast():
+                logits = model(inputs, mask)
+            loss = F.cross_entropy(logits.float(), labels)
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, settings["gradient_clip"])
+            factor = (step + 1) / warm_up if step < warm_up else (steps - step) / (steps - warm_up)
+            for group, rate in zip(optimiser.param_groups, rates):
+                group["lr"] = factor * rate
+            optimiser.step()
+            losses.append(loss.item())
+        epoch = -(-len(self.train.labels) // settings["batch_size"])
+        last = losses[-epoch:]
+        return model, sum(last) / len(last)
+
+    @torch.inference_mode()
+    def evaluate(self, model):
+        loss = correct = 0.0
+        for rows in self.validation_batches:
+            inputs, mask, labels = self.validation.batch(rows)
+            with self.autocast():
+                logits = model(inputs, mask)
+            logits = logits.float()
+            loss += F.cross_entropy(logits, labels, reduction="sum").item()
+            correct += (logits.argmax(1) == labels).sum().item()
+        count = len(self.validation.labels)
+        return loss / count, correct / count
+
+    def score(self, placement):
+        model, train_loss = self.fine_tune(placement)
+        loss, accuracy = self.evaluate(model)
+        return {"placement": placement, "validation_accuracy": accuracy, "validation_loss": loss, "train_loss": train_loss}
+
+    def gradient_map(self):
+        """The singular values of G_ij for all pairs of states, (states, states, width)."""
+        backbone, count = self.backbone, len(self.train.labels)
+        head = self.tensors["head.weight"], self.tensors["head.bias"]
+        sources, gradients = [], []
+        for rows in self.batches:
+            inputs, mask, labels = self.train.batch(rows)
+            with self.autocast():
+                states = [backbone.embed(inputs).requires_grad_()]
+                for n in range(backbone.sublayers):
+                    states.append(backbone.sublayer(n, states[-1], mask))
+                logits = F.linear(backbone.pool(states[-1], mask), *head)
+            loss = F.cross_entropy(logits.float(), labels, reduction="sum")
+            caught = torch.autograd.grad(loss, states)
+            keep = slice(None) if mask is None else mask.expand(-1, 1, 1, -1).reshape(-1)
+            with torch.no_grad():
+                normed = [F.layer_norm(h.float(), h.shape[-1:], eps=1e-5) for h in states]
+                sources.append(torch.cat([x.flatten(0, 1)[keep] for x in normed], 1))
+                gradients.append(torch.cat([d.float().flatten(0, 1)[keep] for d in caught], 1))
+        n, width = backbone.sublayers + 1, backbone.width
+        # block (j, i) is the sum over tokens of dL/dh_j norm(h_i)^T: one product for all pairs
+        product = torch.cat(gradients).T @ torch.cat(sources) / count
+        matrices = product.view(n, width, n, width).permute(2, 0, 1, 3)
+        return torch.linalg.svdvals(matrices)
+
+
+def choose(placements, limit):
+    """At most `limit` placements, evenly spread."""
+    count = min(limit or len(placements), len(placements))
+    return [placements[index * len(placements) // count] for index in range(count)]
+
+
+def timed(work, once):
+    """Does the work as often as it says; gives seconds and the last result."""
+    for _ in range(work["warm_ups"]):
+        once()
+    seconds = []
+    for _ in range(work["repeats"]):
+        start = time.perf_counter()
+        last = once()
+        seconds.append(time.perf_counter() - start)
+    return seconds, last
+
+
+def peak_memory():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def share(bench, placements, counter):
+    """Scores placements until none is left; gives (index, score) pairs."""
+    found = []
+    while True:
+        with counter.get_lock():
+            index = counter.value
+            counter.value += 1
+        if index >= len(placements):
+            return found
+        found.append((index, bench.score(placements[index])))
+
+
+def helper(folder, mode, threads, limit, counter, barrier, queue):
+    torch.set_num_threads(threads)
+    bench = Bench(folder, mode)
+    placements = choose(bench.work["placements"], limit)
+    barrier.wait()
+    queue.put((share(bench, placements, counter), peak_memory()))
+
+
+def study(bench, placements, arguments):
+    """Gives seconds, scores in order, and the peak memory of all processes together."""
+    if arguments.processes == 1:
+        seconds, results = timed(bench.work, lambda: [bench.score(placement) for placement in placements])
+        return seconds, results, peak_memory()
+    context = multiprocessing.get_context("spawn")
+    counter, barrier, queue = context.Value("i", 0), context.Barrier(arguments.processes), context.Queue()
+    shared = (arguments.folder, arguments.mode, torch.get_num_threads(), arguments.limit, counter, barrier, queue)
+    helpers = [context.Process(target=helper, args=shared) for _ in range(arguments.processes - 1)]
+    for process in helpers:
+        process.start()
+    barrier.wait()
+    start = time.perf_counter()
+    found, memory = share(bench, placements, counter), peak_memory()
+    for _ in helpers:
+        others, peak = queue.get()
+        found, memory = found + others, memory + peak
+    seconds = time.perf_counter() - start
+    for process in helpers:
+        process.join()
+    return [seconds], [score for _, score in sorted(found, key=lambda pair: pair[0])], memory
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder")
+    parser.add_argument("--mode", choices=MODES, default="f32")
+    parser.add_argument("--processes", type=int, default=1, help="share the placements of a study between so many")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of all processes together")
+    parser.add_argument("--limit", type=int, help="only so many of the placements, evenly spread")
+    arguments = parser.parse_args()
+    torch.set_num_threads(max(1, arguments.threads // arguments.processes))
+    bench = Bench(arguments.folder, arguments.mode)
+    work, memory = bench.work, None
+    placements = choose(work["placements"], arguments.limit) if work["placements"] else []
+    if work["kind"] == "study":
+        seconds, results, memory = study(bench, placements, arguments)
+    elif arguments.processes != 1:
+        sys.exit("only the placements of a study can be shared between processes")
+    elif work["kind"] == "steps":
+        (placement,) = placements
+        seconds, (model, train_loss) = timed(work, lambda: bench.fine_tune(placement))
+        seconds = [value / work["steps"] for value in seconds]
+        loss, accuracy = bench.evaluate(model)
+        results = [{"placement": placement, "validation_accuracy": accuracy, "validation_loss": loss, "train_loss": train_loss}]
+    else:
+        seconds, values = timed(work, bench.gradient_map)
+        largest, nuclear = values[..., 0].tolist(), values.sum(-1).tolist()
+        results = [
+            {"connection": [i, j], "largest": largest[i][j], "nuclear": nuclear[i][j]}
+            for i in range(len(largest)) for j in range(len(largest))
+        ]
+    print(json.dumps({
+        "engine": "pytorch", "work": work["name"], "kind": work["kind"], "precision": arguments.mode,
+        "processes": arguments.processes, "version": torch.__version__,
+        "seconds": seconds, "peak_memory": memory or peak_memory(), "results": results,
+    }))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+//! adaplace's side of the benchmarks: `prepare` writes what both engines read, `run` does the work and says how long
+//! it took. `run.py` beside this package drives both.
+
+mod definitions;
+mod prepare;
+mod results;
+mod run;
+mod source;
+mod work;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use definitions::WorkName;
+use run::Precision;
+
+/// The same work in adaplace as in PyTorch.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a work folder: what is to be done, encoded examples, linear probe and initial adapters
+    Prepare {
+        /// The work
+        #[arg(value_name = "WORK")]
+        work: WorkName,
+        /// Folder that holds backbones/ and data/
+        #[arg(long, value_name = "DIR")]
+        shared: PathBuf,
+        /// The work folder
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+    },
+    /// Do the work of a folder; one line of JSON on stdout
+    Run {
+        /// The work folder
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+        /// What the frozen backbone computes in
+        #[arg(long, default_value = "f32")]
+        precision: Precision,
+        /// Trainings of a study side by side
+        #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u16).range(1..))]
+        workers: u16,
+        /// Only so many of the placements, evenly spread
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+        limit: Option<u16>,
+    },
+}
+
+fn main() -> Result<()> {
+    keep_candle_single_threaded();
+    match Arguments::parse().command {
+        Command::Prepare { work, shared, out } => prepare::prepare(work, &shared, &out),
+        Command::Run {
+            folder,
+            precision,
+            workers,
+            limit,
+        } => {
+            let limit = limit.map(usize::from);
+            let report = run::run(&folder, precision, usize::from(workers), limit)?;
+            println!("{}", serde_json::to_string(&report)?);
+            Ok(())
+        }
+    }
+}
+
+/// As the program does (see its main.rs): candle's own pool waits by spinning.
+fn keep_candle_single_threaded() {
+    const THREADS: &str = "CANDLE_NUM_THREADS";
+    if std::env::var_os(THREADS).is_none() {
+        #[expect(unsafe_code, reason = "no safe function changes the environment")]
+        // SAFETY: this is the first thing that the program does, so no other thread reads the environment meanwhile.
+        unsafe {
+            std::env::set_var(THREADS, "1");
+        }
+    }
+}

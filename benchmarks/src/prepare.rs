@@ -1,0 +1,168 @@
+//! Writes a work folder: `work.json` and `work.safetensors`.
+//!
+//! | tensor | shape | |
+//! |---|---|---|
+//! | `{train,validation}.ids` | (examples, longest) i64 | text; 0 behind the end |
+//! | `{train,validation}.mask` | (examples, longest) u8 | text; 1 for a token |
+//! | `{train,validation}.pixels` | (examples, channels, height, width) f32 | images, normalised |
+//! | `{train,validation}.labels` | (examples) i64 | |
+//! | `head.weight`, `head.bias` | (classes, width), (classes) f32 | the fitted linear probe |
+//! | `{source}-{target}.down.weight`, `.down.bias` | (rank, width), (rank) f32 | initial; the others start at zero |
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, absolute};
+
+use adaplace_backbone::InputDescription;
+use adaplace_scorer::{ProxyScorer, training_batches};
+use adaplace_search_space::{Connection, Placement};
+use adaplace_study::chain_shape;
+use adaplace_task::{BatchInputs, Examples, evaluation_batches};
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use safetensors::tensor::{Dtype, TensorView};
+
+use crate::definitions::{RANK, SEED, WorkName, settings};
+use crate::work::{Kind, Modality, Work};
+
+/// Type, shape and little-endian bytes of the tensors to write, by name.
+type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+
+pub(crate) fn prepare(name: WorkName, shared: &Path, out: &Path) -> Result<()> {
+    let definition = name.definition(&absolute(shared)?);
+    let setting = definition.source.load(SEED)?;
+    let (backbone, task) = (&setting.backbone, &setting.task);
+    let description = backbone.description();
+    let settings = settings();
+    let batches =
+        |examples: &Examples| evaluation_batches(&examples.lengths(), settings.batch_size);
+    let map = definition.kind == Kind::GradientMap;
+    let work = Work {
+        name: name
+            .to_possible_value()
+            .map_or_else(String::new, |name| name.get_name().to_owned()),
+        kind: definition.kind,
+        source: definition.source,
+        modality: match description.input {
+            InputDescription::Text { .. } => Modality::Text,
+            InputDescription::Image { .. } => Modality::Images,
+        },
+        pooling: description.pooling,
+        rank: RANK,
+        seed: SEED,
+        steps: definition.steps,
+        settings,
+        warm_ups: definition.warm_ups,
+        repeats: definition.repeats,
+        batches: match map {
+            true => batches(&task.train),
+            false => {
+                let (lengths, size) = (task.train.lengths(), settings.batch_size);
+                training_batches(lengths, size, definition.steps, SEED, 0)
+            }
+        },
+        validation_batches: if map {
+            Vec::new()
+        } else {
+            batches(&task.validation)
+        },
+        placements: definition.placements.pairs(&chain_shape(backbone, task))?,
+    };
+
+    let scorer = ProxyScorer::new(backbone, task, settings, SEED)?;
+    let mut tensors = Tensors::new();
+    push_examples(&mut tensors, "train", &task.train)?;
+    push_examples(&mut tensors, "validation", &task.validation)?;
+    let probe = scorer.probe();
+    let (classes, width) = (probe.bias.len(), description.width);
+    push_f32(
+        &mut tensors,
+        "head.weight",
+        vec![classes, width],
+        &probe.weight,
+    );
+    push_f32(&mut tensors, "head.bias", vec![classes], &probe.bias);
+    let connections: BTreeSet<Connection> = work
+        .placements(None)?
+        .iter()
+        .flat_map(Placement::connections)
+        .collect();
+    for connection in connections {
+        let adapter = adaplace_search_space::AdapterSpec::new(RANK, 1.0)?;
+        let model = scorer.untrained(&Placement::new().with(connection, adapter), 0)?;
+        for adapter in model.adapters().iter() {
+            let Connection { source, target } = connection;
+            let parts = [
+                ("weight", &adapter.down_weight),
+                ("bias", &adapter.down_bias),
+            ];
+            for (part, var) in parts {
+                let values = var.flatten_all()?.to_vec1::<f32>()?;
+                let name = format!("{source}-{target}.down.{part}");
+                push_f32(&mut tensors, &name, var.dims().to_vec(), &values);
+            }
+        }
+    }
+
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make `{}`", out.display()))?;
+    write(&tensors, &out.join("work.safetensors"))?;
+    work.write(out)
+}
+
+fn push_examples(tensors: &mut Tensors, part: &str, examples: &Examples) -> Result<()> {
+    let all: Vec<usize> = (0..examples.len()).collect();
+    let batch = examples.batch(&all);
+    match batch.inputs {
+        BatchInputs::Text {
+            rows,
+            tokens,
+            ids,
+            type_ids,
+            mask,
+        } => {
+            if type_ids.iter().any(|&id| id != 0) {
+                bail!("the benchmarks do not know text pairs");
+            }
+            push_i64(tensors, &format!("{part}.ids"), vec![rows, tokens], &ids);
+            let name = format!("{part}.mask");
+            tensors.insert(name, (Dtype::U8, vec![rows, tokens], mask));
+        }
+        BatchInputs::Images {
+            rows,
+            channels,
+            height,
+            width,
+            pixels,
+        } => {
+            let shape = vec![rows, channels, height, width];
+            push_f32(tensors, &format!("{part}.pixels"), shape, &pixels);
+        }
+    }
+    push_i64(
+        tensors,
+        &format!("{part}.labels"),
+        vec![all.len()],
+        &batch.labels,
+    );
+    Ok(())
+}
+
+fn push_i64(tensors: &mut Tensors, name: &str, shape: Vec<usize>, values: &[u32]) {
+    let bytes = values
+        .iter()
+        .flat_map(|&value| i64::from(value).to_le_bytes());
+    tensors.insert(name.to_owned(), (Dtype::I64, shape, bytes.collect()));
+}
+
+fn push_f32(tensors: &mut Tensors, name: &str, shape: Vec<usize>, values: &[f32]) {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+    tensors.insert(name.to_owned(), (Dtype::F32, shape, bytes.collect()));
+}
+
+fn write(tensors: &Tensors, path: &Path) -> Result<()> {
+    let mut views = Vec::new();
+    for (name, (dtype, shape, bytes)) in tensors {
+        views.push((name, TensorView::new(*dtype, shape.clone(), bytes)?));
+    }
+    let bytes = safetensors::serialize(views, None)?;
+    std::fs::write(path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
+}

@@ -1,0 +1,194 @@
+//! Does a work and times it. Reading backbone and examples is not timed.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use adaplace_scorer::{
+    GradientMap, GradientMapSettings, ProxyScorer, Score, ScoreError, Scorer, evaluate, fine_tune,
+};
+use adaplace_search_space::{Connection, Fidelity, Placement};
+use adaplace_study::Setting;
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use rayon::ThreadPoolBuilder;
+use serde::Serialize;
+
+use crate::results::{Outcome, Report};
+use crate::work::{Kind, Work};
+
+/// What the frozen backbone computes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Precision {
+    /// Single precision
+    F32,
+    /// bfloat16 weights and products, the rest in single precision
+    Bf16,
+}
+
+pub(crate) fn run(
+    folder: &Path,
+    precision: Precision,
+    workers: usize,
+    limit: Option<usize>,
+) -> Result<Report> {
+    if precision == Precision::Bf16 {
+        bail!("adaplace computes in f32 only; leave `--precision bf16` out");
+    }
+    let work = Work::read(folder)?;
+    let setting = work.source.load(work.seed)?;
+    let placements = work.placements(limit)?;
+    let (seconds, results) = match work.kind {
+        Kind::Steps => steps(&work, &setting, &placements)?,
+        Kind::Study => study(&work, &setting, &placements, workers)?,
+        Kind::GradientMap => gradient_map(&work, &setting)?,
+    };
+    Ok(Report {
+        engine: "adaplace",
+        work: work.name,
+        kind: work.kind,
+        precision,
+        seconds,
+        results,
+    })
+}
+
+/// Times `repeat` as often as the work says; gives the seconds and the last result.
+fn timed<T>(work: &Work, mut repeat: impl FnMut() -> Result<T>) -> Result<(Vec<f64>, T)> {
+    for _ in 0..work.warm_ups {
+        repeat()?;
+    }
+    let (mut seconds, mut last) = (Vec::new(), None);
+    for _ in 0..work.repeats {
+        let start = Instant::now();
+        last = Some(repeat()?);
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    Ok((seconds, last.context("a work is done at least once")?))
+}
+
+/// Seconds per step of whole trainings; the caches of the frozen states are filled before.
+fn steps(
+    work: &Work,
+    setting: &Setting,
+    placements: &[Placement],
+) -> Result<(Vec<f64>, Vec<Outcome>)> {
+    let [placement] = placements else {
+        bail!(
+            "`{}` has {} placements, steps are timed for one",
+            work.name,
+            placements.len()
+        );
+    };
+    let scorer = ProxyScorer::new(&setting.backbone, &setting.task, work.settings, work.seed)?;
+    let (seconds, (model, train_loss)) = timed(work, || {
+        let model = scorer.untrained(placement, 0)?;
+        let data = scorer.train_data();
+        let training = fine_tune(&model, data, &work.settings, work.steps, work.seed, 0)?;
+        Ok((model, training.train_loss))
+    })?;
+    let validation = evaluate(&model, scorer.validation_data(), work.settings.batch_size)?;
+    let score = Score {
+        train_loss,
+        validation_loss: validation.loss,
+        validation_accuracy: validation.accuracy,
+    };
+    let per_step = seconds
+        .iter()
+        .map(|seconds| seconds / f64::from(work.steps));
+    Ok((per_step.collect(), vec![outcome(placement, &score)]))
+}
+
+/// Everything from the encoded examples to the scores: frozen states, linear probe and trainings.
+fn study(
+    work: &Work,
+    setting: &Setting,
+    placements: &[Placement],
+    workers: usize,
+) -> Result<(Vec<f64>, Vec<Outcome>)> {
+    let fidelity = Fidelity::new(work.steps).context("a study trains for at least one step")?;
+    let (seconds, scores) = timed(work, || {
+        let scorer = ProxyScorer::new(&setting.backbone, &setting.task, work.settings, work.seed)?;
+        let score = |placement: &Placement| scorer.score(placement, fidelity, 0);
+        side_by_side(placements, workers, score)
+    })?;
+    let outcomes = placements.iter().zip(&scores);
+    let outcomes = outcomes.map(|(placement, score)| outcome(placement, score));
+    Ok((seconds, outcomes.collect()))
+}
+
+/// As a study does it: a single worker uses all cores, each of several has one thread.
+fn side_by_side(
+    placements: &[Placement],
+    workers: usize,
+    score: impl Fn(&Placement) -> Result<Score, ScoreError> + Sync,
+) -> Result<Vec<Score>> {
+    if workers == 1 {
+        return Ok(placements.iter().map(score).collect::<Result<_, _>>()?);
+    }
+    let next = AtomicUsize::new(0);
+    let scores = Mutex::new(vec![None; placements.len()]);
+    std::thread::scope(|scope| -> Result<()> {
+        let mut running = Vec::new();
+        for _ in 0..workers {
+            let pool = ThreadPoolBuilder::new().num_threads(1).build()?;
+            let (next, scores, score) = (&next, &scores, &score);
+            running.push(scope.spawn(move || -> Result<()> {
+                while let index = next.fetch_add(1, Ordering::Relaxed)
+                    && let Some(placement) = placements.get(index)
+                {
+                    let found = pool.install(|| score(placement))?;
+                    scores.lock().expect("no worker panics with the lock")[index] = Some(found);
+                }
+                Ok(())
+            }));
+        }
+        for worker in running {
+            worker.join().expect("a worker returns its errors")?;
+        }
+        Ok(())
+    })?;
+    let scores = scores.into_inner().expect("no worker panics with the lock");
+    scores
+        .into_iter()
+        .collect::<Option<_>>()
+        .context("a placement was left out")
+}
+
+fn gradient_map(work: &Work, setting: &Setting) -> Result<(Vec<f64>, Vec<Outcome>)> {
+    let scorer = ProxyScorer::new(&setting.backbone, &setting.task, work.settings, work.seed)?;
+    let model = scorer.untrained(&Placement::new(), 0)?;
+    let settings = GradientMapSettings {
+        batch_size: work.settings.batch_size,
+        ..GradientMapSettings::default()
+    };
+    let train = &setting.task.train;
+    let (seconds, map) = timed(work, || Ok(GradientMap::compute(&model, train, &settings)?))?;
+    let states = map.hidden_states() as u16;
+    let mut outcomes = Vec::new();
+    for source in 0..states {
+        for target in 0..states {
+            let values = map.singular_values(Connection { source, target });
+            outcomes.push(Outcome::Connection {
+                connection: (source, target),
+                largest: values.first().copied().unwrap_or_default(),
+                nuclear: values.iter().sum(),
+            });
+        }
+    }
+    Ok((seconds, outcomes))
+}
+
+fn outcome(placement: &Placement, score: &Score) -> Outcome {
+    let connections = placement.connections();
+    Outcome::Training {
+        placement: connections
+            .map(|connection| (connection.source, connection.target))
+            .collect(),
+        validation_accuracy: score.validation_accuracy,
+        validation_loss: score.validation_loss,
+        train_loss: score.train_loss,
+    }
+}
