@@ -3,8 +3,10 @@
     python bench.py FOLDER [--mode f32|bf16-autocast|bf16] [--processes 2] [--limit N]
 
 Written as a competent user would, with what is fastest on a CPU:
-- plain functions on the checkpoint's tensors: one product for q, k and v, F.scaled_dot_product_attention, F.layer_norm,
-  F.gelu, one AdamW with its fused kernel;
+- plain functions on the checkpoint's tensors: one product for q, k and v (the scale of attention in the weights of q),
+  F.layer_norm, F.gelu, AdamW with its fused kernel;
+- attention by F.scaled_dot_product_attention where its backward runs in f32; as two products and a softmax in bf16,
+  where the fused kernel's backward takes 5 to 9 times as long, and without gradient, where it is no faster;
 - backbone weights need no gradient, so autograd records nothing below the earliest target and no weight gradient;
 - batches are cut to their own longest example, and a mask is made only where there is padding;
 - evaluation under torch.inference_mode;
@@ -19,6 +21,7 @@ i < n, plus those with i > n of the pass before, then plus the adapter n -> n of
 """
 
 import argparse
+import concurrent.futures
 import json
 import multiprocessing
 import os
@@ -37,11 +40,12 @@ MODES = ("f32", "bf16-autocast", "bf16")
 class Layer:
     """The weights of one block, under the same names for BERT and ViT."""
 
-    def __init__(self, weights, prefix, names):
+    def __init__(self, weights, prefix, names, scale):
         def get(name):
             return weights[f"{prefix}.{names[name]}.weight"], weights[f"{prefix}.{names[name]}.bias"]
 
-        qkv = [get(name) for name in ("query", "key", "value")]
+        weight, bias = get("query")
+        qkv = [(weight * scale, bias * scale), get("key"), get("value")]
         self.qkv = torch.cat([weight for weight, _ in qkv]), torch.cat([bias for _, bias in qkv])
         self.output, self.intermediate, self.dense = get("output"), get("intermediate"), get("dense")
         self.attention_norm, self.mlp_norm = get("attention_norm"), get("mlp_norm")
@@ -68,16 +72,16 @@ class Backbone:
         weights = load_file(folder / "model.safetensors")
         anchor = next(name for name in weights if name.endswith("encoder.layer.0.attention.output.dense.weight"))
         prefix = anchor.removesuffix("encoder.layer.0.attention.output.dense.weight")
-        weights = {name.removeprefix(prefix): tensor.float() for name, tensor in weights.items()}
-        if mode == "bf16":
-            weights = {name: tensor.bfloat16() for name, tensor in weights.items()}
+        self.dtype = torch.bfloat16 if mode == "bf16" else torch.float32
+        weights = {name.removeprefix(prefix): tensor.to(self.dtype) for name, tensor in weights.items()}
         self.bert = config["model_type"] == "bert"
         self.width, self.heads = config["hidden_size"], config["num_attention_heads"]
         self.epsilon, self.pooling = config["layer_norm_eps"], pooling
         self.patch = config.get("patch_size")
         blocks = config["num_hidden_layers"]
         names = BERT if self.bert else VIT
-        self.layers = [Layer(weights, f"encoder.layer.{block}", names) for block in range(blocks)]
+        scale = (self.width // self.heads) ** -0.5
+        self.layers = [Layer(weights, f"encoder.layer.{block}", names, scale) for block in range(blocks)]
         self.sublayers = 2 * blocks
         if self.bert:
             self.words = weights["embeddings.word_embeddings.weight"]
@@ -94,14 +98,18 @@ class Backbone:
     def embed(self, inputs):
         if self.bert:
             return self.norm(F.embedding(inputs, self.words) + self.positions[: inputs.shape[1]], self.embedding_norm)
-        x = F.conv2d(inputs.to(self.class_token.dtype), *self.projection, stride=self.patch).flatten(2).transpose(1, 2)
+        x = F.conv2d(inputs.to(self.dtype), *self.projection, stride=self.patch).flatten(2).transpose(1, 2)
         return torch.cat([self.class_token.expand(len(x), -1, -1).to(x.dtype), x], 1) + self.positions
 
     def attention(self, x, layer, mask):
         batch, tokens, width = x.shape
         qkv = F.linear(x, *layer.qkv).view(batch, tokens, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        if x.requires_grad and q.dtype == torch.float32:
+            x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
+        else:
+            weights = q @ k.transpose(-1, -2)
+            x = (weights if mask is None else weights + mask).softmax(-1) @ v
         return F.linear(x.transpose(1, 2).reshape(batch, tokens, width), *layer.output)
 
     @staticmethod
@@ -125,7 +133,7 @@ class Backbone:
             return h[:, 0].float()
         if mask is None:
             return h.float().mean(1)
-        keep = mask[:, 0, 0, :, None].float()
+        keep = (mask[:, 0, 0, :, None] == 0).float()
         return (h.float() * keep).sum(1) / keep.sum(1)
 
 
@@ -195,21 +203,23 @@ class Model(torch.nn.Module):
 class Part:
     """Training or validation examples in memory."""
 
-    def __init__(self, tensors, name):
+    def __init__(self, tensors, name, dtype):
+        self.dtype = dtype
         self.labels = tensors[f"{name}.labels"]
         self.pixels = tensors.get(f"{name}.pixels")
         if self.pixels is None:
             self.ids, self.lengths = tensors[f"{name}.ids"], tensors[f"{name}.mask"].sum(1, dtype=torch.long)
 
     def batch(self, rows):
-        """(inputs, mask of shape (batch, 1, 1, tokens) or None, labels)"""
+        """(inputs, None or 0 for a token and -inf for padding of shape (batch, 1, 1, tokens), labels)"""
         if self.pixels is not None:
             return self.pixels[rows], None, self.labels[rows]
         lengths = self.lengths[rows]
         longest = int(lengths.max())
         ids, mask = self.ids[rows, :longest], None
         if int(lengths.min()) < longest:
-            mask = (torch.arange(longest) < lengths[:, None])[:, None, None, :]
+            padding = torch.arange(longest) >= lengths[:, None]
+            mask = torch.zeros(padding.shape, dtype=self.dtype).masked_fill_(padding, float("-inf"))[:, None, None, :]
         return ids, mask, self.labels[rows]
 
 
@@ -222,7 +232,7 @@ class Bench:
         self.tensors = load_file(folder / "work.safetensors")
         self.mode = mode
         self.backbone = Backbone(self.work["source"]["backbone"], self.work["pooling"], mode)
-        self.train, self.validation = Part(self.tensors, "train"), Part(self.tensors, "validation")
+        self.train, self.validation = (Part(self.tensors, name, self.backbone.dtype) for name in ("train", "validation"))
         rows = lambda key: [torch.tensor(rows) for rows in self.work[key]]
         self.batches, self.validation_batches = rows("batches"), rows("validation_batches")
 
@@ -288,7 +298,7 @@ class Bench:
                 logits = F.linear(backbone.pool(states[-1], mask), *head)
             loss = F.cross_entropy(logits.float(), labels, reduction="sum")
             caught = torch.autograd.grad(loss, states)
-            keep = slice(None) if mask is None else mask.expand(-1, 1, 1, -1).reshape(-1)
+            keep = slice(None) if mask is None else mask.reshape(-1) == 0
             with torch.no_grad():
                 normed = [F.layer_norm(h.float(), h.shape[-1:], eps=1e-5) for h in states]
                 sources.append(torch.cat([x.flatten(0, 1)[keep] for x in normed], 1))
@@ -296,8 +306,18 @@ class Bench:
         n, width = backbone.sublayers + 1, backbone.width
         # block (j, i) is the sum over tokens of dL/dh_j norm(h_i)^T: one product for all pairs
         product = torch.cat(gradients).T @ torch.cat(sources) / count
-        matrices = product.view(n, width, n, width).permute(2, 0, 1, 3)
-        return torch.linalg.svdvals(matrices)
+        matrices = product.view(n, width, n, width).permute(2, 0, 1, 3).reshape(n * n, width, width)
+        return singular_values(matrices).view(n, n, width)
+
+
+def singular_values(matrices):
+    """Matrix by matrix on all cores, one thread each: several times as fast as one batched call."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        values = list(pool.map(torch.linalg.svdvals, matrices.unbind(0)))
+    torch.set_num_threads(threads)
+    return torch.stack(values)
 
 
 def choose(placements, limit):

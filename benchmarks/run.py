@@ -1,0 +1,271 @@
+#!/usr/bin/env python3
+"""Runs the same work in adaplace and in PyTorch, in turns, and tabulates medians and ratios. See README.md.
+
+    python3 benchmarks/run.py [--shared DIR] [--only NAME,..] [--rounds N] [--precision f32,bf16] [--python PATH] [--limit N]
+
+Standard library only; PyTorch lives in `benchmarks/.venv`, made on the first run, or behind `--python`.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
+ENGINE = ROOT / "target/release/adaplace-benchmarks"
+# name: kind, whether PyTorch does it too, placements of the short runs that find PyTorch's best mode
+WORKS = {
+    "step-64": ("steps", True, None),
+    "step-16": ("steps", True, None),
+    "chain-20": ("steps", False, None),
+    "chain-50": ("steps", False, None),
+    "chain-80": ("steps", False, None),
+    "gradient-map": ("gradient-map", True, None),
+    "random-64": ("study", True, 4),
+    "single-169": ("study", True, 4),
+    "vit-16": ("study", True, 2),
+}
+MODES = ("f32", "bf16-autocast", "bf16")
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def measure(command):
+    """Runs a command that prints one JSON document; adds the peak memory of its process in bytes."""
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen([str(part) for part in command], stdout=out, cwd=ROOT)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            sys.exit(f"error: `{' '.join(map(str, command))}` ended with {process.returncode}")
+        out.seek(0)
+        report = json.loads(out.read().decode().splitlines()[-1])
+    report.setdefault("peak_memory", 1024 * usage.ru_maxrss)
+    return report
+
+
+def interpreter(python):
+    """An interpreter with PyTorch: the given one, or that of a virtual environment made here."""
+    if python:
+        return python
+    folder = HERE / ".venv"
+    found = folder / "bin/python"
+    requirements = HERE / "pytorch/requirements.txt"
+    stamp = folder / "installed.txt"
+    if not stamp.exists() or stamp.read_text() != requirements.read_text():
+        say(f"installing PyTorch in {folder}")
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([found, "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
+        stamp.write_text(requirements.read_text())
+    return found
+
+
+def processor():
+    """Name and number of the cores, as text and as a file name."""
+    info = pathlib.Path("/proc/cpuinfo").read_text() if os.path.exists("/proc/cpuinfo") else ""
+    field = lambda key: (re.findall(rf"^{key}\s*:\s*(.+)$", info, re.M) or ["unknown"])[0]
+    # some virtual machines hide the model behind a bare family name
+    model = field("model name")
+    if not re.search(r"\d", model):
+        model += f" family {field('cpu family')} model {field('model')}"
+    cores = len(os.sched_getaffinity(0))
+    name = f"{re.sub(r'[(](R|TM)[)]', '', model)}, {cores} cores"
+    return name, re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+class Engines:
+    """The two commands."""
+
+    def __init__(self, python, folder, limit):
+        self.python, self.folder, self.limit = python, folder, limit
+
+    def limited(self, kind, limit):
+        return ["--limit", limit] if limit and kind == "study" else []
+
+    def adaplace(self, name, precision):
+        kind = WORKS[name][0]
+        command = [ENGINE, "run", self.folder / name, "--precision", precision]
+        return measure(command + self.limited(kind, self.limit))
+
+    def pytorch(self, name, variant, limit=None):
+        mode, processes = variant
+        kind = WORKS[name][0]
+        command = [self.python, HERE / "pytorch/bench.py", self.folder / name, "--mode", mode, "--processes", processes]
+        return measure(command + self.limited(kind, limit or self.limit))
+
+
+def best_variants(engines, name):
+    """The fastest (mode, processes) of PyTorch in f32 and of all modes, by one short run each."""
+    kind, _, short = WORKS[name]
+    limit = min(short, engines.limit or short) if short else None
+    seconds = {}
+    for mode in MODES:
+        for processes in (1, 2) if kind == "study" else (1,):
+            report = engines.pytorch(name, (mode, processes), limit)
+            seconds[mode, processes] = statistics.median(report["seconds"])
+            say(f"  PyTorch {label((mode, processes))}: {seconds[mode, processes]:.4g} s")
+    single = min((variant for variant in seconds if variant[0] == "f32"), key=seconds.get)
+    return single, min(seconds, key=seconds.get), seconds
+
+
+def label(variant):
+    mode, processes = variant
+    return mode if processes == 1 else f"{mode}, {processes} processes"
+
+
+def correlation(x, y):
+    try:
+        return statistics.correlation(x, y)
+    except statistics.StatisticsError:
+        return None
+
+
+def agreement(ours, theirs):
+    """How far the two engines' results are apart."""
+    pairs = list(zip(ours["results"], theirs["results"], strict=True))
+    if ours["kind"] == "gradient-map":
+        largest = max(b["nuclear"] for _, b in pairs)
+        assert all(a["connection"] == b["connection"] for a, b in pairs)
+        return {"nuclear_norm_difference": max(abs(a["nuclear"] - b["nuclear"]) for a, b in pairs) / largest}
+    assert all(a["placement"] == b["placement"] for a, b in pairs), "the engines trained different placements"
+    mean = lambda key: statistics.fmean(abs(a[key] - b[key]) for a, b in pairs)
+    accuracies = [[result["validation_accuracy"] for result in results] for results in zip(*pairs)]
+    return {
+        "train_loss_difference": mean("train_loss"),
+        "validation_loss_difference": mean("validation_loss"),
+        "accuracy_difference": mean("validation_accuracy"),
+        "accuracy_correlation": correlation(*accuracies) if len(pairs) > 2 else None,
+    }
+
+
+def summary(reports):
+    """Median, least and greatest time and the greatest peak memory of the same run, done several times."""
+    seconds = [value for report in reports for value in report["seconds"]]
+    return {
+        "median": statistics.median(seconds), "least": min(seconds), "greatest": max(seconds), "seconds": seconds,
+        "peak_memory": max(report["peak_memory"] for report in reports),
+    }
+
+
+def compare(engines, name, precisions, rounds):
+    """Runs one work in turns."""
+    kind, both, _ = WORKS[name]
+    runs = {f"adaplace {precision}": lambda precision=precision: engines.adaplace(name, precision) for precision in precisions}
+    entry = {"work": name, "kind": kind}
+    if both:
+        single, best, entry["short_runs"] = best_variants(engines, name)
+        entry["short_runs"] = {label(variant): value for variant, value in entry["short_runs"].items()}
+        entry["variants"] = {"f32": label(single), "best": label(best)}
+        runs["pytorch f32"] = lambda: engines.pytorch(name, single)
+        if best != single:
+            runs["pytorch best"] = lambda: engines.pytorch(name, best)
+    reports = {run: [] for run in runs}
+    for turn in range(rounds):
+        for run, start in runs.items():
+            reports[run].append(start())
+            last = reports[run][-1]["seconds"]
+            say(f"  round {turn + 1}: {run} {statistics.median(last):.4g} s")
+    if both:
+        reports.setdefault("pytorch best", reports["pytorch f32"])
+        entry["agreement"] = {}
+        for precision in precisions:
+            other = "pytorch f32" if precision == "f32" else "pytorch best"
+            entry["agreement"][precision] = agreement(reports[f"adaplace {precision}"][-1], reports[other][-1])
+        entry["pytorch_version"] = reports["pytorch f32"][-1]["version"]
+    entry["runs"] = {run: summary(found) for run, found in reports.items()}
+    return entry
+
+
+def duration(seconds):
+    return f"{seconds:.1f} s" if seconds >= 10 else f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.1f} ms"
+
+
+def agreed(entry):
+    found = entry.get("agreement", {}).get("f32") or next(iter(entry.get("agreement", {}).values()), None)
+    if found is None:
+        return ""
+    if entry["kind"] == "gradient-map":
+        return f"nuclear norms within {found['nuclear_norm_difference']:.1e}"
+    text = f"train loss ± {found['train_loss_difference']:.1e}, accuracy ± {100 * found['accuracy_difference']:.2f} points"
+    correlated = found["accuracy_correlation"]
+    return text if correlated is None else f"{text}, correlation {correlated:.3f}"
+
+
+def table(entries, precisions):
+    """Markdown: ratios are PyTorch's time by adaplace's."""
+    head = ["work"] + [f"adaplace {precision}" for precision in precisions] + ["PyTorch f32", "PyTorch best", "best mode"]
+    ratios = [("f32", "pytorch f32", "f32 : f32"), ("bf16", "pytorch best", "bf16 : best")]
+    ratios = [ratio for ratio in ratios if ratio[0] in precisions]
+    head += [name for _, _, name in ratios] + ["memory, adaplace", "memory, PyTorch", "agreement"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for entry in entries:
+        runs = entry["runs"]
+        unit = " a step" if entry["kind"] == "steps" else ""
+        time = lambda run: duration(runs[run]["median"]) + unit if run in runs else ""
+        ours = [f"adaplace {precision}" for precision in precisions]
+        ratio = lambda a, b: f"{runs[b]['median'] / runs[a]['median']:.2f}" if b in runs else ""
+        # adaplace in its fastest precision against the PyTorch mode that it stands beside
+        memory = lambda run: f"{runs[run]['peak_memory'] / 2**20:.0f} MiB" if run in runs and entry["kind"] == "study" else ""
+        peer = "pytorch best" if "bf16" in precisions else "pytorch f32"
+        cells = [entry["work"], *map(time, ours), time("pytorch f32"), time("pytorch best"), entry.get("variants", {}).get("best", "")]
+        cells += [ratio(f"adaplace {precision}", other) for precision, other, _ in ratios]
+        cells += [memory(ours[-1]), memory(peer), agreed(entry)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--shared", default=ROOT.parent / "shared", type=pathlib.Path, help="folder with backbones/ and data/ [default: ../shared]")
+    parser.add_argument("--only", default=",".join(WORKS), help="names of works, separated by commas")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each engine")
+    parser.add_argument("--precision", default="f32", help="of adaplace: f32, bf16 or f32,bf16")
+    parser.add_argument("--python", help="an interpreter with PyTorch and safetensors, instead of benchmarks/.venv")
+    parser.add_argument("--limit", type=int, help="only so many placements of a study, evenly spread: a quick check")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "results/benchmarks", help="where the tables are written")
+    arguments = parser.parse_args()
+    names, precisions = arguments.only.split(","), arguments.precision.split(",")
+    for name in names:
+        if name not in WORKS:
+            parser.error(f"no work is called `{name}`; there are {', '.join(WORKS)}")
+    if not set(precisions) <= {"f32", "bf16"}:
+        parser.error("`--precision` is f32, bf16 or f32,bf16")
+    shared = arguments.shared.resolve()
+    for folder in ("backbones", "data"):
+        if not (shared / folder).is_dir():
+            parser.error(f"`{shared}` has no folder `{folder}`; say with `--shared` where backbones and data are")
+
+    subprocess.run(["cargo", "build", "--release", "--locked", "-p", "adaplace-benchmarks"], cwd=ROOT, check=True)
+    python, work = interpreter(arguments.python), HERE / "work"
+    engines = Engines(python, work, arguments.limit)
+    entries = []
+    for name in names:
+        say(name)
+        subprocess.run([ENGINE, "prepare", name, "--shared", shared, "--out", work / name], check=True)
+        entries.append(compare(engines, name, precisions, arguments.rounds))
+
+    name, slug = processor()
+    versions = {entry["pytorch_version"] for entry in entries if "pytorch_version" in entry}
+    text = f"# {name}\n\n"
+    text += f"Medians of {arguments.rounds} rounds in turns"
+    text += f", PyTorch {', '.join(sorted(versions))}" if versions else ""
+    text += f", {arguments.limit} placements a study" if arguments.limit else ""
+    text += ". A ratio is PyTorch's time divided by adaplace's.\n\n" + table(entries, precisions)
+    print(text, end="")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / f"{slug}.md").write_text(text)
+    document = {"processor": name, "rounds": arguments.rounds, "limit": arguments.limit, "works": entries}
+    (arguments.out / f"{slug}.json").write_text(json.dumps(document, indent=1) + "\n")
+    say(f"written to {arguments.out / slug}.md and .json")
+
+
+if __name__ == "__main__":
+    main()
