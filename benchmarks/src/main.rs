@@ -11,10 +11,14 @@ mod work;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use adaplace_backbone::Precision;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use definitions::WorkName;
-use run::Precision;
+
+/// Large buffers are made and dropped with every training; it hands them out again instead of giving them back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The same work in adaplace as in PyTorch.
 #[derive(Debug, Parser)]
@@ -43,7 +47,7 @@ enum Command {
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
         /// What the frozen backbone computes in
-        #[arg(long, default_value = "f32")]
+        #[arg(long, default_value = "f32", value_parser = precision)]
         precision: Precision,
         /// Trainings of a study side by side
         #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u16).range(1..))]
@@ -55,7 +59,6 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    keep_candle_single_threaded();
     match execute(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -82,14 +85,10 @@ fn execute(command: Command) -> Result<()> {
     }
 }
 
-/// As the program does (see its main.rs): candle's own pool waits by spinning.
-fn keep_candle_single_threaded() {
-    const THREADS: &str = "CANDLE_NUM_THREADS";
-    if std::env::var_os(THREADS).is_none() {
-        #[expect(unsafe_code, reason = "no safe function changes the environment")]
-        // SAFETY: this is the first thing that the program does, so no other thread reads the environment meanwhile.
-        unsafe {
-            std::env::set_var(THREADS, "1");
-        }
-    }
+fn precision(name: &str) -> Result<Precision, String> {
+    let all = [Precision::F32, Precision::Bf16];
+    let found = all
+        .into_iter()
+        .find(|precision| precision.to_string() == name);
+    found.ok_or_else(|| "it is `f32` or `bf16`".to_owned())
 }

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::run::Precision;
 use crate::work::{Kind, Pair};
+use adaplace_backbone::Precision;
 
 /// The line that a run prints; `pytorch/bench.py` prints one of the same form.
 #[derive(Debug, Serialize)]

@@ -5,28 +5,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use adaplace_backbone::Precision;
 use adaplace_scorer::{
     GradientMap, GradientMapSettings, ProxyScorer, Score, ScoreError, Scorer, evaluate, fine_tune,
 };
 use adaplace_search_space::{Connection, Fidelity, Placement};
 use adaplace_study::Setting;
 use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
 use rayon::ThreadPoolBuilder;
-use serde::Serialize;
 
 use crate::results::{Outcome, Report};
 use crate::work::{Kind, Work};
-
-/// What the frozen backbone computes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Precision {
-    /// Single precision
-    F32,
-    /// bfloat16 weights and products, the rest in single precision
-    Bf16,
-}
 
 pub(crate) fn run(
     folder: &Path,
@@ -34,11 +23,11 @@ pub(crate) fn run(
     workers: usize,
     limit: Option<usize>,
 ) -> Result<Report> {
-    if precision == Precision::Bf16 {
-        bail!("adaplace computes in f32 only; leave `--precision bf16` out");
-    }
     let work = Work::read(folder)?;
-    let setting = work.source.load(work.seed)?;
+    let mut setting = work.source.load(work.seed)?;
+    setting.backbone = setting.backbone.with_precision(precision);
+    // Packing the weights is part of loading them.
+    let _ = setting.backbone.packed();
     let placements = work.placements(limit)?;
     let (seconds, results) = match work.kind {
         Kind::Steps => steps(&work, &setting, &placements)?,

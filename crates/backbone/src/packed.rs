@@ -307,7 +307,11 @@ impl PackedSublayer {
     fn add(&self, from: &[f32], to: &mut [f32]) {
         self.set.run(
             #[inline(always)]
-            || to.iter_mut().zip(from).for_each(|(to, &from)| *to += from),
+            || {
+                for (to, &from) in to.iter_mut().zip(from) {
+                    *to += from;
+                }
+            },
         );
     }
 

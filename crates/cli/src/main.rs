@@ -14,6 +14,10 @@ use arguments::{Arguments, Command};
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
+/// Large buffers are made and dropped with every training; it hands them out again instead of giving them back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How a command ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {

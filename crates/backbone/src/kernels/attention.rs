@@ -100,7 +100,11 @@ impl Shape {
                 );
                 set.run(
                     #[inline(always)]
-                    || weights.chunks_exact_mut(tokens).for_each(softmax),
+                    || {
+                        for row in weights.chunks_exact_mut(tokens) {
+                            softmax(row);
+                        }
+                    },
                 );
                 packed.pack(set, part(Part::Value));
                 let result = &mut mixed[head * self.head_width()..];
@@ -154,10 +158,10 @@ impl Shape {
                 set.run(
                     #[inline(always)]
                     || {
-                        scores
-                            .chunks_exact_mut(tokens)
-                            .zip(weights.chunks_exact(tokens))
-                            .for_each(|(gradient, weights)| softmax_backward(gradient, weights));
+                        let rows = scores.chunks_exact_mut(tokens);
+                        for (gradient, weights) in rows.zip(weights.chunks_exact(tokens)) {
+                            softmax_backward(gradient, weights);
+                        }
                     },
                 );
 

@@ -79,7 +79,8 @@ impl InstructionSet {
         }
     }
 
-    /// Runs `work` compiled for these instructions, as far as it is inlined (`#[inline(always)]`).
+    /// Runs `work` compiled for these instructions, as far as it is inlined: mark closures and functions
+    /// `#[inline(always)]`, and use `for` loops rather than `for_each`, which is a call.
     #[inline(always)]
     pub fn run<T>(self, work: impl FnOnce() -> T) -> T {
         self.run_generic(work)

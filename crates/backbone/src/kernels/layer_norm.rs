@@ -21,8 +21,12 @@ pub(crate) struct SavedNorm {
 pub fn normalize_row(row: &mut [f32], epsilon: f32) -> f32 {
     let count = row.len() as f32;
     let mean = sum(row) / count;
-    let centred_square = |x: f32, _| (x - mean) * (x - mean);
-    let variance = sum_pairs(row, row, centred_square) / count;
+    let variance = sum_pairs(
+        row,
+        row,
+        #[inline(always)]
+        |x, _| (x - mean) * (x - mean),
+    ) / count;
     let factor = 1.0 / (variance + epsilon).sqrt();
     for value in row {
         *value = (*value - mean) * factor;

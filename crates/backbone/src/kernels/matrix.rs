@@ -1,21 +1,22 @@
 //! Matrices over slices.
 
 /// A matrix over a slice: entry (row, column) stands at `row * row_stride + column * column_stride`.
-#[derive(Clone, Copy)]
-pub(crate) struct Matrix<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
     pub(super) data: &'a [f32],
     pub(super) layout: Layout,
 }
 
 /// As [`Matrix`], to be written to; the columns of a row stand side by side.
-pub(crate) struct MatrixMut<'a> {
+#[derive(Debug)]
+pub struct MatrixMut<'a> {
     pub(super) data: &'a mut [f32],
     pub(super) rows: usize,
     pub(super) columns: usize,
     pub(super) row_stride: usize,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Layout {
     pub(super) rows: usize,
     pub(super) columns: usize,
@@ -41,12 +42,20 @@ impl Layout {
 
 impl<'a> Matrix<'a> {
     /// Rows one behind the other.
-    pub(crate) fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+    ///
+    /// # Panics
+    /// If the slice is too short.
+    #[must_use]
+    pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
         Self::strided(data, rows, columns, columns)
     }
 
     /// Rows that begin `row_stride` values apart.
-    pub(crate) fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+    ///
+    /// # Panics
+    /// If the slice is too short.
+    #[must_use]
+    pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         let layout = Layout {
             rows,
             columns,
@@ -59,7 +68,9 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    pub(crate) fn transposed(self) -> Self {
+    /// Rows and columns exchanged, over the same values.
+    #[must_use]
+    pub fn transposed(self) -> Self {
         let layout = Layout {
             rows: self.layout.columns,
             columns: self.layout.rows,
@@ -75,22 +86,23 @@ impl<'a> Matrix<'a> {
 
 impl<'a> MatrixMut<'a> {
     /// Rows one behind the other.
-    pub(crate) fn new(data: &'a mut [f32], rows: usize, columns: usize) -> Self {
+    ///
+    /// # Panics
+    /// If the slice is too short.
+    pub fn new(data: &'a mut [f32], rows: usize, columns: usize) -> Self {
         Self::strided(data, rows, columns, columns)
     }
 
-    /// Rows that begin `row_stride` values apart; rows must not overlap.
-    pub(crate) fn strided(
-        data: &'a mut [f32],
-        rows: usize,
-        columns: usize,
-        row_stride: usize,
-    ) -> Self {
+    /// Rows that begin `row_stride` values apart.
+    ///
+    /// # Panics
+    /// If the slice is too short, or the rows overlap.
+    pub fn strided(data: &'a mut [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         assert!(
             row_stride >= columns,
             "the rows of a result must not overlap"
         );
-        Matrix::strided(data, rows, columns, row_stride);
+        let _ = Matrix::strided(data, rows, columns, row_stride);
         Self {
             data,
             rows,

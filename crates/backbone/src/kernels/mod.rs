@@ -25,4 +25,6 @@ pub(crate) mod rows;
 
 pub use gelu::value_and_slope as gelu_and_slope;
 pub use layer_norm::{normalize_row, normalize_row_backward};
+pub use matrix::{Matrix, MatrixMut};
+pub use product::{Packed, Start, multiply};
 pub use rows::dot;

@@ -25,7 +25,7 @@ struct Line([f32; 16]);
 
 /// The right operand of a product, (depth, columns).
 #[derive(Default)]
-pub(crate) struct Packed {
+pub struct Packed {
     lines: Vec<Line>,
     depth: usize,
     columns: usize,
@@ -34,8 +34,8 @@ pub(crate) struct Packed {
 }
 
 /// What a product is added to.
-#[derive(Clone, Copy)]
-pub(crate) enum Start<'a> {
+#[derive(Debug, Clone, Copy)]
+pub enum Start<'a> {
     /// result = scale * left right
     Nothing,
     /// result = bias + scale * left right, the bias in every row
@@ -46,16 +46,24 @@ pub(crate) enum Start<'a> {
     ResultAndBias(&'a [f32]),
 }
 
+impl std::fmt::Debug for Packed {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Packed({} x {})", self.depth, self.columns)
+    }
+}
+
 impl Packed {
-    /// Packs `source`, reusing the memory of what was packed before.
-    pub(crate) fn pack(&mut self, set: InstructionSet, source: Matrix<'_>) {
+    /// Packs `source` in place of what was packed before, reusing its memory.
+    pub fn pack(&mut self, set: InstructionSet, source: Matrix<'_>) {
         set.run_generic(Pack {
             packed: self,
             source,
         });
     }
 
-    pub(crate) fn new(set: InstructionSet, source: Matrix<'_>) -> Self {
+    /// Packs `source`.
+    #[must_use]
+    pub fn new(set: InstructionSet, source: Matrix<'_>) -> Self {
         let mut packed = Self::default();
         packed.pack(set, source);
         packed
@@ -117,7 +125,10 @@ impl WithSimd for Pack<'_> {
 }
 
 /// The product of `left` and `right`, times `scale`, added to `start`; on the calling thread alone.
-pub(crate) fn multiply(
+///
+/// # Panics
+/// If the shapes do not fit, or `right` was packed for another instruction set.
+pub fn multiply(
     set: InstructionSet,
     result: MatrixMut<'_>,
     start: Start<'_>,
@@ -301,17 +312,35 @@ impl Tile<'_> {
                 let range = vector * lanes..((vector + 1) * lanes).min(self.columns);
                 let start = match self.start {
                     Start::Nothing => simd.splat_f32s(0.0),
-                    Start::Bias(bias) => simd.partial_load_f32s(&bias[range.clone()]),
-                    Start::Result => simd.partial_load_f32s(&result[range.clone()]),
-                    Start::ResultAndBias(bias) => simd.add_f32s(
-                        simd.partial_load_f32s(&result[range.clone()]),
-                        simd.partial_load_f32s(&bias[range.clone()]),
-                    ),
+                    Start::Bias(bias) => load(simd, &bias[range.clone()]),
+                    Start::Result => load(simd, &result[range.clone()]),
+                    Start::ResultAndBias(bias) => {
+                        let before = load(simd, &result[range.clone()]);
+                        simd.add_f32s(before, load(simd, &bias[range.clone()]))
+                    }
                 };
                 let value = simd.mul_add_e_f32s(scale, sum, start);
-                simd.partial_store_f32s(&mut result[range], value);
+                store(simd, &mut result[range], value);
             }
         }
+    }
+}
+
+/// A vector of the values, zeros behind their end.
+#[inline(always)]
+fn load<S: Simd>(simd: S, values: &[f32]) -> S::f32s {
+    match S::as_simd_f32s(values) {
+        ([whole], []) => *whole,
+        _ => simd.partial_load_f32s(values),
+    }
+}
+
+/// As many values of a vector as there is room for.
+#[inline(always)]
+fn store<S: Simd>(simd: S, to: &mut [f32], value: S::f32s) {
+    match S::as_mut_simd_f32s(to) {
+        ([whole], []) => *whole = value,
+        (_, _) => simd.partial_store_f32s(to, value),
     }
 }
 

@@ -1,31 +1,43 @@
 //! Sums over rows, in an order that does not depend on the machine.
 
-/// Values that are summed side by side: one vector of AVX-512.
+/// Values of one vector of AVX-512.
 const LANES: usize = 16;
+
+/// Values that are summed side by side in a long slice: enough vectors to hide how long an addition takes.
+const WIDE: usize = 4 * LANES;
 
 /// The sum of `value(x, y)` over two slices of the same length, in an order that does not depend on the machine.
 #[inline(always)]
 pub fn sum_pairs(x: &[f32], y: &[f32], value: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut wide = [0.0_f32; WIDE];
+    let (x_wide, x_rest) = x.as_chunks::<WIDE>();
+    let (y_wide, y_rest) = y.as_chunks::<WIDE>();
+    for (x, y) in x_wide.iter().zip(y_wide) {
+        for lane in 0..WIDE {
+            wide[lane] += value(x[lane], y[lane]);
+        }
+    }
     let mut lanes = [0.0_f32; LANES];
-    let (x_chunks, x_rest) = x.as_chunks::<LANES>();
-    let (y_chunks, y_rest) = y.as_chunks::<LANES>();
+    for part in wide.chunks_exact(LANES) {
+        for lane in 0..LANES {
+            lanes[lane] += part[lane];
+        }
+    }
+    let (x_chunks, x_rest) = x_rest.as_chunks::<LANES>();
+    let (y_chunks, y_rest) = y_rest.as_chunks::<LANES>();
     for (x, y) in x_chunks.iter().zip(y_chunks) {
         for lane in 0..LANES {
             lanes[lane] += value(x[lane], y[lane]);
         }
     }
-    let mut rest = 0.0;
+    let mut sum = 0.0;
     for (&x, &y) in x_rest.iter().zip(y_rest) {
-        rest += value(x, y);
+        sum += value(x, y);
     }
-    let mut stride = LANES / 2;
-    while stride > 0 {
-        for lane in 0..stride {
-            lanes[lane] += lanes[lane + stride];
-        }
-        stride /= 2;
+    for lane in lanes {
+        sum += lane;
     }
-    lanes[0] + rest
+    sum
 }
 
 /// The sum of products of two slices of the same length, as [`sum_pairs`].
@@ -43,7 +55,12 @@ pub fn dot(x: &[f32], y: &[f32]) -> f32 {
 /// The sum of a slice, as [`sum_pairs`].
 #[inline(always)]
 pub fn sum(x: &[f32]) -> f32 {
-    sum_pairs(x, x, |x, _| x)
+    sum_pairs(
+        x,
+        x,
+        #[inline(always)]
+        |x, _| x,
+    )
 }
 
 /// The largest value of a slice.
@@ -56,8 +73,12 @@ pub fn maximum(x: &[f32]) -> f32 {
             lanes[lane] = lanes[lane].max(chunk[lane]);
         }
     }
-    lanes
-        .iter()
-        .chain(rest)
-        .fold(f32::NEG_INFINITY, |largest, &value| largest.max(value))
+    let mut largest = f32::NEG_INFINITY;
+    for &value in rest {
+        largest = largest.max(value);
+    }
+    for lane in lanes {
+        largest = largest.max(lane);
+    }
+    largest
 }

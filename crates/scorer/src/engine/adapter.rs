@@ -1,11 +1,14 @@
 //! The bottleneck of one connection over rows, forward and backward.
 //!
-//! For a row x of h_i with x' = norm(x): z = W_down x' + b_down, a = gelu(z), and scale * (W_up a + b_up) is added to
-//! the row of h_j. With g the gradient there: db_up = scale g, dW_up = scale g a^T, dz = gelu'(z) scale W_up^T g,
-//! db_down = dz, dW_down = dz x'^T, dx' = W_down^T dz; each sum over the rows goes in their order.
+//! For rows X of h_i with X' = norm(X): Z = X' W_down^T + b_down, A = gelu(Z), and scale * (A W_up^T + b_up) is added
+//! to the rows of h_j. With G = scale * the gradient there: dW_up^T = A^T G, db_up = the sum of the rows of G,
+//! dZ = gelu'(Z) * (G W_up), dW_down = dZ^T X', db_down = the sum of the rows of dZ, dX' = dZ W_down.
 
 use adaplace_backbone::InstructionSet;
-use adaplace_backbone::kernels::{dot, gelu_and_slope, normalize_row, normalize_row_backward};
+use adaplace_backbone::kernels::{
+    Matrix, MatrixMut, Packed, Start, gelu_and_slope, multiply, normalize_row,
+    normalize_row_backward,
+};
 
 use super::parameters::AdapterValues;
 use crate::adapters::NORM_EPSILON;
@@ -13,12 +16,22 @@ use crate::adapters::NORM_EPSILON;
 /// What the backward of one adapter needs of its forward. Its memory is used again.
 #[derive(Default)]
 pub(crate) struct SavedAdapter {
-    /// x', (rows, width)
+    /// X', (rows, width)
     normalized: Vec<f32>,
     /// 1 / sqrt(variance + epsilon) of each row
     inverse_deviation: Vec<f32>,
-    /// z, (rows, rank)
-    hidden: Vec<f32>,
+    /// Z, then gelu'(Z), (rows, rank)
+    slope: Vec<f32>,
+    /// A, (rows, rank)
+    activation: Vec<f32>,
+}
+
+/// Memory for what lies between; used again by every adapter.
+#[derive(Default)]
+pub(crate) struct AdapterScratch {
+    packed: Packed,
+    towards_hidden: Vec<f32>,
+    towards_x: Vec<f32>,
 }
 
 /// `sum` += A(x), both (rows, width).
@@ -28,35 +41,55 @@ pub(crate) fn forward(
     x: &[f32],
     sum: &mut [f32],
     saved: &mut SavedAdapter,
+    scratch: &mut AdapterScratch,
 ) {
     let (width, rank) = (adapter.up_bias.len(), adapter.down_bias.len());
     let rows = x.len() / width;
-    saved.normalized.clear();
-    saved.normalized.extend_from_slice(x);
-    saved.inverse_deviation.resize(rows, 0.0);
-    saved.hidden.resize(rows * rank, 0.0);
-    let scale = adapter.scale;
+    let SavedAdapter {
+        normalized,
+        inverse_deviation,
+        slope,
+        activation,
+    } = saved;
+    let packed = &mut scratch.packed;
+    normalized.clear();
+    normalized.extend_from_slice(x);
+    inverse_deviation.resize(rows, 0.0);
+    slope.resize(rows * rank, 0.0);
+    activation.resize(rows * rank, 0.0);
     set.run(
         #[inline(always)]
         || {
-            let rows = saved
-                .normalized
-                .chunks_exact_mut(width)
-                .zip(&mut saved.inverse_deviation)
-                .zip(saved.hidden.chunks_exact_mut(rank))
-                .zip(sum.chunks_exact_mut(width));
-            for (((x, inverse_deviation), hidden), sum) in rows {
-                *inverse_deviation = normalize_row(x, NORM_EPSILON);
-                add_scaled(sum, adapter.up_bias, scale);
-                for (k, z) in hidden.iter_mut().enumerate() {
-                    let row = k * width..(k + 1) * width;
-                    *z = dot(&adapter.down_weight[row.clone()], x) + adapter.down_bias[k];
-                    let (activation, _) = gelu_and_slope(*z);
-                    add_scaled(sum, &adapter.up_weight[row], scale * activation);
-                }
+            let rows = normalized.chunks_exact_mut(width);
+            for (row, inverse_deviation) in rows.zip(inverse_deviation) {
+                *inverse_deviation = normalize_row(row, NORM_EPSILON);
             }
         },
     );
+
+    packed.pack(
+        set,
+        Matrix::new(adapter.down_weight, rank, width).transposed(),
+    );
+    let normalized = Matrix::new(normalized, rows, width);
+    let hidden = MatrixMut::new(slope, rows, rank);
+    let start = Start::Bias(adapter.down_bias);
+    multiply(set, hidden, start, normalized, packed, 1.0);
+    set.run(
+        #[inline(always)]
+        || {
+            for (z, activation) in slope.iter_mut().zip(activation.iter_mut()) {
+                (*activation, *z) = gelu_and_slope(*z);
+            }
+        },
+    );
+
+    packed.pack(set, Matrix::new(adapter.up_weight, rank, width));
+    let activation = Matrix::new(activation, rows, rank);
+    let bias: Vec<f32> = adapter.up_bias.iter().map(|b| adapter.scale * b).collect();
+    let start = Start::ResultAndBias(&bias);
+    let sum = MatrixMut::new(sum, rows, width);
+    multiply(set, sum, start, activation, packed, adapter.scale);
 }
 
 /// Adds the gradients towards the adapter's values to `towards` and, where it is asked for, the one towards x to
@@ -67,48 +100,90 @@ pub(crate) fn backward(
     saved: &SavedAdapter,
     gradient: &[f32],
     towards: &mut AdapterValues<&mut [f32]>,
-    mut towards_x: Option<&mut [f32]>,
+    towards_x: Option<&mut [f32]>,
+    scratch: &mut AdapterScratch,
 ) {
     let (width, rank) = (adapter.up_bias.len(), adapter.down_bias.len());
+    let rows = gradient.len() / width;
     let scale = adapter.scale;
-    let mut share = vec![0.0; width];
+    let AdapterScratch {
+        packed,
+        towards_hidden,
+        towards_x: share,
+    } = scratch;
+    let by_rows = |values| Matrix::new(values, rows, width);
+    let by_hidden = |values| Matrix::new(values, rows, rank);
+
+    packed.pack(set, by_rows(gradient));
+    let up = MatrixMut::new(towards.up_weight, rank, width);
+    let activation = by_hidden(&saved.activation).transposed();
+    multiply(set, up, Start::Result, activation, packed, scale);
+    add_rows(set, gradient, scale, towards.up_bias);
+
+    towards_hidden.resize(rows * rank, 0.0);
+    packed.pack(
+        set,
+        Matrix::new(adapter.up_weight, rank, width).transposed(),
+    );
+    let hidden = MatrixMut::new(towards_hidden, rows, rank);
+    multiply(
+        set,
+        hidden,
+        Start::Nothing,
+        by_rows(gradient),
+        packed,
+        scale,
+    );
     set.run(
         #[inline(always)]
         || {
-            let rows = saved
-                .normalized
-                .chunks_exact(width)
+            for (g, &slope) in towards_hidden.iter_mut().zip(&saved.slope) {
+                *g *= slope;
+            }
+        },
+    );
+
+    packed.pack(set, by_rows(&saved.normalized));
+    let down = MatrixMut::new(towards.down_weight, rank, width);
+    let hidden = by_hidden(towards_hidden);
+    multiply(set, down, Start::Result, hidden.transposed(), packed, 1.0);
+    add_rows(set, towards_hidden, 1.0, towards.down_bias);
+
+    let Some(towards_x) = towards_x else {
+        return;
+    };
+    share.resize(rows * width, 0.0);
+    packed.pack(set, Matrix::new(adapter.down_weight, rank, width));
+    let result = MatrixMut::new(share, rows, width);
+    multiply(set, result, Start::Nothing, hidden, packed, 1.0);
+    set.run(
+        #[inline(always)]
+        || {
+            let rows = share
+                .chunks_exact_mut(width)
+                .zip(saved.normalized.chunks_exact(width))
                 .zip(&saved.inverse_deviation)
-                .zip(saved.hidden.chunks_exact(rank))
-                .zip(gradient.chunks_exact(width));
-            for (row, (((x, &inverse_deviation), hidden), gradient)) in rows.enumerate() {
-                add_scaled(towards.up_bias, gradient, scale);
-                share.fill(0.0);
-                for (k, &z) in hidden.iter().enumerate() {
-                    let range = k * width..(k + 1) * width;
-                    let (activation, slope) = gelu_and_slope(z);
-                    let up = &mut towards.up_weight[range.clone()];
-                    add_scaled(up, gradient, scale * activation);
-                    let towards_z =
-                        slope * scale * dot(&adapter.up_weight[range.clone()], gradient);
-                    towards.down_bias[k] += towards_z;
-                    add_scaled(&mut towards.down_weight[range.clone()], x, towards_z);
-                    add_scaled(&mut share, &adapter.down_weight[range], towards_z);
-                }
-                if let Some(towards_x) = &mut towards_x {
-                    normalize_row_backward(&mut share, x, inverse_deviation);
-                    let towards_x = &mut towards_x[row * width..(row + 1) * width];
-                    add_scaled(towards_x, &share, 1.0);
+                .zip(towards_x.chunks_exact_mut(width));
+            for (((share, normalized), &inverse_deviation), towards_x) in rows {
+                normalize_row_backward(share, normalized, inverse_deviation);
+                for (to, &from) in towards_x.iter_mut().zip(share.iter()) {
+                    *to += from;
                 }
             }
         },
     );
 }
 
-/// sum += factor * x
-#[inline(always)]
-fn add_scaled(sum: &mut [f32], x: &[f32], factor: f32) {
-    for (sum, &x) in sum.iter_mut().zip(x) {
-        *sum += factor * x;
-    }
+/// `sum` += scale * the sum of the rows
+fn add_rows(set: InstructionSet, rows: &[f32], scale: f32, sum: &mut [f32]) {
+    set.run(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact(sum.len()) {
+                for (sum, &value) in sum.iter_mut().zip(row) {
+                    *sum += scale * value;
+                }
+            }
+        },
+    );
 }

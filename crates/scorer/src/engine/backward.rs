@@ -137,6 +137,7 @@ impl Engine<'_> {
         let Workspace {
             passes,
             towards_values,
+            adapter: scratch,
             ..
         } = workspace;
         adapter::backward(
@@ -146,6 +147,7 @@ impl Engine<'_> {
             gradient,
             &mut self.layout.adapter_mut(place, towards_values),
             towards_x,
+            scratch,
         );
     }
 

@@ -128,21 +128,23 @@ impl Engine<'_> {
             let sublayer = &self.backbone.packed()[n - 1];
             sublayer.forward(before, &shard.examples, sum, saved, scratch);
         }
+        let mut scratch = std::mem::take(&mut workspace.adapter);
         for (index, place) in self.adapters_at(pass, n) {
             let mut saved = std::mem::take(&mut workspace.passes[pass].adapters[index]);
             let adapter = self.layout.adapter(place, values);
-            if place.connection.kind() == ConnectionKind::Sequential {
+            let x = if place.connection.kind() == ConnectionKind::Sequential {
                 let before = &mut workspace.passes[pass].before_sequential[n];
                 before.clear();
                 before.extend_from_slice(sum);
-                adapter::forward(set, &adapter, before, sum, &mut saved);
+                before
             } else {
                 let (read_in, source) = reads(pass, place.connection);
-                let x = self.state(read_in, source, workspace);
-                adapter::forward(set, &adapter, x, sum, &mut saved);
-            }
+                self.state(read_in, source, workspace)
+            };
+            adapter::forward(set, &adapter, x, sum, &mut saved, &mut scratch);
             workspace.passes[pass].adapters[index] = saved;
         }
+        workspace.adapter = scratch;
         workspace.passes[pass].states[n] = state;
         Ok(())
     }

@@ -1,6 +1,6 @@
 use adaplace_backbone::{SavedPooling, SavedSublayer, SublayerScratch};
 
-use super::adapter::SavedAdapter;
+use super::adapter::{AdapterScratch, SavedAdapter};
 
 /// The memory that one shard is worked on in. It grows to what the largest shard needs and is used again by the next
 /// one; what it holds means something between a forward and its backward alone.
@@ -16,6 +16,7 @@ pub(crate) struct Workspace {
     pub(super) towards_features: Vec<f32>,
     pub(super) pooling: SavedPooling,
     pub(super) sublayer: SublayerScratch,
+    pub(super) adapter: AdapterScratch,
     /// A copy of a gradient that is read while it is added to.
     pub(super) gradient_copy: Vec<f32>,
     /// The gradients towards the trained values.
