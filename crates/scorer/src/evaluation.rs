@@ -97,9 +97,9 @@ fn for_batches(
 ) -> Result<Vec<Vec<f32>>, ScoreError> {
     batches
         .par_iter()
-        .map_init(Workspace::default, |workspace, rows| {
+        .map(|rows| {
             let shard = Shard::of_dataset(engine.backbone(), data, rows);
-            work(&shard, workspace)
+            Workspace::with(|workspace| work(&shard, workspace))
         })
         .collect()
 }

@@ -139,8 +139,8 @@ struct Trainer<'a> {
     values: Vec<f32>,
     gradients: Vec<f32>,
     optimiser: AdamW,
-    /// One for each shard of the largest batch so far.
-    workspaces: Vec<Workspace>,
+    /// The share of each shard in the gradients.
+    shares: Vec<Vec<f32>>,
 }
 
 impl<'a> Trainer<'a> {
@@ -153,7 +153,7 @@ impl<'a> Trainer<'a> {
             optimiser: AdamW::new(values.len(), settings.weight_decay),
             values,
             engine,
-            workspaces: Vec::new(),
+            shares: Vec::new(),
         })
     }
 
@@ -191,26 +191,30 @@ impl<'a> Trainer<'a> {
             engine,
             values,
             gradients,
-            workspaces,
+            shares,
             ..
         } = self;
         let shards = shards(engine.backbone(), data, rows);
-        if workspaces.len() < shards.len() {
-            workspaces.resize_with(shards.len(), Workspace::default);
+        if shares.len() < shards.len() {
+            shares.resize(shards.len(), vec![0.0; values.len()]);
         }
         let factor = 1.0 / rows.len() as f32;
         let losses = shards
             .par_iter()
-            .zip(&mut *workspaces)
-            .map(|(shard, workspace)| engine.loss_and_gradients(values, shard, factor, workspace))
+            .zip(&mut *shares)
+            .map(|(shard, share)| {
+                Workspace::with(|workspace| {
+                    let loss = engine.loss_and_gradients(values, shard, factor, workspace)?;
+                    share.copy_from_slice(workspace.towards_values());
+                    Ok(loss)
+                })
+            })
             .collect::<Result<Vec<f64>, ScoreError>>()?;
         gradients.fill(0.0);
-        for workspace in &workspaces[..shards.len()] {
-            let shares = workspace.towards_values();
-            gradients
-                .iter_mut()
-                .zip(shares)
-                .for_each(|(sum, &share)| *sum += share);
+        for share in &shares[..shards.len()] {
+            for (sum, &share) in gradients.iter_mut().zip(share) {
+                *sum += share;
+            }
         }
         Ok(losses.iter().sum::<f64>() / rows.len() as f64)
     }

@@ -133,17 +133,19 @@ impl GradientSums {
             }
         }
         let targets = self.targets.clone();
-        shards.par_iter().zip(places).try_for_each_init(
-            Workspace::default,
-            |workspace, (shard, place)| {
-                engine.loss_and_gradients(values, shard, 1.0, workspace)?;
-                for (pass, (normalized, gradients)) in place.into_iter().enumerate() {
-                    engine.write_normalized(pass, workspace, normalized);
-                    engine.write_gradients(pass, workspace, targets.clone(), gradients);
-                }
-                Ok::<(), ScoreError>(())
-            },
-        )?;
+        shards
+            .par_iter()
+            .zip(places)
+            .try_for_each(|(shard, place)| {
+                Workspace::with(|workspace| {
+                    engine.loss_and_gradients(values, shard, 1.0, workspace)?;
+                    for (pass, (normalized, gradients)) in place.into_iter().enumerate() {
+                        engine.write_normalized(pass, workspace, normalized);
+                        engine.write_gradients(pass, workspace, targets.clone(), gradients);
+                    }
+                    Ok::<(), ScoreError>(())
+                })
+            })?;
         self.multiply(rows);
         Ok(())
     }

@@ -26,12 +26,13 @@ pub fn loss_and_gradients(
     let engine = Engine::new(model, Prefix::Shared);
     let values = engine.layout().read(model)?;
     let shard = Shard::of_inputs(model.backbone(), inputs.clone(), labels.to_vec());
-    let workspace = &mut Workspace::default();
     let factor = 1.0 / labels.len() as f32;
-    let loss = engine.loss_and_gradients(&values, &shard, factor, workspace)?;
-    Ok(Gradients {
-        loss: loss / labels.len() as f64,
-        tensors: engine.layout().tensors(workspace.towards_values(), model)?,
+    Workspace::with(|workspace| {
+        let loss = engine.loss_and_gradients(&values, &shard, factor, workspace)?;
+        Ok(Gradients {
+            loss: loss / labels.len() as f64,
+            tensors: engine.layout().tensors(workspace.towards_values(), model)?,
+        })
     })
 }
 
@@ -45,7 +46,7 @@ pub fn states(model: &Model<'_>, inputs: &Inputs) -> Result<Vec<Tensor>, ScoreEr
     let values = engine.layout().read(model)?;
     let examples = inputs.examples()?;
     let shard = Shard::of_inputs(model.backbone(), inputs.clone(), vec![0; examples]);
-    let states = engine.states(&values, &shard, &mut Workspace::default())?;
+    let states = Workspace::with(|workspace| engine.states(&values, &shard, workspace))?;
     let tensors = states.into_iter().map(|state| {
         let shape = (shard.rows(), engine.layout().width);
         Ok(Tensor::from_vec(state, shape, &Device::Cpu)?)

@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use adaplace_backbone::{SavedPooling, SavedSublayer, SublayerScratch};
 
 use super::adapter::{AdapterScratch, SavedAdapter};
@@ -81,7 +83,21 @@ impl State {
     }
 }
 
+thread_local! {
+    static OF_THIS_THREAD: Cell<Workspace> = Cell::default();
+}
+
 impl Workspace {
+    /// Calls `work` with the memory that this thread keeps from shard to shard and training to training.
+    ///
+    /// A shard that this thread takes on while it waits within another one gets memory of its own.
+    pub(crate) fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
+        let mut workspace = OF_THIS_THREAD.take();
+        let result = work(&mut workspace);
+        OF_THIS_THREAD.set(workspace);
+        result
+    }
+
     /// The gradients towards the trained values, in the order of [`super::Layout`].
     pub(crate) fn towards_values(&self) -> &[f32] {
         &self.towards_values
