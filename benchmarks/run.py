@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the same work in adaplace and in PyTorch, in turns, and tabulates medians and ratios. See README.md.
 
-    python3 benchmarks/run.py [--shared DIR] [--only NAME,..] [--rounds N] [--precision f32,bf16] [--python PATH] [--limit N]
+    python3 benchmarks/run.py [--shared DIR] [--only NAME,..] [--rounds N] [--precision f32,bf16] [--python PATH] [--modes ..] [--limit N]
 
 Standard library only; PyTorch lives in `benchmarks/.venv`, made on the first run, or behind `--python`.
 """
@@ -116,6 +116,14 @@ def best_variants(engines, name):
     return single, min(seconds, key=seconds.get), seconds
 
 
+def known_variants(parser, text):
+    """The two variants of `--modes`, as `best_variants` gives them."""
+    found = re.fullmatch(r"(f32):([12]),(f32|bf16-autocast|bf16):([12])", text)
+    if not found:
+        parser.error("`--modes` is like f32:1,bf16-autocast:2")
+    return (found[1], int(found[2])), (found[3], int(found[4])), {}
+
+
 def label(variant):
     mode, processes = variant
     return mode if processes == 1 else f"{mode}, {processes} processes"
@@ -155,13 +163,13 @@ def summary(reports):
     }
 
 
-def compare(engines, name, precisions, rounds):
-    """Runs one work in turns."""
+def compare(engines, name, precisions, rounds, variants):
+    """Runs one work in turns, PyTorch in these modes or in those that are best."""
     kind, both, _ = WORKS[name]
     runs = {f"adaplace {precision}": lambda precision=precision: engines.adaplace(name, precision) for precision in precisions}
     entry = {"work": name, "kind": kind}
     if both:
-        single, best, entry["short_runs"] = best_variants(engines, name)
+        single, best, entry["short_runs"] = variants or best_variants(engines, name)
         entry["short_runs"] = {label(variant): value for variant, value in entry["short_runs"].items()}
         entry["variants"] = {"f32": label(single), "best": label(best)}
         runs["pytorch f32"] = lambda: engines.pytorch(name, single)
@@ -229,6 +237,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, help="turns of each engine")
     parser.add_argument("--precision", default="f32", help="of adaplace: f32, bf16 or f32,bf16")
     parser.add_argument("--python", help="an interpreter with PyTorch and safetensors, instead of benchmarks/.venv")
+    parser.add_argument("--modes", help="PyTorch's modes in f32 and altogether, as f32:1,bf16-autocast:2 (processes behind the colon), instead of finding them")
     parser.add_argument("--limit", type=int, help="only so many placements of a study, evenly spread: a quick check")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "results/benchmarks", help="where the tables are written")
     arguments = parser.parse_args()
@@ -238,6 +247,7 @@ def main():
             parser.error(f"no work is called `{name}`; there are {', '.join(WORKS)}")
     if not set(precisions) <= {"f32", "bf16"}:
         parser.error("`--precision` is f32, bf16 or f32,bf16")
+    variants = arguments.modes and known_variants(parser, arguments.modes)
     shared = arguments.shared.resolve()
     for folder in ("backbones", "data"):
         if not (shared / folder).is_dir():
@@ -250,7 +260,7 @@ def main():
     for name in names:
         say(name)
         subprocess.run([ENGINE, "prepare", name, "--shared", shared, "--out", work / name], check=True)
-        entries.append(compare(engines, name, precisions, arguments.rounds))
+        entries.append(compare(engines, name, precisions, arguments.rounds, variants))
 
     name, slug = processor()
     versions = {entry["pytorch_version"] for entry in entries if "pytorch_version" in entry}

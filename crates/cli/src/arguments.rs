@@ -1,10 +1,11 @@
 use std::path::PathBuf;
 
-use adaplace_backbone::Pooling;
+use adaplace_backbone::{InstructionSet, Pooling};
 use adaplace_scorer::Statistic;
 use adaplace_strategy::{FirstPopulation, StrategyDescription};
 use adaplace_study::Metric;
 use adaplace_task::Part;
+use bytesize::ByteSize;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -45,6 +46,18 @@ pub(crate) struct BackboneArguments {
     pub(crate) pooling: Option<PoolingArgument>,
 }
 
+/// What is computed with; but for the precision it changes results by rounding at most.
+#[derive(Debug, Args)]
+pub(crate) struct Resources {
+    /// Frozen states that are kept in memory, at most, as 2GiB or 500MB; what does not fit is computed again when it is
+    /// needed. Changes no result [default: a quarter of the machine's memory]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) cache_memory: Option<ByteSize>,
+    /// Vector instructions: avx512, avx2, neon or portable [default: the best of this machine]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) instruction_set: Option<InstructionSet>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
     /// Hugging Face model folder
@@ -80,6 +93,11 @@ pub(crate) struct Probe {
     /// Of the choice of examples
     #[arg(long, default_value_t = 0, value_parser = seed())]
     pub(crate) seed: u64,
+    /// What the operands of the frozen products are rounded to; everything else is f32
+    #[arg(long, default_value = "auto")]
+    pub(crate) precision: PrecisionArgument,
+    #[command(flatten)]
+    pub(crate) resources: Resources,
     /// Where the map is written
     #[arg(long, value_name = "FILE.json")]
     pub(crate) out: PathBuf,
@@ -111,6 +129,8 @@ pub(crate) struct Search {
     /// Trainings side by side, one thread each; a single worker uses all cores. Changes no result
     #[arg(long, value_name = "N", default_value = "1", value_parser = count())]
     pub(crate) workers: usize,
+    #[command(flatten)]
+    pub(crate) resources: Resources,
     /// One JSON document on stdout
     #[arg(long)]
     pub(crate) json: bool,
@@ -143,6 +163,9 @@ pub(crate) struct SearchOptions {
     /// How the last hidden state becomes one vector [default: as in 1_Pooling/config.json, else mean; a ViT: cls]
     #[arg(long, conflicts_with = "study")]
     pub(crate) pooling: Option<PoolingArgument>,
+    /// What the operands of the frozen products are rounded to; everything else is f32
+    #[arg(long, default_value = "auto", conflicts_with = "study")]
+    pub(crate) precision: PrecisionArgument,
     /// Rank by validation accuracy (ties by loss), or the reverse
     #[arg(long, default_value = "accuracy", conflicts_with = "study")]
     pub(crate) metric: MetricArgument,
@@ -213,6 +236,11 @@ pub(crate) struct Train {
     /// Cut texts to this many tokens [default: 128, or the backbone's longest]
     #[arg(long, value_name = "N", value_parser = count())]
     pub(crate) max_length: Option<usize>,
+    /// What the operands of the frozen products are rounded to; everything else is f32
+    #[arg(long, default_value = "auto")]
+    pub(crate) precision: PrecisionArgument,
+    #[command(flatten)]
+    pub(crate) resources: Resources,
     /// Folder for adapters.safetensors and metrics.json
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -238,6 +266,12 @@ pub(crate) struct Evaluate {
     /// The part to evaluate on
     #[arg(long, default_value = "test")]
     pub(crate) part: PartArgument,
+    /// What the operands of the frozen products are rounded to; everything else is f32
+    #[arg(long, default_value = "auto")]
+    pub(crate) precision: PrecisionArgument,
+    /// Vector instructions: avx512, avx2, neon or portable [default: the best of this machine]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) instruction_set: Option<InstructionSet>,
     /// Examples in a batch; changes no result beyond rounding
     #[arg(long, value_name = "N", default_value = "32", value_parser = count())]
     pub(crate) batch_size: usize,
@@ -266,6 +300,17 @@ argument!(PoolingArgument, Pooling, {
     /// The first token
     Cls => Pooling::Cls,
 });
+/// A precision, or the choice of one by the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PrecisionArgument {
+    /// bf16 on a machine with AMX, else f32
+    Auto,
+    /// Single precision
+    F32,
+    /// bfloat16: faster where the machine multiplies it
+    Bf16,
+}
+
 argument!(MetricArgument, Metric, {
     Accuracy => Metric::Accuracy,
     Loss => Metric::Loss,

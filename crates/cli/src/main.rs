@@ -4,6 +4,7 @@ mod arguments;
 mod commands;
 mod heatmap;
 mod progress;
+mod resources;
 mod table;
 
 use std::io::IsTerminal;
@@ -30,7 +31,6 @@ enum Ending {
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    keep_candle_single_threaded();
     let arguments = Arguments::parse();
     start_log(arguments.verbose);
     match run(arguments.command) {
@@ -43,19 +43,6 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-    }
-}
-
-/// candle runs element-wise operations on a pool of its own, one caller at a time, that waits by spinning: several
-/// workers would stand in each other's way. Its only switch is this variable, read when the pool is first used.
-fn keep_candle_single_threaded() {
-    const THREADS: &str = "CANDLE_NUM_THREADS";
-    if std::env::var_os(THREADS).is_none() {
-        #[expect(unsafe_code, reason = "no safe function changes the environment")]
-        // SAFETY: this is the first thing that the program does, so no other thread reads the environment meanwhile.
-        unsafe {
-            std::env::set_var(THREADS, "1");
-        }
     }
 }
 

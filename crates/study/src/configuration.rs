@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use adaplace_backbone::Pooling;
+use adaplace_backbone::{Pooling, Precision};
 use adaplace_scorer::{GradientMapSettings, Score, Statistic, TrainingSettings};
 use adaplace_search_space::{BackboneReference, Fidelity, SpaceDescription};
 use adaplace_strategy::{Merit, StrategyDescription};
@@ -68,6 +68,14 @@ pub struct BackboneSource {
     pub pooling: Pooling,
     /// Hash of its weights.
     pub weights_sha256: String,
+    /// Precision of its products.
+    #[serde(default = "f32_products")]
+    pub precision: Precision,
+}
+
+/// What the studies before there was a choice computed in.
+fn f32_products() -> Precision {
+    Precision::F32
 }
 
 /// A task and what identifies it.

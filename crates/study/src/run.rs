@@ -187,10 +187,14 @@ struct Runner<'a, S> {
 
 impl<S: Scorer> Runner<'_, S> {
     /// The results of `jobs`; `None` if it was stopped before all were done.
+    ///
+    /// Those with the same earliest target are done next to each other, since they start from the same frozen states.
     fn results(&mut self, jobs: &[Job]) -> Result<Option<Vec<TrialResult>>, StudyError> {
         let mut open: Vec<Job> = Vec::new();
         let mut keys = BTreeSet::new();
-        for job in jobs {
+        let mut by_target: Vec<&Job> = jobs.iter().collect();
+        by_target.sort_by_key(|job| job.placement.earliest_target());
+        for job in by_target {
             match self.ledger.get(job) {
                 Some(record) if record.trial < self.replayed => {}
                 Some(record) if record.trial < self.loaded => {

@@ -13,7 +13,7 @@ use super::train::{CLASSES, MAX_LENGTH, PLACEMENT, WEIGHTS};
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Evaluate;
-use crate::table;
+use crate::{resources, table};
 
 #[derive(Serialize)]
 struct Report {
@@ -45,7 +45,10 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
     };
     let pooling = pooling(&file, &arguments.placement)?;
     let backbone = (arguments.backbone.as_path(), pooling);
-    let setting = Setting::load(backbone, &arguments.task, max_length, &options)?;
+    let mut setting = Setting::load(backbone, &arguments.task, max_length, &options)?;
+    let precision = arguments.precision.resolve();
+    setting.backbone =
+        resources::computed_with(setting.backbone, precision, arguments.instruction_set);
     let (backbone, task) = (&setting.backbone, &setting.task);
     file.check_backbone(&backbone_reference(backbone))
         .map_err(|error| error.in_file(&arguments.placement))?;

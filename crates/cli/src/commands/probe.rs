@@ -13,6 +13,7 @@ use super::print;
 use crate::Ending;
 use crate::arguments::Probe;
 use crate::heatmap;
+use crate::resources;
 use crate::table::{duration, percent};
 
 /// Where stdout is no terminal of known width.
@@ -20,17 +21,24 @@ const COLUMNS: usize = 120;
 
 pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
     let pooling = arguments.backbone.pooling.map(Pooling::from);
-    let setting = Setting::for_search(
+    let mut setting = Setting::for_search(
         (&arguments.backbone.backbone, pooling),
         &arguments.task,
         arguments.max_length,
         Some(arguments.examples),
         arguments.seed,
     )?;
+    let resources = &arguments.resources;
+    let cache_memory = resources::cache_memory(resources.cache_memory, &setting)?;
+    let precision = arguments.precision.resolve();
+    setting.backbone =
+        resources::computed_with(setting.backbone, precision, resources.instruction_set);
     let (backbone, task) = (&setting.backbone, &setting.task);
     check_place(&arguments.out)?;
     let start = Instant::now();
-    let scorer = ProxyScorer::new(backbone, task, TrainingSettings::default(), arguments.seed)?;
+    let training = TrainingSettings::default();
+    let scorer =
+        ProxyScorer::within_memory(backbone, task, training, arguments.seed, cache_memory)?;
     let settings = GradientMapSettings::default();
     let frozen = Fidelity::new(1).context("one step is a fidelity")?;
     let map = scorer.gradient_map(&Placement::new(), frozen, &task.train, &settings)?;

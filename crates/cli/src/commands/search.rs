@@ -24,6 +24,7 @@ use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::{Arguments, Search, SearchOptions};
 use crate::progress::Progress;
+use crate::resources;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -35,10 +36,15 @@ struct Report<'a> {
 
 pub(crate) fn run(arguments: &Search) -> Result<Ending> {
     let start = Instant::now();
-    let (configuration, setting) = match &arguments.study {
+    let (configuration, mut setting) = match &arguments.study {
         Some(path) => stored_study(path)?,
         None => new_study(arguments)?,
     };
+    let resources = &arguments.resources;
+    let cache_memory = resources::cache_memory(resources.cache_memory, &setting)?;
+    let precision = configuration.backbone.precision;
+    setting.backbone =
+        resources::computed_with(setting.backbone, precision, resources.instruction_set);
     let Setting { backbone, task, .. } = &setting;
     let search = &configuration.search;
     StudyFolder::check(&arguments.out, &configuration)?;
@@ -55,7 +61,8 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
     let workers = Workers::new(arguments.workers)?;
     let stop = stop_on_interrupt()?;
     let (folder, journal, records) = StudyFolder::open(&arguments.out, &configuration)?;
-    let scorer = ProxyScorer::new(backbone, task, configuration.training, search.seed)?;
+    let training = configuration.training;
+    let scorer = ProxyScorer::within_memory(backbone, task, training, search.seed, cache_memory)?;
     let map_source = &configuration.gradient_map;
     let examples = spread(&task.train, map_source.examples);
     let map = scorer.gradient_map(
@@ -177,6 +184,7 @@ fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Setting)> {
             folder: backbone.clone(),
             pooling: description.pooling,
             weights_sha256: description.weights_sha256.clone(),
+            precision: options.precision.resolve(),
         },
         task: TaskSource {
             folder: task.clone(),

@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
+use adaplace_backbone::Precision;
 use adaplace_scorer::{Evaluation, ProxyScorer, ScoreError, TrainingSettings, evaluate};
 use adaplace_search_space::{
     BackboneReference, Fidelity, PlacementFile, PlacementHash, write_atomically,
@@ -16,7 +17,7 @@ use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Train;
 use crate::commands::evaluate::pooling;
-use crate::table;
+use crate::{resources, table};
 
 /// The content of `metrics.json`.
 #[derive(Serialize)]
@@ -29,6 +30,7 @@ struct Metrics {
     steps: Fidelity,
     seed: u64,
     training: TrainingSettings,
+    precision: Precision,
     /// Mean of the last epoch's batches, while the adapters still moved.
     last_epoch_loss: f64,
     train: Evaluation,
@@ -54,12 +56,17 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         seed: arguments.seed,
     };
     let pooling = pooling(&file, &arguments.placement)?;
-    let setting = Setting::load(
+    let mut setting = Setting::load(
         (&arguments.backbone, pooling),
         &arguments.task,
         arguments.max_length,
         &options,
     )?;
+    let resources = &arguments.resources;
+    let cache_memory = resources::cache_memory(resources.cache_memory, &setting)?;
+    let precision = arguments.precision.resolve();
+    setting.backbone =
+        resources::computed_with(setting.backbone, precision, resources.instruction_set);
     let (backbone, task) = (&setting.backbone, &setting.task);
     let reference = backbone_reference(backbone);
     file.check_backbone(&reference)
@@ -75,7 +82,8 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("cannot make `{}`", arguments.out.display()))?;
 
-    let scorer = ProxyScorer::new(backbone, task, settings, arguments.seed)?;
+    let scorer =
+        ProxyScorer::within_memory(backbone, task, settings, arguments.seed, cache_memory)?;
     let (model, last_epoch_loss) =
         scorer
             .train(&file.placement, steps, 0)
@@ -96,6 +104,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         steps,
         seed: arguments.seed,
         training: settings,
+        precision,
         last_epoch_loss,
         train: on(&task.train)?,
         validation: on(&task.validation)?,

@@ -1,4 +1,4 @@
-use adaplace_backbone::Pooling;
+use adaplace_backbone::{Pooling, Precision};
 use adaplace_scorer::{GradientMapSettings, Score, Statistic, TrainingSettings};
 use adaplace_search_space::{
     AdapterRules, AdapterSpec, BudgetRules, Connection, ConnectionKind, ConnectionRules, Fidelity,
@@ -124,15 +124,18 @@ fn search() -> impl Strategy<Value = SearchSettings> {
 
 fn sources() -> impl Strategy<Value = (BackboneSource, TaskSource)> {
     let folder = || "[a-zA-Z0-9 /._'\"\\\\\nßé漢-]{1,20}";
-    let backbone = (folder(), select(vec![Pooling::Mean, Pooling::Cls]), ".*");
+    let pooling = select(vec![Pooling::Mean, Pooling::Cls]);
+    let precision = select(vec![Precision::F32, Precision::Bf16]);
+    let backbone = (folder(), pooling, ".*", precision);
     let task = (folder(), ".*", option::of(count()), option::of(count()));
-    (backbone, task).prop_map(|((backbone, pooling, weights_sha256), task)| {
+    (backbone, task).prop_map(|((backbone, pooling, weights_sha256, precision), task)| {
         let (folder, fingerprint, train_examples, max_length) = task;
         (
             BackboneSource {
                 folder: backbone.into(),
                 pooling,
                 weights_sha256,
+                precision,
             },
             TaskSource {
                 folder: folder.into(),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use adaplace_backbone::Pooling;
+use adaplace_backbone::{Pooling, Precision};
 use adaplace_scorer::{
     Evaluation, GradientMapSettings, LinearProbe, Score, ScoreError, Scorer, Statistic,
     TrainingSettings,
@@ -82,6 +82,7 @@ pub(crate) fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfig
             folder: PathBuf::from("backbone"),
             pooling: Pooling::Mean,
             weights_sha256: "0123".to_owned(),
+            precision: Precision::F32,
         },
         task: TaskSource {
             folder: PathBuf::from("task"),
