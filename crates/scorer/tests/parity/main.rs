@@ -133,11 +133,14 @@ fn states_loss_and_gradients_of_every_case() {
     });
 }
 
-/// The portable code is slow, so it computes the case with the most connections alone.
+/// The portable code is slow, so it computes the case with the most connections on the smaller backbone alone.
 #[test]
 fn portable_code_of_the_mixed_case() {
     let portable = "portable".parse().unwrap();
     for_computing(&[(portable, Precision::F32)], |fixture| {
+        if fixture.backbone().description().blocks > 6 {
+            return;
+        }
         let errors = errors_of_case(fixture, "mixed", &fixture.cases()["mixed"]);
         let holds = errors.state < 1e-4 && errors.loss < 1e-5 && errors.gradient < 1e-3;
         assert!(holds, "{}: {errors:?}", fixture.name());
