@@ -4,10 +4,11 @@
 //! sixteen columns with a pair of the left operand's row and adds both products to the sum.
 
 use std::arch::x86_64::{
-    __m512, _mm512_add_ps, _mm512_castps_si512, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps,
-    _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set1_epi32,
-    _mm512_setzero_ps, _mm512_storeu_si512,
+    __m512, __m512bh, __m512i, _mm512_add_ps, _mm512_castps_si512, _mm512_cvtne2ps_pbh,
+    _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
+    _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_si512,
 };
+use std::mem::transmute;
 
 use half::bf16;
 
@@ -149,7 +150,7 @@ fn round(values: &[f32], depth: usize, stride: usize, rounded: &mut [u16]) {
                 let low = _mm512_maskz_loadu_ps(mask(0), from.as_ptr());
                 let high = _mm512_maskz_loadu_ps(mask(LANES), from.as_ptr().wrapping_add(LANES));
                 let both = _mm512_cvtne2ps_pbh(high, low);
-                _mm512_storeu_si512(to.as_mut_ptr().cast(), std::mem::transmute(both));
+                _mm512_storeu_si512(to.as_mut_ptr().cast(), transmute::<__m512bh, __m512i>(both));
             }
         }
     }
@@ -207,8 +208,8 @@ impl Tile<'_> {
                     for (sum, &panel) in sums.iter_mut().zip(&panel) {
                         *sum = _mm512_dpbf16_ps(
                             *sum,
-                            std::mem::transmute(values),
-                            std::mem::transmute(_mm512_castps_si512(panel)),
+                            transmute::<__m512i, __m512bh>(values),
+                            transmute::<__m512i, __m512bh>(_mm512_castps_si512(panel)),
                         );
                     }
                 }

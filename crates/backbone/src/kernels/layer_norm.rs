@@ -58,11 +58,11 @@ pub(crate) fn forward(
     saved: Option<&mut SavedNorm>,
 ) {
     let width = norm.weight.len();
-    let mut saved = saved.map(|saved| {
+    let mut saved = saved;
+    if let Some(saved) = &mut saved {
         saved.normalized.resize(x.len(), 0.0);
         saved.inverse_deviation.resize(x.len() / width, 0.0);
-        saved
-    });
+    }
     set.run(
         #[inline(always)]
         || {

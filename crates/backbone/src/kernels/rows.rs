@@ -40,7 +40,7 @@ pub fn sum_pairs(x: &[f32], y: &[f32], value: impl Fn(f32, f32) -> f32) -> f32 {
     sum
 }
 
-/// The sum of products of two slices of the same length, as [`sum_pairs`].
+/// The sum of products of two slices of the same length, in an order that does not depend on the machine.
 #[inline(always)]
 #[must_use]
 pub fn dot(x: &[f32], y: &[f32]) -> f32 {
