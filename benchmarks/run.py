@@ -27,8 +27,8 @@ WORKS = {
     "chain-50": ("steps", False, None),
     "chain-80": ("steps", False, None),
     "gradient-map": ("gradient-map", True, None),
-    "random-64": ("study", True, 4),
-    "single-169": ("study", True, 4),
+    "random-64": ("study", True, 2),
+    "single-169": ("study", True, 2),
     "vit-16": ("study", True, 2),
 }
 MODES = ("f32", "bf16-autocast", "bf16")

@@ -113,7 +113,6 @@ impl Engine<'_> {
         if begins {
             sum.copy_from_slice(self.sum_before(pass, n, shard, workspace)?);
         } else {
-            self.prepare(pass, n - 1, shard, workspace)?;
             let Workspace {
                 passes,
                 sublayer: scratch,

@@ -147,7 +147,8 @@ fn portable_code_of_the_mixed_case() {
     });
 }
 
-/// bf16 products keep within 3e-2.
+/// With bf16 products states and losses keep within 3e-2. So do the gradients but for two of the sixteen cases, both on
+/// DINOv2: `sequential` is 3.3e-2 off and `mixed`, eight adapters over two passes, 4.2e-2.
 #[test]
 fn bf16_of_every_case() {
     for_computing(&[(InstructionSet::detect(), Precision::Bf16)], |fixture| {
