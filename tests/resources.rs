@@ -26,8 +26,11 @@ fn memory_changes_no_result() {
         };
         let all = search("all", "");
         for size in ["0", "20KiB", "200KiB", "1GiB"] {
-            let some = search(size, &format!("--cache-memory {size} --workers 2"));
-            assert_eq!(some, all, "{size}");
+            for workers in [1, 2] {
+                let options = format!("--cache-memory {size} --workers {workers}");
+                let some = search(&format!("{size}-{workers}"), &options);
+                assert_eq!(some, all, "{size}, {workers} workers");
+            }
         }
     }
 }

@@ -71,7 +71,7 @@ impl GradientMap {
     /// As [`Self::compute`], from batches of inputs and labels, one for each row.
     ///
     /// # Errors
-    /// As [`Self::compute`], and that of the first batch that is one.
+    /// As [`Self::compute`].
     pub fn from_batches(
         model: &Model<'_>,
         batches: impl IntoIterator<Item = (Inputs, Vec<u32>)>,

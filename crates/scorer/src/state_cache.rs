@@ -39,12 +39,14 @@ struct Piece<'a> {
     values: &'a mut [f32],
 }
 
-/// Does some work on every piece, one after the other or side by side.
-type ForEach<'f> = dyn Fn(
-        &(dyn Fn(Piece<'_>) -> Result<(), ScoreError> + Sync),
-        Vec<Piece<'_>>,
-    ) -> Result<(), ScoreError>
-    + 'f;
+/// Which threads compute a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Threads {
+    /// Those of the current rayon pool.
+    All,
+    /// The calling one alone, which may be one of several that a batch is spread over.
+    This,
+}
 
 /// h_n of all examples.
 #[derive(Debug)]
@@ -57,8 +59,8 @@ pub(crate) struct KeptState {
 }
 
 impl<'a> StateCache<'a> {
-    /// A cache of at most `budget` bytes. As many states as fit are computed right away, on all threads of the current
-    /// rayon pool.
+    /// A cache of at most `budget` bytes. Where all states fit they are computed right away, on all threads of the current
+    /// rayon pool; else each when it is first asked for.
     ///
     /// # Errors
     /// If the inputs are not of the backbone's kind.
@@ -102,59 +104,48 @@ impl<'a> StateCache<'a> {
 
     /// All states from the embedding up.
     fn fill(&self) -> Result<(), ScoreError> {
-        let mut kept = self.lock();
-        for n in 0..kept.states.len() {
-            let below = n
-                .checked_sub(1)
-                .and_then(|below| kept.states[below].clone());
-            let shards = |work: &(dyn Fn(Piece<'_>) -> Result<(), ScoreError> + Sync),
-                          pieces: Vec<Piece<'_>>| {
-                pieces.into_par_iter().try_for_each(work)
-            };
-            let values = self.next(n, below.as_deref().map(|state| &state.values[..]), &shards)?;
-            kept.states[n] = Some(Arc::new(self.keep(values)));
-            kept.by_use.push(n);
+        let mut below: Option<Arc<KeptState>> = None;
+        for n in 0..self.backbone.description().hidden_states {
+            let before = below.as_deref().map(|state| &state.values[..]);
+            let state = Arc::new(self.keep(self.next(n, before, Threads::All)?));
+            self.lock().insert(n, Arc::clone(&state), self.capacity);
+            below = Some(state);
         }
         Ok(())
     }
 
     /// h_n, kept from now on, or nothing where not even one state fits.
+    ///
+    /// Nothing is locked while a state is computed: a thread that waits within candle may take on another part of its
+    /// batch and ask again. Threads that miss the same state at the same time each compute it; one of them is kept.
     pub(crate) fn state(&self, n: usize) -> Result<Option<Arc<KeptState>>, ScoreError> {
         if self.capacity == 0 {
             return Ok(None);
         }
-        // Held while a state is computed: who needs the same one waits instead of computing it again.
-        let mut kept = self.lock();
-        if let Some(state) = kept.states[n].clone() {
-            kept.use_now(n);
-            return Ok(Some(state));
-        }
-        let state = Arc::new(self.keep(self.compute(n, &kept)?));
-        while kept.by_use.len() >= self.capacity {
-            let oldest = kept.by_use.remove(0);
-            kept.states[oldest] = None;
-        }
-        kept.states[n] = Some(Arc::clone(&state));
-        kept.by_use.push(n);
-        Ok(Some(state))
+        let below = {
+            let mut kept = self.lock();
+            if let Some(state) = kept.get(n) {
+                return Ok(Some(state));
+            }
+            kept.below(n)
+        };
+        let state = Arc::new(self.keep(self.compute(n, below)?));
+        Ok(Some(self.lock().insert(n, state, self.capacity)))
     }
 
-    /// h_n of all examples from the highest state below that is kept, on this thread alone: it may be one of several
-    /// that a batch is spread over, and waiting for others it could come to wait for itself.
-    fn compute(&self, n: usize, kept: &Kept) -> Result<Vec<f32>, ScoreError> {
-        let below = (0..n).rev().find(|&below| kept.states[below].is_some());
-        let mut values: Option<Vec<f32>> = None;
-        for m in below.map_or(0, |below| below + 1)..=n {
-            let before = match (&values, m.checked_sub(1)) {
-                (Some(values), _) => Some(&values[..]),
-                (None, Some(below)) => kept.states[below].as_ref().map(|state| &state.values[..]),
-                (None, None) => None,
-            };
-            values = Some(self.next(m, before, &|work, pieces| {
-                pieces.into_iter().try_for_each(work)
-            })?);
+    /// h_n of all examples from a state below it, or from the embedding.
+    fn compute(
+        &self,
+        n: usize,
+        below: Option<(usize, Arc<KeptState>)>,
+    ) -> Result<Vec<f32>, ScoreError> {
+        let first = below.as_ref().map_or(0, |(below, _)| below + 1);
+        let below = below.as_ref().map(|(_, state)| &state.values[..]);
+        let mut values = self.next(first, below, Threads::This)?;
+        for m in first + 1..=n {
+            values = self.next(m, Some(&values), Threads::This)?;
         }
-        Ok(values.unwrap_or_default())
+        Ok(values)
     }
 
     /// h_n of all examples from h_{n-1}, or the embedding.
@@ -162,7 +153,7 @@ impl<'a> StateCache<'a> {
         &self,
         n: usize,
         before: Option<&[f32]>,
-        for_each: &ForEach<'_>,
+        threads: Threads,
     ) -> Result<Vec<f32>, ScoreError> {
         let width = self.backbone.description().width;
         let all: Vec<usize> = (0..self.examples.len()).collect();
@@ -180,25 +171,34 @@ impl<'a> StateCache<'a> {
                 values: own,
             });
         }
-        for_each(
-            &|piece| {
-                let Some(before) = piece.before else {
-                    let inputs = inputs(&self.examples.batch(piece.rows))?;
-                    piece
-                        .values
-                        .copy_from_slice(&self.backbone.embed_rows(&inputs)?);
-                    return Ok(());
-                };
-                let first = piece.rows.first().copied().unwrap_or_default();
-                let ends = &self.offsets[first..=first + piece.rows.len()];
-                let ends: Vec<usize> = ends.iter().map(|end| end - ends[0]).collect();
-                let scratch = &mut SublayerScratch::default();
-                self.backbone.packed()[n - 1].forward(before, &ends, piece.values, None, scratch);
-                Ok(())
-            },
-            pieces,
-        )?;
+        match threads {
+            Threads::All => pieces
+                .into_par_iter()
+                .try_for_each(|piece| self.compute_piece(n, piece))?,
+            Threads::This => pieces
+                .into_iter()
+                .try_for_each(|piece| self.compute_piece(n, piece))?,
+        }
         Ok(values)
+    }
+
+    fn compute_piece(&self, n: usize, piece: Piece<'_>) -> Result<(), ScoreError> {
+        let Piece {
+            rows,
+            before,
+            values,
+        } = piece;
+        let Some(before) = before else {
+            let inputs = inputs(&self.examples.batch(rows))?;
+            values.copy_from_slice(&self.backbone.embed_rows(&inputs)?);
+            return Ok(());
+        };
+        let first = rows.first().copied().unwrap_or_default();
+        let ends = &self.offsets[first..=first + rows.len()];
+        let ends: Vec<usize> = ends.iter().map(|end| end - ends[0]).collect();
+        let scratch = &mut SublayerScratch::default();
+        self.backbone.packed()[n - 1].forward(before, &ends, values, None, scratch);
+        Ok(())
     }
 
     fn keep(&self, values: Vec<f32>) -> KeptState {
@@ -216,9 +216,34 @@ impl<'a> StateCache<'a> {
 }
 
 impl Kept {
-    fn use_now(&mut self, n: usize) {
+    /// h_n, which becomes the most recently used one.
+    fn get(&mut self, n: usize) -> Option<Arc<KeptState>> {
+        let state = self.states[n].clone()?;
         self.by_use.retain(|&other| other != n);
         self.by_use.push(n);
+        Some(state)
+    }
+
+    /// The highest state below h_n, and its index.
+    fn below(&self, n: usize) -> Option<(usize, Arc<KeptState>)> {
+        let states = self.states[..n].iter().enumerate().rev();
+        states
+            .filter_map(|(index, state)| Some((index, state.clone()?)))
+            .next()
+    }
+
+    /// Keeps h_n in place of the least recently used ones; if another thread was faster, the result is its state.
+    fn insert(&mut self, n: usize, state: Arc<KeptState>, capacity: usize) -> Arc<KeptState> {
+        if let Some(state) = self.get(n) {
+            return state;
+        }
+        while self.by_use.len() >= capacity {
+            let oldest = self.by_use.remove(0);
+            self.states[oldest] = None;
+        }
+        self.states[n] = Some(Arc::clone(&state));
+        self.by_use.push(n);
+        state
     }
 }
 

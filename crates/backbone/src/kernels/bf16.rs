@@ -95,6 +95,7 @@ pub(crate) fn multiply(
     }
     assert!(
         std::arch::is_x86_feature_detected!("avx512f")
+            && std::arch::is_x86_feature_detected!("avx512bw")
             && std::arch::is_x86_feature_detected!("avx512bf16"),
         "bf16 products need AVX-512-BF16"
     );

@@ -25,11 +25,16 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    /// The kernels read without bounds checks what passes here, so no product of extents may wrap around.
     fn checked(self, length: usize) -> Self {
-        let last = self.rows.saturating_sub(1) * self.row_stride
-            + self.columns.saturating_sub(1) * self.column_stride;
+        let rows = self.rows.saturating_sub(1).checked_mul(self.row_stride);
+        let columns = self
+            .columns
+            .saturating_sub(1)
+            .checked_mul(self.column_stride);
+        let last = rows.zip(columns).and_then(|(r, c)| r.checked_add(c));
         assert!(
-            self.rows == 0 || self.columns == 0 || last < length,
+            self.rows == 0 || self.columns == 0 || last.is_some_and(|last| last < length),
             "a matrix of {} x {} with strides {} and {} does not fit in {length} values",
             self.rows,
             self.columns,
@@ -120,6 +125,13 @@ mod tests {
     #[should_panic(expected = "does not fit")]
     fn a_slice_that_is_too_short_is_refused() {
         let _ = Matrix::new(&[0.0; 5], 2, 3);
+    }
+
+    /// 2^63 + 2^63 is 0 to a sum that wraps around.
+    #[test]
+    #[should_panic(expected = "does not fit")]
+    fn strides_beyond_the_memory_are_refused() {
+        let _ = Matrix::strided(&[0.0; 5], 3, 1, usize::MAX / 2 + 1);
     }
 
     #[test]

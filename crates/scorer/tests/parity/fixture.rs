@@ -38,6 +38,11 @@ impl Fixture {
         })
     }
 
+    /// The backbone's folder.
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -147,15 +147,20 @@ fn portable_code_of_the_mixed_case() {
     });
 }
 
-/// With bf16 products states and losses keep within 3e-2. So do the gradients but for two of the sixteen cases, both on
-/// DINOv2: `sequential` is 3.3e-2 off and `mixed`, eight adapters over two passes, 4.2e-2.
+/// bf16 products are to keep within 3e-2. Two of the sixteen cases do not, in their gradients: on DINOv2 `sequential` was
+/// 3.3e-2 and `mixed`, eight adapters over two passes, 4.2e-2 off.
 #[test]
 fn bf16_of_every_case() {
+    const BOUND: f64 = 3e-2;
+    const BEYOND: [(&str, &str); 2] = [("dinov2-s-98", "sequential"), ("dinov2-s-98", "mixed")];
     for_computing(&[(InstructionSet::detect(), Precision::Bf16)], |fixture| {
         let mut worst = Errors::default();
         for (case, connections) in fixture.cases() {
             let errors = errors_of_case(fixture, &case, &connections);
-            let holds = errors.state < 3e-2 && errors.loss < 3e-2 && errors.gradient < 5e-2;
+            let beyond = BEYOND.contains(&(fixture.folder(), &case));
+            let of_gradient = if beyond { 5e-2 } else { BOUND };
+            let holds =
+                errors.state < BOUND && errors.loss < BOUND && errors.gradient < of_gradient;
             assert!(holds, "{}, {case}: {errors:?}", fixture.name());
             worst = worst.larger(errors);
         }
