@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Probe(Probe),
     /// Search the best placement; run again on its own output folder, it resumes
     Search(Box<Search>),
+    /// Train every single connection and see which gradient statistic foretells the results
+    Audit(Box<Audit>),
     /// Train one placement to the end
     Train(Train),
     /// Evaluate a trained placement
@@ -87,9 +89,9 @@ pub(crate) struct Probe {
     /// Cut texts to this many tokens [default: 128, or the backbone's longest]
     #[arg(long, value_name = "N", value_parser = count())]
     pub(crate) max_length: Option<usize>,
-    /// The statistic to show
-    #[arg(long, default_value = "rank")]
-    pub(crate) statistic: StatisticArgument,
+    /// The statistic to show; of several, separated by commas, the mean of their ranks
+    #[arg(long, value_delimiter = ',', default_value = "rank")]
+    pub(crate) statistic: Vec<StatisticArgument>,
     /// Of the choice of examples
     #[arg(long, default_value_t = 0, value_parser = seed())]
     pub(crate) seed: u64,
@@ -106,7 +108,11 @@ pub(crate) struct Probe {
 #[derive(Debug, Args)]
 pub(crate) struct Search {
     /// Run the study of this file again, in another output folder
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["backbone", "task", "space", "strategy"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "backbone", "task", "space", "strategy", "trials", "metric", "finalists", "repetitions", "halving", "proposals",
+        "statistic", "candidates", "gamma", "population", "first_population", "steps", "train_examples", "batch_size",
+        "learning_rate", "head_learning_rate", "max_length", "pooling", "precision", "seed", "gradient_examples",
+    ])]
     pub(crate) study: Option<PathBuf>,
     /// Hugging Face model folder: config.json, safetensors weights, tokenizer.json or preprocessor_config.json
     #[arg(long, value_name = "DIR", required_unless_present = "study")]
@@ -123,6 +129,89 @@ pub(crate) struct Search {
     pub(crate) strategy: Option<String>,
     #[command(flatten)]
     pub(crate) options: SearchOptions,
+    #[command(flatten)]
+    pub(crate) training: TrainingOptions,
+    #[command(flatten)]
+    pub(crate) output: StudyOutput,
+}
+
+/// What a search tries and how it chooses; goes into `study.toml`.
+#[derive(Debug, Args)]
+pub(crate) struct SearchOptions {
+    /// Placements to try; with --halving, each starts short and only the best go on
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count())]
+    pub(crate) trials: usize,
+    /// Rank by validation accuracy (ties by loss), or the reverse
+    #[arg(long, default_value = "accuracy")]
+    pub(crate) metric: MetricArgument,
+    /// The best placements to train again ..
+    #[arg(long, value_name = "N", default_value = "3", value_parser = count())]
+    pub(crate) finalists: usize,
+    /// .. so many times
+    #[arg(long, value_name = "N", default_value = "3", value_parser = steps())]
+    pub(crate) repetitions: u32,
+    /// Successive halving: start trials at a fraction of the steps, promote the best of every R
+    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) halving: Option<u32>,
+    /// How many placements the strategy proposes at a time
+    #[arg(long, value_name = "N", default_value = "8", value_parser = count())]
+    pub(crate) proposals: usize,
+    /// The gradient statistic that stands for a connection's promise; of several, separated by commas, the mean of their
+    /// ranks. `alignment`, `validation-alignment` and `agreement` need three maps instead of one
+    #[arg(long, value_delimiter = ',', default_value = "rank")]
+    pub(crate) statistic: Vec<StatisticArgument>,
+    /// Greedy: connections trained at each stage [default: trials divided by adapters]
+    #[arg(long, value_name = "N", value_parser = count())]
+    pub(crate) candidates: Option<usize>,
+    /// Gradient-greedy: discount of connections near one another, 0 for none [default: 0.6]
+    #[arg(long, value_parser = discount)]
+    pub(crate) gamma: Option<f64>,
+    /// Evolution: size of the population [default: 16]
+    #[arg(long, value_name = "N", value_parser = count())]
+    pub(crate) population: Option<usize>,
+    /// Evolution: where the first population comes from [default: gradient]
+    #[arg(long)]
+    pub(crate) first_population: Option<FirstPopulationArgument>,
+}
+
+/// How a placement is trained and judged; goes into `study.toml`.
+#[derive(Debug, Args)]
+pub(crate) struct TrainingOptions {
+    /// Optimiser steps of a trial
+    #[arg(long, value_name = "N", default_value = "64", value_parser = steps())]
+    pub(crate) steps: u32,
+    /// Train on a subset of this size, the same for all trials [default: all]
+    #[arg(long, value_name = "N", value_parser = count())]
+    pub(crate) train_examples: Option<usize>,
+    /// Examples in a batch
+    #[arg(long, value_name = "N", default_value = "32", value_parser = count())]
+    pub(crate) batch_size: usize,
+    /// Highest learning rate of the adapters
+    #[arg(long, value_name = "RATE", default_value_t = 3e-3, value_parser = positive)]
+    pub(crate) learning_rate: f64,
+    /// Highest learning rate of the head
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = positive)]
+    pub(crate) head_learning_rate: f64,
+    /// Cut texts to this many tokens [default: 128, or the backbone's longest]
+    #[arg(long, value_name = "N", value_parser = count())]
+    pub(crate) max_length: Option<usize>,
+    /// How the last hidden state becomes one vector [default: as in 1_Pooling/config.json, else mean; a ViT: cls]
+    #[arg(long)]
+    pub(crate) pooling: Option<PoolingArgument>,
+    /// What the operands of the frozen products are rounded to; everything else is f32
+    #[arg(long, default_value = "auto")]
+    pub(crate) precision: PrecisionArgument,
+    /// Of all random choices
+    #[arg(long, default_value_t = 0, value_parser = seed())]
+    pub(crate) seed: u64,
+    /// Training examples that the gradient map is made from, at most
+    #[arg(long, value_name = "N", default_value = "512", value_parser = count())]
+    pub(crate) gradient_examples: usize,
+}
+
+/// Where a study goes and what it runs on; none of it changes a result.
+#[derive(Debug, Args)]
+pub(crate) struct StudyOutput {
     /// The study's folder; an unfinished study there is resumed
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -136,72 +225,31 @@ pub(crate) struct Search {
     pub(crate) json: bool,
 }
 
-/// What goes into `study.toml`.
 #[derive(Debug, Args)]
-pub(crate) struct SearchOptions {
-    /// Placements to try; with --halving, each starts short and only the best go on
-    #[arg(long, value_name = "N", default_value = "64", value_parser = count(), conflicts_with = "study")]
-    pub(crate) trials: usize,
-    /// Optimiser steps of a trial
-    #[arg(long, value_name = "N", default_value = "64", value_parser = steps(), conflicts_with = "study")]
-    pub(crate) steps: u32,
-    /// Train on a subset of this size, the same for all trials [default: all]
-    #[arg(long, value_name = "N", value_parser = count(), conflicts_with = "study")]
-    pub(crate) train_examples: Option<usize>,
-    /// Examples in a batch
-    #[arg(long, value_name = "N", default_value = "32", value_parser = count(), conflicts_with = "study")]
-    pub(crate) batch_size: usize,
-    /// Highest learning rate of the adapters
-    #[arg(long, value_name = "RATE", default_value_t = 3e-3, value_parser = positive, conflicts_with = "study")]
-    pub(crate) learning_rate: f64,
-    /// Highest learning rate of the head
-    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = positive, conflicts_with = "study")]
-    pub(crate) head_learning_rate: f64,
-    /// Cut texts to this many tokens [default: 128, or the backbone's longest]
-    #[arg(long, value_name = "N", value_parser = count(), conflicts_with = "study")]
-    pub(crate) max_length: Option<usize>,
-    /// How the last hidden state becomes one vector [default: as in 1_Pooling/config.json, else mean; a ViT: cls]
-    #[arg(long, conflicts_with = "study")]
-    pub(crate) pooling: Option<PoolingArgument>,
-    /// What the operands of the frozen products are rounded to; everything else is f32
-    #[arg(long, default_value = "auto", conflicts_with = "study")]
-    pub(crate) precision: PrecisionArgument,
-    /// Rank by validation accuracy (ties by loss), or the reverse
-    #[arg(long, default_value = "accuracy", conflicts_with = "study")]
-    pub(crate) metric: MetricArgument,
-    /// The best placements to train again ..
-    #[arg(long, value_name = "N", default_value = "3", value_parser = count(), conflicts_with = "study")]
-    pub(crate) finalists: usize,
-    /// .. so many times
-    #[arg(long, value_name = "N", default_value = "3", value_parser = steps(), conflicts_with = "study")]
-    pub(crate) repetitions: u32,
-    /// Successive halving: start trials at a fraction of the steps, promote the best of every R
-    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(2..), conflicts_with = "study")]
-    pub(crate) halving: Option<u32>,
-    /// Of all random choices
-    #[arg(long, default_value_t = 0, value_parser = seed(), conflicts_with = "study")]
-    pub(crate) seed: u64,
-    /// How many placements the strategy proposes at a time
-    #[arg(long, value_name = "N", default_value = "8", value_parser = count(), conflicts_with = "study")]
-    pub(crate) proposals: usize,
-    /// The gradient statistic that stands for a connection's promise
-    #[arg(long, default_value = "rank", conflicts_with = "study")]
-    pub(crate) statistic: StatisticArgument,
-    /// Training examples that the gradient map is made from, at most
-    #[arg(long, value_name = "N", default_value = "512", value_parser = count(), conflicts_with = "study")]
-    pub(crate) gradient_examples: usize,
-    /// Greedy: connections trained at each stage [default: trials divided by adapters]
-    #[arg(long, value_name = "N", value_parser = count(), conflicts_with = "study")]
-    pub(crate) candidates: Option<usize>,
-    /// Gradient-greedy: discount of connections near one another, 0 for none [default: 0.6]
-    #[arg(long, value_parser = discount, conflicts_with = "study")]
-    pub(crate) gamma: Option<f64>,
-    /// Evolution: size of the population [default: 16]
-    #[arg(long, value_name = "N", value_parser = count(), conflicts_with = "study")]
-    pub(crate) population: Option<usize>,
-    /// Evolution: where the first population comes from [default: gradient]
-    #[arg(long, conflicts_with = "study")]
-    pub(crate) first_population: Option<FirstPopulationArgument>,
+pub(crate) struct Audit {
+    /// Hugging Face model folder: config.json, safetensors weights, tokenizer.json or preprocessor_config.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) backbone: PathBuf,
+    /// Task folder: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
+    #[arg(long, value_name = "DIR")]
+    pub(crate) task: PathBuf,
+    /// Train a sample of so many connections, at least 10, each kind by its share [default: all of them]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..).map(|value| value as usize))]
+    pub(crate) sample: Option<usize>,
+    /// Rank of the adapters
+    #[arg(long, value_name = "R", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) rank: u16,
+    /// Statistics, separated by commas, whose mean rank is judged beside every single one
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "effective-rank,validation-alignment"
+    )]
+    pub(crate) statistic: Vec<StatisticArgument>,
+    #[command(flatten)]
+    pub(crate) training: TrainingOptions,
+    #[command(flatten)]
+    pub(crate) output: StudyOutput,
 }
 
 #[derive(Debug, Args)]
@@ -338,6 +386,12 @@ argument!(StatisticArgument, Statistic, {
     NuclearNorm => Statistic::NuclearNorm,
     FrobeniusNorm => Statistic::FrobeniusNorm,
     SpectralNorm => Statistic::SpectralNorm,
+    /// How far a step along the gradient of one half of the training examples lowers the loss of the other half
+    Alignment => Statistic::Alignment,
+    /// The same from the training examples to the validation part
+    ValidationAlignment => Statistic::ValidationAlignment,
+    /// Cosine of the gradients of two halves of the training examples
+    Agreement => Statistic::Agreement,
 });
 
 fn count() -> impl clap::builder::TypedValueParser<Value = usize> {

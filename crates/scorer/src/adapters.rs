@@ -21,7 +21,9 @@ const METADATA: &str = "adaplace";
 
 /// The bottleneck of one connection: A(x) = scale * (W_up gelu(W_down norm(x) + b_down) + b_up), with norm a layer
 /// norm without weights and the exact gelu (Houlsby et al., 2019).
-#[derive(Debug)]
+///
+/// A clone shares the trained values.
+#[derive(Debug, Clone)]
 pub struct Adapter {
     /// The state it reads and the state it adds to.
     pub connection: Connection,
@@ -37,8 +39,8 @@ pub struct Adapter {
     pub up_bias: Var,
 }
 
-/// The adapters of one placement, in canonical order.
-#[derive(Debug, Default)]
+/// The adapters of one placement, in canonical order. A clone shares the trained values.
+#[derive(Debug, Clone, Default)]
 pub struct Adapters(Vec<Adapter>);
 
 impl Adapter {

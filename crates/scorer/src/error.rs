@@ -48,6 +48,22 @@ pub enum ScoreError {
         /// What the decomposition said.
         reason: String,
     },
+    /// Cross-fitted statistics compare two halves of the training examples, and those with the validation part.
+    #[error(
+        "the cross-fitted statistics need at least 2 training examples and 1 validation example, not {train} and {validation}"
+    )]
+    TooFewExamples {
+        /// Training examples.
+        train: usize,
+        /// Validation examples.
+        validation: usize,
+    },
+    /// The same statistic was named more than once, or none at all.
+    #[error("`{statistics}` is not a choice of statistics: name at least one, and none twice")]
+    Statistics {
+        /// What was named.
+        statistics: String,
+    },
     /// An adapter file could not be read or written.
     #[error("cannot use adapter file `{path}`: {reason}")]
     AdapterFile {

@@ -9,13 +9,17 @@
 //! further connection i -> j with i <= j then acts in both, G_ij is the sum over the passes, and one with i > j reads
 //! the first pass and adds to the second.
 
+use adaplace_analysis::ranks;
 use adaplace_backbone::Inputs;
 use adaplace_search_space::Connection;
 use adaplace_task::{Examples, evaluation_batches};
 use serde::{Deserialize, Serialize};
 
+use crate::cross_fit::CrossFit;
 use crate::engine::{Shard, shards};
-use crate::{Dataset, Model, ScoreError, Statistic, gradient_sums};
+use crate::gradient_sums::{Side, for_connections};
+use crate::singular_values::singular_values;
+use crate::{Dataset, Model, ScoreError, Statistic, Statistics};
 
 /// The numbers that a gradient map depends on beside model and examples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -45,6 +49,8 @@ pub struct GradientMap {
     hidden_states: usize,
     /// By source, then target.
     singular_values: Vec<Vec<f64>>,
+    /// Where it was made with them.
+    cross_fit: Option<CrossFit>,
     settings: GradientMapSettings,
     examples: usize,
 }
@@ -66,6 +72,36 @@ impl GradientMap {
             .flat_map(|rows| shards(model.backbone(), data, rows))
             .collect();
         Self::from_shards(model, shards, settings)
+    }
+
+    /// As [`Self::compute`], with the cross-fitted statistics: those of two halves of `train`, its examples taken in
+    /// turns, and those of `train` and `validation`. Takes two maps of `train` and one of `validation`, and for every
+    /// connection three decompositions with their vectors.
+    ///
+    /// The probe of a half is fitted to the model's features, its strength chosen on `validation`.
+    ///
+    /// # Errors
+    /// As [`Self::compute`], if a half is empty, or a probe cannot be fitted.
+    pub fn cross_fitted(
+        model: &Model<'_>,
+        train: &Examples,
+        validation: &Examples,
+        settings: &GradientMapSettings,
+    ) -> Result<Self, ScoreError> {
+        if train.len() < 2 || validation.is_empty() {
+            return Err(ScoreError::TooFewExamples {
+                train: train.len(),
+                validation: validation.len(),
+            });
+        }
+        let (fit, singular_values) = CrossFit::compute(model, train, validation, settings)?;
+        Ok(Self {
+            hidden_states: model.backbone().description().hidden_states,
+            singular_values,
+            cross_fit: Some(fit),
+            settings: *settings,
+            examples: train.len(),
+        })
     }
 
     /// As [`Self::compute`], from batches of inputs and labels, one for each row.
@@ -95,9 +131,19 @@ impl GradientMap {
                 "a gradient map needs at least one example".to_owned(),
             )));
         }
+        let side = Side {
+            model,
+            shards: &shards,
+            examples,
+        };
+        let singular_values = for_connections(&[side], |matrices| {
+            let values = singular_values(matrices[0].sums)?.into_iter();
+            Ok(values.map(|s| s / examples as f64).collect())
+        })?;
         Ok(Self {
             hidden_states: model.backbone().description().hidden_states,
-            singular_values: gradient_sums::singular_values(model, &shards, examples)?,
+            singular_values,
+            cross_fit: None,
             settings: *settings,
             examples,
         })
@@ -131,31 +177,45 @@ impl GradientMap {
         &self.singular_values[usize::from(source) * self.hidden_states + usize::from(target)]
     }
 
-    /// A statistic of one connection.
-    ///
-    /// # Panics
-    /// If the connection is outside the map.
+    /// A statistic of every connection: rows are sources, columns targets. `None` for a cross-fitted one of a map that
+    /// was made without.
     #[must_use]
-    pub fn statistic(&self, statistic: Statistic, connection: Connection) -> f64 {
-        let absolute = self.settings.absolute_threshold * self.largest();
-        let values = self.singular_values(connection);
-        statistic.of(values, absolute, self.settings.relative_threshold)
+    pub fn table(&self, statistic: Statistic) -> Option<Vec<Vec<f64>>> {
+        let values = match &self.cross_fit {
+            Some(fit) if statistic.is_cross_fitted() => fit.of(statistic)?.to_vec(),
+            _ => {
+                let absolute = self.settings.absolute_threshold * self.largest();
+                let relative = self.settings.relative_threshold;
+                let of = |values: &Vec<f64>| statistic.of(values, absolute, relative);
+                self.singular_values.iter().map(of).collect::<Option<_>>()?
+            }
+        };
+        let rows = values.chunks(self.hidden_states);
+        Some(rows.map(<[f64]>::to_vec).collect())
     }
 
-    /// A statistic of every connection: rows are sources, columns targets.
+    /// How promising an adapter on every connection is, rows are sources, columns targets, never negative: one
+    /// statistic as it is, of several the mean of their ranks among all connections, from 0 to 1. A gradient that
+    /// points against that of other examples promises nothing: 0. `None` as in [`Self::table`].
     #[must_use]
-    pub fn table(&self, statistic: Statistic) -> Vec<Vec<f64>> {
-        let absolute = self.settings.absolute_threshold * self.largest();
-        let relative = self.settings.relative_threshold;
-        self.singular_values
-            .chunks(self.hidden_states)
-            .map(|row| {
-                let values = row.iter();
-                values
-                    .map(|values| statistic.of(values, absolute, relative))
-                    .collect()
-            })
-            .collect()
+    pub fn promise(&self, statistics: &Statistics) -> Option<Vec<Vec<f64>>> {
+        let tables = statistics.as_slice().iter().map(|&one| self.table(one));
+        let tables = tables.collect::<Option<Vec<_>>>()?;
+        if let [table] = &tables[..] {
+            let rows = table.iter();
+            let floored = |row: &Vec<f64>| row.iter().map(|value| value.max(0.0)).collect();
+            return Some(rows.map(floored).collect());
+        }
+        let connections = self.singular_values.len();
+        let mut means = vec![0.0; connections];
+        for table in &tables {
+            let ranks = ranks(&table.concat());
+            for (mean, rank) in means.iter_mut().zip(ranks) {
+                *mean += rank / (connections * tables.len()) as f64;
+            }
+        }
+        let rows = means.chunks(self.hidden_states);
+        Some(rows.map(<[f64]>::to_vec).collect())
     }
 
     /// The largest singular value of the whole map.

@@ -1,4 +1,4 @@
-//! The products behind a gradient map: dL/dh_j norm(h_i)^T summed over examples and tokens, and its singular values.
+//! The products behind a gradient map: dL/dh_j norm(h_i)^T summed over examples and tokens.
 
 use std::ops::Range;
 
@@ -8,7 +8,6 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use crate::engine::{Engine, Prefix, Shard, Workspace};
-use crate::singular_values::singular_values as of_matrix;
 use crate::{Model, ScoreError};
 
 /// Rows (tokens) that are multiplied at a time: enough for a product at full speed, little memory.
@@ -18,49 +17,96 @@ const ROWS_PER_PRODUCT: usize = 2048;
 /// each with a forward and backward of its own.
 const MOST_SUMS: usize = 128 << 20;
 
-/// The singular values of G_ij by source, then target, each largest first.
-pub(crate) fn singular_values(
-    model: &Model<'_>,
-    shards: &[Shard<'_>],
-    examples: usize,
-) -> Result<Vec<Vec<f64>>, ScoreError> {
-    in_groups(model, shards, examples, MOST_SUMS)
+/// A model and the examples that its gradients are summed over.
+#[derive(Clone, Copy)]
+pub(crate) struct Side<'a> {
+    pub(crate) model: &'a Model<'a>,
+    pub(crate) shards: &'a [Shard<'a>],
+    pub(crate) examples: usize,
 }
 
-fn in_groups(
-    model: &Model<'_>,
-    shards: &[Shard<'_>],
-    examples: usize,
+/// What `work` makes of the matrices of each connection, one for each side, by source, then target.
+pub(crate) fn for_connections<T: Send>(
+    sides: &[Side<'_>],
+    work: impl Fn(&[Summed<'_>]) -> Result<T, String> + Sync,
+) -> Result<Vec<T>, ScoreError> {
+    in_groups(sides, MOST_SUMS, work)
+}
+
+/// The gradient matrix of a connection: `sums` = n G of `examples` = n examples.
+#[derive(Clone, Copy)]
+pub(crate) struct Summed<'a> {
+    pub(crate) sums: MatRef<'a, f32>,
+    pub(crate) examples: usize,
+}
+
+fn in_groups<T: Send>(
+    sides: &[Side<'_>],
     most_sums: usize,
-) -> Result<Vec<Vec<f64>>, ScoreError> {
-    let engine = Engine::new(model, Prefix::Separate);
-    let values = engine.layout().read(model)?;
-    let states = model.backbone().description().hidden_states;
-    let width = engine.layout().width;
-    let passes = engine.plan().passes.len();
+    work: impl Fn(&[Summed<'_>]) -> Result<T, String> + Sync,
+) -> Result<Vec<T>, ScoreError> {
+    let engines: Vec<(Engine<'_>, Vec<f32>)> = sides
+        .iter()
+        .map(|side| {
+            let engine = Engine::new(side.model, Prefix::Separate);
+            let values = engine.layout().read(side.model)?;
+            Ok((engine, values))
+        })
+        .collect::<Result<_, ScoreError>>()?;
+    let states = sides[0].model.backbone().description().hidden_states;
+    let width = sides[0].model.backbone().description().width;
+    let passes: usize = engines
+        .iter()
+        .map(|(engine, _)| engine.plan().passes.len())
+        .sum();
     let group = (most_sums / (states * width * width * passes)).clamp(1, states);
-    let mut found = vec![Vec::new(); states * states];
+    let mut found: Vec<Option<T>> = Vec::new();
+    found.resize_with(states * states, || None);
     for begin in (0..states).step_by(group) {
         let targets = begin..states.min(begin + group);
-        let mut sums = GradientSums::new(states, width, passes, targets.clone());
-        let mut rest = shards;
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at(product_size(rest));
-            rest = later;
-            sums.add(&engine, &values, now)?;
-        }
+        let of_sides = sides
+            .iter()
+            .zip(&engines)
+            .map(|(side, (engine, values))| {
+                let passes = engine.plan().passes.len();
+                let mut sums = GradientSums::new(states, width, passes, targets.clone());
+                let mut rest = side.shards;
+                while !rest.is_empty() {
+                    let (now, later) = rest.split_at(product_size(rest));
+                    rest = later;
+                    sums.add(engine, values, now)?;
+                }
+                Ok(sums)
+            })
+            .collect::<Result<Vec<_>, ScoreError>>()?;
         let pairs: Vec<(usize, usize)> = targets
             .flat_map(|target| (0..states).map(move |source| (source, target)))
             .collect();
         let of_pairs = pairs
             .par_iter()
-            .map(|&(source, target)| sums.singular_values(source, target, examples))
+            .map(|&(source, target)| {
+                let matrices: Vec<Summed<'_>> = of_sides
+                    .iter()
+                    .zip(sides)
+                    .map(|(sums, side)| Summed {
+                        sums: sums.of(source, target),
+                        examples: side.examples,
+                    })
+                    .collect();
+                work(&matrices).map_err(|reason| ScoreError::SingularValues {
+                    connection: Connection {
+                        source: source as u16,
+                        target: target as u16,
+                    },
+                    reason,
+                })
+            })
             .collect::<Result<Vec<_>, ScoreError>>()?;
-        for ((source, target), values) in pairs.into_iter().zip(of_pairs) {
-            found[source * states + target] = values;
+        for ((source, target), value) in pairs.into_iter().zip(of_pairs) {
+            found[source * states + target] = Some(value);
         }
     }
-    Ok(found)
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// How many shards make a product of [`ROWS_PER_PRODUCT`] rows.
@@ -166,29 +212,13 @@ impl GradientSums {
         }
     }
 
-    fn singular_values(
-        &self,
-        source: usize,
-        target: usize,
-        examples: usize,
-    ) -> Result<Vec<f64>, ScoreError> {
+    fn of(&self, source: usize, target: usize) -> MatRef<'_, f32> {
         let sums = match &self.across {
             Some(across) if source > target => across,
             _ => &self.within,
         };
-        let (row, column) = (
-            (target - self.targets.start) * self.width,
-            source * self.width,
-        );
-        let block = sums.submatrix(row, column, self.width, self.width);
-        let values = of_matrix(block).map_err(|reason| ScoreError::SingularValues {
-            connection: Connection {
-                source: source as u16,
-                target: target as u16,
-            },
-            reason,
-        })?;
-        Ok(values.into_iter().map(|s| s / examples as f64).collect())
+        let row = (target - self.targets.start) * self.width;
+        sums.submatrix(row, source * self.width, self.width, self.width)
     }
 }
 
@@ -200,6 +230,7 @@ mod tests {
     use super::*;
     use crate::Dataset;
     use crate::engine::shards;
+    use crate::singular_values::singular_values;
     use crate::support::{model, tiny_bert, tiny_task};
 
     /// Every target by itself, two at a time and all at once: the same values.
@@ -211,7 +242,15 @@ mod tests {
         for connections in [&[][..], &[(3, 1), (1, 2)]] {
             let model = model(&backbone, connections);
             let shards = shards(&backbone, Dataset::from(&examples), &rows);
-            let with = |most| in_groups(&model, &shards, rows.len(), most).unwrap();
+            let side = Side {
+                model: &model,
+                shards: &shards,
+                examples: rows.len(),
+            };
+            let with = |most| {
+                let values = |matrices: &[Summed<'_>]| singular_values(matrices[0].sums);
+                in_groups(&[side], most, values).unwrap()
+            };
             let all = with(usize::MAX);
             assert_eq!(all.len(), 25);
             for most in [1, 4 * 5 * 32 * 32] {

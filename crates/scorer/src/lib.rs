@@ -7,6 +7,7 @@
 //! - [`Scorer`]: a placement's score, with [`ProxyScorer`] the one that trains it briefly.
 
 mod adapters;
+mod cross_fit;
 mod dataset;
 mod engine;
 mod error;
@@ -19,6 +20,7 @@ mod gradients;
 mod head;
 mod optimiser;
 mod probe;
+mod promise;
 mod proxy_scorer;
 mod seeds;
 mod singular_values;
@@ -43,6 +45,7 @@ pub use gradients::{Gradients, loss_and_gradients, states};
 pub use head::Head;
 pub use optimiser::AdamW;
 pub use probe::{Features, LinearProbe};
+pub use promise::Statistics;
 pub use proxy_scorer::{ProxyScorer, Score, Scorer};
 pub use state_cache::StateCache;
 pub use statistics::Statistic;

@@ -7,7 +7,7 @@ use crate::evaluation::{evaluate, features};
 use crate::fine_tune::{fine_tune, finite};
 use crate::{
     Adapters, Dataset, GradientMap, GradientMapSettings, Head, LinearProbe, Model, ScoreError,
-    StateCache, TrainingSettings,
+    StateCache, Statistics, TrainingSettings,
 };
 
 /// How good a placement turned out to be.
@@ -153,22 +153,28 @@ impl<'a> ProxyScorer<'a> {
     }
 
     /// The gradient map at the adapters of `given`, trained for `fidelity` steps; at the frozen model for an empty one.
+    /// It holds at least `statistics`; cross-fitted ones take as many validation examples as there are `examples`.
     ///
     /// # Errors
-    /// As [`fine_tune`], or if singular values cannot be computed.
+    /// As [`fine_tune`], or as [`GradientMap::cross_fitted`].
     pub fn gradient_map(
         &self,
         given: &Placement,
         fidelity: Fidelity,
         examples: &Examples,
         settings: &GradientMapSettings,
+        statistics: &Statistics,
     ) -> Result<GradientMap, ScoreError> {
         let model = if given.is_empty() {
             self.untrained(given, 0)?
         } else {
             self.train(given, fidelity, 0)?.0
         };
-        GradientMap::compute(&model, examples, settings)
+        if !statistics.are_cross_fitted() {
+            return GradientMap::compute(&model, examples, settings);
+        }
+        let validation = self.task.validation.spread(examples.len());
+        GradientMap::cross_fitted(&model, examples, &validation, settings)
     }
 }
 

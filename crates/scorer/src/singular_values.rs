@@ -1,3 +1,8 @@
+//! Singular values of gradient matrices, and what depends on their singular vectors.
+//!
+//! Both come from the eigenvalues of a Gram matrix in f64. The products of f32 values are exact there, and an error of
+//! 1e-16 of the largest eigenvalue is one of 1e-8 of the largest singular value, below what f32 values hold.
+
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::{
@@ -6,42 +11,101 @@ use faer::linalg::evd::{
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par, Spec};
 
-/// The singular values of `matrix`, largest first, on the calling thread alone.
-///
-/// They are the square roots of the eigenvalues of the smaller Gram matrix, in f64. The products of f32 values are
-/// exact there, and an error of 1e-16 of the largest eigenvalue is one of 1e-8 of the largest singular value, below
-/// what f32 values hold.
+/// A singular value below this share of the largest is rounding: sums of f32 values are not surer than that.
+const NEGLIGIBLE: f64 = 1e-6;
+
+/// The singular values of `matrix`, largest first, on the calling thread alone: the square roots of the eigenvalues of
+/// the smaller Gram matrix.
 pub(crate) fn singular_values(matrix: MatRef<'_, f32>) -> Result<Vec<f64>, String> {
-    let wide = Mat::from_fn(matrix.nrows(), matrix.ncols(), |row, column| {
-        f64::from(matrix[(row, column)])
-    });
-    let (left, right) = match matrix.nrows() < matrix.ncols() {
-        true => (wide.as_ref(), wide.transpose()),
-        false => (wide.transpose(), wide.as_ref()),
+    let wide = widened(matrix);
+    let gram = match matrix.nrows() < matrix.ncols() {
+        true => product(wide.as_ref(), wide.transpose()),
+        false => product(wide.transpose(), wide.as_ref()),
     };
-    let size = left.nrows();
-    let mut gram = Mat::<f64>::zeros(size, size);
-    matmul(gram.as_mut(), Accum::Replace, left, right, 1.0, Par::Seq);
+    let (eigenvalues, _) = eigen(&gram, false)?;
+    let mut values: Vec<f64> = eigenvalues.iter().map(|&s| s.max(0.0).sqrt()).collect();
+    values.sort_by(|a, b| b.total_cmp(a));
+    Ok(values)
+}
+
+/// <U V^T, other> for `matrix` = U S V^T, both of the same shape: the sum over k of (u_k . other v_k), with u_k =
+/// matrix v_k / s_k and the v_k from the Gram matrix. Directions in which `matrix` is zero but for rounding are left
+/// out.
+pub(crate) fn alignment(matrix: MatRef<'_, f32>, other: MatRef<'_, f32>) -> Result<f64, String> {
+    let (wide, other) = (widened(matrix), widened(other));
+    let (eigenvalues, vectors) = eigen(&product(wide.transpose(), wide.as_ref()), true)?;
+    let largest = eigenvalues.iter().copied().fold(0.0, f64::max).sqrt();
+    let images = product(wide.as_ref(), vectors.as_ref());
+    let others = product(other.as_ref(), vectors.as_ref());
+    let terms = images.col_iter().zip(others.col_iter()).map(|(us, image)| {
+        let s = us.norm_l2();
+        if s <= NEGLIGIBLE * largest || s == 0.0 {
+            return 0.0;
+        }
+        (us.transpose() * image) / s
+    });
+    let sum: f64 = terms.sum();
+    match sum.is_finite() {
+        true => Ok(sum),
+        false => Err(NOT_FINITE.to_owned()),
+    }
+}
+
+/// The cosine of two matrices, <a, b> / (|a| |b|); 0 where one is zero.
+pub(crate) fn cosine(a: MatRef<'_, f32>, b: MatRef<'_, f32>) -> f64 {
+    let (mut aa, mut bb, mut ab) = (0.0, 0.0, 0.0);
+    for (a, b) in a.col_iter().zip(b.col_iter()) {
+        for (&a, &b) in a.iter().zip(b.iter()) {
+            let (a, b) = (f64::from(a), f64::from(b));
+            aa += a * a;
+            bb += b * b;
+            ab += a * b;
+        }
+    }
+    if aa == 0.0 || bb == 0.0 {
+        return 0.0;
+    }
+    ab / (aa.sqrt() * bb.sqrt())
+}
+
+const NOT_FINITE: &str = "it holds a value that is not finite";
+
+fn widened(matrix: MatRef<'_, f32>) -> Mat<f64> {
+    Mat::from_fn(matrix.nrows(), matrix.ncols(), |row, column| {
+        f64::from(matrix[(row, column)])
+    })
+}
+
+fn product(left: MatRef<'_, f64>, right: MatRef<'_, f64>) -> Mat<f64> {
+    let mut result = Mat::zeros(left.nrows(), right.ncols());
+    matmul(result.as_mut(), Accum::Replace, left, right, 1.0, Par::Seq);
+    result
+}
+
+/// Eigenvalues of a symmetric matrix, and its eigenvectors (columns, in the same order) where they are asked for.
+fn eigen(gram: &Mat<f64>, with_vectors: bool) -> Result<(Vec<f64>, Mat<f64>), String> {
+    let size = gram.nrows();
     if (0..size).any(|n| !gram[(n, n)].is_finite()) {
-        return Err("it holds a value that is not finite".to_owned());
+        return Err(NOT_FINITE.to_owned());
     }
     let parameters = Spec::<SelfAdjointEvdParams, f64>::default();
-    let no = ComputeEigenvectors::No;
-    let scratch = self_adjoint_evd_scratch::<f64>(size, no, Par::Seq, parameters);
+    let (wanted, side) = match with_vectors {
+        true => (ComputeEigenvectors::Yes, size),
+        false => (ComputeEigenvectors::No, 0),
+    };
+    let scratch = self_adjoint_evd_scratch::<f64>(size, wanted, Par::Seq, parameters);
     let mut values = Diag::<f64>::zeros(size);
+    let mut vectors = Mat::<f64>::zeros(side, side);
     self_adjoint_evd(
         gram.as_ref(),
         values.as_mut(),
-        None,
+        with_vectors.then_some(vectors.as_mut()),
         Par::Seq,
         MemStack::new(&mut MemBuffer::new(scratch)),
         parameters,
     )
     .map_err(|error| format!("{error:?}"))?;
-    let eigenvalues = values.column_vector();
-    let mut values: Vec<f64> = eigenvalues.iter().map(|&s| s.max(0.0).sqrt()).collect();
-    values.sort_by(|a, b| b.total_cmp(a));
-    Ok(values)
+    Ok((values.column_vector().iter().copied().collect(), vectors))
 }
 
 #[cfg(test)]
@@ -79,9 +143,47 @@ mod tests {
         }
     }
 
+    /// (0 2; 0 0) = u 2 v^T with u = e_1, v = e_2: U V^T has the one entry (1, 2). A diagonal matrix of signs has itself.
+    #[test]
+    fn alignment_by_hand() {
+        let of = |values: [[f32; 2]; 2]| Mat::from_fn(2, 2, |row, column| values[row][column]);
+        let other = of([[1.0, -3.0], [5.0, 7.0]]);
+        let found = alignment(of([[0.0, 2.0], [0.0, 0.0]]).as_ref(), other.as_ref()).unwrap();
+        assert!((found + 3.0).abs() < 1e-12);
+        let found = alignment(of([[4.0, 0.0], [0.0, -0.5]]).as_ref(), other.as_ref()).unwrap();
+        assert!((found - (1.0 - 7.0)).abs() < 1e-12);
+        let zero = of([[0.0; 2]; 2]);
+        assert_eq!(alignment(zero.as_ref(), other.as_ref()).unwrap(), 0.0);
+    }
+
+    /// <U V^T, G> is the nuclear norm of G, for wide and tall matrices and those of deficient rank.
+    #[test]
+    fn a_matrix_is_aligned_with_itself_by_its_nuclear_norm() {
+        let entry = |row: usize, column: usize| ((row * 7 + column * 3) as f32 * 0.37).sin();
+        let full = |row, column| entry(row, column) + if row == column { 1.0 } else { 0.0 };
+        for matrix in [
+            Mat::from_fn(12, 20, full),
+            Mat::from_fn(20, 12, full),
+            Mat::from_fn(15, 15, entry),
+        ] {
+            let norm: f64 = singular_values(matrix.as_ref()).unwrap().iter().sum();
+            let found = alignment(matrix.as_ref(), matrix.as_ref()).unwrap();
+            assert!((found / norm - 1.0).abs() < 1e-5, "{found} {norm}");
+        }
+    }
+
+    #[test]
+    fn cosines_by_hand() {
+        let a = Mat::from_fn(1, 2, |_, column| [3.0_f32, 4.0][column]);
+        let b = Mat::from_fn(1, 2, |_, column| [4.0_f32, 3.0][column]);
+        assert!((cosine(a.as_ref(), b.as_ref()) - 24.0 / 25.0).abs() < 1e-12);
+        assert_eq!(cosine(a.as_ref(), Mat::zeros(1, 2).as_ref()), 0.0);
+    }
+
     #[test]
     fn what_is_not_finite_is_refused() {
         let matrix = Mat::from_fn(2, 2, |row, _| if row == 0 { f32::NAN } else { 1.0 });
         assert!(singular_values(matrix.as_ref()).is_err());
+        assert!(alignment(matrix.as_ref(), matrix.as_ref()).is_err());
     }
 }

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-/// A number that sums up the singular values s_1 >= s_2 >= .. of a connection's gradient matrix.
+/// A number that sums up a connection's gradient matrix: by its singular values s_1 >= s_2 >= .., or by what it has in
+/// common with the gradient of other examples (cross-fitted).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Statistic {
@@ -18,11 +19,19 @@ pub enum Statistic {
     FrobeniusNorm,
     /// Spectral norm, s_1.
     SpectralNorm,
+    /// <U V^T, G'> with G = U S V^T from one half of the training examples and G' from the other, the mean of both ways:
+    /// how far a step of unit spectral norm along one half's gradient lowers the other half's loss. Each half's
+    /// gradient is that of the linear probe fitted to the other half.
+    Alignment,
+    /// The same with G from the training examples and G' from the validation part, both at the probe of the former.
+    ValidationAlignment,
+    /// The cosine of G and G' of the two halves.
+    Agreement,
 }
 
 impl Statistic {
     /// All of them, the default one first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Rank,
         Self::RelativeRank,
         Self::EffectiveRank,
@@ -30,23 +39,40 @@ impl Statistic {
         Self::NuclearNorm,
         Self::FrobeniusNorm,
         Self::SpectralNorm,
+        Self::Alignment,
+        Self::ValidationAlignment,
+        Self::Agreement,
     ];
 
-    /// The statistic of one matrix. A matrix of zeros has 0 in all of them.
+    /// Whether it compares the gradients of different examples, which takes a map of each.
+    #[must_use]
+    pub fn is_cross_fitted(self) -> bool {
+        match self {
+            Self::Alignment | Self::ValidationAlignment | Self::Agreement => true,
+            Self::Rank
+            | Self::RelativeRank
+            | Self::EffectiveRank
+            | Self::StableRank
+            | Self::NuclearNorm
+            | Self::FrobeniusNorm
+            | Self::SpectralNorm => false,
+        }
+    }
+
+    /// The statistic of one matrix, if its singular values suffice. A matrix of zeros has 0 in all of them.
     ///
     /// `absolute` is the threshold of [`Self::Rank`], `relative` the share that [`Self::RelativeRank`] asks for.
-    pub(crate) fn of(self, singular_values: &[f64], absolute: f64, relative: f64) -> f64 {
+    pub(crate) fn of(self, singular_values: &[f64], absolute: f64, relative: f64) -> Option<f64> {
         let largest = singular_values.iter().copied().fold(0.0, f64::max);
-        if largest == 0.0 {
-            return 0.0;
-        }
         let above = |threshold: f64| {
             let count = singular_values.iter().filter(|&&s| s > threshold).count();
             count as f64
         };
         let sum: f64 = singular_values.iter().sum();
         let squares: f64 = singular_values.iter().map(|s| s * s).sum();
-        match self {
+        Some(match self {
+            Self::Alignment | Self::ValidationAlignment | Self::Agreement => return None,
+            _ if largest == 0.0 => 0.0,
             Self::Rank => above(absolute),
             Self::RelativeRank => above(relative * largest),
             Self::EffectiveRank => {
@@ -58,7 +84,7 @@ impl Statistic {
             Self::NuclearNorm => sum,
             Self::FrobeniusNorm => squares.sqrt(),
             Self::SpectralNorm => largest,
-        }
+        })
     }
 }
 
@@ -72,6 +98,9 @@ impl std::fmt::Display for Statistic {
             Self::NuclearNorm => "nuclear norm",
             Self::FrobeniusNorm => "Frobenius norm",
             Self::SpectralNorm => "spectral norm",
+            Self::Alignment => "alignment",
+            Self::ValidationAlignment => "validation alignment",
+            Self::Agreement => "agreement",
         })
     }
 }
@@ -82,7 +111,7 @@ mod tests {
 
     #[test]
     fn four_three_and_zero_by_hand() {
-        let of = |statistic: Statistic| statistic.of(&[4.0, 3.0, 0.0], 3.5, 0.5);
+        let of = |statistic: Statistic| statistic.of(&[4.0, 3.0, 0.0], 3.5, 0.5).unwrap();
         assert_eq!(of(Statistic::Rank), 1.0);
         assert_eq!(of(Statistic::RelativeRank), 2.0);
         assert_eq!(of(Statistic::StableRank), 25.0 / 16.0);
@@ -96,10 +125,12 @@ mod tests {
     #[test]
     fn equal_values_have_full_rank_and_zeros_none() {
         for statistic in [Statistic::EffectiveRank, Statistic::StableRank] {
-            assert!((statistic.of(&[2.0; 5], 0.0, 0.0) - 5.0).abs() < 1e-12);
+            let value = statistic.of(&[2.0; 5], 0.0, 0.0).unwrap();
+            assert!((value - 5.0).abs() < 1e-12);
         }
         for statistic in Statistic::ALL {
-            assert_eq!(statistic.of(&[0.0; 5], 0.0, 0.0), 0.0);
+            let expected = (!statistic.is_cross_fitted()).then_some(0.0);
+            assert_eq!(statistic.of(&[0.0; 5], 0.0, 0.0), expected);
         }
     }
 }

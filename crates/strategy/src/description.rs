@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ConnectionProxy, Evolution, EvolutionSettings, Exhaustive, FirstPopulation, GradientGreedy,
-    Greedy, Halving, Limited, Random, Strategy, StrategyError,
+    Greedy, Halving, Limited, Random, Strategy, StrategyError, Stratified,
 };
 
 /// A strategy and its settings, told apart by `name`; settings left out have their defaults.
@@ -49,6 +49,8 @@ pub enum StrategyDescription {
     },
     /// [`Exhaustive`].
     Exhaustive {},
+    /// [`Stratified`].
+    Stratified {},
 }
 
 fn default_gamma() -> f64 {
@@ -99,6 +101,7 @@ impl StrategyDescription {
         "gradient-greedy",
         "evolution",
         "exhaustive",
+        "stratified",
     ];
 
     /// The name of the strategy.
@@ -109,13 +112,16 @@ impl StrategyDescription {
             StrategyDescription::GradientGreedy { .. } => "gradient-greedy",
             StrategyDescription::Evolution { .. } => "evolution",
             StrategyDescription::Exhaustive {} => "exhaustive",
+            StrategyDescription::Stratified {} => "stratified",
         }
     }
 
     /// Whether the strategy judges connections and so needs a proxy.
     pub fn needs_proxy(&self) -> bool {
         match self {
-            StrategyDescription::Random {} | StrategyDescription::Exhaustive {} => false,
+            StrategyDescription::Random {}
+            | StrategyDescription::Exhaustive {}
+            | StrategyDescription::Stratified {} => false,
             StrategyDescription::Greedy { .. } | StrategyDescription::GradientGreedy { .. } => true,
             StrategyDescription::Evolution { first, .. } => match first {
                 FirstPopulation::Gradient => true,
@@ -179,6 +185,9 @@ impl StrategyDescription {
             StrategyDescription::Exhaustive {} => {
                 Box::new(Exhaustive::new(space, fidelity, trials)?)
             }
+            StrategyDescription::Stratified {} => {
+                Box::new(Stratified::new(space, fidelity, seed, trials)?)
+            }
         };
         let strategy = Box::new(Limited::new(strategy, trials));
         match halving {
@@ -206,6 +215,7 @@ impl FromStr for StrategyDescription {
             }),
             "evolution" => Ok(EvolutionSettings::default().into()),
             "exhaustive" => Ok(StrategyDescription::Exhaustive {}),
+            "stratified" => Ok(StrategyDescription::Stratified {}),
             _ => Err(StrategyError::Unknown {
                 name: name.to_owned(),
                 known: Self::NAMES,

@@ -26,6 +26,15 @@ pub enum StrategyError {
         /// The trials.
         trials: usize,
     },
+    /// A sample of single connections from a space of larger placements.
+    #[error(
+        "`stratified` samples single connections, and the space's placements have up to {adapters} adapters; set \
+         `adapters = 1`, or choose another strategy"
+    )]
+    NotSingle {
+        /// Adapters of the largest placement.
+        adapters: usize,
+    },
     /// A strategy that judges connections without anything to judge them by.
     #[error(
         "strategy `{strategy}` needs a gradient map; provide one or choose `random` or `exhaustive`"

@@ -17,6 +17,7 @@ mod proposal;
 mod proxy;
 mod random;
 mod strategy;
+mod stratified;
 mod unseen;
 
 pub use description::{StrategyDescription, StrategySetting};
@@ -32,3 +33,4 @@ pub use proposal::Proposal;
 pub use proxy::{ConnectionProxy, FixedProxy, ProxyError};
 pub use random::Random;
 pub use strategy::Strategy;
+pub use stratified::Stratified;

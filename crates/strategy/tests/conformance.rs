@@ -81,6 +81,7 @@ fn conforms(description: &StrategyDescription, space: &SearchSpace, halving: Opt
             Some(count) if count < 100_000 => count as usize,
             _ => return,
         },
+        StrategyDescription::Stratified {} if space.largest_size() > 1 => return,
         _ => MOST,
     };
     let outcomes: [&dyn Fn(&Proposal) -> Outcome; 4] =
@@ -147,13 +148,17 @@ fn strategies_without_an_end_of_their_own_exhaust_the_space() {
             (extended(3, 2), 36),
             (extended(2, 4), 1),
         ] {
+            if description == (StrategyDescription::Stratified {}) && space.largest_size() > 1 {
+                continue;
+            }
             let goes_on = match description {
                 StrategyDescription::Greedy { .. } | StrategyDescription::GradientGreedy { .. } => {
                     false
                 }
                 StrategyDescription::Random {}
                 | StrategyDescription::Evolution { .. }
-                | StrategyDescription::Exhaustive {} => true,
+                | StrategyDescription::Exhaustive {}
+                | StrategyDescription::Stratified {} => true,
             };
             for outcome in [additive, failed] {
                 let mut strategy = build(&description, &space, 0, MOST, None);

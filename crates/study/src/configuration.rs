@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use adaplace_backbone::{Pooling, Precision};
-use adaplace_scorer::{GradientMapSettings, Score, Statistic, TrainingSettings};
+use adaplace_scorer::{GradientMapSettings, Score, Statistics, TrainingSettings};
 use adaplace_search_space::{BackboneReference, Fidelity, SpaceDescription};
 use adaplace_strategy::{Merit, StrategyDescription};
 use serde::{Deserialize, Serialize};
@@ -50,8 +50,8 @@ pub struct SearchSettings {
     pub halving: Option<u32>,
     /// What trials are ranked by.
     pub metric: Metric,
-    /// The gradient statistic that stands for a connection's promise.
-    pub statistic: Statistic,
+    /// What stands for a connection's promise: a gradient statistic, or several whose ranks are averaged.
+    pub statistic: Statistics,
     /// How many of the best placements are trained again.
     pub finalists: usize,
     /// How often.

@@ -118,6 +118,16 @@ pub enum StudyError {
         /// Trials it was allowed.
         trials: usize,
     },
+    /// An order needs some members.
+    #[error(
+        "only {trained} single connections were trained, an audit needs at least {fewest}; sample more of them"
+    )]
+    TooFewConnections {
+        /// Connections that were trained alone and to the end.
+        trained: usize,
+        /// How many it takes.
+        fewest: usize,
+    },
     /// The threads of the workers could not be started.
     #[error("cannot start {workers} workers: {reason}")]
     Workers {

@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 use adaplace_search_space::write_atomically;
 
 use crate::differences::differences;
-use crate::{Journal, Record, StudyConfiguration, StudyError};
+use crate::{Audit, Journal, Record, StudyConfiguration, StudyError};
 
 pub(crate) const CONFIGURATION: &str = "study.toml";
 const JOURNAL: &str = "journal.jsonl";
 const GRADIENT_MAP: &str = "gradient-map.json";
 const RANKING: &str = "ranking.json";
+const AUDIT: &str = "audit.json";
 const PLACEMENTS: &str = "placements";
 
 /// The folder of a study, opened by this process alone.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StudyFolder {
     path: PathBuf,
 }
@@ -84,6 +85,26 @@ impl StudyFolder {
     #[must_use]
     pub fn ranking(&self) -> PathBuf {
         self.path.join(RANKING)
+    }
+
+    /// Where the audit of an `adaplace audit` stands.
+    #[must_use]
+    pub fn audit(&self) -> PathBuf {
+        self.path.join(AUDIT)
+    }
+
+    /// Writes the audit, or leaves an earlier one as it was.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_audit(&self, audit: &Audit) -> Result<(), StudyError> {
+        let path = self.audit();
+        let mut text = serde_json::to_vec_pretty(audit).map_err(|error| StudyError::Write {
+            path: path.clone(),
+            source: error.into(),
+        })?;
+        text.push(b'\n');
+        self.write(AUDIT, &text)
     }
 
     /// Where the placement of the finalist on `place`, from 1, stands.

@@ -25,7 +25,7 @@ pub struct GradientMapFile {
     pub settings: GradientMapSettings,
     /// The linear probe whose loss the gradient is of.
     pub probe: ProbeQuality,
-    /// For each statistic a square table: rows are sources, columns targets.
+    /// For each statistic that the map holds a square table: rows are sources, columns targets.
     pub statistics: BTreeMap<Statistic, Vec<Vec<f64>>>,
 }
 
@@ -52,7 +52,7 @@ impl From<&LinearProbe> for ProbeQuality {
 }
 
 impl GradientMapFile {
-    /// All statistics of `map`.
+    /// All statistics that `map` holds.
     #[must_use]
     pub fn new(
         map: &GradientMap,
@@ -69,7 +69,7 @@ impl GradientMapFile {
             probe: probe.into(),
             statistics: Statistic::ALL
                 .into_iter()
-                .map(|statistic| (statistic, map.table(statistic)))
+                .filter_map(|statistic| Some((statistic, map.table(statistic)?)))
                 .collect(),
         }
     }

@@ -6,6 +6,7 @@
 //! workers. A study that was stopped, however hard, is resumed by replaying its journal: nothing is lost and
 //! nothing trained twice.
 
+mod audit;
 mod configuration;
 mod differences;
 mod error;
@@ -21,6 +22,7 @@ mod setting;
 mod study;
 mod workers;
 
+pub use audit::{Agreement, Audit, Audited, Measured, Predictor};
 pub use configuration::{
     BackboneSource, GradientMapSource, Metric, STUDY_FORMAT, SearchSettings, StudyConfiguration,
     TaskSource,
@@ -34,6 +36,6 @@ pub use proxy::GradientProxy;
 pub use ranking::{Finalist, RankedTrial, Ranking};
 pub use record::{Phase, Record, Result as TrialResult};
 pub use run::{Event, Run, Summary, run};
-pub use setting::{Setting, backbone_reference, chain_shape, encoder, spread};
+pub use setting::{Setting, backbone_reference, chain_shape, encoder};
 pub use study::Study;
 pub use workers::Workers;

@@ -1,16 +1,17 @@
 use std::sync::Arc;
 
-use adaplace_scorer::{GradientMap, GradientMapSettings, ProxyScorer, Statistic};
+use adaplace_scorer::{GradientMap, GradientMapSettings, ProxyScorer, Statistics};
 use adaplace_search_space::{Connection, Fidelity, Placement};
 use adaplace_strategy::{ConnectionProxy, ProxyError};
 use adaplace_task::Examples;
 
-/// A connection's promise is a statistic of its gradient matrix, taken at the adapters that stand already.
+/// A connection's promise is a statistic of its gradient matrix, or the mean rank by several, taken at the adapters that
+/// stand already.
 pub struct GradientProxy<'a> {
     scorer: &'a ProxyScorer<'a>,
     examples: &'a Examples,
     settings: GradientMapSettings,
-    statistic: Statistic,
+    statistics: Statistics,
     fidelity: Fidelity,
     /// The map of the frozen model.
     frozen: Arc<GradientMap>,
@@ -24,14 +25,14 @@ impl<'a> GradientProxy<'a> {
         scorer: &'a ProxyScorer<'a>,
         examples: &'a Examples,
         frozen: Arc<GradientMap>,
-        statistic: Statistic,
+        statistics: Statistics,
         fidelity: Fidelity,
     ) -> Self {
         Self {
             scorer,
             examples,
             settings: *frozen.settings(),
-            statistic,
+            statistics,
             fidelity,
             frozen,
         }
@@ -47,12 +48,17 @@ impl ConnectionProxy for GradientProxy<'_> {
         let map = if given.is_empty() {
             Arc::clone(&self.frozen)
         } else {
-            let map =
-                self.scorer
-                    .gradient_map(given, self.fidelity, self.examples, &self.settings)?;
-            Arc::new(map)
+            Arc::new(self.scorer.gradient_map(
+                given,
+                self.fidelity,
+                self.examples,
+                &self.settings,
+                &self.statistics,
+            )?)
         };
-        let table = map.table(self.statistic);
+        let table = map
+            .promise(&self.statistics)
+            .ok_or_else(|| format!("the gradient map was made without `{}`", self.statistics))?;
         Ok(connections
             .iter()
             .map(|connection| table[usize::from(connection.source)][usize::from(connection.target)])
@@ -62,7 +68,7 @@ impl ConnectionProxy for GradientProxy<'_> {
 
 #[cfg(test)]
 mod tests {
-    use adaplace_scorer::TrainingSettings;
+    use adaplace_scorer::{Statistic, TrainingSettings};
     use adaplace_search_space::AdapterSpec;
     use adaplace_testkit::{TextTask, TinyBert, text_task, tiny_bert};
 
@@ -81,20 +87,18 @@ mod tests {
             ProxyScorer::new(&setting.backbone, task, TrainingSettings::default(), 0).unwrap();
         let settings = GradientMapSettings::default();
         let steps = Fidelity::new(4).unwrap();
+        let statistics: Statistics = Statistic::NuclearNorm.into();
         let map = |given: &Placement| {
             scorer
-                .gradient_map(given, steps, &task.train, &settings)
+                .gradient_map(given, steps, &task.train, &settings, &statistics)
                 .unwrap()
-                .table(Statistic::NuclearNorm)
         };
-        let frozen = scorer
-            .gradient_map(&Placement::new(), steps, &task.train, &settings)
-            .unwrap();
+        let frozen = map(&Placement::new());
         let proxy = GradientProxy::new(
             &scorer,
             &task.train,
             Arc::new(frozen),
-            Statistic::NuclearNorm,
+            statistics.clone(),
             steps,
         );
         let adapter = AdapterSpec::new(2, 1.0).unwrap();
@@ -102,7 +106,7 @@ mod tests {
         let connections = [Connection::new(0, 4), Connection::new(3, 1)];
         let promises = |given: &Placement| proxy.promise(given, &connections).unwrap();
         for placement in [Placement::new(), given.clone()] {
-            let table = map(&placement);
+            let table = map(&placement).table(Statistic::NuclearNorm).unwrap();
             assert_eq!(promises(&placement), [table[0][4], table[3][1]]);
         }
         assert_ne!(promises(&Placement::new()), promises(&given));

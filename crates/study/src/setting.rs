@@ -2,7 +2,7 @@ use std::path::Path;
 
 use adaplace_backbone::{Backbone, InputDescription, Pooling};
 use adaplace_search_space::{BackboneReference, ChainShape};
-use adaplace_task::{Encoder, Examples, ImageEncoder, Part, Task, TaskOptions, TextEncoder};
+use adaplace_task::{Encoder, ImageEncoder, Part, Task, TaskOptions, TextEncoder};
 
 use crate::StudyError;
 
@@ -119,16 +119,6 @@ pub fn backbone_reference(backbone: &Backbone) -> BackboneReference {
     }
 }
 
-/// At most `count` examples, evenly spread over all of them.
-#[must_use]
-pub fn spread(examples: &Examples, count: usize) -> Examples {
-    let count = count.min(examples.len());
-    let indices: Vec<usize> = (0..count)
-        .map(|index| index * examples.len() / count)
-        .collect();
-    examples.select(&indices)
-}
-
 #[cfg(test)]
 mod tests {
     use adaplace_testkit::{
@@ -181,14 +171,5 @@ mod tests {
         assert_eq!(setting.max_length, None);
         // 4 x 4 patches and the class token
         assert_eq!(chain_shape(&setting.backbone, &setting.task).tokens, 17);
-    }
-
-    #[test]
-    fn examples_are_spread_evenly() {
-        let examples = text(&TinyBert::default(), None).unwrap().task.train;
-        let expected: Vec<usize> = vec![0, 4, 8, 12, 17, 21, 25];
-        assert_eq!(spread(&examples, 7), examples.select(&expected));
-        assert_eq!(spread(&examples, 30), examples);
-        assert_eq!(spread(&examples, 1000), examples);
     }
 }

@@ -191,6 +191,13 @@ impl Examples {
         }
     }
 
+    /// At most `count` examples, evenly spread over all of them.
+    pub fn spread(&self, count: usize) -> Examples {
+        let count = count.min(self.len());
+        let indices: Vec<usize> = (0..count).map(|index| index * self.len() / count).collect();
+        self.select(&indices)
+    }
+
     /// Puts the examples at `indices` together, in that order.
     ///
     /// # Panics
@@ -292,6 +299,16 @@ mod tests {
         assert_eq!(selected.lengths(), [5, 2]);
         assert_eq!(selected.mean_length(), 3.5);
         assert_eq!(selected.batch(&[1, 0]), texts().batch(&[2, 1]));
+    }
+
+    #[test]
+    fn a_spread_takes_from_everywhere() {
+        let of = |indices: &[usize]| texts().select(indices);
+        let seven = of(&[0, 1, 2, 0, 1, 2, 0]);
+        assert_eq!(seven.spread(3), seven.select(&[0, 2, 4]));
+        assert_eq!(seven.spread(1), of(&[0]));
+        assert_eq!(seven.spread(7), seven);
+        assert_eq!(seven.spread(100), seven);
     }
 
     #[test]

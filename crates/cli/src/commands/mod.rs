@@ -1,4 +1,7 @@
+pub(crate) mod audit;
+mod configuration;
 pub(crate) mod evaluate;
+mod execution;
 pub(crate) mod inspect;
 pub(crate) mod probe;
 pub(crate) mod search;
@@ -7,8 +10,22 @@ pub(crate) mod train;
 
 use std::io::{ErrorKind, Write};
 
-use anyhow::{Context, Result};
+use adaplace_scorer::{Statistic, Statistics};
+use anyhow::{Context, Result, bail};
+use clap::CommandFactory;
+use clap::error::ErrorKind as UsageError;
 use serde::Serialize;
+
+use crate::arguments::{Arguments, StatisticArgument};
+
+/// The statistics of `--statistic`.
+fn statistics(given: &[StatisticArgument]) -> Result<Statistics> {
+    let statistics = given.iter().copied().map(Statistic::from).collect();
+    match Statistics::new(statistics) {
+        Ok(statistics) => Ok(statistics),
+        Err(error) => bail!(Arguments::command().error(UsageError::ValueValidation, error)),
+    }
+}
 
 /// One JSON document on stdout.
 fn print_json(document: &impl Serialize) -> Result<()> {

@@ -3,13 +3,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use adaplace_backbone::Pooling;
-use adaplace_scorer::{GradientMapSettings, ProxyScorer, Statistic, TrainingSettings};
+use adaplace_scorer::{GradientMapSettings, ProxyScorer, TrainingSettings};
 use adaplace_search_space::{Fidelity, Placement};
 use adaplace_study::{GradientMapFile, Setting, backbone_reference};
 use anyhow::{Context, Result, ensure};
 use terminal_size::{Width, terminal_size};
 
-use super::print;
+use super::{print, statistics};
 use crate::Ending;
 use crate::arguments::Probe;
 use crate::heatmap;
@@ -20,6 +20,7 @@ use crate::table::{duration, percent};
 const COLUMNS: usize = 120;
 
 pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
+    let statistics = statistics(&arguments.statistic)?;
     let pooling = arguments.backbone.pooling.map(Pooling::from);
     let mut setting = Setting::for_search(
         (&arguments.backbone.backbone, pooling),
@@ -41,7 +42,13 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
         ProxyScorer::within_memory(backbone, task, training, arguments.seed, cache_memory)?;
     let settings = GradientMapSettings::default();
     let frozen = Fidelity::new(1).context("one step is a fidelity")?;
-    let map = scorer.gradient_map(&Placement::new(), frozen, &task.train, &settings)?;
+    let nothing = Placement::new();
+    let map = scorer.gradient_map(&nothing, frozen, &task.train, &settings, &statistics)?;
+    let table = match statistics.as_slice() {
+        [one] => map.table(*one),
+        _ => map.promise(&statistics),
+    };
+    let table = table.context("the map holds what it was made for")?;
     let seconds = start.elapsed().as_secs_f64();
 
     let probe = scorer.probe();
@@ -49,7 +56,6 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
     file.write(&arguments.out)?;
 
     let mut text = String::new();
-    let statistic = Statistic::from(arguments.statistic);
     writeln!(
         text,
         "linear probe: {} of {} validation examples right, loss {:.4} (l2 {}, {} training examples)",
@@ -62,13 +68,13 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
     writeln!(
         text,
         "gradient map: {} of {} connections from {} examples, in {}",
-        statistic,
+        statistics,
         map.hidden_states().pow(2),
         map.examples(),
         duration(seconds)
     )?;
     let columns = terminal_size().map_or(COLUMNS, |(Width(columns), _)| usize::from(columns));
-    write!(text, "{}", heatmap::draw(&map.table(statistic), columns))?;
+    write!(text, "{}", heatmap::draw(&table, columns))?;
     writeln!(text, "written to {}", arguments.out.display())?;
     print(&text)?;
     Ok(Ending::Finished)

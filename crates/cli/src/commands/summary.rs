@@ -1,16 +1,16 @@
 //! What `adaplace search` says at its end.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use adaplace_study::{Ranking, Repeated, StudyConfiguration};
 use anyhow::Result;
 
-use crate::arguments::Search;
 use crate::table;
 
 /// What was found, how it compares and where the files are.
 pub(crate) fn summary(
-    arguments: &Search,
+    out: &Path,
     configuration: &StudyConfiguration,
     ranking: &Ranking,
     seconds: f64,
@@ -87,7 +87,7 @@ pub(crate) fn summary(
         )
     )?;
     writeln!(text, "\n{}", comparison(ranking))?;
-    let out = arguments.out.display();
+    let out = out.display();
     let count = ranking.finalists.len();
     writeln!(
         text,

@@ -4,7 +4,10 @@
 use adaplace_backbone::{Backbone, Inputs};
 use adaplace_scorer::{Adapter, Model};
 use adaplace_search_space::Connection;
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Device, Result, Tensor, Var};
+use faer::Mat;
+
+use crate::support::WIDTH;
 
 /// What a connection adds to its target, given its source.
 pub type Branch<'a> = (Connection, Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>);
@@ -89,4 +92,29 @@ pub fn loss(logits: &Tensor, labels: &[u32]) -> Tensor {
     let labels = Tensor::from_slice(labels, (labels.len(), 1), logits.device()).unwrap();
     let chosen = shifted.gather(&labels, 1).unwrap();
     (normalizer - chosen).unwrap().sum_all().unwrap()
+}
+
+/// dL/dM / examples, where h_target gets + norm(h_source) M^T beside the adapters of `model`.
+pub fn gradient_matrix(
+    backbone: &Backbone,
+    model: &Model<'_>,
+    inputs: &Inputs,
+    labels: &[u32],
+    connection: Connection,
+) -> Mat<f64> {
+    let map = Var::zeros((WIDTH, WIDTH), DType::F32, &Device::Cpu).unwrap();
+    let mut branches = branches(model);
+    let linear: Branch<'_> = (
+        connection,
+        Box::new(|x| normalize(x)?.broadcast_matmul(&map.t()?)),
+    );
+    branches.push(linear);
+    let states = states(backbone, inputs, &branches);
+    let last = states.last().unwrap();
+    let gradients = loss(&logits(backbone, inputs, model, last), labels)
+        .backward()
+        .unwrap();
+    let gradient: Vec<Vec<f32>> = gradients.get(&map).unwrap().to_vec2().unwrap();
+    let entry = |row: usize, column: usize| f64::from(gradient[row][column]) / labels.len() as f64;
+    Mat::from_fn(WIDTH, WIDTH, entry)
 }

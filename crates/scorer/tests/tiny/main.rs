@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod adapter_files;
+mod cross_fit;
 mod definition;
 mod engine;
 mod forward;

@@ -281,12 +281,13 @@ fn maps_are_made_at_the_trained_adapters() {
     let of = |model: &Model<'_>| {
         let settings = GradientMapSettings::default();
         let map = adaplace_scorer::GradientMap::compute(model, &task.train, &settings);
-        map.unwrap().table(Statistic::NuclearNorm)
+        map.unwrap().table(Statistic::NuclearNorm).unwrap()
     };
     let map = |given: &Placement| {
         let settings = GradientMapSettings::default();
-        let map = scorer.gradient_map(given, steps(5), &task.train, &settings);
-        map.unwrap().table(Statistic::NuclearNorm)
+        let statistics = Statistic::NuclearNorm.into();
+        let map = scorer.gradient_map(given, steps(5), &task.train, &settings, &statistics);
+        map.unwrap().table(Statistic::NuclearNorm).unwrap()
     };
     let frozen = of(&scorer.untrained(&Placement::new(), 0).unwrap());
     let trained = of(&scorer.train(&given, steps(5), 0).unwrap().0);

@@ -1,5 +1,5 @@
 use adaplace_backbone::{Pooling, Precision};
-use adaplace_scorer::{GradientMapSettings, Score, Statistic, TrainingSettings};
+use adaplace_scorer::{GradientMapSettings, Score, Statistic, Statistics, TrainingSettings};
 use adaplace_search_space::{
     AdapterRules, AdapterSpec, BudgetRules, Connection, ConnectionKind, ConnectionRules, Fidelity,
     Placement, SpaceDescription,
@@ -12,7 +12,7 @@ use adaplace_study::{
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 
 fn positive() -> impl Strategy<Value = f64> {
     use proptest::num::f64::{NORMAL, POSITIVE, SUBNORMAL};
@@ -101,7 +101,8 @@ fn search() -> impl Strategy<Value = SearchSettings> {
         fidelity(),
         option::of(2_u32..),
         select(vec![Metric::Accuracy, Metric::Loss]),
-        select(Statistic::ALL.to_vec()),
+        subsequence(Statistic::ALL.to_vec(), 1..=4)
+            .prop_map(|statistics| Statistics::new(statistics).unwrap()),
         1_u32..,
     )
         .prop_map(

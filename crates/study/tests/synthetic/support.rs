@@ -73,7 +73,7 @@ pub(crate) fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfig
             proposals: 4,
             halving,
             metric: Metric::Accuracy,
-            statistic: Statistic::Rank,
+            statistic: Statistic::Rank.into(),
             finalists: 2,
             repetitions: 2,
         },

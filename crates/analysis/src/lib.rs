@@ -1,0 +1,13 @@
+//! What results say: ranks and their correlations, bootstrap intervals, and a test of paired differences.
+//!
+//! Numbers in, numbers out; nothing here knows what was measured.
+
+mod bootstrap;
+mod correlation;
+mod ranks;
+mod wilcoxon;
+
+pub use bootstrap::{Interval, bootstrap};
+pub use correlation::{kendall, spearman, top_recall};
+pub use ranks::ranks;
+pub use wilcoxon::signed_rank_p;

@@ -1,0 +1,159 @@
+use std::fmt::Write as _;
+use std::path::Path;
+
+use adaplace_search_space::{
+    AdapterRules, BudgetRules, ConnectionKind, ConnectionRules, SpaceDescription,
+};
+use adaplace_strategy::StrategyDescription;
+use adaplace_study::{Agreement, Audit, Measured, Metric, SearchSettings};
+use anyhow::Result;
+
+use super::configuration::{Subject, configuration, fidelity};
+use super::execution::execute;
+use super::{print, print_json, statistics};
+use crate::Ending;
+use crate::arguments::Audit as Arguments;
+use crate::table;
+
+/// Trials asked for at a time: what is trained does not depend on results, so as many as keep the workers busy.
+const PROPOSALS: usize = 32;
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Ending> {
+    let (training, output) = (&arguments.training, &arguments.output);
+    let statistics = statistics(&arguments.statistic)?;
+    let strategy = match arguments.sample {
+        Some(_) => StrategyDescription::Stratified {},
+        None => StrategyDescription::Exhaustive {},
+    };
+    let subject = Subject {
+        backbone: &arguments.backbone,
+        task: &arguments.task,
+        space: single_connections(arguments.rank),
+        strategy,
+    };
+    let search = SearchSettings {
+        seed: training.seed,
+        // More than any backbone has.
+        trials: arguments.sample.unwrap_or(usize::from(u16::MAX).pow(2)),
+        steps: fidelity(training)?,
+        proposals: PROPOSALS,
+        halving: None,
+        metric: Metric::Accuracy,
+        statistic: statistics,
+        finalists: 1,
+        repetitions: 1,
+    };
+    let (configuration, setting) = configuration(subject, search, training)?;
+    let name = setting.task.name.clone();
+    let executed = execute(&configuration, setting, output, None)?;
+    let Some(ranking) = executed.ranking else {
+        return Ok(Ending::Interrupted);
+    };
+    let search = &configuration.search;
+    let audit = Audit::new(
+        &executed.map,
+        &ranking.trials,
+        &name,
+        &search.statistic,
+        search.steps,
+        search.seed,
+    )?;
+    executed.folder.write_audit(&audit)?;
+    if output.json {
+        print_json(&audit)?;
+    } else {
+        print(&summary(&output.out, &audit, executed.seconds)?)?;
+    }
+    Ok(Ending::Finished)
+}
+
+/// Every connection by itself, with an adapter of this rank.
+fn single_connections(rank: u16) -> SpaceDescription {
+    SpaceDescription {
+        connections: ConnectionRules {
+            kinds: ConnectionKind::ALL.to_vec(),
+            min_span: None,
+            max_span: None,
+            sources: None,
+            targets: None,
+        },
+        adapter: AdapterRules {
+            ranks: vec![rank],
+            scale: 1.0,
+        },
+        budget: BudgetRules {
+            adapters: 1,
+            min_adapters: None,
+            parameters: None,
+            extra_flops: None,
+        },
+    }
+}
+
+fn summary(out: &Path, audit: &Audit, seconds: f64) -> Result<String> {
+    let mut text = String::new();
+    writeln!(
+        text,
+        "{} of {} single connections on {}, trained for {} steps, in {}",
+        audit.connections,
+        audit.of_connections,
+        audit.task,
+        audit.steps,
+        table::duration(seconds)
+    )?;
+    writeln!(
+        text,
+        "how the order by each predictor agrees with that by the results (Spearman's rho with its 95 % interval; top \
+         10 %: how much of the best tenth by accuracy the predictor's best tenth holds)\n"
+    )?;
+    let rho = |agreement: &Agreement| measured(agreement.spearman, 2);
+    let mut rows: Vec<(f64, Vec<String>)> = audit
+        .predictors
+        .iter()
+        .map(|audited| {
+            let accuracy = &audited.validation_accuracy;
+            let cells = vec![
+                audited.predictor.to_string(),
+                rho(accuracy),
+                rho(&audited.validation_loss),
+                rho(&audited.train_loss),
+                accuracy
+                    .kendall
+                    .map_or("-".to_owned(), |tau| format!("{:+.2}", tau.value)),
+                accuracy
+                    .top_recall
+                    .map_or("-".to_owned(), |recall| table::percent(recall.value)),
+            ];
+            let order = accuracy.spearman.map_or(f64::NEG_INFINITY, |rho| rho.value);
+            (order, cells)
+        })
+        .collect();
+    rows.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|(_, cells)| cells).collect();
+    let head = [
+        "predictor",
+        "accuracy",
+        "loss",
+        "training loss",
+        "tau, accuracy",
+        "top 10 %",
+    ];
+    let right = [false, true, true, true, true, true];
+    write!(text, "{}", table::aligned(&head, &rows, &right))?;
+    writeln!(text, "\nall numbers  {}/audit.json", out.display())?;
+    writeln!(text, "trainings    {}/ranking.json", out.display())?;
+    Ok(text)
+}
+
+/// A value with its interval, signed.
+fn measured(measured: Option<Measured>, digits: usize) -> String {
+    let Some(Measured { value, low, high }) = measured else {
+        return "-".to_owned();
+    };
+    match (low, high) {
+        (Some(low), Some(high)) => {
+            format!("{value:+.digits$} [{low:+.digits$}, {high:+.digits$}]")
+        }
+        _ => format!("{value:+.digits$}"),
+    }
+}

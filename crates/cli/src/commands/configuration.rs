@@ -1,0 +1,83 @@
+//! From options to the configuration of a study.
+
+use std::path::Path;
+
+use adaplace_backbone::Pooling;
+use adaplace_scorer::{GradientMapSettings, TrainingSettings};
+use adaplace_search_space::{Fidelity, SpaceDescription};
+use adaplace_strategy::StrategyDescription;
+use adaplace_study::{
+    BackboneSource, GradientMapSource, STUDY_FORMAT, SearchSettings, Setting, StudyConfiguration,
+    TaskSource,
+};
+use anyhow::{Context, Result};
+
+use crate::arguments::TrainingOptions;
+
+/// What is read and tried.
+pub(super) struct Subject<'a> {
+    pub(super) backbone: &'a Path,
+    pub(super) task: &'a Path,
+    pub(super) space: SpaceDescription,
+    pub(super) strategy: StrategyDescription,
+}
+
+/// The steps of `--steps`.
+pub(super) fn fidelity(options: &TrainingOptions) -> Result<Fidelity> {
+    Fidelity::new(options.steps).context("`--steps` must be at least 1")
+}
+
+/// Reads backbone and task, and gives the resolved configuration.
+pub(super) fn configuration(
+    subject: Subject<'_>,
+    search: SearchSettings,
+    options: &TrainingOptions,
+) -> Result<(StudyConfiguration, Setting)> {
+    let Subject {
+        backbone,
+        task,
+        space,
+        strategy,
+    } = subject;
+    let setting = Setting::for_search(
+        (backbone, options.pooling.map(Pooling::from)),
+        task,
+        options.max_length,
+        options.train_examples,
+        options.seed,
+    )?;
+    let description = setting.backbone.description();
+    let configuration = StudyConfiguration {
+        format: STUDY_FORMAT.to_owned(),
+        search,
+        strategy,
+        backbone: BackboneSource {
+            folder: backbone.to_owned(),
+            pooling: description.pooling,
+            weights_sha256: description.weights_sha256.clone(),
+            precision: options.precision.resolve(),
+        },
+        task: TaskSource {
+            folder: task.to_owned(),
+            fingerprint: setting.task.fingerprint.clone(),
+            train_examples: options.train_examples,
+            max_length: setting.max_length,
+        },
+        training: TrainingSettings {
+            batch_size: options.batch_size,
+            adapter_learning_rate: options.learning_rate,
+            head_learning_rate: options.head_learning_rate,
+            ..TrainingSettings::default()
+        },
+        gradient_map: GradientMapSource {
+            examples: options.gradient_examples,
+            settings: GradientMapSettings {
+                batch_size: options.batch_size,
+                ..GradientMapSettings::default()
+            },
+        },
+        space,
+    };
+    configuration.check()?;
+    Ok((configuration, setting))
+}

@@ -1,0 +1,118 @@
+//! Statistics that compare the gradients of different examples: what a connection's gradient says of examples that it
+//! was not taken from.
+
+use adaplace_task::{Examples, evaluation_batches};
+
+use crate::engine::{Shard, shards};
+use crate::evaluation::features;
+use crate::gradient_sums::{Side, Summed, for_connections};
+use crate::singular_values::{alignment, cosine, singular_values};
+use crate::{Dataset, GradientMapSettings, LinearProbe, Model, ScoreError, Statistic};
+
+/// The cross-fitted statistics of all connections, by source, then target.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct CrossFit {
+    alignment: Vec<f64>,
+    validation_alignment: Vec<f64>,
+    agreement: Vec<f64>,
+}
+
+impl CrossFit {
+    /// Those of `model`, and the singular values of its map on `train`.
+    pub(crate) fn compute(
+        model: &Model<'_>,
+        train: &Examples,
+        validation: &Examples,
+        settings: &GradientMapSettings,
+    ) -> Result<(Self, Vec<Vec<f64>>), ScoreError> {
+        let of_parts = on_both([(model, train), (model, validation)], settings, |[a, b]| {
+            Ok((singular_values(a.sums)?, step(a, b)?))
+        })?;
+        let (sums, validation_alignment): (Vec<Vec<f64>>, Vec<f64>) = of_parts.into_iter().unzip();
+
+        let halves = [0, 1].map(|first| {
+            let rows: Vec<usize> = (first..train.len()).step_by(2).collect();
+            train.select(&rows)
+        });
+        let fitted = |half: &Examples| fitted_to(model, half, validation, settings);
+        let (first, second) = (fitted(&halves[0])?, fitted(&halves[1])?);
+        let crossed = [(&first, &halves[1]), (&second, &halves[0])];
+        let of_halves = on_both(crossed, settings, |[a, b]| {
+            Ok(((step(a, b)? + step(b, a)?) / 2.0, cosine(a.sums, b.sums)))
+        })?;
+        let (alignment, agreement) = of_halves.into_iter().unzip();
+
+        let count = train.len() as f64;
+        let singular_values = sums
+            .into_iter()
+            .map(|values| values.into_iter().map(|s| s / count).collect())
+            .collect();
+        let fit = Self {
+            alignment,
+            validation_alignment,
+            agreement,
+        };
+        Ok((fit, singular_values))
+    }
+
+    /// One of the statistics that it holds.
+    pub(crate) fn of(&self, statistic: Statistic) -> Option<&[f64]> {
+        match statistic {
+            Statistic::Alignment => Some(&self.alignment),
+            Statistic::ValidationAlignment => Some(&self.validation_alignment),
+            Statistic::Agreement => Some(&self.agreement),
+            Statistic::Rank
+            | Statistic::RelativeRank
+            | Statistic::EffectiveRank
+            | Statistic::StableRank
+            | Statistic::NuclearNorm
+            | Statistic::FrobeniusNorm
+            | Statistic::SpectralNorm => None,
+        }
+    }
+}
+
+/// <U V^T, G'> with G = U S V^T. The first factor does not depend on the number of examples, the second is their mean.
+fn step(of: Summed<'_>, on: Summed<'_>) -> Result<f64, String> {
+    Ok(alignment(of.sums, on.sums)? / on.examples as f64)
+}
+
+/// The model's adapters with the linear probe of its features on some examples.
+fn fitted_to<'a>(
+    model: &Model<'a>,
+    examples: &Examples,
+    validation: &Examples,
+    settings: &GradientMapSettings,
+) -> Result<Model<'a>, ScoreError> {
+    let classes = model.head().bias.elem_count();
+    let of = |examples| features(model, Dataset::from(examples), settings.batch_size);
+    let probe = LinearProbe::fit(&of(examples)?, &of(validation)?, classes)?;
+    Model::new(model.backbone(), model.adapters().clone(), probe.head()?)
+}
+
+/// What `work` makes of the gradient matrices of two models on examples of their own.
+fn on_both<T: Send>(
+    sides: [(&Model<'_>, &Examples); 2],
+    settings: &GradientMapSettings,
+    work: impl Fn([Summed<'_>; 2]) -> Result<T, String> + Sync,
+) -> Result<Vec<T>, ScoreError> {
+    let batches =
+        sides.map(|(_, examples)| evaluation_batches(&examples.lengths(), settings.batch_size));
+    let cut = |side: usize| -> Vec<Shard<'_>> {
+        let (model, examples) = sides[side];
+        let of_batch = |rows| shards(model.backbone(), Dataset::from(examples), rows);
+        batches[side]
+            .iter()
+            .flat_map(|rows| of_batch(rows))
+            .collect()
+    };
+    let cut = [cut(0), cut(1)];
+    let side = |side: usize| Side {
+        model: sides[side].0,
+        shards: &cut[side],
+        examples: sides[side].1.len(),
+    };
+    for_connections(&[side(0), side(1)], |matrices| {
+        work([matrices[0], matrices[1]])
+    })
+}

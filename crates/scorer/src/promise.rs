@@ -1,0 +1,109 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ScoreError, Statistic};
+
+/// The statistics that stand for a connection's promise: one, or several whose ranks are averaged.
+///
+/// In files a single one is its name, several are a list of names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Named", into = "Named")]
+pub struct Statistics(Vec<Statistic>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Named {
+    One(Statistic),
+    Several(Vec<Statistic>),
+}
+
+impl Statistics {
+    /// These statistics, in their order.
+    ///
+    /// # Errors
+    /// [`ScoreError::Statistics`] if there is none, or one twice.
+    pub fn new(statistics: Vec<Statistic>) -> Result<Self, ScoreError> {
+        let mut distinct = statistics.clone();
+        distinct.sort();
+        distinct.dedup();
+        if statistics.is_empty() || distinct.len() < statistics.len() {
+            return Err(ScoreError::Statistics {
+                statistics: Self(statistics).to_string(),
+            });
+        }
+        Ok(Self(statistics))
+    }
+
+    /// The statistics, at least one.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Statistic] {
+        &self.0
+    }
+
+    /// Whether one of them compares the gradients of different examples.
+    #[must_use]
+    pub fn are_cross_fitted(&self) -> bool {
+        self.0.iter().any(|statistic| statistic.is_cross_fitted())
+    }
+}
+
+impl From<Statistic> for Statistics {
+    fn from(statistic: Statistic) -> Self {
+        Self(vec![statistic])
+    }
+}
+
+impl TryFrom<Named> for Statistics {
+    type Error = ScoreError;
+
+    fn try_from(named: Named) -> Result<Self, ScoreError> {
+        match named {
+            Named::One(statistic) => Ok(statistic.into()),
+            Named::Several(statistics) => Self::new(statistics),
+        }
+    }
+}
+
+impl From<Statistics> for Named {
+    fn from(Statistics(statistics): Statistics) -> Self {
+        match statistics[..] {
+            [one] => Self::One(one),
+            _ => Self::Several(statistics),
+        }
+    }
+}
+
+impl fmt::Display for Statistics {
+    /// Their names, joined by `+`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, statistic) in self.0.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str(" + ")?;
+            }
+            write!(formatter, "{statistic}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_a_name_and_several_are_a_list() {
+        let read = |text: &str| serde_json::from_str::<Statistics>(text);
+        for text in [r#""rank""#, r#"["effective-rank","validation-alignment"]"#] {
+            let statistics = read(text).unwrap();
+            assert_eq!(serde_json::to_string(&statistics).unwrap(), text);
+        }
+        let one: Statistics = Statistic::Rank.into();
+        assert_eq!(read(r#"["rank"]"#).unwrap(), one);
+        assert!(read(r#"["rank", "alignment", "rank"]"#).is_err());
+        assert!(read("[]").is_err());
+        let two = Statistics::new(vec![Statistic::Rank, Statistic::Agreement]).unwrap();
+        assert_eq!(two.to_string(), "rank + agreement");
+        assert!(two.are_cross_fitted() && !one.are_cross_fitted());
+    }
+}

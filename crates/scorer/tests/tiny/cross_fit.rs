@@ -1,0 +1,173 @@
+//! The cross-fitted statistics against their definition: gradient matrices by autograd, U V^T from a full decomposition.
+
+use adaplace_backbone::{Backbone, Inputs};
+use adaplace_scorer::{
+    GradientMap, GradientMapSettings, LinearProbe, Model, ScoreError, Statistic, Statistics,
+    features,
+};
+use adaplace_search_space::Connection;
+use adaplace_task::{BatchInputs, Examples};
+use adaplace_testkit::TextTask;
+use faer::Mat;
+
+use crate::definition;
+use crate::support::{CLASSES, model, tiny_bert, tiny_task, trained_adapters};
+
+/// <U V^T, on> with `of` = U S V^T.
+fn step(of: &Mat<f64>, on: &Mat<f64>) -> f64 {
+    let svd = of.svd().unwrap();
+    // Directions of rounding have no direction of their own.
+    let largest = svd.S().column_vector()[0];
+    let mut sum = 0.0;
+    for k in 0..of.nrows() {
+        if svd.S().column_vector()[k] > 1e-5 * largest {
+            let image = on * svd.V().col(k);
+            sum += svd.U().col(k).transpose() * &image;
+        }
+    }
+    sum
+}
+
+fn cosine(a: &Mat<f64>, b: &Mat<f64>) -> f64 {
+    let mut product = 0.0;
+    for row in 0..a.nrows() {
+        for column in 0..a.ncols() {
+            product += a[(row, column)] * b[(row, column)];
+        }
+    }
+    product / (a.norm_l2() * b.norm_l2())
+}
+
+/// The gradient matrix of `model` over all of `examples`.
+fn gradient(
+    backbone: &Backbone,
+    model: &Model<'_>,
+    examples: &Examples,
+    connection: Connection,
+) -> Mat<f64> {
+    let rows: Vec<usize> = (0..examples.len()).collect();
+    let batch = examples.batch(&rows);
+    let BatchInputs::Text {
+        rows,
+        tokens,
+        ids,
+        type_ids,
+        mask,
+    } = &batch.inputs
+    else {
+        panic!("a text task has texts");
+    };
+    let inputs = Inputs::text(*rows, *tokens, ids, type_ids, mask).unwrap();
+    definition::gradient_matrix(backbone, model, &inputs, &batch.labels, connection)
+}
+
+/// The model's adapters with the probe fitted to `half`.
+fn fitted<'a>(model: &Model<'a>, half: &Examples, validation: &Examples) -> Model<'a> {
+    let of = |examples: &Examples| features(model, examples, 32).unwrap();
+    let probe = LinearProbe::fit(&of(half), &of(validation), CLASSES).unwrap();
+    let adapters = model.adapters().clone();
+    Model::new(model.backbone(), adapters, probe.head().unwrap()).unwrap()
+}
+
+#[test]
+fn statistics_are_those_of_the_definition() {
+    let backbone = tiny_bert();
+    let task = tiny_task(&TextTask::default());
+    let (train, validation) = (task.train.spread(21), task.validation.spread(12));
+    let half = |first: usize| {
+        let rows: Vec<usize> = (first..train.len()).step_by(2).collect();
+        train.select(&rows)
+    };
+    let (even, odd) = (half(0), half(1));
+    for given in [&[][..], &[(2, 1), (0, 3)]] {
+        let model = model(&backbone, given);
+        let settings = GradientMapSettings::default();
+        let map = GradientMap::cross_fitted(&model, &train, &validation, &settings).unwrap();
+        let by_even = fitted(&model, &even, &validation);
+        let by_odd = fitted(&model, &odd, &validation);
+        for connection in [(0, 4), (1, 1), (2, 3), (4, 2)] {
+            let connection = Connection::new(connection.0, connection.1);
+            let of = |model: &Model<'_>, examples| gradient(&backbone, model, examples, connection);
+            let (on_odd, on_even) = (of(&by_even, &odd), of(&by_odd, &even));
+            let (on_train, on_validation) = (of(&model, &train), of(&model, &validation));
+            for (statistic, expected, scale) in [
+                (
+                    Statistic::Alignment,
+                    (step(&on_odd, &on_even) + step(&on_even, &on_odd)) / 2.0,
+                    step(&on_even, &on_even) + step(&on_odd, &on_odd),
+                ),
+                (
+                    Statistic::ValidationAlignment,
+                    step(&on_train, &on_validation),
+                    step(&on_validation, &on_validation),
+                ),
+                (Statistic::Agreement, cosine(&on_odd, &on_even), 1.0),
+            ] {
+                let table = map.table(statistic).unwrap();
+                let found = table[usize::from(connection.source)][usize::from(connection.target)];
+                let error = (found - expected).abs() / scale;
+                assert!(
+                    error < 1e-4,
+                    "{statistic} of {connection}, given {given:?}: {error:e}"
+                );
+            }
+        }
+    }
+}
+
+/// What a map holds beside them is what it holds without them.
+#[test]
+fn the_other_statistics_stay_as_they_are() {
+    let backbone = tiny_bert();
+    let task = tiny_task(&TextTask::default());
+    let model = model(&backbone, &[(0, 2)]);
+    let settings = GradientMapSettings::default();
+    let plain = GradientMap::compute(&model, &task.train, &settings).unwrap();
+    let crossed =
+        GradientMap::cross_fitted(&model, &task.train, &task.validation, &settings).unwrap();
+    for statistic in Statistic::ALL {
+        match statistic.is_cross_fitted() {
+            true => assert_eq!(plain.table(statistic), None),
+            false => assert_eq!(plain.table(statistic), crossed.table(statistic)),
+        }
+    }
+    let needs = Statistics::new(vec![Statistic::Rank, Statistic::Alignment]).unwrap();
+    assert_eq!(plain.promise(&needs), None);
+    let error =
+        GradientMap::cross_fitted(&model, &task.train.spread(1), &task.validation, &settings);
+    assert!(matches!(
+        error,
+        Err(ScoreError::TooFewExamples { train: 1, .. })
+    ));
+}
+
+/// A single statistic promises what it is, none below zero; of several the mean rank counts, equal ones sharing theirs.
+#[test]
+fn promises_are_values_or_mean_ranks() {
+    let backbone = tiny_bert();
+    let task = tiny_task(&TextTask::default());
+    let model = Model::new(&backbone, trained_adapters(&[], 1), crate::support::head()).unwrap();
+    let settings = GradientMapSettings::default();
+    let map = GradientMap::cross_fitted(&model, &task.train, &task.validation, &settings).unwrap();
+    let flat = |table: Vec<Vec<f64>>| table.concat();
+    let of = |statistic| flat(map.table(statistic).unwrap());
+    let alone = map.promise(&Statistic::Agreement.into()).unwrap();
+    let floored: Vec<f64> = of(Statistic::Agreement)
+        .iter()
+        .map(|x| x.max(0.0))
+        .collect();
+    assert_eq!(flat(alone), floored);
+
+    let both = Statistics::new(vec![Statistic::Rank, Statistic::Alignment]).unwrap();
+    let found = flat(map.promise(&both).unwrap());
+    let rank = |values: &[f64], value: f64| {
+        let below = values.iter().filter(|&&other| other < value).count() as f64;
+        let equal = values.iter().filter(|&&other| other == value).count() as f64;
+        below + (equal + 1.0) / 2.0
+    };
+    let (ranks, alignments) = (of(Statistic::Rank), of(Statistic::Alignment));
+    for (index, found) in found.iter().enumerate() {
+        let expected = rank(&ranks, ranks[index]) + rank(&alignments, alignments[index]);
+        assert!((found - expected / 50.0).abs() < 1e-12);
+    }
+}

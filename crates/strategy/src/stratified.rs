@@ -1,0 +1,70 @@
+//! A sample of the single connections that mirrors all of them.
+
+use std::vec;
+
+use adaplace_search_space::{Fidelity, Placement, SearchSpace};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{Outcome, Proposal, Strategy, StrategyError};
+
+/// A systematic sample of a space of single connections: ordered by kind, then target, then source, every so many-th is
+/// proposed from a random one on. Each kind, and within it each part of the chain, is so represented by its share.
+#[derive(Clone, Debug)]
+pub struct Stratified {
+    fidelity: Fidelity,
+    placements: vec::IntoIter<Placement>,
+}
+
+impl Stratified {
+    /// At most `trials` placements of `space`.
+    ///
+    /// # Errors
+    ///
+    /// [`StrategyError::NotSingle`] where placements have more than one adapter.
+    pub fn new(
+        space: &SearchSpace,
+        fidelity: Fidelity,
+        seed: u64,
+        trials: usize,
+    ) -> Result<Self, StrategyError> {
+        let size = space.largest_size();
+        if size != 1 {
+            return Err(StrategyError::NotSingle { adapters: size });
+        }
+        let mut all = space.extensions(&Placement::new(), size);
+        all.sort_by_key(|(connection, adapter)| {
+            let (source, target) = (connection.source, connection.target);
+            (connection.kind(), target, source, adapter.rank)
+        });
+        let count = trials.min(all.len());
+        let start: f64 = ChaCha8Rng::seed_from_u64(seed).random();
+        let step = all.len() as f64 / count.max(1) as f64;
+        let placements: Vec<Placement> = (0..count)
+            .map(|index| {
+                let place = ((index as f64 + start) * step) as usize;
+                let (connection, adapter) = all[place.min(all.len() - 1)];
+                Placement::new().with(connection, adapter)
+            })
+            .collect();
+        Ok(Stratified {
+            fidelity,
+            placements: placements.into_iter(),
+        })
+    }
+}
+
+impl Strategy for Stratified {
+    fn propose(&mut self, _space: &SearchSpace, n: usize) -> Result<Vec<Proposal>, StrategyError> {
+        let fidelity = self.fidelity;
+        let next = self.placements.by_ref().take(n);
+        Ok(next
+            .map(|placement| Proposal {
+                placement,
+                fidelity,
+            })
+            .collect())
+    }
+
+    fn observe(&mut self, _proposal: &Proposal, _outcome: &Outcome) {}
+}
