@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use adaplace_scorer::Statistic;
-use adaplace_study::{GradientMapFile, Ranking, StudyConfiguration};
+use adaplace_study::{Configuration, GradientMapFile, Ranking, StudyConfiguration};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/minilm-trec6-single")

@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Search(Box<Search>),
     /// Train every single connection and see which gradient statistic foretells the results
     Audit(Box<Audit>),
+    /// Compare strategies and fixed baselines, several seeds each, on the test part
+    Compare(Box<Compare>),
     /// Train one placement to the end
     Train(Train),
     /// Evaluate a trained placement
@@ -223,6 +225,52 @@ pub(crate) struct StudyOutput {
     /// One JSON document on stdout
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// Hugging Face model folder: config.json, safetensors weights, tokenizer.json or preprocessor_config.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) backbone: PathBuf,
+    /// Task folder with a test part: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
+    #[arg(long, value_name = "DIR")]
+    pub(crate) task: PathBuf,
+    /// Search space, as in search-spaces/
+    #[arg(long, value_name = "FILE")]
+    pub(crate) space: PathBuf,
+    /// A strategy; give the option again for each
+    #[arg(long, value_name = "NAME", required = true,
+        value_parser = PossibleValuesParser::new(StrategyDescription::NAMES))]
+    pub(crate) strategy: Vec<String>,
+    /// Optimiser steps of all trials of one strategy with one seed [default: 64 trials]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) budget_steps: Option<u64>,
+    /// How often everything is done, each time with another seed
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub(crate) seeds: u32,
+    /// Optimiser steps of the final trainings [default: four times those of a trial]
+    #[arg(long, value_name = "N", value_parser = steps())]
+    pub(crate) final_steps: Option<u32>,
+    /// Highest learning rates of the adapters that every final training tries
+    #[arg(long, value_name = "RATE", value_delimiter = ',', default_value = "0.001,0.003,0.01", value_parser = positive)]
+    pub(crate) learning_rates: Vec<f64>,
+    /// Random placements of parallel connections that the baseline of that name tries
+    #[arg(long, value_name = "N", default_value = "16", value_parser = count())]
+    pub(crate) random_parallel: usize,
+    /// Choose by validation accuracy (ties by loss), or the reverse
+    #[arg(long, default_value = "accuracy")]
+    pub(crate) metric: MetricArgument,
+    /// How many placements a strategy proposes at a time
+    #[arg(long, value_name = "N", default_value = "8", value_parser = count())]
+    pub(crate) proposals: usize,
+    /// The gradient statistic that stands for a connection's promise; of several, separated by commas, the mean of their
+    /// ranks
+    #[arg(long, value_delimiter = ',', default_value = "rank")]
+    pub(crate) statistic: Vec<StatisticArgument>,
+    #[command(flatten)]
+    pub(crate) training: TrainingOptions,
+    #[command(flatten)]
+    pub(crate) output: StudyOutput,
 }
 
 #[derive(Debug, Args)]

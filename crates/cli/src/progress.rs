@@ -44,6 +44,10 @@ impl Progress {
     pub(crate) fn notice(&mut self, event: &Event<'_>) {
         match event {
             Event::Done { record, replayed } => self.done(record, *replayed),
+            Event::Finished => {
+                self.bar.inc(1);
+                self.line_now_and_then("final trainings", false);
+            }
             Event::SearchFinished { remaining } => {
                 self.expected = self.bar.position() + *remaining as u64;
                 self.bar.set_length(self.expected);

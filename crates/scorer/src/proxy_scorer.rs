@@ -140,11 +140,25 @@ impl<'a> ProxyScorer<'a> {
         fidelity: Fidelity,
         repetition: u32,
     ) -> Result<(Model<'a>, f64), ScoreError> {
+        self.train_with(&self.settings, placement, fidelity, repetition)
+    }
+
+    /// As [`Self::train`], with settings of its own.
+    ///
+    /// # Errors
+    /// As [`fine_tune`].
+    pub fn train_with(
+        &self,
+        settings: &TrainingSettings,
+        placement: &Placement,
+        fidelity: Fidelity,
+        repetition: u32,
+    ) -> Result<(Model<'a>, f64), ScoreError> {
         let model = self.untrained(placement, repetition)?;
         let training = fine_tune(
             &model,
             self.train_data(),
-            &self.settings,
+            settings,
             fidelity.steps(),
             self.seed,
             repetition,
@@ -178,6 +192,27 @@ impl<'a> ProxyScorer<'a> {
     }
 }
 
+impl ProxyScorer<'_> {
+    /// The score of a model that a training of `fidelity` steps gave.
+    ///
+    /// # Errors
+    /// [`ScoreError::Diverged`] if its loss on the validation part is not finite.
+    pub fn validate(
+        &self,
+        model: &Model<'_>,
+        train_loss: f64,
+        fidelity: Fidelity,
+    ) -> Result<Score, ScoreError> {
+        let validation = evaluate(model, self.validation_data(), self.settings.batch_size)?;
+        finite(fidelity.steps(), "validation loss", validation.loss)?;
+        Ok(Score {
+            train_loss,
+            validation_loss: validation.loss,
+            validation_accuracy: validation.accuracy,
+        })
+    }
+}
+
 impl Scorer for ProxyScorer<'_> {
     fn score(
         &self,
@@ -186,13 +221,7 @@ impl Scorer for ProxyScorer<'_> {
         repetition: u32,
     ) -> Result<Score, ScoreError> {
         let (model, train_loss) = self.train(placement, fidelity, repetition)?;
-        let validation = evaluate(&model, self.validation_data(), self.settings.batch_size)?;
-        finite(fidelity.steps(), "validation loss", validation.loss)?;
-        Ok(Score {
-            train_loss,
-            validation_loss: validation.loss,
-            validation_accuracy: validation.accuracy,
-        })
+        self.validate(&model, train_loss, fidelity)
     }
 }
 

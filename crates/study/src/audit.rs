@@ -216,7 +216,7 @@ impl Agreement {
 }
 
 impl Measured {
-    fn new(value: f64, interval: Option<Interval>) -> Self {
+    pub(crate) fn new(value: f64, interval: Option<Interval>) -> Self {
         Self {
             value,
             low: interval.map(|interval| interval.low),

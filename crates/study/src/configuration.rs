@@ -4,9 +4,10 @@ use adaplace_backbone::{Pooling, Precision};
 use adaplace_scorer::{GradientMapSettings, Score, Statistics, TrainingSettings};
 use adaplace_search_space::{BackboneReference, Fidelity, SpaceDescription};
 use adaplace_strategy::{Merit, StrategyDescription};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::StudyError;
+use crate::{Configuration, StudyError};
 
 /// The format written and read by this version.
 pub const STUDY_FORMAT: &str = "adaplace.study/1";
@@ -135,48 +136,51 @@ impl Metric {
     }
 }
 
+impl Configuration for StudyConfiguration {
+    const FILE: &'static str = "study.toml";
+
+    fn read(path: &Path) -> Result<Self, StudyError> {
+        read_toml(path, STUDY_FORMAT, Self::check)
+    }
+
+    fn at_the_places_of(&self, other: &Self) -> Self {
+        let mut moved = self.clone();
+        moved.backbone.folder.clone_from(&other.backbone.folder);
+        moved.task.folder.clone_from(&other.task.folder);
+        moved
+    }
+}
+
+/// Reads a configuration of this format, which `check` must find in order.
+pub(crate) fn read_toml<C: DeserializeOwned>(
+    path: &Path,
+    format: &str,
+    check: impl Fn(&C) -> Result<(), StudyError>,
+) -> Result<C, StudyError> {
+    let text = std::fs::read_to_string(path).map_err(|source| StudyError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let invalid = |reason: String| StudyError::Configuration {
+        path: path.to_owned(),
+        reason,
+    };
+    let not_toml = |error: toml::de::Error| invalid(one_line(&error, &text));
+    // The format first: what another version writes has other settings too.
+    let table: toml::Table = toml::from_str(&text).map_err(not_toml)?;
+    if let Some(toml::Value::String(found)) = table.get("format")
+        && found != format
+    {
+        return Err(invalid(format!(
+            "its format is `{found}`, this version reads `{format}`"
+        )));
+    }
+    let configuration: C = toml::from_str(&text).map_err(not_toml)?;
+    check(&configuration).map_err(|error| invalid(error.to_string()))?;
+    Ok(configuration)
+}
+
 impl StudyConfiguration {
-    /// Reads and checks the configuration at `path`.
-    ///
-    /// # Errors
-    /// If it cannot be read or understood; the message names the file.
-    pub fn read(path: &Path) -> Result<Self, StudyError> {
-        let text = std::fs::read_to_string(path).map_err(|source| StudyError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        let invalid = |reason: String| StudyError::Configuration {
-            path: path.to_owned(),
-            reason,
-        };
-        let not_toml = |error: toml::de::Error| invalid(one_line(&error, &text));
-        // The format first: what another version writes has other settings too.
-        let table: toml::Table = toml::from_str(&text).map_err(not_toml)?;
-        if let Some(toml::Value::String(found)) = table.get("format")
-            && found != STUDY_FORMAT
-        {
-            return Err(invalid(format!(
-                "its format is `{found}`, this version reads `{STUDY_FORMAT}`"
-            )));
-        }
-        let configuration: Self = toml::from_str(&text).map_err(not_toml)?;
-        configuration
-            .check()
-            .map_err(|error| invalid(error.to_string()))?;
-        Ok(configuration)
-    }
-
-    /// The text of `study.toml`.
-    ///
-    /// # Errors
-    /// If a number does not fit in TOML.
-    pub fn to_toml(&self) -> Result<String, StudyError> {
-        toml::to_string(self).map_err(|error| StudyError::Configuration {
-            path: PathBuf::from(crate::folder::CONFIGURATION),
-            reason: error.to_string(),
-        })
-    }
-
     /// Every number must be in its range.
     ///
     /// # Errors

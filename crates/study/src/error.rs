@@ -47,11 +47,13 @@ pub enum StudyError {
     },
     /// The output folder holds something else.
     #[error(
-        "`{path}` is not a study: it is not empty and holds no `study.toml`; choose another output folder"
+        "`{path}` is not a study: it is not empty and holds no `{file}`; choose another output folder"
     )]
     NotAStudy {
         /// The folder.
         path: PathBuf,
+        /// The configuration file that it would have.
+        file: &'static str,
     },
     /// The output folder holds a study with another configuration.
     #[error(
@@ -108,13 +110,19 @@ pub enum StudyError {
         /// Of the first failed one.
         reason: String,
     },
+    /// A strategy can compete only once.
+    #[error("the strategy `{strategy}` is named twice; name each once")]
+    NamedTwice {
+        /// The strategy.
+        strategy: &'static str,
+    },
     /// The strategy finished without a complete placement.
     #[error(
         "the strategy `{strategy}` proposed no complete placement within {trials} trials; allow more with `--trials`"
     )]
     NothingComplete {
         /// The strategy.
-        strategy: &'static str,
+        strategy: String,
         /// Trials it was allowed.
         trials: usize,
     },

@@ -1,10 +1,11 @@
 //! Repeated trainings, of the best placements and of the baseline.
 
 use adaplace_scorer::Score;
-use adaplace_search_space::{AdapterSpec, Connection, Cost, Placement, SearchSpace};
+use adaplace_search_space::{Cost, Placement, SearchSpace};
 use serde::{Deserialize, Serialize};
 
 use crate::TrialResult;
+use crate::comparison::everywhere;
 
 /// A placement trained several times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,18 +84,7 @@ impl Repeated {
 /// The baseline of every study: an adapter in parallel at every sublayer, of the largest rank of the space.
 #[must_use]
 pub fn parallel_baseline(space: &SearchSpace) -> Placement {
-    let largest = space.adapters().iter().max_by_key(|adapter| adapter.rank);
-    let sublayers = space.shape().hidden_states - 1;
-    (0..sublayers)
-        .zip(largest.into_iter().cycle())
-        .map(|(sublayer, &adapter): (u16, &AdapterSpec)| {
-            let connection = Connection {
-                source: sublayer,
-                target: sublayer + 1,
-            };
-            (connection, adapter)
-        })
-        .collect()
+    everywhere(space, 0)
 }
 
 #[cfg(test)]

@@ -2,18 +2,47 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use adaplace_search_space::write_atomically;
+use serde::Serialize;
 
 use crate::differences::differences;
-use crate::{Audit, Journal, Record, StudyConfiguration, StudyError};
+use crate::{Audit, Comparison, Journal, Ranking, Record, StudyError};
 
-pub(crate) const CONFIGURATION: &str = "study.toml";
 const JOURNAL: &str = "journal.jsonl";
 const GRADIENT_MAP: &str = "gradient-map.json";
 const RANKING: &str = "ranking.json";
 const AUDIT: &str = "audit.json";
+const FINALS: &str = "finals.jsonl";
+const COMPARISON: &str = "comparison.json";
 const PLACEMENTS: &str = "placements";
 
-/// The folder of a study, opened by this process alone.
+/// What a folder of results is made for: the content of its configuration file.
+pub trait Configuration: Serialize + Clone {
+    /// Name of the file.
+    const FILE: &'static str;
+
+    /// Reads and checks the configuration at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be read or understood; the message names the file.
+    fn read(path: &Path) -> Result<Self, StudyError>;
+
+    /// The same with backbone and task where they stand in `other`: their hashes say whether they are the same.
+    #[must_use]
+    fn at_the_places_of(&self, other: &Self) -> Self;
+
+    /// The content of the file.
+    ///
+    /// # Errors
+    /// If a number does not fit in TOML.
+    fn to_toml(&self) -> Result<String, StudyError> {
+        toml::to_string(self).map_err(|error| StudyError::Configuration {
+            path: PathBuf::from(Self::FILE),
+            reason: error.to_string(),
+        })
+    }
+}
+
+/// The folder of a study or a comparison, opened by this process alone.
 #[derive(Debug, Clone)]
 pub struct StudyFolder {
     path: PathBuf,
@@ -24,24 +53,24 @@ impl StudyFolder {
     ///
     /// # Errors
     /// If the folder holds something else, or a study with another configuration, which is left as it is.
-    pub fn open(
+    pub fn open<C: Configuration>(
         path: &Path,
-        configuration: &StudyConfiguration,
+        configuration: &C,
     ) -> Result<(Self, Journal, Vec<Record>), StudyError> {
         let folder = Self {
             path: path.to_owned(),
         };
         let text = configuration.to_toml()?;
-        let stored = path.join(CONFIGURATION);
+        let stored = path.join(C::FILE);
         let exists = stored.is_file();
         if exists {
             folder.compare(&stored, configuration)?;
         } else {
-            folder.check_empty()?;
+            folder.check_empty(C::FILE)?;
         }
         std::fs::create_dir_all(path.join(PLACEMENTS)).map_err(folder.writing(path))?;
         if !exists {
-            folder.write(CONFIGURATION, text.as_bytes())?;
+            folder.write(C::FILE, text.as_bytes())?;
         }
         let (journal, records) = Journal::open(&path.join(JOURNAL))?;
         Ok((folder, journal, records))
@@ -51,15 +80,15 @@ impl StudyFolder {
     ///
     /// # Errors
     /// As [`Self::open`], without making or locking anything.
-    pub fn check(path: &Path, configuration: &StudyConfiguration) -> Result<(), StudyError> {
+    pub fn check<C: Configuration>(path: &Path, configuration: &C) -> Result<(), StudyError> {
         let folder = Self {
             path: path.to_owned(),
         };
-        let stored = path.join(CONFIGURATION);
+        let stored = path.join(C::FILE);
         if stored.is_file() {
             folder.compare(&stored, configuration)
         } else {
-            folder.check_empty()
+            folder.check_empty(C::FILE)
         }
     }
 
@@ -98,13 +127,31 @@ impl StudyFolder {
     /// # Errors
     /// If it cannot be written.
     pub fn write_audit(&self, audit: &Audit) -> Result<(), StudyError> {
-        let path = self.audit();
-        let mut text = serde_json::to_vec_pretty(audit).map_err(|error| StudyError::Write {
-            path: path.clone(),
-            source: error.into(),
-        })?;
-        text.push(b'\n');
-        self.write(AUDIT, &text)
+        self.write_json(AUDIT, audit)
+    }
+
+    /// Where the finals of a comparison stand.
+    #[must_use]
+    pub fn finals(&self) -> PathBuf {
+        self.path.join(FINALS)
+    }
+
+    /// Where the result of a comparison stands.
+    #[must_use]
+    pub fn comparison(&self) -> PathBuf {
+        self.path.join(COMPARISON)
+    }
+
+    pub(crate) fn write_comparison(&self, comparison: &Comparison) -> Result<(), StudyError> {
+        self.write_json(COMPARISON, comparison)
+    }
+
+    /// Where the placement that a competitor came to with a seed stands.
+    #[must_use]
+    pub fn competitor_placement(&self, competitor: &str, seed: u32) -> PathBuf {
+        self.path
+            .join(PLACEMENTS)
+            .join(format!("{competitor}-{seed}.toml"))
     }
 
     /// Where the placement of the finalist on `place`, from 1, stands.
@@ -113,8 +160,17 @@ impl StudyFolder {
         self.path.join(PLACEMENTS).join(format!("{place}.toml"))
     }
 
-    pub(crate) fn write_ranking(&self, content: &[u8]) -> Result<(), StudyError> {
-        self.write(RANKING, content)
+    pub(crate) fn write_ranking(&self, ranking: &Ranking) -> Result<(), StudyError> {
+        self.write_json(RANKING, ranking)
+    }
+
+    fn write_json(&self, name: &str, content: &impl Serialize) -> Result<(), StudyError> {
+        let mut text = serde_json::to_vec_pretty(content).map_err(|error| StudyError::Write {
+            path: self.path.join(name),
+            source: error.into(),
+        })?;
+        text.push(b'\n');
+        self.write(name, &text)
     }
 
     fn write(&self, name: &str, content: &[u8]) -> Result<(), StudyError> {
@@ -122,12 +178,10 @@ impl StudyFolder {
         write_atomically(&path, content).map_err(self.writing(&path))
     }
 
-    /// Where backbone and task stand makes no difference: their hashes say whether they are the same.
-    fn compare(&self, stored: &Path, wanted: &StudyConfiguration) -> Result<(), StudyError> {
-        let mut existing = StudyConfiguration::read(stored)?;
-        existing.backbone.folder.clone_from(&wanted.backbone.folder);
-        existing.task.folder.clone_from(&wanted.task.folder);
-        let table = |configuration: &StudyConfiguration| -> Result<toml::Table, StudyError> {
+    /// Where backbone and task stand makes no difference.
+    fn compare<C: Configuration>(&self, stored: &Path, wanted: &C) -> Result<(), StudyError> {
+        let existing = C::read(stored)?.at_the_places_of(wanted);
+        let table = |configuration: &C| -> Result<toml::Table, StudyError> {
             Ok(toml::from_str(&configuration.to_toml()?).unwrap_or_default())
         };
         let differences = differences(&table(&existing)?, &table(wanted)?);
@@ -142,7 +196,7 @@ impl StudyFolder {
 
     /// What a process leaves that was killed at the very start does not count: hidden files, and an empty folder for
     /// the placements.
-    fn check_empty(&self) -> Result<(), StudyError> {
+    fn check_empty(&self, file: &'static str) -> Result<(), StudyError> {
         let reading = |source| StudyError::Read {
             path: self.path.clone(),
             source,
@@ -153,6 +207,7 @@ impl StudyFolder {
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
                 return Err(StudyError::NotAStudy {
                     path: self.path.clone(),
+                    file,
                 });
             }
             Err(error) => return Err(reading(error)),
@@ -165,6 +220,7 @@ impl StudyFolder {
             if !hidden && !unused {
                 return Err(StudyError::NotAStudy {
                     path: self.path.clone(),
+                    file,
                 });
             }
         }

@@ -2,25 +2,39 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::{Record, StudyError};
 
-/// An append-only file of [`Record`]s. A line is on the disk before the next training is told of.
-#[derive(Debug)]
-pub struct Journal {
-    path: PathBuf,
-    file: File,
+/// What a journal holds a line for.
+pub trait Line: Serialize + DeserializeOwned {
+    /// Checks a line that stands behind `before` others and could be read.
+    ///
+    /// # Errors
+    /// What was changed by somebody: no torn line gets this far.
+    fn check(&self, before: usize) -> Result<(), String>;
 }
 
-impl Journal {
+/// An append-only file of [`Record`]s, or of other lines. A line is on the disk before the next training is told of.
+#[derive(Debug)]
+pub struct Journal<L = Record> {
+    path: PathBuf,
+    file: File,
+    lines: PhantomData<L>,
+}
+
+impl<L: Line> Journal<L> {
     /// Opens or makes the journal at `path`, for this process alone, and reads what it holds.
     ///
     /// A torn last line, of a process that was killed while it wrote, is cut off: its training runs again.
     ///
     /// # Errors
     /// [`StudyError::Busy`] if another process has it open, [`StudyError::Journal`] if any other line is damaged.
-    pub fn open(path: &Path) -> Result<(Self, Vec<Record>), StudyError> {
+    pub fn open(path: &Path) -> Result<(Self, Vec<L>), StudyError> {
         let reading = |source| StudyError::Read {
             path: path.to_owned(),
             source,
@@ -42,6 +56,7 @@ impl Journal {
         let mut journal = Self {
             path: path.to_owned(),
             file,
+            lines: PhantomData,
         };
         let (records, intact) = journal.parse(&bytes)?;
         if intact < bytes.len() {
@@ -54,11 +69,16 @@ impl Journal {
         Ok((journal, records))
     }
 
+    /// Where it stands.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Adds one line and waits until it is on the disk.
     ///
     /// # Errors
     /// [`StudyError::Write`], after which the file is as long as before if the system allows.
-    pub fn append(&mut self, record: &Record) -> Result<(), StudyError> {
+    pub fn append(&mut self, record: &L) -> Result<(), StudyError> {
         let mut line =
             serde_json::to_vec(record).map_err(|error| self.write_error(error.into()))?;
         line.push(b'\n');
@@ -78,17 +98,17 @@ impl Journal {
     }
 
     /// The records, and how many bytes they take.
-    fn parse(&self, bytes: &[u8]) -> Result<(Vec<Record>, usize), StudyError> {
-        let mut records = Vec::new();
+    fn parse(&self, bytes: &[u8]) -> Result<(Vec<L>, usize), StudyError> {
+        let mut records: Vec<L> = Vec::new();
         let mut intact = 0;
         for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
             let is_last = intact + line.len() == bytes.len();
-            let parsed = parse_line(line);
+            let parsed = parse_line::<L>(line);
             if parsed.is_err() && is_last {
                 break;
             }
             let record = parsed
-                .and_then(|record| checked(record, records.len()))
+                .and_then(|record| record.check(records.len()).map(|()| record))
                 .map_err(|reason| StudyError::Journal {
                     path: self.path.clone(),
                     line: index + 1,
@@ -115,26 +135,27 @@ impl Journal {
     }
 }
 
-fn parse_line(line: &[u8]) -> Result<Record, String> {
+fn parse_line<L: Line>(line: &[u8]) -> Result<L, String> {
     let line = line
         .strip_suffix(b"\n")
         .ok_or_else(|| "the line does not end".to_owned())?;
     serde_json::from_slice(line).map_err(|error| error.to_string())
 }
 
-/// No torn line gets this far: what does not hold here was changed by somebody.
-fn checked(record: Record, expected: usize) -> Result<Record, String> {
-    if record.trial != expected {
-        return Err(format!(
-            "it is trial {}, where {expected} should follow",
-            record.trial
-        ));
+impl Line for Record {
+    fn check(&self, before: usize) -> Result<(), String> {
+        if self.trial != before {
+            return Err(format!(
+                "it is trial {}, where {before} should follow",
+                self.trial
+            ));
+        }
+        if self.hash != self.placement.hash() {
+            return Err(format!(
+                "its placement does not have the hash {}",
+                self.hash
+            ));
+        }
+        Ok(())
     }
-    if record.hash != record.placement.hash() {
-        return Err(format!(
-            "its placement does not have the hash {}",
-            record.hash
-        ));
-    }
-    Ok(record)
 }

@@ -7,6 +7,7 @@
 //! nothing trained twice.
 
 mod audit;
+mod comparison;
 mod configuration;
 mod differences;
 mod error;
@@ -18,20 +19,26 @@ mod proxy;
 mod ranking;
 mod record;
 mod run;
+mod runner;
 mod setting;
 mod study;
 mod workers;
 
 pub use audit::{Agreement, Audit, Audited, Measured, Predictor};
+pub use comparison::{
+    COMPARISON_FORMAT, Candidate, Comparison, ComparisonConfiguration, ComparisonRun,
+    ComparisonSettings, Competed, Competitor, Difference, Final, FinalRecord, FinalResult,
+    Finisher, Improvement, SeedResult, TestedTraining, run_comparison,
+};
 pub use configuration::{
     BackboneSource, GradientMapSource, Metric, STUDY_FORMAT, SearchSettings, StudyConfiguration,
     TaskSource,
 };
 pub use error::StudyError;
 pub use finalists::{Estimate, Repeated, parallel_baseline};
-pub use folder::StudyFolder;
+pub use folder::{Configuration, StudyFolder};
 pub use gradient_map_file::{GradientMapFile, ProbeQuality};
-pub use journal::Journal;
+pub use journal::{Journal, Line};
 pub use proxy::GradientProxy;
 pub use ranking::{Finalist, RankedTrial, Ranking};
 pub use record::{Phase, Record, Result as TrialResult};

@@ -1,15 +1,13 @@
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
 
-use adaplace_scorer::{LinearProbe, Score, ScoreError, Scorer};
-use adaplace_search_space::{BackboneReference, Fidelity, Placement, PlacementFile, SearchSpace};
+use adaplace_scorer::{LinearProbe, Scorer};
+use adaplace_search_space::{BackboneReference, Placement, PlacementFile, SearchSpace};
 use adaplace_strategy::{Proposal, Strategy};
 use toml::{Table, Value};
 
 use crate::finalists::{Estimate, Repeated, parallel_baseline};
 use crate::ranking::best;
-use crate::study::{Job, Ledger};
+use crate::runner::{Job, Runner};
 use crate::{
     Finalist, Journal, Phase, Ranking, Record, Study, StudyConfiguration, StudyError, StudyFolder,
     TrialResult, Workers,
@@ -25,6 +23,8 @@ pub enum Event<'a> {
         /// Whether it was read from the journal.
         replayed: bool,
     },
+    /// A final training of a comparison was done.
+    Finished,
     /// The strategy is finished: so many trainings of finalists and baseline follow.
     SearchFinished {
         /// Their number.
@@ -88,17 +88,7 @@ pub fn run<S: Scorer>(
         records,
     } = run;
     let search = &configuration.search;
-    let mut runner = Runner {
-        scorer,
-        workers,
-        stop,
-        notify,
-        journal,
-        folder: &folder,
-        loaded: records.len(),
-        replayed: 0,
-        ledger: Ledger::new(records),
-    };
+    let mut runner = Runner::new(scorer, workers, stop, notify, (journal, records));
 
     let mut study = Study::new(space, strategy, search.metric, search.proposals);
     loop {
@@ -155,7 +145,7 @@ pub fn run<S: Scorer>(
         .map(|(trial, placement)| (*trial, repeated(placement)))
         .collect();
     let baseline = repeated(&baseline);
-    let records = runner.ledger.records();
+    let records = runner.records();
     let ranking = Ranking::new(search.metric, probe, space, records, finalists, baseline);
     write_results(&folder, configuration, &backbone, &ranking)?;
     Ok(Summary::Finished(Box::new(ranking)))
@@ -170,157 +160,6 @@ fn search_job(proposal: &Proposal) -> Job {
     }
 }
 
-/// Does trainings, keeps them in the journal, and takes from it those that are done.
-struct Runner<'a, S> {
-    scorer: &'a S,
-    workers: &'a Workers,
-    stop: &'a AtomicBool,
-    notify: &'a mut dyn FnMut(Event<'_>),
-    journal: Journal,
-    folder: &'a StudyFolder,
-    ledger: Ledger,
-    /// Records that the journal held at the start.
-    loaded: usize,
-    /// How many of them were asked for again so far.
-    replayed: usize,
-}
-
-impl<S: Scorer> Runner<'_, S> {
-    /// The results of `jobs`; `None` if it was stopped before all were done.
-    ///
-    /// Those with the same earliest target are done next to each other, since they start from the same frozen states.
-    fn results(&mut self, jobs: &[Job]) -> Result<Option<Vec<TrialResult>>, StudyError> {
-        let mut open: Vec<Job> = Vec::new();
-        let mut keys = BTreeSet::new();
-        let mut by_target: Vec<&Job> = jobs.iter().collect();
-        by_target.sort_by_key(|job| job.placement.earliest_target());
-        for job in by_target {
-            match self.ledger.get(job) {
-                Some(record) if record.trial < self.replayed => {}
-                Some(record) if record.trial < self.loaded => {
-                    if record.trial != self.replayed || record.phase != job.phase {
-                        return Err(self.foreign_line());
-                    }
-                    (self.notify)(Event::Done {
-                        record,
-                        replayed: true,
-                    });
-                    self.replayed += 1;
-                }
-                Some(_) => {}
-                // A finalist can be the baseline.
-                None if !keys.insert(job.key()) => {}
-                None => open.push(job.clone()),
-            }
-        }
-        if !open.is_empty() {
-            self.check_replayed()?;
-            self.train(&open)?;
-        }
-        let results = jobs.iter().map(|job| self.ledger.get(job));
-        Ok(results
-            .map(|record| record.map(|record| record.result.clone()))
-            .collect())
-    }
-
-    /// All trainings that were asked for so far; a line of the journal beyond them is none of this study.
-    fn known(&self) -> &[Record] {
-        let records = self.ledger.records();
-        match self.replayed < self.loaded {
-            true => &records[..self.replayed],
-            false => records,
-        }
-    }
-
-    fn train(&mut self, jobs: &[Job]) -> Result<(), StudyError> {
-        let Self {
-            scorer,
-            workers,
-            stop,
-            notify,
-            journal,
-            ledger,
-            ..
-        } = self;
-        let train = |job: &Job| {
-            let start = Instant::now();
-            let result = scorer.score(&job.placement, job.fidelity, job.repetition);
-            (result, start.elapsed().as_secs_f64())
-        };
-        workers.for_each(jobs, stop, train, |job, (result, seconds)| {
-            let record = Record {
-                trial: ledger.records().len(),
-                phase: job.phase,
-                hash: job.placement.hash(),
-                placement: job.placement.clone(),
-                steps: job.fidelity,
-                repetition: job.repetition,
-                result: trial_result(job.fidelity, result)?,
-                seconds,
-            };
-            journal.append(&record)?;
-            notify(Event::Done {
-                record: &record,
-                replayed: false,
-            });
-            ledger.push(record);
-            Ok(())
-        })
-    }
-
-    /// Nothing new may be trained before the whole journal was asked for again.
-    fn check_replayed(&self) -> Result<(), StudyError> {
-        if self.replayed < self.loaded {
-            return Err(self.foreign_line());
-        }
-        Ok(())
-    }
-
-    fn foreign_line(&self) -> StudyError {
-        StudyError::Journal {
-            path: self.folder.journal(),
-            line: self.replayed + 1,
-            reason: "the study's strategy asks for another training here".to_owned(),
-        }
-    }
-
-    fn stopped(&self) -> Summary {
-        debug_assert!(self.stop.load(Ordering::Relaxed));
-        Summary::Stopped {
-            trainings: self.ledger.records().len(),
-        }
-    }
-}
-
-/// A training that diverged is a failed trial; any other error is one of the study.
-fn trial_result(
-    fidelity: Fidelity,
-    result: Result<Score, ScoreError>,
-) -> Result<TrialResult, StudyError> {
-    match result.and_then(|score| finite(fidelity, score)) {
-        Ok(score) => Ok(TrialResult::Score(score)),
-        Err(error @ ScoreError::Diverged { .. }) => Ok(TrialResult::Failed(error.to_string())),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// JSON has no NaN: such a score would damage the journal.
-fn finite(fidelity: Fidelity, score: Score) -> Result<Score, ScoreError> {
-    let quantities = [
-        ("train loss", score.train_loss),
-        ("validation loss", score.validation_loss),
-        ("validation accuracy", score.validation_accuracy),
-    ];
-    match quantities.into_iter().find(|(_, value)| !value.is_finite()) {
-        None => Ok(score),
-        Some((quantity, value)) => Err(ScoreError::Diverged {
-            step: fidelity.steps(),
-            quantity,
-            value,
-        }),
-    }
-}
-
 fn nothing_found(configuration: &StudyConfiguration, records: &[Record]) -> StudyError {
     let trials = records.len();
     let reason = records.iter().find_map(|record| match &record.result {
@@ -332,7 +171,7 @@ fn nothing_found(configuration: &StudyConfiguration, records: &[Record]) -> Stud
             StudyError::NothingScored { trials, reason }
         }
         _ => StudyError::NothingComplete {
-            strategy: configuration.strategy.name(),
+            strategy: configuration.strategy.name().to_owned(),
             trials,
         },
     }
@@ -353,13 +192,7 @@ fn write_results(
         };
         file.write(&folder.placement(finalist.place))?;
     }
-    let write_error = |error: serde_json::Error| StudyError::Write {
-        path: folder.ranking(),
-        source: error.into(),
-    };
-    let mut text = serde_json::to_vec_pretty(ranking).map_err(write_error)?;
-    text.push(b'\n');
-    folder.write_ranking(&text)
+    folder.write_ranking(ranking)
 }
 
 /// Where a placement comes from, for people.

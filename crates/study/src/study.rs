@@ -1,60 +1,7 @@
-use std::collections::BTreeMap;
-
-use adaplace_search_space::{Fidelity, Placement, PlacementHash, SearchSpace};
+use adaplace_search_space::SearchSpace;
 use adaplace_strategy::{Outcome, Proposal, Strategy};
 
-use crate::{Metric, Phase, Record, StudyError, TrialResult};
-
-/// A training that is to be done.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Job {
-    pub(crate) phase: Phase,
-    pub(crate) placement: Placement,
-    pub(crate) fidelity: Fidelity,
-    pub(crate) repetition: u32,
-}
-
-impl Job {
-    pub(crate) fn key(&self) -> Key {
-        (self.placement.hash(), self.fidelity, self.repetition)
-    }
-}
-
-/// What makes two trainings of a study the same.
-type Key = (PlacementHash, Fidelity, u32);
-
-/// All trainings of a study so far. The same training is never done twice.
-#[derive(Debug, Default)]
-pub(crate) struct Ledger {
-    records: Vec<Record>,
-    by_key: BTreeMap<Key, usize>,
-}
-
-impl Ledger {
-    pub(crate) fn new(records: Vec<Record>) -> Self {
-        let mut ledger = Self::default();
-        for record in records {
-            ledger.push(record);
-        }
-        ledger
-    }
-
-    pub(crate) fn push(&mut self, record: Record) {
-        let key = (record.hash, record.steps, record.repetition);
-        self.by_key.entry(key).or_insert(self.records.len());
-        self.records.push(record);
-    }
-
-    pub(crate) fn records(&self) -> &[Record] {
-        &self.records
-    }
-
-    pub(crate) fn get(&self, job: &Job) -> Option<&Record> {
-        self.by_key
-            .get(&job.key())
-            .map(|&index| &self.records[index])
-    }
-}
+use crate::{Metric, StudyError, TrialResult};
 
 /// Ask and tell: a strategy at work on a space.
 ///

@@ -153,7 +153,7 @@ mod tests {
                 calls += 1;
                 match job {
                     7 => Err(StudyError::NothingComplete {
-                        strategy: "test",
+                        strategy: "test".to_owned(),
                         trials: 50,
                     }),
                     _ => Ok(()),

@@ -46,38 +46,68 @@ pub(super) fn configuration(
         options.train_examples,
         options.seed,
     )?;
-    let description = setting.backbone.description();
+    let Sources {
+        backbone,
+        task,
+        training,
+        gradient_map,
+    } = Sources::of(&setting, (backbone, task), options);
     let configuration = StudyConfiguration {
         format: STUDY_FORMAT.to_owned(),
         search,
         strategy,
-        backbone: BackboneSource {
-            folder: backbone.to_owned(),
-            pooling: description.pooling,
-            weights_sha256: description.weights_sha256.clone(),
-            precision: options.precision.resolve(),
-        },
-        task: TaskSource {
-            folder: task.to_owned(),
-            fingerprint: setting.task.fingerprint.clone(),
-            train_examples: options.train_examples,
-            max_length: setting.max_length,
-        },
-        training: TrainingSettings {
-            batch_size: options.batch_size,
-            adapter_learning_rate: options.learning_rate,
-            head_learning_rate: options.head_learning_rate,
-            ..TrainingSettings::default()
-        },
-        gradient_map: GradientMapSource {
-            examples: options.gradient_examples,
-            settings: GradientMapSettings {
-                batch_size: options.batch_size,
-                ..GradientMapSettings::default()
-            },
-        },
+        backbone,
+        task,
+        training,
+        gradient_map,
         space,
     };
     configuration.check()?;
     Ok((configuration, setting))
+}
+
+/// What studies and comparisons are made from alike.
+pub(super) struct Sources {
+    pub(super) backbone: BackboneSource,
+    pub(super) task: TaskSource,
+    pub(super) training: TrainingSettings,
+    pub(super) gradient_map: GradientMapSource,
+}
+
+impl Sources {
+    /// Of backbone and task as they were read from these folders.
+    pub(super) fn of(
+        setting: &Setting,
+        (backbone, task): (&Path, &Path),
+        options: &TrainingOptions,
+    ) -> Self {
+        let description = setting.backbone.description();
+        Self {
+            backbone: BackboneSource {
+                folder: backbone.to_owned(),
+                pooling: description.pooling,
+                weights_sha256: description.weights_sha256.clone(),
+                precision: options.precision.resolve(),
+            },
+            task: TaskSource {
+                folder: task.to_owned(),
+                fingerprint: setting.task.fingerprint.clone(),
+                train_examples: options.train_examples,
+                max_length: setting.max_length,
+            },
+            training: TrainingSettings {
+                batch_size: options.batch_size,
+                adapter_learning_rate: options.learning_rate,
+                head_learning_rate: options.head_learning_rate,
+                ..TrainingSettings::default()
+            },
+            gradient_map: GradientMapSource {
+                examples: options.gradient_examples,
+                settings: GradientMapSettings {
+                    batch_size: options.batch_size,
+                    ..GradientMapSettings::default()
+                },
+            },
+        }
+    }
 }

@@ -147,7 +147,7 @@ fn expected_trainings(configuration: &StudyConfiguration, space: &SearchSpace) -
 
 /// The first Ctrl-C lets the running trainings finish, the second one ends the program at once: the journal
 /// survives both.
-fn stop_on_interrupt() -> Result<&'static AtomicBool> {
+pub(super) fn stop_on_interrupt() -> Result<&'static AtomicBool> {
     static STOP: AtomicBool = AtomicBool::new(false);
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::Relaxed) {

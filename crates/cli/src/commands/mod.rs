@@ -1,4 +1,5 @@
 pub(crate) mod audit;
+pub(crate) mod compare;
 mod configuration;
 pub(crate) mod evaluate;
 mod execution;

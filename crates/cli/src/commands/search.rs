@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use adaplace_search_space::SpaceDescription;
 use adaplace_strategy::{EvolutionSettings, StrategyDescription};
 use adaplace_study::{
-    Metric, Ranking, SearchSettings, Setting, StudyConfiguration, backbone_reference,
+    Configuration, Metric, Ranking, SearchSettings, Setting, StudyConfiguration, backbone_reference,
 };
 use anyhow::{Result, bail};
 use clap::CommandFactory;

@@ -1,6 +1,6 @@
 use std::fs;
 
-use adaplace_study::{StudyConfiguration, StudyError};
+use adaplace_study::{Configuration, StudyConfiguration, StudyError};
 
 use crate::support::{backbone, configuration};
 

@@ -55,7 +55,7 @@ fn assert_refused(study: &Finished, bytes: &[u8], line: usize) -> String {
 }
 
 fn records(path: &Path) -> usize {
-    Journal::open(path).unwrap().1.len()
+    <Journal>::open(path).unwrap().1.len()
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn a_study_at_work_is_refused_to_others() {
     let held = StudyFolder::open(folder.path(), &configuration).unwrap();
     for error in [
         StudyFolder::open(folder.path(), &configuration).unwrap_err(),
-        Journal::open(&journal(folder.path())).unwrap_err(),
+        <Journal>::open(&journal(folder.path())).unwrap_err(),
     ] {
         match error {
             StudyError::Busy { path } => assert_eq!(path, folder.path()),

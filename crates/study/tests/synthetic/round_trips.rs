@@ -6,7 +6,7 @@ use adaplace_search_space::{
 };
 use adaplace_strategy::{FirstPopulation, StrategyDescription};
 use adaplace_study::{
-    BackboneSource, GradientMapSource, Journal, Metric, Phase, Record, STUDY_FORMAT,
+    BackboneSource, Configuration, GradientMapSource, Journal, Metric, Phase, Record, STUDY_FORMAT,
     SearchSettings, StudyConfiguration, TaskSource, TrialResult,
 };
 use proptest::collection::vec;

@@ -57,7 +57,7 @@ pub(crate) fn steps(steps: u32) -> Fidelity {
 /// A strategy with its default settings, on a space where twelve trials suffice for it.
 pub(crate) fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfiguration {
     let space = match strategy {
-        "exhaustive" => SEQUENTIAL,
+        "exhaustive" | "stratified" => SEQUENTIAL,
         _ => EXTENDED,
     };
     let mut strategy: StrategyDescription = strategy.parse().unwrap();

@@ -1,0 +1,189 @@
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use adaplace_scorer::{Statistics, TrainingSettings};
+use adaplace_search_space::{Fidelity, SpaceDescription};
+use adaplace_strategy::StrategyDescription;
+use serde::{Deserialize, Serialize};
+
+use super::Competitor;
+use crate::configuration::read_toml;
+use crate::{
+    BackboneSource, Configuration, GradientMapSource, Metric, STUDY_FORMAT, SearchSettings,
+    StudyConfiguration, StudyError, TaskSource,
+};
+
+/// The format written and read by this version.
+pub const COMPARISON_FORMAT: &str = "adaplace.comparison/1";
+
+/// Everything that a comparison depends on: the content of `comparison.toml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComparisonConfiguration {
+    /// [`COMPARISON_FORMAT`]
+    pub format: String,
+    /// Budgets, seeds and how the end is judged.
+    pub comparison: ComparisonSettings,
+    /// The strategies, each once.
+    pub strategies: Vec<StrategyDescription>,
+    /// The frozen model.
+    pub backbone: BackboneSource,
+    /// The task.
+    pub task: TaskSource,
+    /// How adapters are trained; the final trainings have learning rates of their own.
+    pub training: TrainingSettings,
+    /// How the gradient map is made.
+    pub gradient_map: GradientMapSource,
+    /// The search space and its budget.
+    pub space: SpaceDescription,
+}
+
+/// Budgets, seeds and how the end is judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComparisonSettings {
+    /// Of the choice of examples; seed r of the comparison adds r to it where a strategy needs one.
+    pub seed: u64,
+    /// How often everything is done, at least twice.
+    pub seeds: u32,
+    /// Optimiser steps of all trials of one strategy with one seed. The gradient map, and the trainings that judge
+    /// connections at adapters placed before, are not counted.
+    pub budget_steps: u64,
+    /// Optimiser steps of a trial.
+    pub steps: Fidelity,
+    /// How many placements a strategy proposes at a time.
+    pub proposals: usize,
+    /// What trials, and the learning rates of a final training, are ranked by on the validation part.
+    pub metric: Metric,
+    /// What stands for a connection's promise.
+    pub statistic: Statistics,
+    /// How many random parallel placements the baseline of that name tries.
+    pub random_parallel: usize,
+    /// Optimiser steps of a final training.
+    pub final_steps: Fidelity,
+    /// Highest learning rates of the adapters that every final training tries.
+    pub learning_rates: Vec<f64>,
+}
+
+impl ComparisonSettings {
+    /// Trials of one strategy with one seed.
+    #[must_use]
+    pub fn trials(&self) -> usize {
+        (self.budget_steps / u64::from(self.steps.steps())) as usize
+    }
+}
+
+impl ComparisonConfiguration {
+    /// The baselines, then the strategies.
+    #[must_use]
+    pub fn competitors(&self) -> Vec<Competitor> {
+        let baselines = [
+            Competitor::LinearProbe,
+            Competitor::Parallel,
+            Competitor::Sequential,
+            Competitor::RandomParallel(self.comparison.random_parallel),
+        ];
+        let strategies = self.strategies.iter().cloned().map(Competitor::Strategy);
+        baselines.into_iter().chain(strategies).collect()
+    }
+
+    /// Every number must be in its range, and no strategy there twice.
+    ///
+    /// # Errors
+    /// [`StudyError::OutOfRange`] or [`StudyError::NamedTwice`] for the first that is not.
+    pub fn check(&self) -> Result<(), StudyError> {
+        let settings = &self.comparison;
+        let positive = |rate: &f64| rate.is_finite() && *rate > 0.0;
+        let rates = &settings.learning_rates;
+        let checks: [(&'static str, String, bool, &'static str); 5] = [
+            (
+                "seeds",
+                settings.seeds.to_string(),
+                settings.seeds >= 2,
+                "at least 2: one says nothing of how sure a difference is",
+            ),
+            (
+                "strategies",
+                "empty".to_owned(),
+                !self.strategies.is_empty(),
+                "at least one strategy",
+            ),
+            (
+                "budget_steps",
+                settings.budget_steps.to_string(),
+                settings.trials() > 0,
+                "at least the steps of one trial",
+            ),
+            (
+                "random_parallel",
+                settings.random_parallel.to_string(),
+                settings.random_parallel > 0,
+                "at least 1",
+            ),
+            (
+                "learning_rates",
+                format!("{rates:?}"),
+                !rates.is_empty() && rates.iter().all(positive),
+                "one or more numbers above 0",
+            ),
+        ];
+        for (setting, value, holds, range) in checks {
+            if !holds {
+                return Err(StudyError::OutOfRange {
+                    setting,
+                    value,
+                    range,
+                });
+            }
+        }
+        let mut names = BTreeSet::new();
+        for strategy in &self.strategies {
+            if !names.insert(strategy.name()) {
+                return Err(StudyError::NamedTwice {
+                    strategy: strategy.name(),
+                });
+            }
+        }
+        self.as_study(&self.strategies[0]).check()
+    }
+
+    /// What a search with one of the strategies would be configured by.
+    fn as_study(&self, strategy: &StrategyDescription) -> StudyConfiguration {
+        let settings = &self.comparison;
+        StudyConfiguration {
+            format: STUDY_FORMAT.to_owned(),
+            search: SearchSettings {
+                seed: settings.seed,
+                trials: settings.trials(),
+                steps: settings.steps,
+                proposals: settings.proposals,
+                halving: None,
+                metric: settings.metric,
+                statistic: settings.statistic.clone(),
+                finalists: 1,
+                repetitions: settings.seeds,
+            },
+            strategy: strategy.clone(),
+            backbone: self.backbone.clone(),
+            task: self.task.clone(),
+            training: self.training,
+            gradient_map: self.gradient_map.clone(),
+            space: self.space.clone(),
+        }
+    }
+}
+
+impl Configuration for ComparisonConfiguration {
+    const FILE: &'static str = "comparison.toml";
+
+    fn read(path: &Path) -> Result<Self, StudyError> {
+        read_toml(path, COMPARISON_FORMAT, Self::check)
+    }
+
+    fn at_the_places_of(&self, other: &Self) -> Self {
+        let mut moved = self.clone();
+        moved.backbone.folder.clone_from(&other.backbone.folder);
+        moved.task.folder.clone_from(&other.task.folder);
+        moved
+    }
+}

@@ -1,0 +1,96 @@
+//! Final trainings, judged on the test part.
+
+use adaplace_scorer::{Evaluation, Score, ScoreError};
+use adaplace_search_space::{Placement, PlacementHash};
+use serde::{Deserialize, Serialize};
+
+use crate::Line;
+
+/// Trains placements to the end.
+pub trait Finisher: Sync {
+    /// Trains `placement` with each learning rate, takes the best by validation and evaluates it on the test part. The
+    /// empty placement is the linear probe as it is. Depends on nothing but the arguments.
+    ///
+    /// # Errors
+    /// [`ScoreError::Diverged`] if all of the trainings did; any other error is one of the comparison.
+    fn finish(&self, placement: &Placement, repetition: u32) -> Result<Final, ScoreError>;
+}
+
+/// A placement trained to the end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Final {
+    /// Each learning rate that was tried.
+    pub candidates: Vec<Candidate>,
+    /// The one that was taken; none for the linear probe.
+    pub learning_rate: Option<f64>,
+    /// The chosen training on the test part.
+    pub test: Evaluation,
+}
+
+/// One learning rate of a final training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Candidate {
+    /// Highest learning rate of the adapters.
+    pub learning_rate: f64,
+    /// What it gave; none if it diverged.
+    pub score: Option<Score>,
+}
+
+/// A line of `finals.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinalRecord {
+    /// Its number, from 0.
+    pub number: usize,
+    /// The placement's hash.
+    pub hash: PlacementHash,
+    /// The placement.
+    pub placement: Placement,
+    /// The seed, from 1.
+    pub repetition: u32,
+    /// What came of it.
+    pub result: FinalResult,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// What came of a final training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FinalResult {
+    /// At least one learning rate went through.
+    Final(Final),
+    /// None did; why the first one failed.
+    Failed(String),
+}
+
+impl FinalResult {
+    /// The final of one that went through.
+    #[must_use]
+    pub fn as_final(&self) -> Option<&Final> {
+        match self {
+            Self::Final(done) => Some(done),
+            Self::Failed(_) => None,
+        }
+    }
+}
+
+impl Line for FinalRecord {
+    fn check(&self, before: usize) -> Result<(), String> {
+        if self.number != before {
+            return Err(format!(
+                "it is number {}, where {before} should follow",
+                self.number
+            ));
+        }
+        if self.hash != self.placement.hash() {
+            return Err(format!(
+                "its placement does not have the hash {}",
+                self.hash
+            ));
+        }
+        Ok(())
+    }
+}

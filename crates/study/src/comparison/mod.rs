@@ -1,0 +1,21 @@
+//! Strategies and fixed baselines side by side: the same task, space and budget of steps, several seeds, and at the end
+//! the test part.
+//!
+//! Everything is paired by seed. Seed r is repetition r of every training and adds r to the seed of every strategy, so
+//! two competitors that ask for the same training share it. What a competitor chose by its search is trained to the end
+//! with each learning rate, the best of them by validation is evaluated on the test part, once.
+
+mod competitor;
+mod configuration;
+mod finals;
+mod outcome;
+mod run;
+mod tested;
+
+pub use competitor::Competitor;
+pub(crate) use competitor::everywhere;
+pub use configuration::{COMPARISON_FORMAT, ComparisonConfiguration, ComparisonSettings};
+pub use finals::{Candidate, Final, FinalRecord, FinalResult, Finisher};
+pub use outcome::{Comparison, Competed, Difference, Improvement, SeedResult};
+pub use run::{ComparisonRun, run_comparison};
+pub use tested::TestedTraining;

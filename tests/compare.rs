@@ -1,0 +1,109 @@
+//! `adaplace compare`: strategies and baselines side by side.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use common::{Lab, Running};
+use serde_json::Value;
+
+const COMPARE: &str = "compare --backbone backbone --task task --space space.toml --steps 2 --batch-size 8 \
+    --train-examples 24 --budget-steps 8 --seeds 2 --final-steps 3 --learning-rates 0.001,0.01 --random-parallel 2";
+const STRATEGIES: &str = "--strategy random --strategy evolution --strategy gradient-greedy";
+
+fn finals(lab: &Lab, folder: &str) -> Vec<Value> {
+    let lines = lab.read(&format!("{folder}/finals.jsonl"));
+    lines
+        .lines()
+        .map(|line| {
+            let mut record: Value = serde_json::from_str(line).unwrap();
+            record.as_object_mut().unwrap().remove("seconds");
+            record
+        })
+        .collect()
+}
+
+#[test]
+fn competitors_are_judged_on_the_test_part() {
+    let lab = Lab::text();
+    let ended = lab
+        .run(&format!("{COMPARE} {STRATEGIES} --out out --workers 2"))
+        .succeeded();
+    for phrase in [
+        "7 competitors",
+        "linear-probe",
+        "parallel-everywhere",
+        "sequential-everywhere",
+        "best-of-2-random-parallel",
+        "gradient-greedy",
+        "out/comparison.json",
+    ] {
+        assert!(ended.stdout.contains(phrase), "{}", ended.stdout);
+    }
+    let again = lab
+        .run(&format!("{COMPARE} {STRATEGIES} --out out --json"))
+        .succeeded()
+        .json();
+    let stored: Value = serde_json::from_str(&lab.read("out/comparison.json")).unwrap();
+    assert_eq!(again, stored);
+    let competitors = stored["competitors"].as_array().unwrap();
+    assert_eq!(competitors.len(), 7);
+    for competitor in competitors {
+        for result in competitor["seeds"].as_array().unwrap() {
+            let accuracy = result["last"]["test"]["accuracy"].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&accuracy));
+            let rates = result["last"]["candidates"].as_array().unwrap();
+            let expected = if competitor["name"] == "linear-probe" {
+                0
+            } else {
+                2
+            };
+            assert_eq!(rates.len(), expected);
+        }
+    }
+
+    // A placement that it wrote trains and evaluates like any other.
+    lab.run("train out/placements/random-1.toml --backbone backbone --task task --steps 2 --out trained")
+        .succeeded();
+}
+
+/// One process after the other, the first one killed: nothing is lost and nothing done twice.
+#[test]
+fn a_killed_comparison_goes_on() {
+    let lab = Lab::text();
+    lab.run(&format!("{COMPARE} {STRATEGIES} --out undisturbed"))
+        .succeeded();
+    let command = format!("{COMPARE} {STRATEGIES} --out out");
+    let mut running = Running::start(&mut lab.command(&command));
+    running.wait_until(|| lab.journal_length("out") >= 4);
+    running.kill();
+    lab.run(&command).succeeded();
+    assert_eq!(lab.journal("out"), lab.journal("undisturbed"));
+    assert_eq!(finals(&lab, "out"), finals(&lab, "undisturbed"));
+    assert_eq!(
+        lab.read("out/comparison.json"),
+        lab.read("undisturbed/comparison.json")
+    );
+}
+
+#[test]
+fn wrong_use_is_told_and_makes_nothing() {
+    let lab = Lab::text();
+    lab.run(&format!("{COMPARE} --out out"))
+        .misused(&["--strategy"]);
+    let one_seed = COMPARE.replace("--seeds 2", "--seeds 1");
+    lab.run(&format!("{one_seed} --strategy random --out out"))
+        .misused(&["1 is not in 2..=1000"]);
+    lab.run(&format!(
+        "{COMPARE} --strategy random --strategy random --out out"
+    ))
+    .failed(&["`random` is named twice"]);
+    let small = COMPARE.replace("--budget-steps 8", "--budget-steps 1");
+    lab.run(&format!("{small} --strategy random --out out"))
+        .failed(&["`budget_steps` is 1"]);
+    lab.run(&format!("{COMPARE} --strategy exhaustive --out out"))
+        .failed(&["`exhaustive`"]);
+    std::fs::remove_file(lab.path("task/test.jsonl")).unwrap();
+    lab.run(&format!("{COMPARE} --strategy random --out out"))
+        .failed(&["`task` has no test part"]);
+    assert!(!lab.path("out").exists());
+}
