@@ -226,3 +226,40 @@ fn another_seed_is_another_study() {
     }
     assert_ne!(lab.journal("0"), lab.journal("1"));
 }
+
+/// Costs as further objectives: the file holds them, the ranking marks the front, and a second run says the same.
+#[test]
+fn a_search_for_the_front_marks_it() {
+    let lab = Lab::text();
+    lab.write(
+        "space.toml",
+        "[connections]\nkinds = ['sequential', 'parallel']\n[adapter]\nranks = [1, 2, 4]\n[budget]\nadapters = 1\n",
+    );
+    let search =
+        format!("{SEARCH} --strategy evolution --and parameters --and extra-flops --out study");
+    let ended = lab.run(&search).succeeded();
+    assert!(
+        ended.stdout.contains("on the Pareto front"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        lab.read("study/study.toml")
+            .contains("and = [\"parameters\", \"extra-flops\"]")
+    );
+    let ranking: serde_json::Value = serde_json::from_str(&lab.read("study/ranking.json")).unwrap();
+    let trials = ranking["trials"].as_array().unwrap();
+    // The best of all is on the front, and so is one of the lowest rank.
+    assert_eq!(trials[0]["front"], true);
+    let cost = |trial: &serde_json::Value| trial["cost"]["parameters"].as_u64().unwrap();
+    let cheapest = trials.iter().map(cost).min().unwrap();
+    assert!(
+        trials
+            .iter()
+            .any(|trial| trial["front"] == true && cost(trial) == cheapest)
+    );
+    lab.run(&format!(
+        "{SEARCH} --strategy random --and parameters --and parameters --out other"
+    ))
+    .misused(&["names the same cost twice"]);
+}

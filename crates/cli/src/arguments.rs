@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use adaplace_backbone::{InstructionSet, Pooling};
 use adaplace_scorer::Statistic;
-use adaplace_strategy::{FirstPopulation, StrategyDescription};
+use adaplace_strategy::{CostObjective, FirstPopulation, StrategyDescription};
 use adaplace_study::Metric;
 use adaplace_task::Part;
 use bytesize::ByteSize;
@@ -111,7 +111,7 @@ pub(crate) struct Probe {
 pub(crate) struct Search {
     /// Run the study of this file again, in another output folder
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "backbone", "task", "space", "strategy", "trials", "metric", "finalists", "repetitions", "halving", "proposals",
+        "backbone", "task", "space", "strategy", "trials", "metric", "and", "finalists", "repetitions", "halving", "proposals",
         "statistic", "candidates", "gamma", "population", "first_population", "steps", "train_examples", "batch_size",
         "learning_rate", "head_learning_rate", "max_length", "pooling", "precision", "seed", "gradient_examples",
     ])]
@@ -146,6 +146,9 @@ pub(crate) struct SearchOptions {
     /// Rank by validation accuracy (ties by loss), or the reverse
     #[arg(long, default_value = "accuracy")]
     pub(crate) metric: MetricArgument,
+    /// A cost to minimise as well: evolution keeps the Pareto front, and the placements trained again come from it
+    #[arg(long, value_name = "COST")]
+    pub(crate) and: Vec<CostArgument>,
     /// The best placements to train again ..
     #[arg(long, value_name = "N", default_value = "3", value_parser = count())]
     pub(crate) finalists: usize,
@@ -410,6 +413,12 @@ pub(crate) enum PrecisionArgument {
 argument!(MetricArgument, Metric, {
     Accuracy => Metric::Accuracy,
     Loss => Metric::Loss,
+});
+argument!(CostArgument, CostObjective, {
+    /// Trainable parameters
+    Parameters => CostObjective::Parameters,
+    /// Extra floating-point operations
+    ExtraFlops => CostObjective::ExtraFlops,
 });
 argument!(PartArgument, Part, {
     Train => Part::Train,

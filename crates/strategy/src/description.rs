@@ -7,8 +7,8 @@ use adaplace_search_space::{Fidelity, SearchSpace};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ConnectionProxy, Evolution, EvolutionSettings, Exhaustive, FirstPopulation, GradientGreedy,
-    Greedy, Halving, Limited, Random, Strategy, StrategyError, Stratified,
+    ConnectionProxy, CostObjective, Evolution, EvolutionSettings, Exhaustive, FirstPopulation,
+    GradientGreedy, Greedy, Halving, Limited, Random, Strategy, StrategyError, Stratified,
 };
 
 /// A strategy and its settings, told apart by `name`; settings left out have their defaults.
@@ -89,6 +89,8 @@ pub struct StrategySetting<'space, 'proxy> {
     pub trials: usize,
     /// The reduction factor of successive halving, if it is wanted.
     pub halving: Option<u32>,
+    /// Costs that are minimised beside the merit; only [`Evolution`] heeds them.
+    pub costs: Vec<CostObjective>,
     /// What judges connections; see [`StrategyDescription::needs_proxy`].
     pub proxy: Option<Arc<dyn ConnectionProxy + 'proxy>>,
 }
@@ -146,6 +148,7 @@ impl StrategyDescription {
             seed,
             trials,
             halving,
+            costs,
             proxy,
         } = setting;
         let needed = |proxy: Option<_>| {
@@ -180,7 +183,7 @@ impl StrategyDescription {
                     first,
                     temperature,
                 };
-                Box::new(Evolution::new(settings, fidelity, seed, proxy)?)
+                Box::new(Evolution::new(settings, fidelity, seed, proxy)?.with_costs(costs))
             }
             StrategyDescription::Exhaustive {} => {
                 Box::new(Exhaustive::new(space, fidelity, trials)?)

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::proxy::promises;
 use crate::unseen::Unseen;
-use crate::{ConnectionProxy, Merit, Outcome, Proposal, Strategy, StrategyError};
+use crate::{
+    ConnectionProxy, CostObjective, Merit, Objectives, Outcome, Proposal, Strategy, StrategyError,
+    nondominated_order,
+};
 
 /// How the first population is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +68,10 @@ pub struct Evolution<'proxy> {
     unseen: Unseen,
     /// The oldest first.
     population: VecDeque<(Placement, Merit)>,
+    /// Minimised beside the merit.
+    costs: Vec<CostObjective>,
+    /// With several objectives: each member's place, 0 the best.
+    places: Vec<usize>,
     proposed: usize,
 }
 
@@ -140,8 +147,46 @@ impl<'proxy> Evolution<'proxy> {
             random: ChaCha8Rng::seed_from_u64(seed),
             unseen: Unseen::default(),
             population: VecDeque::new(),
+            costs: Vec::new(),
+            places: Vec::new(),
             proposed: 0,
         })
+    }
+
+    /// The same with costs to be minimised beside the merit: the population then holds the best by front and crowding
+    /// distance instead of the youngest, and tournaments are won by the same order.
+    #[must_use]
+    pub fn with_costs(self, costs: Vec<CostObjective>) -> Self {
+        Evolution { costs, ..self }
+    }
+
+    /// With several objectives, lets the best stay and notes their places.
+    fn select(&mut self, space: &SearchSpace) {
+        if self.costs.is_empty() {
+            return;
+        }
+        let points: Vec<Objectives> = self
+            .population
+            .iter()
+            .map(|(placement, merit)| Objectives::new(*merit, &space.cost(placement), &self.costs))
+            .collect();
+        let mut order = nondominated_order(&points);
+        order.truncate(self.settings.population);
+        let mut staying: Vec<(usize, usize)> = order
+            .into_iter()
+            .enumerate()
+            .map(|(place, member)| (member, place))
+            .collect();
+        staying.sort_unstable();
+        self.places = staying.iter().map(|&(_, place)| place).collect();
+        let population = std::mem::take(&mut self.population);
+        let mut staying = staying.into_iter().map(|(member, _)| member).peekable();
+        self.population = population
+            .into_iter()
+            .enumerate()
+            .filter(|(member, _)| staying.next_if_eq(member).is_some())
+            .map(|(_, one)| one)
+            .collect();
     }
 
     fn prepare(&mut self, space: &SearchSpace) -> Result<(), StrategyError> {
@@ -190,7 +235,10 @@ impl<'proxy> Evolution<'proxy> {
     fn parent(&mut self) -> Placement {
         let drawn = (0..self.settings.tournament)
             .map(|_| self.random.random_range(0..self.population.len()));
-        let best = drawn.max_by_key(|&index| (self.population[index].1, index));
+        let best = match self.costs.is_empty() {
+            true => drawn.max_by_key(|&index| (self.population[index].1, index)),
+            false => drawn.min_by_key(|&index| self.places[index]),
+        };
         self.population[best.unwrap_or(0)].0.clone()
     }
 }
@@ -198,6 +246,7 @@ impl<'proxy> Evolution<'proxy> {
 impl Strategy for Evolution<'_> {
     fn propose(&mut self, space: &SearchSpace, n: usize) -> Result<Vec<Proposal>, StrategyError> {
         self.prepare(space)?;
+        self.select(space);
         let mut proposals = Vec::new();
         while proposals.len() < n {
             let founding = self.proposed < self.settings.population || self.population.is_empty();
@@ -223,7 +272,7 @@ impl Strategy for Evolution<'_> {
         if let Some(merit) = outcome.merit() {
             self.population
                 .push_back((proposal.placement.clone(), merit));
-            if self.population.len() > self.settings.population {
+            if self.costs.is_empty() && self.population.len() > self.settings.population {
                 self.population.pop_front();
             }
         }

@@ -75,6 +75,7 @@ fn strategies_that_judge_connections_need_a_proxy() {
             seed: 0,
             trials: 4,
             halving: None,
+            costs: Vec::new(),
             proxy: None,
         };
         let missing = matches!(
@@ -94,6 +95,7 @@ fn exhaustive_search_is_refused_with_the_count() {
         seed: 0,
         trials: 64,
         halving: None,
+        costs: Vec::new(),
         proxy: None,
     };
     let exhaustive = StrategyDescription::Exhaustive {};

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use adaplace_search_space::{Connection, Placement, SearchSpace};
 use adaplace_strategy::{
-    Evolution, EvolutionSettings, FirstPopulation, FixedProxy, Outcome, Proposal, Random, Strategy,
-    StrategyError,
+    CostObjective, Evolution, EvolutionSettings, FirstPopulation, FixedProxy, Outcome, Proposal,
+    Random, Strategy, StrategyError,
 };
 use common::{extended, run, scored, steps};
 
@@ -175,4 +175,60 @@ fn settings_out_of_range_are_refused() {
             strategy: "evolution"
         })
     ));
+}
+
+/// Ranks of 1 to 16 on 81 connections. A better connection and a larger rank are better, a smaller rank is cheaper: the
+/// front has one placement for each rank. With the cost as a second objective most of it is found, cheap ends included.
+#[test]
+fn with_costs_the_front_is_searched_instead_of_its_best_end() {
+    let space = common::space(
+        9,
+        "[connections]\nkinds = [\"sequential\", \"parallel\", \"long-range\", \"recurrent\"]\n\
+         [adapter]\nranks = [1, 2, 4, 8, 16]\n[budget]\nadapters = 1\n",
+    );
+    let quality = |placement: &Placement| -> f64 {
+        let values = placement.iter().map(|(connection, adapter)| {
+            let (source, target) = (f64::from(connection.source), f64::from(connection.target));
+            // The best connection is 2 -> 6.
+            f64::from(adapter.rank).log2() - (source - 2.0).abs() - (target - 6.0).abs()
+        });
+        values.sum()
+    };
+    let found = |costs: Vec<CostObjective>, seed: u64| -> BTreeMap<u16, f64> {
+        let settings = uniform(16, 3, 0.3);
+        let mut strategy = Evolution::new(settings, steps(1), seed, None)
+            .unwrap()
+            .with_costs(costs);
+        let outcome = |proposal: &Proposal| scored(proposal, quality(&proposal.placement));
+        let proposals = run(&mut strategy, &space, 4, 150, &outcome);
+        let mut best = BTreeMap::new();
+        for placement in proposals.iter().map(|proposal| &proposal.placement) {
+            let rank = placement.iter().next().unwrap().1.rank;
+            let entry = best.entry(rank).or_insert(f64::NEG_INFINITY);
+            *entry = f64::max(*entry, quality(placement));
+        }
+        best
+    };
+    let missing = |costs: &[CostObjective]| -> f64 {
+        let seeds = 0..20;
+        let of_seed = |seed| {
+            let best = found(costs.to_vec(), seed);
+            // How far the best of each rank is from the front, log2(rank).
+            let of_rank = |rank: u16| f64::from(rank).log2() - best.get(&rank).unwrap_or(&-14.0);
+            [1, 2, 4, 8, 16].map(of_rank).iter().sum::<f64>()
+        };
+        seeds.map(of_seed).sum::<f64>() / 20.0
+    };
+    let (front, best_end) = (missing(&[CostObjective::Parameters]), missing(&[]));
+    assert!(
+        front < 0.7 * best_end,
+        "{front} with costs, {best_end} without"
+    );
+    let again = || {
+        found(
+            vec![CostObjective::ExtraFlops, CostObjective::Parameters],
+            7,
+        )
+    };
+    assert_eq!(again(), again());
 }

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use adaplace_backbone::{Pooling, Precision};
 use adaplace_scorer::{GradientMapSettings, Score, Statistics, TrainingSettings};
 use adaplace_search_space::{BackboneReference, Fidelity, SpaceDescription};
-use adaplace_strategy::{Merit, StrategyDescription};
+use adaplace_strategy::{CostObjective, Merit, StrategyDescription};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,9 @@ pub struct SearchSettings {
     pub halving: Option<u32>,
     /// What trials are ranked by.
     pub metric: Metric,
+    /// Costs that are minimised beside the metric: finalists then come from the Pareto front.
+    #[serde(default, rename = "and", skip_serializing_if = "Vec::is_empty")]
+    pub costs: Vec<CostObjective>,
     /// What stands for a connection's promise: a gradient statistic, or several whose ranks are averaged.
     pub statistic: Statistics,
     /// How many of the best placements are trained again.

@@ -1,15 +1,16 @@
 //! The ranking of all trials, and the finalists.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use adaplace_scorer::LinearProbe;
 use adaplace_search_space::{Cost, Fidelity, Placement, PlacementHash, SearchSpace};
-use adaplace_strategy::Merit;
+use adaplace_strategy::{Merit, Objectives, nondominated_order, pareto_front};
 use serde::{Deserialize, Serialize};
 
 use crate::finalists::Repeated;
 use crate::gradient_map_file::ProbeQuality;
-use crate::{Metric, Phase, Record, TrialResult};
+use crate::{Metric, Phase, Record, SearchSettings, TrialResult};
 
 const FORMAT: &str = "adaplace.ranking/1";
 
@@ -61,6 +62,10 @@ pub struct RankedTrial {
     pub cost: Cost,
     /// Whether the placement has as many adapters as the space asks for; a greedy search also tries fewer.
     pub complete: bool,
+    /// Whether it is on the Pareto front of the metric and the costs, where the search minimised costs: among the
+    /// complete placements no other one is nowhere worse and somewhere better.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub front: bool,
     /// Optimiser steps.
     pub steps: Fidelity,
     /// Its score, or why there is none.
@@ -69,13 +74,15 @@ pub struct RankedTrial {
 
 impl Ranking {
     pub(crate) fn new(
-        metric: Metric,
+        search: &SearchSettings,
         probe: &LinearProbe,
         space: &SearchSpace,
         records: &[Record],
         finalists: Vec<(usize, Repeated)>,
         baseline: Repeated,
     ) -> Self {
+        let metric = search.metric;
+        let front = front(search, space, records);
         let trials = ranked(metric, records)
             .into_iter()
             .enumerate()
@@ -86,6 +93,7 @@ impl Ranking {
                 cost: space.cost(&record.placement),
                 complete: space.contains(&record.placement),
                 placement: record.placement.clone(),
+                front: front.contains(&record.trial),
                 steps: record.steps,
                 result: record.result.clone(),
             })
@@ -125,26 +133,79 @@ pub(crate) fn ranked(metric: Metric, records: &[Record]) -> Vec<&Record> {
     trials.into_iter().map(|(_, record)| record).collect()
 }
 
-/// The best complete placements, at most `count`: trial and placement, best first.
+/// The placements that become finalists: trial and placement, best first. With costs those of the Pareto front, its ends
+/// and those with the most room around them first; where there are not enough, the best of the others follow.
 pub(crate) fn best(
-    metric: Metric,
+    search: &SearchSettings,
     space: &SearchSpace,
     records: &[Record],
-    count: usize,
 ) -> Vec<(usize, Placement)> {
+    let complete = complete(search.metric, space, records);
+    let mut order: Vec<usize> = Vec::new();
+    if !search.costs.is_empty() {
+        let points = objectives(search, space, &complete);
+        let on_front = pareto_front(&points);
+        let front: Vec<usize> = (0..points.len()).filter(|&index| on_front[index]).collect();
+        let points: Vec<Objectives> = front.iter().map(|&index| points[index].clone()).collect();
+        order.extend(
+            nondominated_order(&points)
+                .into_iter()
+                .map(|place| front[place]),
+        );
+    }
+    order.extend(0..complete.len());
     let mut chosen: Vec<(usize, Placement)> = Vec::new();
-    for record in ranked(metric, records) {
-        let known = chosen
-            .iter()
-            .any(|(_, placement)| *placement == record.placement);
-        if record.result.score().is_some() && !known && space.contains(&record.placement) {
-            chosen.push((record.trial, record.placement.clone()));
-        }
-        if chosen.len() == count {
+    for index in order {
+        let (record, _) = complete[index];
+        if chosen.len() == search.finalists {
             break;
+        }
+        if !chosen
+            .iter()
+            .any(|(_, placement)| *placement == record.placement)
+        {
+            chosen.push((record.trial, record.placement.clone()));
         }
     }
     chosen
+}
+
+/// Trials on the Pareto front, by their numbers; none where no costs are minimised.
+fn front(search: &SearchSettings, space: &SearchSpace, records: &[Record]) -> BTreeSet<usize> {
+    if search.costs.is_empty() {
+        return BTreeSet::new();
+    }
+    let complete = complete(search.metric, space, records);
+    let on_front = pareto_front(&objectives(search, space, &complete));
+    let members = complete.iter().zip(on_front);
+    members
+        .filter(|(_, on_front)| *on_front)
+        .map(|((record, _), _)| record.trial)
+        .collect()
+}
+
+/// The scored trials of complete placements, best first.
+fn complete<'a>(
+    metric: Metric,
+    space: &SearchSpace,
+    records: &'a [Record],
+) -> Vec<(&'a Record, Merit)> {
+    ranked(metric, records)
+        .into_iter()
+        .filter(|record| space.contains(&record.placement))
+        .filter_map(|record| Some((record, merit(metric, record)?)))
+        .collect()
+}
+
+fn objectives(
+    search: &SearchSettings,
+    space: &SearchSpace,
+    complete: &[(&Record, Merit)],
+) -> Vec<Objectives> {
+    let points = complete.iter().map(|(record, merit)| {
+        Objectives::new(*merit, &space.cost(&record.placement), &search.costs)
+    });
+    points.collect()
 }
 
 pub(crate) fn merit(metric: Metric, record: &Record) -> Option<Merit> {

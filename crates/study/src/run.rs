@@ -106,7 +106,7 @@ pub fn run<S: Scorer>(
     }
 
     let records = runner.known();
-    let chosen = best(search.metric, space, records, search.finalists);
+    let chosen = best(search, space, records);
     if chosen.is_empty() {
         runner.check_replayed()?;
         return Err(nothing_found(configuration, records));
@@ -146,7 +146,7 @@ pub fn run<S: Scorer>(
         .collect();
     let baseline = repeated(&baseline);
     let records = runner.records();
-    let ranking = Ranking::new(search.metric, probe, space, records, finalists, baseline);
+    let ranking = Ranking::new(search, probe, space, records, finalists, baseline);
     write_results(&folder, configuration, &backbone, &ranking)?;
     Ok(Summary::Finished(Box::new(ranking)))
 }

@@ -39,6 +39,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ending> {
         proposals: PROPOSALS,
         halving: None,
         metric: Metric::Accuracy,
+        costs: Vec::new(),
         statistic: statistics,
         finalists: 1,
         repetitions: 1,

@@ -184,6 +184,7 @@ fn check_strategies(configuration: &ComparisonConfiguration, space: &SearchSpace
             seed: settings.seed,
             trials: settings.trials(),
             halving: None,
+            costs: Vec::new(),
             proxy: Some(Arc::clone(&proxy)),
         })?;
     }

@@ -128,6 +128,7 @@ fn build<'a>(
         seed: search.seed,
         trials: search.trials,
         halving: search.halving,
+        costs: search.costs.clone(),
         proxy: Some(proxy),
     })?)
 }

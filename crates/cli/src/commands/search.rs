@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use adaplace_search_space::SpaceDescription;
-use adaplace_strategy::{EvolutionSettings, StrategyDescription};
+use adaplace_strategy::{CostObjective, EvolutionSettings, StrategyDescription};
 use adaplace_study::{
     Configuration, Metric, Ranking, SearchSettings, Setting, StudyConfiguration, backbone_reference,
 };
@@ -15,7 +15,7 @@ use super::execution::execute;
 use super::summary::summary;
 use super::{print, print_json, statistics};
 use crate::Ending;
-use crate::arguments::{Arguments, Search, SearchOptions};
+use crate::arguments::{Arguments, CostArgument, Search, SearchOptions};
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -102,11 +102,25 @@ fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Setting)> {
         proposals: options.proposals,
         halving: options.halving,
         metric: Metric::from(options.metric),
+        costs: costs(&options.and)?,
         statistic: statistics(&options.statistic)?,
         finalists: options.finalists,
         repetitions: options.repetitions,
     };
     configuration(subject, search, training)
+}
+
+/// The costs of `--and`, each once.
+fn costs(given: &[CostArgument]) -> Result<Vec<CostObjective>> {
+    let costs: Vec<CostObjective> = given.iter().copied().map(CostObjective::from).collect();
+    let mut distinct = costs.clone();
+    distinct.sort();
+    distinct.dedup();
+    if distinct.len() < costs.len() {
+        let message = "`--and` names the same cost twice; name each once";
+        bail!(Arguments::command().error(ErrorKind::ArgumentConflict, message));
+    }
+    Ok(costs)
 }
 
 /// A strategy by its name, with the options that belong to it; one that belongs to another is refused.

@@ -87,6 +87,13 @@ pub(crate) fn summary(
         )
     )?;
     writeln!(text, "\n{}", comparison(ranking))?;
+    if !search.costs.is_empty() {
+        let front = ranking.trials.iter().filter(|trial| trial.front).count();
+        writeln!(
+            text,
+            "{front} of the trials are on the Pareto front; ranking.json marks them."
+        )?;
+    }
     let out = out.display();
     let count = ranking.finalists.len();
     writeln!(

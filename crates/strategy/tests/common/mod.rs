@@ -65,6 +65,7 @@ pub fn build(
         seed,
         trials,
         halving,
+        costs: Vec::new(),
         proxy: Some(proxy()),
     };
     description.build(setting).unwrap()

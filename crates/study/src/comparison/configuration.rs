@@ -159,6 +159,7 @@ impl ComparisonConfiguration {
                 proposals: settings.proposals,
                 halving: None,
                 metric: settings.metric,
+                costs: Vec::new(),
                 statistic: settings.statistic.clone(),
                 finalists: 1,
                 repetitions: settings.seeds,

@@ -165,6 +165,7 @@ fn built<'a>(
         seed: settings.seed.wrapping_add(seed.into()),
         trials,
         halving: None,
+        costs: Vec::new(),
         proxy: Some(Arc::clone(proxy)),
     })?)
 }

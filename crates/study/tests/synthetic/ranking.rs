@@ -1,14 +1,14 @@
 use std::cmp::Ordering;
 
-use adaplace_search_space::{PlacementFile, SpaceDescription};
-use adaplace_strategy::StrategyDescription;
+use adaplace_search_space::{Placement, PlacementFile, SpaceDescription};
+use adaplace_strategy::{CostObjective, StrategyDescription};
 use adaplace_study::{
     Estimate, Metric, RankedTrial, Ranking, StudyConfiguration, StudyError, parallel_baseline,
 };
 
 use crate::support::{
-    EVERY_SUBLAYER, Synthetic, all_configurations, backbone, closed_form, configuration, diverged,
-    finished, lines, placement, score, space,
+    EVERY_SUBLAYER, SEQUENTIAL, Synthetic, all_configurations, backbone, closed_form,
+    configuration, diverged, finished, lines, placement, score, space,
 };
 
 fn rank(scorer: Synthetic, configuration: &StudyConfiguration) -> (tempfile::TempDir, Ranking) {
@@ -246,4 +246,46 @@ fn the_baseline_has_the_largest_adapter_in_parallel_at_every_sublayer() {
             .eq(placement(&connections).connections())
     );
     assert!(baseline.iter().all(|(_, adapter)| adapter.rank == 4));
+}
+
+/// Accuracy grows with the target, and only rank 4 gains another tenth: the front is the best of either rank. It is marked,
+/// and the finalists are its two ends although the second best of all is nearly as good as the best.
+#[test]
+fn with_costs_finalists_come_from_the_front() {
+    let mut configuration = configuration("exhaustive", None);
+    configuration.space =
+        SpaceDescription::from_toml(&SEQUENTIAL.replace("[2]", "[2, 4]")).unwrap();
+    configuration.search.trials = 26;
+    configuration.search.costs = vec![CostObjective::Parameters];
+    let scorer = || {
+        Synthetic::new(|placement, _, _| {
+            let (connection, adapter) = placement.iter().next().unwrap();
+            let gain = if adapter.rank == 4 { 0.1 } else { 0.0 };
+            let accuracy = f64::from(connection.target) / 20.0 + gain;
+            Ok(score(accuracy, 1.0 - accuracy))
+        })
+    };
+    let (_folder, ranking) = rank(scorer(), &configuration);
+    let describe = |placement: &Placement| {
+        let (connection, adapter) = placement.iter().next().unwrap();
+        (connection.target, adapter.rank)
+    };
+    let front: Vec<(u16, u16)> = ranking
+        .trials
+        .iter()
+        .filter(|trial| trial.front)
+        .map(|trial| describe(&trial.placement))
+        .collect();
+    assert_eq!(front, [(12, 4), (12, 2)]);
+    let finalists = |ranking: &Ranking| -> Vec<(u16, u16)> {
+        let finalists = ranking.finalists.iter();
+        finalists
+            .map(|finalist| describe(&finalist.repeated.placement))
+            .collect()
+    };
+    assert_eq!(finalists(&ranking), [(12, 4), (12, 2)]);
+    configuration.search.costs = Vec::new();
+    let (_folder, ranking) = rank(scorer(), &configuration);
+    assert!(ranking.trials.iter().all(|trial| !trial.front));
+    assert_eq!(finalists(&ranking), [(12, 4), (11, 4)]);
 }

@@ -4,7 +4,7 @@ use adaplace_search_space::{
     AdapterRules, AdapterSpec, BudgetRules, Connection, ConnectionKind, ConnectionRules, Fidelity,
     Placement, SpaceDescription,
 };
-use adaplace_strategy::{FirstPopulation, StrategyDescription};
+use adaplace_strategy::{CostObjective, FirstPopulation, StrategyDescription};
 use adaplace_study::{
     BackboneSource, Configuration, GradientMapSource, Journal, Metric, Phase, Record, STUDY_FORMAT,
     SearchSettings, StudyConfiguration, TaskSource, TrialResult,
@@ -104,9 +104,13 @@ fn search() -> impl Strategy<Value = SearchSettings> {
         subsequence(Statistic::ALL.to_vec(), 1..=4)
             .prop_map(|statistics| Statistics::new(statistics).unwrap()),
         1_u32..,
+        subsequence(
+            vec![CostObjective::Parameters, CostObjective::ExtraFlops],
+            0..=2,
+        ),
     )
         .prop_map(
-            |(seed, counts, steps, halving, metric, statistic, repetitions)| {
+            |(seed, counts, steps, halving, metric, statistic, repetitions, costs)| {
                 let (trials, proposals, finalists) = counts;
                 SearchSettings {
                     seed,
@@ -116,6 +120,7 @@ fn search() -> impl Strategy<Value = SearchSettings> {
                     halving,
                     metric,
                     statistic,
+                    costs,
                     finalists,
                     repetitions,
                 }

@@ -74,6 +74,7 @@ pub(crate) fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfig
             halving,
             metric: Metric::Accuracy,
             statistic: Statistic::Rank.into(),
+            costs: Vec::new(),
             finalists: 2,
             repetitions: 2,
         },
@@ -243,6 +244,7 @@ impl Synthetic {
             seed: search.seed,
             trials: search.trials,
             halving: search.halving,
+            costs: search.costs.clone(),
             proxy: Some(Arc::new(proxy)),
         })?;
         let (folder, journal, records) = StudyFolder::open(folder, configuration)?;

@@ -1,0 +1,205 @@
+//! Several objectives at once: which placements no other one beats in all of them.
+
+use std::cmp::Ordering;
+
+use adaplace_search_space::Cost;
+use serde::{Deserialize, Serialize};
+
+use crate::Merit;
+
+/// A cost that is minimised beside the merit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CostObjective {
+    /// Trainable parameters.
+    Parameters,
+    /// Extra floating-point operations.
+    ExtraFlops,
+}
+
+impl CostObjective {
+    /// Its value, smaller is better.
+    pub fn of(self, cost: &Cost) -> f64 {
+        match self {
+            CostObjective::Parameters => cost.parameters as f64,
+            CostObjective::ExtraFlops => cost.extra_flops,
+        }
+    }
+}
+
+/// A scored placement by its objectives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Objectives {
+    /// Larger is better.
+    pub merit: Merit,
+    /// Smaller is better, each.
+    pub costs: Vec<f64>,
+}
+
+impl Objectives {
+    /// The merit and the costs of a placement.
+    pub fn new(merit: Merit, cost: &Cost, costs: &[CostObjective]) -> Self {
+        Objectives {
+            merit,
+            costs: costs.iter().map(|objective| objective.of(cost)).collect(),
+        }
+    }
+
+    /// Nowhere worse and somewhere better.
+    fn dominates(&self, other: &Self) -> bool {
+        let pairs = || self.costs.iter().zip(&other.costs);
+        self.merit >= other.merit
+            && pairs().all(|(own, other)| own <= other)
+            && (self.merit > other.merit || pairs().any(|(own, other)| own < other))
+    }
+
+    /// Better merits first, then lower costs: whatever dominates another one comes before it.
+    fn before(&self, other: &Self) -> Ordering {
+        let costs = self.costs.iter().zip(&other.costs);
+        let by_cost = costs.map(|(own, other)| own.total_cmp(other));
+        other
+            .merit
+            .cmp(&self.merit)
+            .then(by_cost.fold(Ordering::Equal, Ordering::then))
+    }
+}
+
+/// Whether each of `points` is on the Pareto front: no other one is nowhere worse and somewhere better.
+pub fn pareto_front(points: &[Objectives]) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..points.len()).collect();
+    order.sort_by(|&a, &b| points[a].before(&points[b]));
+    let mut front: Vec<usize> = Vec::new();
+    let mut on_front = vec![false; points.len()];
+    for index in order {
+        if !front
+            .iter()
+            .any(|&member| points[member].dominates(&points[index]))
+        {
+            front.push(index);
+            on_front[index] = true;
+        }
+    }
+    on_front
+}
+
+/// Indices of `points`, best first: by front, those of one front by how much room they have around them, its ends first
+/// (NSGA-II: Deb, Pratap, Agarwal and Meyarivan, 2002); equal ones by merit.
+pub fn nondominated_order(points: &[Objectives]) -> Vec<usize> {
+    let mut rest: Vec<usize> = (0..points.len()).collect();
+    let mut order = Vec::with_capacity(points.len());
+    while !rest.is_empty() {
+        let left: Vec<Objectives> = rest.iter().map(|&index| points[index].clone()).collect();
+        let on_front = pareto_front(&left);
+        let members = |wanted: bool| -> Vec<usize> {
+            let pairs = rest.iter().zip(&on_front);
+            pairs
+                .filter(|(_, on_front)| **on_front == wanted)
+                .map(|(&index, _)| index)
+                .collect()
+        };
+        let (front, behind) = (members(true), members(false));
+        let room = crowding_distances(points, &front);
+        let mut ranked: Vec<(f64, usize)> = room.into_iter().zip(front).collect();
+        ranked.sort_by(|(room_a, a), (room_b, b)| {
+            room_b
+                .total_cmp(room_a)
+                .then(points[*b].merit.cmp(&points[*a].merit))
+                .then(a.cmp(b))
+        });
+        order.extend(ranked.into_iter().map(|(_, index)| index));
+        rest = behind;
+    }
+    order
+}
+
+/// For each member of a front the sum over the objectives of the distance between its neighbours, as a share of the
+/// front's range; infinite at its ends.
+fn crowding_distances(points: &[Objectives], front: &[usize]) -> Vec<f64> {
+    let objectives = points.first().map_or(0, |point| 1 + point.costs.len());
+    let value = |member: usize, objective: usize| {
+        let point = &points[front[member]];
+        match objective {
+            0 => point.merit.objective,
+            _ => point.costs[objective - 1],
+        }
+    };
+    let mut room = vec![0.0; front.len()];
+    for objective in 0..objectives {
+        let mut order: Vec<usize> = (0..front.len()).collect();
+        order.sort_by(|&a, &b| value(a, objective).total_cmp(&value(b, objective)));
+        let (Some(&first), Some(&last)) = (order.first(), order.last()) else {
+            continue;
+        };
+        let range = value(last, objective) - value(first, objective);
+        if range <= 0.0 {
+            continue;
+        }
+        room[first] = f64::INFINITY;
+        room[last] = f64::INFINITY;
+        for around in order.windows(3) {
+            room[around[1]] += (value(around[2], objective) - value(around[0], objective)) / range;
+        }
+    }
+    room
+}
+
+#[cfg(test)]
+mod tests {
+    use adaplace_search_space::Fidelity;
+
+    use super::*;
+
+    fn point(objective: f64, costs: &[f64]) -> Objectives {
+        Objectives {
+            merit: Merit::new(Fidelity::new(1).unwrap(), objective, 0.0).unwrap(),
+            costs: costs.to_vec(),
+        }
+    }
+
+    /// (0.9, 5) and (0.8, 3) trade one for the other; (0.8, 4) is beaten, (0.7, 3) too, and equals stand together.
+    #[test]
+    fn fronts_by_hand() {
+        let points = [
+            point(0.8, &[4.0]),
+            point(0.9, &[5.0]),
+            point(0.7, &[3.0]),
+            point(0.8, &[3.0]),
+            point(0.9, &[5.0]),
+        ];
+        assert_eq!(pareto_front(&points), [false, true, false, true, true]);
+        assert!(pareto_front(&[]).is_empty());
+        // Three on the first front, then the two that it beat.
+        let order = nondominated_order(&points);
+        let mut first = order[..3].to_vec();
+        first.sort_unstable();
+        assert_eq!(first, [1, 3, 4]);
+    }
+
+    /// Ends first, then by the room around: of 0, 1, 3, 9, 10 the one at 3 has neighbours 8 apart, the one at 9 7, and the one
+    /// at 1 3.
+    #[test]
+    fn lonely_ones_come_first() {
+        let points: Vec<Objectives> = [0.0, 1.0, 3.0, 9.0, 10.0]
+            .into_iter()
+            .map(|place| point(place, &[place]))
+            .collect();
+        let order = nondominated_order(&points);
+        assert_eq!(order, [4, 0, 2, 3, 1]);
+    }
+
+    /// Against the definition, pair by pair, with three objectives and many ties.
+    #[test]
+    fn the_sweep_finds_what_the_definition_says() {
+        let points: Vec<Objectives> = (0..120)
+            .map(|n| {
+                let digit = |factor: usize, range: usize| (n * factor % range) as f64;
+                point(digit(37, 11), &[digit(53, 7), digit(29, 13)])
+            })
+            .collect();
+        let found = pareto_front(&points);
+        for (index, point) in points.iter().enumerate() {
+            let beaten = points.iter().any(|other| other.dominates(point));
+            assert_eq!(found[index], !beaten);
+        }
+    }
+}
