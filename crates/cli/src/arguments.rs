@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Audit(Box<Audit>),
     /// Compare strategies and fixed baselines, several seeds each, on the test part
     Compare(Box<Compare>),
+    /// Train every placement of a space several times into a table that `compare --replay` runs strategies on
+    Bench(Box<Bench>),
     /// Train one placement to the end
     Train(Train),
     /// Evaluate a trained placement
@@ -232,15 +234,21 @@ pub(crate) struct StudyOutput {
 
 #[derive(Debug, Args)]
 pub(crate) struct Compare {
+    /// Look scores up in this placement bench (`adaplace bench`) instead of training
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "backbone", "task", "final_steps", "learning_rates", "steps", "train_examples", "batch_size", "learning_rate",
+        "head_learning_rate", "max_length", "pooling", "precision", "gradient_examples", "cache_memory", "instruction_set",
+    ])]
+    pub(crate) replay: Option<PathBuf>,
     /// Hugging Face model folder: config.json, safetensors weights, tokenizer.json or preprocessor_config.json
-    #[arg(long, value_name = "DIR")]
-    pub(crate) backbone: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "replay")]
+    pub(crate) backbone: Option<PathBuf>,
     /// Task folder with a test part: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
-    #[arg(long, value_name = "DIR")]
-    pub(crate) task: PathBuf,
-    /// Search space, as in search-spaces/
-    #[arg(long, value_name = "FILE")]
-    pub(crate) space: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "replay")]
+    pub(crate) task: Option<PathBuf>,
+    /// Search space, as in search-spaces/ [with --replay: that of the bench]
+    #[arg(long, value_name = "FILE", required_unless_present = "replay")]
+    pub(crate) space: Option<PathBuf>,
     /// A strategy; give the option again for each
     #[arg(long, value_name = "NAME", required = true,
         value_parser = PossibleValuesParser::new(StrategyDescription::NAMES))]
@@ -270,6 +278,29 @@ pub(crate) struct Compare {
     /// ranks
     #[arg(long, value_delimiter = ',', default_value = "rank")]
     pub(crate) statistic: Vec<StatisticArgument>,
+    #[command(flatten)]
+    pub(crate) training: TrainingOptions,
+    #[command(flatten)]
+    pub(crate) output: StudyOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// Hugging Face model folder: config.json, safetensors weights, tokenizer.json or preprocessor_config.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) backbone: PathBuf,
+    /// Task folder: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
+    #[arg(long, value_name = "DIR")]
+    pub(crate) task: PathBuf,
+    /// Search space of one rank, as in search-spaces/
+    #[arg(long, value_name = "FILE")]
+    pub(crate) space: PathBuf,
+    /// How often each placement is trained
+    #[arg(long, value_name = "N", default_value = "3", value_parser = steps())]
+    pub(crate) repetitions: u32,
+    /// The most placements that the space may have
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = count())]
+    pub(crate) trials: usize,
     #[command(flatten)]
     pub(crate) training: TrainingOptions,
     #[command(flatten)]

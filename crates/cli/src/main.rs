@@ -53,6 +53,7 @@ fn run(command: Command) -> Result<Ending> {
         Command::Search(arguments) => commands::search::run(&arguments),
         Command::Audit(arguments) => commands::audit::run(&arguments),
         Command::Compare(arguments) => commands::compare::run(&arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
     }

@@ -64,6 +64,14 @@ pub enum ScoreError {
         /// What was named.
         statistics: String,
     },
+    /// A placement that a table of scores does not hold.
+    #[error(
+        "the placement bench has no placement `{placement}`; use a bench of the space that is searched"
+    )]
+    NotTabulated {
+        /// The placement.
+        placement: String,
+    },
     /// An adapter file could not be read or written.
     #[error("cannot use adapter file `{path}`: {reason}")]
     AdapterFile {

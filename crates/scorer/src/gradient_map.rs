@@ -9,7 +9,6 @@
 //! further connection i -> j with i <= j then acts in both, G_ij is the sum over the passes, and one with i > j reads
 //! the first pass and adds to the second.
 
-use adaplace_analysis::ranks;
 use adaplace_backbone::Inputs;
 use adaplace_search_space::Connection;
 use adaplace_task::{Examples, evaluation_batches};
@@ -194,28 +193,12 @@ impl GradientMap {
         Some(rows.map(<[f64]>::to_vec).collect())
     }
 
-    /// How promising an adapter on every connection is, rows are sources, columns targets, never negative: one
-    /// statistic as it is, of several the mean of their ranks among all connections, from 0 to 1. A gradient that
-    /// points against that of other examples promises nothing: 0. `None` as in [`Self::table`].
+    /// How promising an adapter on every connection is, by [`Statistics::promise`]. `None` as in [`Self::table`].
     #[must_use]
     pub fn promise(&self, statistics: &Statistics) -> Option<Vec<Vec<f64>>> {
         let tables = statistics.as_slice().iter().map(|&one| self.table(one));
         let tables = tables.collect::<Option<Vec<_>>>()?;
-        if let [table] = &tables[..] {
-            let rows = table.iter();
-            let floored = |row: &Vec<f64>| row.iter().map(|value| value.max(0.0)).collect();
-            return Some(rows.map(floored).collect());
-        }
-        let connections = self.singular_values.len();
-        let mut means = vec![0.0; connections];
-        for table in &tables {
-            let ranks = ranks(&table.concat());
-            for (mean, rank) in means.iter_mut().zip(ranks) {
-                *mean += rank / (connections * tables.len()) as f64;
-            }
-        }
-        let rows = means.chunks(self.hidden_states);
-        Some(rows.map(<[f64]>::to_vec).collect())
+        Some(statistics.promise(&tables.iter().collect::<Vec<_>>()))
     }
 
     /// The largest singular value of the whole map.

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use adaplace_analysis::ranks;
 use serde::{Deserialize, Serialize};
 
 use crate::{ScoreError, Statistic};
@@ -39,6 +40,26 @@ impl Statistics {
     #[must_use]
     pub fn as_slice(&self) -> &[Statistic] {
         &self.0
+    }
+
+    /// How promising an adapter on every connection is, from a table of each statistic in their order, rows are sources,
+    /// columns targets. Never negative: one statistic as it is, of several the mean of their ranks among all
+    /// connections, from 0 to 1. A gradient that points against that of other examples promises nothing: 0.
+    #[must_use]
+    pub fn promise(&self, tables: &[&Vec<Vec<f64>>]) -> Vec<Vec<f64>> {
+        if let [table] = tables {
+            let floored = |row: &Vec<f64>| row.iter().map(|value| value.max(0.0)).collect();
+            return table.iter().map(floored).collect();
+        }
+        let states = tables.first().map_or(0, |table| table.len());
+        let connections = states * states;
+        let mut means = vec![0.0; connections];
+        for table in tables {
+            for (mean, rank) in means.iter_mut().zip(ranks(&table.concat())) {
+                *mean += rank / (connections * tables.len()) as f64;
+            }
+        }
+        means.chunks(states.max(1)).map(<[f64]>::to_vec).collect()
     }
 
     /// Whether one of them compares the gradients of different examples.

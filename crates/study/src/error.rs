@@ -136,6 +136,20 @@ pub enum StudyError {
         /// How many it takes.
         fewest: usize,
     },
+    /// A table has one adapter for all connections.
+    #[error("a placement bench has one rank, and the space has {ranks:?}; name one in `ranks`")]
+    SeveralAdapters {
+        /// The ranks of the space.
+        ranks: Vec<u16>,
+    },
+    /// A placement bench that cannot be used.
+    #[error("`{path}` is not a placement bench: {reason}")]
+    Bench {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The threads of the workers could not be started.
     #[error("cannot start {workers} workers: {reason}")]
     Workers {

@@ -11,6 +11,7 @@ const JOURNAL: &str = "journal.jsonl";
 const GRADIENT_MAP: &str = "gradient-map.json";
 const RANKING: &str = "ranking.json";
 const AUDIT: &str = "audit.json";
+const BENCH: &str = "bench.json";
 const FINALS: &str = "finals.jsonl";
 const COMPARISON: &str = "comparison.json";
 const PLACEMENTS: &str = "placements";
@@ -128,6 +129,12 @@ impl StudyFolder {
     /// If it cannot be written.
     pub fn write_audit(&self, audit: &Audit) -> Result<(), StudyError> {
         self.write_json(AUDIT, audit)
+    }
+
+    /// Where the table of a placement bench stands.
+    #[must_use]
+    pub fn bench(&self) -> PathBuf {
+        self.path.join(BENCH)
     }
 
     /// Where the finals of a comparison stand.

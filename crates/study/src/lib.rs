@@ -7,6 +7,7 @@
 //! nothing trained twice.
 
 mod audit;
+mod bench;
 mod comparison;
 mod configuration;
 mod differences;
@@ -25,6 +26,7 @@ mod study;
 mod workers;
 
 pub use audit::{Agreement, Audit, Audited, Measured, Predictor};
+pub use bench::{BenchConfiguration, BenchRow, PlacementBench, Replay, tabulate};
 pub use comparison::{
     COMPARISON_FORMAT, Candidate, Comparison, ComparisonConfiguration, ComparisonRun,
     ComparisonSettings, Competed, Competitor, Difference, Final, FinalRecord, FinalResult,

@@ -1,27 +1,28 @@
-use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use adaplace_backbone::Pooling;
-use adaplace_scorer::ProxyScorer;
+use adaplace_scorer::{ProxyScorer, Scorer};
 use adaplace_search_space::{Fidelity, Placement, SearchSpace, SpaceDescription};
 use adaplace_strategy::{ConnectionProxy, FixedProxy, StrategyDescription, StrategySetting};
 use adaplace_study::{
-    COMPARISON_FORMAT, Comparison, ComparisonConfiguration, ComparisonRun, ComparisonSettings,
-    GradientMapFile, GradientProxy, Journal, Measured, Metric, Setting, StudyFolder,
-    TestedTraining, Workers, backbone_reference, chain_shape, run_comparison,
+    COMPARISON_FORMAT, ComparisonConfiguration, ComparisonRun, ComparisonSettings, Finisher,
+    GradientMapFile, GradientProxy, Journal, Metric, PlacementBench, Replay, Setting,
+    StudyConfiguration, StudyFolder, TestedTraining, Workers, backbone_reference, chain_shape,
+    run_comparison,
 };
 use adaplace_task::{Part, TaskOptions};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
+use super::competition::{Judged, summary};
 use super::configuration::{Sources, fidelity};
 use super::execution::stop_on_interrupt;
 use super::{print, print_json, statistics};
 use crate::Ending;
-use crate::arguments::Compare;
+use crate::arguments::{Compare, StudyOutput};
 use crate::progress::Progress;
-use crate::{resources, table};
+use crate::resources;
 
 /// Trials of a strategy where no budget is given.
 const TRIALS: u64 = 64;
@@ -30,9 +31,38 @@ const TRIALS: u64 = 64;
 const FINAL_STEPS: u32 = 4;
 
 pub(crate) fn run(arguments: &Compare) -> Result<Ending> {
+    match (
+        &arguments.replay,
+        &arguments.backbone,
+        &arguments.task,
+        &arguments.space,
+    ) {
+        (Some(bench), ..) => replay(arguments, bench),
+        (None, Some(backbone), Some(task), Some(space)) => train(
+            arguments,
+            Places {
+                backbone,
+                task,
+                space,
+            },
+        ),
+        _ => bail!("either `--replay`, or `--backbone`, `--task` and `--space` are needed"),
+    }
+}
+
+/// Where everything stands that is trained on.
+#[derive(Clone, Copy)]
+struct Places<'a> {
+    backbone: &'a Path,
+    task: &'a Path,
+    space: &'a Path,
+}
+
+/// A comparison by training.
+fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
     let start = Instant::now();
     let output = &arguments.output;
-    let (configuration, mut setting) = configuration(arguments)?;
+    let (configuration, mut setting) = configuration(arguments, places)?;
     let cache_memory = resources::cache_memory(output.resources.cache_memory, &setting)?;
     let precision = configuration.backbone.precision;
     let instructions = output.resources.instruction_set;
@@ -41,19 +71,16 @@ pub(crate) fn run(arguments: &Compare) -> Result<Ending> {
     let test = task.test.as_ref().with_context(|| {
         format!(
             "the task `{}` has no test part, on which a comparison is judged",
-            arguments.task.display()
+            places.task.display()
         )
     })?;
     StudyFolder::check(&output.out, &configuration)?;
     let space = SearchSpace::resolve(&configuration.space, &chain_shape(backbone, task))
-        .map_err(|error| error.in_file(&arguments.space))?;
+        .map_err(|error| error.in_file(places.space))?;
     check_strategies(&configuration, &space)?;
 
     let settings = &configuration.comparison;
-    let workers = Workers::new(output.workers)?;
-    let stop = stop_on_interrupt()?;
     let (folder, journal, records) = StudyFolder::open(&output.out, &configuration)?;
-    let finals = Journal::open(&folder.finals())?;
     let training = configuration.training;
     let scorer = ProxyScorer::within_memory(backbone, task, training, settings.seed, cache_memory)?;
     let map_source = &configuration.gradient_map;
@@ -83,7 +110,6 @@ pub(crate) fn run(arguments: &Compare) -> Result<Ending> {
         steps: settings.final_steps,
         metric: settings.metric,
     };
-    let mut progress = Progress::new(expected_trainings(&configuration), settings.metric);
     let run = ComparisonRun {
         configuration: &configuration,
         space: &space,
@@ -91,10 +117,76 @@ pub(crate) fn run(arguments: &Compare) -> Result<Ending> {
         finisher: &finisher,
         proxy: Arc::new(proxy),
         backbone: reference,
-        folder,
+        finals: Journal::open(&folder.finals())?,
         trials: (journal, records),
-        finals,
+        folder,
     };
+    let judged = Judged {
+        task: &task.name,
+        examples: test.len(),
+    };
+    compete(run, output, &judged, start)
+}
+
+/// A comparison on the table of a bench.
+fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
+    let start = Instant::now();
+    let output = &arguments.output;
+    let bench = PlacementBench::read(path)?;
+    let (configuration, space) = replayed(arguments, &bench)?;
+    let scorer = Replay::new(&bench, &space)?;
+    // What the bench does not hold is found out before anything is made.
+    let missing = space
+        .placements()
+        .find(|placement| !scorer.holds(placement));
+    if let Some(placement) = missing {
+        bail!(
+            "`{}` is a bench of another space: it has no placement `{placement}`",
+            path.display()
+        );
+    }
+    check_strategies(&configuration, &space)?;
+    StudyFolder::check(&output.out, &configuration)?;
+    let settings = &configuration.comparison;
+    let promises = bench.promises(&settings.statistic).with_context(|| {
+        format!(
+            "`{}` does not hold the statistic `{}`",
+            path.display(),
+            settings.statistic
+        )
+    })?;
+    let (folder, journal, records) = StudyFolder::open(&output.out, &configuration)?;
+    let task = configuration.task.folder.display().to_string();
+    let run = ComparisonRun {
+        configuration: &configuration,
+        space: &space,
+        scorer: &scorer,
+        finisher: &scorer,
+        proxy: Arc::new(promises),
+        backbone: bench.backbone.clone(),
+        finals: Journal::open(&folder.finals())?,
+        trials: (journal, records),
+        folder,
+    };
+    let judged = Judged {
+        task: &task,
+        examples: bench.probe.validation.examples,
+    };
+    compete(run, output, &judged, start)
+}
+
+/// Runs it, and says what came of it.
+fn compete<S: Scorer, F: Finisher>(
+    run: ComparisonRun<'_, S, F>,
+    output: &StudyOutput,
+    judged: &Judged<'_>,
+    start: Instant,
+) -> Result<Ending> {
+    let configuration = run.configuration;
+    let settings = &configuration.comparison;
+    let workers = Workers::new(output.workers)?;
+    let stop = stop_on_interrupt()?;
+    let mut progress = Progress::new(expected_trainings(configuration), settings.metric);
     let ended = run_comparison(run, &workers, stop, &mut |event| progress.notice(&event));
     progress.finish();
     let Some(comparison) = ended? else {
@@ -112,21 +204,23 @@ pub(crate) fn run(arguments: &Compare) -> Result<Ending> {
             &output.out,
             settings,
             &comparison,
-            (&task.name, test.len()),
+            judged,
             seconds,
         )?)?;
     }
     Ok(Ending::Finished)
 }
 
-fn configuration(arguments: &Compare) -> Result<(ComparisonConfiguration, Setting)> {
+fn configuration(
+    arguments: &Compare,
+    places: Places<'_>,
+) -> Result<(ComparisonConfiguration, Setting)> {
     let options = &arguments.training;
-    let space = SpaceDescription::read(&arguments.space)?;
-    let strategies = arguments.strategy.iter().map(|name| Ok(name.parse()?));
-    let strategies = strategies.collect::<Result<Vec<StrategyDescription>>>()?;
+    let space = SpaceDescription::read(places.space)?;
+    let strategies = strategies(arguments)?;
     let setting = Setting::load(
-        (&arguments.backbone, options.pooling.map(Pooling::from)),
-        &arguments.task,
+        (places.backbone, options.pooling.map(Pooling::from)),
+        places.task,
         options.max_length,
         &TaskOptions {
             parts: &[Part::Train, Part::Validation, Part::Test],
@@ -139,8 +233,7 @@ fn configuration(arguments: &Compare) -> Result<(ComparisonConfiguration, Settin
         task,
         training,
         gradient_map,
-    } = Sources::of(&setting, (&arguments.backbone, &arguments.task), options);
-    let steps = fidelity(options)?;
+    } = Sources::of(&setting, (places.backbone, places.task), options);
     let final_steps = match arguments.final_steps {
         Some(steps) => steps,
         None => FINAL_STEPS.saturating_mul(options.steps),
@@ -148,19 +241,11 @@ fn configuration(arguments: &Compare) -> Result<(ComparisonConfiguration, Settin
     let configuration = ComparisonConfiguration {
         format: COMPARISON_FORMAT.to_owned(),
         comparison: ComparisonSettings {
-            seed: options.seed,
-            seeds: arguments.seeds,
-            budget_steps: arguments
-                .budget_steps
-                .unwrap_or(TRIALS * u64::from(options.steps)),
-            steps,
-            proposals: arguments.proposals,
-            metric: Metric::from(arguments.metric),
-            statistic: statistics(&arguments.statistic)?,
-            random_parallel: arguments.random_parallel,
             final_steps: Fidelity::new(final_steps)
                 .context("`--final-steps` must be at least 1")?,
             learning_rates: arguments.learning_rates.clone(),
+            replayed: false,
+            ..settings(arguments, fidelity(options)?)?
         },
         strategies,
         backbone,
@@ -171,6 +256,66 @@ fn configuration(arguments: &Compare) -> Result<(ComparisonConfiguration, Settin
     };
     configuration.check()?;
     Ok((configuration, setting))
+}
+
+/// The configuration of a replay, and the space that is searched.
+fn replayed(
+    arguments: &Compare,
+    bench: &PlacementBench,
+) -> Result<(ComparisonConfiguration, SearchSpace)> {
+    let StudyConfiguration {
+        search,
+        backbone,
+        task,
+        training,
+        gradient_map,
+        space,
+        ..
+    } = bench.configuration.clone();
+    let (description, space) = match &arguments.space {
+        None => (space, bench.space()?),
+        Some(path) => {
+            let description = SpaceDescription::read(path)?;
+            let space = SearchSpace::resolve(&description, &bench.shape)
+                .map_err(|error| error.in_file(path))?;
+            (description, space)
+        }
+    };
+    let configuration = ComparisonConfiguration {
+        format: COMPARISON_FORMAT.to_owned(),
+        comparison: settings(arguments, search.steps)?,
+        strategies: strategies(arguments)?,
+        backbone,
+        task,
+        training,
+        gradient_map,
+        space: description,
+    };
+    configuration.check()?;
+    Ok((configuration, space))
+}
+
+fn strategies(arguments: &Compare) -> Result<Vec<StrategyDescription>> {
+    let names = arguments.strategy.iter();
+    names.map(|name| Ok(name.parse()?)).collect()
+}
+
+/// Those of a replay, which has neither final trainings nor learning rates of its own.
+fn settings(arguments: &Compare, steps: Fidelity) -> Result<ComparisonSettings> {
+    let trials = TRIALS * u64::from(steps.steps());
+    Ok(ComparisonSettings {
+        seed: arguments.training.seed,
+        seeds: arguments.seeds,
+        budget_steps: arguments.budget_steps.unwrap_or(trials),
+        steps,
+        proposals: arguments.proposals,
+        metric: Metric::from(arguments.metric),
+        statistic: statistics(&arguments.statistic)?,
+        random_parallel: arguments.random_parallel,
+        final_steps: steps,
+        learning_rates: arguments.learning_rates.clone(),
+        replayed: true,
+    })
 }
 
 /// What can be refused is refused before anything is made.
@@ -200,97 +345,4 @@ fn expected_trainings(configuration: &ComparisonConfiguration) -> usize {
     };
     let trials: usize = configuration.strategies.iter().map(of_strategy).sum();
     (trials + settings.random_parallel) * settings.seeds as usize
-}
-
-fn summary(
-    out: &Path,
-    settings: &ComparisonSettings,
-    comparison: &Comparison,
-    (task, test_examples): (&str, usize),
-    seconds: f64,
-) -> Result<String> {
-    let mut text = String::new();
-    writeln!(
-        text,
-        "{} competitors on {task}, {} seeds, {} steps of trials each, in {}",
-        comparison.competitors.len(),
-        settings.seeds,
-        settings.budget_steps,
-        table::duration(seconds)
-    )?;
-    writeln!(
-        text,
-        "final trainings of {} steps on {test_examples} test examples; mean over the seeds with its 95 % interval\n",
-        settings.final_steps
-    )?;
-    let rows: Vec<Vec<String>> = comparison
-        .competitors
-        .iter()
-        .map(|competed| {
-            let count = competed.seeds.len().max(1) as u64;
-            let mean = |value: fn(&adaplace_study::SeedResult) -> u64| {
-                competed.seeds.iter().map(value).sum::<u64>() / count
-            };
-            let against = competed.against_random;
-            vec![
-                competed.name.clone(),
-                share(competed.test_accuracy),
-                against.map_or_else(String::new, |difference| points(difference.mean)),
-                against.map_or_else(String::new, |difference| {
-                    format!("{:.3}", difference.p_value)
-                }),
-                table::grouped(mean(|result| result.cost.parameters)),
-                table::grouped(mean(|result| result.steps)),
-            ]
-        })
-        .collect();
-    let head = [
-        "",
-        "test accuracy",
-        "to random, points",
-        "p",
-        "parameters",
-        "steps of trials",
-    ];
-    let right = [false, true, true, true, true, true];
-    write!(text, "{}", table::aligned(&head, &rows, &right))?;
-    writeln!(text, "\nall numbers  {}/comparison.json", out.display())?;
-    writeln!(
-        text,
-        "placements   {}/placements/STRATEGY-SEED.toml",
-        out.display()
-    )?;
-    Ok(text)
-}
-
-/// A share as per cent with its interval.
-fn share(measured: Option<Measured>) -> String {
-    let Some(Measured { value, low, high }) = measured else {
-        return "failed".to_owned();
-    };
-    match (low, high) {
-        (Some(low), Some(high)) => format!(
-            "{} [{:.2}, {:.2}]",
-            table::percent(value),
-            100.0 * low,
-            100.0 * high
-        ),
-        _ => table::percent(value),
-    }
-}
-
-/// A difference of shares in points with its interval.
-fn points(measured: Measured) -> String {
-    let Measured { value, low, high } = measured;
-    match (low, high) {
-        (Some(low), Some(high)) => {
-            format!(
-                "{:+.2} [{:+.2}, {:+.2}]",
-                100.0 * value,
-                100.0 * low,
-                100.0 * high
-            )
-        }
-        _ => format!("{:+.2}", 100.0 * value),
-    }
 }

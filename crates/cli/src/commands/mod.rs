@@ -1,5 +1,7 @@
 pub(crate) mod audit;
+pub(crate) mod bench;
 pub(crate) mod compare;
+mod competition;
 mod configuration;
 pub(crate) mod evaluate;
 mod execution;
@@ -18,6 +20,11 @@ use clap::error::ErrorKind as UsageError;
 use serde::Serialize;
 
 use crate::arguments::{Arguments, StatisticArgument};
+
+/// A choice that makes a gradient map hold every statistic.
+fn all_statistics() -> Statistics {
+    Statistics::new(Statistic::ALL.to_vec()).expect("they differ, and there are some")
+}
 
 /// The statistics of `--statistic`.
 fn statistics(given: &[StatisticArgument]) -> Result<Statistics> {

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use adaplace_scorer::{Statistics, TrainingSettings};
-use adaplace_search_space::{Fidelity, SpaceDescription};
+use adaplace_search_space::{ConnectionKind, Fidelity, SpaceDescription};
 use adaplace_strategy::StrategyDescription;
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +63,9 @@ pub struct ComparisonSettings {
     pub final_steps: Fidelity,
     /// Highest learning rates of the adapters that every final training tries.
     pub learning_rates: Vec<f64>,
+    /// Whether scores are looked up in a placement bench, which has no adapters at every sublayer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
 }
 
 impl ComparisonSettings {
@@ -77,14 +80,24 @@ impl ComparisonConfiguration {
     /// The baselines, then the strategies.
     #[must_use]
     pub fn competitors(&self) -> Vec<Competitor> {
-        let baselines = [
-            Competitor::LinearProbe,
-            Competitor::Parallel,
-            Competitor::Sequential,
-            Competitor::RandomParallel(self.comparison.random_parallel),
-        ];
-        let strategies = self.strategies.iter().cloned().map(Competitor::Strategy);
-        baselines.into_iter().chain(strategies).collect()
+        let random_parallel = Competitor::RandomParallel(self.comparison.random_parallel);
+        let mut all = vec![Competitor::LinearProbe];
+        if !self.comparison.replayed {
+            all.extend([
+                Competitor::Parallel,
+                Competitor::Sequential,
+                random_parallel,
+            ]);
+        } else if self
+            .space
+            .connections
+            .kinds
+            .contains(&ConnectionKind::Parallel)
+        {
+            all.push(random_parallel);
+        }
+        all.extend(self.strategies.iter().cloned().map(Competitor::Strategy));
+        all
     }
 
     /// Every number must be in its range, and no strategy there twice.

@@ -37,6 +37,7 @@ fn comparison(strategies: &[&str]) -> ComparisonConfiguration {
             random_parallel: 2,
             final_steps: steps(FINAL_STEPS),
             learning_rates: vec![0.001, 0.01],
+            replayed: false,
         },
         strategies: strategies
             .iter()

@@ -1,0 +1,114 @@
+use std::time::Instant;
+
+use adaplace_scorer::ProxyScorer;
+use adaplace_search_space::{Placement, SearchSpace, SpaceDescription};
+use adaplace_strategy::{Exhaustive, StrategyDescription};
+use adaplace_study::{
+    BenchConfiguration, GradientMapFile, Metric, PlacementBench, SearchSettings, Setting,
+    StudyFolder, Workers, backbone_reference, chain_shape, tabulate,
+};
+use anyhow::Result;
+
+use super::configuration::{Subject, configuration, fidelity};
+use super::execution::stop_on_interrupt;
+use super::{print, print_json};
+use crate::Ending;
+use crate::arguments::Bench;
+use crate::progress::Progress;
+use crate::{resources, table};
+
+pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
+    let start = Instant::now();
+    let (training, output) = (&arguments.training, &arguments.output);
+    let subject = Subject {
+        backbone: &arguments.backbone,
+        task: &arguments.task,
+        space: SpaceDescription::read(&arguments.space)?,
+        strategy: StrategyDescription::Exhaustive {},
+    };
+    let steps = fidelity(training)?;
+    let search = SearchSettings {
+        seed: training.seed,
+        trials: arguments.trials,
+        steps,
+        proposals: 1,
+        halving: None,
+        metric: Metric::Accuracy,
+        costs: Vec::new(),
+        statistic: super::all_statistics(),
+        finalists: 1,
+        repetitions: arguments.repetitions,
+    };
+    let (configuration, mut setting) = configuration(subject, search, training)?;
+    let cache_memory = resources::cache_memory(output.resources.cache_memory, &setting)?;
+    let precision = configuration.backbone.precision;
+    let instructions = output.resources.instruction_set;
+    setting.backbone = resources::computed_with(setting.backbone, precision, instructions);
+    let Setting { backbone, task, .. } = &setting;
+    let space = SearchSpace::resolve(&configuration.space, &chain_shape(backbone, task))
+        .map_err(|error| error.in_file(&arguments.space))?;
+    Exhaustive::new(&space, steps, arguments.trials)?;
+    PlacementBench::check_space(&space)?;
+    let stored = BenchConfiguration(configuration);
+    let configuration = &stored.0;
+    StudyFolder::check(&output.out, &stored)?;
+
+    let workers = Workers::new(output.workers)?;
+    let stop = stop_on_interrupt()?;
+    let (folder, journal, records) = StudyFolder::open(&output.out, &stored)?;
+    let search = &configuration.search;
+    let settings = configuration.training;
+    let scorer = ProxyScorer::within_memory(backbone, task, settings, search.seed, cache_memory)?;
+    let map_source = &configuration.gradient_map;
+    let examples = task.train.spread(map_source.examples);
+    let nothing = Placement::new();
+    let map = scorer.gradient_map(
+        &nothing,
+        steps,
+        &examples,
+        &map_source.settings,
+        &search.statistic,
+    )?;
+    let map = GradientMapFile::new(
+        &map,
+        scorer.probe(),
+        backbone_reference(backbone),
+        &task.name,
+    );
+    map.write(&folder.gradient_map())?;
+    let count = space.approximate_count() as usize * search.repetitions as usize;
+    let mut progress = Progress::new(count, search.metric);
+    let records = tabulate(
+        &space,
+        &scorer,
+        (steps, search.repetitions),
+        &workers,
+        stop,
+        &mut |event| progress.notice(&event),
+        (journal, records),
+    );
+    progress.finish();
+    let Some(records) = records? else {
+        anstream::eprintln!(
+            "stopped: what was trained is in `{}`; run the same command again to go on",
+            output.out.display()
+        );
+        return Ok(Ending::Interrupted);
+    };
+    let bench = PlacementBench::new(configuration, &space, map, &records)?;
+    let path = folder.bench();
+    bench.write(&path)?;
+    if output.json {
+        print_json(&bench)?;
+    } else {
+        print(&format!(
+            "{} placements on {}, each trained {} times for {steps} steps, in {}\nwritten to {}\n",
+            bench.rows.len(),
+            task.name,
+            search.repetitions,
+            table::duration(start.elapsed().as_secs_f64()),
+            path.display()
+        ))?;
+    }
+    Ok(Ending::Finished)
+}

@@ -1,0 +1,113 @@
+//! What `adaplace compare` says at its end.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use adaplace_study::{Comparison, ComparisonSettings, Measured, SeedResult};
+use anyhow::Result;
+
+use crate::table;
+
+/// What a comparison was judged on.
+pub(super) struct Judged<'a> {
+    pub(super) task: &'a str,
+    pub(super) examples: usize,
+}
+
+/// The competitors, best first, and where the files are.
+pub(super) fn summary(
+    out: &Path,
+    settings: &ComparisonSettings,
+    comparison: &Comparison,
+    judged: &Judged<'_>,
+    seconds: f64,
+) -> Result<String> {
+    let mut text = String::new();
+    writeln!(
+        text,
+        "{} competitors on {}, {} seeds, {} steps of trials each, in {}",
+        comparison.competitors.len(),
+        judged.task,
+        settings.seeds,
+        settings.budget_steps,
+        table::duration(seconds)
+    )?;
+    let by = match settings.replayed {
+        true => "mean validation accuracy of the bench's repetitions".to_owned(),
+        false => format!(
+            "final trainings of {} steps on {} test examples",
+            settings.final_steps, judged.examples
+        ),
+    };
+    writeln!(text, "{by}; mean over the seeds with its 95 % interval\n")?;
+    let rows: Vec<Vec<String>> = comparison
+        .competitors
+        .iter()
+        .map(|competed| {
+            let count = competed.seeds.len().max(1) as u64;
+            let mean = |value: fn(&SeedResult) -> u64| {
+                competed.seeds.iter().map(value).sum::<u64>() / count
+            };
+            let against = competed.against_random;
+            vec![
+                competed.name.clone(),
+                share(competed.test_accuracy),
+                against.map_or_else(String::new, |difference| points(difference.mean)),
+                against.map_or_else(String::new, |difference| {
+                    format!("{:.3}", difference.p_value)
+                }),
+                table::grouped(mean(|result| result.cost.parameters)),
+                table::grouped(mean(|result| result.steps)),
+            ]
+        })
+        .collect();
+    let head = [
+        "",
+        "test accuracy",
+        "to random, points",
+        "p",
+        "parameters",
+        "steps of trials",
+    ];
+    let right = [false, true, true, true, true, true];
+    write!(text, "{}", table::aligned(&head, &rows, &right))?;
+    writeln!(text, "\nall numbers  {}/comparison.json", out.display())?;
+    writeln!(
+        text,
+        "placements   {}/placements/STRATEGY-SEED.toml",
+        out.display()
+    )?;
+    Ok(text)
+}
+
+/// A share as per cent with its interval.
+fn share(measured: Option<Measured>) -> String {
+    let Some(Measured { value, low, high }) = measured else {
+        return "failed".to_owned();
+    };
+    match (low, high) {
+        (Some(low), Some(high)) => format!(
+            "{} [{:.2}, {:.2}]",
+            table::percent(value),
+            100.0 * low,
+            100.0 * high
+        ),
+        _ => table::percent(value),
+    }
+}
+
+/// A difference of shares in points with its interval.
+fn points(measured: Measured) -> String {
+    let Measured { value, low, high } = measured;
+    match (low, high) {
+        (Some(low), Some(high)) => {
+            format!(
+                "{:+.2} [{:+.2}, {:+.2}]",
+                100.0 * value,
+                100.0 * low,
+                100.0 * high
+            )
+        }
+        _ => format!("{:+.2}", 100.0 * value),
+    }
+}

@@ -1,0 +1,365 @@
+//! A placement bench: every placement of a small space, trained several times. Strategies can then be run on the table
+//! in seconds.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use adaplace_scorer::{Evaluation, Score, ScoreError, Scorer, Statistic, Statistics};
+use adaplace_search_space::{
+    AdapterSpec, BackboneReference, ChainShape, Connection, Fidelity, Placement, PlacementHash,
+    SearchSpace, write_atomically,
+};
+use adaplace_strategy::FixedProxy;
+use serde::{Deserialize, Serialize};
+
+use crate::comparison::{Final, Finisher};
+use crate::runner::{Job, Runner};
+use crate::{
+    Configuration, Event, GradientMapFile, Journal, Phase, ProbeQuality, Record,
+    StudyConfiguration, StudyError, Workers,
+};
+
+/// The format written and read by this version.
+const FORMAT: &str = "adaplace.placement-bench/1";
+
+/// Losses are kept to a millionth of a nat.
+const LOSS_STEPS: f64 = 1e6;
+
+/// The content of `bench.toml`: what a search by `exhaustive` would be configured by, with its repetitions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BenchConfiguration(pub StudyConfiguration);
+
+impl Configuration for BenchConfiguration {
+    const FILE: &'static str = "bench.toml";
+
+    fn read(path: &Path) -> Result<Self, StudyError> {
+        StudyConfiguration::read(path).map(Self)
+    }
+
+    fn at_the_places_of(&self, other: &Self) -> Self {
+        Self(self.0.at_the_places_of(&other.0))
+    }
+}
+
+/// The content of `bench.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlacementBench {
+    /// `adaplace.placement-bench/1`
+    pub format: String,
+    /// What it was made from, and how.
+    pub configuration: StudyConfiguration,
+    /// What goes into placement files.
+    pub backbone: BackboneReference,
+    /// The shape that costs are counted on.
+    pub shape: ChainShape,
+    /// The frozen model with its linear head.
+    pub probe: ProbeQuality,
+    /// The gradient map's statistics: rows are sources, columns targets.
+    pub statistics: BTreeMap<Statistic, Vec<Vec<f64>>>,
+    /// One for each placement of the space.
+    pub rows: Vec<BenchRow>,
+}
+
+/// One placement and its repetitions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BenchRow {
+    /// Its connections, source and target.
+    pub placement: Vec<(u16, u16)>,
+    /// Validation accuracy by repetition; none where the training failed.
+    pub accuracy: Vec<Option<f64>>,
+    /// Validation loss by repetition, to a millionth.
+    pub loss: Vec<Option<f64>>,
+}
+
+/// Trains every placement of `space`, each in all repetitions. `None` if `stop` was set before the end; the journal holds
+/// what was done.
+///
+/// # Errors
+/// The first error that is not a failed training.
+pub fn tabulate<S: Scorer>(
+    space: &SearchSpace,
+    scorer: &S,
+    (steps, repetitions): (Fidelity, u32),
+    workers: &Workers,
+    stop: &AtomicBool,
+    notify: &mut dyn FnMut(Event<'_>),
+    journal: (Journal, Vec<Record>),
+) -> Result<Option<Vec<Record>>, StudyError> {
+    let jobs: Vec<Job> = space
+        .placements()
+        .flat_map(|placement| {
+            (1..=repetitions).map(move |repetition| Job {
+                phase: Phase::Search,
+                placement: placement.clone(),
+                fidelity: steps,
+                repetition,
+            })
+        })
+        .collect();
+    let mut runner = Runner::new(scorer, workers, stop, notify, journal);
+    if runner.results(&jobs)?.is_none() {
+        return Ok(None);
+    }
+    runner.check_replayed()?;
+    Ok(Some(runner.records().to_vec()))
+}
+
+impl PlacementBench {
+    /// The table of all trainings.
+    ///
+    /// # Errors
+    /// [`StudyError::SeveralAdapters`] where the space has more than one rank.
+    pub fn new(
+        configuration: &StudyConfiguration,
+        space: &SearchSpace,
+        map: GradientMapFile,
+        records: &[Record],
+    ) -> Result<Self, StudyError> {
+        only_adapter(space)?;
+        let repetitions = configuration.search.repetitions as usize;
+        let mut rows: BTreeMap<Vec<(u16, u16)>, BenchRow> = BTreeMap::new();
+        for record in records {
+            let connections = record.placement.connections();
+            let placement: Vec<(u16, u16)> = connections
+                .map(|connection| (connection.source, connection.target))
+                .collect();
+            let row = rows.entry(placement.clone()).or_insert_with(|| BenchRow {
+                placement,
+                accuracy: vec![None; repetitions],
+                loss: vec![None; repetitions],
+            });
+            let column = record.repetition as usize - 1;
+            let score = record.result.score();
+            row.accuracy[column] = score.map(|score| score.validation_accuracy);
+            row.loss[column] =
+                score.map(|score| (score.validation_loss * LOSS_STEPS).round() / LOSS_STEPS);
+        }
+        Ok(Self {
+            format: FORMAT.to_owned(),
+            configuration: configuration.clone(),
+            backbone: map.backbone,
+            shape: space.shape().clone(),
+            probe: map.probe,
+            statistics: map.statistics,
+            rows: rows.into_values().collect(),
+        })
+    }
+
+    /// Reads and checks the bench at `path`.
+    ///
+    /// # Errors
+    /// [`StudyError::Bench`] naming the file and what is wrong.
+    pub fn read(path: &Path) -> Result<Self, StudyError> {
+        let invalid = |reason: String| StudyError::Bench {
+            path: path.to_owned(),
+            reason,
+        };
+        let text = std::fs::read(path).map_err(|source| StudyError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let bench: Self =
+            serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?;
+        if bench.format != FORMAT {
+            return Err(invalid(format!(
+                "its format is `{}`, this version reads `{FORMAT}`",
+                bench.format
+            )));
+        }
+        bench
+            .configuration
+            .check()
+            .map_err(|error| invalid(error.to_string()))?;
+        let space = bench.space()?;
+        let adapter = only_adapter(&space)?;
+        let repetitions = bench.configuration.search.repetitions as usize;
+        if space.count() != Some(bench.rows.len() as u128) {
+            return Err(invalid(format!(
+                "it has {} placements, and its space another number",
+                bench.rows.len()
+            )));
+        }
+        for row in &bench.rows {
+            let placement = row.placement(adapter);
+            if !space.contains(&placement) {
+                return Err(invalid(format!("`{placement}` is not in its space")));
+            }
+            if row.accuracy.len() != repetitions || row.loss.len() != repetitions {
+                return Err(invalid(format!(
+                    "`{placement}` does not have {repetitions} repetitions"
+                )));
+            }
+        }
+        Ok(bench)
+    }
+
+    /// Writes the file, a row a line, or leaves an earlier one as it was.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), StudyError> {
+        let failed = |source| StudyError::Write {
+            path: path.to_owned(),
+            source,
+        };
+        let json =
+            |bench: &Self| serde_json::to_string(bench).map_err(|error| failed(error.into()));
+        let text = json(self)?.replace("{\"placement\":", "\n{\"placement\":");
+        write_atomically(path, format!("{text}\n").as_bytes()).map_err(failed)
+    }
+
+    /// Checks that a table of `space` is possible.
+    ///
+    /// # Errors
+    /// [`StudyError::SeveralAdapters`] where the space has more than one rank.
+    pub fn check_space(space: &SearchSpace) -> Result<(), StudyError> {
+        only_adapter(space).map(|_| ())
+    }
+
+    /// The promise of every connection; `None` if the bench does not hold a statistic.
+    #[must_use]
+    pub fn promises(&self, statistics: &Statistics) -> Option<FixedProxy> {
+        let tables = statistics.as_slice().iter();
+        let tables: Vec<&Vec<Vec<f64>>> = tables
+            .map(|statistic| self.statistics.get(statistic))
+            .collect::<Option<_>>()?;
+        let promise = statistics.promise(&tables);
+        let rows = promise.iter().enumerate();
+        let connections = rows.flat_map(|(source, row)| {
+            let values = row.iter().enumerate();
+            values
+                .map(move |(target, &value)| (Connection::new(source as u16, target as u16), value))
+        });
+        Some(connections.collect())
+    }
+
+    /// The space that the table covers.
+    ///
+    /// # Errors
+    /// If the description does not fit the shape.
+    pub fn space(&self) -> Result<SearchSpace, StudyError> {
+        Ok(SearchSpace::resolve(
+            &self.configuration.space,
+            &self.shape,
+        )?)
+    }
+}
+
+impl BenchRow {
+    fn placement(&self, adapter: AdapterSpec) -> Placement {
+        let connections = self.placement.iter();
+        connections
+            .map(|&(source, target)| (Connection::new(source, target), adapter))
+            .collect()
+    }
+}
+
+/// The adapter of every connection.
+fn only_adapter(space: &SearchSpace) -> Result<AdapterSpec, StudyError> {
+    match space.adapters() {
+        [adapter] => Ok(*adapter),
+        _ => Err(StudyError::SeveralAdapters {
+            ranks: space.ranks().to_vec(),
+        }),
+    }
+}
+
+/// Scores placements by looking them up.
+#[derive(Debug)]
+pub struct Replay<'a> {
+    bench: &'a PlacementBench,
+    rows: BTreeMap<PlacementHash, usize>,
+}
+
+impl<'a> Replay<'a> {
+    /// On the table of `bench`, for placements of `space`.
+    ///
+    /// # Errors
+    /// [`StudyError::SeveralAdapters`] where the space has more than one rank.
+    pub fn new(bench: &'a PlacementBench, space: &SearchSpace) -> Result<Self, StudyError> {
+        let adapter = only_adapter(space)?;
+        let rows = bench.rows.iter().enumerate();
+        Ok(Self {
+            rows: rows
+                .map(|(index, row)| (row.placement(adapter).hash(), index))
+                .collect(),
+            bench,
+        })
+    }
+
+    /// Whether the table has the placement.
+    #[must_use]
+    pub fn holds(&self, placement: &Placement) -> bool {
+        self.rows.contains_key(&placement.hash())
+    }
+
+    fn row(&self, placement: &Placement) -> Result<&BenchRow, ScoreError> {
+        let index = self.rows.get(&placement.hash());
+        index
+            .map(|&index| &self.bench.rows[index])
+            .ok_or_else(|| ScoreError::NotTabulated {
+                placement: placement.to_string(),
+            })
+    }
+}
+
+fn failed_there() -> ScoreError {
+    ScoreError::Diverged {
+        step: 0,
+        quantity: "loss of the training in the bench",
+        value: f64::NAN,
+    }
+}
+
+impl Scorer for Replay<'_> {
+    /// Repetitions beyond those of the bench begin again with the first one. The training loss is not in the bench; the
+    /// validation loss stands for it.
+    fn score(
+        &self,
+        placement: &Placement,
+        _fidelity: Fidelity,
+        repetition: u32,
+    ) -> Result<Score, ScoreError> {
+        let row = self.row(placement)?;
+        let column = repetition.saturating_sub(1) as usize % row.accuracy.len();
+        match (row.accuracy[column], row.loss[column]) {
+            (Some(accuracy), Some(loss)) => Ok(Score {
+                train_loss: loss,
+                validation_loss: loss,
+                validation_accuracy: accuracy,
+            }),
+            _ => Err(failed_there()),
+        }
+    }
+}
+
+impl Finisher for Replay<'_> {
+    /// The mean of the repetitions stands for the test part.
+    fn finish(&self, placement: &Placement, _repetition: u32) -> Result<Final, ScoreError> {
+        let probe = self.bench.probe.validation;
+        let (accuracy, loss) = if placement.is_empty() {
+            (probe.accuracy, probe.loss)
+        } else {
+            let row = self.row(placement)?;
+            let mean = |values: &[Option<f64>]| -> Option<f64> {
+                let known: Vec<f64> = values.iter().copied().collect::<Option<_>>()?;
+                Some(known.iter().sum::<f64>() / known.len() as f64)
+            };
+            let means = mean(&row.accuracy).zip(mean(&row.loss));
+            means.ok_or_else(failed_there)?
+        };
+        Ok(Final {
+            candidates: Vec::new(),
+            learning_rate: None,
+            test: Evaluation {
+                loss,
+                accuracy,
+                examples: probe.examples,
+            },
+        })
+    }
+}
