@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Probe(Probe),
     /// Search the best placement; run again on its own output folder, it resumes
     Search(Box<Search>),
+    /// Write the report of a study anew, also of an unfinished one
+    Report(Report),
     /// Train one placement to the end
     Train(Train),
     /// Evaluate a trained placement
@@ -202,6 +204,16 @@ pub(crate) struct SearchOptions {
     /// Evolution: where the first population comes from [default: gradient]
     #[arg(long, conflicts_with = "study")]
     pub(crate) first_population: Option<FirstPopulationArgument>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// The study's folder
+    #[arg(value_name = "STUDY")]
+    pub(crate) study: PathBuf,
+    /// Where the report is written [default: report.html in the study's folder]
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -51,6 +51,7 @@ fn run(command: Command) -> Result<Ending> {
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Probe(arguments) => commands::probe::run(&arguments),
         Command::Search(arguments) => commands::search::run(&arguments),
+        Command::Report(arguments) => commands::report::run(&arguments),
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
     }

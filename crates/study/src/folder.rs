@@ -7,9 +7,10 @@ use crate::differences::differences;
 use crate::{Journal, Record, StudyConfiguration, StudyError};
 
 pub(crate) const CONFIGURATION: &str = "study.toml";
-const JOURNAL: &str = "journal.jsonl";
-const GRADIENT_MAP: &str = "gradient-map.json";
-const RANKING: &str = "ranking.json";
+pub(crate) const JOURNAL: &str = "journal.jsonl";
+pub(crate) const GRADIENT_MAP: &str = "gradient-map.json";
+pub(crate) const RANKING: &str = "ranking.json";
+const REPORT: &str = "report.html";
 const PLACEMENTS: &str = "placements";
 
 /// The folder of a study, opened by this process alone.
@@ -84,6 +85,12 @@ impl StudyFolder {
     #[must_use]
     pub fn ranking(&self) -> PathBuf {
         self.path.join(RANKING)
+    }
+
+    /// Where the report of the study in the folder at `path` stands.
+    #[must_use]
+    pub fn report(path: &Path) -> PathBuf {
+        path.join(REPORT)
     }
 
     /// Where the placement of the finalist on `place`, from 1, stands.

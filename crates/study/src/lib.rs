@@ -18,6 +18,8 @@ mod ranking;
 mod record;
 mod run;
 mod setting;
+pub mod statistics;
+mod stored;
 mod study;
 mod workers;
 
@@ -35,5 +37,6 @@ pub use ranking::{Finalist, RankedTrial, Ranking};
 pub use record::{Phase, Record, Result as TrialResult};
 pub use run::{Event, Run, Summary, run};
 pub use setting::{Setting, backbone_reference, chain_shape, encoder, spread};
+pub use stored::StoredStudy;
 pub use study::Study;
 pub use workers::Workers;

@@ -1,6 +1,7 @@
 //! The ranking of all trials, and the finalists.
 
 use std::cmp::Ordering;
+use std::path::Path;
 
 use adaplace_scorer::LinearProbe;
 use adaplace_search_space::{Cost, Fidelity, Placement, PlacementHash, SearchSpace};
@@ -8,8 +9,8 @@ use adaplace_strategy::Merit;
 use serde::{Deserialize, Serialize};
 
 use crate::finalists::Repeated;
-use crate::gradient_map_file::ProbeQuality;
-use crate::{Metric, Phase, Record, TrialResult};
+use crate::gradient_map_file::{ProbeQuality, read_json};
+use crate::{Metric, Phase, Record, StudyError, TrialResult};
 
 const FORMAT: &str = "adaplace.ranking/1";
 
@@ -110,6 +111,24 @@ impl Ranking {
             finalists,
             trials,
         }
+    }
+
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be read or is damaged; the message names it.
+    pub fn read(path: &Path) -> Result<Self, StudyError> {
+        let ranking: Self = read_json(path)?;
+        if ranking.format != FORMAT {
+            return Err(StudyError::Damaged {
+                path: path.to_owned(),
+                reason: format!(
+                    "its format is `{}`, this version reads `{FORMAT}`",
+                    ranking.format
+                ),
+            });
+        }
+        Ok(ranking)
     }
 }
 

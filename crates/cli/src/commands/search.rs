@@ -20,7 +20,7 @@ use clap::error::ErrorKind;
 use serde::Serialize;
 
 use super::summary::summary;
-use super::{print, print_json};
+use super::{print, print_json, report};
 use crate::Ending;
 use crate::arguments::{Arguments, Search, SearchOptions};
 use crate::progress::Progress;
@@ -107,6 +107,7 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
             None
         }
     };
+    let report = write_report(&arguments.out);
     if arguments.json {
         print_json(&Report {
             study: &arguments.out,
@@ -121,12 +122,28 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
             ranking,
             seconds,
             progress.replayed(),
+            report.as_deref(),
         )?)?;
     }
     Ok(match ranking {
         Some(_) => Ending::Finished,
         None => Ending::Interrupted,
     })
+}
+
+/// What was found stands in other files already: a report that cannot be written is no failure of the search.
+fn write_report(folder: &Path) -> Option<PathBuf> {
+    match report::write(folder, None) {
+        Ok(path) => Some(path),
+        Err(error) => {
+            anstream::eprintln!(
+                "warning: no report was written: {}; `adaplace report {}` makes it anew",
+                crate::one_line(&error),
+                folder.display()
+            );
+            None
+        }
+    }
 }
 
 /// The study of a `study.toml`; backbone and task must still be what they were.

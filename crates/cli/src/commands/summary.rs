@@ -1,6 +1,7 @@
 //! What `adaplace search` says at its end.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use adaplace_study::{Ranking, Repeated, StudyConfiguration};
 use anyhow::Result;
@@ -15,6 +16,7 @@ pub(crate) fn summary(
     ranking: &Ranking,
     seconds: f64,
     replayed: u64,
+    report: Option<&Path>,
 ) -> Result<String> {
     let mut text = String::new();
     let search = &configuration.search;
@@ -99,6 +101,9 @@ pub(crate) fn summary(
     )?;
     writeln!(text, "all trials    {out}/ranking.json")?;
     writeln!(text, "gradient map  {out}/gradient-map.json")?;
+    if let Some(report) = report {
+        writeln!(text, "report        {}", report.display())?;
+    }
     writeln!(
         text,
         "next          adaplace train {out}/placements/1.toml --backbone {} --task {} --out DIR",
