@@ -168,7 +168,7 @@ pub fn curves(chart: &Curves<'_>) -> Result<Figure, ReportError> {
     };
     let mut drawing = frame.draw(|area| {
         if let Some(Dots { ink, .. }) = &chart.dots {
-            let style = ink.colour().mix(0.4).filled();
+            let style = ink.colour().mix(0.55).filled();
             let circle = |&point: &(f64, f64)| Circle::new(point, 2 * SCALE, style);
             area.draw_series(dots.iter().map(circle))?;
         }

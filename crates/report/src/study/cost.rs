@@ -153,9 +153,9 @@ fn chart(
         x: axis,
         y: Axis::new(name(metric), unit(metric)),
         groups: vec![
-            ("trials with one pass".to_owned(), Ink::Blue),
+            ("one pass".to_owned(), Ink::Blue),
             (
-                "with two: recurrent".to_owned(),
+                "two passes (recurrent)".to_owned(),
                 Ink::of_kind(ConnectionKind::Recurrent),
             ),
         ],
@@ -164,7 +164,7 @@ fn chart(
         landmarks: baseline.into_iter().chain(probe).collect(),
     })?;
     Ok(figure.with_caption(
-        "Trials with all adapters and steps, each trained once. No trial costs less than one on the front and is better.",
+        "Trials with all adapters and steps, each trained once. No trial is both cheaper and better than one on the front.",
     ))
 }
 

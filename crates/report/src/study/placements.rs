@@ -4,7 +4,7 @@ use super::overview::{Candidate, Overview, name, repetitions, unit};
 use crate::arcs::{arcs, kinds_legend};
 use crate::axes::ChartSize;
 use crate::document::Section;
-use crate::numbers::{Unit, grouped, percent};
+use crate::numbers::{Unit, connections, grouped, percent};
 use crate::table::{Cell, Table};
 
 /// More are in the table alone.
@@ -20,7 +20,8 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     });
     let title = |place: usize, candidate: &Candidate| {
         let value = unit(metric).estimate(candidate.value(metric));
-        format!("{place}. {value}")
+        let connections = connections(&candidate.placement);
+        format!("{place}. {connections}: {value}")
     };
     let figure = arcs(&best.placement, states, ChartSize::Wide, &title(1, best))
         .with_legend(kinds_legend([&best.placement]))

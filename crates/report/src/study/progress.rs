@@ -26,7 +26,10 @@ pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, Report
         Metric::Loss => None,
     };
     let only = courses.len() == 1;
-    let mut inks = Ink::SERIES.into_iter().cycle();
+    // Those of finalists and baseline are left out.
+    let mut inks = [Ink::Blue, Ink::Violet, Ink::Brown, Ink::Pink]
+        .into_iter()
+        .cycle();
     let mut series = Vec::new();
     let mut trials = Vec::new();
     for (course, values) in &courses {
