@@ -4,10 +4,9 @@ use plotters::prelude::*;
 
 use crate::axes::{Axis, Chart, ChartSize, DrawingError, Frame, SCALE, padded};
 use crate::document::{Figure, LegendEntry, Mark};
+use crate::dots::Dots;
 use crate::error::ReportError;
 use crate::ink::Ink;
-use crate::numbers::grouped;
-use crate::thinning::{evenly, fences};
 
 /// Curves over one another.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,17 +27,6 @@ pub struct Curves<'a> {
     pub outcomes: Option<Outcomes>,
     /// Single values, behind the curves.
     pub dots: Option<Dots>,
-}
-
-/// Single values. Of many a part is drawn, and those far outside of the others are left out.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Dots {
-    /// Their name in the legend.
-    pub name: String,
-    /// Their colour.
-    pub ink: Ink,
-    /// The values.
-    pub points: Vec<(f64, f64)>,
 }
 
 /// One curve.
@@ -98,12 +86,15 @@ impl Series {
         }
     }
 
-    fn bounds(&self) -> (Vec<(f64, f64)>, Vec<(f64, f64)>) {
+    /// The outline of its band, along the lower side and back along the upper one.
+    fn border(&self) -> Vec<(f64, f64)> {
         let bounds = self.band.as_deref().unwrap_or_default();
-        let points = self.points.iter().zip(bounds);
-        points
-            .map(|(&(x, _), &(low, high))| ((x, low), (x, high)))
-            .unzip()
+        let points = || self.points.iter().zip(bounds);
+        let low: Vec<(f64, f64)> = points().map(|(&(x, _), &(low, _))| (x, low)).collect();
+        let high: Vec<(f64, f64)> = points().map(|(&(x, _), &(_, high))| (x, high)).collect();
+        let mut border = self.outline(&low);
+        border.extend(self.outline(&high).into_iter().rev());
+        border
     }
 }
 
@@ -141,7 +132,10 @@ pub fn curves(chart: &Curves<'_>) -> Result<Figure, ReportError> {
     if !outcomes.is_empty() {
         x_range.end += gap * (outcomes.len() + 1) as f64;
     }
-    let (dots, outside) = chart.dots.as_ref().map_or_else(Default::default, chosen);
+    let (dots, outside) = chart
+        .dots
+        .as_ref()
+        .map_or_else(Default::default, Dots::chosen);
     let y_values = points()
         .chain(&dots)
         .map(|&(_, y)| y)
@@ -206,7 +200,7 @@ pub fn curves(chart: &Curves<'_>) -> Result<Figure, ReportError> {
         match chart
             .dots
             .as_ref()
-            .and_then(|all| left_out(all, dots.len(), outside))
+            .and_then(|all| all.left_out(dots.len(), outside))
         {
             None => figure,
             Some(sentence) => figure.with_caption(&sentence),
@@ -214,52 +208,12 @@ pub fn curves(chart: &Curves<'_>) -> Result<Figure, ReportError> {
     )
 }
 
-/// Some of the dots, evenly chosen, and how many lie too far outside to be drawn.
-fn chosen(dots: &Dots) -> (Vec<(f64, f64)>, usize) {
-    const MOST: usize = 1500;
-    let fences = fences(dots.points.iter().map(|&(_, y)| y));
-    let inside: Vec<(f64, f64)> = dots
-        .points
-        .iter()
-        .copied()
-        .filter(|(x, y)| x.is_finite() && fences.contains(y))
-        .collect();
-    let chosen = evenly(inside.len(), MOST, &[]);
-    let outside = dots.points.len() - inside.len();
-    (
-        chosen.into_iter().map(|index| inside[index]).collect(),
-        outside,
-    )
-}
-
-fn left_out(dots: &Dots, drawn: usize, outside: usize) -> Option<String> {
-    let Dots { name, points, .. } = dots;
-    let count = |number: usize| grouped(number as u64);
-    let mut text = match drawn + outside < points.len() {
-        true => format!(
-            "Of {} dots ({name}) {} are drawn, evenly chosen.",
-            count(points.len()),
-            count(drawn)
-        ),
-        false => String::new(),
-    };
-    if outside > 0 {
-        let space = if text.is_empty() { "" } else { " " };
-        text.push_str(&format!(
-            "{space}{} lie far outside of what is shown.",
-            count(outside)
-        ));
-    }
-    (!text.is_empty()).then_some(text)
-}
-
 fn draw_band(area: &mut Chart<'_, '_>, series: &Series) -> Result<(), DrawingError> {
-    let (low, high) = series.bounds();
-    if low.len() < 2 {
+    let border = series.border();
+    // A single point has no width.
+    if border.len() < 4 {
         return Ok(());
     }
-    let mut border = series.outline(&low);
-    border.extend(series.outline(&high).into_iter().rev());
     area.draw_series([Polygon::new(border, series.ink.colour().mix(0.15))])?;
     Ok(())
 }
@@ -377,7 +331,7 @@ mod tests {
             "again",
             "<title>first</title>",
             "<title>second</title>",
-            "1 lie far outside",
+            "Far outside and not shown: 1.",
         ] {
             assert!(page.contains(part), "no {part}");
         }

@@ -31,7 +31,7 @@ const WIDTH: u32 = 490;
 const HEIGHT: u32 = 530;
 
 /// Above so many states several connections share a square, and above so many a square is too small for its number.
-const MOST_SQUARES: usize = 65;
+const MOST_SQUARES: usize = 49;
 const MOST_NUMBERS: usize = 16;
 
 /// What a heatmap shows.
@@ -315,11 +315,11 @@ mod tests {
     fn large_maps_share_squares() {
         let table = vec![vec![Some(0.5); 257]; 257];
         let text = markup(&heatmap(&table, &options()));
-        // Four states to a square: 65 squares, the last of a single state.
-        assert_eq!(text.matches("-&gt;").count(), 65 * 65);
-        assert!(text.contains("mean of 4 x 4 connections"));
-        assert!(text.contains("<title>0..3-&gt;256: rank 0.500</title>"));
-        assert!(text.len() < 600_000, "{}", text.len());
+        // Six states to a square: 43 squares, the last of five states.
+        assert_eq!(text.matches("-&gt;").count(), 43 * 43);
+        assert!(text.contains("mean of 6 x 6 connections"));
+        assert!(text.contains("<title>0..5-&gt;252..256: rank 0.500</title>"));
+        assert!(text.len() < 400_000, "{}", text.len());
     }
 
     #[test]

@@ -37,7 +37,8 @@ impl Svg {
             .trim_end_matches("</svg>");
         let (width, height) = size;
         Self {
-            content: inside.to_owned(),
+            // What is the default anyway: thousands of points say it.
+            content: inside.replace(" stroke=\"none\" stroke-width=\"1\"", ""),
             least_width: width / scale * 3 / 4,
             ..Self::new(width, height, title)
         }

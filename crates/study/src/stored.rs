@@ -7,7 +7,7 @@ use adaplace_search_space::{Connection, Placement};
 use crate::folder::{CONFIGURATION, GRADIENT_MAP, JOURNAL, RANKING};
 use crate::journal::read_records;
 use crate::ranking::ranked;
-use crate::{GradientMapFile, Ranking, Record, StudyConfiguration, StudyError};
+use crate::{GradientMapFile, Metric, Ranking, Record, StudyConfiguration, StudyError};
 
 /// What the folder of a study holds, read and not touched: it may be at work in another process.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +47,8 @@ impl StoredStudy {
             check_connections(&journal, &records, map.backbone.hidden_states)?;
         }
         if let Some(ranking) = &ranking {
-            check_ranking(&ranking_path, ranking, &records)?;
+            let metric = configuration.search.metric;
+            check_ranking(&ranking_path, ranking, metric, &records)?;
         }
         Ok(Self {
             name: name(folder),
@@ -135,9 +136,15 @@ fn check_connections(
 }
 
 /// The trials of the ranking must be the searched ones of the journal.
-fn check_ranking(path: &Path, ranking: &Ranking, records: &[Record]) -> Result<(), StudyError> {
-    let searched = ranked(ranking.metric, records);
-    let same = searched.len() == ranking.trials.len()
+fn check_ranking(
+    path: &Path,
+    ranking: &Ranking,
+    metric: Metric,
+    records: &[Record],
+) -> Result<(), StudyError> {
+    let searched = ranked(metric, records);
+    let same = ranking.metric == metric
+        && searched.len() == ranking.trials.len()
         && searched.iter().zip(&ranking.trials).all(|(record, trial)| {
             (record.trial, record.hash, record.steps) == (trial.trial, trial.hash, trial.steps)
                 && record.result == trial.result

@@ -121,9 +121,7 @@ fn trained(overview: &Overview<'_>, outlined: Option<(&str, &[Connection])>) -> 
             name(metric)
         )));
     }
-    if scored().next().is_none() {
-        return None;
-    }
+    scored().next()?;
     let mean = |&(sum, count): &(f64, u32)| (count > 0).then(|| sum / f64::from(count));
     let table: Vec<Vec<Option<f64>>> = sums
         .iter()

@@ -8,8 +8,9 @@ use adaplace_study::{Metric, Record};
 
 use super::overview::{Overview, merit, name, repetitions, unit};
 use crate::axes::{Axis, ChartSize};
-use crate::curves::{Curves, Dots, Outcomes, Reference, Series, Shape, curves};
+use crate::curves::{Curves, Outcomes, Reference, Series, Shape, curves};
 use crate::document::Section;
+use crate::dots::Dots;
 use crate::error::ReportError;
 use crate::ink::Ink;
 use crate::numbers::Unit;

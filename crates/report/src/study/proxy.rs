@@ -16,6 +16,9 @@ use crate::table::{Cell, Table};
 /// Fewer trials say nothing of an order.
 const FEWEST: usize = 3;
 
+/// A simple guess of how good a connection is.
+type Rule = fn(Connection) -> f64;
+
 /// A trained placement.
 struct Trained<'a> {
     placement: &'a Placement,
@@ -85,7 +88,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, Report
             Cell::Number(shown(value)),
         ]);
     }
-    let rules: [(&str, fn(Connection) -> f64); 2] = [
+    let rules: [(&str, Rule); 2] = [
         ("the rule: the earlier the target", |connection| {
             -f64::from(connection.target)
         }),

@@ -83,6 +83,7 @@ fn files_that_do_not_belong_together_are_named() {
     for (from, to) in [
         ("adaplace.ranking/1", "adaplace.ranking/2"),
         ("\"trial\": 7", "\"trial\": 8"),
+        ("\"metric\": \"accuracy\"", "\"metric\": \"loss\""),
         ("\"steps\": 9", "\"steps\": 8"),
         ("\"trials\": [", "\"trials\": [,"),
     ] {
