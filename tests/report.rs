@@ -79,7 +79,7 @@ fn halving_and_greedy_tell_apart_what_cannot_be_compared() {
     for part in [
         "best so far, 4 steps",
         "best so far, 2 steps",
-        "best so far, 1 steps",
+        "best so far, 1 step<",
     ] {
         assert!(page.contains(part), "no {part}");
     }
@@ -137,7 +137,13 @@ fn a_study_at_work_can_be_looked_at() {
     lab.run("report study --out now.html").succeeded();
     assert_page(&lab.read("now.html"));
     running.interrupt();
-    assert_eq!(running.end().code, Some(130));
+    let ended = running.end();
+    assert_eq!(ended.code, Some(130), "{ended:#?}");
+    assert!(
+        ended
+            .stderr
+            .contains("the report so far is `study/report.html`")
+    );
     // The search writes the report also when it is stopped.
     let page = lab.read("study/report.html");
     assert_page(&page);

@@ -191,7 +191,7 @@ impl Square {
 /// Every state has its number where there is room, else every second, fifth, tenth and so on.
 fn axes(drawing: &mut Svg, states: usize, cell: f64) {
     let steps = [1, 2, 5, 10, 20, 50, 100];
-    let step = steps.into_iter().find(|&step| step as f64 * cell >= 15.0);
+    let step = steps.into_iter().find(|&step| step as f64 * cell >= 22.0);
     for state in (0..states).step_by(step.unwrap_or(100)) {
         let place = (state as f64 + 0.5) * cell;
         let label = state.to_string();

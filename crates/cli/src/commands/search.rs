@@ -108,6 +108,9 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
         }
     };
     let report = write_report(&arguments.out);
+    if let (None, Some(report)) = (&ranking, &report) {
+        anstream::eprintln!("the report so far is `{}`", report.display());
+    }
     if arguments.json {
         print_json(&Report {
             study: &arguments.out,

@@ -1,6 +1,7 @@
 //! What a score costs.
 
 use adaplace_search_space::ConnectionKind;
+use adaplace_study::Metric;
 
 use super::overview::{Candidate, Overview, Trial, merit, name, unit};
 use crate::axes::{Axis, ChartSize};
@@ -174,7 +175,15 @@ fn table(overview: &Overview<'_>, price: Price, points: &[Point<'_>], front: &[u
     if front.len() > MOST_ROWS {
         caption.push_str(&format!(" The first {MOST_ROWS} of {}.", front.len()));
     }
-    let columns = ["trial", name(metric), price.name(), "connections"];
+    let score = match metric {
+        Metric::Accuracy => "accuracy",
+        Metric::Loss => "loss",
+    };
+    let cost = match price {
+        Price::Parameters => "parameters",
+        Price::ExtraFlops => "extra FLOPs",
+    };
+    let columns = ["trial", score, cost, "connections"];
     let mut table = Table::new(caption, &columns);
     for &index in front.iter().take(MOST_ROWS) {
         let Point { trial, cost, value } = points[index];

@@ -74,12 +74,12 @@ pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, Report
     if let Some(count) = examples {
         figure = figure.with_caption(&format!(
             "Band: 95 % interval of an accuracy measured on {count} validation examples (Wilson). It does not make up for \
-             choosing the best of many."
+             choosing the best of many; the repetitions of the finalists do."
         ));
     }
     if !overview.candidates.is_empty() && overview.is_finished() {
         figure = figure.with_caption(
-            "The repetitions of the finalists do: they stand to the right of the curve, the best one first.",
+            "To the right of the curve stand the finalists, trained again with other seeds, the best one first.",
         );
     }
     if courses.keys().any(|course| course.fewer_adapters) {
@@ -113,8 +113,10 @@ impl Course {
         } else {
             ""
         };
+        let steps = self.steps.0;
         match overview.study.configuration.search.halving {
-            Some(_) => format!("best so far, {} steps{fewer}", self.steps.0),
+            Some(_) if steps == 1 => format!("best so far, 1 step{fewer}"),
+            Some(_) => format!("best so far, {steps} steps{fewer}"),
             None => format!("best so far{fewer}"),
         }
     }
