@@ -39,8 +39,6 @@ const MOST_NUMBERS: usize = 16;
 pub struct HeatmapOptions<'a> {
     /// Title of the figure.
     pub title: &'a str,
-    /// What the numbers are, for the tooltips: `rank`.
-    pub quantity: &'a str,
     /// How they are written.
     pub unit: Unit,
     /// Connections to be outlined, and what they are.
@@ -81,7 +79,7 @@ pub fn heatmap(table: &[Vec<Option<f64>>], options: &HeatmapOptions<'_>) -> Figu
             };
             let colour = colour(position(value, lowest, highest));
             let name = name(within(row, block, states), within(column, block, states));
-            let text = format!("{name}: {} {}", options.quantity, options.unit.show(value));
+            let text = format!("{name}: {}", options.unit.show(value));
             square.draw(&mut drawing, colour, &text);
             if squares <= MOST_NUMBERS {
                 square.number(&mut drawing, colour, &options.unit.short(value));
@@ -167,7 +165,7 @@ impl Square {
         let side = if *side >= 12.0 { side - 1.0 } else { *side };
         let (fill, title) = (hex(colour), escaped(text));
         drawing.add(format_args!(
-            "<path d=\"M{x:.2} {y:.2}h{side:.2}v{side:.2}h-{side:.2}z\" fill=\"{fill}\"><title>{title}</title></path>\n"
+            "<path d=\"M{x:.1} {y:.1}h{side:.1}v{side:.1}h-{side:.1}z\" fill=\"{fill}\"><title>{title}</title></path>\n"
         ));
     }
 
@@ -287,7 +285,6 @@ mod tests {
     fn options<'a>() -> HeatmapOptions<'a> {
         HeatmapOptions {
             title: "Map",
-            quantity: "rank",
             unit: Unit::Number,
             outlined: None,
         }
@@ -305,8 +302,8 @@ mod tests {
     fn every_number_has_a_square_and_gaps_have_none() {
         let table = vec![vec![Some(1.0), None], vec![Some(f64::NAN), Some(3.0)]];
         let text = markup(&heatmap(&table, &options()));
-        assert!(text.contains("<title>0-&gt;0: rank 1</title>"));
-        assert!(text.contains("<title>1-&gt;1: rank 3</title>"));
+        assert!(text.contains("<title>0-&gt;0: 1</title>"));
+        assert!(text.contains("<title>1-&gt;1: 3</title>"));
         assert_eq!(text.matches("-&gt;").count(), 2);
         assert!(text.contains("fill=\"#440154\"") && text.contains("fill=\"#FDE725\""));
     }
@@ -318,7 +315,7 @@ mod tests {
         // Six states to a square: 43 squares, the last of five states.
         assert_eq!(text.matches("-&gt;").count(), 43 * 43);
         assert!(text.contains("mean of 6 x 6 connections"));
-        assert!(text.contains("<title>0..5-&gt;252..256: rank 0.500</title>"));
+        assert!(text.contains("<title>0..5-&gt;252..256: 0.500</title>"));
         assert!(text.len() < 400_000, "{}", text.len());
     }
 

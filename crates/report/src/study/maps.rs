@@ -22,53 +22,44 @@ pub(super) fn section(overview: &Overview<'_>) -> Section {
         "One square for every pair of hidden states. Those below the stepped line are recurrent: their target comes before \
          their source. Each has its number as a tooltip.",
     );
-    let mut figures = Vec::new();
-    match &overview.study.gradient_map {
-        None => {
-            section.paragraph("There is no gradient map yet: it is made when the search starts.")
-        }
-        Some(map) => {
-            let shown = overview.statistics();
-            let of = |statistic: &Statistic| -> Option<Figure> {
-                let table = map.statistics.get(statistic)?;
-                let table: Vec<Vec<Option<f64>>> = table
-                    .iter()
-                    .map(|row| row.iter().copied().map(Some).collect())
-                    .collect();
-                let options = HeatmapOptions {
-                    title: &format!("Gradient map: {statistic}"),
-                    quantity: &statistic.to_string(),
-                    unit: Unit::Number,
-                    outlined,
-                };
-                Some(heatmap(&table, &options))
-            };
-            let caption = format!(
-                "Of the loss's gradient towards a linear map along the connection, over {} examples, before any training.",
-                map.examples
-            );
-            figures.extend(
-                shown
-                    .iter()
-                    .filter_map(of)
-                    .map(|figure| figure.with_caption(&caption)),
-            );
-            figures.extend(trained(overview, outlined));
-            section.figures(&figures);
-            figures.clear();
-            let states = usize::from(map.backbone.hidden_states);
-            let others: Vec<Figure> = map
-                .statistics
-                .keys()
-                .filter(|statistic| !shown.contains(statistic))
-                .filter_map(of)
-                .collect();
-            if states <= MOST_STATES_OF_ALL && !others.is_empty() {
-                let mut inside = Section::new("");
-                inside.figures(&others);
-                section.folded("The other statistics of the gradient map", inside);
-            }
-        }
+    let Some(map) = &overview.study.gradient_map else {
+        section.paragraph("There is no gradient map yet: it is made when the search starts.");
+        return section;
+    };
+    let of = |statistic: &Statistic| -> Option<Figure> {
+        let table = map.statistics.get(statistic)?;
+        let table: Vec<Vec<Option<f64>>> = table
+            .iter()
+            .map(|row| row.iter().copied().map(Some).collect())
+            .collect();
+        let options = HeatmapOptions {
+            title: &format!("Gradient map: {statistic}"),
+            unit: Unit::Number,
+            outlined,
+        };
+        Some(heatmap(&table, &options))
+    };
+    let caption = format!(
+        "Of the loss's gradient towards a linear map along the connection, over {} examples, before any training.",
+        map.examples
+    );
+    let shown = overview.statistics();
+    let maps = shown.iter().filter_map(of);
+    let mut figures: Vec<Figure> = maps.map(|map| map.with_caption(&caption)).collect();
+    figures.extend(trained(overview, outlined));
+    section.figures(&figures);
+
+    let others: Vec<Figure> = map
+        .statistics
+        .keys()
+        .filter(|statistic| !shown.contains(statistic))
+        .filter_map(of)
+        .collect();
+    let states = usize::from(map.backbone.hidden_states);
+    if states <= MOST_STATES_OF_ALL && !others.is_empty() {
+        let mut inside = Section::new("");
+        inside.figures(&others);
+        section.folded("The other statistics of the gradient map", inside);
     }
     section
 }
@@ -110,7 +101,6 @@ fn trained(overview: &Overview<'_>, outlined: Option<(&str, &[Connection])>) -> 
     }
     let options = |title| HeatmapOptions {
         title,
-        quantity: name(metric),
         unit: unit(metric),
         outlined,
     };

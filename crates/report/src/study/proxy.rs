@@ -16,6 +16,9 @@ use crate::table::{Cell, Table};
 /// Fewer trials say nothing of an order.
 const FEWEST: usize = 3;
 
+/// More statistics are in the table alone: every chart has up to 1,500 points.
+const MOST_CHARTS: usize = 4;
+
 /// A simple guess of how good a connection is.
 type Rule = fn(Connection) -> f64;
 
@@ -61,7 +64,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, Report
 
     let mut section = Section::new("Gradient map and results");
     let mut figures = Vec::new();
-    for statistic in overview.statistics() {
+    for statistic in overview.statistics().into_iter().take(MOST_CHARTS) {
         if let Some(table) = map.statistics.get(&statistic) {
             let promise = |placement: &Placement| by_table(table, placement);
             let figure = chart(overview, statistic, &trained, single, &promise)?;
