@@ -193,16 +193,13 @@ impl Chain {
     }
 }
 
-/// Half an ellipse, from left to right above the chain, from right to left below it.
+/// Half an ellipse, from left to right above the chain, from right to left below it; it ends within the arrow's head.
 fn elliptic(from: (f64, f64), to: (f64, f64), tall: f64) -> String {
     let radius = (to.0 - from.0).abs() / 2.0;
-    let (x, y) = from;
-    // A straight piece up to the head.
-    let end = from.1;
+    let end = (from.1 + to.1) / 2.0;
     format!(
-        "M{x:.1} {y:.1}A{radius:.1} {tall:.1} 0 0 1 {:.1} {:.1}",
-        to.0,
-        (end + to.1) / 2.0
+        "M{:.1} {:.1}A{radius:.1} {tall:.1} 0 0 1 {:.1} {end:.1}",
+        from.0, from.1, to.0
     )
 }
 
