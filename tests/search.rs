@@ -40,7 +40,7 @@ fn assert_study(lab: &Lab, study: &str, trials: usize, finalists: usize) -> Rank
     assert_eq!(map["statistics"]["rank"].as_array().unwrap().len(), 5);
     // Nothing else is left behind.
     let files = lab.content(study).len();
-    assert_eq!(files, 4 + finalists);
+    assert_eq!(files, 5 + finalists);
     ranking
 }
 
@@ -62,6 +62,7 @@ fn random() {
         "results/first/placements/1.toml to 2.toml",
         "results/first/ranking.json",
         "results/first/gradient-map.json",
+        "results/first/report.html",
         "adaplace train results/first/placements/1.toml --backbone backbone --task task --out DIR",
     ] {
         assert!(ended.stdout.contains(phrase), "no {phrase:?} in {ended:#?}");

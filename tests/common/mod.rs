@@ -9,12 +9,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use adaplace_search_space::{
-    AdapterForm, AdapterSpec, BackboneReference, Connection, PlacementFile,
+    AdapterForm, AdapterSpec, BackboneReference, Connection, Placement, PlacementFile,
 };
 use adaplace_testkit::{
     ImageTask, TextTask, TinyBert, TinyVit, image_task, text_task, tiny_bert, tiny_vit,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_adaplace");
 
@@ -42,6 +42,14 @@ impl Lab {
         tiny_bert(&lab.path("backbone"), &TinyBert::default());
         text_task(&lab.path("task"), &TextTask::default());
         lab.space(2, "");
+        lab
+    }
+
+    /// With a finished search in `study`.
+    pub fn searched(options: &str) -> Self {
+        let lab = Self::text();
+        lab.run(&format!("{SEARCH} --out study {options}"))
+            .succeeded();
         lab
     }
 
@@ -327,4 +335,49 @@ fn collect(path: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
     } else if path.exists() {
         files.insert(path.to_owned(), fs::read(path).unwrap());
     }
+}
+
+/// What every report is held to: whole, small and closed to the outside.
+#[track_caller]
+pub fn assert_page(page: &str) {
+    assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"));
+    assert!(page.len() < 2_000_000, "{} bytes", page.len());
+    for foreign in [
+        "<script",
+        " src=",
+        "url(",
+        "@import",
+        "NaN",
+        "inf,",
+        "undefined",
+    ] {
+        assert!(!page.contains(foreign), "{foreign} in the page");
+    }
+    let without_names = page.replace("http://www.w3.org/2000/svg", "");
+    assert!(!without_names.contains("http://") && !without_names.contains("https://"));
+    for element in ["svg", "figure", "table", "section", "details", "title"] {
+        let opened = page.matches(&format!("<{element}>")).count()
+            + page.matches(&format!("<{element} ")).count();
+        let closed = page.matches(&format!("</{element}>")).count();
+        assert_eq!(opened, closed, "<{element}>");
+    }
+}
+
+/// A line of a journal.
+pub fn journal_line(trial: usize, placement: &Placement, accuracy: f64) -> String {
+    let record = json!({
+        "trial": trial,
+        "phase": "search",
+        "hash": placement.hash(),
+        "placement": placement,
+        "steps": 4,
+        "repetition": 0,
+        "result": {"score": {
+            "train_loss": 1.0 - accuracy,
+            "validation_loss": 2.0 - accuracy,
+            "validation_accuracy": accuracy,
+        }},
+        "seconds": 0.5,
+    });
+    format!("{record}\n")
 }

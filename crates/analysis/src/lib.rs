@@ -6,8 +6,10 @@ mod bootstrap;
 mod correlation;
 mod ranks;
 mod wilcoxon;
+mod wilson;
 
 pub use bootstrap::{Interval, bootstrap};
 pub use correlation::{kendall, spearman, top_recall};
 pub use ranks::ranks;
 pub use wilcoxon::signed_rank_p;
+pub use wilson::wilson_interval;

@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Compare(Box<Compare>),
     /// Train every placement of a space several times into a table that `compare --replay` runs strategies on
     Bench(Box<Bench>),
+    /// Write the report of a study anew, also of an unfinished one
+    Report(Report),
     /// Train one placement to the end
     Train(Train),
     /// Evaluate a trained placement
@@ -332,6 +334,16 @@ pub(crate) struct Audit {
     pub(crate) training: TrainingOptions,
     #[command(flatten)]
     pub(crate) output: StudyOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// The study's folder
+    #[arg(value_name = "STUDY")]
+    pub(crate) study: PathBuf,
+    /// Where the report is written [default: report.html in the study's folder]
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

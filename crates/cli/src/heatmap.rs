@@ -1,5 +1,6 @@
 //! The gradient map in the terminal: one row for each source, one column for each target.
 
+use adaplace_report::numbers::significant;
 use anstyle::{Color, RgbColor, Style};
 
 /// Shades from low to high, for terminals without colour and maps too wide for numbers.
@@ -41,8 +42,8 @@ pub(crate) fn draw(values: &[Vec<f64>], columns: usize) -> String {
     }
     text.push_str(&format!(
         "  lowest {}, highest {}\n",
-        short(lowest),
-        short(highest)
+        significant(lowest),
+        significant(highest)
     ));
     text
 }
@@ -56,7 +57,10 @@ enum Cells {
 impl Cells {
     fn choose(values: &[Vec<f64>], columns: usize) -> Self {
         const ROW_HEAD: usize = 6;
-        let longest = values.iter().flatten().map(|&value| short(value).len());
+        let longest = values
+            .iter()
+            .flatten()
+            .map(|&value| significant(value).len());
         let width = 1 + longest.max().unwrap_or(1);
         if ROW_HEAD + width * values.len() <= columns {
             Self::Numbers { width }
@@ -73,7 +77,7 @@ impl Cells {
 
     fn show(&self, value: f64, position: f64) -> String {
         match *self {
-            Self::Numbers { .. } => self.pad(&short(value)),
+            Self::Numbers { .. } => self.pad(&significant(value)),
             Self::Shades { width } => {
                 let index = (position * SHADES.len() as f64) as usize;
                 SHADES[index.min(SHADES.len() - 1)]
@@ -81,20 +85,6 @@ impl Cells {
                     .repeat(width)
             }
         }
-    }
-}
-
-/// Whole numbers as they are, others with three significant digits.
-fn short(value: f64) -> String {
-    if value.fract() == 0.0 && value.abs() < 1e6 {
-        return format!("{value}");
-    }
-    match value.abs() {
-        size if (1e-2..1e4).contains(&size) => {
-            let digits = (2 - size.log10().floor() as i32).clamp(0, 4);
-            format!("{value:.*}", digits as usize)
-        }
-        _ => format!("{value:.1e}"),
     }
 }
 

@@ -54,6 +54,7 @@ fn run(command: Command) -> Result<Ending> {
         Command::Audit(arguments) => commands::audit::run(&arguments),
         Command::Compare(arguments) => commands::compare::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Report(arguments) => commands::report::run(&arguments),
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
     }

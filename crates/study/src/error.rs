@@ -55,6 +55,22 @@ pub enum StudyError {
         /// The configuration file that it would have.
         file: &'static str,
     },
+    /// A folder that is to be read holds no study.
+    #[error(
+        "`{path}` is not a study: it holds no `study.toml`; give the folder that a search wrote"
+    )]
+    NoStudy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file that was made from the journal and cannot be read.
+    #[error("`{path}` is damaged: {reason}; run the search again, which writes it anew")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The output folder holds a study with another configuration.
     #[error(
         "`{path}` holds a study with another configuration: {}; choose another output folder to run this one",

@@ -7,13 +7,14 @@ use serde::Serialize;
 use crate::differences::differences;
 use crate::{Audit, Comparison, Journal, Ranking, Record, StudyError};
 
-const JOURNAL: &str = "journal.jsonl";
-const GRADIENT_MAP: &str = "gradient-map.json";
-const RANKING: &str = "ranking.json";
+pub(crate) const JOURNAL: &str = "journal.jsonl";
+pub(crate) const GRADIENT_MAP: &str = "gradient-map.json";
+pub(crate) const RANKING: &str = "ranking.json";
 const AUDIT: &str = "audit.json";
 const BENCH: &str = "bench.json";
 const FINALS: &str = "finals.jsonl";
 const COMPARISON: &str = "comparison.json";
+const REPORT: &str = "report.html";
 const PLACEMENTS: &str = "placements";
 
 /// What a folder of results is made for: the content of its configuration file.
@@ -159,6 +160,12 @@ impl StudyFolder {
         self.path
             .join(PLACEMENTS)
             .join(format!("{competitor}-{seed}.toml"))
+    }
+
+    /// Where the report of the study in the folder at `path` stands.
+    #[must_use]
+    pub fn report(path: &Path) -> PathBuf {
+        path.join(REPORT)
     }
 
     /// Where the placement of the finalist on `place`, from 1, stands.

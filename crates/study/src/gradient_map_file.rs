@@ -74,6 +74,34 @@ impl GradientMapFile {
         }
     }
 
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be read or is damaged; the message names it.
+    pub fn read(path: &Path) -> Result<Self, StudyError> {
+        let map: Self = read_json(path)?;
+        let damaged = |reason: String| StudyError::Damaged {
+            path: path.to_owned(),
+            reason,
+        };
+        if map.format != FORMAT {
+            let found = &map.format;
+            return Err(damaged(format!(
+                "its format is `{found}`, this version reads `{FORMAT}`"
+            )));
+        }
+        let states = usize::from(map.backbone.hidden_states);
+        for (statistic, table) in &map.statistics {
+            let square = table.len() == states && table.iter().all(|row| row.len() == states);
+            if !square {
+                return Err(damaged(format!(
+                    "the table of the {statistic} is not {states} x {states}, as the hidden states are"
+                )));
+            }
+        }
+        Ok(map)
+    }
+
     /// Writes the file, or leaves an earlier one as it was.
     ///
     /// # Errors
@@ -87,4 +115,16 @@ impl GradientMapFile {
         text.push(b'\n');
         write_atomically(path, &text).map_err(failed)
     }
+}
+
+/// The content of a file of JSON. Only what an unsound disk or a person changed can be wrong with it.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, StudyError> {
+    let bytes = std::fs::read(path).map_err(|source| StudyError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_slice(&bytes).map_err(|error| StudyError::Damaged {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
 }

@@ -58,7 +58,7 @@ impl<L: Line> Journal<L> {
             file,
             lines: PhantomData,
         };
-        let (records, intact) = journal.parse(&bytes)?;
+        let (records, intact) = parse(path, &bytes)?;
         if intact < bytes.len() {
             tracing::warn!(
                 "the last line of `{}` was torn and is cut off; its training runs again",
@@ -97,29 +97,6 @@ impl<L: Line> Journal<L> {
         })
     }
 
-    /// The records, and how many bytes they take.
-    fn parse(&self, bytes: &[u8]) -> Result<(Vec<L>, usize), StudyError> {
-        let mut records: Vec<L> = Vec::new();
-        let mut intact = 0;
-        for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
-            let is_last = intact + line.len() == bytes.len();
-            let parsed = parse_line::<L>(line);
-            if parsed.is_err() && is_last {
-                break;
-            }
-            let record = parsed
-                .and_then(|record| record.check(records.len()).map(|()| record))
-                .map_err(|reason| StudyError::Journal {
-                    path: self.path.clone(),
-                    line: index + 1,
-                    reason,
-                })?;
-            records.push(record);
-            intact += line.len();
-        }
-        Ok((records, intact))
-    }
-
     fn cut(&mut self, length: usize) -> Result<(), StudyError> {
         self.file
             .set_len(length as u64)
@@ -133,6 +110,39 @@ impl<L: Line> Journal<L> {
             source,
         }
     }
+}
+
+/// The trainings in the journal at `path`, without a torn last line. Nothing is locked or changed: another process may
+/// be writing the journal.
+pub(crate) fn read_records(path: &Path) -> Result<Vec<Record>, StudyError> {
+    let bytes = std::fs::read(path).map_err(|source| StudyError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(parse(path, &bytes)?.0)
+}
+
+/// The records, and how many bytes they take.
+fn parse<L: Line>(path: &Path, bytes: &[u8]) -> Result<(Vec<L>, usize), StudyError> {
+    let mut records: Vec<L> = Vec::new();
+    let mut intact = 0;
+    for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        let is_last = intact + line.len() == bytes.len();
+        let parsed = parse_line::<L>(line);
+        if parsed.is_err() && is_last {
+            break;
+        }
+        let record = parsed
+            .and_then(|record| record.check(records.len()).map(|()| record))
+            .map_err(|reason| StudyError::Journal {
+                path: path.to_owned(),
+                line: index + 1,
+                reason,
+            })?;
+        records.push(record);
+        intact += line.len();
+    }
+    Ok((records, intact))
 }
 
 fn parse_line<L: Line>(line: &[u8]) -> Result<L, String> {

@@ -22,6 +22,7 @@ mod record;
 mod run;
 mod runner;
 mod setting;
+mod stored;
 mod study;
 mod workers;
 
@@ -46,5 +47,6 @@ pub use ranking::{Finalist, RankedTrial, Ranking};
 pub use record::{Phase, Record, Result as TrialResult};
 pub use run::{Event, Run, Summary, run};
 pub use setting::{Setting, backbone_reference, chain_shape, encoder};
+pub use stored::StoredStudy;
 pub use study::Study;
 pub use workers::Workers;

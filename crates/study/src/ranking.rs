@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use adaplace_scorer::LinearProbe;
 use adaplace_search_space::{Cost, Fidelity, Placement, PlacementHash, SearchSpace};
@@ -9,8 +10,8 @@ use adaplace_strategy::{Merit, Objectives, nondominated_order, pareto_front};
 use serde::{Deserialize, Serialize};
 
 use crate::finalists::Repeated;
-use crate::gradient_map_file::ProbeQuality;
-use crate::{Metric, Phase, Record, SearchSettings, TrialResult};
+use crate::gradient_map_file::{ProbeQuality, read_json};
+use crate::{Metric, Phase, Record, SearchSettings, StudyError, TrialResult};
 
 const FORMAT: &str = "adaplace.ranking/1";
 
@@ -118,6 +119,24 @@ impl Ranking {
             finalists,
             trials,
         }
+    }
+
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be read or is damaged; the message names it.
+    pub fn read(path: &Path) -> Result<Self, StudyError> {
+        let ranking: Self = read_json(path)?;
+        if ranking.format != FORMAT {
+            return Err(StudyError::Damaged {
+                path: path.to_owned(),
+                reason: format!(
+                    "its format is `{}`, this version reads `{FORMAT}`",
+                    ranking.format
+                ),
+            });
+        }
+        Ok(ranking)
     }
 }
 

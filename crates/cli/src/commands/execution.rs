@@ -1,6 +1,6 @@
 //! Runs the study of a configuration in its folder, from the linear probe to the ranking.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -16,6 +16,7 @@ use adaplace_study::{
 };
 use anyhow::{Context, Result};
 
+use super::report;
 use crate::arguments::StudyOutput;
 use crate::progress::Progress;
 use crate::resources;
@@ -29,6 +30,8 @@ pub(super) struct Executed {
     pub(super) seconds: f64,
     /// Trainings that an earlier run had done.
     pub(super) replayed: u64,
+    /// None if it could not be written.
+    pub(super) report: Option<PathBuf>,
 }
 
 /// Runs or resumes the study in its folder, until its end or Ctrl-C. Errors in its search space name the file
@@ -107,13 +110,33 @@ pub(super) fn execute(
             None
         }
     };
+    let report = write_report(&output.out);
+    if let (None, Some(report)) = (&ranking, &report) {
+        anstream::eprintln!("the report so far is `{}`", report.display());
+    }
     Ok(Executed {
         ranking,
         map: Arc::unwrap_or_clone(map),
         folder,
         seconds: start.elapsed().as_secs_f64(),
         replayed: progress.replayed(),
+        report,
     })
+}
+
+/// What was found stands in other files already: a report that cannot be written is no failure of the search.
+fn write_report(folder: &Path) -> Option<PathBuf> {
+    match report::write(folder, None) {
+        Ok(path) => Some(path),
+        Err(error) => {
+            anstream::eprintln!(
+                "warning: no report was written: {}; `adaplace report {}` makes it anew",
+                crate::one_line(&error),
+                folder.display()
+            );
+            None
+        }
+    }
 }
 
 fn build<'a>(

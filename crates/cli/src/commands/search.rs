@@ -54,6 +54,7 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
             ranking,
             seconds,
             replayed,
+            executed.report.as_deref(),
         )?)?;
     }
     Ok(match ranking {

@@ -15,6 +15,7 @@ pub(crate) fn summary(
     ranking: &Ranking,
     seconds: f64,
     replayed: u64,
+    report: Option<&Path>,
 ) -> Result<String> {
     let mut text = String::new();
     let search = &configuration.search;
@@ -106,6 +107,9 @@ pub(crate) fn summary(
     )?;
     writeln!(text, "all trials    {out}/ranking.json")?;
     writeln!(text, "gradient map  {out}/gradient-map.json")?;
+    if let Some(report) = report {
+        writeln!(text, "report        {}", report.display())?;
+    }
     writeln!(
         text,
         "next          adaplace train {out}/placements/1.toml --backbone {} --task {} --out DIR",

@@ -9,5 +9,6 @@ mod folders;
 mod ranking;
 mod resuming;
 mod round_trips;
+mod stored;
 mod support;
 mod worker_counts;

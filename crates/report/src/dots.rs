@@ -1,0 +1,58 @@
+//! Single values behind curves.
+
+use crate::ink::Ink;
+use crate::numbers::grouped;
+use crate::thinning::{evenly, fences};
+
+/// Single values. Of many a part is drawn, and those far outside of the others are left out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dots {
+    /// Their name in the legend.
+    pub name: String,
+    /// Their colour.
+    pub ink: Ink,
+    /// The values.
+    pub points: Vec<(f64, f64)>,
+}
+
+impl Dots {
+    /// Some of the dots, evenly chosen, and how many lie too far outside to be drawn.
+    pub(crate) fn chosen(&self) -> (Vec<(f64, f64)>, usize) {
+        const MOST: usize = 1500;
+        let fences = fences(self.points.iter().map(|&(_, y)| y));
+        let inside: Vec<(f64, f64)> = self
+            .points
+            .iter()
+            .copied()
+            .filter(|(x, y)| x.is_finite() && fences.contains(y))
+            .collect();
+        let chosen = evenly(inside.len(), MOST, &[]);
+        let outside = self.points.len() - inside.len();
+        (
+            chosen.into_iter().map(|index| inside[index]).collect(),
+            outside,
+        )
+    }
+
+    /// Says what is not there, if anything is not.
+    pub(crate) fn left_out(&self, drawn: usize, outside: usize) -> Option<String> {
+        let Self { name, points, .. } = self;
+        let count = |number: usize| grouped(number as u64);
+        let mut text = match drawn + outside < points.len() {
+            true => format!(
+                "Of {} dots ({name}) {} are drawn, evenly chosen.",
+                count(points.len()),
+                count(drawn)
+            ),
+            false => String::new(),
+        };
+        if outside > 0 {
+            let space = if text.is_empty() { "" } else { " " };
+            text.push_str(&format!(
+                "{space}Far outside and not shown: {}.",
+                count(outside)
+            ));
+        }
+        (!text.is_empty()).then_some(text)
+    }
+}

@@ -1,0 +1,198 @@
+//! Numbers as people read them.
+
+use adaplace_search_space::Placement;
+use adaplace_study::Estimate;
+
+/// What a number counts, which decides how it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A share of one, written in per cent.
+    Share,
+    /// A whole number.
+    Count,
+    /// Any number.
+    Number,
+}
+
+impl Unit {
+    /// The number with its unit: `85.33 %`, `19,208`, `0.431`.
+    #[must_use]
+    pub fn show(self, value: f64) -> String {
+        match self {
+            Self::Share => percent(value),
+            Self::Count => count(value),
+            Self::Number => significant(value),
+        }
+    }
+
+    /// A number and its error: `85.33 ± 0.64 %`, `0.431 ± 0.006`.
+    #[must_use]
+    pub fn estimate(self, estimate: Option<Estimate>) -> String {
+        match self {
+            Self::Share => percent_estimate(estimate),
+            Self::Count | Self::Number => self::estimate(estimate),
+        }
+    }
+
+    /// The number at an axis, with no more digits than it has.
+    pub(crate) fn tick(self, value: f64) -> String {
+        match self {
+            Self::Share => format!("{} %", trimmed(100.0 * value)),
+            Self::Count => count(value),
+            Self::Number => trimmed(value),
+        }
+    }
+
+    /// The number in as few characters as a cell has room for.
+    pub(crate) fn short(self, value: f64) -> String {
+        match self {
+            Self::Share => format!("{:.1}", 100.0 * value),
+            Self::Count => count(value),
+            Self::Number => significant(value),
+        }
+    }
+}
+
+fn count(value: f64) -> String {
+    let digits = grouped(value.abs().round() as u64);
+    if value <= -0.5 {
+        format!("-{digits}")
+    } else {
+        digits
+    }
+}
+
+/// At most three decimals, without zeros at the end; far from 1 in powers of ten.
+fn trimmed(value: f64) -> String {
+    let size = value.abs();
+    if size != 0.0 && !(1e-3..1e6).contains(&size) {
+        return format!("{value:.1e}");
+    }
+    let text = format!("{value:.3}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    match text {
+        "-0" => "0".to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
+/// Whole numbers as they are, others with three significant digits.
+#[must_use]
+pub fn significant(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < 1e6 {
+        return format!("{value}");
+    }
+    match value.abs() {
+        size if (1e-2..1e4).contains(&size) => {
+            let digits = (2 - size.log10().floor() as i32).clamp(0, 4);
+            format!("{value:.*}", digits as usize)
+        }
+        _ => format!("{value:.1e}"),
+    }
+}
+
+/// A share as per cent with two digits: `88.40 %`.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}
+
+/// Mean and standard error of shares as per cent: `88.40 ± 0.31 %`.
+#[must_use]
+pub fn percent_estimate(estimate: Option<Estimate>) -> String {
+    match estimate {
+        None => "failed".to_owned(),
+        Some(Estimate {
+            mean,
+            standard_error: None,
+        }) => percent(mean),
+        Some(Estimate {
+            mean,
+            standard_error: Some(error),
+        }) => format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * error),
+    }
+}
+
+/// Mean and standard error: `0.412 ± 0.010`.
+#[must_use]
+pub fn estimate(estimate: Option<Estimate>) -> String {
+    match estimate {
+        None => "failed".to_owned(),
+        Some(Estimate {
+            mean,
+            standard_error: None,
+        }) => format!("{mean:.3}"),
+        Some(Estimate {
+            mean,
+            standard_error: Some(error),
+        }) => format!("{mean:.3} ± {error:.3}"),
+    }
+}
+
+/// Digits in groups of three: `19,208`.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 h 02 min`, `3 min 05 s` or `12.3 s`.
+#[must_use]
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// The connections alone, `0->4 9->2`, up to a dozen of them.
+#[must_use]
+pub fn connections(placement: &Placement) -> String {
+    const MOST: usize = 12;
+    let all: Vec<String> = placement
+        .connections()
+        .map(|connection| connection.to_string())
+        .collect();
+    match all.len() {
+        0..=MOST => all.join(" "),
+        count => format!("{} .. ({count} in all)", all[..MOST - 1].join(" ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(grouped(7), "7");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(duration(12.34), "12.3 s");
+        assert_eq!(duration(185.0), "3 min 05 s");
+        assert_eq!(duration(3720.0), "1 h 02 min");
+        assert_eq!(percent(0.88412), "88.41 %");
+    }
+
+    #[test]
+    fn units_decide_how_a_number_is_written() {
+        assert_eq!(Unit::Share.show(0.85333), "85.33 %");
+        assert_eq!(Unit::Share.tick(0.85), "85 %");
+        assert_eq!(Unit::Share.tick(0.855), "85.5 %");
+        assert_eq!(Unit::Share.short(0.85333), "85.3");
+        assert_eq!(Unit::Count.show(19_207.9), "19,208");
+        assert_eq!(Unit::Count.tick(-1.0), "-1");
+        assert_eq!(Unit::Number.show(0.43123), "0.431");
+        assert_eq!(Unit::Number.tick(0.1 + 0.2), "0.3");
+        assert_eq!(Unit::Number.tick(-1e-17), "-1.0e-17");
+        assert_eq!(Unit::Number.tick(0.0), "0");
+    }
+}

@@ -1,0 +1,333 @@
+//! What a study has come to, whether it is finished or not.
+
+use adaplace_scorer::{Score, Statistic};
+use adaplace_search_space::{Cost, Placement};
+use adaplace_study::{
+    Estimate, Metric, Phase, ProbeQuality, Record, Repeated, StoredStudy, TrialResult,
+};
+
+use crate::document::Fact;
+use crate::numbers::{Unit, duration, grouped};
+
+/// A study with its trials in order.
+pub(super) struct Overview<'a> {
+    pub(super) study: &'a StoredStudy,
+    /// All trials, best first.
+    pub(super) trials: Vec<Trial<'a>>,
+    /// The finalists; of an unfinished study its best trials so far.
+    pub(super) candidates: Vec<Candidate>,
+    /// Only a finished study has one.
+    pub(super) baseline: Option<Candidate>,
+    pub(super) probe: Option<ProbeQuality>,
+}
+
+/// A trial and what its placement costs, as far as that is known.
+pub(super) struct Trial<'a> {
+    pub(super) place: usize,
+    pub(super) record: &'a Record,
+    pub(super) parameters: Option<u64>,
+    /// Known from the ranking alone: it takes the backbone to count them.
+    pub(super) extra_flops: Option<f64>,
+    /// Whether it has all its adapters and all its steps, and so can be compared with the other such trials.
+    pub(super) is_full: bool,
+}
+
+/// A placement that is among the best.
+pub(super) struct Candidate {
+    pub(super) placement: Placement,
+    pub(super) accuracy: Option<Estimate>,
+    pub(super) loss: Option<Estimate>,
+    pub(super) parameters: Option<u64>,
+    pub(super) extra_flops: Option<f64>,
+}
+
+impl Trial<'_> {
+    pub(super) fn score(&self) -> Option<&Score> {
+        self.record.result.score()
+    }
+
+    /// What it is called in a tooltip.
+    pub(super) fn label(&self, metric: Metric) -> String {
+        let connections = crate::numbers::connections(&self.record.placement);
+        match self.score() {
+            Some(score) => {
+                let value = unit(metric).show(metric.value(score));
+                format!("trial {}: {connections}, {value}", self.record.trial)
+            }
+            None => format!("trial {}: {connections}, failed", self.record.trial),
+        }
+    }
+}
+
+impl Candidate {
+    pub(super) fn value(&self, metric: Metric) -> Option<Estimate> {
+        match metric {
+            Metric::Accuracy => self.accuracy,
+            Metric::Loss => self.loss,
+        }
+    }
+
+    fn repeated(repeated: &Repeated) -> Self {
+        Self {
+            placement: repeated.placement.clone(),
+            accuracy: repeated.validation_accuracy,
+            loss: repeated.validation_loss,
+            parameters: Some(repeated.cost.parameters),
+            extra_flops: Some(repeated.cost.extra_flops),
+        }
+    }
+
+    fn single(trial: &Trial<'_>, score: &Score) -> Self {
+        let single = |mean| {
+            Some(Estimate {
+                mean,
+                standard_error: None,
+            })
+        };
+        Self {
+            placement: trial.record.placement.clone(),
+            accuracy: single(score.validation_accuracy),
+            loss: single(score.validation_loss),
+            parameters: trial.parameters,
+            extra_flops: trial.extra_flops,
+        }
+    }
+}
+
+/// How values of the metric are written.
+pub(super) fn unit(metric: Metric) -> Unit {
+    match metric {
+        Metric::Accuracy => Unit::Share,
+        Metric::Loss => Unit::Number,
+    }
+}
+
+pub(super) fn name(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Accuracy => "validation accuracy",
+        Metric::Loss => "validation loss",
+    }
+}
+
+/// The larger the better.
+pub(super) fn merit(metric: Metric, value: f64) -> f64 {
+    match metric {
+        Metric::Accuracy => value,
+        Metric::Loss => -value,
+    }
+}
+
+impl<'a> Overview<'a> {
+    pub(super) fn new(study: &'a StoredStudy) -> Self {
+        let width = study.gradient_map.as_ref().map(|map| map.backbone.width);
+        let ranking = study.ranking.as_ref();
+        let mut costs: Vec<Option<Cost>> = vec![None; study.records.len()];
+        for ranked in ranking.iter().flat_map(|ranking| &ranking.trials) {
+            costs[ranked.trial] = Some(ranked.cost);
+        }
+        let parameters = |placement: &Placement| {
+            let width = width?;
+            let each = placement
+                .iter()
+                .map(|(_, adapter)| adapter.parameters(width));
+            Some(each.sum())
+        };
+        let steps = study.configuration.search.steps;
+        let trials: Vec<Trial<'a>> = study
+            .ranked()
+            .into_iter()
+            .enumerate()
+            .map(|(index, record)| {
+                let cost = costs[record.trial];
+                Trial {
+                    place: index + 1,
+                    record,
+                    parameters: cost
+                        .map(|cost| cost.parameters)
+                        .or_else(|| parameters(&record.placement)),
+                    extra_flops: cost.map(|cost| cost.extra_flops),
+                    is_full: record.steps == steps && study.is_complete(&record.placement),
+                }
+            })
+            .collect();
+        let candidates = match ranking {
+            Some(ranking) => ranking
+                .finalists
+                .iter()
+                .map(|finalist| Candidate::repeated(&finalist.repeated))
+                .collect(),
+            None => best_trials(study, &trials),
+        };
+        Self {
+            study,
+            candidates,
+            baseline: ranking.map(|ranking| Candidate::repeated(&ranking.baseline)),
+            probe: ranking
+                .map(|ranking| ranking.probe)
+                .or(study.gradient_map.as_ref().map(|map| map.probe)),
+            trials,
+        }
+    }
+
+    pub(super) fn metric(&self) -> Metric {
+        self.study.configuration.search.metric
+    }
+
+    /// The statistics that the study goes by.
+    pub(super) fn statistics(&self) -> Vec<Statistic> {
+        self.study
+            .configuration
+            .search
+            .statistic
+            .as_slice()
+            .to_vec()
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.study.ranking.is_some()
+    }
+
+    pub(super) fn probe_value(&self) -> Option<f64> {
+        let validation = self.probe?.validation;
+        Some(match self.metric() {
+            Metric::Accuracy => validation.accuracy,
+            Metric::Loss => validation.loss,
+        })
+    }
+
+    /// The trials with all their adapters and steps that gave a score, best first.
+    pub(super) fn full(&self) -> impl Iterator<Item = (&Trial<'a>, &Score)> {
+        let full = self.trials.iter().filter(|trial| trial.is_full);
+        full.filter_map(|trial| Some((trial, trial.score()?)))
+    }
+
+    /// What the study is, in a sentence or two.
+    pub(super) fn lead(&self) -> String {
+        let configuration = &self.study.configuration;
+        let search = &configuration.search;
+        let budget = &configuration.space.budget;
+        let adapters = match (
+            budget.min_adapters.unwrap_or(budget.adapters),
+            budget.adapters,
+        ) {
+            (1, 1) => "1 adapter".to_owned(),
+            (fewest, most) if fewest == most => format!("{most} adapters"),
+            (fewest, most) => format!("{fewest} to {most} adapters"),
+        };
+        let mut text = match self.is_finished() {
+            true => format!("{} trials of", grouped(self.trials.len() as u64)),
+            false => format!(
+                "Unfinished: {} trials of {} so far of",
+                grouped(self.trials.len() as u64),
+                grouped(search.trials as u64)
+            ),
+        };
+        text.push_str(&format!(
+            " the strategy {}: where to put {adapters}",
+            configuration.strategy.name()
+        ));
+        if let Some(map) = &self.study.gradient_map {
+            text.push_str(&format!(
+                " in a {} with {} hidden states of width {}, for the task {}",
+                map.backbone.model_type, map.backbone.hidden_states, map.backbone.width, map.task
+            ));
+        }
+        text.push_str(&format!(". Ranked by {}.", name(search.metric)));
+        text
+    }
+
+    /// What the study is about, in a few numbers.
+    pub(super) fn facts(&self) -> Vec<Fact> {
+        let (metric, search) = (self.metric(), &self.study.configuration.search);
+        let unit = unit(metric);
+        let mut facts = Vec::new();
+        let mut fact = |name: &str, value: String, note: String| {
+            facts.push(Fact {
+                name: name.to_owned(),
+                value,
+                note,
+            });
+        };
+        if let Some(best) = self.candidates.first() {
+            let note = match self.is_finished() {
+                true => format!("{}, {}", name(metric), repetitions(search.repetitions)),
+                false => format!("{}, one training", name(metric)),
+            };
+            let title = if self.is_finished() {
+                "best placement"
+            } else {
+                "best so far"
+            };
+            fact(title, unit.estimate(best.value(metric)), note);
+        }
+        if let Some(baseline) = &self.baseline {
+            let parameters = baseline.parameters.map_or(String::new(), grouped);
+            let note = format!("baseline, {parameters} parameters");
+            fact(
+                "parallel at every sublayer",
+                unit.estimate(baseline.value(metric)),
+                note,
+            );
+        }
+        if let Some(probe) = self.probe_value() {
+            fact("linear probe", unit.show(probe), "no adapter".to_owned());
+        }
+        let failed = self
+            .trials
+            .iter()
+            .filter(|trial| trial.score().is_none())
+            .count();
+        let note = match failed {
+            0 => "none failed".to_owned(),
+            failed => format!("{} failed", grouped(failed as u64)),
+        };
+        fact("trials", grouped(self.trials.len() as u64), note);
+        let records = &self.study.records;
+        let steps: u64 = records
+            .iter()
+            .map(|record| u64::from(record.steps.steps()))
+            .sum();
+        let seconds: f64 = records.iter().map(|record| record.seconds).sum();
+        let note = format!(
+            "in {} trainings, {}",
+            grouped(records.len() as u64),
+            duration(seconds)
+        );
+        fact("optimiser steps", grouped(steps), note);
+        facts
+    }
+
+    /// The searched trainings in the order in which they were done.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = &Record> {
+        let records = self.study.records.iter();
+        records.filter(|record| record.phase == Phase::Search)
+    }
+}
+
+pub(super) fn repetitions(count: u32) -> String {
+    match count {
+        1 => "trained once more".to_owned(),
+        count => format!("mean of {count} ± standard error"),
+    }
+}
+
+/// The best complete placements, each once.
+fn best_trials(study: &StoredStudy, trials: &[Trial<'_>]) -> Vec<Candidate> {
+    let mut best: Vec<Candidate> = Vec::new();
+    for trial in trials {
+        let placement = &trial.record.placement;
+        let known = best
+            .iter()
+            .any(|candidate| candidate.placement == *placement);
+        if let TrialResult::Score(score) = &trial.record.result
+            && !known
+            && study.is_complete(placement)
+        {
+            best.push(Candidate::single(trial, score));
+        }
+        if best.len() == study.configuration.search.finalists {
+            break;
+        }
+    }
+    best
+}

@@ -1,0 +1,195 @@
+//! How well what the gradient map promises agrees with what trainings gave.
+
+use adaplace_analysis::spearman;
+use adaplace_scorer::Statistic;
+use adaplace_search_space::{Connection, ConnectionKind, Placement};
+
+use super::overview::{Overview, merit, name, unit};
+use crate::axes::{Axis, ChartSize};
+use crate::document::{Figure, Section};
+use crate::error::ReportError;
+use crate::ink::Ink;
+use crate::numbers::{Unit, grouped};
+use crate::scatter::{Point, Scatter, scatter};
+use crate::table::{Cell, Table};
+
+/// Fewer trials say nothing of an order.
+const FEWEST: usize = 3;
+
+/// More statistics are in the table alone: every chart has up to 1,500 points.
+const MOST_CHARTS: usize = 4;
+
+/// A simple guess of how good a connection is.
+type Rule = fn(Connection) -> f64;
+
+/// A trained placement.
+struct Trained<'a> {
+    placement: &'a Placement,
+    value: f64,
+    label: String,
+}
+
+pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, ReportError> {
+    let Some(map) = &overview.study.gradient_map else {
+        return Ok(None);
+    };
+    let (trained, single) = trained(overview);
+    if trained.len() < FEWEST {
+        return Ok(None);
+    }
+    let what = match single {
+        true => "single connections",
+        false => "placements, by the mean over their connections",
+    };
+    let mean = |placement: &Placement, of: &dyn Fn(Connection) -> f64| {
+        placement.connections().map(of).sum::<f64>() / placement.len().max(1) as f64
+    };
+    let by_table = |table: &[Vec<f64>], placement: &Placement| {
+        mean(placement, &|connection| {
+            table[usize::from(connection.source)][usize::from(connection.target)]
+        })
+    };
+    let correlation = |promise: &dyn Fn(&Placement) -> f64| {
+        let pairs = trained.iter().map(|trained| {
+            let merit = merit(overview.metric(), trained.value);
+            (promise(trained.placement), merit)
+        });
+        let (promises, merits): (Vec<f64>, Vec<f64>) = pairs.unzip();
+        spearman(&promises, &merits)
+    };
+
+    let mut section = Section::new("Gradient map and results");
+    let mut figures = Vec::new();
+    for statistic in overview.statistics().into_iter().take(MOST_CHARTS) {
+        if let Some(table) = map.statistics.get(&statistic) {
+            let promise = |placement: &Placement| by_table(table, placement);
+            let figure = chart(overview, statistic, &trained, single, &promise)?;
+            figures.push(figure.with_caption(&format!(
+                "{} {what}. {}",
+                grouped(trained.len() as u64),
+                sentence(correlation(&promise))
+            )));
+        }
+    }
+    // Of two orders that have nothing to do with each other, rho has a standard deviation of 1 / sqrt(n - 1).
+    let chance = 1.96 / (trained.len() as f64 - 1.0).sqrt();
+    let caption = format!(
+        "Spearman's rank correlation with the {} of {} {what}, better being higher. Chance alone stays within ±{chance:.2} \
+         in 95 % of cases. A statistic is worth something where it orders them better than the simple rules at the end.",
+        name(overview.metric()),
+        grouped(trained.len() as u64)
+    );
+    let mut rho = Table::new(caption, &["ordered by", "rho"]);
+    for (statistic, table) in &map.statistics {
+        let value = correlation(&|placement| by_table(table, placement));
+        rho.row(vec![
+            Cell::Text(statistic.to_string()),
+            Cell::Number(shown(value)),
+        ]);
+    }
+    let rules: [(&str, Rule); 2] = [
+        ("the rule: the earlier the target", |connection| {
+            -f64::from(connection.target)
+        }),
+        ("the rule: the earlier the source", |connection| {
+            -f64::from(connection.source)
+        }),
+    ];
+    for (rule, of) in rules {
+        let value = correlation(&|placement| mean(placement, &of));
+        rho.row(vec![
+            Cell::Text(rule.to_owned()),
+            Cell::Number(shown(value)),
+        ]);
+    }
+    section.beside(&figures, &rho);
+    Ok(Some(section))
+}
+
+/// The connections that were trained alone with all steps; where there are hardly any, all complete placements.
+fn trained<'a>(overview: &'a Overview<'_>) -> (Vec<Trained<'a>>, bool) {
+    let metric = overview.metric();
+    let steps = overview.study.configuration.search.steps;
+    let all = |keep: &dyn Fn(&Placement) -> bool| -> Vec<Trained<'a>> {
+        let trials = overview
+            .trials
+            .iter()
+            .filter(|trial| trial.record.steps == steps);
+        trials
+            .filter(|trial| keep(&trial.record.placement))
+            .filter_map(|trial| {
+                Some(Trained {
+                    placement: &trial.record.placement,
+                    value: metric.value(trial.score()?),
+                    label: trial.label(metric),
+                })
+            })
+            .collect()
+    };
+    let single = all(&|placement| placement.len() == 1);
+    if single.len() >= FEWEST {
+        return (single, true);
+    }
+    (
+        all(&|placement| overview.study.is_complete(placement)),
+        false,
+    )
+}
+
+fn chart(
+    overview: &Overview<'_>,
+    statistic: Statistic,
+    trained: &[Trained<'_>],
+    single: bool,
+    promise: &dyn Fn(&Placement) -> f64,
+) -> Result<Figure, ReportError> {
+    let metric = overview.metric();
+    let group = |placement: &Placement| {
+        let kind = placement.connections().next().map(Connection::kind);
+        let index = ConnectionKind::ALL
+            .into_iter()
+            .position(|other| Some(other) == kind);
+        if single { index.unwrap_or(0) } else { 0 }
+    };
+    let groups = match single {
+        true => ConnectionKind::ALL
+            .into_iter()
+            .map(|kind| (kind.name().to_owned(), Ink::of_kind(kind)))
+            .collect(),
+        false => vec![("placements".to_owned(), Ink::Blue)],
+    };
+    let points = trained.iter().map(|trained| {
+        let x = promise(trained.placement);
+        Point {
+            x,
+            y: trained.value,
+            group: group(trained.placement),
+            label: format!("{}; {statistic} {}", trained.label, Unit::Number.show(x)),
+        }
+    });
+    let x = match single {
+        true => statistic.to_string(),
+        false => format!("{statistic}, mean of the connections"),
+    };
+    scatter(&Scatter {
+        title: &format!("Promise and result: {statistic}"),
+        size: ChartSize::Half,
+        x: Axis::new(x, Unit::Number),
+        y: Axis::new(name(metric), unit(metric)),
+        groups,
+        points: points.collect(),
+        front: None,
+        landmarks: Vec::new(),
+    })
+}
+
+fn sentence(rho: Option<f64>) -> String {
+    match rho {
+        Some(rho) => format!("Spearman's rank correlation: {rho:+.3}."),
+        None => "All are equal in one of the two, so there is no rank correlation.".to_owned(),
+    }
+}
+
+fn shown(rho: Option<f64>) -> String {
+    rho.map_or_else(|| "none".to_owned(), |rho| format!("{rho:+.3}"))
+}

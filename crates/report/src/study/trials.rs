@@ -1,0 +1,77 @@
+//! All trials in a table.
+
+use adaplace_study::TrialResult;
+
+use super::overview::{Overview, Trial, name};
+use super::placements::unknown;
+use crate::arcs::kinds_legend;
+use crate::document::Section;
+use crate::numbers::{grouped, percent};
+use crate::table::{Cell, Table};
+
+/// More rows are read by nobody; `ranking.json` holds them all.
+const MOST_ROWS: usize = 200;
+
+pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
+    if overview.trials.is_empty() {
+        return None;
+    }
+    let count = overview.trials.len();
+    let mut caption = format!("Ranked by {}", name(overview.metric()));
+    if overview.study.configuration.search.halving.is_some() {
+        caption.push_str(", longer trainings before shorter ones");
+    }
+    if count > MOST_ROWS {
+        let file = match overview.is_finished() {
+            true => "ranking.json",
+            false => "journal.jsonl",
+        };
+        caption.push_str(&format!(
+            "; the first {MOST_ROWS} of {}. All are in {file}",
+            grouped(count as u64)
+        ));
+    }
+    caption.push('.');
+    let columns = [
+        "place",
+        "trial",
+        "accuracy",
+        "loss",
+        "train loss",
+        "steps",
+        "parameters",
+        "extra FLOPs",
+        "connections",
+    ];
+    let mut table = Table::new(caption, &columns);
+    for trial in overview.trials.iter().take(MOST_ROWS) {
+        table.row(row(trial));
+    }
+    let mut section = Section::new("Trials");
+    let shown = overview.trials.iter().take(MOST_ROWS);
+    section.legend(&kinds_legend(shown.map(|trial| &trial.record.placement)));
+    section.table(&table);
+    Some(section)
+}
+
+fn row(trial: &Trial<'_>) -> Vec<Cell> {
+    let [accuracy, loss, train_loss] = match &trial.record.result {
+        TrialResult::Score(score) => [
+            percent(score.validation_accuracy),
+            format!("{:.4}", score.validation_loss),
+            format!("{:.4}", score.train_loss),
+        ],
+        TrialResult::Failed(_) => ["failed".to_owned(), "-".to_owned(), "-".to_owned()],
+    };
+    vec![
+        Cell::Number(trial.place.to_string()),
+        Cell::Number(trial.record.trial.to_string()),
+        Cell::Number(accuracy),
+        Cell::Number(loss),
+        Cell::Number(train_loss),
+        Cell::Number(trial.record.steps.to_string()),
+        Cell::Number(trial.parameters.map_or_else(unknown, grouped)),
+        Cell::Number(trial.extra_flops.map_or_else(unknown, percent)),
+        Cell::placement(&trial.record.placement),
+    ]
+}

@@ -1,0 +1,161 @@
+//! A study read from its folder, finished or not.
+
+use std::path::Path;
+
+use adaplace_search_space::{Connection, Placement};
+
+use crate::folder::{GRADIENT_MAP, JOURNAL, RANKING};
+use crate::journal::read_records;
+use crate::ranking::ranked;
+use crate::{
+    Configuration, GradientMapFile, Metric, Ranking, Record, StudyConfiguration, StudyError,
+};
+
+/// What the folder of a study holds, read and not touched: it may be at work in another process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredStudy {
+    /// Name of the folder.
+    pub name: String,
+    /// The content of `study.toml`.
+    pub configuration: StudyConfiguration,
+    /// All trainings done so far, without a torn last line.
+    pub records: Vec<Record>,
+    /// The gradient map; none before the search starts.
+    pub gradient_map: Option<GradientMapFile>,
+    /// The ranking of a finished study.
+    pub ranking: Option<Ranking>,
+}
+
+impl StoredStudy {
+    /// Reads the study in `folder` and checks that its files belong together.
+    ///
+    /// # Errors
+    /// [`StudyError::NoStudy`] if there is none, else an error that names the file which is damaged.
+    pub fn read(folder: &Path) -> Result<Self, StudyError> {
+        let configuration = folder.join(StudyConfiguration::FILE);
+        if !configuration.is_file() {
+            return Err(StudyError::NoStudy {
+                path: folder.to_owned(),
+            });
+        }
+        let configuration = StudyConfiguration::read(&configuration)?;
+        // The ranking before the journal: a search at work may write it in between, and then both would disagree.
+        let ranking_path = folder.join(RANKING);
+        let ranking = if_there(&ranking_path, Ranking::read)?;
+        let gradient_map = if_there(&folder.join(GRADIENT_MAP), GradientMapFile::read)?;
+        let journal = folder.join(JOURNAL);
+        let records = if_there(&journal, read_records)?.unwrap_or_default();
+        if let Some(map) = &gradient_map {
+            check_connections(&journal, &records, map.backbone.hidden_states)?;
+        }
+        if let Some(ranking) = &ranking {
+            let metric = configuration.search.metric;
+            check_ranking(&ranking_path, ranking, metric, &records)?;
+        }
+        Ok(Self {
+            name: name(folder),
+            configuration,
+            records,
+            gradient_map,
+            ranking,
+        })
+    }
+
+    /// The trials of the search, best first, in the order of [`Ranking::trials`].
+    #[must_use]
+    pub fn ranked(&self) -> Vec<&Record> {
+        ranked(self.configuration.search.metric, &self.records)
+    }
+
+    /// Whether the placement has as many adapters as the space asks for.
+    #[must_use]
+    pub fn is_complete(&self, placement: &Placement) -> bool {
+        let budget = &self.configuration.space.budget;
+        let fewest = budget.min_adapters.unwrap_or(budget.adapters);
+        placement.len() >= usize::from(fewest)
+    }
+
+    /// Number of hidden states: that of the gradient map or, without it, enough for all connections that were tried.
+    #[must_use]
+    pub fn hidden_states(&self) -> u16 {
+        let tried = || {
+            let connections = self.records.iter().flat_map(|record| {
+                let connections = record.placement.connections();
+                connections.map(|Connection { source, target }| source.max(target))
+            });
+            connections.max().map_or(0, |last| last.saturating_add(1))
+        };
+        match &self.gradient_map {
+            Some(map) => map.backbone.hidden_states,
+            None => tried(),
+        }
+    }
+}
+
+/// The folder's own name, also where it is given as `.`.
+fn name(folder: &Path) -> String {
+    let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    absolute.file_name().map_or_else(
+        || absolute.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// What `read` makes of the file, if there is one.
+fn if_there<T>(
+    path: &Path,
+    read: impl Fn(&Path) -> Result<T, StudyError>,
+) -> Result<Option<T>, StudyError> {
+    match read(path) {
+        Err(StudyError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        other => other.map(Some),
+    }
+}
+
+fn check_connections(
+    journal: &Path,
+    records: &[Record],
+    hidden_states: u16,
+) -> Result<(), StudyError> {
+    for (index, record) in records.iter().enumerate() {
+        let mut connections = record.placement.connections();
+        let outside = connections.find(|connection| {
+            connection.source >= hidden_states || connection.target >= hidden_states
+        });
+        if let Some(connection) = outside {
+            return Err(StudyError::Journal {
+                path: journal.to_owned(),
+                line: index + 1,
+                reason: format!(
+                    "its connection `{connection}` leaves the backbone, which has {hidden_states} hidden states"
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The trials of the ranking must be the searched ones of the journal.
+fn check_ranking(
+    path: &Path,
+    ranking: &Ranking,
+    metric: Metric,
+    records: &[Record],
+) -> Result<(), StudyError> {
+    let searched = ranked(metric, records);
+    let same = ranking.metric == metric
+        && searched.len() == ranking.trials.len()
+        && searched.iter().zip(&ranking.trials).all(|(record, trial)| {
+            (record.trial, record.hash, record.steps) == (trial.trial, trial.hash, trial.steps)
+                && record.result == trial.result
+        });
+    if same {
+        return Ok(());
+    }
+    Err(StudyError::Damaged {
+        path: path.to_owned(),
+        reason: "it does not rank the trials of the journal beside it".to_owned(),
+    })
+}

@@ -1,0 +1,189 @@
+//! The pages of reports: how large they become, and what a browser says of them.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use adaplace_search_space::{AdapterSpec, Connection, Placement};
+use common::{Lab, assert_page, finish, journal_line};
+use serde_json::{Value, json};
+
+const REPORT: &str = "report study";
+
+/// Makes the study one of 50,000 trials of two adapters of rank 1 to 83: its journal and, if it is to be finished, its
+/// ranking.
+fn lengthen(lab: &Lab, finished: bool) {
+    const TRIALS: usize = 50_000;
+    let mut journal = String::new();
+    let mut ranked = Vec::new();
+    for trial in 0..TRIALS {
+        // All pairs of the 25 connections 83 and more times, each with other ranks.
+        let (pair, rank) = (trial % 600, trial / 600);
+        let (first, second) = (pair / 24, pair % 24);
+        let second = if second >= first { second + 1 } else { second };
+        let adapters = [(first, 1 + rank), (second, 100 + rank)];
+        let placement: Placement = adapters
+            .into_iter()
+            .map(|(index, rank)| {
+                let connection = Connection::new(index as u16 / 5, index as u16 % 5);
+                (connection, AdapterSpec::new(rank as u16, 1.0).unwrap())
+            })
+            .collect();
+        // Every residue once, so that no two trials are equal.
+        let accuracy = (trial * 7919 % TRIALS) as f64 / TRIALS as f64;
+        journal.push_str(&journal_line(trial, &placement, accuracy));
+        ranked.push((accuracy, trial, placement));
+    }
+    lab.write("study/journal.jsonl", journal);
+    if !finished {
+        fs::remove_file(lab.path("study/ranking.json")).unwrap();
+        return;
+    }
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut ranking: Value = serde_json::from_str(&lab.read("study/ranking.json")).unwrap();
+    let trials = ranked.into_iter().enumerate().map(|(index, (accuracy, trial, placement))| {
+        json!({
+            "place": index + 1,
+            "trial": trial,
+            "hash": placement.hash(),
+            "placement": placement,
+            "cost": {"adapters": 2, "parameters": 1000 + trial, "extra_flops": (trial % 997) as f64 / 1000.0},
+            "complete": true,
+            "steps": 4,
+            "result": {"score": {
+                "train_loss": 1.0 - accuracy,
+                "validation_loss": 2.0 - accuracy,
+                "validation_accuracy": accuracy,
+            }},
+        })
+    });
+    ranking["trials"] = trials.collect();
+    lab.write("study/ranking.json", ranking.to_string());
+}
+
+#[test]
+fn fifty_thousand_trials_make_a_small_page_in_seconds() {
+    for finished in [true, false] {
+        let lab = Lab::searched("--strategy random");
+        lengthen(&lab, finished);
+        let start = Instant::now();
+        lab.run(REPORT).succeeded();
+        // Without optimisation and beside other tests; optimised it is well below one second.
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "{:?}",
+            start.elapsed()
+        );
+        let page = lab.read("study/report.html");
+        println!("{} bytes in {:?}", page.len(), start.elapsed());
+        assert_page(&page);
+        for part in ["the first 200 of 50,000", "points 1,5", "Of 50,000 dots"] {
+            assert!(page.contains(part), "no {part}");
+        }
+    }
+}
+
+/// The browser to test with, if there is one.
+fn chromium() -> Option<PathBuf> {
+    let named = std::env::var_os("ADAPLACE_CHROMIUM").map(PathBuf::from);
+    let found = named.unwrap_or_else(|| PathBuf::from("/usr/bin/chromium"));
+    if !found.is_file() {
+        println!(
+            "skipped: no browser at `{}`; name one in ADAPLACE_CHROMIUM",
+            found.display()
+        );
+        return None;
+    }
+    Some(found)
+}
+
+/// Opens the page and gives what there is to complain of: messages on the console, and what the page asked for.
+fn open(chromium: &Path, lab: &Lab, page: &str, options: &[&str]) -> String {
+    let (profile, log, picture) = (
+        lab.path("profile"),
+        lab.path("requests.json"),
+        lab.path("page.png"),
+    );
+    let mut command = Command::new(chromium);
+    command
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-sync",
+        ])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-quic",
+        ])
+        // The browser has business of its own on the network; here it finds nobody.
+        .arg("--host-resolver-rules=MAP * ~NOTFOUND")
+        .args([
+            "--enable-logging=stderr",
+            "--v=0",
+            "--window-size=1200,3000",
+        ])
+        .args(options)
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .arg(format!("--log-net-log={}", log.display()))
+        .arg(format!("--screenshot={}", picture.display()))
+        .arg(format!("file://{}", lab.path(page).display()));
+    let ended = finish(&mut command).succeeded();
+    assert!(
+        fs::metadata(&picture).unwrap().len() > 50_000,
+        "an empty picture: {ended:#?}"
+    );
+    let requests = fs::read_to_string(&log).unwrap();
+    for leftover in [&log, &picture] {
+        fs::remove_file(leftover).unwrap();
+    }
+    fs::remove_dir_all(profile).unwrap();
+    let console = ended.stderr.lines().filter(|line| line.contains("CONSOLE"));
+    let console = console.map(str::to_owned);
+    console
+        .chain(requests.lines().filter_map(request_of_a_page))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The address that a line of the browser's network log tells of, if a page asked for it and not the browser itself.
+fn request_of_a_page(line: &str) -> Option<String> {
+    let event: Value = serde_json::from_str(line.trim_end_matches(',')).ok()?;
+    let parameters = &event["params"];
+    let initiator = parameters["initiator"].as_str()?;
+    (initiator != "not an origin").then(|| format!("request {}", parameters["url"]))
+}
+
+#[test]
+fn a_browser_shows_the_page_without_complaint_and_asks_for_nothing() {
+    let Some(chromium) = chromium() else { return };
+    let lab = Lab::searched("--strategy random");
+    for theme in [0, 1] {
+        let theme = format!("--blink-settings=preferredColorScheme={theme}");
+        assert_eq!(open(&chromium, &lab, "study/report.html", &[&theme]), "");
+    }
+    // What would be seen if something were wrong: a request that the policy stops, and one that nothing stops.
+    let picture = "<img src='https://example.org/x.png'></main>";
+    let wrong = lab.read("study/report.html").replace("</main>", picture);
+    lab.write("wrong.html", &wrong);
+    let said = open(&chromium, &lab, "wrong.html", &[]);
+    assert!(
+        said.contains("Content Security Policy") && !said.contains("request"),
+        "{said}"
+    );
+    lab.write(
+        "open.html",
+        wrong.replace("Content-Security-Policy", "none"),
+    );
+    let said = open(&chromium, &lab, "open.html", &[]);
+    assert!(
+        said.contains("request \"https://example.org/x.png\""),
+        "{said}"
+    );
+}
