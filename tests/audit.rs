@@ -49,6 +49,11 @@ fn every_single_connection_is_trained_and_every_predictor_judged() {
     let map = json(&lab, "audit/gradient-map.json");
     assert_eq!(map["statistics"].as_object().unwrap().len(), 10);
 
+    assert!(
+        lab.read("audit/report.html")
+            .contains("Which statistic to trust")
+    );
+
     // The same command again trains nothing and says the same.
     let journal = lab.read("audit/journal.jsonl");
     let again = lab.run(&format!("{AUDIT} --out audit --json"));

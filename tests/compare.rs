@@ -61,6 +61,19 @@ fn competitors_are_judged_on_the_test_part() {
         }
     }
 
+    let page = lab.read("out/report.html");
+    for phrase in [
+        "best-of-2-random-parallel",
+        "mean over the seeds",
+        "evolution",
+        "comparison.toml",
+    ] {
+        assert!(page.contains(phrase), "the report has no `{phrase}`");
+    }
+    std::fs::remove_file(lab.path("out/report.html")).unwrap();
+    lab.run("report out").succeeded();
+    assert_eq!(lab.read("out/report.html"), page);
+
     // A placement that it wrote trains and evaluates like any other.
     lab.run("train out/placements/random-1.toml --backbone backbone --task task --steps 2 --out trained")
         .succeeded();
@@ -76,6 +89,9 @@ fn a_killed_comparison_goes_on() {
     let mut running = Running::start(&mut lab.command(&command));
     running.wait_until(|| lab.journal_length("out") >= 4);
     running.kill();
+    if !lab.path("out/comparison.json").exists() {
+        lab.run("report out").failed(&["`out` is unfinished"]);
+    }
     lab.run(&command).succeeded();
     assert_eq!(lab.journal("out"), lab.journal("undisturbed"));
     assert_eq!(finals(&lab, "out"), finals(&lab, "undisturbed"));

@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Compare(Box<Compare>),
     /// Train every placement of a space several times into a table that `compare --replay` runs strategies on
     Bench(Box<Bench>),
-    /// Write the report of a study anew, also of an unfinished one
+    /// Write the report of a search, audit or comparison anew, also of an unfinished search
     Report(Report),
     /// Train one placement to the end
     Train(Train),
@@ -338,7 +338,7 @@ pub(crate) struct Audit {
 
 #[derive(Debug, Args)]
 pub(crate) struct Report {
-    /// The study's folder
+    /// The folder of a search, an audit or a comparison
     #[arg(value_name = "STUDY")]
     pub(crate) study: PathBuf,
     /// Where the report is written [default: report.html in the study's folder]

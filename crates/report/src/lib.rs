@@ -1,12 +1,14 @@
 //! Reports: one HTML file that is looked at without network and scripts, in light and dark.
 //!
-//! [`study_report`] makes the report of a study from its folder. It is put together from parts that know nothing of
+//! [`study_report`] makes the report of a study from its folder, [`comparison_report`] that of a comparison. They are put together from parts that know nothing of
 //! studies and serve other reports too: a [`Document`] of [`Section`]s with [`Figure`]s and [`Table`]s, and the charts
 //! [`heatmap`], [`arcs`], [`curves`] and [`scatter`]. Charts are SVG with tooltips; their axes are drawn by `plotters`.
 //! However long a study is, a chart has a bounded number of marks, so that the file stays small.
 
 mod arcs;
 mod axes;
+mod comparison;
+mod configuration;
 mod curves;
 mod document;
 mod dots;
@@ -24,6 +26,7 @@ mod thinning;
 
 pub use arcs::{arcs, kinds_legend};
 pub use axes::{Axis, ChartSize};
+pub use comparison::comparison_report;
 pub use curves::{Curves, Outcomes, Reference, Series, Shape, curves};
 pub use document::{Document, Fact, Figure, LegendEntry, Mark, Section};
 pub use dots::Dots;

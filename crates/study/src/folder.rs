@@ -10,10 +10,10 @@ use crate::{Audit, Comparison, Journal, Ranking, Record, StudyError};
 pub(crate) const JOURNAL: &str = "journal.jsonl";
 pub(crate) const GRADIENT_MAP: &str = "gradient-map.json";
 pub(crate) const RANKING: &str = "ranking.json";
-const AUDIT: &str = "audit.json";
+pub(crate) const AUDIT: &str = "audit.json";
 const BENCH: &str = "bench.json";
 const FINALS: &str = "finals.jsonl";
-const COMPARISON: &str = "comparison.json";
+pub(crate) const COMPARISON: &str = "comparison.json";
 const REPORT: &str = "report.html";
 const PLACEMENTS: &str = "placements";
 

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use adaplace_search_space::{Connection, Placement};
 
-use crate::folder::{GRADIENT_MAP, JOURNAL, RANKING};
+use crate::folder::{AUDIT, GRADIENT_MAP, JOURNAL, RANKING};
+use crate::gradient_map_file::read_json;
 use crate::journal::read_records;
 use crate::ranking::ranked;
 use crate::{
-    Configuration, GradientMapFile, Metric, Ranking, Record, StudyConfiguration, StudyError,
+    Audit, Configuration, GradientMapFile, Metric, Ranking, Record, StudyConfiguration, StudyError,
 };
 
 /// What the folder of a study holds, read and not touched: it may be at work in another process.
@@ -24,6 +25,8 @@ pub struct StoredStudy {
     pub gradient_map: Option<GradientMapFile>,
     /// The ranking of a finished study.
     pub ranking: Option<Ranking>,
+    /// Where the study was made by `adaplace audit` and is finished.
+    pub audit: Option<Audit>,
 }
 
 impl StoredStudy {
@@ -58,6 +61,7 @@ impl StoredStudy {
             records,
             gradient_map,
             ranking,
+            audit: if_there(&folder.join(AUDIT), read_json)?,
         })
     }
 
@@ -93,7 +97,7 @@ impl StoredStudy {
 }
 
 /// The folder's own name, also where it is given as `.`.
-fn name(folder: &Path) -> String {
+pub(crate) fn name(folder: &Path) -> String {
     let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     absolute.file_name().map_or_else(
         || absolute.display().to_string(),

@@ -9,7 +9,7 @@ use adaplace_study::{Agreement, Audit, Measured, Metric, SearchSettings};
 use anyhow::Result;
 
 use super::configuration::{Subject, configuration, fidelity};
-use super::execution::execute;
+use super::execution::{execute, write_report};
 use super::{print, print_json, statistics};
 use crate::Ending;
 use crate::arguments::Audit as Arguments;
@@ -60,10 +60,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ending> {
         search.seed,
     )?;
     executed.folder.write_audit(&audit)?;
+    let report = write_report(&output.out);
     if output.json {
         print_json(&audit)?;
     } else {
-        print(&summary(&output.out, &audit, executed.seconds)?)?;
+        print(&summary(
+            &output.out,
+            &audit,
+            executed.seconds,
+            report.as_deref(),
+        )?)?;
     }
     Ok(Ending::Finished)
 }
@@ -91,7 +97,7 @@ fn single_connections(rank: u16) -> SpaceDescription {
     }
 }
 
-fn summary(out: &Path, audit: &Audit, seconds: f64) -> Result<String> {
+fn summary(out: &Path, audit: &Audit, seconds: f64, report: Option<&Path>) -> Result<String> {
     let mut text = String::new();
     writeln!(
         text,
@@ -141,7 +147,11 @@ fn summary(out: &Path, audit: &Audit, seconds: f64) -> Result<String> {
     ];
     let right = [false, true, true, true, true, true];
     write!(text, "{}", table::aligned(&head, &rows, &right))?;
-    writeln!(text, "\nall numbers  {}/audit.json", out.display())?;
+    writeln!(text)?;
+    if let Some(report) = report {
+        writeln!(text, "report       {}", report.display())?;
+    }
+    writeln!(text, "all numbers  {}/audit.json", out.display())?;
     writeln!(text, "trainings    {}/ranking.json", out.display())?;
     Ok(text)
 }

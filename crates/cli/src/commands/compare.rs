@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 
 use super::competition::{Judged, summary};
 use super::configuration::{Sources, fidelity};
-use super::execution::stop_on_interrupt;
+use super::execution::{stop_on_interrupt, write_report};
 use super::{print, print_json, statistics};
 use crate::Ending;
 use crate::arguments::{Compare, StudyOutput};
@@ -196,6 +196,7 @@ fn compete<S: Scorer, F: Finisher>(
         );
         return Ok(Ending::Interrupted);
     };
+    let report = write_report(&output.out);
     if output.json {
         print_json(&comparison)?;
     } else {
@@ -206,6 +207,7 @@ fn compete<S: Scorer, F: Finisher>(
             &comparison,
             judged,
             seconds,
+            report.as_deref(),
         )?)?;
     }
     Ok(Ending::Finished)

@@ -21,6 +21,7 @@ pub(super) fn summary(
     comparison: &Comparison,
     judged: &Judged<'_>,
     seconds: f64,
+    report: Option<&Path>,
 ) -> Result<String> {
     let mut text = String::new();
     writeln!(
@@ -71,7 +72,11 @@ pub(super) fn summary(
     ];
     let right = [false, true, true, true, true, true];
     write!(text, "{}", table::aligned(&head, &rows, &right))?;
-    writeln!(text, "\nall numbers  {}/comparison.json", out.display())?;
+    writeln!(text)?;
+    if let Some(report) = report {
+        writeln!(text, "report       {}", report.display())?;
+    }
+    writeln!(text, "all numbers  {}/comparison.json", out.display())?;
     writeln!(
         text,
         "placements   {}/placements/STRATEGY-SEED.toml",

@@ -125,7 +125,7 @@ pub(super) fn execute(
 }
 
 /// What was found stands in other files already: a report that cannot be written is no failure of the search.
-fn write_report(folder: &Path) -> Option<PathBuf> {
+pub(super) fn write_report(folder: &Path) -> Option<PathBuf> {
     match report::write(folder, None) {
         Ok(path) => Some(path),
         Err(error) => {

@@ -1,6 +1,6 @@
 //! The report of a study.
 
-mod configuration;
+mod audit;
 mod cost;
 mod maps;
 mod overview;
@@ -13,6 +13,7 @@ use std::path::Path;
 
 use adaplace_study::StoredStudy;
 
+use crate::configuration;
 use crate::document::Document;
 use crate::error::ReportError;
 use overview::Overview;
@@ -34,6 +35,7 @@ pub fn study_report(folder: &Path) -> Result<String, ReportError> {
         Some(maps::section(&overview)),
         proxy::section(&overview)?,
         cost::section(&overview)?,
+        study.audit.as_ref().map(audit::section),
         trials::section(&overview),
         Some(configuration::section(&study.configuration)),
     ];

@@ -10,6 +10,7 @@ mod configuration;
 mod finals;
 mod outcome;
 mod run;
+mod stored;
 mod tested;
 
 pub use competitor::Competitor;
@@ -18,4 +19,5 @@ pub use configuration::{COMPARISON_FORMAT, ComparisonConfiguration, ComparisonSe
 pub use finals::{Candidate, Final, FinalRecord, FinalResult, Finisher};
 pub use outcome::{Comparison, Competed, Difference, Improvement, SeedResult};
 pub use run::{ComparisonRun, run_comparison};
+pub use stored::StoredComparison;
 pub use tested::TestedTraining;

@@ -19,6 +19,8 @@ pub struct Comparison {
     pub metric: Metric,
     /// Optimiser steps of each strategy with each seed.
     pub budget_steps: u64,
+    /// Hidden states of the backbone.
+    pub hidden_states: u16,
     /// Best first, by mean test accuracy.
     pub competitors: Vec<Competed>,
 }

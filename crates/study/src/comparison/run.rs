@@ -341,6 +341,7 @@ fn outcome(
         format: FORMAT.to_owned(),
         metric: settings.metric,
         budget_steps: settings.budget_steps,
+        hidden_states: space.shape().hidden_states,
         competitors: competed,
     }
 }

@@ -1,16 +1,17 @@
 //! The configuration, setting by setting.
 
-use adaplace_study::StudyConfiguration;
+use adaplace_study::Configuration;
 use toml::{Table as Settings, Value};
 
 use crate::document::Section;
 use crate::table::{Cell, Table};
 
-pub(super) fn section(configuration: &StudyConfiguration) -> Section {
+pub(crate) fn section<C: Configuration>(configuration: &C) -> Section {
     let settings = Settings::try_from(configuration).unwrap_or_default();
     let mut rows = Vec::new();
     collect("", &settings, &mut rows);
-    let mut table = Table::new("The content of study.toml.", &["setting", "value"]);
+    let caption = format!("The content of {}.", C::FILE);
+    let mut table = Table::new(caption, &["setting", "value"]);
     for (setting, value) in rows {
         table.row(vec![Cell::Text(setting), Cell::Text(value)]);
     }

@@ -1,0 +1,322 @@
+//! The report of a comparison.
+
+use std::path::Path;
+
+use adaplace_analysis::bootstrap;
+use adaplace_study::{
+    Comparison, ComparisonConfiguration, Competed, Measured, Metric, SeedResult, StoredComparison,
+};
+
+use crate::arcs::{arcs, kinds_legend};
+use crate::axes::{Axis, ChartSize};
+use crate::configuration;
+use crate::curves::{Curves, Series, Shape, curves};
+use crate::document::{Document, Fact, Section};
+use crate::error::ReportError;
+use crate::ink::Ink;
+use crate::numbers::{Unit, connections, grouped, percent};
+use crate::table::{Cell, Table};
+
+/// More arcs say no more.
+const MOST_DRAWN: usize = 8;
+
+/// Adapters of a placement that stands everywhere, and whose arcs say nothing.
+const MOST_ADAPTERS: usize = 10;
+
+/// The report of the finished comparison in `folder`, as the text of an HTML file.
+///
+/// # Errors
+/// If there is no finished comparison, or one of its files is damaged; the message names it.
+pub fn comparison_report(folder: &Path) -> Result<String, ReportError> {
+    let StoredComparison {
+        name,
+        configuration,
+        comparison,
+    } = StoredComparison::read(folder)?;
+    let settings = &configuration.comparison;
+    let judged = match settings.replayed {
+        true => "the mean validation accuracy of a placement bench",
+        false => "test accuracy",
+    };
+    let lead = format!(
+        "{} competitors with {} seeds and {} steps of trials each, judged by {judged}.",
+        comparison.competitors.len(),
+        settings.seeds,
+        grouped(settings.budget_steps)
+    );
+    let mut document = Document::new(&name, &lead, "compare");
+    document.facts(&facts(&comparison));
+    document.section(result(&comparison));
+    if let Some(section) = progress(&configuration, &comparison)? {
+        document.section(section);
+    }
+    document.section(placements(&comparison));
+    document.section(configuration::section(&configuration));
+    Ok(document.finish())
+}
+
+/// The best three.
+fn facts(comparison: &Comparison) -> Vec<Fact> {
+    let best = comparison.competitors.iter().take(3);
+    best.map(|competed| Fact {
+        name: competed.name.clone(),
+        value: competed
+            .test_accuracy
+            .map_or_else(failed, |mean| percent(mean.value)),
+        note: interval(competed.test_accuracy, 100.0, ""),
+    })
+    .collect()
+}
+
+fn result(comparison: &Comparison) -> Section {
+    let mut table = Table::new(
+        "Means over the seeds with their 95 % bootstrap intervals, in per cent. Differences to random are paired by seed, in \
+         points, with the p-value of the Wilcoxon signed-rank test: with n seeds it is never below 2^(1 - n).",
+        &[
+            "",
+            "test accuracy",
+            "test loss",
+            "to random",
+            "p",
+            "parameters",
+            "extra FLOPs",
+            "steps of trials",
+        ],
+    );
+    for competed in &comparison.competitors {
+        let mean = |value: fn(&SeedResult) -> f64| {
+            competed.seeds.iter().map(value).sum::<f64>() / competed.seeds.len().max(1) as f64
+        };
+        let against = competed.against_random;
+        table.row(vec![
+            Cell::Text(competed.name.clone()),
+            Cell::Number(with_interval(competed.test_accuracy, |value| {
+                format!("{:.2}", 100.0 * value)
+            })),
+            Cell::Number(with_interval(competed.test_loss, |value| {
+                format!("{value:.3}")
+            })),
+            Cell::Number(against.map_or_else(String::new, |difference| {
+                with_interval(Some(difference.mean), |value| {
+                    format!("{:+.2}", 100.0 * value)
+                })
+            })),
+            Cell::Number(against.map_or_else(String::new, |difference| {
+                format!("{:.3}", difference.p_value)
+            })),
+            Cell::Number(grouped(
+                mean(|result| result.cost.parameters as f64).round() as u64,
+            )),
+            Cell::Number(percent(mean(|result| result.cost.extra_flops))),
+            Cell::Number(grouped(mean(|result| result.steps as f64).round() as u64)),
+        ]);
+    }
+    let mut section = Section::new("Result");
+    section.table(&table);
+    section
+}
+
+/// The mean over the seeds of the best found so far.
+fn progress(
+    configuration: &ComparisonConfiguration,
+    comparison: &Comparison,
+) -> Result<Option<Section>, ReportError> {
+    let seed = configuration.comparison.seed;
+    let mut inks = Ink::SERIES.into_iter().cycle();
+    let series: Vec<Series> = comparison
+        .competitors
+        .iter()
+        .filter(|competed| competed.seeds.iter().all(|result| !result.curve.is_empty()))
+        .map(|competed| {
+            let (points, band) = mean_curve(&competed.seeds, seed);
+            Series {
+                name: competed.name.clone(),
+                ink: inks.next().unwrap_or(Ink::Muted),
+                shape: Shape::Steps,
+                points,
+                band: Some(band),
+            }
+        })
+        .collect();
+    if series.is_empty() {
+        return Ok(None);
+    }
+    let (name, unit) = match comparison.metric {
+        Metric::Accuracy => ("validation accuracy", Unit::Share),
+        Metric::Loss => ("validation loss", Unit::Number),
+    };
+    let chart = Curves {
+        title: "The best so far, mean over the seeds",
+        size: ChartSize::Wide,
+        x: Axis::new("optimiser steps of a strategy's trials so far", Unit::Count),
+        y: Axis::new(name, unit),
+        series,
+        references: Vec::new(),
+        outcomes: None,
+        dots: None,
+    };
+    let figure = curves(&chart)?.with_caption(
+        "Bands: 95 % bootstrap intervals of the mean. The best of many noisy trials looks better than it is; the final \
+         trainings above do not choose any more.",
+    );
+    let mut section = Section::new("Progress of the searches");
+    section.figure(&figure);
+    Ok(Some(section))
+}
+
+/// The mean of the step functions of all seeds wherever one of them steps, from where all have a value, and its interval.
+fn mean_curve(seeds: &[SeedResult], seed: u64) -> (Vec<(f64, f64)>, Vec<(f64, f64)>) {
+    let starts = seeds.iter().filter_map(|result| result.curve.first());
+    let begin = starts.map(|first| first.steps).max().unwrap_or(0);
+    let mut places: Vec<u64> = seeds
+        .iter()
+        .flat_map(|result| result.curve.iter().map(|point| point.steps))
+        .filter(|&steps| steps >= begin)
+        .collect();
+    // Its last value holds to the end of the budget.
+    places.extend(seeds.iter().map(|result| result.steps));
+    places.sort_unstable();
+    places.dedup();
+    let points = places.into_iter().map(|steps| {
+        let values: Vec<f64> = seeds
+            .iter()
+            .filter_map(|result| {
+                let reached = result.curve.iter().rev().find(|point| point.steps <= steps);
+                reached.map(|point| point.value)
+            })
+            .collect();
+        let mean = |drawn: &[usize]| {
+            let sum: f64 = drawn.iter().map(|&index| values[index]).sum();
+            sum / drawn.len().max(1) as f64
+        };
+        let whole: Vec<usize> = (0..values.len()).collect();
+        let middle = mean(&whole);
+        let bounds = bootstrap(values.len(), seed, |drawn| Some(mean(drawn)));
+        let band = bounds.map_or((middle, middle), |bounds| (bounds.low, bounds.high));
+        ((steps as f64, middle), band)
+    });
+    points.unzip()
+}
+
+/// What each competitor chose with the seed that gave the best final training.
+fn placements(comparison: &Comparison) -> Section {
+    let mut section = Section::new("What was chosen");
+    let accuracy = |result: &SeedResult| result.last.as_ref().map(|last| last.test.accuracy);
+    let best = |competed: &Competed| {
+        let results = competed.seeds.iter();
+        let best = results.max_by(|a, b| {
+            let value = |result| accuracy(result).unwrap_or(f64::NEG_INFINITY);
+            value(a).total_cmp(&value(b)).then(b.seed.cmp(&a.seed))
+        });
+        best.cloned()
+    };
+    let mut figures = Vec::new();
+    for competed in &comparison.competitors {
+        let Some(result) = best(competed) else {
+            continue;
+        };
+        let drawable = (1..=MOST_ADAPTERS).contains(&result.placement.len());
+        if !drawable || figures.len() == MOST_DRAWN {
+            continue;
+        }
+        let states = comparison.hidden_states;
+        let value = accuracy(&result).map_or_else(failed, percent);
+        let title = format!(
+            "{}: {value}, {}, seed {}",
+            competed.name,
+            connections(&result.placement),
+            result.seed
+        );
+        let figure = arcs(&result.placement, states, ChartSize::Half, &title);
+        figures.push(figure.with_legend(kinds_legend([&result.placement])));
+    }
+    if !figures.is_empty() {
+        section.paragraph(
+            "Of each competitor the placement of the seed with the best final training: the luckiest, not the typical one.",
+        );
+        section.figures(&figures);
+    }
+    let mut table = Table::new(
+        "Every seed.",
+        &["", "seed", "test accuracy", "learning rate", "connections"],
+    );
+    for competed in &comparison.competitors {
+        for result in &competed.seeds {
+            let rate = result.last.as_ref().and_then(|last| last.learning_rate);
+            table.row(vec![
+                Cell::Text(competed.name.clone()),
+                Cell::Number(result.seed.to_string()),
+                Cell::Number(accuracy(result).map_or_else(failed, percent)),
+                Cell::Number(rate.map_or_else(String::new, |rate| rate.to_string())),
+                Cell::placement(&result.placement),
+            ]);
+        }
+    }
+    section.table(&table);
+    section
+}
+
+fn with_interval(measured: Option<Measured>, shown: impl Fn(f64) -> String) -> String {
+    let Some(Measured { value, low, high }) = measured else {
+        return failed();
+    };
+    match low.zip(high) {
+        Some((low, high)) => format!("{} [{}, {}]", shown(value), shown(low), shown(high)),
+        None => shown(value),
+    }
+}
+
+fn interval(measured: Option<Measured>, factor: f64, unit: &str) -> String {
+    let bounds = measured.and_then(|mean| mean.low.zip(mean.high));
+    bounds.map_or_else(String::new, |(low, high)| {
+        format!(
+            "95 % interval {:.2} to {:.2}{unit}",
+            factor * low,
+            factor * high
+        )
+    })
+}
+
+fn failed() -> String {
+    "failed".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use adaplace_search_space::{Cost, Placement};
+    use adaplace_study::Improvement;
+
+    use super::*;
+
+    fn seed(steps: u64, curve: &[(u64, f64)]) -> SeedResult {
+        SeedResult {
+            seed: 1,
+            placement: Placement::new(),
+            cost: Cost {
+                adapters: 0,
+                parameters: 0,
+                extra_flops: 0.0,
+            },
+            steps,
+            curve: curve
+                .iter()
+                .map(|&(steps, value)| Improvement { steps, value })
+                .collect(),
+            last: None,
+        }
+    }
+
+    /// One steps at 2 and 8, the other at 4: from 4 on both have a value, and the last one holds to the end.
+    #[test]
+    fn means_of_step_functions_by_hand() {
+        let seeds = [seed(10, &[(2, 0.2), (8, 0.6)]), seed(10, &[(4, 0.4)])];
+        let (points, band) = mean_curve(&seeds, 0);
+        assert_eq!(points.len(), 3);
+        for ((x, y), (steps, mean)) in points.iter().zip([(4.0, 0.3), (8.0, 0.5), (10.0, 0.5)]) {
+            assert!(*x == steps && (y - mean).abs() < 1e-12);
+        }
+        for ((low, high), (_, mean)) in band.iter().zip(&points) {
+            assert!(low <= mean && mean <= high);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! How well each predictor foretold the results, of an audit.
+
+use adaplace_study::{Agreement, Audit, Measured};
+
+use crate::document::Section;
+use crate::numbers::percent;
+use crate::table::{Cell, Table};
+
+pub(super) fn section(audit: &Audit) -> Section {
+    let caption = format!(
+        "{} of {} single connections, {} steps each. Spearman's rho with the order by each result, better being higher, with \
+         its 95 % bootstrap interval; tau-b and top 10 % are against accuracy, the latter is how much of the best tenth the \
+         predictor's best tenth holds.",
+        audit.connections, audit.of_connections, audit.steps
+    );
+    let columns = [
+        "ordered by",
+        "accuracy",
+        "loss",
+        "training loss",
+        "tau-b",
+        "top 10 %",
+    ];
+    let mut table = Table::new(caption, &columns);
+    let order = |agreement: &Agreement| {
+        agreement
+            .spearman
+            .map_or(f64::NEG_INFINITY, |rho| rho.value)
+    };
+    let mut predictors: Vec<_> = audit.predictors.iter().collect();
+    predictors
+        .sort_by(|a, b| order(&b.validation_accuracy).total_cmp(&order(&a.validation_accuracy)));
+    for audited in predictors {
+        let accuracy = &audited.validation_accuracy;
+        let recall = accuracy.top_recall.map(|recall| percent(recall.value));
+        table.row(vec![
+            Cell::Text(audited.predictor.to_string()),
+            Cell::Number(rho(accuracy.spearman)),
+            Cell::Number(rho(audited.validation_loss.spearman)),
+            Cell::Number(rho(audited.train_loss.spearman)),
+            Cell::Number(
+                accuracy
+                    .kendall
+                    .map_or_else(unknown, |tau| format!("{:+.2}", tau.value)),
+            ),
+            Cell::Number(recall.unwrap_or_else(unknown)),
+        ]);
+    }
+    let mut section = Section::new("Which statistic to trust");
+    section.table(&table);
+    section
+}
+
+fn rho(measured: Option<Measured>) -> String {
+    let Some(Measured { value, low, high }) = measured else {
+        return unknown();
+    };
+    match low.zip(high) {
+        Some((low, high)) => format!("{value:+.2} [{low:+.2}, {high:+.2}]"),
+        None => format!("{value:+.2}"),
+    }
+}
+
+fn unknown() -> String {
+    "-".to_owned()
+}
