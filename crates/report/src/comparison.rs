@@ -164,8 +164,11 @@ fn progress(
     Ok(Some(section))
 }
 
+/// Points of a curve, or the two ends of a band at each of them.
+type Pairs = Vec<(f64, f64)>;
+
 /// The mean of the step functions of all seeds wherever one of them steps, from where all have a value, and its interval.
-fn mean_curve(seeds: &[SeedResult], seed: u64) -> (Vec<(f64, f64)>, Vec<(f64, f64)>) {
+fn mean_curve(seeds: &[SeedResult], seed: u64) -> (Pairs, Pairs) {
     let starts = seeds.iter().filter_map(|result| result.curve.first());
     let begin = starts.map(|first| first.steps).max().unwrap_or(0);
     let mut places: Vec<u64> = seeds

@@ -195,9 +195,12 @@ impl Audit {
     }
 }
 
+/// A number that says how two orders agree.
+type OfOrders<'a> = dyn Fn(&[f64], &[f64]) -> Option<f64> + 'a;
+
 impl Agreement {
     fn of(predicted: &[f64], result: &[f64], seed: u64) -> Self {
-        let measure = |value: &dyn Fn(&[f64], &[f64]) -> Option<f64>| {
+        let measure = |value: &OfOrders<'_>| {
             let whole = value(predicted, result)?;
             let interval = bootstrap(result.len(), seed, |drawn| {
                 let pick = |values: &[f64]| -> Vec<f64> {
