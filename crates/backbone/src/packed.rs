@@ -122,6 +122,15 @@ impl PackedSublayer {
         }
     }
 
+    /// Whether each row of its result depends on that row alone: it is an MLP.
+    #[must_use]
+    pub fn works_on_single_rows(&self) -> bool {
+        match self.weights.transform {
+            Transform::Attention { .. } => false,
+            Transform::Mlp { .. } => true,
+        }
+    }
+
     /// `result` = h_{n+1} from `state` = h_n; what the gradient needs goes to `saved`.
     ///
     /// # Panics

@@ -42,7 +42,8 @@ pub fn loss_and_gradients(
 /// # Errors
 /// If the inputs are not of the backbone's kind.
 pub fn states(model: &Model<'_>, inputs: &Inputs) -> Result<Vec<Tensor>, ScoreError> {
-    let engine = Engine::new(model, Prefix::Shared);
+    // A training leaves out rows that nothing reads.
+    let engine = Engine::new(model, Prefix::Separate);
     let values = engine.layout().read(model)?;
     let examples = inputs.examples()?;
     let shard = Shard::of_inputs(model.backbone(), inputs.clone(), vec![0; examples]);

@@ -4,7 +4,7 @@ use super::batch::Shard;
 use super::forward::{Backward, reads};
 use super::parameters::AdapterPlace;
 use super::workspace::{Pass, Workspace};
-use super::{Engine, adapter, head};
+use super::{Engine, adapter, first_rows, head};
 use crate::ScoreError;
 
 impl Engine<'_> {
@@ -40,10 +40,11 @@ impl Engine<'_> {
         );
         let last = self.plan.passes.len() - 1;
         if self.plan.needs_gradient(last, self.last()) {
-            let length = shard.rows() * self.layout.width;
+            let rows = self.rows_of(last, self.last(), shard);
+            let length = rows.last().copied().unwrap_or_default() * self.layout.width;
             let gradient = passes[last].gradients[self.last()].write(length);
             self.backbone
-                .pool_rows_backward(towards_features, &shard.examples, gradient, pooling);
+                .pool_rows_backward(towards_features, rows, gradient, pooling);
         }
         for pass in (0..=last).rev() {
             let span = self.plan.passes[pass];
@@ -63,7 +64,8 @@ impl Engine<'_> {
         shard: &Shard<'_>,
         workspace: &mut Workspace,
     ) {
-        let length = shard.rows() * self.layout.width;
+        let rows = self.rows_of(pass, n, shard);
+        let length = rows.last().copied().unwrap_or_default() * self.layout.width;
         let carried = workspace.passes[pass].carried.take_if(|(to, _)| *to == n);
         let mut state = std::mem::take(&mut workspace.passes[pass].gradients[n]);
         if state.is_known() || carried.is_some() || self.plan.keeps_all() {
@@ -164,13 +166,25 @@ impl Engine<'_> {
             return;
         }
         let Workspace {
-            passes, sublayer, ..
+            passes,
+            sublayer,
+            first_rows,
+            ..
         } = workspace;
         let Pass {
             gradients,
             sublayers,
             ..
         } = &mut passes[pass];
+        if self.narrows(pass, n) {
+            first_rows.resize(gradient.len(), 0.0);
+            let (chain, saved) = (self.backbone.packed(), &sublayers[n - 1]);
+            chain[n - 1].backward(saved, &shard.singles, gradient, first_rows, false, sublayer);
+            let width = self.layout.width;
+            let all = gradients[n - 1].add_to(shard.rows() * width);
+            first_rows::scatter_add(first_rows, &shard.examples, width, all);
+            return;
+        }
         let add = gradients[n - 1].is_known();
         let result = gradients[n - 1].write(gradient.len());
         let (chain, saved) = (self.backbone.packed(), &sublayers[n - 1]);

@@ -15,6 +15,8 @@ const SHARDS_TOGETHER: usize = 2;
 pub(crate) struct Shard<'a> {
     /// The row where each example begins, and behind the last one the number of rows.
     pub(crate) examples: Vec<usize>,
+    /// The same if every example had a single row.
+    pub(super) singles: Vec<usize>,
     /// Class of each example.
     pub(crate) labels: Vec<u32>,
     source: Source<'a>,
@@ -38,6 +40,7 @@ impl<'a> Shard<'a> {
             .map(|&row| fixed.unwrap_or_else(|| data.examples.length(row)));
         Self {
             examples: offsets(lengths),
+            singles: (0..=rows.len()).collect(),
             labels: rows.iter().map(|&row| data.examples.labels[row]).collect(),
             source: Source::Dataset { data, rows },
         }
@@ -57,6 +60,7 @@ impl<'a> Shard<'a> {
             }
         };
         Self {
+            singles: (0..=lengths.len()).collect(),
             examples: offsets(lengths.into_iter()),
             labels,
             source: Source::Inputs(inputs),

@@ -4,7 +4,7 @@ use super::adapter;
 use super::batch::Shard;
 use super::parameters::AdapterPlace;
 use super::workspace::{Pass, Workspace};
-use super::{Engine, head};
+use super::{Engine, first_rows, head};
 use crate::ScoreError;
 
 /// Whether a backward will follow.
@@ -82,8 +82,8 @@ impl Engine<'_> {
             .and_then(|pass| pass.states[self.last()].get());
         let state = state.expect("the last pass ends at the last state");
         features.resize(shard.labels.len() * self.layout.width, 0.0);
-        self.backbone
-            .pool_rows(state, &shard.examples, features, pooling);
+        let rows = self.rows_of(passes.len() - 1, self.last(), shard);
+        self.backbone.pool_rows(state, rows, features, pooling);
         head::forward(&self.layout, values, features, logits);
         Ok(())
     }
@@ -99,7 +99,8 @@ impl Engine<'_> {
         backward: Backward,
     ) -> Result<(), ScoreError> {
         let set = self.backbone.instruction_set();
-        let length = shard.rows() * self.layout.width;
+        let rows = self.rows_of(pass, n, shard);
+        let length = rows.last().copied().unwrap_or_default() * self.layout.width;
         let begins = n == self.plan.passes[pass].begin;
         // Adapters read states that are computed by now, or frozen ones.
         for (_, place) in self.adapters_at(pass, n) {
@@ -116,16 +117,21 @@ impl Engine<'_> {
             let Workspace {
                 passes,
                 sublayer: scratch,
+                first_rows,
                 ..
             } = &mut *workspace;
             let Pass {
                 states, sublayers, ..
             } = &mut passes[pass];
-            let before = states[n - 1].get().expect("states are computed in order");
+            let mut before = states[n - 1].get().expect("states are computed in order");
+            if self.narrows(pass, n) {
+                first_rows::gather(before, &shard.examples, self.layout.width, first_rows);
+                before = first_rows;
+            }
             let saves = backward == Backward::Follows && self.plan.needs_gradient(pass, n - 1);
             let saved = saves.then_some(&mut sublayers[n - 1]);
             let sublayer = &self.backbone.packed()[n - 1];
-            sublayer.forward(before, &shard.examples, sum, saved, scratch);
+            sublayer.forward(before, rows, sum, saved, scratch);
         }
         let mut scratch = std::mem::take(&mut workspace.adapter);
         for (index, place) in self.adapters_at(pass, n) {

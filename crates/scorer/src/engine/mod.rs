@@ -9,6 +9,7 @@
 mod adapter;
 mod backward;
 mod batch;
+mod first_rows;
 mod forward;
 mod head;
 mod parameters;
@@ -21,7 +22,7 @@ pub(crate) use parameters::Layout;
 pub(crate) use plan::{Plan, Prefix};
 pub(crate) use workspace::Workspace;
 
-use adaplace_backbone::Backbone;
+use adaplace_backbone::{Backbone, Pooling};
 use adaplace_search_space::ConnectionKind;
 
 use crate::Model;
@@ -34,6 +35,8 @@ pub(crate) struct Engine<'a> {
     plan: Plan,
     /// Adapters in the order in which those of one target are added: the sequential one reads the sum of the others.
     order: Vec<usize>,
+    /// Whether only the first row of every example goes through the last sublayer of the last pass.
+    narrows: bool,
 }
 
 impl<'a> Engine<'a> {
@@ -48,11 +51,22 @@ impl<'a> Engine<'a> {
             ConnectionKind::Recurrent => 1,
             ConnectionKind::Sequential => 2,
         });
+        let plan = Plan::new(connections.clone(), last, prefix);
+        let computed = plan.passes.last().is_some_and(|pass| pass.begin < last);
+        let read = connections
+            .clone()
+            .all(|connection| usize::from(connection.target) < last);
+        let narrows = prefix == Prefix::Shared
+            && computed
+            && read
+            && backbone.description().pooling == Pooling::Cls
+            && backbone.packed()[last - 1].works_on_single_rows();
         Self {
             backbone,
             layout,
             order,
-            plan: Plan::new(connections, last, prefix),
+            plan,
+            narrows,
         }
     }
 
@@ -66,6 +80,19 @@ impl<'a> Engine<'a> {
 
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Whether a pass computes h_n of the first row of every example alone.
+    fn narrows(&self, pass: usize, n: usize) -> bool {
+        self.narrows && n == self.last() && pass + 1 == self.plan.passes.len()
+    }
+
+    /// Where the examples of h_n begin, as a pass computes it.
+    fn rows_of<'s>(&self, pass: usize, n: usize, shard: &'s Shard<'_>) -> &'s [usize] {
+        match self.narrows(pass, n) {
+            true => &shard.singles,
+            false => &shard.examples,
+        }
     }
 
     /// Index of the last state, N.

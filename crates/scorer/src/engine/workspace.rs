@@ -19,6 +19,8 @@ pub(crate) struct Workspace {
     pub(super) pooling: SavedPooling,
     pub(super) sublayer: SublayerScratch,
     pub(super) adapter: AdapterScratch,
+    /// The first rows of a state or of a gradient.
+    pub(super) first_rows: Vec<f32>,
     /// A copy of a gradient that is read while it is added to.
     pub(super) gradient_copy: Vec<f32>,
     /// The gradients towards the trained values.
