@@ -67,7 +67,11 @@ impl TextEncoder {
         }
         let padding_id = match tokenizer.get_padding() {
             Some(padding) => padding.pad_id,
-            None => tokenizer.token_to_id("[PAD]").unwrap_or(0),
+            // as BERT's tokenizers call it, and as RoBERTa's do
+            None => ["[PAD]", "<pad>"]
+                .iter()
+                .find_map(|token| tokenizer.token_to_id(token))
+                .unwrap_or(0),
         };
         if padding_id as usize >= vocabulary {
             return Err(TaskError::OutsideVocabulary {

@@ -108,6 +108,7 @@ fn summary(report: &Report<'_>) -> Result<String> {
             image_size,
             patch_size,
             channels,
+            ..
         } => format!(
             "images of {image_size} x {image_size} pixels, {channels} channels, in patches of {patch_size}"
         ),
