@@ -1,7 +1,8 @@
 use std::fmt::Write as _;
 
-use adaplace_backbone::{Backbone, BackboneDescription, InputDescription, Pooling};
+use adaplace_backbone::{BackboneDescription, InputDescription, Pooling};
 use adaplace_search_space::{AdapterSpec, Connection, ConnectionKind};
+use adaplace_study::load_backbone;
 use anyhow::Result;
 use serde::Serialize;
 
@@ -40,7 +41,7 @@ struct AdapterCost {
 }
 
 pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
-    let backbone = Backbone::load(&arguments.backbone, arguments.pooling.map(Pooling::from))?;
+    let backbone = load_backbone(&arguments.backbone, arguments.pooling.map(Pooling::from))?;
     let description = backbone.description();
     let tokens = description.input.fixed_tokens().unwrap_or_else(|| {
         arguments
