@@ -41,8 +41,11 @@ struct Config {
     layer_norm_eps: f64,
     #[serde(default = "absolute")]
     position_embedding_type: String,
-    /// Where RoBERTa's positions begin; of no use to BERT.
-    #[serde(default)]
+}
+
+/// What only RoBERTa's embedding depends on.
+#[derive(Deserialize)]
+struct PaddingConfig {
     pad_token_id: Option<u32>,
 }
 
@@ -70,7 +73,8 @@ pub(crate) fn load_bert(source: &Source<'_>) -> Result<Backbone, BackboneError> 
 
 pub(crate) fn load_roberta(source: &Source<'_>) -> Result<Backbone, BackboneError> {
     let config: Config = read_json(&source.config)?;
-    let padding = config.pad_token_id.unwrap_or(ROBERTA_PADDING);
+    let PaddingConfig { pad_token_id } = read_json(&source.config)?;
+    let padding = pad_token_id.unwrap_or(ROBERTA_PADDING);
     if config.max_position_embeddings <= padding as usize + 1 {
         return Err(BackboneError::Setting {
             path: source.config.clone(),

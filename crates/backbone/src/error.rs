@@ -5,7 +5,7 @@ use std::path::PathBuf;
 pub enum BackboneError {
     /// The folder itself is not there.
     #[error(
-        "backbone folder `{path}` does not exist; give the folder of a Hugging Face model with `config.json` and `model.safetensors`"
+        "backbone folder `{path}` does not exist; give the folder of a Hugging Face model with `config.json` and `model.safetensors`, or its name as `org/name`"
     )]
     NoFolder {
         /// The folder asked for.

@@ -84,7 +84,12 @@ pub fn load_backbone(folder: &Path, pooling: Option<Pooling>) -> Result<Backbone
             made,
             patch_size,
         }),
-        Some(made) => Ok(backbone.with_image_size(made)?),
+        Some(made) => {
+            tracing::info!(
+                "pictures of {made} pixels for a backbone made at {image_size}: its position embeddings are interpolated"
+            );
+            Ok(backbone.with_image_size(made)?)
+        }
     }
 }
 

@@ -226,6 +226,24 @@ mod tests {
         assert!(TextEncoder::from_folder(folder.path(), 0, 64, 16).is_err());
     }
 
+    /// As RoBERTa's tokenizers call it, which ask for no padding themselves.
+    #[test]
+    fn the_padding_token_has_two_names() {
+        let folder = backbone();
+        let path = folder.path().join("tokenizer.json");
+        let content = fs::read_to_string(&path).unwrap();
+        let mut content: serde_json::Value = serde_json::from_str(&content).unwrap();
+        content["padding"] = serde_json::Value::Null;
+        let vocabulary = content["model"]["vocab"].as_object_mut().unwrap();
+        vocabulary.remove("[PAD]");
+        let word = vocabulary.remove("baba").unwrap();
+        vocabulary.insert("<pad>".to_owned(), word);
+        content["added_tokens"].as_array_mut().unwrap().remove(0);
+        fs::write(&path, content.to_string()).unwrap();
+        let encoder = TextEncoder::from_folder(folder.path(), 64, 64, 16).unwrap();
+        assert_eq!(encoder.padding_id, 8);
+    }
+
     #[test]
     fn a_missing_or_broken_tokenizer_is_named() {
         let folder = tempfile::tempdir().unwrap();

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Inspect;
+use crate::backbone;
 use crate::table::grouped;
 
 /// Tokens of a text where no other number is asked for.
@@ -41,7 +42,8 @@ struct AdapterCost {
 }
 
 pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
-    let backbone = load_backbone(&arguments.backbone, arguments.pooling.map(Pooling::from))?;
+    let folder = backbone::folder(&arguments.backbone)?;
+    let backbone = load_backbone(&folder, arguments.pooling.map(Pooling::from))?;
     let description = backbone.description();
     let tokens = description.input.fixed_tokens().unwrap_or_else(|| {
         arguments
