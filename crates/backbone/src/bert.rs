@@ -1,29 +1,28 @@
-//! BERT: post-norm blocks over token embeddings (Devlin et al., 2019).
+//! BERT: post-norm blocks over token embeddings (Devlin et al., 2019), and RoBERTa, which differs in how it numbers
+//! positions and in having one token type (Liu et al., 2019; XLM-R: Conneau et al., 2020).
 
-use std::path::Path;
-
-use candle_core::Tensor;
 use serde::Deserialize;
 
 use crate::blocks::{self, BlockNames, BlockShape};
-use crate::chain::Embedding as AnyEmbedding;
+use crate::chain::{Embedding, Source};
 use crate::checkpoint::{Checkpoint, read_json};
-use crate::layers::{LayerNorm, tensor};
-use crate::pooling::Pooler;
-use crate::sublayer::NormPosition;
-use crate::{Backbone, BackboneDescription, BackboneError, InputDescription, Pooling};
-
-pub(crate) const MODEL_TYPE: &str = "bert";
+use crate::pooling::{Pooler, text_pooling};
+use crate::sublayer::{NormPosition, check_activation, check_heads};
+use crate::token_embedding::{Numbering, TableSizes, TokenEmbedding, TokenTypes};
+use crate::{Backbone, BackboneDescription, BackboneError, InputDescription};
 
 const BLOCK_NAMES: BlockNames = BlockNames {
+    blocks: "encoder.layer",
     query: "attention.self.query",
     key: "attention.self.key",
     value: "attention.self.value",
     attention_output: "attention.output.dense",
     attention_norm: "attention.output.LayerNorm",
+    attention_scale: None,
     mlp_up: "intermediate.dense",
     mlp_down: "output.dense",
     mlp_norm: "output.LayerNorm",
+    mlp_scale: None,
 };
 
 #[derive(Deserialize)]
@@ -44,6 +43,12 @@ struct Config {
     position_embedding_type: String,
 }
 
+/// What only RoBERTa's embedding depends on.
+#[derive(Deserialize)]
+struct PaddingConfig {
+    pad_token_id: Option<u32>,
+}
+
 fn two() -> usize {
     2
 }
@@ -57,153 +62,89 @@ fn absolute() -> String {
     "absolute".to_owned()
 }
 
-/// sentence-transformers writes the pooling that a model was trained with beside it.
-#[derive(Deserialize)]
-struct PoolingConfig {
-    #[serde(default)]
-    pooling_mode_cls_token: bool,
-    #[serde(default)]
-    pooling_mode_mean_tokens: bool,
+/// The padding id of RoBERTa where the configuration names none.
+const ROBERTA_PADDING: u32 = 1;
+
+pub(crate) fn load_bert(source: &Source<'_>) -> Result<Backbone, BackboneError> {
+    let config: Config = read_json(&source.config)?;
+    let types = TokenTypes::Read(config.type_vocab_size);
+    load(source, &config, types, Numbering::FromZero)
 }
 
-#[derive(Debug)]
-pub(crate) struct Embedding {
-    words: Tensor,
-    positions: Tensor,
-    types: Tensor,
-    norm: LayerNorm,
-}
-
-impl Embedding {
-    /// (rows, tokens) ids -> (rows, tokens, width)
-    pub(crate) fn forward(&self, ids: &Tensor, type_ids: &Tensor) -> Result<Tensor, BackboneError> {
-        let (rows, tokens) = ids.dims2()?;
-        let longest = self.positions.dim(0)?;
-        if !(1..=longest).contains(&tokens) {
-            return Err(BackboneError::Inputs {
-                model_type: MODEL_TYPE,
-                expected: format!("texts of 1 to {longest} tokens"),
-                found: format!("of {tokens}"),
-            });
-        }
-        check_ids("token ids", ids, &self.words)?;
-        check_ids("token type ids", type_ids, &self.types)?;
-        let width = self.words.dim(1)?;
-        let look_up = |table: &Tensor, ids: &Tensor| {
-            table
-                .index_select(&ids.flatten_all()?, 0)?
-                .reshape((rows, tokens, width))
-        };
-        let words = look_up(&self.words, ids)?;
-        let types = look_up(&self.types, type_ids)?;
-        let positions = self.positions.narrow(0, 0, tokens)?;
-        Ok(self
-            .norm
-            .forward(&(words + types)?.broadcast_add(&positions)?)?)
+pub(crate) fn load_roberta(source: &Source<'_>) -> Result<Backbone, BackboneError> {
+    let config: Config = read_json(&source.config)?;
+    let PaddingConfig { pad_token_id } = read_json(&source.config)?;
+    let padding = pad_token_id.unwrap_or(ROBERTA_PADDING);
+    if config.max_position_embeddings <= padding as usize + 1 {
+        return Err(BackboneError::Setting {
+            path: source.config.clone(),
+            key: "max_position_embeddings",
+            found: config.max_position_embeddings.to_string(),
+            expected: format!("positions begin behind the pad_token_id `{padding}`"),
+        });
     }
+    let types = TokenTypes::First(config.type_vocab_size);
+    load(source, &config, types, Numbering::BehindPadding(padding))
 }
 
-/// All of `ids` must be rows of `table`.
-fn check_ids(what: &str, ids: &Tensor, table: &Tensor) -> Result<(), BackboneError> {
-    let ids = ids.flatten_all()?.to_vec1::<u32>()?;
-    let rows = table.dim(0)?;
-    match ids.into_iter().find(|&id| id as usize >= rows) {
-        None => Ok(()),
-        Some(id) => Err(BackboneError::Inputs {
-            model_type: MODEL_TYPE,
-            expected: format!("{what} below {rows}"),
-            found: format!("{id}; use the tokenizer that came with it"),
-        }),
-    }
-}
-
-pub(crate) fn load(
-    folder: &Path,
-    config_path: &Path,
-    pooling: Option<Pooling>,
+fn load(
+    source: &Source<'_>,
+    config: &Config,
+    types: TokenTypes,
+    numbering: Numbering,
 ) -> Result<Backbone, BackboneError> {
-    let config: Config = read_json(config_path)?;
-    crate::sublayer::check_activation(config_path, &config.hidden_act)?;
-    crate::sublayer::check_heads(config_path, config.hidden_size, config.num_attention_heads)?;
+    let (width, heads) = (config.hidden_size, config.num_attention_heads);
+    check_activation(&source.config, "hidden_act", &config.hidden_act)?;
+    check_heads(
+        &source.config,
+        ("hidden_size", width),
+        ("num_attention_heads", heads),
+    )?;
     if config.position_embedding_type != "absolute" {
         return Err(BackboneError::Setting {
-            path: config_path.to_owned(),
+            path: source.config.clone(),
             key: "position_embedding_type",
-            found: config.position_embedding_type,
+            found: config.position_embedding_type.clone(),
             expected: "only `absolute` is supported".to_owned(),
         });
     }
-    let pooling = match pooling {
-        Some(pooling) => pooling,
-        None => folder_pooling(folder)?,
-    };
+    let pooling = text_pooling(source)?;
 
-    let (width, epsilon) = (config.hidden_size, config.layer_norm_eps);
-    let mut checkpoint = Checkpoint::open(folder, "embeddings.word_embeddings.weight")?;
-    let mut table = |name: &str, rows: usize| -> Result<Tensor, BackboneError> {
-        let values = checkpoint.take(&format!("embeddings.{name}.weight"), &[rows, width])?;
-        Ok(tensor(values, &[rows, width])?)
+    let mut checkpoint = Checkpoint::open(source.folder, "embeddings.word_embeddings.weight")?;
+    let sizes = TableSizes {
+        vocabulary: config.vocab_size,
+        positions: config.max_position_embeddings,
+        types,
+        width,
     };
-    let words = table("word_embeddings", config.vocab_size)?;
-    let positions = table("position_embeddings", config.max_position_embeddings)?;
-    let types = table("token_type_embeddings", config.type_vocab_size)?;
-    let norm = LayerNorm::take(&mut checkpoint, "embeddings.LayerNorm", width, epsilon)?;
-
+    let epsilon = config.layer_norm_eps;
+    let embedding = TokenEmbedding::take(
+        &mut checkpoint,
+        source.model_type,
+        &sizes,
+        numbering,
+        epsilon,
+    )?;
     let shape = BlockShape {
         blocks: config.num_hidden_layers,
         width,
-        heads: config.num_attention_heads,
+        heads,
         intermediate: config.intermediate_size,
         epsilon,
         norm_position: NormPosition::AfterResidual,
     };
     let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;
 
-    let description = BackboneDescription {
-        model_type: MODEL_TYPE,
-        blocks: config.num_hidden_layers,
-        hidden_states: sublayers.len() + 1,
-        width,
-        heads: config.num_attention_heads,
-        intermediate: config.intermediate_size,
-        pooling,
-        parameters: checkpoint.parameters(),
-        weights_sha256: checkpoint.weights_sha256(),
-        input: InputDescription::Text {
-            vocabulary: config.vocab_size,
-            positions: config.max_position_embeddings,
-        },
+    let input = InputDescription::Text {
+        vocabulary: config.vocab_size,
+        positions: embedding.longest()?,
     };
-    let embedding = AnyEmbedding::Bert(Embedding {
-        words,
-        positions,
-        types,
-        norm,
-    });
+    let description =
+        BackboneDescription::new(source.model_type, &shape, pooling, &checkpoint, input);
     let pooler = Pooler {
         pooling,
         last_norm: None,
     };
+    let embedding = Embedding::Tokens(embedding);
     Ok(Backbone::new(description, embedding, sublayers, pooler))
-}
-
-fn folder_pooling(folder: &Path) -> Result<Pooling, BackboneError> {
-    let path = folder.join("1_Pooling").join("config.json");
-    if !path.is_file() {
-        return Ok(Pooling::Mean);
-    }
-    let config: PoolingConfig = read_json(&path)?;
-    match (
-        config.pooling_mode_mean_tokens,
-        config.pooling_mode_cls_token,
-    ) {
-        (true, false) => Ok(Pooling::Mean),
-        (false, true) => Ok(Pooling::Cls),
-        (mean, cls) => Err(BackboneError::Setting {
-            path,
-            key: "pooling_mode_mean_tokens",
-            found: format!("{mean}, with pooling_mode_cls_token = {cls}"),
-            expected: "exactly one of the two is supported; choose with `--pooling`".to_owned(),
-        }),
-    }
 }

@@ -5,16 +5,21 @@ use crate::layers::{LayerNorm, Linear};
 use crate::sublayer::{NormPosition, Transform};
 use crate::{BackboneError, Sublayer};
 
-/// What an architecture calls the parts of block l, behind `encoder.layer.l.`.
+/// What an architecture calls the parts of block l: `blocks`, l and the part, with dots between.
 pub(crate) struct BlockNames {
+    pub(crate) blocks: &'static str,
     pub(crate) query: &'static str,
     pub(crate) key: &'static str,
     pub(crate) value: &'static str,
     pub(crate) attention_output: &'static str,
     pub(crate) attention_norm: &'static str,
+    /// One factor for each feature of what the attention adds, where the architecture has them (LayerScale).
+    pub(crate) attention_scale: Option<&'static str>,
     pub(crate) mlp_up: &'static str,
     pub(crate) mlp_down: &'static str,
     pub(crate) mlp_norm: &'static str,
+    /// The same of the MLP.
+    pub(crate) mlp_scale: Option<&'static str>,
 }
 
 /// How many blocks there are and of what shape.
@@ -37,6 +42,7 @@ pub(crate) fn take(
     for block in 0..shape.blocks {
         let mut reader = BlockReader {
             checkpoint,
+            blocks: names.blocks,
             shape,
             block,
         };
@@ -47,14 +53,14 @@ pub(crate) fn take(
                 reader.linear(names.key, width, width)?,
                 reader.linear(names.value, width, width)?,
             ]),
-            output: reader.linear(names.attention_output, width, width)?,
+            output: reader.output(names.attention_output, names.attention_scale, width)?,
             heads: shape.heads,
         };
         let norm = reader.norm(names.attention_norm)?;
         sublayers.push(Sublayer::new(attention, norm, shape.norm_position));
         let mlp = Transform::Mlp {
             up: reader.linear(names.mlp_up, width, hidden)?,
-            down: reader.linear(names.mlp_down, hidden, width)?,
+            down: reader.output(names.mlp_down, names.mlp_scale, hidden)?,
         };
         let norm = reader.norm(names.mlp_norm)?;
         sublayers.push(Sublayer::new(mlp, norm, shape.norm_position));
@@ -65,6 +71,7 @@ pub(crate) fn take(
 /// Reads the parts of one block.
 struct BlockReader<'a> {
     checkpoint: &'a mut Checkpoint,
+    blocks: &'static str,
     shape: &'a BlockShape,
     block: usize,
 }
@@ -80,12 +87,29 @@ impl BlockReader<'_> {
         Linear::take(self.checkpoint, &name, inputs, outputs)
     }
 
+    /// The layer that a sublayer ends with. Factors of its outputs become part of it, so that nothing else has to know
+    /// of them.
+    fn output(
+        &mut self,
+        part: &str,
+        scale: Option<&str>,
+        inputs: usize,
+    ) -> Result<Linear, BackboneError> {
+        let width = self.shape.width;
+        let layer = self.linear(part, inputs, width)?;
+        let Some(scale) = scale else {
+            return Ok(layer);
+        };
+        let factors = self.checkpoint.take(&self.name(scale), &[width])?;
+        Ok(layer.scaled(&factors))
+    }
+
     fn norm(&mut self, part: &str) -> Result<LayerNorm, BackboneError> {
         let name = self.name(part);
         LayerNorm::take(self.checkpoint, &name, self.shape.width, self.shape.epsilon)
     }
 
     fn name(&self, part: &str) -> String {
-        format!("encoder.layer.{}.{part}", self.block)
+        format!("{}.{}.{part}", self.blocks, self.block)
     }
 }

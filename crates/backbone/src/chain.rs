@@ -1,19 +1,41 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::bert;
-use crate::checkpoint::read_json;
+use crate::blocks::BlockShape;
+use crate::checkpoint::{Checkpoint, read_json};
+use crate::image_embedding::ImageEmbedding;
 use crate::pooling::{Pooler, SavedPooling};
-use crate::vit;
+use crate::token_embedding::TokenEmbedding;
 use crate::{
     BackboneError, Inputs, InstructionSet, PackedSublayer, Pooling, Precision, Sublayer, TokenMask,
 };
+use crate::{bert, dinov2, distilbert, vit};
+
+/// Reads the folder of one architecture.
+type Loader = fn(&Source<'_>) -> Result<Backbone, BackboneError>;
 
 /// The architectures that are implemented, by their `model_type`.
-const SUPPORTED: &[&str] = &[bert::MODEL_TYPE, vit::MODEL_TYPE];
+const SUPPORTED: &[(&str, Loader)] = &[
+    ("bert", bert::load_bert),
+    ("distilbert", distilbert::load),
+    ("roberta", bert::load_roberta),
+    ("xlm-roberta", bert::load_roberta),
+    ("vit", vit::load_vit),
+    ("deit", vit::load_deit),
+    ("dinov2", dinov2::load),
+];
+
+/// Where a backbone comes from, and how it is to be read.
+pub(crate) struct Source<'a> {
+    pub(crate) model_type: &'static str,
+    pub(crate) folder: &'a Path,
+    /// The configuration in it.
+    pub(crate) config: PathBuf,
+    pub(crate) pooling: Option<Pooling>,
+}
 
 /// A frozen, pre-trained transformer.
 #[derive(Debug)]
@@ -52,6 +74,30 @@ pub struct BackboneDescription {
     pub input: InputDescription,
 }
 
+impl BackboneDescription {
+    /// After everything has been taken out of the checkpoint.
+    pub(crate) fn new(
+        model_type: &'static str,
+        shape: &BlockShape,
+        pooling: Pooling,
+        checkpoint: &Checkpoint,
+        input: InputDescription,
+    ) -> Self {
+        Self {
+            model_type,
+            blocks: shape.blocks,
+            hidden_states: 2 * shape.blocks + 1,
+            width: shape.width,
+            heads: shape.heads,
+            intermediate: shape.intermediate,
+            pooling,
+            parameters: checkpoint.parameters(),
+            weights_sha256: checkpoint.weights_sha256(),
+            input,
+        }
+    }
+}
+
 /// What the embedding of a backbone reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "modality", rename_all = "kebab-case")]
@@ -71,11 +117,13 @@ pub enum InputDescription {
         patch_size: usize,
         /// Colour channels.
         channels: usize,
+        /// Tokens beside the patches: the class token, and of a DeiT the distillation token.
+        extra_tokens: usize,
     },
 }
 
 impl InputDescription {
-    /// Tokens of an example where all have the same number: patches and class token of an image.
+    /// Tokens of an example where all have the same number: patches and extra tokens of an image.
     #[must_use]
     pub fn fixed_tokens(&self) -> Option<usize> {
         match self {
@@ -83,16 +131,17 @@ impl InputDescription {
             Self::Image {
                 image_size,
                 patch_size,
+                extra_tokens,
                 ..
-            } => Some((image_size / patch_size).pow(2) + 1),
+            } => Some((image_size / patch_size).pow(2) + extra_tokens),
         }
     }
 }
 
 #[derive(Debug)]
 pub(crate) enum Embedding {
-    Bert(bert::Embedding),
-    Vit(vit::Embedding),
+    Tokens(TokenEmbedding),
+    Images(ImageEmbedding),
 }
 
 #[derive(Deserialize)]
@@ -104,7 +153,7 @@ impl Backbone {
     /// Reads a Hugging Face model folder (`config.json` and safetensors weights, sharded or not).
     ///
     /// `pooling` chooses how a text backbone is pooled; `None` follows the folder's `1_Pooling/config.json`
-    /// (sentence-transformers) and is the mean where there is none. A ViT is always read at its class token.
+    /// (sentence-transformers) and is the mean where there is none. Image models are always read at their class token.
     ///
     /// # Errors
     /// If a file is missing, damaged or contradicts another one, or the architecture is not implemented; the
@@ -117,15 +166,20 @@ impl Backbone {
         }
         let path = folder.join("config.json");
         let ModelType { model_type } = read_json(&path)?;
-        match model_type.as_str() {
-            bert::MODEL_TYPE => bert::load(folder, &path, pooling),
-            vit::MODEL_TYPE => vit::load(folder, &path, pooling),
-            _ => Err(BackboneError::UnknownModelType {
+        let Some(&(model_type, load)) = SUPPORTED.iter().find(|(name, _)| *name == model_type)
+        else {
+            return Err(BackboneError::UnknownModelType {
                 path,
                 found: model_type,
-                supported: SUPPORTED,
-            }),
-        }
+                supported: SUPPORTED.iter().map(|&(name, _)| name).collect(),
+            });
+        };
+        load(&Source {
+            model_type,
+            folder,
+            config: path,
+            pooling,
+        })
     }
 
     pub(crate) fn new(
@@ -151,6 +205,22 @@ impl Backbone {
         self.set = set;
         self.packed = OnceLock::new();
         self
+    }
+
+    /// The same backbone for pictures of this height and width; without this, for those of the size in `config.json`.
+    /// The position embeddings of the patches are interpolated, bicubically, from those of the checkpoint.
+    ///
+    /// # Errors
+    /// If the size is no multiple of the patches', or the backbone reads text.
+    pub fn with_image_size(mut self, image_size: usize) -> Result<Self, BackboneError> {
+        match &mut self.embedding {
+            Embedding::Tokens(_) => return Err(self.reads("text", "images")),
+            Embedding::Images(embedding) => {
+                embedding.set_image_size(image_size)?;
+                self.description.input = embedding.description()?;
+            }
+        }
+        Ok(self)
     }
 
     /// The same backbone with its products in this precision; without this, in f32.
@@ -249,20 +319,20 @@ impl Backbone {
     /// If the inputs are of the other modality or of another size, too long, or hold ids outside the vocabulary.
     pub fn embed(&self, inputs: &Inputs) -> Result<Tensor, BackboneError> {
         match (&self.embedding, inputs) {
-            (Embedding::Bert(embedding), Inputs::Text { ids, type_ids, .. }) => {
+            (Embedding::Tokens(embedding), Inputs::Text { ids, type_ids, .. }) => {
                 embedding.forward(ids, type_ids)
             }
-            (Embedding::Vit(embedding), Inputs::Images { pixels }) => embedding.forward(pixels),
-            (Embedding::Bert(_), Inputs::Images { .. }) => Err(BackboneError::Inputs {
-                model_type: bert::MODEL_TYPE,
-                expected: "text".to_owned(),
-                found: "images".to_owned(),
-            }),
-            (Embedding::Vit(_), Inputs::Text { .. }) => Err(BackboneError::Inputs {
-                model_type: vit::MODEL_TYPE,
-                expected: "images".to_owned(),
-                found: "text".to_owned(),
-            }),
+            (Embedding::Images(embedding), Inputs::Images { pixels }) => embedding.forward(pixels),
+            (Embedding::Tokens(_), Inputs::Images { .. }) => Err(self.reads("text", "images")),
+            (Embedding::Images(_), Inputs::Text { .. }) => Err(self.reads("images", "text")),
+        }
+    }
+
+    fn reads(&self, expected: &str, found: &str) -> BackboneError {
+        BackboneError::Inputs {
+            model_type: self.description.model_type,
+            expected: expected.to_owned(),
+            found: found.to_owned(),
         }
     }
 

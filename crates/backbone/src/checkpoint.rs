@@ -68,7 +68,7 @@ impl Checkpoint {
                     shape: info.shape.clone(),
                     bytes: begin + start..begin + end,
                 };
-                tensors.insert(name, stored);
+                tensors.insert(current_name(name), stored);
             }
             files.push((path, bytes));
         }
@@ -145,6 +145,14 @@ impl Checkpoint {
         }
         format!("{:x}", hasher.finalize())
     }
+}
+
+/// Checkpoints that were first written for TensorFlow call the weight of a layer norm gamma and its bias beta.
+fn current_name(name: String) -> String {
+    let renamed = |old: &str, new: &str| Some(format!("{}{new}", name.strip_suffix(old)?));
+    renamed("LayerNorm.gamma", "LayerNorm.weight")
+        .or_else(|| renamed("LayerNorm.beta", "LayerNorm.bias"))
+        .unwrap_or(name)
 }
 
 /// Reads a JSON file of somebody else's making: keys that are not asked for are ignored.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 pub enum BackboneError {
     /// The folder itself is not there.
     #[error(
-        "backbone folder `{path}` does not exist; give the folder of a Hugging Face model with `config.json` and `model.safetensors`"
+        "backbone folder `{path}` does not exist; give the folder of a Hugging Face model with `config.json` and `model.safetensors`, or its name as `org/name`"
     )]
     NoFolder {
         /// The folder asked for.
@@ -46,7 +46,7 @@ pub enum BackboneError {
         /// Its model type.
         found: String,
         /// The implemented ones.
-        supported: &'static [&'static str],
+        supported: Vec<&'static str>,
     },
     /// A setting of the architecture that is not implemented, or contradicts another one.
     #[error("`{path}` has `{key}` = `{found}`; {expected}")]
@@ -119,6 +119,18 @@ pub enum BackboneError {
         expected: String,
         /// What it was given.
         found: String,
+    },
+    /// Pictures of a size that patches do not fill.
+    #[error(
+        "pictures of {image_size} pixels a side cannot be read in patches of {patch_size}; choose a multiple of {patch_size} up to {largest}"
+    )]
+    ImageSize {
+        /// Height and width asked for.
+        image_size: usize,
+        /// Height and width of a patch.
+        patch_size: usize,
+        /// The largest size.
+        largest: usize,
     },
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]

@@ -46,6 +46,17 @@ impl Linear {
         stacked
     }
 
+    /// The layer with output o multiplied by `factors[o]`.
+    pub(crate) fn scaled(mut self, factors: &[f32]) -> Self {
+        for (row, &factor) in self.weight.chunks_exact_mut(self.inputs).zip(factors) {
+            row.iter_mut().for_each(|weight| *weight *= factor);
+        }
+        for (bias, &factor) in self.bias.iter_mut().zip(factors) {
+            *bias *= factor;
+        }
+        self
+    }
+
     /// The layer composed of candle's own operations, `x` of shape (batch, tokens, inputs).
     pub(crate) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let weight = Tensor::from_slice(&self.weight, (self.outputs, self.inputs), x.device())?;

@@ -22,16 +22,21 @@
 //! ```
 
 mod bert;
+mod bicubic;
 mod blocks;
 mod chain;
 mod checkpoint;
+mod dinov2;
+mod distilbert;
 mod error;
+mod image_embedding;
 mod inputs;
 pub mod kernels;
 mod layers;
 mod packed;
 mod pooling;
 mod sublayer;
+mod token_embedding;
 mod vit;
 
 pub use chain::{Backbone, BackboneDescription, InputDescription};

@@ -145,27 +145,35 @@ impl Transform {
 }
 
 /// Only the exact gelu is implemented; with another activation every number would be silently wrong.
-pub(crate) fn check_activation(path: &Path, activation: &str) -> Result<(), BackboneError> {
+pub(crate) fn check_activation(
+    path: &Path,
+    key: &'static str,
+    activation: &str,
+) -> Result<(), BackboneError> {
     if activation == "gelu" {
         return Ok(());
     }
     Err(BackboneError::Setting {
         path: path.to_owned(),
-        key: "hidden_act",
+        key,
         found: activation.to_owned(),
         expected: "only `gelu` is supported".to_owned(),
     })
 }
 
-/// The width must split evenly over the heads.
-pub(crate) fn check_heads(path: &Path, width: usize, heads: usize) -> Result<(), BackboneError> {
+/// The width must split evenly over the heads; both as the configuration calls them.
+pub(crate) fn check_heads(
+    path: &Path,
+    (width_key, width): (&'static str, usize),
+    (heads_key, heads): (&'static str, usize),
+) -> Result<(), BackboneError> {
     if heads > 0 && width > 0 && width.is_multiple_of(heads) {
         return Ok(());
     }
     Err(BackboneError::Setting {
         path: path.to_owned(),
-        key: "num_attention_heads",
+        key: heads_key,
         found: heads.to_string(),
-        expected: format!("it must divide the hidden_size `{width}`"),
+        expected: format!("it must divide the {width_key} `{width}`"),
     })
 }

@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show what a backbone folder holds: states, sizes, cost and connections
+    /// Show what a backbone holds: states, sizes, cost and connections
     Inspect(Inspect),
     /// Fit the linear probe and make the gradient map of all connections
     Probe(Probe),
@@ -43,11 +43,12 @@ pub(crate) enum Command {
     Evaluate(Evaluate),
 }
 
-/// A backbone folder and how it is read.
+/// A backbone and how it is read.
 #[derive(Debug, Args)]
 pub(crate) struct BackboneArguments {
-    /// Hugging Face model folder: config.json, safetensors weights, tokenizer.json or preprocessor_config.json
-    #[arg(long, value_name = "DIR")]
+    /// Hugging Face model folder (config.json, safetensors weights, tokenizer.json or preprocessor_config.json), or
+    /// org/name[@revision] of the hub
+    #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
     /// How the last hidden state becomes one vector [default: as in 1_Pooling/config.json, else mean; a ViT: cls]
     #[arg(long)]
@@ -68,7 +69,7 @@ pub(crate) struct Resources {
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// Hugging Face model folder
+    /// Hugging Face model folder, or org/name[@revision] of the hub
     #[arg(value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
     /// How the last hidden state becomes one vector
@@ -120,8 +121,9 @@ pub(crate) struct Search {
         "learning_rate", "head_learning_rate", "max_length", "pooling", "precision", "seed", "gradient_examples",
     ])]
     pub(crate) study: Option<PathBuf>,
-    /// Hugging Face model folder: config.json, safetensors weights, tokenizer.json or preprocessor_config.json
-    #[arg(long, value_name = "DIR", required_unless_present = "study")]
+    /// Hugging Face model folder (config.json, safetensors weights, tokenizer.json or preprocessor_config.json), or
+    /// org/name[@revision] of the hub
+    #[arg(long, value_name = "BACKBONE", required_unless_present = "study")]
     pub(crate) backbone: Option<PathBuf>,
     /// Task folder: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
     #[arg(long, value_name = "DIR", required_unless_present = "study")]
@@ -242,8 +244,9 @@ pub(crate) struct Compare {
         "head_learning_rate", "max_length", "pooling", "precision", "gradient_examples", "cache_memory", "instruction_set",
     ])]
     pub(crate) replay: Option<PathBuf>,
-    /// Hugging Face model folder: config.json, safetensors weights, tokenizer.json or preprocessor_config.json
-    #[arg(long, value_name = "DIR", required_unless_present = "replay")]
+    /// Hugging Face model folder (config.json, safetensors weights, tokenizer.json or preprocessor_config.json), or
+    /// org/name[@revision] of the hub
+    #[arg(long, value_name = "BACKBONE", required_unless_present = "replay")]
     pub(crate) backbone: Option<PathBuf>,
     /// Task folder with a test part: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
     #[arg(long, value_name = "DIR", required_unless_present = "replay")]
@@ -288,8 +291,9 @@ pub(crate) struct Compare {
 
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// Hugging Face model folder: config.json, safetensors weights, tokenizer.json or preprocessor_config.json
-    #[arg(long, value_name = "DIR")]
+    /// Hugging Face model folder (config.json, safetensors weights, tokenizer.json or preprocessor_config.json), or
+    /// org/name[@revision] of the hub
+    #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
     /// Task folder: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
     #[arg(long, value_name = "DIR")]
@@ -311,8 +315,9 @@ pub(crate) struct Bench {
 
 #[derive(Debug, Args)]
 pub(crate) struct Audit {
-    /// Hugging Face model folder: config.json, safetensors weights, tokenizer.json or preprocessor_config.json
-    #[arg(long, value_name = "DIR")]
+    /// Hugging Face model folder (config.json, safetensors weights, tokenizer.json or preprocessor_config.json), or
+    /// org/name[@revision] of the hub
+    #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
     /// Task folder: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
     #[arg(long, value_name = "DIR")]
@@ -351,8 +356,8 @@ pub(crate) struct Train {
     /// The placement to train
     #[arg(value_name = "PLACEMENT.toml")]
     pub(crate) placement: PathBuf,
-    /// Hugging Face model folder that the placement was made for
-    #[arg(long, value_name = "DIR")]
+    /// Hugging Face model that the placement was made for, a folder or org/name[@revision]
+    #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
     /// Task folder
     #[arg(long, value_name = "DIR")]
@@ -399,8 +404,8 @@ pub(crate) struct Evaluate {
     /// Its adapters.safetensors
     #[arg(long, value_name = "FILE")]
     pub(crate) adapters: PathBuf,
-    /// Hugging Face model folder that the placement was made for
-    #[arg(long, value_name = "DIR")]
+    /// Hugging Face model that the placement was made for, a folder or org/name[@revision]
+    #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
     /// Task folder
     #[arg(long, value_name = "DIR")]

@@ -1,6 +1,7 @@
 //! The program `adaplace`: finds where to put a few adapters in a frozen, pre-trained transformer.
 
 mod arguments;
+mod backbone;
 mod commands;
 mod heatmap;
 mod progress;
@@ -82,7 +83,7 @@ fn start_log(verbose: u8) {
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
         EnvFilter::new(format!(
-            "warn,adaplace={level},adaplace_study={level},adaplace_scorer={level}"
+            "warn,adaplace={level},adaplace_hub={level},adaplace_study={level},adaplace_scorer={level}"
         ))
     });
     tracing_subscriber::fmt()

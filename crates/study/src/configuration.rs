@@ -66,7 +66,7 @@ pub struct SearchSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackboneSource {
-    /// Its folder, as it was given.
+    /// Its folder, or its name in the hub, as it was given.
     pub folder: PathBuf,
     /// How it is pooled.
     pub pooling: Pooling,

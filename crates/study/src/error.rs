@@ -45,6 +45,18 @@ pub enum StudyError {
         /// What it may be.
         range: &'static str,
     },
+    /// The backbone's own preprocessing makes pictures that it cannot read.
+    #[error(
+        "`{path}` makes pictures of {made} x {made} pixels, which the backbone cannot read in patches of {patch_size}; correct `size` or `crop_size` there"
+    )]
+    PictureSize {
+        /// The preprocessing.
+        path: PathBuf,
+        /// Height and width of its pictures.
+        made: usize,
+        /// Height and width of a patch.
+        patch_size: usize,
+    },
     /// The output folder holds something else.
     #[error(
         "`{path}` is not a study: it is not empty and holds no `{file}`; choose another output folder"

@@ -46,7 +46,7 @@ pub use proxy::GradientProxy;
 pub use ranking::{Finalist, RankedTrial, Ranking};
 pub use record::{Phase, Record, Result as TrialResult};
 pub use run::{Event, Run, Summary, run};
-pub use setting::{Setting, backbone_reference, chain_shape, encoder};
+pub use setting::{Setting, backbone_reference, chain_shape, encoder, load_backbone};
 pub use stored::StoredStudy;
 pub use study::Study;
 pub use workers::Workers;

@@ -32,7 +32,7 @@ impl Setting {
         options: &TaskOptions<'_>,
     ) -> Result<Self, StudyError> {
         let (folder, pooling) = backbone;
-        let backbone = Backbone::load(folder, pooling)?;
+        let backbone = load_backbone(folder, pooling)?;
         let (encoder, max_length) = encoder(folder, &backbone, max_length)?;
         Ok(Self {
             backbone,
@@ -58,6 +58,38 @@ impl Setting {
             seed,
         };
         Self::load(backbone, task, max_length, &options)
+    }
+}
+
+/// Reads a backbone's folder. One that reads pictures takes them as its preprocessing makes them: a DINOv2 that was
+/// trained at 518 pixels and comes with a crop of 224 reads 224.
+///
+/// # Errors
+/// If the folder is no backbone, or its preprocessing makes pictures that its patches do not fill.
+pub fn load_backbone(folder: &Path, pooling: Option<Pooling>) -> Result<Backbone, StudyError> {
+    let backbone = Backbone::load(folder, pooling)?;
+    let InputDescription::Image {
+        image_size,
+        patch_size,
+        ..
+    } = backbone.description().input
+    else {
+        return Ok(backbone);
+    };
+    match ImageEncoder::picture_size(folder)? {
+        None => Ok(backbone),
+        Some(made) if made == image_size => Ok(backbone),
+        Some(made) if !made.is_multiple_of(patch_size) => Err(StudyError::PictureSize {
+            path: folder.join("preprocessor_config.json"),
+            made,
+            patch_size,
+        }),
+        Some(made) => {
+            tracing::info!(
+                "pictures of {made} pixels for a backbone made at {image_size}: its position embeddings are interpolated"
+            );
+            Ok(backbone.with_image_size(made)?)
+        }
     }
 }
 
@@ -171,5 +203,31 @@ mod tests {
         assert_eq!(setting.max_length, None);
         // 4 x 4 patches and the class token
         assert_eq!(chain_shape(&setting.backbone, &setting.task).tokens, 17);
+    }
+
+    #[test]
+    fn pictures_are_read_in_the_size_that_preprocessing_makes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (backbone, task) = (folder.path().join("backbone"), folder.path().join("task"));
+        let path = backbone.join("preprocessor_config.json");
+        tiny_vit(&backbone, &TinyVit::default());
+        image_task(&task, &ImageTask::default());
+        let load = |preprocessing: &str| {
+            std::fs::write(&path, preprocessing).unwrap();
+            Setting::for_search((&backbone, None), &task, None, None, 0)
+        };
+        let cropped = r#"{"size": {"shortest_edge": 22}, "crop_size": 20}"#;
+        let setting = load(cropped).unwrap();
+        // 5 x 5 patches of 4 x 4 pixels and the class token
+        assert_eq!(chain_shape(&setting.backbone, &setting.task).tokens, 26);
+
+        let message = load(r#"{"size": 18}"#).unwrap_err().to_string();
+        assert!(message.contains("preprocessor_config.json"), "{message}");
+        assert!(message.contains("18 x 18"), "{message}");
+        assert!(message.contains("patches of 4"), "{message}");
+
+        std::fs::remove_file(&path).unwrap();
+        let plain = load_backbone(&backbone, None).unwrap();
+        assert_eq!(plain.description().input.fixed_tokens(), Some(17));
     }
 }

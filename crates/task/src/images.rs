@@ -34,23 +34,21 @@ impl ImageEncoder {
         image_size: usize,
         channels: usize,
     ) -> Result<Self, TaskError> {
-        let path = backbone_folder.join("preprocessor_config.json");
-        let invalid = |message: String| TaskError::InvalidPreprocessing {
-            path: path.clone(),
-            message,
-        };
+        let path = preprocessing_path(backbone_folder);
         if channels != 3 {
-            return Err(invalid(format!(
-                "it makes pictures of 3 channels, but the backbone takes {channels}; only 3 are supported"
-            )));
+            return Err(TaskError::InvalidPreprocessing {
+                path,
+                message: format!(
+                    "it makes pictures of 3 channels, but the backbone takes {channels}; only 3 are supported"
+                ),
+            });
         }
-        let content = fs::read(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                invalid("it does not exist; take it from where the backbone came from".to_owned())
-            }
-            _ => invalid(error.to_string()),
-        })?;
-        let preprocessing = Preprocessing::parse(&content, &path)?;
+        let Some(preprocessing) = read(&path)? else {
+            return Err(TaskError::InvalidPreprocessing {
+                path,
+                message: "it does not exist; take it from where the backbone came from".to_owned(),
+            });
+        };
         if let Some(size) = preprocessing.fixed_size()
             && !is_square_of(size, image_size)
         {
@@ -66,6 +64,19 @@ impl ImageEncoder {
             preprocessing: Arc::new(preprocessing),
             image_size,
         })
+    }
+
+    /// Height and width of the squares that `preprocessor_config.json` makes of every picture; nothing where there is no
+    /// such file, or it makes no squares of one size.
+    ///
+    /// # Errors
+    /// When the file says something that cannot be done.
+    pub fn picture_size(backbone_folder: &Path) -> Result<Option<usize>, TaskError> {
+        let preprocessing = read(&preprocessing_path(backbone_folder))?;
+        let size = preprocessing.and_then(|preprocessing| preprocessing.fixed_size());
+        Ok(size
+            .filter(|size| size.height == size.width)
+            .map(|size| size.height as usize))
     }
 
     /// Decodes, resizes and crops the pictures, in parallel on the current rayon pool.
@@ -115,6 +126,22 @@ impl ImageEncoder {
             });
         }
         Ok(picture)
+    }
+}
+
+fn preprocessing_path(backbone_folder: &Path) -> PathBuf {
+    backbone_folder.join("preprocessor_config.json")
+}
+
+/// Nothing if there is no such file.
+fn read(path: &Path) -> Result<Option<Preprocessing>, TaskError> {
+    match fs::read(path) {
+        Ok(content) => Preprocessing::parse(&content, path).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(TaskError::InvalidPreprocessing {
+            path: path.to_owned(),
+            message: error.to_string(),
+        }),
     }
 }
 

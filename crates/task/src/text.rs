@@ -67,7 +67,11 @@ impl TextEncoder {
         }
         let padding_id = match tokenizer.get_padding() {
             Some(padding) => padding.pad_id,
-            None => tokenizer.token_to_id("[PAD]").unwrap_or(0),
+            // as BERT's tokenizers call it, and as RoBERTa's do
+            None => ["[PAD]", "<pad>"]
+                .iter()
+                .find_map(|token| tokenizer.token_to_id(token))
+                .unwrap_or(0),
         };
         if padding_id as usize >= vocabulary {
             return Err(TaskError::OutsideVocabulary {
@@ -220,6 +224,24 @@ mod tests {
         );
         assert!(message.contains("a vocabulary of 9"));
         assert!(TextEncoder::from_folder(folder.path(), 0, 64, 16).is_err());
+    }
+
+    /// As RoBERTa's tokenizers call it, which ask for no padding themselves.
+    #[test]
+    fn the_padding_token_has_two_names() {
+        let folder = backbone();
+        let path = folder.path().join("tokenizer.json");
+        let content = fs::read_to_string(&path).unwrap();
+        let mut content: serde_json::Value = serde_json::from_str(&content).unwrap();
+        content["padding"] = serde_json::Value::Null;
+        let vocabulary = content["model"]["vocab"].as_object_mut().unwrap();
+        vocabulary.remove("[PAD]");
+        let word = vocabulary.remove("baba").unwrap();
+        vocabulary.insert("<pad>".to_owned(), word);
+        content["added_tokens"].as_array_mut().unwrap().remove(0);
+        fs::write(&path, content.to_string()).unwrap();
+        let encoder = TextEncoder::from_folder(folder.path(), 64, 64, 16).unwrap();
+        assert_eq!(encoder.padding_id, 8);
     }
 
     #[test]

@@ -70,7 +70,10 @@ fn configuration_that_is_no_json_or_lacks_a_key() {
 fn unknown_architecture() {
     let folder = bert_folder();
     set_config(folder.path(), "model_type", json!("gpt2"));
-    let parts = ["`gpt2`", "`bert`, `vit`"];
+    let parts = [
+        "`gpt2`",
+        "`bert`, `distilbert`, `roberta`, `xlm-roberta`, `vit`, `deit`, `dinov2`",
+    ];
     assert_refused(folder.path(), "config.json", &parts);
 }
 

@@ -5,6 +5,7 @@
 mod bad_inputs;
 mod common;
 mod damaged_folders;
+mod families;
 mod folders;
 mod loading;
 mod packed;

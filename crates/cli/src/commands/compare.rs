@@ -21,6 +21,7 @@ use super::execution::{stop_on_interrupt, write_report};
 use super::{print, print_json, statistics};
 use crate::Ending;
 use crate::arguments::{Compare, StudyOutput};
+use crate::backbone;
 use crate::progress::Progress;
 use crate::resources;
 
@@ -220,8 +221,9 @@ fn configuration(
     let options = &arguments.training;
     let space = SpaceDescription::read(places.space)?;
     let strategies = strategies(arguments)?;
+    let folder = backbone::folder(places.backbone)?;
     let setting = Setting::load(
-        (places.backbone, options.pooling.map(Pooling::from)),
+        (&folder, options.pooling.map(Pooling::from)),
         places.task,
         options.max_length,
         &TaskOptions {

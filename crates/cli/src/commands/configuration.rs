@@ -13,6 +13,7 @@ use adaplace_study::{
 use anyhow::{Context, Result};
 
 use crate::arguments::TrainingOptions;
+use crate::backbone;
 
 /// What is read and tried.
 pub(super) struct Subject<'a> {
@@ -39,8 +40,9 @@ pub(super) fn configuration(
         space,
         strategy,
     } = subject;
+    let folder = backbone::folder(backbone)?;
     let setting = Setting::for_search(
-        (backbone, options.pooling.map(Pooling::from)),
+        (&folder, options.pooling.map(Pooling::from)),
         task,
         options.max_length,
         options.train_examples,

@@ -13,7 +13,7 @@ use super::train::{CLASSES, MAX_LENGTH, PLACEMENT, WEIGHTS};
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Evaluate;
-use crate::{resources, table};
+use crate::{backbone, resources, table};
 
 #[derive(Serialize)]
 struct Report {
@@ -44,8 +44,8 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
         ..TaskOptions::default()
     };
     let pooling = pooling(&file, &arguments.placement)?;
-    let backbone = (arguments.backbone.as_path(), pooling);
-    let mut setting = Setting::load(backbone, &arguments.task, max_length, &options)?;
+    let folder = backbone::folder(&arguments.backbone)?;
+    let mut setting = Setting::load((&folder, pooling), &arguments.task, max_length, &options)?;
     let precision = arguments.precision.resolve();
     setting.backbone =
         resources::computed_with(setting.backbone, precision, arguments.instruction_set);

@@ -1,13 +1,15 @@
 use std::fmt::Write as _;
 
-use adaplace_backbone::{Backbone, BackboneDescription, InputDescription, Pooling};
+use adaplace_backbone::{BackboneDescription, InputDescription, Pooling};
 use adaplace_search_space::{AdapterSpec, Connection, ConnectionKind};
+use adaplace_study::load_backbone;
 use anyhow::Result;
 use serde::Serialize;
 
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Inspect;
+use crate::backbone;
 use crate::table::grouped;
 
 /// Tokens of a text where no other number is asked for.
@@ -40,7 +42,8 @@ struct AdapterCost {
 }
 
 pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
-    let backbone = Backbone::load(&arguments.backbone, arguments.pooling.map(Pooling::from))?;
+    let folder = backbone::folder(&arguments.backbone)?;
+    let backbone = load_backbone(&folder, arguments.pooling.map(Pooling::from))?;
     let description = backbone.description();
     let tokens = description.input.fixed_tokens().unwrap_or_else(|| {
         arguments
@@ -108,6 +111,7 @@ fn summary(report: &Report<'_>) -> Result<String> {
             image_size,
             patch_size,
             channels,
+            ..
         } => format!(
             "images of {image_size} x {image_size} pixels, {channels} channels, in patches of {patch_size}"
         ),

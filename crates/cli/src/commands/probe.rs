@@ -12,6 +12,7 @@ use terminal_size::{Width, terminal_size};
 use super::{print, statistics};
 use crate::Ending;
 use crate::arguments::Probe;
+use crate::backbone;
 use crate::heatmap;
 use crate::resources;
 use crate::table::{duration, percent};
@@ -22,8 +23,9 @@ const COLUMNS: usize = 120;
 pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
     let statistics = statistics(&arguments.statistic)?;
     let pooling = arguments.backbone.pooling.map(Pooling::from);
+    let folder = backbone::folder(&arguments.backbone.backbone)?;
     let mut setting = Setting::for_search(
-        (&arguments.backbone.backbone, pooling),
+        (&folder, pooling),
         &arguments.task,
         arguments.max_length,
         Some(arguments.examples),

@@ -16,6 +16,7 @@ use super::summary::summary;
 use super::{print, print_json, statistics};
 use crate::Ending;
 use crate::arguments::{Arguments, CostArgument, Search, SearchOptions};
+use crate::backbone;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -67,8 +68,9 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
 fn stored_study(path: &Path) -> Result<(StudyConfiguration, Setting)> {
     let configuration = StudyConfiguration::read(path)?;
     let (backbone, task) = (&configuration.backbone, &configuration.task);
+    let folder = backbone::folder(&backbone.folder)?;
     let setting = Setting::for_search(
-        (&backbone.folder, Some(backbone.pooling)),
+        (&folder, Some(backbone.pooling)),
         &task.folder,
         task.max_length,
         task.train_examples,

@@ -17,7 +17,7 @@ use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Train;
 use crate::commands::evaluate::pooling;
-use crate::{resources, table};
+use crate::{backbone, resources, table};
 
 /// The content of `metrics.json`.
 #[derive(Serialize)]
@@ -56,8 +56,9 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         seed: arguments.seed,
     };
     let pooling = pooling(&file, &arguments.placement)?;
+    let folder = backbone::folder(&arguments.backbone)?;
     let mut setting = Setting::load(
-        (&arguments.backbone, pooling),
+        (&folder, pooling),
         &arguments.task,
         arguments.max_length,
         &options,

@@ -1,0 +1,62 @@
+//! DINOv2: ViT's blocks with a learned factor for each feature of what a sublayer adds (Oquab et al., 2024; LayerScale:
+//! Touvron et al., 2021).
+
+use serde::Deserialize;
+
+use crate::blocks::BlockNames;
+use crate::chain::Source;
+use crate::checkpoint::read_json;
+use crate::vit::{self, Architecture};
+use crate::{Backbone, BackboneError};
+
+const BLOCK_NAMES: BlockNames = BlockNames {
+    blocks: "encoder.layer",
+    query: "attention.attention.query",
+    key: "attention.attention.key",
+    value: "attention.attention.value",
+    attention_output: "attention.output.dense",
+    attention_norm: "norm1",
+    attention_scale: Some("layer_scale1.lambda1"),
+    mlp_up: "mlp.fc1",
+    mlp_down: "mlp.fc2",
+    mlp_norm: "norm2",
+    mlp_scale: Some("layer_scale2.lambda1"),
+};
+
+const EPSILON: f64 = 1e-6;
+
+/// What the configuration says only of DINOv2.
+#[derive(Deserialize)]
+struct MlpConfig {
+    #[serde(default = "four")]
+    mlp_ratio: f64,
+    #[serde(default)]
+    use_swiglu_ffn: bool,
+}
+
+fn four() -> f64 {
+    4.0
+}
+
+pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
+    let config: vit::Config = read_json(&source.config)?;
+    let mlp: MlpConfig = read_json(&source.config)?;
+    if mlp.use_swiglu_ffn {
+        return Err(BackboneError::Setting {
+            path: source.config.clone(),
+            key: "use_swiglu_ffn",
+            found: "true".to_owned(),
+            expected:
+                "the MLP of the giant model is not supported; take the small, base or large one"
+                    .to_owned(),
+        });
+    }
+    let architecture = Architecture {
+        names: &BLOCK_NAMES,
+        extra_tokens: &["cls_token"],
+        // A ratio may be a fraction; what is behind the point is cut off, as transformers does.
+        intermediate: (config.hidden_size as f64 * mlp.mlp_ratio) as usize,
+        epsilon: EPSILON,
+    };
+    vit::load(source, &config, &architecture)
+}

@@ -1,0 +1,92 @@
+//! DistilBERT: BERT's blocks under other names, without token types (Sanh et al., 2019).
+
+use serde::Deserialize;
+
+use crate::blocks::{self, BlockNames, BlockShape};
+use crate::chain::{Embedding, Source};
+use crate::checkpoint::{Checkpoint, read_json};
+use crate::pooling::{Pooler, text_pooling};
+use crate::sublayer::{NormPosition, check_activation, check_heads};
+use crate::token_embedding::{Numbering, TableSizes, TokenEmbedding, TokenTypes};
+use crate::{Backbone, BackboneDescription, BackboneError, InputDescription};
+
+/// Of every layer norm; the configuration does not say it.
+const EPSILON: f64 = 1e-12;
+
+const BLOCK_NAMES: BlockNames = BlockNames {
+    blocks: "transformer.layer",
+    query: "attention.q_lin",
+    key: "attention.k_lin",
+    value: "attention.v_lin",
+    attention_output: "attention.out_lin",
+    attention_norm: "sa_layer_norm",
+    attention_scale: None,
+    mlp_up: "ffn.lin1",
+    mlp_down: "ffn.lin2",
+    mlp_norm: "output_layer_norm",
+    mlp_scale: None,
+};
+
+#[derive(Deserialize)]
+struct Config {
+    vocab_size: usize,
+    dim: usize,
+    n_layers: usize,
+    n_heads: usize,
+    hidden_dim: usize,
+    max_position_embeddings: usize,
+    #[serde(default = "gelu")]
+    activation: String,
+}
+
+fn gelu() -> String {
+    "gelu".to_owned()
+}
+
+pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
+    let config: Config = read_json(&source.config)?;
+    check_activation(&source.config, "activation", &config.activation)?;
+    check_heads(
+        &source.config,
+        ("dim", config.dim),
+        ("n_heads", config.n_heads),
+    )?;
+    let pooling = text_pooling(source)?;
+
+    let mut checkpoint = Checkpoint::open(source.folder, "embeddings.word_embeddings.weight")?;
+    let sizes = TableSizes {
+        vocabulary: config.vocab_size,
+        positions: config.max_position_embeddings,
+        types: TokenTypes::None,
+        width: config.dim,
+    };
+    let embedding = TokenEmbedding::take(
+        &mut checkpoint,
+        source.model_type,
+        &sizes,
+        Numbering::FromZero,
+        EPSILON,
+    )?;
+    let shape = BlockShape {
+        blocks: config.n_layers,
+        width: config.dim,
+        heads: config.n_heads,
+        intermediate: config.hidden_dim,
+        epsilon: EPSILON,
+        norm_position: NormPosition::AfterResidual,
+    };
+    let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;
+
+    let input = InputDescription::Text {
+        vocabulary: config.vocab_size,
+        positions: config.max_position_embeddings,
+    };
+    let description =
+        BackboneDescription::new(source.model_type, &shape, pooling, &checkpoint, input);
+    let pooler = Pooler {
+        pooling,
+        last_norm: None,
+    };
+    let embedding = Embedding::Tokens(embedding);
+    Ok(Backbone::new(description, embedding, sublayers, pooler))
+}

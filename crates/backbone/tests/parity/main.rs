@@ -1,0 +1,243 @@
+//! Every family against transformers, on a small random model of each that `make.py` made.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use adaplace_backbone::{Backbone, Inputs, InstructionSet, Pooling, SavedPooling, SublayerScratch};
+use candle_core::{DType, Device, IndexOp, Tensor};
+use sha2::{Digest, Sha256};
+
+const WIDTH: usize = 32;
+
+/// |found - expected| / |expected| must be below this.
+const BOUND: f64 = 1e-5;
+
+fn folder(family: &str) -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    tests.join("parity/fixtures").join(family)
+}
+
+/// What transformers gave for one input.
+struct Case {
+    tensors: HashMap<String, Tensor>,
+    name: &'static str,
+}
+
+impl Case {
+    fn read(family: &str, name: &'static str) -> Self {
+        let path = folder(family).join("expected.safetensors");
+        let tensors = candle_core::safetensors::load(path, &Device::Cpu).unwrap();
+        Self { tensors, name }
+    }
+
+    fn tensor(&self, name: &str) -> &Tensor {
+        &self.tensors[&format!("{}/{name}", self.name)]
+    }
+
+    fn inputs(&self) -> Inputs {
+        if self.name != "text" {
+            let pixels = self.tensor("pixels").clone();
+            return Inputs::Images { pixels };
+        }
+        let numbers = |name| -> Vec<u32> {
+            let numbers = self.tensor(name).to_dtype(DType::U32).unwrap();
+            numbers.flatten_all().unwrap().to_vec1().unwrap()
+        };
+        let mask: Vec<u8> = numbers("mask").iter().map(|&keep| keep as u8).collect();
+        let (rows, tokens) = self.tensor("ids").dims2().unwrap();
+        Inputs::text(rows, tokens, &numbers("ids"), &numbers("type_ids"), &mask).unwrap()
+    }
+
+    /// Real tokens of each row.
+    fn lengths(&self) -> Vec<usize> {
+        let (rows, tokens, _) = self.tensor("last").dims3().unwrap();
+        match self.inputs().mask() {
+            None => vec![tokens; rows],
+            Some(mask) => (0..rows)
+                .map(|row| mask.row(row).iter().map(|&keep| usize::from(keep)).sum())
+                .collect(),
+        }
+    }
+}
+
+/// The rows of the real tokens, which come first in each row.
+fn real(state: &Tensor, lengths: &[usize]) -> Tensor {
+    let rows: Vec<Tensor> = lengths
+        .iter()
+        .enumerate()
+        .map(|(row, &length)| state.i((row, ..length)).unwrap())
+        .collect();
+    Tensor::cat(&rows, 0).unwrap()
+}
+
+#[track_caller]
+fn assert_close(found: &Tensor, expected: &Tensor, what: &str) {
+    let square = |tensor: &Tensor| {
+        let wide = tensor.to_dtype(DType::F64).unwrap();
+        let sum = wide.sqr().unwrap().sum_all().unwrap();
+        sum.to_scalar::<f64>().unwrap()
+    };
+    let error = (square(&(found - expected).unwrap()) / square(expected)).sqrt();
+    println!("{what}: {error:.1e}");
+    assert!(error < BOUND, "{what}: {error:e}");
+}
+
+/// The family's backbone, for pictures of the case's size.
+fn backbone(family: &str, case: &Case) -> Backbone {
+    let backbone = Backbone::load(&folder(family), None).unwrap();
+    match case.name.parse() {
+        Ok(image_size) => backbone.with_image_size(image_size).unwrap(),
+        Err(_) => backbone,
+    }
+}
+
+/// What is read of the last state: its mean over the real tokens, or its first token.
+fn expected_features(case: &Case, pooling: Pooling) -> Tensor {
+    let last = case.tensor("last");
+    let rows: Vec<Tensor> = case
+        .lengths()
+        .into_iter()
+        .enumerate()
+        .map(|(row, length)| match pooling {
+            Pooling::Cls => last.i((row, 0)).unwrap(),
+            Pooling::Mean => last.i((row, ..length)).unwrap().mean(0).unwrap(),
+        })
+        .collect();
+    Tensor::stack(&rows, 0).unwrap()
+}
+
+/// States and features of the composition of candle's operations.
+fn check_composition(family: &str, case: &Case) {
+    let (backbone, inputs, lengths) = (backbone(family, case), case.inputs(), case.lengths());
+    let mut state = backbone.embed(&inputs).unwrap();
+    let check = |state: &Tensor, n: usize| {
+        let expected = case.tensor(&format!("state.{n}"));
+        let what = format!("{family} at {}, h_{n}", case.name);
+        assert_close(&real(state, &lengths), &real(expected, &lengths), &what);
+    };
+    check(&state, 0);
+    for (n, sublayer) in backbone.sublayers().iter().enumerate() {
+        state = sublayer.forward(&state, inputs.mask()).unwrap();
+        // transformers gives the states between blocks
+        if n % 2 == 1 {
+            check(&state, n + 1);
+        }
+    }
+    let features = backbone.pool(&state, inputs.mask()).unwrap();
+    let expected = expected_features(case, backbone.description().pooling);
+    let what = format!("{family} at {}, features", case.name);
+    assert_close(&features, &expected, &what);
+}
+
+/// The same of the packed chain, with every instruction set of this machine.
+fn check_packed(family: &str, case: &Case) {
+    let (inputs, lengths) = (case.inputs(), case.lengths());
+    let mut examples = vec![0];
+    examples.extend(lengths.iter().scan(0, |end, length| {
+        *end += length;
+        Some(*end)
+    }));
+    let tensor = |values: &[f32]| {
+        let shape = (values.len() / WIDTH, WIDTH);
+        Tensor::from_slice(values, shape, &Device::Cpu).unwrap()
+    };
+    for set in InstructionSet::available() {
+        let backbone = backbone(family, case).with_instruction_set(set);
+        let what = format!("{family} at {}, {set:?}", case.name);
+        let mut state = backbone.embed_rows(&inputs).unwrap();
+        for (n, sublayer) in backbone.packed().iter().enumerate() {
+            let mut next = vec![0.0; state.len()];
+            let scratch = &mut SublayerScratch::default();
+            sublayer.forward(&state, &examples, &mut next, None, scratch);
+            state = next;
+            if n % 2 == 1 {
+                let expected = real(case.tensor(&format!("state.{}", n + 1)), &lengths);
+                assert_close(&tensor(&state), &expected, &format!("{what}, h_{}", n + 1));
+            }
+        }
+        let mut features = vec![0.0; lengths.len() * WIDTH];
+        let saved = &mut SavedPooling::default();
+        backbone.pool_rows(&state, &examples, &mut features, saved);
+        let expected = expected_features(case, backbone.description().pooling);
+        assert_close(&tensor(&features), &expected, &format!("{what}, features"));
+    }
+}
+
+#[track_caller]
+fn check(family: &str, cases: &[&'static str]) {
+    for name in cases {
+        let case = Case::read(family, name);
+        check_composition(family, &case);
+        check_packed(family, &case);
+    }
+}
+
+#[test]
+fn bert() {
+    check("bert", &["text"]);
+}
+
+#[test]
+fn distilbert() {
+    check("distilbert", &["text"]);
+}
+
+#[test]
+fn roberta() {
+    check("roberta", &["text"]);
+}
+
+#[test]
+fn xlm_roberta() {
+    check("xlm-roberta", &["text"]);
+}
+
+/// At the size of the checkpoint, and with interpolated positions; so are the other image models.
+#[test]
+fn vit() {
+    check("vit", &["16", "20"]);
+}
+
+#[test]
+fn deit() {
+    check("deit", &["16", "12"]);
+}
+
+#[test]
+fn dinov2() {
+    check("dinov2", &["20", "12"]);
+}
+
+/// Neither folding LayerScale nor interpolating positions nor adding up constant rows changes what is hashed: the
+/// weights as they are stored.
+#[test]
+fn hashes_are_those_of_the_stored_weights() {
+    for (family, ignored) in [
+        ("dinov2", &["embeddings.mask_token"][..]),
+        ("xlm-roberta", &["pooler.dense.weight", "pooler.dense.bias"]),
+    ] {
+        let path = folder(family).join("model.safetensors");
+        let stored: BTreeMap<_, _> = candle_core::safetensors::load(path, &Device::Cpu)
+            .unwrap()
+            .into_iter()
+            .filter(|(name, _)| !ignored.contains(&name.as_str()))
+            .collect();
+        let mut all = Sha256::new();
+        for (name, tensor) in stored {
+            let shape: Vec<String> = tensor.dims().iter().map(usize::to_string).collect();
+            let values = tensor.to_dtype(DType::F32).unwrap().flatten_all().unwrap();
+            let values: Vec<f32> = values.to_vec1().unwrap();
+            let mut bytes = format!("{name}\0{}\0", shape.join("x")).into_bytes();
+            bytes.extend(values.into_iter().flat_map(f32::to_le_bytes));
+            all.update(Sha256::digest(bytes));
+        }
+        let mut backbone = Backbone::load(&folder(family), None).unwrap();
+        if family == "dinov2" {
+            backbone = backbone.with_image_size(12).unwrap();
+        }
+        let description = backbone.description();
+        assert_eq!(description.weights_sha256, format!("{:x}", all.finalize()));
+    }
+}

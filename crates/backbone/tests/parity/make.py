@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""Makes the fixtures that the parity test compares with: one tiny random model of each family, saved by transformers in
+the layout of the family's checkpoints, and its hidden states for a few inputs.
+
+    python3 -m venv .venv && .venv/bin/pip install -r requirements.txt
+    .venv/bin/python make.py            # writes fixtures/FAMILY/{config.json,model.safetensors,expected.safetensors}
+
+Weights are stored as f16 and widened to f32 for everything that is computed. `expected.safetensors` holds, for each case
+(`text`, or the image size in pixels):
+
+    CASE/ids, CASE/type_ids, CASE/mask     (rows, tokens), the mask 1 for real tokens      texts
+    CASE/pixels                            (rows, 3, size, size)                           images
+    CASE/state.N                           (rows, tokens, 32): h_0, h_2, h_4, what stands before block 0, 1 and behind it
+    CASE/last                              the same shape: h_4, behind the last norm where the family has one
+"""
+
+import inspect
+import json
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import save_file
+
+HERE = Path(__file__).parent
+WIDTH, HEADS, BLOCKS, INTERMEDIATE = 32, 4, 2, 48
+VOCABULARY = 64
+LENGTHS = [7, 4, 2]
+
+SIZES = {
+    "hidden_size": WIDTH,
+    "num_attention_heads": HEADS,
+    "num_hidden_layers": BLOCKS,
+    "intermediate_size": INTERMEDIATE,
+}
+PICTURES = {"hidden_size": WIDTH, "num_attention_heads": HEADS, "num_hidden_layers": BLOCKS, "patch_size": 4}
+
+
+def families():
+    """Name, model with a head where the family's checkpoints have one, and image sizes to run at (none for text)."""
+    t = transformers
+    bert = t.BertConfig(**SIZES, vocab_size=VOCABULARY, max_position_embeddings=12)
+    yield "bert", t.BertForMaskedLM(bert), None
+    distilbert = t.DistilBertConfig(
+        dim=WIDTH, n_heads=HEADS, n_layers=BLOCKS, hidden_dim=INTERMEDIATE,
+        vocab_size=VOCABULARY, max_position_embeddings=12,
+    )
+    yield "distilbert", t.DistilBertForMaskedLM(distilbert), None
+    of_roberta = dict(vocab_size=VOCABULARY, max_position_embeddings=12, type_vocab_size=1, layer_norm_eps=1e-5)
+    yield "roberta", t.RobertaForMaskedLM(t.RobertaConfig(**SIZES, **of_roberta)), None
+    yield "xlm-roberta", t.XLMRobertaModel(t.XLMRobertaConfig(**SIZES, **of_roberta)), None
+    of_vit = PICTURES | {"intermediate_size": INTERMEDIATE}
+    yield "vit", t.ViTForImageClassification(t.ViTConfig(**of_vit, image_size=16)), [16, 20]
+    deit = t.DeiTConfig(**of_vit, image_size=16)
+    yield "deit", t.DeiTForImageClassificationWithTeacher(deit), [16, 12]
+    dinov2 = t.Dinov2Config(**PICTURES, image_size=20, mlp_ratio=2)
+    yield "dinov2", t.Dinov2Model(dinov2), [20, 12]
+
+
+@torch.no_grad()
+def fill(model, random):
+    """Weights that keep the size of what passes through and leave nothing at 0 or 1, then rounded to halves."""
+    for name, weight in model.named_parameters():
+        noise = torch.randn(weight.shape, generator=random)
+        if "lambda1" in name:
+            value = 0.6 + 0.2 * noise
+        elif "norm" in name.lower() and name.endswith("weight"):
+            value = 1 + 0.1 * noise
+        elif name.endswith("bias"):
+            value = 0.1 * noise
+        elif "embeddings" in name and "projection" not in name:
+            value = 0.5 * noise
+        else:
+            value = noise / weight[0].numel() ** 0.5
+        weight.copy_(value.half().float())
+
+
+def text_inputs(padding, random):
+    """Rows of different lengths; row 0 holds the padding id in the middle of its text."""
+    ids = torch.randint(8, VOCABULARY, (len(LENGTHS), LENGTHS[0]), generator=random)
+    mask = (torch.arange(LENGTHS[0]) < torch.tensor(LENGTHS)[:, None]).long()
+    ids[0, 3] = padding
+    ids = torch.where(mask.bool(), ids, padding)
+    types = (torch.arange(LENGTHS[0]) > 1).long() * mask
+    return ids, types, mask
+
+
+@torch.no_grad()
+def run(model, inputs):
+    states = model(**inputs, output_hidden_states=True)
+    named = {f"state.{2 * block}": state for block, state in enumerate(states.hidden_states)}
+    return named | {"last": states.last_hidden_state}
+
+
+def expected(model, sizes, random):
+    base = model.base_model
+    if sizes is None:
+        ids, types, mask = text_inputs(model.config.pad_token_id, random)
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        # the other families' tokenizers give no token types
+        if model.config.model_type == "bert":
+            inputs["token_type_ids"] = types
+        tensors = {"ids": ids, "type_ids": types, "mask": mask} | run(base, inputs)
+        return {f"text/{name}": tensor for name, tensor in tensors.items()}
+    tensors = {}
+    for size in sizes:
+        pixels = torch.randn(2, 3, size, size, generator=random)
+        inputs = {"pixel_values": pixels}
+        if "interpolate_pos_encoding" in inspect.signature(base.forward).parameters:
+            inputs["interpolate_pos_encoding"] = True
+        case = {"pixels": pixels} | run(base, inputs)
+        tensors |= {f"{size}/{name}": tensor for name, tensor in case.items()}
+    return tensors
+
+
+def main():
+    torch.set_num_threads(1)
+    for number, (name, model, sizes) in enumerate(families()):
+        random = torch.Generator().manual_seed(number)
+        fill(model.eval(), random)
+        folder = HERE / "fixtures" / name
+        tensors = expected(model, sizes, random)
+        model.half().save_pretrained(folder)
+        save_file({key: value.clone() for key, value in tensors.items()}, folder / "expected.safetensors")
+        (folder / "generation_config.json").unlink(missing_ok=True)
+        assert json.loads((folder / "config.json").read_text())["model_type"] == name
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+//! What the families beside BERT and ViT refuse, and what they leave aside. Their numbers are compared in
+//! `tests/parity`, whose small models these are.
+
+use std::fs;
+use std::path::Path;
+
+use adaplace_backbone::{Backbone, Inputs};
+use adaplace_testkit::{TinyBert, tiny_bert};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::common::{assert_says, bert, bits, message, pictures, ragged_inputs, states, vit};
+use crate::folders::{edit_tensors, set_config};
+
+/// A copy of the family's small model.
+fn folder(family: &str) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/fixtures");
+    for name in ["config.json", "model.safetensors"] {
+        fs::copy(fixtures.join(family).join(name), copy.path().join(name)).unwrap();
+    }
+    copy
+}
+
+fn load(family: &str) -> Backbone {
+    Backbone::load(folder(family).path(), None).unwrap()
+}
+
+#[test]
+fn settings_that_are_not_implemented() {
+    let cases = [
+        ("distilbert", "activation", json!("relu"), "only `gelu`"),
+        ("distilbert", "n_heads", json!(5), "divide the dim `32`"),
+        ("roberta", "hidden_act", json!("relu"), "only `gelu`"),
+        (
+            "roberta",
+            "max_position_embeddings",
+            json!(2),
+            "behind the pad_token_id `1`",
+        ),
+        ("deit", "patch_size", json!(5), "divide the image_size `16`"),
+        (
+            "dinov2",
+            "use_swiglu_ffn",
+            json!(true),
+            "small, base or large",
+        ),
+        ("dinov2", "qkv_bias", json!(false), "only `true`"),
+    ];
+    for (family, key, value, says) in cases {
+        let folder = folder(family);
+        set_config(folder.path(), key, value);
+        let message = message(Backbone::load(folder.path(), None));
+        let path = folder.path().join("config.json").display().to_string();
+        assert_says(&message, &[&path, key, says]);
+    }
+}
+
+/// 12 rows of positions, the first two of which no text reads.
+#[test]
+fn roberta_reads_what_lies_behind_the_padding() {
+    let texts = |tokens: usize| {
+        let (ids, zeros) = (vec![9; tokens], vec![0; tokens]);
+        Inputs::text(1, tokens, &ids, &zeros, &vec![1; tokens]).unwrap()
+    };
+    for family in ["roberta", "xlm-roberta"] {
+        let backbone = load(family);
+        assert!(backbone.embed(&texts(10)).is_ok());
+        let message = message(backbone.embed(&texts(11)));
+        assert_says(&message, &[family, "1 to 10 tokens", "of 11"]);
+    }
+}
+
+/// A tokenizer made for BERT numbers the second text of a pair 1, which means nothing to a model without types.
+#[test]
+fn token_types_do_not_matter_without_a_table_of_them() {
+    let embed = |backbone: &Backbone, second: u32| {
+        let inputs = Inputs::text(1, 3, &[9, 8, 7], &[0, second, second], &[1; 3]);
+        bits(&backbone.embed(&inputs.unwrap()).unwrap())
+    };
+    for family in ["distilbert", "roberta", "xlm-roberta"] {
+        let backbone = load(family);
+        assert_eq!(embed(&backbone, 1), embed(&backbone, 0));
+    }
+    let backbone = load("bert");
+    assert_ne!(embed(&backbone, 1), embed(&backbone, 0));
+}
+
+#[test]
+fn tokens_beside_the_patches_are_counted() {
+    // 4 x 4 patches, 5 x 5 of DINOv2
+    for (family, tokens) in [("vit", 17), ("deit", 18), ("dinov2", 26)] {
+        let description = load(family).description().clone();
+        assert_eq!(description.input.fixed_tokens(), Some(tokens), "{family}");
+    }
+}
+
+#[test]
+fn pictures_of_another_size_are_read_in_whole_patches() {
+    let resized = vit().with_image_size(20).unwrap();
+    assert_eq!(resized.description().input.fixed_tokens(), Some(26));
+    assert_eq!(
+        resized.description().weights_sha256,
+        vit().description().weights_sha256
+    );
+    // The way there leaves no trace.
+    let back = resized.with_image_size(16).unwrap();
+    assert_eq!(back.description(), vit().description());
+    let first = |backbone: &Backbone| bits(&states(backbone, &pictures())[0]);
+    assert_eq!(first(&back), first(&vit()));
+
+    for image_size in [0, 2, 18, 32_768] {
+        let message = message(vit().with_image_size(image_size));
+        let found = format!("pictures of {image_size} pixels");
+        assert_says(&message, &[&found, "patches of 4", "up to 16384"]);
+    }
+    let message = message(bert(&TinyBert::default()).with_image_size(16));
+    assert_says(&message, &["`bert`", "reads text, not images"]);
+}
+
+/// Checkpoints of BERT from its first years have layer norms of gamma and beta.
+#[test]
+fn the_old_names_of_layer_norms_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_bert(folder.path(), &TinyBert::default());
+    edit_tensors(folder.path(), |tensors| {
+        *tensors = std::mem::take(tensors)
+            .into_iter()
+            .map(|(name, tensor)| {
+                let name = name.replace("LayerNorm.weight", "LayerNorm.gamma");
+                (name.replace("LayerNorm.bias", "LayerNorm.beta"), tensor)
+            })
+            .collect();
+    });
+    let (old, new) = (
+        Backbone::load(folder.path(), None).unwrap(),
+        bert(&TinyBert::default()),
+    );
+    assert_eq!(old.description(), new.description());
+    let last = |backbone: &Backbone| bits(&states(backbone, &ragged_inputs(0))[4]);
+    assert_eq!(last(&old), last(&new));
+}

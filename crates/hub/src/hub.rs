@@ -1,0 +1,90 @@
+use std::path::PathBuf;
+
+use hf_hub::Cache;
+
+use crate::cache::{Completeness, Snapshot};
+use crate::download::Server;
+use crate::{HubError, ModelName};
+
+/// The cache on this machine and the server behind it.
+#[derive(Debug)]
+pub struct Hub {
+    cache: Cache,
+    /// Another server than the one that the client knows.
+    endpoint: Option<String>,
+    token: Option<String>,
+    offline: bool,
+}
+
+impl Hub {
+    /// As the environment has it, which other tools of the hub read in the same way: `HF_ENDPOINT`; `HF_HUB_CACHE`, or
+    /// `HF_HOME` and the folder `hub` in it, or `~/.cache/huggingface/hub`; `HF_TOKEN`, or the file `token` in `HF_HOME`
+    /// or `~/.cache/huggingface`; `HF_HUB_OFFLINE`.
+    ///
+    /// # Errors
+    /// If there is no place for the cache: the variables say nothing, and the user has no home.
+    pub fn from_environment() -> Result<Self, HubError> {
+        let variable = |name: &str| {
+            let value = std::env::var(name).ok()?;
+            let value = value.trim();
+            (!value.is_empty()).then(|| value.to_owned())
+        };
+        let home = match variable("HF_HOME") {
+            Some(folder) => Some(Cache::new(PathBuf::from(folder).join("hub"))),
+            // the default of the cache takes a home for granted
+            None => std::env::home_dir().map(|_| Cache::default()),
+        };
+        let token = variable("HF_TOKEN").or_else(|| home.as_ref()?.token());
+        let cache = match variable("HF_HUB_CACHE") {
+            Some(folder) => Some(Cache::new(PathBuf::from(folder))),
+            None => home,
+        };
+        let endpoint = variable("HF_ENDPOINT").map(|url| url.trim_end_matches('/').to_owned());
+        let offline = variable("HF_HUB_OFFLINE")
+            .is_some_and(|value| ["1", "on", "yes", "true"].contains(&&*value.to_lowercase()));
+        Ok(Self {
+            cache: cache.ok_or(HubError::NoHome)?,
+            endpoint,
+            token,
+            offline,
+        })
+    }
+
+    /// A folder with the files of the model that a backbone is read from, downloaded if they are not there.
+    ///
+    /// Files that the server announces with their sha256 are checked against it and removed if they differ.
+    ///
+    /// # Errors
+    /// If the model is not in the cache and cannot be downloaded in full; what has arrived stays for the next time.
+    pub fn snapshot(&self, name: &ModelName) -> Result<PathBuf, HubError> {
+        let cached = Snapshot::find(&self.cache, name);
+        let completeness = cached.as_ref().map(Snapshot::completeness);
+        if let (Some(snapshot), Some(Completeness::Full)) = (&cached, completeness) {
+            return Ok(snapshot.folder.clone());
+        }
+        let downloaded = match self.offline {
+            true => Err(HubError::Offline {
+                model: name.to_string(),
+                cache: self.cache.path().clone(),
+            }),
+            false => {
+                let (endpoint, token) = (self.endpoint.as_deref(), self.token.as_deref());
+                let server = Server::new(endpoint, &self.cache, token, name);
+                server.and_then(|server| server.download())
+            }
+        };
+        match (downloaded, cached, completeness) {
+            (
+                Err(HubError::Unreachable { .. } | HubError::Offline { .. }),
+                Some(snapshot),
+                Some(Completeness::Usable),
+            ) => {
+                tracing::warn!(
+                    "the server cannot be asked whether `{name}` has more files than the cache: going on with those"
+                );
+                Ok(snapshot.folder)
+            }
+            (downloaded, ..) => downloaded,
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! A server on this machine that answers as the Hugging Face hub does, for one model.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+/// The model's name.
+pub const MODEL: &str = "org/tiny";
+
+/// What the server has and how it behaves.
+#[derive(Default)]
+pub struct Behaviour {
+    /// Branches and tags with their commit and the folder of its files.
+    pub revisions: BTreeMap<String, (String, PathBuf)>,
+    /// Files that are listed but not there.
+    pub lost: Vec<String>,
+    /// Files whose content arrives changed.
+    pub garbled: Vec<String>,
+    /// Without this token nothing can be downloaded.
+    pub token: Option<String>,
+    /// The answer to everything, if any.
+    pub status: Option<u16>,
+    /// The paths asked for so far.
+    pub requests: Vec<String>,
+}
+
+pub struct HubServer {
+    pub behaviour: Arc<Mutex<Behaviour>>,
+    pub endpoint: String,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl HubServer {
+    /// Serves the folder as `main`.
+    pub fn start(folder: &Path) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let behaviour = Arc::new(Mutex::new(Behaviour::default()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = {
+            let (behaviour, stop, endpoint) = (behaviour.clone(), stop.clone(), endpoint.clone());
+            std::thread::spawn(move || {
+                for stream in listener.incoming() {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    // A client that goes away early is none of the server's business.
+                    let _ = answer(stream.unwrap(), &mut behaviour.lock().unwrap(), &endpoint);
+                }
+            })
+        };
+        let server = Self {
+            behaviour,
+            endpoint,
+            stop,
+            thread: Some(thread),
+        };
+        server.serve("main", "c0ffee01", folder);
+        server
+    }
+
+    /// From now on the revision stands for this commit.
+    pub fn serve(&self, revision: &str, commit: &str, folder: &Path) {
+        let files = (commit.to_owned(), folder.to_owned());
+        self.change(|behaviour| drop(behaviour.revisions.insert(revision.to_owned(), files)));
+    }
+
+    pub fn change(&self, change: impl FnOnce(&mut Behaviour)) {
+        change(&mut self.behaviour.lock().unwrap());
+    }
+
+    /// Requests since the last call.
+    pub fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.behaviour.lock().unwrap().requests)
+    }
+}
+
+impl Drop for HubServer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Wakes it up.
+        let address = self.endpoint.trim_start_matches("http://").to_owned();
+        let _ = TcpStream::connect(address);
+        let _ = self.thread.take().unwrap().join();
+    }
+}
+
+struct Request {
+    path: String,
+    /// First and last byte asked for.
+    range: Option<(usize, Option<usize>)>,
+    token: Option<String>,
+}
+
+fn read_request(stream: &TcpStream) -> Option<Request> {
+    let mut lines = BufReader::new(stream).lines();
+    let first = lines.next()?.ok()?;
+    let mut request = Request {
+        path: first.split(' ').nth(1)?.to_owned(),
+        range: None,
+        token: None,
+    };
+    for line in lines {
+        let line = line.ok()?;
+        let Some((name, value)) = line.split_once(": ") else {
+            break;
+        };
+        match name.to_lowercase().as_str() {
+            "range" => {
+                let (first, last) = value.strip_prefix("bytes=")?.split_once('-')?;
+                request.range = Some((first.parse().ok()?, last.parse().ok()));
+            }
+            "authorization" => request.token = value.strip_prefix("Bearer ").map(str::to_owned),
+            _ => {}
+        }
+    }
+    Some(request)
+}
+
+type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
+
+fn answer(mut stream: TcpStream, behaviour: &mut Behaviour, endpoint: &str) -> std::io::Result<()> {
+    let Some(request) = read_request(&stream) else {
+        return Ok(());
+    };
+    behaviour.requests.push(request.path.clone());
+    let (status, headers, body) = match behaviour.status {
+        Some(status) => (status, vec![], vec![]),
+        None => respond(&request, behaviour, endpoint),
+    };
+    let mut head = format!(
+        "HTTP/1.1 {status} x\r\nContent-Length: {}\r\nConnection: close\r\n",
+        body.len()
+    );
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    stream.write_all(format!("{head}\r\n").as_bytes())?;
+    stream.write_all(&body)
+}
+
+fn error(status: u16, code: &str) -> Answer {
+    (status, vec![("X-Error-Code", code.to_owned())], vec![])
+}
+
+fn respond(request: &Request, behaviour: &Behaviour, endpoint: &str) -> Answer {
+    let path = request.path.as_str();
+    if let Some(revision) = path.strip_prefix(&format!("/api/models/{MODEL}/revision/")) {
+        let Some((commit, folder)) = behaviour.revisions.get(revision) else {
+            return error(404, "RevisionNotFound");
+        };
+        let mut files = listed(folder, "");
+        files.extend(behaviour.lost.iter().cloned());
+        let siblings: Vec<_> = files.iter().map(|f| json!({ "rfilename": f })).collect();
+        let body = json!({ "sha": commit, "siblings": siblings, "private": false });
+        return (200, vec![], body.to_string().into_bytes());
+    }
+    if let Some(file) = path.strip_prefix("/storage/") {
+        // The address of the large files is signed, so it needs no token.
+        let (commit, file) = file.split_once('/').unwrap();
+        return part(request, read(behaviour, commit, file).unwrap(), vec![]);
+    }
+    let Some(rest) = path.strip_prefix(&format!("/{MODEL}/resolve/")) else {
+        return error(401, "RepoNotFound");
+    };
+    if behaviour.token.is_some() && behaviour.token != request.token {
+        return error(401, "GatedRepo");
+    }
+    let (commit, file) = rest.split_once('/').unwrap();
+    let Some(content) = read(behaviour, commit, file) else {
+        return error(404, "EntryNotFound");
+    };
+    let mut headers = vec![("X-Repo-Commit", commit.to_owned())];
+    if !file.ends_with(".safetensors") {
+        // git's own hash of a small file, which nobody computes here
+        headers.push(("ETag", format!("\"{:040x}\"", content.len())));
+        return part(request, content, headers);
+    }
+    let folder = folder_of(behaviour, commit).unwrap();
+    let sha256 = format!("{:x}", Sha256::digest(fs::read(folder.join(file)).unwrap()));
+    headers.push(("X-Linked-Etag", format!("\"{sha256}\"")));
+    headers.push(("Location", format!("{endpoint}/storage/{commit}/{file}")));
+    (302, headers, vec![])
+}
+
+/// The bytes that were asked for.
+fn part(request: &Request, content: Vec<u8>, headers: Vec<(&'static str, String)>) -> Answer {
+    let mut headers = headers;
+    let length = content.len();
+    let (first, last) = request.range.unwrap_or((0, None));
+    if first >= length {
+        return (416, headers, vec![]);
+    }
+    let end = last.map_or(length, |last| (last + 1).min(length));
+    let range = format!("bytes {first}-{}/{length}", end - 1);
+    headers.push(("Content-Range", range));
+    (206, headers, content[first..end].to_vec())
+}
+
+fn folder_of<'a>(behaviour: &'a Behaviour, commit: &str) -> Option<&'a PathBuf> {
+    let mut revisions = behaviour.revisions.values();
+    revisions
+        .find(|(found, _)| found == commit)
+        .map(|(_, folder)| folder)
+}
+
+fn read(behaviour: &Behaviour, commit: &str, file: &str) -> Option<Vec<u8>> {
+    let mut content = fs::read(folder_of(behaviour, commit)?.join(file)).ok()?;
+    if behaviour.garbled.iter().any(|garbled| garbled == file) {
+        let last = content.len() - 1;
+        content[last] ^= 1;
+    }
+    Some(content)
+}
+
+/// The files below a folder, as paths in the model.
+fn listed(folder: &Path, prefix: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("{prefix}{}", path.file_name().unwrap().to_str().unwrap());
+        match path.is_dir() {
+            true => files.extend(listed(&path, &format!("{name}/"))),
+            false => files.push(name),
+        }
+    }
+    files
+}

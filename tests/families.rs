@@ -1,0 +1,69 @@
+//! Backbones of every family, from inspecting to evaluating.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{EVALUATE, Lab, TRAIN};
+
+/// The lab with the small model of a family as its backbone, beside the tokenizer or preprocessing that is there.
+fn with_family(lab: &Lab, family: &str) {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let fixtures = workspace.join("crates/backbone/tests/parity/fixtures");
+    for name in ["config.json", "model.safetensors"] {
+        let from = fixtures.join(family).join(name);
+        fs::copy(from, lab.path("backbone").join(name)).unwrap();
+    }
+}
+
+#[track_caller]
+fn goes_all_the_way(lab: &Lab) {
+    lab.run("probe --backbone backbone --task task --examples 30 --out map.json")
+        .succeeded();
+    lab.placement("placement.toml", &[(0, 4), (4, 0)], 2, 1.0);
+    lab.run(&format!("{TRAIN} --out trained")).succeeded();
+    lab.run(EVALUATE).succeeded();
+}
+
+#[test]
+fn texts() {
+    for (family, positions) in [("distilbert", 12), ("roberta", 10), ("xlm-roberta", 10)] {
+        let lab = Lab::text();
+        with_family(&lab, family);
+        let inspected = lab.run("inspect backbone").succeeded().stdout;
+        assert!(inspected.starts_with(&format!("{family}: 2 blocks")));
+        assert!(inspected.contains(&format!("up to {positions} tokens")));
+        goes_all_the_way(&lab);
+    }
+}
+
+/// The preprocessing of the lab makes 16 x 16 pixels; this DINOv2 was made for 20 x 20.
+#[test]
+fn pictures() {
+    for (family, tokens) in [("vit", 17), ("deit", 18), ("dinov2", 17)] {
+        let lab = Lab::images();
+        with_family(&lab, family);
+        let inspected = lab.run("inspect backbone").succeeded().stdout;
+        assert!(inspected.contains("images of 16 x 16 pixels"));
+        assert!(inspected.contains(&format!("for {tokens} tokens")));
+        goes_all_the_way(&lab);
+    }
+}
+
+#[test]
+fn pictures_that_patches_do_not_fill_are_refused() {
+    let lab = Lab::images();
+    lab.write("backbone/preprocessor_config.json", r#"{"size": 18}"#);
+    let parts = [
+        "`backbone/preprocessor_config.json`",
+        "18 x 18",
+        "patches of 4",
+    ];
+    lab.refuses("inspect backbone", &parts);
+    lab.refuses(
+        "probe --backbone backbone --task task --out map.json",
+        &parts,
+    );
+}
