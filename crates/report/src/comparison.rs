@@ -93,9 +93,11 @@ fn result(comparison: &Comparison) -> Section {
             Cell::Number(with_interval(competed.test_accuracy, |value| {
                 format!("{:.2}", 100.0 * value)
             })),
-            Cell::Number(with_interval(competed.test_loss, |value| {
-                format!("{value:.3}")
-            })),
+            Cell::Number(
+                competed
+                    .test_loss
+                    .map_or_else(failed, |loss| format!("{:.3}", loss.value)),
+            ),
             Cell::Number(against.map_or_else(String::new, |difference| {
                 with_interval(Some(difference.mean), |value| {
                     format!("{:+.2}", 100.0 * value)
