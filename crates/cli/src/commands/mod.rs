@@ -5,6 +5,7 @@ pub(crate) mod evaluate;
 mod execution;
 pub(crate) mod inspect;
 pub(crate) mod probe;
+pub(crate) mod quickstart;
 pub(crate) mod search;
 mod summary;
 pub(crate) mod train;
