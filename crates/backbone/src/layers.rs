@@ -2,8 +2,8 @@
 
 use candle_core::{Device, Tensor};
 
-use crate::BackboneError;
 use crate::checkpoint::Checkpoint;
+use crate::{BackboneError, composition};
 
 /// y = x W^T + b with `weight` W of shape (outputs, inputs), row-major, and `bias` b of length outputs.
 #[derive(Debug)]
@@ -57,11 +57,12 @@ impl Linear {
         self
     }
 
-    /// The layer composed of candle's own operations, `x` of shape (batch, tokens, inputs).
-    pub(crate) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let weight = Tensor::from_slice(&self.weight, (self.outputs, self.inputs), x.device())?;
-        let bias = Tensor::from_slice(&self.bias, self.outputs, x.device())?;
-        x.broadcast_matmul(&weight.t()?)?.broadcast_add(&bias)
+    /// Weight and bias as tensors.
+    pub(crate) fn tensors(&self, device: &Device) -> candle_core::Result<(Tensor, Tensor)> {
+        Ok((
+            Tensor::from_slice(&self.weight, (self.outputs, self.inputs), device)?,
+            Tensor::from_slice(&self.bias, self.outputs, device)?,
+        ))
     }
 }
 
@@ -89,26 +90,10 @@ impl LayerNorm {
 
     /// Differentiable towards `x`, any shape whose last dimension is the width.
     pub(crate) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        self.scale_and_shift(&normalize(x, f64::from(self.epsilon))?)
+        let weight = Tensor::from_slice(&self.weight, self.weight.len(), x.device())?;
+        let bias = Tensor::from_slice(&self.bias, self.bias.len(), x.device())?;
+        composition::layer_norm(x, (&weight, &bias), f64::from(self.epsilon))
     }
-
-    fn scale_and_shift(&self, normalized: &Tensor) -> candle_core::Result<Tensor> {
-        let device = normalized.device();
-        let weight = Tensor::from_slice(&self.weight, self.weight.len(), device)?;
-        let bias = Tensor::from_slice(&self.bias, self.bias.len(), device)?;
-        normalized.broadcast_mul(&weight)?.broadcast_add(&bias)
-    }
-}
-
-/// (x - mean) / sqrt(variance + epsilon) over the last dimension, of candle's own differentiable operations
-/// (candle-nn's fused one has no backward).
-///
-/// # Errors
-/// If `x` is no floating-point tensor.
-pub fn normalize(x: &Tensor, epsilon: f64) -> candle_core::Result<Tensor> {
-    let centred = x.broadcast_sub(&x.mean_keepdim(candle_core::D::Minus1)?)?;
-    let variance = centred.sqr()?.mean_keepdim(candle_core::D::Minus1)?;
-    centred.broadcast_div(&(variance + epsilon)?.sqrt()?)
 }
 
 /// A tensor of f32 values on the processor.

@@ -1,10 +1,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 
 use crate::layers::{LayerNorm, Linear};
-use crate::{BackboneError, TokenMask};
+use crate::{BackboneError, TokenMask, composition};
 
 /// One frozen sublayer, attention or MLP, residual included: maps h_n to h_{n+1}.
 #[derive(Debug)]
@@ -109,37 +109,12 @@ impl Transform {
     }
 
     fn forward(&self, x: &Tensor, mask: Option<&TokenMask>) -> candle_core::Result<Tensor> {
+        let (first, second) = self.layers();
+        let (first, second) = (first.tensors(x.device())?, second.tensors(x.device())?);
+        let (first, second) = ((&first.0, &first.1), (&second.0, &second.1));
         match self {
-            Self::Mlp { up, down } => down.forward(&up.forward(x)?.gelu_erf()?),
-            Self::Attention {
-                projection,
-                output,
-                heads,
-            } => {
-                let (batch, tokens, width) = x.dims3()?;
-                let projected = projection
-                    .forward(x)?
-                    .reshape((batch, tokens, 3, *heads, width / heads))?
-                    .permute((2, 0, 3, 1, 4))?;
-                let part = |index| projected.get(index)?.contiguous();
-                let (query, key, value) = (part(0)?, part(1)?, part(2)?);
-                let scale = ((width / heads) as f64).powf(-0.5);
-                let mut scores = (query.matmul(&key.t()?)? * scale)?;
-                if let Some(mask) = mask {
-                    // 0 for a real token, the lowest number for any other
-                    let lowest = f64::from(f32::MIN);
-                    let bias = mask.to_tensor(x.device())?.affine(-lowest, lowest)?;
-                    scores = scores.broadcast_add(&bias.reshape((batch, 1, 1, tokens))?)?;
-                }
-                let scores = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?;
-                let exponentials = scores.exp()?;
-                let weights = exponentials.broadcast_div(&exponentials.sum_keepdim(D::Minus1)?)?;
-                let mixed = weights
-                    .matmul(&value)?
-                    .transpose(1, 2)?
-                    .reshape((batch, tokens, width))?;
-                output.forward(&mixed)
-            }
+            Self::Mlp { .. } => composition::mlp(x, first, second),
+            Self::Attention { heads, .. } => composition::attention(x, first, second, *heads, mask),
         }
     }
 }

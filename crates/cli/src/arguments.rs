@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use adaplace_backbone::{InstructionSet, Pooling};
+use adaplace_quickstart::DrawnTask;
 use adaplace_scorer::Statistic;
 use adaplace_strategy::{CostObjective, FirstPopulation, StrategyDescription};
 use adaplace_study::Metric;
@@ -23,6 +24,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Search and compare on a backbone and a task that come with the program, or export them
+    Quickstart(Quickstart),
     /// Show what a backbone holds: states, sizes, cost and connections
     Inspect(Inspect),
     /// Fit the linear probe and make the gradient map of all connections
@@ -65,6 +68,22 @@ pub(crate) struct Resources {
     /// Vector instructions: avx512, avx2, neon or portable [default: the best of this machine]
     #[arg(long, value_name = "NAME")]
     pub(crate) instruction_set: Option<InstructionSet>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Quickstart {
+    /// Write the backbone and all tasks as ordinary folders into a new one, for the other commands, and end there
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["task", "out", "workers"])]
+    pub(crate) export: Option<PathBuf>,
+    /// What is to be learned
+    #[arg(long, default_value = "counting")]
+    pub(crate) task: DrawnTaskArgument,
+    /// Folder for backbone, task and study; an unfinished study there is resumed
+    #[arg(long, value_name = "DIR", default_value = "results/quickstart")]
+    pub(crate) out: PathBuf,
+    /// Trainings side by side, one thread each; changes no result [default: the machine's cores]
+    #[arg(long, value_name = "N", value_parser = count())]
+    pub(crate) workers: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -458,6 +477,14 @@ pub(crate) enum PrecisionArgument {
     Bf16,
 }
 
+argument!(DrawnTaskArgument, DrawnTask, {
+    /// How many red objects there are
+    Counting => DrawnTask::Counting,
+    /// In which cell of a grid the red object stands
+    Location => DrawnTask::Location,
+    /// Where the pointer points
+    Orientation => DrawnTask::Orientation,
+});
 argument!(MetricArgument, Metric, {
     Accuracy => Metric::Accuracy,
     Loss => Metric::Loss,

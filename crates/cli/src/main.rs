@@ -49,6 +49,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<Ending> {
     match command {
+        Command::Quickstart(arguments) => commands::quickstart::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Probe(arguments) => commands::probe::run(&arguments),
         Command::Search(arguments) => commands::search::run(&arguments),

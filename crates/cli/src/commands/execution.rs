@@ -1,7 +1,7 @@
 //! Runs the study of a configuration in its folder, from the linear probe to the ranking.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -173,6 +173,10 @@ fn expected_trainings(configuration: &StudyConfiguration, space: &SearchSpace) -
 /// survives both.
 pub(super) fn stop_on_interrupt() -> Result<&'static AtomicBool> {
     static STOP: AtomicBool = AtomicBool::new(false);
+    static LISTENING: OnceLock<()> = OnceLock::new();
+    if LISTENING.get().is_some() {
+        return Ok(&STOP);
+    }
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(crate::INTERRUPTED));
@@ -180,5 +184,6 @@ pub(super) fn stop_on_interrupt() -> Result<&'static AtomicBool> {
         anstream::eprintln!("finishing the running trainings; press Ctrl-C again to stop at once");
     })
     .context("cannot listen to Ctrl-C")?;
+    LISTENING.get_or_init(|| ());
     Ok(&STOP)
 }

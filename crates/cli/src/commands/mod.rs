@@ -8,6 +8,7 @@ mod execution;
 pub(crate) mod inspect;
 pub(crate) mod probe;
 pub(crate) mod report;
+pub(crate) mod quickstart;
 pub(crate) mod search;
 mod summary;
 pub(crate) mod train;

@@ -1,0 +1,82 @@
+//! A whole search and a comparison on what comes with the program, by the commands that anybody would give.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use adaplace_quickstart::{BACKBONE_FOLDER, DrawnTask, SEED, TASKS_FOLDER, export, prepare};
+use adaplace_search_space::write_atomically;
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+
+use super::{compare, print, search};
+use crate::Ending;
+use crate::arguments::{Arguments, Command, Quickstart};
+
+/// Every connection of the backbone, three adapters.
+const SPACE: &str = include_str!("../../../../search-spaces/extended.toml");
+
+/// How long it may take: the whole command stays below a minute on two cores.
+const TRAINING: &str = "--steps 32 --precision f32";
+const SEARCH: &str = "--strategy greedy --trials 18 --finalists 2 --repetitions 2";
+const COMPARE: &str = "--strategy random --strategy gradient-greedy --budget-steps 128 --seeds 2 --final-steps 32 \
+                       --learning-rates 0.003 --random-parallel 4";
+
+pub(crate) fn run(arguments: &Quickstart) -> Result<Ending> {
+    if let Some(folder) = &arguments.export {
+        export(folder, SEED)?;
+        print(&exported(folder))?;
+        return Ok(Ending::Finished);
+    }
+    let (task, out) = (DrawnTask::from(arguments.task), &arguments.out);
+    let folders = prepare(out, task, SEED)?;
+    let space = out.join("space.toml");
+    write_atomically(&space, SPACE.as_bytes())
+        .with_context(|| format!("cannot write `{}`", space.display()))?;
+    let workers = match arguments.workers {
+        Some(workers) => workers,
+        None => std::thread::available_parallelism()
+            .context("cannot count the cores of this machine; give `--workers`")?
+            .get(),
+    };
+    for (command, options) in [("search", SEARCH), ("compare", COMPARE)] {
+        let mut line: Vec<OsString> = vec!["adaplace".into(), command.into()];
+        for (option, path) in [
+            ("--backbone", &folders.backbone),
+            ("--task", &folders.task),
+            ("--space", &space),
+        ] {
+            line.extend([option.into(), path.into()]);
+        }
+        let options = options.split_whitespace().chain(TRAINING.split_whitespace());
+        line.extend(options.map(OsString::from));
+        line.extend(["--workers".into(), workers.to_string().into()]);
+        line.extend(["--out".into(), out.join(command).join(task.name()).into()]);
+        let shown: Vec<_> = line.iter().map(|word| word.to_string_lossy()).collect();
+        print(&format!("$ {}\n\n", shown.join(" ")))?;
+        let ending = match Arguments::try_parse_from(line)?.command {
+            Command::Search(arguments) => search::run(&arguments)?,
+            Command::Compare(arguments) => compare::run(&arguments)?,
+            _ => bail!("the quickstart searches and compares"),
+        };
+        if ending == Ending::Interrupted {
+            return Ok(ending);
+        }
+        print("\n")?;
+    }
+    Ok(Ending::Finished)
+}
+
+/// Which commands can be tried on what was written.
+fn exported(folder: &Path) -> String {
+    let backbone = folder.join(BACKBONE_FOLDER);
+    let tasks = folder.join(TASKS_FOLDER);
+    let task = tasks.join(DrawnTask::Counting.name());
+    let names = DrawnTask::ALL.map(DrawnTask::name).join(", ");
+    format!(
+        "backbone  {backbone}\ntasks     {tasks}: {names}\nnext      adaplace probe --backbone {backbone} --task \
+         {task} --out FILE.json\n",
+        backbone = backbone.display(),
+        tasks = tasks.display(),
+        task = task.display(),
+    )
+}
