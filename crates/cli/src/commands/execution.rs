@@ -1,8 +1,8 @@
 //! Runs the study of a configuration in its folder, from the linear probe to the ranking.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use adaplace_scorer::{GradientMap, ProxyScorer};

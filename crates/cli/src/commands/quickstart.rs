@@ -17,9 +17,9 @@ const SPACE: &str = include_str!("../../../../search-spaces/extended.toml");
 
 /// How long it may take: the whole command stays below a minute on two cores.
 const TRAINING: &str = "--steps 32 --precision f32";
-const SEARCH: &str = "--strategy greedy --trials 18 --finalists 2 --repetitions 2";
-const COMPARE: &str = "--strategy random --strategy gradient-greedy --budget-steps 128 --seeds 2 --final-steps 32 \
-                       --learning-rates 0.003 --random-parallel 4";
+const SEARCH: &str = "--strategy greedy --trials 12 --finalists 2 --repetitions 2";
+const COMPARE: &str = "--strategy random --strategy gradient-greedy --budget-steps 96 --seeds 2 --final-steps 32 \
+                       --learning-rates 0.003 --random-parallel 3";
 
 pub(crate) fn run(arguments: &Quickstart) -> Result<Ending> {
     if let Some(folder) = &arguments.export {
@@ -47,7 +47,9 @@ pub(crate) fn run(arguments: &Quickstart) -> Result<Ending> {
         ] {
             line.extend([option.into(), path.into()]);
         }
-        let options = options.split_whitespace().chain(TRAINING.split_whitespace());
+        let options = options
+            .split_whitespace()
+            .chain(TRAINING.split_whitespace());
         line.extend(options.map(OsString::from));
         line.extend(["--workers".into(), workers.to_string().into()]);
         line.extend(["--out".into(), out.join(command).join(task.name()).into()]);
