@@ -50,7 +50,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct BackboneArguments {
     /// Hugging Face model folder (config.json, safetensors weights, tokenizer.json or preprocessor_config.json), or
-    /// org/name[@revision] of the hub
+    /// org/name or org/name@revision of the hub
     #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
     /// How the last hidden state becomes one vector [default: as in 1_Pooling/config.json, else mean; a ViT: cls]
@@ -88,7 +88,7 @@ pub(crate) struct Quickstart {
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// Hugging Face model folder, or org/name[@revision] of the hub
+    /// Hugging Face model folder, or org/name or org/name@revision of the hub
     #[arg(value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
     /// How the last hidden state becomes one vector
@@ -141,7 +141,7 @@ pub(crate) struct Search {
     ])]
     pub(crate) study: Option<PathBuf>,
     /// Hugging Face model folder (config.json, safetensors weights, tokenizer.json or preprocessor_config.json), or
-    /// org/name[@revision] of the hub
+    /// org/name or org/name@revision of the hub
     #[arg(long, value_name = "BACKBONE", required_unless_present = "study")]
     pub(crate) backbone: Option<PathBuf>,
     /// Task folder: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
@@ -264,7 +264,7 @@ pub(crate) struct Compare {
     ])]
     pub(crate) replay: Option<PathBuf>,
     /// Hugging Face model folder (config.json, safetensors weights, tokenizer.json or preprocessor_config.json), or
-    /// org/name[@revision] of the hub
+    /// org/name or org/name@revision of the hub
     #[arg(long, value_name = "BACKBONE", required_unless_present = "replay")]
     pub(crate) backbone: Option<PathBuf>,
     /// Task folder with a test part: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
@@ -311,7 +311,7 @@ pub(crate) struct Compare {
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
     /// Hugging Face model folder (config.json, safetensors weights, tokenizer.json or preprocessor_config.json), or
-    /// org/name[@revision] of the hub
+    /// org/name or org/name@revision of the hub
     #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
     /// Task folder: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
@@ -335,7 +335,7 @@ pub(crate) struct Bench {
 #[derive(Debug, Args)]
 pub(crate) struct Audit {
     /// Hugging Face model folder (config.json, safetensors weights, tokenizer.json or preprocessor_config.json), or
-    /// org/name[@revision] of the hub
+    /// org/name or org/name@revision of the hub
     #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
     /// Task folder: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
@@ -375,7 +375,7 @@ pub(crate) struct Train {
     /// The placement to train
     #[arg(value_name = "PLACEMENT.toml")]
     pub(crate) placement: PathBuf,
-    /// Hugging Face model that the placement was made for, a folder or org/name[@revision]
+    /// Hugging Face model that the placement was made for, a folder, org/name or org/name@revision
     #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
     /// Task folder
@@ -423,7 +423,7 @@ pub(crate) struct Evaluate {
     /// Its adapters.safetensors
     #[arg(long, value_name = "FILE")]
     pub(crate) adapters: PathBuf,
-    /// Hugging Face model that the placement was made for, a folder or org/name[@revision]
+    /// Hugging Face model that the placement was made for, a folder, org/name or org/name@revision
     #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
     /// Task folder
