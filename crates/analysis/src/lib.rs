@@ -4,12 +4,14 @@
 
 mod bootstrap;
 mod correlation;
+mod pareto;
 mod ranks;
 mod wilcoxon;
 mod wilson;
 
 pub use bootstrap::{Interval, bootstrap};
 pub use correlation::{kendall, spearman, top_recall};
+pub use pareto::pareto_front;
 pub use ranks::ranks;
 pub use wilcoxon::signed_rank_p;
 pub use wilson::wilson_interval;

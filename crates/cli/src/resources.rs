@@ -9,7 +9,7 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-use crate::arguments::{Arguments, PrecisionArgument};
+use crate::arguments::{Arguments, PrecisionArgument, Resources};
 
 /// The share of the machine's memory that frozen states take at most where nothing else is asked for.
 const DEFAULT_SHARE: u64 = 4;
@@ -26,11 +26,25 @@ impl PrecisionArgument {
     }
 }
 
+/// The setting, computed as it is asked for, and the bytes of frozen states that are kept at most.
+///
+/// # Errors
+/// If more is asked for than the machine has.
+pub(crate) fn within(
+    resources: &Resources,
+    precision: Precision,
+    mut setting: Setting,
+) -> Result<(Setting, usize)> {
+    let cache_memory = cache_memory(resources.cache_memory, &setting)?;
+    setting.backbone = computed_with(setting.backbone, precision, resources.instruction_set);
+    Ok((setting, cache_memory))
+}
+
 /// Bytes of frozen states that are kept, at most.
 ///
 /// # Errors
 /// If more is asked for than the machine has.
-pub(crate) fn cache_memory(requested: Option<ByteSize>, setting: &Setting) -> Result<usize> {
+fn cache_memory(requested: Option<ByteSize>, setting: &Setting) -> Result<usize> {
     let memory = memory();
     let Some(requested) = requested else {
         return Ok((memory / DEFAULT_SHARE) as usize);

@@ -14,7 +14,7 @@ use crate::curves::{Curves, Series, Shape, curves};
 use crate::document::{Document, Fact, Section};
 use crate::error::ReportError;
 use crate::ink::Ink;
-use crate::numbers::{Unit, connections, grouped, percent};
+use crate::numbers::{Unit, connections, grouped, hundredths, measured, percent, points};
 use crate::table::{Cell, Table};
 
 /// More arcs say no more.
@@ -36,7 +36,7 @@ pub fn comparison_report(folder: &Path) -> Result<String, ReportError> {
     let settings = &configuration.comparison;
     let judged = match settings.replayed {
         true => "the mean validation accuracy of a placement bench",
-        false => "test accuracy",
+        false => "accuracy, %",
     };
     let lead = format!(
         "{} competitors with {} seeds and {} steps of trials each, judged by {judged}.",
@@ -70,12 +70,12 @@ fn facts(comparison: &Comparison) -> Vec<Fact> {
 
 fn result(comparison: &Comparison) -> Section {
     let mut table = Table::new(
-        "Means over the seeds with their 95 % bootstrap intervals, in per cent. Differences to random are paired by seed, in \
+        "Means over the seeds with their 95 % bootstrap intervals. Differences to random are paired by seed, in \
          points, with the p-value of the Wilcoxon signed-rank test: with n seeds it is never below 2^(1 - n).",
         &[
             "",
             "test accuracy",
-            "test loss",
+            "loss",
             "to random",
             "p",
             "parameters",
@@ -90,19 +90,19 @@ fn result(comparison: &Comparison) -> Section {
         let against = competed.against_random;
         table.row(vec![
             Cell::Text(competed.name.clone()),
-            Cell::Number(with_interval(competed.test_accuracy, |value| {
-                format!("{:.2}", 100.0 * value)
-            })),
+            Cell::Number(
+                competed
+                    .test_accuracy
+                    .map_or_else(failed, |mean| measured(mean, hundredths)),
+            ),
             Cell::Number(
                 competed
                     .test_loss
                     .map_or_else(failed, |loss| format!("{:.3}", loss.value)),
             ),
-            Cell::Number(against.map_or_else(String::new, |difference| {
-                with_interval(Some(difference.mean), |value| {
-                    format!("{:+.2}", 100.0 * value)
-                })
-            })),
+            Cell::Number(
+                against.map_or_else(String::new, |difference| measured(difference.mean, points)),
+            ),
             Cell::Number(against.map_or_else(String::new, |difference| {
                 format!("{:.3}", difference.p_value)
             })),
@@ -259,16 +259,6 @@ fn placements(comparison: &Comparison) -> Section {
     }
     section.table(&table);
     section
-}
-
-fn with_interval(measured: Option<Measured>, shown: impl Fn(f64) -> String) -> String {
-    let Some(Measured { value, low, high }) = measured else {
-        return failed();
-    };
-    match low.zip(high) {
-        Some((low, high)) => format!("{} [{}, {}]", shown(value), shown(low), shown(high)),
-        None => shown(value),
-    }
 }
 
 fn interval(measured: Option<Measured>, factor: f64, unit: &str) -> String {

@@ -1,7 +1,7 @@
 //! Numbers as people read them.
 
 use adaplace_search_space::Placement;
-use adaplace_study::Estimate;
+use adaplace_study::{Estimate, Measured};
 
 /// What a number counts, which decides how it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +127,34 @@ pub fn estimate(estimate: Option<Estimate>) -> String {
             standard_error: Some(error),
         }) => format!("{mean:.3} ± {error:.3}"),
     }
+}
+
+/// A value with its interval, `0.85 [0.79, 0.89]`, each number as `shown` writes it.
+#[must_use]
+pub fn measured(measured: Measured, shown: impl Fn(f64) -> String) -> String {
+    let Measured { value, low, high } = measured;
+    match low.zip(high) {
+        Some((low, high)) => format!("{} [{}, {}]", shown(value), shown(low), shown(high)),
+        None => shown(value),
+    }
+}
+
+/// A correlation with its sign: `+0.85`.
+#[must_use]
+pub fn signed(value: f64) -> String {
+    format!("{value:+.2}")
+}
+
+/// A share in points of a per cent: `88.40`.
+#[must_use]
+pub fn hundredths(share: f64) -> String {
+    format!("{:.2}", 100.0 * share)
+}
+
+/// A difference of shares in points of a per cent, with its sign: `+1.20`.
+#[must_use]
+pub fn points(difference: f64) -> String {
+    format!("{:+.2}", 100.0 * difference)
 }
 
 /// Digits in groups of three: `19,208`.

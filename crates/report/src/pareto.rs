@@ -4,22 +4,17 @@
 /// ascending merit. Of equal points the first one stands for all; points that are not finite are left out.
 #[must_use]
 pub fn pareto_front(points: &[(f64, f64)]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..points.len())
-        .filter(|&index| points[index].0.is_finite() && points[index].1.is_finite())
+    let finite = |&index: &usize| points[index].0.is_finite() && points[index].1.is_finite();
+    let mut front: Vec<usize> = (0..points.len()).filter(finite).collect();
+    let numbers: Vec<Vec<f64>> = front
+        .iter()
+        .map(|&index| vec![points[index].0, -points[index].1])
         .collect();
-    order.sort_by(|&a, &b| {
-        let ((cost, merit), (other_cost, other_merit)) = (points[a], points[b]);
-        cost.total_cmp(&other_cost)
-            .then(other_merit.total_cmp(&merit))
-            .then(a.cmp(&b))
-    });
-    let mut best = f64::NEG_INFINITY;
-    order.retain(|&index| {
-        let improves = points[index].1 > best;
-        best = best.max(points[index].1);
-        improves
-    });
-    order
+    let mut on_front = adaplace_analysis::pareto_front(&numbers).into_iter();
+    front.retain(|_| on_front.next().unwrap_or(false));
+    front.sort_by(|&a, &b| points[a].0.total_cmp(&points[b].0).then(a.cmp(&b)));
+    front.dedup_by_key(|index| points[*index].0);
+    front
 }
 
 #[cfg(test)]

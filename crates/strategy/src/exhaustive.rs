@@ -1,17 +1,13 @@
 //! Every placement of the space.
 
-use std::vec;
-
 use adaplace_search_space::{Fidelity, Placement, SearchSpace};
 
+use crate::listed::Listed;
 use crate::{Outcome, Proposal, Strategy, StrategyError};
 
 /// Proposes every placement of the space, in the order of [`SearchSpace::placements`].
 #[derive(Clone, Debug)]
-pub struct Exhaustive {
-    fidelity: Fidelity,
-    placements: vec::IntoIter<Placement>,
-}
+pub struct Exhaustive(Listed);
 
 impl Exhaustive {
     /// Every placement of `space`, of which there must be no more than `trials`.
@@ -29,24 +25,16 @@ impl Exhaustive {
             return Err(StrategyError::SpaceTooLarge { count, trials });
         }
         let placements: Vec<Placement> = space.placements().collect();
-        Ok(Exhaustive {
-            fidelity,
-            placements: placements.into_iter(),
-        })
+        Ok(Exhaustive(Listed::new(fidelity, placements)))
     }
 }
 
 impl Strategy for Exhaustive {
-    fn propose(&mut self, _space: &SearchSpace, n: usize) -> Result<Vec<Proposal>, StrategyError> {
-        let fidelity = self.fidelity;
-        let next = self.placements.by_ref().take(n);
-        Ok(next
-            .map(|placement| Proposal {
-                placement,
-                fidelity,
-            })
-            .collect())
+    fn propose(&mut self, space: &SearchSpace, n: usize) -> Result<Vec<Proposal>, StrategyError> {
+        self.0.propose(space, n)
     }
 
-    fn observe(&mut self, _proposal: &Proposal, _outcome: &Outcome) {}
+    fn observe(&mut self, proposal: &Proposal, outcome: &Outcome) {
+        self.0.observe(proposal, outcome);
+    }
 }

@@ -12,6 +12,7 @@ mod gradient_greedy;
 mod greedy;
 mod halving;
 mod limited;
+mod listed;
 mod outcome;
 mod pareto;
 mod proposal;

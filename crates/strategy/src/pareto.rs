@@ -1,7 +1,5 @@
 //! Several objectives at once: which placements no other one beats in all of them.
 
-use std::cmp::Ordering;
-
 use adaplace_search_space::Cost;
 use serde::{Deserialize, Serialize};
 
@@ -44,42 +42,20 @@ impl Objectives {
             costs: costs.iter().map(|objective| objective.of(cost)).collect(),
         }
     }
-
-    /// Nowhere worse and somewhere better.
-    fn dominates(&self, other: &Self) -> bool {
-        let pairs = || self.costs.iter().zip(&other.costs);
-        self.merit >= other.merit
-            && pairs().all(|(own, other)| own <= other)
-            && (self.merit > other.merit || pairs().any(|(own, other)| own < other))
-    }
-
-    /// Better merits first, then lower costs: whatever dominates another one comes before it.
-    fn before(&self, other: &Self) -> Ordering {
-        let costs = self.costs.iter().zip(&other.costs);
-        let by_cost = costs.map(|(own, other)| own.total_cmp(other));
-        other
-            .merit
-            .cmp(&self.merit)
-            .then(by_cost.fold(Ordering::Equal, Ordering::then))
-    }
 }
 
 /// Whether each of `points` is on the Pareto front: no other one is nowhere worse and somewhere better.
 pub fn pareto_front(points: &[Objectives]) -> Vec<bool> {
-    let mut order: Vec<usize> = (0..points.len()).collect();
-    order.sort_by(|&a, &b| points[a].before(&points[b]));
-    let mut front: Vec<usize> = Vec::new();
-    let mut on_front = vec![false; points.len()];
-    for index in order {
-        if !front
-            .iter()
-            .any(|&member| points[member].dominates(&points[index]))
-        {
-            front.push(index);
-            on_front[index] = true;
-        }
-    }
-    on_front
+    let mut merits: Vec<Merit> = points.iter().map(|point| point.merit).collect();
+    merits.sort_by(|a, b| b.cmp(a));
+    merits.dedup();
+    // A merit is more than one number, its place among all of them is one.
+    let place = |merit: Merit| merits.partition_point(|other| *other > merit) as f64;
+    let numbers: Vec<Vec<f64>> = points
+        .iter()
+        .map(|point| [&[place(point.merit)][..], &point.costs].concat())
+        .collect();
+    adaplace_analysis::pareto_front(&numbers)
 }
 
 /// Indices of `points`, best first: by front, those of one front by how much room they have around them, its ends first
@@ -185,21 +161,5 @@ mod tests {
             .collect();
         let order = nondominated_order(&points);
         assert_eq!(order, [4, 0, 2, 3, 1]);
-    }
-
-    /// Against the definition, pair by pair, with three objectives and many ties.
-    #[test]
-    fn the_sweep_finds_what_the_definition_says() {
-        let points: Vec<Objectives> = (0..120)
-            .map(|n| {
-                let digit = |factor: usize, range: usize| (n * factor % range) as f64;
-                point(digit(37, 11), &[digit(53, 7), digit(29, 13)])
-            })
-            .collect();
-        let found = pareto_front(&points);
-        for (index, point) in points.iter().enumerate() {
-            let beaten = points.iter().any(|other| other.dominates(point));
-            assert_eq!(found[index], !beaten);
-        }
     }
 }

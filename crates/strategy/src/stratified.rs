@@ -1,20 +1,16 @@
 //! A sample of the single connections that mirrors all of them.
 
-use std::vec;
-
 use adaplace_search_space::{Fidelity, Placement, SearchSpace};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::listed::Listed;
 use crate::{Outcome, Proposal, Strategy, StrategyError};
 
 /// A systematic sample of a space of single connections: ordered by kind, then target, then source, every so many-th is
 /// proposed from a random one on. Each kind, and within it each part of the chain, is so represented by its share.
 #[derive(Clone, Debug)]
-pub struct Stratified {
-    fidelity: Fidelity,
-    placements: vec::IntoIter<Placement>,
-}
+pub struct Stratified(Listed);
 
 impl Stratified {
     /// At most `trials` placements of `space`.
@@ -47,24 +43,16 @@ impl Stratified {
                 Placement::new().with(connection, adapter)
             })
             .collect();
-        Ok(Stratified {
-            fidelity,
-            placements: placements.into_iter(),
-        })
+        Ok(Stratified(Listed::new(fidelity, placements)))
     }
 }
 
 impl Strategy for Stratified {
-    fn propose(&mut self, _space: &SearchSpace, n: usize) -> Result<Vec<Proposal>, StrategyError> {
-        let fidelity = self.fidelity;
-        let next = self.placements.by_ref().take(n);
-        Ok(next
-            .map(|placement| Proposal {
-                placement,
-                fidelity,
-            })
-            .collect())
+    fn propose(&mut self, space: &SearchSpace, n: usize) -> Result<Vec<Proposal>, StrategyError> {
+        self.0.propose(space, n)
     }
 
-    fn observe(&mut self, _proposal: &Proposal, _outcome: &Outcome) {}
+    fn observe(&mut self, proposal: &Proposal, outcome: &Outcome) {
+        self.0.observe(proposal, outcome);
+    }
 }

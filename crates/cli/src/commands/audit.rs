@@ -5,12 +5,12 @@ use adaplace_search_space::{
     AdapterRules, BudgetRules, ConnectionKind, ConnectionRules, SpaceDescription,
 };
 use adaplace_strategy::StrategyDescription;
-use adaplace_study::{Agreement, Audit, Measured, Metric, SearchSettings};
+use adaplace_study::{Agreement, Audit, Metric, SearchSettings};
 use anyhow::Result;
 
 use super::configuration::{Subject, configuration, fidelity};
-use super::execution::{execute, write_report};
-use super::{print, print_json, statistics};
+use super::execution::execute;
+use super::{print, print_json, report, statistics};
 use crate::Ending;
 use crate::arguments::Audit as Arguments;
 use crate::table;
@@ -26,15 +26,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ending> {
         None => StrategyDescription::Exhaustive {},
     };
     let subject = Subject {
-        backbone: &arguments.backbone,
-        task: &arguments.task,
+        backbone: &arguments.subject.backbone,
+        task: &arguments.subject.task,
         space: single_connections(arguments.rank),
         strategy,
     };
     let search = SearchSettings {
         seed: training.seed,
-        // More than any backbone has.
-        trials: arguments.sample.unwrap_or(usize::from(u16::MAX).pow(2)),
+        trials: arguments.sample.unwrap_or(1),
         steps: fidelity(training)?,
         proposals: PROPOSALS,
         halving: None,
@@ -44,10 +43,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ending> {
         finalists: 1,
         repetitions: 1,
     };
-    let (configuration, setting) = configuration(subject, search, training)?;
+    let (mut configuration, setting) = configuration(subject, search, training)?;
+    if arguments.sample.is_none() {
+        configuration.search.trials = setting.backbone.description().hidden_states.pow(2);
+    }
     let name = setting.task.name.clone();
     let executed = execute(&configuration, setting, output, None)?;
     let Some(ranking) = executed.ranking else {
+        report::at_the_end(&output.out, false);
         return Ok(Ending::Interrupted);
     };
     let search = &configuration.search;
@@ -60,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ending> {
         search.seed,
     )?;
     executed.folder.write_audit(&audit)?;
-    let report = write_report(&output.out);
+    let report = report::at_the_end(&output.out, true);
     if output.json {
         print_json(&audit)?;
     } else {
@@ -113,7 +116,10 @@ fn summary(out: &Path, audit: &Audit, seconds: f64, report: Option<&Path>) -> Re
         "how the order by each predictor agrees with that by the results (Spearman's rho with its 95 % interval; top \
          10 %: how much of the best tenth by accuracy the predictor's best tenth holds)\n"
     )?;
-    let rho = |agreement: &Agreement| measured(agreement.spearman, 2);
+    let rho = |agreement: &Agreement| {
+        let rho = agreement.spearman;
+        rho.map_or_else(unknown, |rho| table::measured(rho, table::signed))
+    };
     let mut rows: Vec<(f64, Vec<String>)> = audit
         .predictors
         .iter()
@@ -126,10 +132,10 @@ fn summary(out: &Path, audit: &Audit, seconds: f64, report: Option<&Path>) -> Re
                 rho(&audited.train_loss),
                 accuracy
                     .kendall
-                    .map_or("-".to_owned(), |tau| format!("{:+.2}", tau.value)),
+                    .map_or_else(unknown, |tau| table::signed(tau.value)),
                 accuracy
                     .top_recall
-                    .map_or("-".to_owned(), |recall| table::percent(recall.value)),
+                    .map_or_else(unknown, |recall| table::percent(recall.value)),
             ];
             let order = accuracy.spearman.map_or(f64::NEG_INFINITY, |rho| rho.value);
             (order, cells)
@@ -156,15 +162,6 @@ fn summary(out: &Path, audit: &Audit, seconds: f64, report: Option<&Path>) -> Re
     Ok(text)
 }
 
-/// A value with its interval, signed.
-fn measured(measured: Option<Measured>, digits: usize) -> String {
-    let Some(Measured { value, low, high }) = measured else {
-        return "-".to_owned();
-    };
-    match (low, high) {
-        (Some(low), Some(high)) => {
-            format!("{value:+.digits$} [{low:+.digits$}, {high:+.digits$}]")
-        }
-        _ => format!("{value:+.digits$}"),
-    }
+fn unknown() -> String {
+    "-".to_owned()
 }

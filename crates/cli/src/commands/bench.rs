@@ -1,16 +1,16 @@
 use std::time::Instant;
 
-use adaplace_scorer::ProxyScorer;
-use adaplace_search_space::{Placement, SearchSpace, SpaceDescription};
+use adaplace_search_space::{SearchSpace, SpaceDescription};
 use adaplace_strategy::{Exhaustive, StrategyDescription};
 use adaplace_study::{
-    BenchConfiguration, GradientMapFile, Metric, PlacementBench, SearchSettings, Setting,
-    StudyFolder, Workers, backbone_reference, chain_shape, tabulate,
+    BenchConfiguration, Metric, PlacementBench, SearchSettings, Setting, StudyFolder, Workers,
+    chain_shape, tabulate,
 };
 use anyhow::Result;
 
 use super::configuration::{Subject, configuration, fidelity};
 use super::execution::stop_on_interrupt;
+use super::frozen::{Frozen, FrozenSettings};
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Bench;
@@ -21,8 +21,8 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
     let start = Instant::now();
     let (training, output) = (&arguments.training, &arguments.output);
     let subject = Subject {
-        backbone: &arguments.backbone,
-        task: &arguments.task,
+        backbone: &arguments.subject.backbone,
+        task: &arguments.subject.task,
         space: SpaceDescription::read(&arguments.space)?,
         strategy: StrategyDescription::Exhaustive {},
     };
@@ -39,11 +39,9 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
         finalists: 1,
         repetitions: arguments.repetitions,
     };
-    let (configuration, mut setting) = configuration(subject, search, training)?;
-    let cache_memory = resources::cache_memory(output.resources.cache_memory, &setting)?;
+    let (configuration, setting) = configuration(subject, search, training)?;
     let precision = configuration.backbone.precision;
-    let instructions = output.resources.instruction_set;
-    setting.backbone = resources::computed_with(setting.backbone, precision, instructions);
+    let (setting, cache_memory) = resources::within(&output.resources, precision, setting)?;
     let Setting { backbone, task, .. } = &setting;
     let space = SearchSpace::resolve(&configuration.space, &chain_shape(backbone, task))
         .map_err(|error| error.in_file(&arguments.space))?;
@@ -57,25 +55,14 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
     let stop = stop_on_interrupt()?;
     let (folder, journal, records) = StudyFolder::open(&output.out, &stored)?;
     let search = &configuration.search;
-    let settings = configuration.training;
-    let scorer = ProxyScorer::within_memory(backbone, task, settings, search.seed, cache_memory)?;
-    let map_source = &configuration.gradient_map;
-    let examples = task.train.spread(map_source.examples);
-    let nothing = Placement::new();
-    let map = scorer.gradient_map(
-        &nothing,
+    let settings = FrozenSettings {
+        training: configuration.training,
+        gradient_map: &configuration.gradient_map,
+        statistics: &search.statistic,
         steps,
-        &examples,
-        &map_source.settings,
-        &search.statistic,
-    )?;
-    let map = GradientMapFile::new(
-        &map,
-        scorer.probe(),
-        backbone_reference(backbone),
-        &task.name,
-    );
-    map.write(&folder.gradient_map())?;
+        seed: search.seed,
+    };
+    let Frozen { scorer, file, .. } = Frozen::new(&setting, settings, cache_memory, &folder)?;
     let count = space.approximate_count() as usize * search.repetitions as usize;
     let mut progress = Progress::new(count, search.metric);
     let records = tabulate(
@@ -95,7 +82,7 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
         );
         return Ok(Ending::Interrupted);
     };
-    let bench = PlacementBench::new(configuration, &space, map, &records)?;
+    let bench = PlacementBench::new(configuration, &space, file, &records)?;
     let path = folder.bench();
     bench.write(&path)?;
     if output.json {

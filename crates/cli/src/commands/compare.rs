@@ -3,22 +3,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use adaplace_backbone::Pooling;
-use adaplace_scorer::{ProxyScorer, Scorer};
-use adaplace_search_space::{Fidelity, Placement, SearchSpace, SpaceDescription};
+use adaplace_scorer::Scorer;
+use adaplace_search_space::{Fidelity, SearchSpace, SpaceDescription};
 use adaplace_strategy::{ConnectionProxy, FixedProxy, StrategyDescription, StrategySetting};
 use adaplace_study::{
     COMPARISON_FORMAT, ComparisonConfiguration, ComparisonRun, ComparisonSettings, Finisher,
-    GradientMapFile, GradientProxy, Journal, Metric, PlacementBench, Replay, Setting,
-    StudyConfiguration, StudyFolder, TestedTraining, Workers, backbone_reference, chain_shape,
-    run_comparison,
+    Journal, Metric, PlacementBench, Replay, Setting, StudyConfiguration, StudyFolder,
+    TestedTraining, Workers, chain_shape, run_comparison,
 };
 use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, bail};
 
 use super::competition::{Judged, summary};
 use super::configuration::{Sources, fidelity};
-use super::execution::{stop_on_interrupt, write_report};
-use super::{print, print_json, statistics};
+use super::execution::stop_on_interrupt;
+use super::frozen::{Frozen, FrozenSettings};
+use super::{print, print_json, report, statistics};
 use crate::Ending;
 use crate::arguments::{Compare, StudyOutput};
 use crate::backbone;
@@ -63,11 +63,9 @@ struct Places<'a> {
 fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
     let start = Instant::now();
     let output = &arguments.output;
-    let (configuration, mut setting) = configuration(arguments, places)?;
-    let cache_memory = resources::cache_memory(output.resources.cache_memory, &setting)?;
+    let (configuration, setting) = configuration(arguments, places)?;
     let precision = configuration.backbone.precision;
-    let instructions = output.resources.instruction_set;
-    setting.backbone = resources::computed_with(setting.backbone, precision, instructions);
+    let (setting, cache_memory) = resources::within(&output.resources, precision, setting)?;
     let Setting { backbone, task, .. } = &setting;
     let test = task.test.as_ref().with_context(|| {
         format!(
@@ -82,31 +80,18 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
 
     let settings = &configuration.comparison;
     let (folder, journal, records) = StudyFolder::open(&output.out, &configuration)?;
-    let training = configuration.training;
-    let scorer = ProxyScorer::within_memory(backbone, task, training, settings.seed, cache_memory)?;
-    let map_source = &configuration.gradient_map;
-    let examples = task.train.spread(map_source.examples);
-    let map = scorer.gradient_map(
-        &Placement::new(),
-        settings.steps,
-        &examples,
-        &map_source.settings,
-        &settings.statistic,
-    )?;
-    let reference = backbone_reference(backbone);
-    GradientMapFile::new(&map, scorer.probe(), reference.clone(), &task.name)
-        .write(&folder.gradient_map())?;
-    let proxy = GradientProxy::new(
-        &scorer,
-        &examples,
-        Arc::new(map),
-        settings.statistic.clone(),
-        settings.steps,
-    );
+    let frozen_settings = FrozenSettings {
+        training: configuration.training,
+        gradient_map: &configuration.gradient_map,
+        statistics: &settings.statistic,
+        steps: settings.steps,
+        seed: settings.seed,
+    };
+    let frozen = Frozen::new(&setting, frozen_settings, cache_memory, &folder)?;
     let finisher = TestedTraining {
-        scorer: &scorer,
+        scorer: &frozen.scorer,
         test,
-        settings: training,
+        settings: configuration.training,
         learning_rates: &settings.learning_rates,
         steps: settings.final_steps,
         metric: settings.metric,
@@ -114,10 +99,10 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
     let run = ComparisonRun {
         configuration: &configuration,
         space: &space,
-        scorer: &scorer,
+        scorer: &frozen.scorer,
         finisher: &finisher,
-        proxy: Arc::new(proxy),
-        backbone: reference,
+        proxy: Arc::new(frozen.proxy()),
+        backbone: frozen.file.backbone.clone(),
         finals: Journal::open(&folder.finals())?,
         trials: (journal, records),
         folder,
@@ -197,7 +182,7 @@ fn compete<S: Scorer, F: Finisher>(
         );
         return Ok(Ending::Interrupted);
     };
-    let report = write_report(&output.out);
+    let report = report::at_the_end(&output.out, true);
     if output.json {
         print_json(&comparison)?;
     } else {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use adaplace_study::{Comparison, ComparisonSettings, Measured, SeedResult};
+use adaplace_study::{Comparison, ComparisonSettings, SeedResult};
 use anyhow::Result;
 
 use crate::table;
@@ -52,8 +52,13 @@ pub(super) fn summary(
             let against = competed.against_random;
             vec![
                 competed.name.clone(),
-                share(competed.test_accuracy),
-                against.map_or_else(String::new, |difference| points(difference.mean)),
+                competed.test_accuracy.map_or_else(
+                    || "failed".to_owned(),
+                    |mean| table::measured(mean, table::hundredths),
+                ),
+                against.map_or_else(String::new, |difference| {
+                    table::measured(difference.mean, table::points)
+                }),
                 against.map_or_else(String::new, |difference| {
                     format!("{:.3}", difference.p_value)
                 }),
@@ -64,7 +69,7 @@ pub(super) fn summary(
         .collect();
     let head = [
         "",
-        "test accuracy",
+        "accuracy, %",
         "to random, points",
         "p",
         "parameters",
@@ -83,36 +88,4 @@ pub(super) fn summary(
         out.display()
     )?;
     Ok(text)
-}
-
-/// A share as per cent with its interval.
-fn share(measured: Option<Measured>) -> String {
-    let Some(Measured { value, low, high }) = measured else {
-        return "failed".to_owned();
-    };
-    match (low, high) {
-        (Some(low), Some(high)) => format!(
-            "{} [{:.2}, {:.2}]",
-            table::percent(value),
-            100.0 * low,
-            100.0 * high
-        ),
-        _ => table::percent(value),
-    }
-}
-
-/// A difference of shares in points with its interval.
-fn points(measured: Measured) -> String {
-    let Measured { value, low, high } = measured;
-    match (low, high) {
-        (Some(low), Some(high)) => {
-            format!(
-                "{:+.2} [{:+.2}, {:+.2}]",
-                100.0 * value,
-                100.0 * low,
-                100.0 * high
-            )
-        }
-        _ => format!("{:+.2}", 100.0 * value),
-    }
 }

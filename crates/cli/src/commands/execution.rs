@@ -1,22 +1,22 @@
 //! Runs the study of a configuration in its folder, from the linear probe to the ranking.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use adaplace_scorer::{GradientMap, ProxyScorer};
-use adaplace_search_space::{Placement, SearchSpace};
+use adaplace_scorer::GradientMap;
+use adaplace_search_space::SearchSpace;
 use adaplace_strategy::{
     ConnectionProxy, FixedProxy, Halving, Strategy, StrategyDescription, StrategySetting,
 };
 use adaplace_study::{
-    GradientMapFile, GradientProxy, Ranking, Run, Setting, StudyConfiguration, StudyFolder,
-    Summary, Workers, backbone_reference, chain_shape, run as run_study,
+    Ranking, Run, Setting, StudyConfiguration, StudyFolder, Summary, Workers, chain_shape,
+    run as run_study,
 };
 use anyhow::{Context, Result};
 
-use super::report;
+use super::frozen::{Frozen, FrozenSettings};
 use crate::arguments::StudyOutput;
 use crate::progress::Progress;
 use crate::resources;
@@ -25,29 +25,24 @@ use crate::resources;
 pub(super) struct Executed {
     /// None if it was stopped.
     pub(super) ranking: Option<Ranking>,
-    pub(super) map: GradientMap,
+    pub(super) map: Arc<GradientMap>,
     pub(super) folder: StudyFolder,
     pub(super) seconds: f64,
     /// Trainings that an earlier run had done.
     pub(super) replayed: u64,
-    /// None if it could not be written.
-    pub(super) report: Option<PathBuf>,
 }
 
 /// Runs or resumes the study in its folder, until its end or Ctrl-C. Errors in its search space name the file
 /// `described_in`.
 pub(super) fn execute(
     configuration: &StudyConfiguration,
-    mut setting: Setting,
+    setting: Setting,
     output: &StudyOutput,
     described_in: Option<&Path>,
 ) -> Result<Executed> {
     let start = Instant::now();
-    let resources = &output.resources;
-    let cache_memory = resources::cache_memory(resources.cache_memory, &setting)?;
     let precision = configuration.backbone.precision;
-    setting.backbone =
-        resources::computed_with(setting.backbone, precision, resources.instruction_set);
+    let (setting, cache_memory) = resources::within(&output.resources, precision, setting)?;
     let Setting { backbone, task, .. } = &setting;
     let search = &configuration.search;
     StudyFolder::check(&output.out, configuration)?;
@@ -63,37 +58,23 @@ pub(super) fn execute(
     let workers = Workers::new(output.workers)?;
     let stop = stop_on_interrupt()?;
     let (folder, journal, records) = StudyFolder::open(&output.out, configuration)?;
-    let training = configuration.training;
-    let scorer = ProxyScorer::within_memory(backbone, task, training, search.seed, cache_memory)?;
-    let map_source = &configuration.gradient_map;
-    let examples = task.train.spread(map_source.examples);
-    let map = scorer.gradient_map(
-        &Placement::new(),
-        search.steps,
-        &examples,
-        &map_source.settings,
-        &search.statistic,
-    )?;
-    let reference = backbone_reference(backbone);
-    GradientMapFile::new(&map, scorer.probe(), reference.clone(), &task.name)
-        .write(&folder.gradient_map())?;
-    let map = Arc::new(map);
-    let proxy = GradientProxy::new(
-        &scorer,
-        &examples,
-        Arc::clone(&map),
-        search.statistic.clone(),
-        search.steps,
-    );
+    let settings = FrozenSettings {
+        training: configuration.training,
+        gradient_map: &configuration.gradient_map,
+        statistics: &search.statistic,
+        steps: search.steps,
+        seed: search.seed,
+    };
+    let frozen = Frozen::new(&setting, settings, cache_memory, &folder)?;
 
     let mut progress = Progress::new(expected_trainings(configuration, &space), search.metric);
     let study = Run {
-        strategy: build(configuration, &space, Arc::new(proxy))?,
+        strategy: build(configuration, &space, Arc::new(frozen.proxy()))?,
         configuration,
         space: &space,
-        scorer: &scorer,
-        probe: scorer.probe(),
-        backbone: reference,
+        scorer: &frozen.scorer,
+        probe: frozen.scorer.probe(),
+        backbone: frozen.file.backbone.clone(),
         folder: folder.clone(),
         journal,
         records,
@@ -110,33 +91,13 @@ pub(super) fn execute(
             None
         }
     };
-    let report = write_report(&output.out);
-    if let (None, Some(report)) = (&ranking, &report) {
-        anstream::eprintln!("the report so far is `{}`", report.display());
-    }
     Ok(Executed {
         ranking,
-        map: Arc::unwrap_or_clone(map),
+        map: frozen.map,
         folder,
         seconds: start.elapsed().as_secs_f64(),
         replayed: progress.replayed(),
-        report,
     })
-}
-
-/// What was found stands in other files already: a report that cannot be written is no failure of the search.
-pub(super) fn write_report(folder: &Path) -> Option<PathBuf> {
-    match report::write(folder, None) {
-        Ok(path) => Some(path),
-        Err(error) => {
-            anstream::eprintln!(
-                "warning: no report was written: {}; `adaplace report {}` makes it anew",
-                crate::one_line(&error),
-                folder.display()
-            );
-            None
-        }
-    }
 }
 
 fn build<'a>(

@@ -22,20 +22,17 @@ const COLUMNS: usize = 120;
 
 pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
     let statistics = statistics(&arguments.statistic)?;
-    let pooling = arguments.backbone.pooling.map(Pooling::from);
-    let folder = backbone::folder(&arguments.backbone.backbone)?;
-    let mut setting = Setting::for_search(
+    let pooling = arguments.pooling.map(Pooling::from);
+    let folder = backbone::folder(&arguments.subject.backbone)?;
+    let setting = Setting::for_search(
         (&folder, pooling),
-        &arguments.task,
+        &arguments.subject.task,
         arguments.max_length,
         Some(arguments.examples),
         arguments.seed,
     )?;
-    let resources = &arguments.resources;
-    let cache_memory = resources::cache_memory(resources.cache_memory, &setting)?;
     let precision = arguments.precision.resolve();
-    setting.backbone =
-        resources::computed_with(setting.backbone, precision, resources.instruction_set);
+    let (setting, cache_memory) = resources::within(&arguments.resources, precision, setting)?;
     let (backbone, task) = (&setting.backbone, &setting.task);
     check_place(&arguments.out)?;
     let start = Instant::now();

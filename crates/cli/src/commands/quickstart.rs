@@ -12,14 +12,13 @@ use super::{compare, print, search};
 use crate::Ending;
 use crate::arguments::{Arguments, Command, Quickstart};
 
-/// Every connection of the backbone, three adapters.
-const SPACE: &str = include_str!("../../../../search-spaces/extended.toml");
+const SPACE: &str = include_str!("../../../../search-spaces/quickstart.toml");
 
-/// How long it may take: the whole command stays near a minute on two cores. Few steps want a high learning rate.
-const TRAINING: &str = "--steps 32 --learning-rate 0.01 --precision f32";
+/// The whole command stays below a minute on two cores. So few steps want a high learning rate.
+const TRAINING: &str = "--steps 48 --batch-size 16 --learning-rate 0.02 --precision f32";
 const SEARCH: &str = "--strategy greedy --trials 12 --finalists 2 --repetitions 2";
-const COMPARE: &str = "--strategy random --strategy gradient-greedy --budget-steps 96 --seeds 2 --final-steps 32 \
-                       --learning-rates 0.01 --random-parallel 3";
+const COMPARE: &str = "--strategy random --strategy gradient-greedy --budget-steps 96 --seeds 2 --final-steps 48 \
+                       --learning-rates 0.02 --random-parallel 2";
 
 pub(crate) fn run(arguments: &Quickstart) -> Result<Ending> {
     if let Some(folder) = &arguments.export {

@@ -16,7 +16,7 @@ pub(crate) fn run(arguments: &Report) -> Result<Ending> {
 }
 
 /// Writes the report of the study or comparison in `folder` to `out`, or into the folder itself.
-pub(crate) fn write(folder: &Path, out: Option<&Path>) -> Result<PathBuf> {
+fn write(folder: &Path, out: Option<&Path>) -> Result<PathBuf> {
     let page = match StoredComparison::is_in(folder) {
         true => comparison_report(folder)?,
         false => study_report(folder)?,
@@ -25,4 +25,25 @@ pub(crate) fn write(folder: &Path, out: Option<&Path>) -> Result<PathBuf> {
     write_atomically(&path, page.as_bytes())
         .with_context(|| format!("cannot write `{}`", path.display()))?;
     Ok(path)
+}
+
+/// Writes the report at the end of a study, or at its interruption. What was found stands in other files already: a report
+/// that cannot be written is no failure.
+pub(crate) fn at_the_end(folder: &Path, finished: bool) -> Option<PathBuf> {
+    match write(folder, None) {
+        Ok(path) => {
+            if !finished {
+                anstream::eprintln!("the report so far is `{}`", path.display());
+            }
+            Some(path)
+        }
+        Err(error) => {
+            anstream::eprintln!(
+                "warning: no report was written: {}; `adaplace report {}` makes it anew",
+                crate::one_line(&error),
+                folder.display()
+            );
+            None
+        }
+    }
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::configuration::{Subject, configuration, fidelity};
 use super::execution::execute;
 use super::summary::summary;
-use super::{print, print_json, statistics};
+use super::{print, print_json, report, statistics};
 use crate::Ending;
 use crate::arguments::{Arguments, CostArgument, Search, SearchOptions};
 use crate::backbone;
@@ -40,6 +40,7 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
         described_in.map(PathBuf::as_path),
     )?;
     let (ranking, seconds) = (executed.ranking, executed.seconds);
+    let report = report::at_the_end(&output.out, ranking.is_some());
     if output.json {
         print_json(&Report {
             study: &output.out,
@@ -55,7 +56,7 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
             ranking,
             seconds,
             replayed,
-            executed.report.as_deref(),
+            report.as_deref(),
         )?)?;
     }
     Ok(match ranking {

@@ -57,17 +57,14 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     };
     let pooling = pooling(&file, &arguments.placement)?;
     let folder = backbone::folder(&arguments.backbone)?;
-    let mut setting = Setting::load(
+    let setting = Setting::load(
         (&folder, pooling),
         &arguments.task,
         arguments.max_length,
         &options,
     )?;
-    let resources = &arguments.resources;
-    let cache_memory = resources::cache_memory(resources.cache_memory, &setting)?;
     let precision = arguments.precision.resolve();
-    setting.backbone =
-        resources::computed_with(setting.backbone, precision, resources.instruction_set);
+    let (setting, cache_memory) = resources::within(&arguments.resources, precision, setting)?;
     let (backbone, task) = (&setting.backbone, &setting.task);
     let reference = backbone_reference(backbone);
     file.check_backbone(&reference)

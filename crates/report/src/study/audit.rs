@@ -1,9 +1,9 @@
 //! How well each predictor foretold the results, of an audit.
 
-use adaplace_study::{Agreement, Audit, Measured};
+use adaplace_study::{Agreement, Audit};
 
 use crate::document::Section;
-use crate::numbers::percent;
+use crate::numbers::{measured, percent, signed};
 use crate::table::{Cell, Table};
 
 pub(super) fn section(audit: &Audit) -> Section {
@@ -35,13 +35,13 @@ pub(super) fn section(audit: &Audit) -> Section {
         let recall = accuracy.top_recall.map(|recall| percent(recall.value));
         table.row(vec![
             Cell::Text(audited.predictor.to_string()),
-            Cell::Number(rho(accuracy.spearman)),
-            Cell::Number(rho(audited.validation_loss.spearman)),
-            Cell::Number(rho(audited.train_loss.spearman)),
+            Cell::Number(rho(accuracy)),
+            Cell::Number(rho(&audited.validation_loss)),
+            Cell::Number(rho(&audited.train_loss)),
             Cell::Number(
                 accuracy
                     .kendall
-                    .map_or_else(unknown, |tau| format!("{:+.2}", tau.value)),
+                    .map_or_else(unknown, |tau| signed(tau.value)),
             ),
             Cell::Number(recall.unwrap_or_else(unknown)),
         ]);
@@ -51,14 +51,9 @@ pub(super) fn section(audit: &Audit) -> Section {
     section
 }
 
-fn rho(measured: Option<Measured>) -> String {
-    let Some(Measured { value, low, high }) = measured else {
-        return unknown();
-    };
-    match low.zip(high) {
-        Some((low, high)) => format!("{value:+.2} [{low:+.2}, {high:+.2}]"),
-        None => format!("{value:+.2}"),
-    }
+fn rho(agreement: &Agreement) -> String {
+    let rho = agreement.spearman;
+    rho.map_or_else(unknown, |rho| measured(rho, signed))
 }
 
 fn unknown() -> String {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use adaplace_scorer::{ScoreError, Scorer};
 use adaplace_search_space::{
     AdapterForm, BackboneReference, ConnectionKind, Placement, PlacementFile, PlacementHash,
-    SearchSpace, SpaceDescription,
+    SearchSpace, SpaceDescription, SpaceError,
 };
 use adaplace_strategy::{ConnectionProxy, Merit, Strategy, StrategyDescription, StrategySetting};
 use toml::{Table, Value};
@@ -62,8 +62,12 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
         finals,
     } = run;
     let settings = &configuration.comparison;
-    let competitors = configuration.competitors();
-    let parallel = parallel_space(space)?;
+    let parallel = parallel_space(space);
+    let mut competitors = configuration.competitors();
+    if let Err(error) = &parallel {
+        tracing::warn!("no random parallel placements take part: {error}");
+        competitors.retain(|one| !matches!(one, Competitor::RandomParallel(_)));
+    }
     let mut runner = Runner::new(scorer, workers, stop, notify, trials);
     let mut found: Vec<Vec<Searched>> = Vec::new();
     for competitor in &competitors {
@@ -77,13 +81,14 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
                     search(&mut runner, settings, space, strategy, (competitor, seed))?
                 }
                 (None, _) => {
+                    let parallel = parallel.as_ref().expect("it was left out otherwise");
                     let random = StrategyDescription::Random {};
                     let trials = settings.random_parallel;
-                    let strategy = built(&random, &parallel, settings, trials, seed, &proxy)?;
+                    let strategy = built(&random, parallel, settings, trials, seed, &proxy)?;
                     search(
                         &mut runner,
                         settings,
-                        &parallel,
+                        parallel,
                         strategy,
                         (competitor, seed),
                     )?
@@ -143,12 +148,12 @@ impl Searched {
 }
 
 /// The space with its parallel connections alone.
-fn parallel_space(space: &SearchSpace) -> Result<SearchSpace, StudyError> {
+fn parallel_space(space: &SearchSpace) -> Result<SearchSpace, SpaceError> {
     let mut description: SpaceDescription = space.description().clone();
     description.connections.kinds = vec![ConnectionKind::Parallel];
     description.connections.min_span = None;
     description.connections.max_span = None;
-    Ok(SearchSpace::resolve(&description, space.shape())?)
+    SearchSpace::resolve(&description, space.shape())
 }
 
 fn built<'a>(

@@ -337,3 +337,23 @@ fn the_folder_belongs_to_one_comparison() {
         "{error}"
     );
 }
+
+/// Where only h_0 is added to, no parallel connection is left: the baseline of parallel ones stays away, the rest competes.
+#[test]
+fn a_space_without_parallel_connections_is_compared_without_their_baseline() {
+    let mut configuration = comparison(&["random"]);
+    let space = SEQUENTIAL.replace("'sequential'", "'sequential', 'recurrent'");
+    let space = space.replace("[adapter]", "targets = [0, 0]\n[adapter]");
+    configuration.space = adaplace_search_space::SpaceDescription::from_toml(&space).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let comparison = finished(folder.path(), &configuration, 1);
+    let names = comparison.competitors.iter().map(|one| one.name.as_str());
+    let names: BTreeSet<&str> = names.collect();
+    let expected = [
+        "linear-probe",
+        "parallel-everywhere",
+        "random",
+        "sequential-everywhere",
+    ];
+    assert_eq!(names, BTreeSet::from(expected));
+}

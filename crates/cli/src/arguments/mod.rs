@@ -1,0 +1,76 @@
+//! The command line.
+
+mod single;
+mod studies;
+mod values;
+
+use std::path::PathBuf;
+
+use adaplace_backbone::InstructionSet;
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use single::{Evaluate, Inspect, Probe, Quickstart, Report, Train};
+pub(crate) use studies::{
+    Audit, Bench, Compare, Search, SearchOptions, StudyOutput, TrainingOptions,
+};
+pub(crate) use values::{CostArgument, PrecisionArgument, StatisticArgument};
+
+/// Find where to put a few small adapters in a frozen, pre-trained transformer.
+#[derive(Debug, Parser)]
+#[command(name = "adaplace", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// Say more on stderr (twice: even more)
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Search and compare on a backbone and a task that come with the program, or export them
+    Quickstart(Quickstart),
+    /// Show what a backbone holds: states, sizes, cost and connections
+    Inspect(Inspect),
+    /// Fit the linear probe and make the gradient map of all connections
+    Probe(Probe),
+    /// Search the best placement; run again on its own output folder, it resumes
+    Search(Box<Search>),
+    /// Train every single connection and see which gradient statistic foretells the results
+    Audit(Box<Audit>),
+    /// Compare strategies and fixed baselines, several seeds each, on the test part
+    Compare(Box<Compare>),
+    /// Train every placement of a space several times into a table that `compare --replay` runs strategies on
+    Bench(Box<Bench>),
+    /// Write the report of a search, audit or comparison anew, also of an unfinished search
+    Report(Report),
+    /// Train one placement to the end
+    Train(Train),
+    /// Evaluate a trained placement
+    Evaluate(Evaluate),
+}
+
+/// What is worked on.
+#[derive(Debug, Args)]
+pub(crate) struct BackboneAndTask {
+    /// Hugging Face model folder (config.json, safetensors weights, tokenizer.json or preprocessor_config.json), or
+    /// org/name or org/name@revision of the hub
+    #[arg(long, value_name = "BACKBONE")]
+    pub(crate) backbone: PathBuf,
+    /// Task folder: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
+    #[arg(long, value_name = "DIR")]
+    pub(crate) task: PathBuf,
+}
+
+/// What is computed with; but for the precision it changes results by rounding at most.
+#[derive(Debug, Args)]
+pub(crate) struct Resources {
+    /// Frozen states that are kept in memory, at most, as 2GiB or 500MB; what does not fit is computed again when it is
+    /// needed. Changes no result [default: a quarter of the machine's memory]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) cache_memory: Option<ByteSize>,
+    /// Vector instructions: avx512, avx2, neon or portable [default: the best of this machine]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) instruction_set: Option<InstructionSet>,
+}

@@ -1,0 +1,232 @@
+//! Commands that train many placements into a folder.
+
+use std::path::PathBuf;
+
+use adaplace_strategy::StrategyDescription;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+
+use super::values::{
+    CostArgument, FirstPopulationArgument, MetricArgument, PoolingArgument, PrecisionArgument,
+    StatisticArgument, count, discount, positive, seed, steps,
+};
+use super::{BackboneAndTask, Resources};
+
+#[derive(Debug, Args)]
+pub(crate) struct Search {
+    /// Run the study of this file again, in another output folder
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "backbone", "task", "space", "strategy", "trials", "metric", "and", "finalists", "repetitions", "halving", "proposals",
+        "statistic", "candidates", "gamma", "population", "first_population", "steps", "train_examples", "batch_size",
+        "learning_rate", "head_learning_rate", "max_length", "pooling", "precision", "seed", "gradient_examples",
+    ])]
+    pub(crate) study: Option<PathBuf>,
+    /// Hugging Face model folder (config.json, safetensors weights, tokenizer.json or preprocessor_config.json), or
+    /// org/name or org/name@revision of the hub
+    #[arg(long, value_name = "BACKBONE", required_unless_present = "study")]
+    pub(crate) backbone: Option<PathBuf>,
+    /// Task folder: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
+    #[arg(long, value_name = "DIR", required_unless_present = "study")]
+    pub(crate) task: Option<PathBuf>,
+    /// Search space, as in search-spaces/
+    #[arg(long, value_name = "FILE", required_unless_present = "study")]
+    pub(crate) space: Option<PathBuf>,
+    /// How placements are proposed
+    #[arg(long, value_name = "NAME", required_unless_present = "study",
+        value_parser = PossibleValuesParser::new(StrategyDescription::NAMES))]
+    pub(crate) strategy: Option<String>,
+    #[command(flatten)]
+    pub(crate) options: SearchOptions,
+    #[command(flatten)]
+    pub(crate) training: TrainingOptions,
+    #[command(flatten)]
+    pub(crate) output: StudyOutput,
+}
+
+/// What a search tries and how it chooses; goes into `study.toml`.
+#[derive(Debug, Args)]
+pub(crate) struct SearchOptions {
+    /// Placements to try; with --halving, each starts short and only the best go on
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count())]
+    pub(crate) trials: usize,
+    /// Rank by validation accuracy (ties by loss), or the reverse
+    #[arg(long, default_value = "accuracy")]
+    pub(crate) metric: MetricArgument,
+    /// A cost to minimise as well: evolution keeps the Pareto front, and the placements trained again come from it
+    #[arg(long, value_name = "COST")]
+    pub(crate) and: Vec<CostArgument>,
+    /// The best placements to train again ..
+    #[arg(long, value_name = "N", default_value = "3", value_parser = count())]
+    pub(crate) finalists: usize,
+    /// .. so many times
+    #[arg(long, value_name = "N", default_value = "3", value_parser = steps())]
+    pub(crate) repetitions: u32,
+    /// Successive halving: start trials at a fraction of the steps, promote the best of every R
+    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) halving: Option<u32>,
+    /// How many placements the strategy proposes at a time
+    #[arg(long, value_name = "N", default_value = "8", value_parser = count())]
+    pub(crate) proposals: usize,
+    /// The gradient statistic that stands for a connection's promise; of several, separated by commas, the mean of their
+    /// ranks. `alignment`, `validation-alignment` and `agreement` need three maps instead of one
+    #[arg(long, value_delimiter = ',', default_value = "rank")]
+    pub(crate) statistic: Vec<StatisticArgument>,
+    /// Greedy: connections trained at each stage [default: trials divided by adapters]
+    #[arg(long, value_name = "N", value_parser = count())]
+    pub(crate) candidates: Option<usize>,
+    /// Gradient-greedy: discount of connections near one another, 0 for none [default: 0.6]
+    #[arg(long, value_parser = discount)]
+    pub(crate) gamma: Option<f64>,
+    /// Evolution: size of the population [default: 16]
+    #[arg(long, value_name = "N", value_parser = count())]
+    pub(crate) population: Option<usize>,
+    /// Evolution: where the first population comes from [default: gradient]
+    #[arg(long)]
+    pub(crate) first_population: Option<FirstPopulationArgument>,
+}
+
+/// How a placement is trained and judged; goes into `study.toml`.
+#[derive(Debug, Args)]
+pub(crate) struct TrainingOptions {
+    /// Optimiser steps of a trial
+    #[arg(long, value_name = "N", default_value = "64", value_parser = steps())]
+    pub(crate) steps: u32,
+    /// Train on a subset of this size, the same for all trials [default: all]
+    #[arg(long, value_name = "N", value_parser = count())]
+    pub(crate) train_examples: Option<usize>,
+    /// Examples in a batch
+    #[arg(long, value_name = "N", default_value = "32", value_parser = count())]
+    pub(crate) batch_size: usize,
+    /// Highest learning rate of the adapters
+    #[arg(long, value_name = "RATE", default_value_t = 3e-3, value_parser = positive)]
+    pub(crate) learning_rate: f64,
+    /// Highest learning rate of the head
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = positive)]
+    pub(crate) head_learning_rate: f64,
+    /// Cut texts to this many tokens [default: 128, or the backbone's longest]
+    #[arg(long, value_name = "N", value_parser = count())]
+    pub(crate) max_length: Option<usize>,
+    /// How the last hidden state becomes one vector [default: as in 1_Pooling/config.json, else mean; a ViT: cls]
+    #[arg(long)]
+    pub(crate) pooling: Option<PoolingArgument>,
+    /// What the operands of the frozen products are rounded to; everything else is f32
+    #[arg(long, default_value = "auto")]
+    pub(crate) precision: PrecisionArgument,
+    /// Of all random choices
+    #[arg(long, default_value_t = 0, value_parser = seed())]
+    pub(crate) seed: u64,
+    /// Training examples that the gradient map is made from, at most
+    #[arg(long, value_name = "N", default_value = "512", value_parser = count())]
+    pub(crate) gradient_examples: usize,
+}
+
+/// Where a study goes and what it runs on; none of it changes a result.
+#[derive(Debug, Args)]
+pub(crate) struct StudyOutput {
+    /// The study's folder; an unfinished study there is resumed
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Trainings side by side, one thread each; a single worker uses all cores. Changes no result
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count())]
+    pub(crate) workers: usize,
+    #[command(flatten)]
+    pub(crate) resources: Resources,
+    /// One JSON document on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    #[command(flatten)]
+    pub(crate) subject: BackboneAndTask,
+    /// Train a sample of so many connections, at least 10, each kind by its share [default: all of them]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..).map(|value| value as usize))]
+    pub(crate) sample: Option<usize>,
+    /// Rank of the adapters
+    #[arg(long, value_name = "R", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) rank: u16,
+    /// Statistics, separated by commas, whose mean rank is judged beside every single one
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "effective-rank,validation-alignment"
+    )]
+    pub(crate) statistic: Vec<StatisticArgument>,
+    #[command(flatten)]
+    pub(crate) training: TrainingOptions,
+    #[command(flatten)]
+    pub(crate) output: StudyOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// Look scores up in this placement bench (`adaplace bench`) instead of training
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "backbone", "task", "final_steps", "learning_rates", "steps", "train_examples", "batch_size", "learning_rate",
+        "head_learning_rate", "max_length", "pooling", "precision", "gradient_examples", "cache_memory", "instruction_set",
+    ])]
+    pub(crate) replay: Option<PathBuf>,
+    /// Hugging Face model folder (config.json, safetensors weights, tokenizer.json or preprocessor_config.json), or
+    /// org/name or org/name@revision of the hub
+    #[arg(long, value_name = "BACKBONE", required_unless_present = "replay")]
+    pub(crate) backbone: Option<PathBuf>,
+    /// Task folder with a test part: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
+    #[arg(long, value_name = "DIR", required_unless_present = "replay")]
+    pub(crate) task: Option<PathBuf>,
+    /// Search space, as in search-spaces/ [with --replay: that of the bench]
+    #[arg(long, value_name = "FILE", required_unless_present = "replay")]
+    pub(crate) space: Option<PathBuf>,
+    /// A strategy; give the option again for each
+    #[arg(long, value_name = "NAME", required = true,
+        value_parser = PossibleValuesParser::new(StrategyDescription::NAMES))]
+    pub(crate) strategy: Vec<String>,
+    /// Optimiser steps of all trials of one strategy with one seed [default: 64 trials]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) budget_steps: Option<u64>,
+    /// How often everything is done, each time with another seed
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub(crate) seeds: u32,
+    /// Optimiser steps of the final trainings [default: four times those of a trial]
+    #[arg(long, value_name = "N", value_parser = steps())]
+    pub(crate) final_steps: Option<u32>,
+    /// Highest learning rates of the adapters that every final training tries
+    #[arg(long, value_name = "RATE", value_delimiter = ',', default_value = "0.001,0.003,0.01", value_parser = positive)]
+    pub(crate) learning_rates: Vec<f64>,
+    /// Random placements of parallel connections that the baseline of that name tries
+    #[arg(long, value_name = "N", default_value = "16", value_parser = count())]
+    pub(crate) random_parallel: usize,
+    /// Choose by validation accuracy (ties by loss), or the reverse
+    #[arg(long, default_value = "accuracy")]
+    pub(crate) metric: MetricArgument,
+    /// How many placements a strategy proposes at a time
+    #[arg(long, value_name = "N", default_value = "8", value_parser = count())]
+    pub(crate) proposals: usize,
+    /// The gradient statistic that stands for a connection's promise; of several, separated by commas, the mean of their
+    /// ranks
+    #[arg(long, value_delimiter = ',', default_value = "rank")]
+    pub(crate) statistic: Vec<StatisticArgument>,
+    #[command(flatten)]
+    pub(crate) training: TrainingOptions,
+    #[command(flatten)]
+    pub(crate) output: StudyOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    #[command(flatten)]
+    pub(crate) subject: BackboneAndTask,
+    /// Search space of one rank, as in search-spaces/
+    #[arg(long, value_name = "FILE")]
+    pub(crate) space: PathBuf,
+    /// How often each placement is trained
+    #[arg(long, value_name = "N", default_value = "3", value_parser = steps())]
+    pub(crate) repetitions: u32,
+    /// The most placements that the space may have
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = count())]
+    pub(crate) trials: usize,
+    #[command(flatten)]
+    pub(crate) training: TrainingOptions,
+    #[command(flatten)]
+    pub(crate) output: StudyOutput,
+}

@@ -1,0 +1,119 @@
+//! Values of options: the libraries' enums by name, and numbers within their range.
+
+use adaplace_backbone::Pooling;
+use adaplace_quickstart::DrawnTask;
+use adaplace_scorer::Statistic;
+use adaplace_strategy::{CostObjective, FirstPopulation};
+use adaplace_study::Metric;
+use adaplace_task::Part;
+use clap::ValueEnum;
+use clap::builder::TypedValueParser as _;
+
+/// Gives the library's own enum a name on the command line.
+macro_rules! argument {
+    ($name:ident, $target:ty, { $($(#[$help:meta])* $variant:ident => $value:expr),+ $(,)? }) => {
+        #[derive(Debug, Clone, Copy, ValueEnum)]
+        pub(crate) enum $name { $($(#[$help])* $variant),+ }
+
+        impl From<$name> for $target {
+            fn from(argument: $name) -> Self {
+                match argument { $($name::$variant => $value),+ }
+            }
+        }
+    };
+}
+
+argument!(PoolingArgument, Pooling, {
+    /// The mean over the real tokens
+    Mean => Pooling::Mean,
+    /// The first token
+    Cls => Pooling::Cls,
+});
+/// A precision, or the choice of one by the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PrecisionArgument {
+    /// bf16 on a machine with AMX, else f32
+    Auto,
+    /// Single precision
+    F32,
+    /// bfloat16: faster where the machine multiplies it
+    Bf16,
+}
+
+argument!(DrawnTaskArgument, DrawnTask, {
+    /// How many red objects there are
+    Counting => DrawnTask::Counting,
+    /// In which cell of a grid the red object stands
+    Location => DrawnTask::Location,
+    /// Where the pointer points
+    Orientation => DrawnTask::Orientation,
+});
+argument!(MetricArgument, Metric, {
+    Accuracy => Metric::Accuracy,
+    Loss => Metric::Loss,
+});
+argument!(CostArgument, CostObjective, {
+    /// Trainable parameters
+    Parameters => CostObjective::Parameters,
+    /// Extra floating-point operations
+    ExtraFlops => CostObjective::ExtraFlops,
+});
+argument!(PartArgument, Part, {
+    Train => Part::Train,
+    Validation => Part::Validation,
+    Test => Part::Test,
+});
+argument!(FirstPopulationArgument, FirstPopulation, {
+    /// Drawn by the softmax of the gradient map
+    Gradient => FirstPopulation::Gradient,
+    /// Drawn uniformly
+    Uniform => FirstPopulation::Uniform,
+});
+argument!(StatisticArgument, Statistic, {
+    /// Singular values above 0.003 of the largest in the whole map
+    Rank => Statistic::Rank,
+    /// Singular values above 0.01 of the matrix's own largest
+    RelativeRank => Statistic::RelativeRank,
+    /// Exponential of the entropy of the singular values
+    EffectiveRank => Statistic::EffectiveRank,
+    /// Squared Frobenius norm over squared spectral norm
+    StableRank => Statistic::StableRank,
+    NuclearNorm => Statistic::NuclearNorm,
+    FrobeniusNorm => Statistic::FrobeniusNorm,
+    SpectralNorm => Statistic::SpectralNorm,
+    /// How far a step along the gradient of one half of the training examples lowers the loss of the other half
+    Alignment => Statistic::Alignment,
+    /// The same from the training examples to the validation part
+    ValidationAlignment => Statistic::ValidationAlignment,
+    /// Cosine of the gradients of two halves of the training examples
+    Agreement => Statistic::Agreement,
+});
+
+pub(super) fn count() -> impl clap::builder::TypedValueParser<Value = usize> {
+    clap::value_parser!(u32)
+        .range(1..)
+        .map(|value| value as usize)
+}
+
+pub(super) fn steps() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
+}
+
+/// TOML integers are signed.
+pub(super) fn seed() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(..=i64::MAX as u64)
+}
+
+pub(super) fn discount(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..1.0).contains(&value) => Ok(value),
+        _ => Err("it must be a number from 0 and below 1".to_owned()),
+    }
+}
+
+pub(super) fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
+        _ => Err("it must be a number above 0".to_owned()),
+    }
+}
