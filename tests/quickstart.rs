@@ -98,4 +98,23 @@ fn a_search_is_in_its_folder_and_goes_on() {
     assert_eq!(ended.code, Some(130), "{ended:#?}");
     let after = lab.read("first/search/location/journal.jsonl");
     assert!(after.starts_with(before.trim_end().rsplit_once('\n').unwrap().0));
+
+    // To the end: it shows both commands, and their results stand where it says.
+    let ended = lab.run(command).succeeded();
+    for phrase in [
+        "$ adaplace search --backbone first/backbone",
+        "$ adaplace compare --backbone first/backbone",
+        "12 trials of `greedy`",
+        "gradient-greedy",
+    ] {
+        assert!(ended.stdout.contains(phrase), "{}", ended.stdout);
+    }
+    let finished = lab.read("first/search/location/journal.jsonl");
+    assert!(finished.starts_with(&after));
+    for page in [
+        "first/search/location/report.html",
+        "first/compare/location/report.html",
+    ] {
+        assert!(lab.read(page).ends_with("</html>\n"), "{page}");
+    }
 }

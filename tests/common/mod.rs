@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_adaplace");
 
 /// No test waits longer for the program.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A folder with `backbone`, `task`, `space.toml` and whatever the program writes.
 pub struct Lab {
