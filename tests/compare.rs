@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Lab, Running};
+use common::{Lab, Running, assert_page};
 use serde_json::Value;
 
 const COMPARE: &str = "compare --backbone backbone --task task --space space.toml --steps 2 --batch-size 8 \
@@ -89,9 +89,8 @@ fn a_killed_comparison_goes_on() {
     let mut running = Running::start(&mut lab.command(&command));
     running.wait_until(|| lab.journal_length("out") >= 4);
     running.kill();
-    if !lab.path("out/comparison.json").exists() {
-        lab.run("report out").failed(&["`out` is unfinished"]);
-    }
+    lab.run("report out").succeeded();
+    assert_page(&lab.read("out/report.html"));
     lab.run(&command).succeeded();
     assert_eq!(lab.journal("out"), lab.journal("undisturbed"));
     assert_eq!(finals(&lab, "out"), finals(&lab, "undisturbed"));
@@ -99,6 +98,49 @@ fn a_killed_comparison_goes_on() {
         lab.read("out/comparison.json"),
         lab.read("undisturbed/comparison.json")
     );
+}
+
+/// As an interrupted one leaves it: two trials, the last line torn, and one final training.
+#[test]
+fn an_unfinished_comparison_is_reported_as_far_as_it_is() {
+    let lab = Lab::text();
+    lab.run(&format!("{COMPARE} {STRATEGIES} --out out"))
+        .succeeded();
+    std::fs::remove_file(lab.path("out/comparison.json")).unwrap();
+    let first = |name: &str, lines: usize| {
+        let text = lab.read(&format!("out/{name}"));
+        text.split_inclusive('\n').take(lines).collect::<String>()
+    };
+    let (trials, finals) = (first("journal.jsonl", 2), first("finals.jsonl", 1));
+    let placement = first("journal.jsonl", 3)[trials.len()..].to_owned();
+    let torn = format!("{trials}{}", &placement[..20]);
+    lab.write("out/journal.jsonl", &torn);
+    lab.write("out/finals.jsonl", finals);
+    lab.run("report out").succeeded();
+    let page = lab.read("out/report.html");
+    assert_page(&page);
+    for phrase in [
+        "Unfinished: 7 competitors with 2 seeds and 8 steps of trials each",
+        "trials so far",
+        "seed 1",
+        "The best trials so far",
+        "Final trainings so far",
+    ] {
+        assert!(page.contains(phrase), "no `{phrase}`");
+    }
+    assert_eq!(lab.read("out/journal.jsonl"), torn);
+
+    lab.write("out/comparison.json", "{");
+    lab.refuses("report out", &["`out/comparison.json`", "damaged"]);
+    std::fs::remove_file(lab.path("out/comparison.json")).unwrap();
+    for file in ["finals.jsonl", "journal.jsonl"] {
+        std::fs::remove_file(lab.path(&format!("out/{file}"))).unwrap();
+        lab.run("report out").succeeded();
+        assert!(
+            !lab.read("out/report.html")
+                .contains("Final trainings so far")
+        );
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use adaplace_analysis::bootstrap;
 use adaplace_study::{
-    Comparison, ComparisonConfiguration, Competed, Measured, Metric, SeedResult, StoredComparison,
+    Comparison, ComparisonConfiguration, Competed, Measured, SeedResult, StoredComparison,
 };
 
 use crate::arcs::{arcs, kinds_legend};
@@ -14,7 +14,9 @@ use crate::curves::{Curves, Series, Shape, curves};
 use crate::document::{Document, Fact, Section};
 use crate::error::ReportError;
 use crate::ink::Ink;
+use crate::metric::{name, unit};
 use crate::numbers::{Unit, connections, grouped, hundredths, measured, percent, points};
+use crate::so_far;
 use crate::table::{Cell, Table};
 
 /// More arcs say no more.
@@ -23,16 +25,22 @@ const MOST_DRAWN: usize = 8;
 /// Adapters of a placement that stands everywhere, and whose arcs say nothing.
 const MOST_ADAPTERS: usize = 10;
 
-/// The report of the finished comparison in `folder`, as the text of an HTML file.
+/// The report of the comparison in `folder`, finished or not, as the text of an HTML file.
+///
+/// Of an unfinished one it shows what its journals hold, which another process may be writing.
 ///
 /// # Errors
-/// If there is no finished comparison, or one of its files is damaged; the message names it.
+/// If there is no comparison, or one of its files is damaged; the message names it.
 pub fn comparison_report(folder: &Path) -> Result<String, ReportError> {
-    let StoredComparison {
-        name,
-        configuration,
-        comparison,
-    } = StoredComparison::read(folder)?;
+    let stored = StoredComparison::read(folder)?;
+    match &stored.comparison {
+        Some(comparison) => finished(&stored, comparison),
+        None => so_far::page(&stored),
+    }
+}
+
+fn finished(stored: &StoredComparison, comparison: &Comparison) -> Result<String, ReportError> {
+    let configuration = &stored.configuration;
     let settings = &configuration.comparison;
     let judged = match settings.replayed {
         true => "the mean validation accuracy of a placement bench",
@@ -44,14 +52,14 @@ pub fn comparison_report(folder: &Path) -> Result<String, ReportError> {
         settings.seeds,
         grouped(settings.budget_steps)
     );
-    let mut document = Document::new(&name, &lead, "compare");
-    document.facts(&facts(&comparison));
-    document.section(result(&comparison));
-    if let Some(section) = progress(&configuration, &comparison)? {
+    let mut document = Document::new(&stored.name, &lead, "compare");
+    document.facts(&facts(comparison));
+    document.section(result(comparison));
+    if let Some(section) = progress(configuration, comparison)? {
         document.section(section);
     }
-    document.section(placements(&comparison));
-    document.section(configuration::section(&configuration));
+    document.section(placements(comparison));
+    document.section(configuration::section(configuration));
     Ok(document.finish())
 }
 
@@ -143,15 +151,11 @@ fn progress(
     if series.is_empty() {
         return Ok(None);
     }
-    let (name, unit) = match comparison.metric {
-        Metric::Accuracy => ("validation accuracy", Unit::Share),
-        Metric::Loss => ("validation loss", Unit::Number),
-    };
     let chart = Curves {
         title: "The best so far, mean over the seeds",
         size: ChartSize::Wide,
         x: Axis::new("optimiser steps of a strategy's trials so far", Unit::Count),
-        y: Axis::new(name, unit),
+        y: Axis::new(name(comparison.metric), unit(comparison.metric)),
         series,
         references: Vec::new(),
         outcomes: None,

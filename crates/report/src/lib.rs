@@ -1,9 +1,10 @@
 //! Reports: one HTML file that is looked at without network and scripts, in light and dark.
 //!
-//! [`study_report`] makes the report of a study from its folder, [`comparison_report`] that of a comparison. They are put together from parts that know nothing of
-//! studies and serve other reports too: a [`Document`] of [`Section`]s with [`Figure`]s and [`Table`]s, and the charts
-//! [`heatmap`], [`arcs`], [`curves`] and [`scatter`]. Charts are SVG with tooltips; their axes are drawn by `plotters`.
-//! However long a study is, a chart has a bounded number of marks, so that the file stays small.
+//! [`study_report`] makes the report of a study from its folder, [`comparison_report`] that of a comparison. They are put
+//! together from parts that know nothing of studies and serve other reports too: a [`Document`] of [`Section`]s with
+//! [`Figure`]s and [`Table`]s, and the charts [`heatmap`], [`arcs`], [`curves`] and [`scatter`]. Charts are SVG with
+//! tooltips; their axes are drawn by `plotters`. However long a study is, a chart has a bounded number of marks, so that
+//! the file stays small.
 
 mod arcs;
 mod axes;
@@ -16,9 +17,11 @@ mod error;
 mod heatmap;
 mod ink;
 mod markup;
+mod metric;
 pub mod numbers;
 mod pareto;
 mod scatter;
+mod so_far;
 mod study;
 mod svg;
 mod table;

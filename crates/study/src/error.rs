@@ -138,12 +138,6 @@ pub enum StudyError {
         /// Of the first failed one.
         reason: String,
     },
-    /// A comparison without a result.
-    #[error("the comparison in `{path}` is unfinished; run its command again to go on")]
-    Unfinished {
-        /// The folder.
-        path: PathBuf,
-    },
     /// A strategy can compete only once.
     #[error("the strategy `{strategy}` is named twice; name each once")]
     NamedTwice {

@@ -112,9 +112,9 @@ impl<L: Line> Journal<L> {
     }
 }
 
-/// The trainings in the journal at `path`, without a torn last line. Nothing is locked or changed: another process may
+/// The lines of the journal at `path`, without a torn last one. Nothing is locked or changed: another process may
 /// be writing the journal.
-pub(crate) fn read_records(path: &Path) -> Result<Vec<Record>, StudyError> {
+pub(crate) fn read_lines<L: Line>(path: &Path) -> Result<Vec<L>, StudyError> {
     let bytes = std::fs::read(path).map_err(|source| StudyError::Read {
         path: path.to_owned(),
         source,

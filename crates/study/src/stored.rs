@@ -6,7 +6,7 @@ use adaplace_search_space::{Connection, Placement};
 
 use crate::folder::{AUDIT, GRADIENT_MAP, JOURNAL, RANKING};
 use crate::gradient_map_file::read_json;
-use crate::journal::read_records;
+use crate::journal::read_lines;
 use crate::ranking::ranked;
 use crate::{
     Audit, Configuration, GradientMapFile, Metric, Ranking, Record, StudyConfiguration, StudyError,
@@ -47,7 +47,7 @@ impl StoredStudy {
         let ranking = if_there(&ranking_path, Ranking::read)?;
         let gradient_map = if_there(&folder.join(GRADIENT_MAP), GradientMapFile::read)?;
         let journal = folder.join(JOURNAL);
-        let records = if_there(&journal, read_records)?.unwrap_or_default();
+        let records = if_there(&journal, read_lines)?.unwrap_or_default();
         if let Some(map) = &gradient_map {
             check_connections(&journal, &records, map.backbone.hidden_states)?;
         }
@@ -106,7 +106,7 @@ pub(crate) fn name(folder: &Path) -> String {
 }
 
 /// What `read` makes of the file, if there is one.
-fn if_there<T>(
+pub(crate) fn if_there<T>(
     path: &Path,
     read: impl Fn(&Path) -> Result<T, StudyError>,
 ) -> Result<Option<T>, StudyError> {

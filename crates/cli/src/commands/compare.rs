@@ -180,6 +180,7 @@ fn compete<S: Scorer, F: Finisher>(
             "stopped: what was trained is in `{}`; run the same command again to go on",
             output.out.display()
         );
+        report::at_the_end(&output.out, false);
         return Ok(Ending::Interrupted);
     };
     let report = report::at_the_end(&output.out, true);

@@ -3,11 +3,12 @@
 use adaplace_search_space::ConnectionKind;
 use adaplace_study::Metric;
 
-use super::overview::{Candidate, Overview, Trial, merit, name, unit};
+use super::overview::{Candidate, Overview, Trial};
 use crate::axes::{Axis, ChartSize};
 use crate::document::{Figure, Section};
 use crate::error::ReportError;
 use crate::ink::Ink;
+use crate::metric::{merit, name, unit};
 use crate::numbers::Unit;
 use crate::pareto::pareto_front;
 use crate::scatter::{Landmark, Point as Dot, Scatter, scatter};

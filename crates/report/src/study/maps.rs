@@ -3,9 +3,10 @@
 use adaplace_scorer::Statistic;
 use adaplace_search_space::Connection;
 
-use super::overview::{Overview, merit, name, unit};
+use super::overview::Overview;
 use crate::document::{Figure, Section};
 use crate::heatmap::{HeatmapOptions, heatmap};
+use crate::metric::{merit, name, unit};
 use crate::numbers::Unit;
 
 /// Above so many states the other statistics would take too much room.

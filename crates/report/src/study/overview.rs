@@ -7,7 +7,8 @@ use adaplace_study::{
 };
 
 use crate::document::Fact;
-use crate::numbers::{Unit, duration, grouped};
+use crate::metric::{name, unit};
+use crate::numbers::{duration, grouped};
 
 /// A study with its trials in order.
 pub(super) struct Overview<'a> {
@@ -95,28 +96,6 @@ impl Candidate {
 }
 
 /// How values of the metric are written.
-pub(super) fn unit(metric: Metric) -> Unit {
-    match metric {
-        Metric::Accuracy => Unit::Share,
-        Metric::Loss => Unit::Number,
-    }
-}
-
-pub(super) fn name(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Accuracy => "validation accuracy",
-        Metric::Loss => "validation loss",
-    }
-}
-
-/// The larger the better.
-pub(super) fn merit(metric: Metric, value: f64) -> f64 {
-    match metric {
-        Metric::Accuracy => value,
-        Metric::Loss => -value,
-    }
-}
-
 impl<'a> Overview<'a> {
     pub(super) fn new(study: &'a StoredStudy) -> Self {
         let width = study.gradient_map.as_ref().map(|map| map.backbone.width);

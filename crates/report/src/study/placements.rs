@@ -1,9 +1,10 @@
 //! The best placements.
 
-use super::overview::{Candidate, Overview, name, repetitions, unit};
+use super::overview::{Candidate, Overview, repetitions};
 use crate::arcs::{arcs, kinds_legend};
 use crate::axes::ChartSize;
 use crate::document::Section;
+use crate::metric::{name, unit};
 use crate::numbers::{Unit, connections, grouped, percent};
 use crate::table::{Cell, Table};
 

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use adaplace_analysis::wilson_interval;
 use adaplace_study::{Metric, Record};
 
-use super::overview::{Overview, merit, name, repetitions, unit};
+use super::overview::{Overview, repetitions};
 use crate::axes::{Axis, ChartSize};
 use crate::curves::{Curves, Outcomes, Reference, Series, Shape, curves};
 use crate::document::Section;
 use crate::dots::Dots;
 use crate::error::ReportError;
 use crate::ink::Ink;
+use crate::metric::{merit, name, unit};
 use crate::numbers::Unit;
 use crate::thinning::best_so_far;
 

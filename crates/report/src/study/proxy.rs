@@ -4,11 +4,12 @@ use adaplace_analysis::spearman;
 use adaplace_scorer::Statistic;
 use adaplace_search_space::{Connection, ConnectionKind, Placement};
 
-use super::overview::{Overview, merit, name, unit};
+use super::overview::Overview;
 use crate::axes::{Axis, ChartSize};
 use crate::document::{Figure, Section};
 use crate::error::ReportError;
 use crate::ink::Ink;
+use crate::metric::{merit, name, unit};
 use crate::numbers::{Unit, grouped};
 use crate::scatter::{Point, Scatter, scatter};
 use crate::table::{Cell, Table};

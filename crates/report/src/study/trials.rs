@@ -2,10 +2,11 @@
 
 use adaplace_study::TrialResult;
 
-use super::overview::{Overview, Trial, name};
+use super::overview::{Overview, Trial};
 use super::placements::unknown;
 use crate::arcs::kinds_legend;
 use crate::document::Section;
+use crate::metric::name;
 use crate::numbers::{grouped, percent};
 use crate::table::{Cell, Table};
 

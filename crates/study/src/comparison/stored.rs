@@ -1,20 +1,26 @@
 use std::path::Path;
 
 use super::outcome::FORMAT;
-use super::{Comparison, ComparisonConfiguration};
-use crate::folder::{COMPARISON, Configuration};
+use super::{Comparison, ComparisonConfiguration, FinalRecord};
+use crate::folder::{COMPARISON, Configuration, FINALS, JOURNAL};
 use crate::gradient_map_file::read_json;
-use crate::{StudyError, stored};
+use crate::journal::read_lines;
+use crate::stored::{self, if_there};
+use crate::{Record, StudyError};
 
-/// What the folder of a finished comparison holds, read and not touched.
+/// What the folder of a comparison holds, read and not touched: it may be at work in another process.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredComparison {
     /// Name of the folder.
     pub name: String,
     /// The content of `comparison.toml`.
     pub configuration: ComparisonConfiguration,
-    /// The content of `comparison.json`.
-    pub comparison: Comparison,
+    /// The trainings of the searches so far.
+    pub trials: Vec<Record>,
+    /// The final trainings so far.
+    pub finals: Vec<FinalRecord>,
+    /// The content of `comparison.json`; none before the end.
+    pub comparison: Option<Comparison>,
 }
 
 impl StoredComparison {
@@ -27,30 +33,30 @@ impl StoredComparison {
     /// Reads the comparison in `folder`.
     ///
     /// # Errors
-    /// [`StudyError::Unfinished`] without a result, else an error that names the file which is damaged.
+    /// One that names the file which is damaged.
     pub fn read(folder: &Path) -> Result<Self, StudyError> {
         let configuration =
             ComparisonConfiguration::read(&folder.join(ComparisonConfiguration::FILE))?;
-        let path = folder.join(COMPARISON);
-        if !path.is_file() {
-            return Err(StudyError::Unfinished {
-                path: folder.to_owned(),
-            });
-        }
-        let comparison: Comparison = read_json(&path)?;
-        if comparison.format != FORMAT {
-            return Err(StudyError::Damaged {
-                path,
-                reason: format!(
-                    "its format is `{}`, this version reads `{FORMAT}`",
-                    comparison.format
-                ),
-            });
-        }
         Ok(Self {
             name: stored::name(folder),
             configuration,
-            comparison,
+            comparison: if_there(&folder.join(COMPARISON), outcome)?,
+            trials: if_there(&folder.join(JOURNAL), read_lines)?.unwrap_or_default(),
+            finals: if_there(&folder.join(FINALS), read_lines)?.unwrap_or_default(),
         })
     }
+}
+
+fn outcome(path: &Path) -> Result<Comparison, StudyError> {
+    let comparison: Comparison = read_json(path)?;
+    if comparison.format == FORMAT {
+        return Ok(comparison);
+    }
+    Err(StudyError::Damaged {
+        path: path.to_owned(),
+        reason: format!(
+            "its format is `{}`, this version reads `{FORMAT}`",
+            comparison.format
+        ),
+    })
 }
