@@ -7,29 +7,81 @@ use crate::engine::{Shard, shards};
 use crate::evaluation::features;
 use crate::gradient_sums::{Side, Summed, for_connections};
 use crate::singular_values::{alignment, cosine, singular_values};
-use crate::{Dataset, GradientMapSettings, LinearProbe, Model, ScoreError, Statistic};
+use crate::{Dataset, GradientMapSettings, LinearProbe, Model, ScoreError, Statistic, Statistics};
 
 /// The cross-fitted statistics of all connections, by source, then target.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CrossFit {
-    alignment: Vec<f64>,
     validation_alignment: Vec<f64>,
+    /// Only where one of its statistics was wanted.
+    halves: Option<Halves>,
+}
+
+/// The statistics that compare the two halves of the training examples.
+#[derive(Debug, Clone, PartialEq)]
+struct Halves {
+    alignment: Vec<f64>,
     agreement: Vec<f64>,
 }
 
 impl CrossFit {
-    /// Those of `model`, and the singular values of its map on `train`.
+    /// Those of `model` that are among `statistics`, and the singular values of its map on `train`.
     pub(crate) fn compute(
         model: &Model<'_>,
         train: &Examples,
         validation: &Examples,
         settings: &GradientMapSettings,
+        statistics: &Statistics,
     ) -> Result<(Self, Vec<Vec<f64>>), ScoreError> {
         let of_parts = on_both([(model, train), (model, validation)], settings, |[a, b]| {
             Ok((singular_values(a.sums)?, step(a, b)?))
         })?;
         let (sums, validation_alignment): (Vec<Vec<f64>>, Vec<f64>) = of_parts.into_iter().unzip();
+        let compare_halves = statistics
+            .as_slice()
+            .iter()
+            .any(|statistic| matches!(statistic, Statistic::Alignment | Statistic::Agreement));
+        let halves = match compare_halves {
+            true => Some(Halves::compute(model, train, validation, settings)?),
+            false => None,
+        };
+        let count = train.len() as f64;
+        let singular_values = sums
+            .into_iter()
+            .map(|values| values.into_iter().map(|s| s / count).collect())
+            .collect();
+        let fit = Self {
+            validation_alignment,
+            halves,
+        };
+        Ok((fit, singular_values))
+    }
 
+    /// One of the statistics that it holds.
+    pub(crate) fn of(&self, statistic: Statistic) -> Option<&[f64]> {
+        match statistic {
+            Statistic::Alignment => self.halves.as_ref().map(|halves| &halves.alignment[..]),
+            Statistic::ValidationAlignment => Some(&self.validation_alignment),
+            Statistic::Agreement => self.halves.as_ref().map(|halves| &halves.agreement[..]),
+            Statistic::Rank
+            | Statistic::RelativeRank
+            | Statistic::EffectiveRank
+            | Statistic::StableRank
+            | Statistic::NuclearNorm
+            | Statistic::FrobeniusNorm
+            | Statistic::SpectralNorm => None,
+        }
+    }
+}
+
+impl Halves {
+    /// Each half's gradients at the linear probe of the other one.
+    fn compute(
+        model: &Model<'_>,
+        train: &Examples,
+        validation: &Examples,
+        settings: &GradientMapSettings,
+    ) -> Result<Self, ScoreError> {
         let halves = [0, 1].map(|first| {
             let rows: Vec<usize> = (first..train.len()).step_by(2).collect();
             train.select(&rows)
@@ -41,34 +93,10 @@ impl CrossFit {
             Ok(((step(a, b)? + step(b, a)?) / 2.0, cosine(a.sums, b.sums)))
         })?;
         let (alignment, agreement) = of_halves.into_iter().unzip();
-
-        let count = train.len() as f64;
-        let singular_values = sums
-            .into_iter()
-            .map(|values| values.into_iter().map(|s| s / count).collect())
-            .collect();
-        let fit = Self {
+        Ok(Self {
             alignment,
-            validation_alignment,
             agreement,
-        };
-        Ok((fit, singular_values))
-    }
-
-    /// One of the statistics that it holds.
-    pub(crate) fn of(&self, statistic: Statistic) -> Option<&[f64]> {
-        match statistic {
-            Statistic::Alignment => Some(&self.alignment),
-            Statistic::ValidationAlignment => Some(&self.validation_alignment),
-            Statistic::Agreement => Some(&self.agreement),
-            Statistic::Rank
-            | Statistic::RelativeRank
-            | Statistic::EffectiveRank
-            | Statistic::StableRank
-            | Statistic::NuclearNorm
-            | Statistic::FrobeniusNorm
-            | Statistic::SpectralNorm => None,
-        }
+        })
     }
 }
 

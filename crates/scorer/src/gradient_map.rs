@@ -73,9 +73,9 @@ impl GradientMap {
         Self::from_shards(model, shards, settings)
     }
 
-    /// As [`Self::compute`], with the cross-fitted statistics: those of two halves of `train`, its examples taken in
-    /// turns, and those of `train` and `validation`. Takes two maps of `train` and one of `validation`, and for every
-    /// connection three decompositions with their vectors.
+    /// As [`Self::compute`], with the cross-fitted ones of `statistics`: those of `train` and `validation` take one more
+    /// map and for every connection a decomposition with its vectors, those of two halves of `train`, its examples taken
+    /// in turns, another map and two more.
     ///
     /// The probe of a half is fitted to the model's features, its strength chosen on `validation`.
     ///
@@ -86,6 +86,7 @@ impl GradientMap {
         train: &Examples,
         validation: &Examples,
         settings: &GradientMapSettings,
+        statistics: &Statistics,
     ) -> Result<Self, ScoreError> {
         if train.len() < 2 || validation.is_empty() {
             return Err(ScoreError::TooFewExamples {
@@ -93,7 +94,8 @@ impl GradientMap {
                 validation: validation.len(),
             });
         }
-        let (fit, singular_values) = CrossFit::compute(model, train, validation, settings)?;
+        let (fit, singular_values) =
+            CrossFit::compute(model, train, validation, settings, statistics)?;
         Ok(Self {
             hidden_states: model.backbone().description().hidden_states,
             singular_values,

@@ -188,7 +188,7 @@ impl<'a> ProxyScorer<'a> {
             return GradientMap::compute(&model, examples, settings);
         }
         let validation = self.task.validation.spread(examples.len());
-        GradientMap::cross_fitted(&model, examples, &validation, settings)
+        GradientMap::cross_fitted(&model, examples, &validation, settings, statistics)
     }
 }
 

@@ -31,6 +31,10 @@ pub enum StrategyDescription {
     },
     /// [`Evolution`].
     Evolution {
+        /// See [`EvolutionSettings::founders`]; a third of the trials where it is not given, at least 4 and at most the
+        /// population.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        founders: Option<usize>,
         /// See [`EvolutionSettings::population`].
         #[serde(default = "default_population")]
         population: usize,
@@ -40,6 +44,9 @@ pub enum StrategyDescription {
         /// See [`EvolutionSettings::crossover`].
         #[serde(default = "default_crossover")]
         crossover: f64,
+        /// See [`EvolutionSettings::newcomers`].
+        #[serde(default = "default_newcomers")]
+        newcomers: f64,
         /// See [`EvolutionSettings::first`].
         #[serde(default = "default_first")]
         first: FirstPopulation,
@@ -67,6 +74,10 @@ fn default_tournament() -> usize {
 
 fn default_crossover() -> f64 {
     EvolutionSettings::default().crossover
+}
+
+fn default_newcomers() -> f64 {
+    EvolutionSettings::default().newcomers
 }
 
 fn default_first() -> FirstPopulation {
@@ -170,16 +181,21 @@ impl StrategyDescription {
                 Box::new(GradientGreedy::new(needed(proxy)?, fidelity, gamma)?)
             }
             StrategyDescription::Evolution {
+                founders,
                 population,
                 tournament,
                 crossover,
+                newcomers,
                 first,
                 temperature,
             } => {
+                let share = trials.div_ceil(3).max(4).min(population);
                 let settings = EvolutionSettings {
+                    founders: founders.unwrap_or(share),
                     population,
                     tournament,
                     crossover,
+                    newcomers,
                     first,
                     temperature,
                 };
@@ -216,32 +232,32 @@ impl FromStr for StrategyDescription {
             "gradient-greedy" => Ok(StrategyDescription::GradientGreedy {
                 gamma: GradientGreedy::GAMMA,
             }),
-            "evolution" => Ok(EvolutionSettings::default().into()),
+            "evolution" => {
+                let EvolutionSettings {
+                    founders: _,
+                    population,
+                    tournament,
+                    crossover,
+                    newcomers,
+                    first,
+                    temperature,
+                } = EvolutionSettings::default();
+                Ok(StrategyDescription::Evolution {
+                    founders: None,
+                    population,
+                    tournament,
+                    crossover,
+                    newcomers,
+                    first,
+                    temperature,
+                })
+            }
             "exhaustive" => Ok(StrategyDescription::Exhaustive {}),
             "stratified" => Ok(StrategyDescription::Stratified {}),
             _ => Err(StrategyError::Unknown {
                 name: name.to_owned(),
                 known: Self::NAMES,
             }),
-        }
-    }
-}
-
-impl From<EvolutionSettings> for StrategyDescription {
-    fn from(settings: EvolutionSettings) -> Self {
-        let EvolutionSettings {
-            population,
-            tournament,
-            crossover,
-            first,
-            temperature,
-        } = settings;
-        StrategyDescription::Evolution {
-            population,
-            tournament,
-            crossover,
-            first,
-            temperature,
         }
     }
 }

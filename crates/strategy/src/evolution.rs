@@ -28,13 +28,17 @@ pub enum FirstPopulation {
 /// How [`Evolution`] evolves.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EvolutionSettings {
+    /// Placements that are drawn before there are children, at least 1; of more than the population the last ones stay.
+    pub founders: usize,
     /// Placements alive at a time, at least 1.
     pub population: usize,
     /// Placements among which a parent is the best, at least 1.
     pub tournament: usize,
     /// Share of children with two parents, 0 to 1.
     pub crossover: f64,
-    /// How the first population is drawn.
+    /// Share of children that have no parents and are drawn as the founders are, 0 to 1.
+    pub newcomers: f64,
+    /// How founders and newcomers are drawn.
     pub first: FirstPopulation,
     /// Divides the standardised promise before the softmax: the higher, the closer to uniform.
     pub temperature: f64,
@@ -43,11 +47,13 @@ pub struct EvolutionSettings {
 impl Default for EvolutionSettings {
     fn default() -> Self {
         EvolutionSettings {
+            founders: 16,
             population: 16,
-            tournament: 4,
+            tournament: 8,
             crossover: 0.3,
+            newcomers: 0.1,
             first: FirstPopulation::Gradient,
-            temperature: 1.0,
+            temperature: 0.125,
         }
     }
 }
@@ -55,8 +61,8 @@ impl Default for EvolutionSettings {
 /// Regularised evolution with ageing: a child of the best of a random tournament takes the place of the oldest, not
 /// of the worst, so that no placement stays by one lucky score.
 ///
-/// Real, Aggarwal, Huang and Le 2019, "Regularized Evolution for Image Classifier Architecture Search"; crossover is
-/// an addition. The first population is observed as a whole before it has children. Failed placements never enter
+/// Real, Aggarwal, Huang and Le 2019, "Regularized Evolution for Image Classifier Architecture Search"; crossover and
+/// newcomers are additions. The founders are observed as a whole before they have children. Failed placements never enter
 /// the population. Finished when the space is exhausted.
 pub struct Evolution<'proxy> {
     settings: EvolutionSettings,
@@ -89,9 +95,11 @@ impl<'proxy> Evolution<'proxy> {
         proxy: Option<Arc<dyn ConnectionProxy + 'proxy>>,
     ) -> Result<Self, StrategyError> {
         let EvolutionSettings {
+            founders,
             population,
             tournament,
             crossover,
+            newcomers,
             first,
             temperature,
         } = settings;
@@ -102,6 +110,7 @@ impl<'proxy> Evolution<'proxy> {
                 population as f64,
                 "at least 1",
             ),
+            (founders > 0, "founders", founders as f64, "at least 1"),
             (
                 tournament > 0,
                 "tournament",
@@ -113,6 +122,12 @@ impl<'proxy> Evolution<'proxy> {
                 "crossover",
                 crossover,
                 "a probability from 0 to 1",
+            ),
+            (
+                (0.0..=1.0).contains(&newcomers),
+                "newcomers",
+                newcomers,
+                "a share from 0 to 1",
             ),
             (
                 temperature.is_finite() && temperature > 0.0,
@@ -213,6 +228,9 @@ impl<'proxy> Evolution<'proxy> {
     }
 
     fn child(&mut self, space: &SearchSpace) -> Option<Placement> {
+        if self.random.random::<f64>() < self.settings.newcomers {
+            return self.founder(space);
+        }
         for _ in 0..Unseen::TRIES {
             let mut child = self.parent();
             let crossed =
@@ -249,7 +267,7 @@ impl Strategy for Evolution<'_> {
         self.select(space);
         let mut proposals = Vec::new();
         while proposals.len() < n {
-            let founding = self.proposed < self.settings.population || self.population.is_empty();
+            let founding = self.proposed < self.settings.founders || self.population.is_empty();
             let placement = if founding {
                 self.founder(space)
             } else {
@@ -261,7 +279,7 @@ impl Strategy for Evolution<'_> {
                 fidelity: self.fidelity,
             });
             self.proposed += 1;
-            if self.proposed == self.settings.population {
+            if self.proposed == self.settings.founders {
                 break;
             }
         }

@@ -7,23 +7,94 @@ use adaplace_search_space::{Connection, Fidelity, Placement, SearchSpace};
 use crate::proxy::promises;
 use crate::{ConnectionProxy, Merit, Outcome, Proposal, Strategy, StrategyError};
 
-/// Places one adapter after the other: each stage trains the most promising additions to what has been placed and
-/// keeps the best. The connections are judged anew, at the adapters placed, before every stage.
+/// Places one adapter after the other: each stage trains additions to what has been placed and keeps the best. Half of
+/// them are the most promising ones; the others are near the best of the stage so far, because near connections give
+/// much the same results. The connections are judged anew, at the adapters placed, before every stage.
 ///
-/// The greedy forward selection that arXiv 2410.15858 compares its placements with; the gradient map only chooses
-/// which additions are worth a training. Finished with the last adapter, or when a whole stage fails.
+/// The greedy forward selection that arXiv 2410.15858 compares its placements with, with a local search in each stage; the
+/// gradient map only chooses which additions are worth a training. Finished with the last adapter, or when a whole stage
+/// fails.
 pub struct Greedy<'proxy> {
     proxy: Arc<dyn ConnectionProxy + 'proxy>,
     fidelity: Fidelity,
     candidates: usize,
     placed: Placement,
-    /// The additions of the stage that are still to be proposed, the next one last.
-    pending: Vec<Placement>,
-    outstanding: usize,
-    /// The best addition of the stage so far.
-    best: Option<(Merit, Placement)>,
-    stage_running: bool,
+    stage: Option<Stage>,
     finished: bool,
+}
+
+/// The additions to what has been placed.
+struct Stage {
+    /// Those not proposed yet, in the order in which they will be.
+    open: Vec<Addition>,
+    /// How many more are trained for their promise alone ..
+    promising: usize,
+    /// .. and how many near the best.
+    near: usize,
+    /// Those that are being trained.
+    proposed: Vec<Addition>,
+    /// Those that gave a score, the best first, earlier ones before equal ones.
+    scored: Vec<(Merit, Addition)>,
+}
+
+#[derive(Clone)]
+struct Addition {
+    /// By promise, 0 the most promising.
+    place: usize,
+    connection: Connection,
+    placement: Placement,
+}
+
+impl Stage {
+    fn new(open: Vec<Addition>, candidates: usize) -> Self {
+        let promising = candidates.div_ceil(2);
+        Stage {
+            open,
+            promising,
+            near: candidates - promising,
+            proposed: Vec::new(),
+            scored: Vec::new(),
+        }
+    }
+
+    /// The next ones, `n` at most; none at the end of the stage.
+    fn next(&mut self, n: usize) -> Vec<Addition> {
+        if self.promising > 0 {
+            let count = n.min(self.promising).min(self.open.len());
+            self.promising -= count;
+            return self.open.drain(..count).collect();
+        }
+        // A round of half of what is left lets the later ones learn from it.
+        let count = n.min(self.near.div_ceil(2)).min(self.open.len());
+        self.near -= count;
+        self.sort_by_nearness();
+        self.open.drain(..count).collect()
+    }
+
+    /// Those near the best first, then those near the second best, and so on, each by promise.
+    fn sort_by_nearness(&mut self) {
+        let scored = &self.scored;
+        let near_which = |addition: &Addition| {
+            let near = |(_, other): &(Merit, Addition)| {
+                other.connection.distance(addition.connection) <= SearchSpace::NEAR
+            };
+            scored.iter().position(near).unwrap_or(scored.len())
+        };
+        self.open
+            .sort_by_cached_key(|addition| (near_which(addition), addition.place));
+    }
+
+    fn observe(&mut self, placement: &Placement, merit: Option<Merit>) {
+        let same = |addition: &Addition| addition.placement == *placement;
+        let Some(index) = self.proposed.iter().position(same) else {
+            return;
+        };
+        let addition = self.proposed.remove(index);
+        if let Some(merit) = merit {
+            let place = self.scored.partition_point(|(other, _)| *other >= merit);
+            self.scored.insert(place, (merit, addition));
+        }
+    }
 }
 
 impl<'proxy> Greedy<'proxy> {
@@ -50,15 +121,12 @@ impl<'proxy> Greedy<'proxy> {
             fidelity,
             candidates,
             placed: Placement::new(),
-            pending: Vec::new(),
-            outstanding: 0,
-            best: None,
-            stage_running: false,
+            stage: None,
             finished: false,
         })
     }
 
-    fn start_stage(&mut self, space: &SearchSpace) -> Result<(), StrategyError> {
+    fn start_stage(&self, space: &SearchSpace) -> Result<Option<Stage>, StrategyError> {
         let size = space.largest_size();
         let mut connections: Vec<Connection> = space
             .extensions(&self.placed, size)
@@ -67,56 +135,57 @@ impl<'proxy> Greedy<'proxy> {
             .collect();
         connections.dedup();
         if connections.is_empty() {
-            self.finished = true;
-            return Ok(());
+            return Ok(None);
         }
         let promises = promises(&*self.proxy, &self.placed, &connections)?;
         let mut ranked: Vec<(f64, Connection)> = promises.into_iter().zip(connections).collect();
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        ranked.truncate(self.candidates);
-        let addition = |(_, connection)| {
-            let adapter = space.even_split(&self.placed, connection, size);
-            adapter.map(|adapter| self.placed.with(connection, adapter))
+        let addition = |(place, (_, connection))| {
+            let adapter = space.even_split(&self.placed, connection, size)?;
+            Some(Addition {
+                place,
+                connection,
+                placement: self.placed.with(connection, adapter),
+            })
         };
-        self.pending = ranked.into_iter().rev().filter_map(addition).collect();
-        self.stage_running = true;
-        Ok(())
-    }
-
-    fn end_stage(&mut self) {
-        self.stage_running = false;
-        match self.best.take() {
-            Some((_, placement)) => self.placed = placement,
-            None => self.finished = true,
-        }
+        let open = ranked.into_iter().enumerate();
+        let open = open.filter_map(addition).collect();
+        Ok(Some(Stage::new(open, self.candidates)))
     }
 }
 
 impl Strategy for Greedy<'_> {
     fn propose(&mut self, space: &SearchSpace, n: usize) -> Result<Vec<Proposal>, StrategyError> {
-        if !self.finished && !self.stage_running {
-            self.start_stage(space)?;
+        while !self.finished {
+            if self.stage.is_none() {
+                self.stage = self.start_stage(space)?;
+            }
+            let Some(stage) = &mut self.stage else {
+                self.finished = true;
+                break;
+            };
+            let next = stage.next(n);
+            if !next.is_empty() {
+                stage.proposed = next.clone();
+                let fidelity = self.fidelity;
+                let proposal = |Addition { placement, .. }| Proposal {
+                    placement,
+                    fidelity,
+                };
+                return Ok(next.into_iter().map(proposal).collect());
+            }
+            match stage.scored.first() {
+                Some((_, best)) => self.placed = best.placement.clone(),
+                None => self.finished = true,
+            }
+            self.stage = None;
         }
-        let next = (0..n).map_while(|_| self.pending.pop());
-        let proposals: Vec<Proposal> = next
-            .map(|placement| Proposal {
-                placement,
-                fidelity: self.fidelity,
-            })
-            .collect();
-        self.outstanding += proposals.len();
-        Ok(proposals)
+        Ok(Vec::new())
     }
 
     fn observe(&mut self, proposal: &Proposal, outcome: &Outcome) {
-        if let Some(merit) = outcome.merit()
-            && self.best.as_ref().is_none_or(|(best, _)| merit > *best)
-        {
-            self.best = Some((merit, proposal.placement.clone()));
-        }
-        self.outstanding = self.outstanding.saturating_sub(1);
-        if self.stage_running && self.outstanding == 0 && self.pending.is_empty() {
-            self.end_stage();
+        if let Some(stage) = &mut self.stage {
+            stage.observe(&proposal.placement, outcome.merit());
         }
     }
 }

@@ -26,7 +26,7 @@ fn a_name_alone_gives_the_defaults() {
     let defaults = EvolutionSettings::default();
     assert_eq!(
         (defaults.population, defaults.tournament, defaults.crossover),
-        (16, 4, 0.3)
+        (16, 8, 0.3)
     );
 }
 
@@ -56,17 +56,17 @@ fn unknown_names_and_settings_are_refused() {
 #[test]
 fn strategies_that_judge_connections_need_a_proxy() {
     let space = extended(2, 1);
-    let uniform = EvolutionSettings {
-        first: FirstPopulation::Uniform,
-        ..EvolutionSettings::default()
-    };
+    let mut uniform: StrategyDescription = "evolution".parse().unwrap();
+    if let StrategyDescription::Evolution { first, .. } = &mut uniform {
+        *first = FirstPopulation::Uniform;
+    }
     for (description, needs) in [
         ("random".parse().unwrap(), false),
         ("exhaustive".parse().unwrap(), false),
         ("greedy".parse().unwrap(), true),
         ("gradient-greedy".parse().unwrap(), true),
         ("evolution".parse().unwrap(), true),
-        (StrategyDescription::from(uniform), false),
+        (uniform, false),
     ] {
         assert_eq!(description.needs_proxy(), needs);
         let setting = StrategySetting {

@@ -8,15 +8,17 @@ use std::collections::BTreeMap;
 use adaplace_search_space::{Connection, Placement, SearchSpace};
 use adaplace_strategy::{
     CostObjective, Evolution, EvolutionSettings, FirstPopulation, FixedProxy, Outcome, Proposal,
-    Random, Strategy, StrategyError,
+    Random, Strategy, StrategyDescription, StrategyError,
 };
-use common::{extended, run, scored, steps};
+use common::{build, extended, run, scored, steps};
 
 fn uniform(population: usize, tournament: usize, crossover: f64) -> EvolutionSettings {
     EvolutionSettings {
+        founders: population,
         population,
         tournament,
         crossover,
+        newcomers: 0.0,
         first: FirstPopulation::Uniform,
         temperature: 1.0,
     }
@@ -70,6 +72,17 @@ fn failed_placements_are_never_parents() {
     }
 }
 
+/// Few trials are not spent on founders alone: a third of them, at least four and at most the population.
+#[test]
+fn founders_are_a_third_of_the_trials() {
+    let space = extended(13, 3);
+    for (trials, expected) in [(5, 4), (16, 6), (64, 16), (1000, 16)] {
+        let evolution: StrategyDescription = "evolution".parse().unwrap();
+        let mut strategy = build(&evolution, &space, 0, trials, None);
+        assert_eq!(strategy.propose(&space, 100).unwrap().len(), expected);
+    }
+}
+
 #[test]
 fn the_first_population_follows_the_softmax_of_the_standardised_promise() {
     // One connection of four (two states) with promise 1, three with 0: mean 1/4, deviation sqrt(3)/4, so the
@@ -79,7 +92,10 @@ fn the_first_population_follows_the_softmax_of_the_standardised_promise() {
     let promise =
         |&connection: &Connection| (connection, f64::from(u8::from(connection == promising)));
     let table: BTreeMap<Connection, f64> = space.connections().iter().map(promise).collect();
-    let settings = EvolutionSettings::default();
+    let settings = EvolutionSettings {
+        temperature: 1.0,
+        ..EvolutionSettings::default()
+    };
     let drawn = (0..2000).filter(|&seed| {
         let proxy = std::sync::Arc::new(FixedProxy::new(table.clone()));
         let mut strategy = Evolution::new(settings, steps(1), seed, Some(proxy)).unwrap();
@@ -137,6 +153,13 @@ fn settings_out_of_range_are_refused() {
         ),
         (
             EvolutionSettings {
+                founders: 0,
+                ..valid
+            },
+            "founders",
+        ),
+        (
+            EvolutionSettings {
                 tournament: 0,
                 ..valid
             },
@@ -155,6 +178,13 @@ fn settings_out_of_range_are_refused() {
                 ..valid
             },
             "crossover",
+        ),
+        (
+            EvolutionSettings {
+                newcomers: -0.1,
+                ..valid
+            },
+            "newcomers",
         ),
         (
             EvolutionSettings {

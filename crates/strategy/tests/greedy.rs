@@ -114,19 +114,51 @@ fn stages_train_the_most_promising_at_what_has_been_placed() {
         })
     };
     let names: Vec<Vec<String>> = placements(&proposals).iter().map(connections).collect();
-    // 2->2 wins the first stage; then those that end at state 2 are tried: 0->2, 1->2 and, by order, 0->0.
+    // 2->2 wins the first stage. In the second one those that end at state 2 are tried, 0->2 and 1->2, and then, near
+    // 1->2, the first one by order, 0->1.
     let expected = [
         vec!["0->2"],
         vec!["1->2"],
         vec!["2->2"],
         vec!["0->2", "2->2"],
         vec!["1->2", "2->2"],
-        vec!["0->0", "2->2"],
+        vec!["0->1", "2->2"],
     ];
     assert_eq!(names, expected);
     let given = proxy.0.into_inner().unwrap();
     assert_eq!(given.iter().map(Placement::len).collect::<Vec<_>>(), [0, 1]);
     assert_eq!(connections(&given[1]), ["2->2"]);
+}
+
+/// Half of a stage goes by promise, the other half by nearness to the best so far, in rounds of half of what is left.
+#[test]
+fn the_second_half_of_a_stage_is_near_the_best() {
+    let space = extended(5, 1);
+    let promised = [(4, 4), (0, 0), (2, 2), (0, 4)];
+    let all = (0..5).flat_map(|source| (0..5).map(move |target| (source, target)));
+    let promises = all.map(|(source, target)| {
+        let place = promised.iter().position(|&one| one == (source, target));
+        let promise = place.map_or(0.0, |place| 9.0 - place as f64);
+        (Connection::new(source, target), promise)
+    });
+    let proxy: Arc<dyn ConnectionProxy> = Arc::new(promises.collect::<FixedProxy>());
+    let mut strategy = Greedy::new(proxy, steps(8), 8).unwrap();
+    let goal = Connection::new(1, 1);
+    let proposals = run(&mut strategy, &space, 8, 100, &|proposal| {
+        let distances = proposal.placement.connections();
+        let distance: u32 = distances.map(|one| one.distance(goal)).sum();
+        scored(proposal, -f64::from(distance))
+    });
+    let names: Vec<String> = placements(&proposals)
+        .iter()
+        .flat_map(connections)
+        .collect();
+    // 0->0 and 2->2 are as good, the earlier one counts: 0->1 and 0->2 are the first near it. Then 0->1 is the best, near
+    // it are 0->3 and, as that is worse, 1->0.
+    let expected = [
+        "4->4", "0->0", "2->2", "0->4", "0->1", "0->2", "0->3", "1->0",
+    ];
+    assert_eq!(names, expected);
 }
 
 /// A proxy that borrows, as one that holds a scorer does.

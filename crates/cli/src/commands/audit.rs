@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::configuration::{Subject, configuration, fidelity};
 use super::execution::execute;
-use super::{print, print_json, report, statistics};
+use super::{all_statistics, print, print_json, report, statistics};
 use crate::Ending;
 use crate::arguments::Audit as Arguments;
 use crate::table;
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ending> {
         configuration.search.trials = setting.backbone.description().hidden_states.pow(2);
     }
     let name = setting.task.name.clone();
-    let executed = execute(&configuration, setting, output, None)?;
+    let executed = execute(&configuration, &all_statistics(), setting, output, None)?;
     let Some(ranking) = executed.ranking else {
         report::at_the_end(&output.out, false);
         return Ok(Ending::Interrupted);

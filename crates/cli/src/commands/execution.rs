@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use adaplace_scorer::GradientMap;
+use adaplace_scorer::{GradientMap, Statistics};
 use adaplace_search_space::SearchSpace;
 use adaplace_strategy::{
     ConnectionProxy, FixedProxy, Halving, Strategy, StrategyDescription, StrategySetting,
@@ -32,10 +32,11 @@ pub(super) struct Executed {
     pub(super) replayed: u64,
 }
 
-/// Runs or resumes the study in its folder, until its end or Ctrl-C. Errors in its search space name the file
-/// `described_in`.
+/// Runs or resumes the study in its folder, until its end or Ctrl-C. The gradient map holds at least `statistics`; errors
+/// in the search space name the file `described_in`.
 pub(super) fn execute(
     configuration: &StudyConfiguration,
+    statistics: &Statistics,
     setting: Setting,
     output: &StudyOutput,
     described_in: Option<&Path>,
@@ -61,7 +62,7 @@ pub(super) fn execute(
     let settings = FrozenSettings {
         training: configuration.training,
         gradient_map: &configuration.gradient_map,
-        statistics: &search.statistic,
+        statistics,
         steps: search.steps,
         seed: search.seed,
     };

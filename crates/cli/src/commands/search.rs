@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use adaplace_search_space::SpaceDescription;
-use adaplace_strategy::{CostObjective, EvolutionSettings, StrategyDescription};
+use adaplace_strategy::{CostObjective, StrategyDescription};
 use adaplace_study::{
     Configuration, Metric, Ranking, SearchSettings, Setting, StudyConfiguration, backbone_reference,
 };
@@ -35,6 +35,7 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
     let output = &arguments.output;
     let executed = execute(
         &configuration,
+        &configuration.search.statistic,
         setting,
         output,
         described_in.map(PathBuf::as_path),
@@ -154,14 +155,23 @@ fn strategy_description(name: &str, options: &SearchOptions) -> Result<StrategyD
         StrategyDescription::GradientGreedy { gamma } => StrategyDescription::GradientGreedy {
             gamma: options.gamma.unwrap_or(gamma),
         },
-        StrategyDescription::Evolution { .. } => {
-            let defaults = EvolutionSettings::default();
-            StrategyDescription::from(EvolutionSettings {
-                population: options.population.unwrap_or(defaults.population),
-                first: options.first_population.map_or(defaults.first, Into::into),
-                ..defaults
-            })
-        }
+        StrategyDescription::Evolution {
+            founders,
+            population,
+            tournament,
+            crossover,
+            newcomers,
+            first,
+            temperature,
+        } => StrategyDescription::Evolution {
+            founders,
+            population: options.population.unwrap_or(population),
+            tournament,
+            crossover,
+            newcomers,
+            first: options.first_population.map_or(first, Into::into),
+            temperature,
+        },
         other => other,
     })
 }

@@ -1,6 +1,5 @@
 //! What every connection promises and what it gave.
 
-use adaplace_scorer::Statistic;
 use adaplace_search_space::Connection;
 
 use super::overview::Overview;
@@ -27,34 +26,36 @@ pub(super) fn section(overview: &Overview<'_>) -> Section {
         section.paragraph("There is no gradient map yet: it is made when the search starts.");
         return section;
     };
-    let of = |statistic: &Statistic| -> Option<Figure> {
-        let table = map.statistics.get(statistic)?;
+    let of = |name: &str, table: &[Vec<f64>]| -> Figure {
         let table: Vec<Vec<Option<f64>>> = table
             .iter()
             .map(|row| row.iter().copied().map(Some).collect())
             .collect();
         let options = HeatmapOptions {
-            title: &format!("Gradient map: {statistic}"),
+            title: &format!("Gradient map: {name}"),
             unit: Unit::Number,
             outlined,
         };
-        Some(heatmap(&table, &options))
+        heatmap(&table, &options)
     };
     let caption = format!(
         "Of the loss's gradient towards a linear map along the connection, over {} examples, before any training.",
         map.examples
     );
-    let shown = overview.statistics();
-    let maps = shown.iter().filter_map(of);
-    let mut figures: Vec<Figure> = maps.map(|map| map.with_caption(&caption)).collect();
+    let promises = overview.promises();
+    let mut figures: Vec<Figure> = promises
+        .iter()
+        .map(|(name, table)| of(name, table).with_caption(&caption))
+        .collect();
     figures.extend(trained(overview, outlined));
     section.figures(&figures);
 
     let others: Vec<Figure> = map
         .statistics
-        .keys()
-        .filter(|statistic| !shown.contains(statistic))
-        .filter_map(of)
+        .iter()
+        .map(|(statistic, table)| (statistic.to_string(), table))
+        .filter(|(other, _)| promises.iter().all(|(shown, _)| shown != other))
+        .map(|(name, table)| of(&name, table))
         .collect();
     let states = usize::from(map.backbone.hidden_states);
     if states <= MOST_STATES_OF_ALL && !others.is_empty() {

@@ -152,14 +152,25 @@ impl<'a> Overview<'a> {
         self.study.configuration.search.metric
     }
 
-    /// The statistics that the study goes by.
-    pub(super) fn statistics(&self) -> Vec<Statistic> {
-        self.study
-            .configuration
-            .search
-            .statistic
-            .as_slice()
-            .to_vec()
+    /// What the study goes by: its statistic; of several their mean rank, then each of them.
+    pub(super) fn promises(&self) -> Vec<(String, Vec<Vec<f64>>)> {
+        let Some(map) = &self.study.gradient_map else {
+            return Vec::new();
+        };
+        let statistics = &self.study.configuration.search.statistic;
+        let each = statistics.as_slice().iter();
+        let tables: Vec<(&Statistic, &Vec<Vec<f64>>)> = each
+            .filter_map(|statistic| Some((statistic, map.statistics.get(statistic)?)))
+            .collect();
+        let mut promises = Vec::new();
+        if tables.len() > 1 {
+            let tables: Vec<&Vec<Vec<f64>>> = tables.iter().map(|&(_, table)| table).collect();
+            let name = format!("mean rank by {statistics}");
+            promises.push((name, statistics.promise(&tables)));
+        }
+        let singles = tables.into_iter();
+        promises.extend(singles.map(|(statistic, table)| (statistic.to_string(), table.clone())));
+        promises
     }
 
     pub(super) fn is_finished(&self) -> bool {

@@ -1,7 +1,6 @@
 //! How well what the gradient map promises agrees with what trainings gave.
 
 use adaplace_analysis::spearman;
-use adaplace_scorer::Statistic;
 use adaplace_search_space::{Connection, ConnectionKind, Placement};
 
 use super::overview::Overview;
@@ -61,16 +60,15 @@ pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, Report
 
     let mut section = Section::new("Gradient map and results");
     let mut figures = Vec::new();
-    for statistic in overview.statistics().into_iter().take(MOST_CHARTS) {
-        if let Some(table) = map.statistics.get(&statistic) {
-            let promise = |placement: &Placement| by_table(table, placement);
-            let figure = chart(overview, statistic, &trained, single, &promise)?;
-            figures.push(figure.with_caption(&format!(
-                "{} {what}. {}",
-                grouped(trained.len() as u64),
-                sentence(correlation(&promise))
-            )));
-        }
+    let promises = overview.promises();
+    for (promised, table) in promises.iter().take(MOST_CHARTS) {
+        let promise = |placement: &Placement| by_table(table, placement);
+        let figure = chart(overview, promised, &trained, single, &promise)?;
+        figures.push(figure.with_caption(&format!(
+            "{} {what}. {}",
+            grouped(trained.len() as u64),
+            sentence(correlation(&promise))
+        )));
     }
     // Of two orders that have nothing to do with each other, rho has a standard deviation of 1 / sqrt(n - 1).
     let chance = 1.96 / (trained.len() as f64 - 1.0).sqrt();
@@ -81,12 +79,12 @@ pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, Report
         grouped(trained.len() as u64)
     );
     let mut rho = Table::new(caption, &["ordered by", "rho"]);
-    for (statistic, table) in &map.statistics {
+    let all = map.statistics.iter();
+    let all = all.map(|(statistic, table)| (statistic.to_string(), table));
+    let several = (promises.len() > 1).then(|| (promises[0].0.clone(), &promises[0].1));
+    for (promised, table) in several.into_iter().chain(all) {
         let value = correlation(&|placement| by_table(table, placement));
-        rho.row(vec![
-            Cell::Text(statistic.to_string()),
-            Cell::Number(shown(value)),
-        ]);
+        rho.row(vec![Cell::Text(promised), Cell::Number(shown(value))]);
     }
     let rules: [(&str, Rule); 2] = [
         ("the rule: the earlier the target", |connection| {
@@ -139,7 +137,7 @@ fn trained<'a>(overview: &'a Overview<'_>) -> (Vec<Trained<'a>>, bool) {
 
 fn chart(
     overview: &Overview<'_>,
-    statistic: Statistic,
+    promised: &str,
     trained: &[Trained<'_>],
     single: bool,
     promise: &dyn Fn(&Placement) -> f64,
@@ -165,15 +163,15 @@ fn chart(
             x,
             y: trained.value,
             group: group(trained.placement),
-            label: format!("{}; {statistic} {}", trained.label, Unit::Number.show(x)),
+            label: format!("{}; {promised} {}", trained.label, Unit::Number.show(x)),
         }
     });
     let x = match single {
-        true => statistic.to_string(),
-        false => format!("{statistic}, mean of the connections"),
+        true => promised.to_owned(),
+        false => format!("{promised}, mean of the connections"),
     };
     scatter(&Scatter {
-        title: &format!("Promise and result: {statistic}"),
+        title: &format!("Promise and result: {promised}"),
         size: ChartSize::Half,
         x: Axis::new(x, Unit::Number),
         y: Axis::new(name(metric), unit(metric)),

@@ -82,7 +82,8 @@ fn statistics_are_those_of_the_definition() {
     for given in [&[][..], &[(2, 1), (0, 3)]] {
         let model = model(&backbone, given);
         let settings = GradientMapSettings::default();
-        let map = GradientMap::cross_fitted(&model, &train, &validation, &settings).unwrap();
+        let map =
+            GradientMap::cross_fitted(&model, &train, &validation, &settings, &all()).unwrap();
         let by_even = fitted(&model, &even, &validation);
         let by_odd = fitted(&model, &odd, &validation);
         for connection in [(0, 4), (1, 1), (2, 3), (4, 2)] {
@@ -115,6 +116,10 @@ fn statistics_are_those_of_the_definition() {
     }
 }
 
+fn all() -> Statistics {
+    Statistics::new(Statistic::ALL.to_vec()).unwrap()
+}
+
 /// What a map holds beside them is what it holds without them.
 #[test]
 fn the_other_statistics_stay_as_they_are() {
@@ -124,7 +129,8 @@ fn the_other_statistics_stay_as_they_are() {
     let settings = GradientMapSettings::default();
     let plain = GradientMap::compute(&model, &task.train, &settings).unwrap();
     let crossed =
-        GradientMap::cross_fitted(&model, &task.train, &task.validation, &settings).unwrap();
+        GradientMap::cross_fitted(&model, &task.train, &task.validation, &settings, &all())
+            .unwrap();
     for statistic in Statistic::ALL {
         match statistic.is_cross_fitted() {
             true => assert_eq!(plain.table(statistic), None),
@@ -133,8 +139,27 @@ fn the_other_statistics_stay_as_they_are() {
     }
     let needs = Statistics::new(vec![Statistic::Rank, Statistic::Alignment]).unwrap();
     assert_eq!(plain.promise(&needs), None);
-    let error =
-        GradientMap::cross_fitted(&model, &task.train.spread(1), &task.validation, &settings);
+
+    // Halves are compared only for the statistics that need it.
+    let one = Statistic::ValidationAlignment;
+    let parts = GradientMap::cross_fitted(
+        &model,
+        &task.train,
+        &task.validation,
+        &settings,
+        &one.into(),
+    )
+    .unwrap();
+    assert_eq!(parts.table(one), crossed.table(one));
+    assert_eq!(parts.table(Statistic::Agreement), None);
+    assert_eq!(parts.promise(&needs), None);
+    let error = GradientMap::cross_fitted(
+        &model,
+        &task.train.spread(1),
+        &task.validation,
+        &settings,
+        &all(),
+    );
     assert!(matches!(
         error,
         Err(ScoreError::TooFewExamples { train: 1, .. })
@@ -148,7 +173,8 @@ fn promises_are_values_or_mean_ranks() {
     let task = tiny_task(&TextTask::default());
     let model = Model::new(&backbone, trained_adapters(&[], 1), crate::support::head()).unwrap();
     let settings = GradientMapSettings::default();
-    let map = GradientMap::cross_fitted(&model, &task.train, &task.validation, &settings).unwrap();
+    let map = GradientMap::cross_fitted(&model, &task.train, &task.validation, &settings, &all())
+        .unwrap();
     let flat = |table: Vec<Vec<f64>>| table.concat();
     let of = |statistic| flat(map.table(statistic).unwrap());
     let alone = map.promise(&Statistic::Agreement.into()).unwrap();

@@ -39,17 +39,28 @@ fn strategy() -> impl Strategy<Value = StrategyDescription> {
         Just(StrategyDescription::Exhaustive {}),
         option::of(count()).prop_map(|candidates| StrategyDescription::Greedy { candidates }),
         share().prop_map(|gamma| StrategyDescription::GradientGreedy { gamma }),
-        (count(), count(), share(), first, positive()).prop_map(
-            |(population, tournament, crossover, first, temperature)| {
-                StrategyDescription::Evolution {
-                    population,
-                    tournament,
-                    crossover,
-                    first,
-                    temperature,
+        (
+            option::of(count()),
+            count(),
+            count(),
+            share(),
+            share(),
+            first,
+            positive()
+        )
+            .prop_map(
+                |(founders, population, tournament, crossover, newcomers, first, temperature)| {
+                    StrategyDescription::Evolution {
+                        founders,
+                        population,
+                        tournament,
+                        crossover,
+                        newcomers,
+                        first,
+                        temperature,
+                    }
                 }
-            }
-        ),
+            ),
     ]
 }
 
