@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use adaplace_analysis::spearman;
 use adaplace_scorer::Statistic;
-use adaplace_study::{Configuration, GradientMapFile, Ranking, StudyConfiguration};
+use adaplace_study::{Audit, Configuration, GradientMapFile, Ranking, StudyConfiguration};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/minilm-trec6-single")
@@ -62,4 +65,35 @@ fn the_best_connection_is_far_above_the_linear_probe() {
     let probe = ranking.probe.validation.accuracy;
     println!("linear probe {probe}, best trial {best}, best finalist {again}");
     assert!(best - probe >= 0.08 && again - probe >= 0.08);
+}
+
+/// The default of `--statistic` is what goes best with accuracy and loss in the mean of the audits, simple rules included.
+#[test]
+fn the_default_statistic_is_that_of_the_audits() {
+    let audits = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/audit");
+    let mut sums: BTreeMap<String, [f64; 2]> = BTreeMap::new();
+    let mut count = 0;
+    for folder in std::fs::read_dir(audits).unwrap() {
+        let file = folder.unwrap().path().join("audit.json");
+        let audit: Audit = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        count += 1;
+        for audited in audit.predictors {
+            let sum = sums.entry(audited.predictor.to_string()).or_default();
+            sum[0] += audited.validation_accuracy.spearman.unwrap().value;
+            sum[1] += audited.validation_loss.spearman.unwrap().value;
+        }
+    }
+    assert_eq!(count, 5);
+    for result in [0, 1] {
+        let best = sums
+            .iter()
+            .max_by(|a, b| a.1[result].total_cmp(&b.1[result]));
+        assert_eq!(best.unwrap().0, "rank + validation alignment", "{sums:?}");
+    }
+    for command in ["search", "compare"] {
+        let help = common::Lab::text()
+            .run(&format!("{command} --help"))
+            .succeeded();
+        assert!(help.stdout.contains("[default: rank,validation-alignment]"));
+    }
 }
