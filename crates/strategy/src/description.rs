@@ -30,30 +30,7 @@ pub enum StrategyDescription {
         gamma: f64,
     },
     /// [`Evolution`].
-    Evolution {
-        /// See [`EvolutionSettings::founders`]; a third of the trials where it is not given, at least 4 and at most the
-        /// population.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        founders: Option<usize>,
-        /// See [`EvolutionSettings::population`].
-        #[serde(default = "default_population")]
-        population: usize,
-        /// See [`EvolutionSettings::tournament`].
-        #[serde(default = "default_tournament")]
-        tournament: usize,
-        /// See [`EvolutionSettings::crossover`].
-        #[serde(default = "default_crossover")]
-        crossover: f64,
-        /// See [`EvolutionSettings::newcomers`].
-        #[serde(default = "default_newcomers")]
-        newcomers: f64,
-        /// See [`EvolutionSettings::first`].
-        #[serde(default = "default_first")]
-        first: FirstPopulation,
-        /// See [`EvolutionSettings::temperature`].
-        #[serde(default = "default_temperature")]
-        temperature: f64,
-    },
+    Evolution(EvolutionSettings),
     /// [`Exhaustive`].
     Exhaustive {},
     /// [`Stratified`].
@@ -62,30 +39,6 @@ pub enum StrategyDescription {
 
 fn default_gamma() -> f64 {
     GradientGreedy::GAMMA
-}
-
-fn default_population() -> usize {
-    EvolutionSettings::default().population
-}
-
-fn default_tournament() -> usize {
-    EvolutionSettings::default().tournament
-}
-
-fn default_crossover() -> f64 {
-    EvolutionSettings::default().crossover
-}
-
-fn default_newcomers() -> f64 {
-    EvolutionSettings::default().newcomers
-}
-
-fn default_first() -> FirstPopulation {
-    EvolutionSettings::default().first
-}
-
-fn default_temperature() -> f64 {
-    EvolutionSettings::default().temperature
 }
 
 /// Everything that a strategy is built of beside its description.
@@ -123,7 +76,7 @@ impl StrategyDescription {
             StrategyDescription::Random {} => "random",
             StrategyDescription::Greedy { .. } => "greedy",
             StrategyDescription::GradientGreedy { .. } => "gradient-greedy",
-            StrategyDescription::Evolution { .. } => "evolution",
+            StrategyDescription::Evolution(_) => "evolution",
             StrategyDescription::Exhaustive {} => "exhaustive",
             StrategyDescription::Stratified {} => "stratified",
         }
@@ -136,7 +89,7 @@ impl StrategyDescription {
             | StrategyDescription::Exhaustive {}
             | StrategyDescription::Stratified {} => false,
             StrategyDescription::Greedy { .. } | StrategyDescription::GradientGreedy { .. } => true,
-            StrategyDescription::Evolution { first, .. } => match first {
+            StrategyDescription::Evolution(settings) => match settings.first {
                 FirstPopulation::Gradient => true,
                 FirstPopulation::Uniform => false,
             },
@@ -180,24 +133,11 @@ impl StrategyDescription {
             StrategyDescription::GradientGreedy { gamma } => {
                 Box::new(GradientGreedy::new(needed(proxy)?, fidelity, gamma)?)
             }
-            StrategyDescription::Evolution {
-                founders,
-                population,
-                tournament,
-                crossover,
-                newcomers,
-                first,
-                temperature,
-            } => {
-                let share = trials.div_ceil(3).max(4).min(population);
+            StrategyDescription::Evolution(settings) => {
+                let share = trials.div_ceil(3).max(4).min(settings.population);
                 let settings = EvolutionSettings {
-                    founders: founders.unwrap_or(share),
-                    population,
-                    tournament,
-                    crossover,
-                    newcomers,
-                    first,
-                    temperature,
+                    founders: settings.founders.or(Some(share)),
+                    ..settings
                 };
                 Box::new(Evolution::new(settings, fidelity, seed, proxy)?.with_costs(costs))
             }
@@ -232,26 +172,7 @@ impl FromStr for StrategyDescription {
             "gradient-greedy" => Ok(StrategyDescription::GradientGreedy {
                 gamma: GradientGreedy::GAMMA,
             }),
-            "evolution" => {
-                let EvolutionSettings {
-                    founders: _,
-                    population,
-                    tournament,
-                    crossover,
-                    newcomers,
-                    first,
-                    temperature,
-                } = EvolutionSettings::default();
-                Ok(StrategyDescription::Evolution {
-                    founders: None,
-                    population,
-                    tournament,
-                    crossover,
-                    newcomers,
-                    first,
-                    temperature,
-                })
-            }
+            "evolution" => Ok(StrategyDescription::Evolution(EvolutionSettings::default())),
             "exhaustive" => Ok(StrategyDescription::Exhaustive {}),
             "stratified" => Ok(StrategyDescription::Stratified {}),
             _ => Err(StrategyError::Unknown {

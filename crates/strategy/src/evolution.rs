@@ -26,10 +26,14 @@ pub enum FirstPopulation {
 }
 
 /// How [`Evolution`] evolves.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct EvolutionSettings {
-    /// Placements that are drawn before there are children, at least 1; of more than the population the last ones stay.
-    pub founders: usize,
+    /// Placements that are drawn before there are children, at least 1; of more than the population the last ones stay. As
+    /// many as the population where it is not given; a [`StrategyDescription`](crate::StrategyDescription) then makes it
+    /// a third of the trials, at least 4 and at most the population.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub founders: Option<usize>,
     /// Placements alive at a time, at least 1.
     pub population: usize,
     /// Placements among which a parent is the best, at least 1.
@@ -47,7 +51,7 @@ pub struct EvolutionSettings {
 impl Default for EvolutionSettings {
     fn default() -> Self {
         EvolutionSettings {
-            founders: 16,
+            founders: None,
             population: 16,
             tournament: 8,
             crossover: 0.3,
@@ -66,6 +70,7 @@ impl Default for EvolutionSettings {
 /// the population. Finished when the space is exhausted.
 pub struct Evolution<'proxy> {
     settings: EvolutionSettings,
+    founders: usize,
     fidelity: Fidelity,
     proxy: Option<Arc<dyn ConnectionProxy + 'proxy>>,
     /// Of the space's connections, once they are known.
@@ -103,6 +108,7 @@ impl<'proxy> Evolution<'proxy> {
             first,
             temperature,
         } = settings;
+        let founders = founders.unwrap_or(population);
         for (within, setting, value, range) in [
             (
                 population > 0,
@@ -156,6 +162,7 @@ impl<'proxy> Evolution<'proxy> {
         };
         Ok(Evolution {
             settings,
+            founders,
             fidelity,
             proxy,
             weights: None,
@@ -267,7 +274,7 @@ impl Strategy for Evolution<'_> {
         self.select(space);
         let mut proposals = Vec::new();
         while proposals.len() < n {
-            let founding = self.proposed < self.settings.founders || self.population.is_empty();
+            let founding = self.proposed < self.founders || self.population.is_empty();
             let placement = if founding {
                 self.founder(space)
             } else {
@@ -279,7 +286,7 @@ impl Strategy for Evolution<'_> {
                 fidelity: self.fidelity,
             });
             self.proposed += 1;
-            if self.proposed == self.settings.founders {
+            if self.proposed == self.founders {
                 break;
             }
         }

@@ -156,7 +156,7 @@ fn strategies_without_an_end_of_their_own_exhaust_the_space() {
                     false
                 }
                 StrategyDescription::Random {}
-                | StrategyDescription::Evolution { .. }
+                | StrategyDescription::Evolution(_)
                 | StrategyDescription::Exhaustive {}
                 | StrategyDescription::Stratified {} => true,
             };

@@ -43,6 +43,7 @@ fn unknown_names_and_settings_are_refused() {
     for text in [
         "name = \"random\"\ngamma = 0.6",
         "name = \"greedy\"\ngamma = 0.6",
+        "name = \"evolution\"\ngamma = 0.6",
         "name = \"annealing\"",
         "",
     ] {
@@ -56,17 +57,17 @@ fn unknown_names_and_settings_are_refused() {
 #[test]
 fn strategies_that_judge_connections_need_a_proxy() {
     let space = extended(2, 1);
-    let mut uniform: StrategyDescription = "evolution".parse().unwrap();
-    if let StrategyDescription::Evolution { first, .. } = &mut uniform {
-        *first = FirstPopulation::Uniform;
-    }
+    let uniform = EvolutionSettings {
+        first: FirstPopulation::Uniform,
+        ..EvolutionSettings::default()
+    };
     for (description, needs) in [
         ("random".parse().unwrap(), false),
         ("exhaustive".parse().unwrap(), false),
         ("greedy".parse().unwrap(), true),
         ("gradient-greedy".parse().unwrap(), true),
         ("evolution".parse().unwrap(), true),
-        (uniform, false),
+        (StrategyDescription::Evolution(uniform), false),
     ] {
         assert_eq!(description.needs_proxy(), needs);
         let setting = StrategySetting {

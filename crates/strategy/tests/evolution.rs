@@ -14,7 +14,7 @@ use common::{build, extended, run, scored, steps};
 
 fn uniform(population: usize, tournament: usize, crossover: f64) -> EvolutionSettings {
     EvolutionSettings {
-        founders: population,
+        founders: Some(population),
         population,
         tournament,
         crossover,
@@ -153,7 +153,7 @@ fn settings_out_of_range_are_refused() {
         ),
         (
             EvolutionSettings {
-                founders: 0,
+                founders: Some(0),
                 ..valid
             },
             "founders",

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use adaplace_search_space::SpaceDescription;
-use adaplace_strategy::{CostObjective, StrategyDescription};
+use adaplace_strategy::{CostObjective, EvolutionSettings, StrategyDescription};
 use adaplace_study::{
     Configuration, Metric, Ranking, SearchSettings, Setting, StudyConfiguration, backbone_reference,
 };
@@ -155,23 +155,13 @@ fn strategy_description(name: &str, options: &SearchOptions) -> Result<StrategyD
         StrategyDescription::GradientGreedy { gamma } => StrategyDescription::GradientGreedy {
             gamma: options.gamma.unwrap_or(gamma),
         },
-        StrategyDescription::Evolution {
-            founders,
-            population,
-            tournament,
-            crossover,
-            newcomers,
-            first,
-            temperature,
-        } => StrategyDescription::Evolution {
-            founders,
-            population: options.population.unwrap_or(population),
-            tournament,
-            crossover,
-            newcomers,
-            first: options.first_population.map_or(first, Into::into),
-            temperature,
-        },
+        StrategyDescription::Evolution(defaults) => {
+            StrategyDescription::Evolution(EvolutionSettings {
+                population: options.population.unwrap_or(defaults.population),
+                first: options.first_population.map_or(defaults.first, Into::into),
+                ..defaults
+            })
+        }
         other => other,
     })
 }

@@ -4,7 +4,7 @@ use adaplace_search_space::{
     AdapterRules, AdapterSpec, BudgetRules, Connection, ConnectionKind, ConnectionRules, Fidelity,
     Placement, SpaceDescription,
 };
-use adaplace_strategy::{CostObjective, FirstPopulation, StrategyDescription};
+use adaplace_strategy::{CostObjective, EvolutionSettings, FirstPopulation, StrategyDescription};
 use adaplace_study::{
     BackboneSource, Configuration, GradientMapSource, Journal, Metric, Phase, Record, STUDY_FORMAT,
     SearchSettings, StudyConfiguration, TaskSource, TrialResult,
@@ -50,7 +50,7 @@ fn strategy() -> impl Strategy<Value = StrategyDescription> {
         )
             .prop_map(
                 |(founders, population, tournament, crossover, newcomers, first, temperature)| {
-                    StrategyDescription::Evolution {
+                    StrategyDescription::Evolution(EvolutionSettings {
                         founders,
                         population,
                         tournament,
@@ -58,7 +58,7 @@ fn strategy() -> impl Strategy<Value = StrategyDescription> {
                         newcomers,
                         first,
                         temperature,
-                    }
+                    })
                 }
             ),
     ]

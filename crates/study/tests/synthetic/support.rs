@@ -61,8 +61,8 @@ pub(crate) fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfig
         _ => EXTENDED,
     };
     let mut strategy: StrategyDescription = strategy.parse().unwrap();
-    if let StrategyDescription::Evolution { population, .. } = &mut strategy {
-        *population = 4;
+    if let StrategyDescription::Evolution(settings) = &mut strategy {
+        settings.population = 4;
     }
     StudyConfiguration {
         format: STUDY_FORMAT.to_owned(),
