@@ -25,8 +25,8 @@ fn file(task: &str) -> PathBuf {
 /// How often `competitor` found a placement close to the best: by the trainings that it saw, which are those of its
 /// seed's repetition, and by the mean of all repetitions.
 fn found(bench: &PlacementBench, comparison: &Comparison, competitor: &str) -> [f64; 2] {
-    let competed = comparison.competitors.iter();
-    let competed = competed.into_iter().find(|one| one.name == competitor);
+    let mut competitors = comparison.competitors.iter();
+    let competed = competitors.find(|one| one.name == competitor);
     let seeds = &competed.unwrap().seeds;
     assert_eq!(seeds.len(), SEEDS);
     let repetitions = bench.configuration.search.repetitions as usize;
@@ -38,19 +38,19 @@ fn found(bench: &PlacementBench, comparison: &Comparison, competitor: &str) -> [
         let values: Vec<((u16, u16), f64)> = rows.collect();
         let best = values.iter().map(|row| row.1).fold(0.0, f64::max);
         let mine = values.iter().find(|row| row.0 == chosen).unwrap().1;
-        f64::from(u8::from(mine >= CLOSE * best))
+        usize::from(mine >= CLOSE * best)
     };
-    let mut shares = [0.0; 2];
+    let mut counts = [0; 2];
     for result in seeds {
         assert!(result.steps <= u64::from(TRIALS * bench.configuration.search.steps.steps()));
         let connection = result.placement.connections().next().unwrap();
         let chosen = (connection.source, connection.target);
         let repetition = (result.seed as usize - 1) % repetitions;
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-        shares[0] += close(&|values| values[repetition], chosen) / SEEDS as f64;
-        shares[1] += close(&mean, chosen) / SEEDS as f64;
+        counts[0] += close(&|values| values[repetition], chosen);
+        counts[1] += close(&mean, chosen);
     }
-    shares
+    counts.map(|count| count as f64 / SEEDS as f64)
 }
 
 /// Greedy and evolution find the best of the trainings of their seed in a tenth of the space, four times of five. By the mean
