@@ -125,8 +125,12 @@ mod tests {
         for count in [1, 3] {
             let stop = AtomicBool::new(false);
             let mut seen = Vec::new();
+            // Jobs behind the one that stops wait for it: else a worker could run many before it is scheduled.
             let work = |&job: &usize| {
                 stop.fetch_or(job == 10, Ordering::Relaxed);
+                while job > 10 && !stop.load(Ordering::Relaxed) {
+                    std::thread::yield_now();
+                }
                 job
             };
             Workers::new(count)
