@@ -14,7 +14,8 @@ use adaplace_strategy::FixedProxy;
 use serde::{Deserialize, Serialize};
 
 use crate::comparison::{Final, Finisher};
-use crate::runner::{Job, Runner};
+use crate::ledger::Job;
+use crate::runner::Runner;
 use crate::{
     Configuration, Event, GradientMapFile, Journal, Phase, ProbeQuality, Record,
     StudyConfiguration, StudyError, Workers,

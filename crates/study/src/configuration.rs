@@ -1,9 +1,12 @@
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use adaplace_backbone::{Pooling, Precision};
 use adaplace_scorer::{GradientMapSettings, Score, Statistics, TrainingSettings};
-use adaplace_search_space::{BackboneReference, Fidelity, SpaceDescription};
-use adaplace_strategy::{CostObjective, Merit, StrategyDescription};
+use adaplace_search_space::{BackboneReference, Fidelity, SearchSpace, SpaceDescription};
+use adaplace_strategy::{
+    ConnectionProxy, CostObjective, Merit, Strategy, StrategyDescription, StrategySetting,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -311,6 +314,27 @@ impl StudyConfiguration {
             }
         }
         Ok(())
+    }
+
+    /// The strategy, fresh, on the resolved space.
+    ///
+    /// # Errors
+    /// If its settings do not fit the space or the number of trials.
+    pub fn build_strategy<'a>(
+        &self,
+        space: &SearchSpace,
+        proxy: Arc<dyn ConnectionProxy + 'a>,
+    ) -> Result<Box<dyn Strategy + 'a>, StudyError> {
+        let search = &self.search;
+        Ok(self.strategy.build(StrategySetting {
+            space,
+            fidelity: search.steps,
+            seed: search.seed,
+            trials: search.trials,
+            halving: search.halving,
+            costs: search.costs.clone(),
+            proxy: Some(proxy),
+        })?)
     }
 
     /// The reference to the backbone that goes into placement files must be the one of the configuration.

@@ -128,6 +128,14 @@ pub enum StudyError {
         /// The folder's.
         found: String,
     },
+    /// A result for a training that nobody asked for.
+    #[error(
+        "trial {trial} is not one that the study asked for and was not told yet; tell each trial of `ask` once"
+    )]
+    NotAsked {
+        /// Its number.
+        trial: usize,
+    },
     /// Not one trial gave a score.
     #[error(
         "none of the {trials} trials gave a score; the first one failed because it {reason}; choose a lower learning rate"

@@ -2,8 +2,8 @@
 //!
 //! A study is a folder: `study.toml`, the fully resolved [`StudyConfiguration`]; `journal.jsonl`, one [`Record`] for each
 //! finished training, the only state; and what is made from them, the gradient map, the ranking and the
-//! placement files. [`Study`] asks its strategy and is told the scores (ask and tell); [`run()`] drives it on a number of
-//! workers. A study that was stopped, however hard, is resumed by replaying its journal: nothing is lost and
+//! placement files. A [`Session`] asks for trainings and is told their scores (ask and tell); [`run()`] drives it on a
+//! number of workers. A study that was stopped, however hard, is resumed by replaying its journal: nothing is lost and
 //! nothing trained twice.
 
 mod audit;
@@ -14,13 +14,17 @@ mod differences;
 mod error;
 mod finalists;
 mod folder;
+mod frozen;
 mod gradient_map_file;
 mod journal;
+mod ledger;
 mod proxy;
 mod ranking;
 mod record;
+mod results;
 mod run;
 mod runner;
+mod session;
 mod setting;
 mod stored;
 mod study;
@@ -40,12 +44,14 @@ pub use configuration::{
 pub use error::StudyError;
 pub use finalists::{Estimate, Repeated, parallel_baseline};
 pub use folder::{Configuration, StudyFolder};
+pub use frozen::{Frozen, FrozenSettings};
 pub use gradient_map_file::{GradientMapFile, ProbeQuality};
 pub use journal::{Journal, Line};
 pub use proxy::GradientProxy;
 pub use ranking::{Finalist, RankedTrial, Ranking};
 pub use record::{Phase, Record, Result as TrialResult};
-pub use run::{Event, Run, Summary, run};
+pub use run::{Event, Summary, run};
+pub use session::{Session, SessionParts, Trial};
 pub use setting::{Setting, backbone_reference, chain_shape, encoder, load_backbone};
 pub use stored::StoredStudy;
 pub use study::Study;

@@ -3,14 +3,13 @@ use std::time::Instant;
 use adaplace_search_space::{SearchSpace, SpaceDescription};
 use adaplace_strategy::{Exhaustive, StrategyDescription};
 use adaplace_study::{
-    BenchConfiguration, Metric, PlacementBench, SearchSettings, Setting, StudyFolder, Workers,
-    chain_shape, tabulate,
+    BenchConfiguration, Frozen, FrozenSettings, Metric, PlacementBench, SearchSettings, Setting,
+    StudyFolder, Workers, chain_shape, tabulate,
 };
 use anyhow::Result;
 
 use super::configuration::{Subject, configuration, fidelity};
 use super::execution::stop_on_interrupt;
-use super::frozen::{Frozen, FrozenSettings};
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Bench;
@@ -62,7 +61,8 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
         steps,
         seed: search.seed,
     };
-    let Frozen { scorer, file, .. } = Frozen::new(&setting, settings, cache_memory, &folder)?;
+    let Frozen { scorer, file, .. } = Frozen::new(&setting, settings, cache_memory)?;
+    file.write(&folder.gradient_map())?;
     let count = space.approximate_count() as usize * search.repetitions as usize;
     let mut progress = Progress::new(count, search.metric);
     let records = tabulate(

@@ -8,8 +8,8 @@ use adaplace_search_space::{Fidelity, SearchSpace, SpaceDescription};
 use adaplace_strategy::{ConnectionProxy, FixedProxy, StrategyDescription, StrategySetting};
 use adaplace_study::{
     COMPARISON_FORMAT, ComparisonConfiguration, ComparisonRun, ComparisonSettings, Finisher,
-    Journal, Metric, PlacementBench, Replay, Setting, StudyConfiguration, StudyFolder,
-    TestedTraining, Workers, chain_shape, run_comparison,
+    Frozen, FrozenSettings, Journal, Metric, PlacementBench, Replay, Setting, StudyConfiguration,
+    StudyFolder, TestedTraining, Workers, chain_shape, run_comparison,
 };
 use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, bail};
@@ -17,7 +17,6 @@ use anyhow::{Context, Result, bail};
 use super::competition::{Judged, summary};
 use super::configuration::{Sources, fidelity};
 use super::execution::stop_on_interrupt;
-use super::frozen::{Frozen, FrozenSettings};
 use super::{print, print_json, report, statistics};
 use crate::Ending;
 use crate::arguments::{Compare, StudyOutput};
@@ -87,7 +86,8 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
         steps: settings.steps,
         seed: settings.seed,
     };
-    let frozen = Frozen::new(&setting, frozen_settings, cache_memory, &folder)?;
+    let frozen = Frozen::new(&setting, frozen_settings, cache_memory)?;
+    frozen.file.write(&folder.gradient_map())?;
     let finisher = TestedTraining {
         scorer: &frozen.scorer,
         test,

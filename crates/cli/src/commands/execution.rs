@@ -7,16 +7,13 @@ use std::time::Instant;
 
 use adaplace_scorer::{GradientMap, Statistics};
 use adaplace_search_space::SearchSpace;
-use adaplace_strategy::{
-    ConnectionProxy, FixedProxy, Halving, Strategy, StrategyDescription, StrategySetting,
-};
+use adaplace_strategy::{FixedProxy, Halving, StrategyDescription};
 use adaplace_study::{
-    Ranking, Run, Setting, StudyConfiguration, StudyFolder, Summary, Workers, chain_shape,
-    run as run_study,
+    Frozen, FrozenSettings, Ranking, Session, SessionParts, Setting, StudyConfiguration,
+    StudyFolder, Summary, Workers, chain_shape, run as run_study,
 };
 use anyhow::{Context, Result};
 
-use super::frozen::{Frozen, FrozenSettings};
 use crate::arguments::StudyOutput;
 use crate::progress::Progress;
 use crate::resources;
@@ -54,7 +51,7 @@ pub(super) fn execute(
             None => error,
         })?;
     // What can be refused is refused before anything is made.
-    build(configuration, &space, Arc::new(FixedProxy::from_iter([])))?;
+    configuration.build_strategy(&space, Arc::new(FixedProxy::from_iter([])))?;
 
     let workers = Workers::new(output.workers)?;
     let stop = stop_on_interrupt()?;
@@ -66,21 +63,24 @@ pub(super) fn execute(
         steps: search.steps,
         seed: search.seed,
     };
-    let frozen = Frozen::new(&setting, settings, cache_memory, &folder)?;
+    let frozen = Frozen::new(&setting, settings, cache_memory)?;
+    frozen.file.write(&folder.gradient_map())?;
 
     let mut progress = Progress::new(expected_trainings(configuration, &space), search.metric);
-    let study = Run {
-        strategy: build(configuration, &space, Arc::new(frozen.proxy()))?,
+    let session = Session::new(SessionParts {
+        strategy: configuration.build_strategy(&space, Arc::new(frozen.proxy()))?,
         configuration,
         space: &space,
-        scorer: &frozen.scorer,
         probe: frozen.scorer.probe(),
         backbone: frozen.file.backbone.clone(),
         folder: folder.clone(),
         journal,
         records,
-    };
-    let ended = run_study(study, &workers, stop, &mut |event| progress.notice(&event));
+    });
+    let scorer = &frozen.scorer;
+    let ended = run_study(session, scorer, &workers, stop, &mut |event| {
+        progress.notice(&event)
+    });
     progress.finish();
     let ranking = match ended? {
         Summary::Finished(ranking) => Some(*ranking),
@@ -99,23 +99,6 @@ pub(super) fn execute(
         seconds: start.elapsed().as_secs_f64(),
         replayed: progress.replayed(),
     })
-}
-
-fn build<'a>(
-    configuration: &StudyConfiguration,
-    space: &SearchSpace,
-    proxy: Arc<dyn ConnectionProxy + 'a>,
-) -> Result<Box<dyn Strategy + 'a>> {
-    let search = &configuration.search;
-    Ok(configuration.strategy.build(StrategySetting {
-        space,
-        fidelity: search.steps,
-        seed: search.seed,
-        trials: search.trials,
-        halving: search.halving,
-        costs: search.costs.clone(),
-        proxy: Some(proxy),
-    })?)
 }
 
 /// Trials, their promotions, and the repetitions of finalists and baseline.

@@ -5,7 +5,6 @@ mod competition;
 mod configuration;
 pub(crate) mod evaluate;
 mod execution;
-mod frozen;
 pub(crate) mod inspect;
 pub(crate) mod probe;
 pub(crate) mod quickstart;

@@ -14,7 +14,8 @@ use toml::{Table, Value};
 use super::finals::{FinalRecord, FinalResult, Finisher};
 use super::outcome::{Comparison, Competed, FORMAT, Improvement, SeedResult};
 use super::{ComparisonConfiguration, ComparisonSettings, Competitor};
-use crate::runner::{Job, Runner};
+use crate::ledger::Job;
+use crate::runner::Runner;
 use crate::{Event, Journal, Phase, Record, Study, StudyError, StudyFolder, Workers};
 
 /// A comparison that is ready to run.

@@ -1,6 +1,7 @@
 //! Whole studies with a scorer of closed form: the loop, the journal, resuming and the ranking.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod ask_and_tell;
 mod comparisons;
 mod configurations;
 mod damaged_journals;

@@ -13,11 +13,11 @@ use adaplace_search_space::{
     AdapterSpec, BackboneReference, ChainShape, Connection, Fidelity, Placement, PlacementHash,
     SearchSpace, SpaceDescription,
 };
-use adaplace_strategy::{FixedProxy, StrategyDescription, StrategySetting};
+use adaplace_strategy::{FixedProxy, StrategyDescription};
 use adaplace_study::{
-    BackboneSource, Event, GradientMapSource, Metric, Phase, Ranking, Record, Run, STUDY_FORMAT,
-    SearchSettings, StudyConfiguration, StudyError, StudyFolder, Summary, TaskSource, TrialResult,
-    Workers, run,
+    BackboneSource, Event, GradientMapSource, Metric, Phase, Ranking, Record, STUDY_FORMAT,
+    SearchSettings, Session, SessionParts, StudyConfiguration, StudyError, StudyFolder, Summary,
+    TaskSource, TrialResult, Workers, run,
 };
 use serde_json::Value;
 
@@ -223,44 +223,47 @@ impl Synthetic {
         workers: usize,
         notify: &mut dyn FnMut(Event<'_>),
     ) -> Result<Summary, StudyError> {
-        let space = space(configuration);
-        let search = &configuration.search;
-        let states = 0..HIDDEN_STATES;
-        let proxy: FixedProxy = states
-            .clone()
-            .flat_map(|source| {
-                states
-                    .clone()
-                    .map(move |target| Connection::new(source, target))
-            })
-            .map(|connection| {
-                let promise = (7 * connection.source + 5 * connection.target) % 11;
-                (connection, f64::from(promise))
-            })
-            .collect();
-        let strategy = configuration.strategy.build(StrategySetting {
-            space: &space,
-            fidelity: search.steps,
-            seed: search.seed,
-            trials: search.trials,
-            halving: search.halving,
-            costs: search.costs.clone(),
-            proxy: Some(Arc::new(proxy)),
-        })?;
-        let (folder, journal, records) = StudyFolder::open(folder, configuration)?;
-        let study = Run {
-            configuration,
-            space: &space,
-            scorer: self,
-            strategy,
-            probe: &probe(),
-            backbone: backbone(),
-            folder,
-            journal,
-            records,
-        };
-        run(study, &Workers::new(workers)?, &self.stop, notify)
+        let workers = Workers::new(workers)?;
+        with_session(folder, configuration, |session| {
+            run(session, self, &workers, &self.stop, notify)
+        })
     }
+}
+
+/// Opens the study in `folder`, or goes on with it.
+pub(crate) fn with_session<T>(
+    folder: &Path,
+    configuration: &StudyConfiguration,
+    drive: impl FnOnce(Session<'_>) -> Result<T, StudyError>,
+) -> Result<T, StudyError> {
+    let space = space(configuration);
+    let states = 0..HIDDEN_STATES;
+    let proxy: FixedProxy = states
+        .clone()
+        .flat_map(|source| {
+            states
+                .clone()
+                .map(move |target| Connection::new(source, target))
+        })
+        .map(|connection| {
+            let promise = (7 * connection.source + 5 * connection.target) % 11;
+            (connection, f64::from(promise))
+        })
+        .collect();
+    let strategy = configuration.build_strategy(&space, Arc::new(proxy))?;
+    let (folder, journal, records) = StudyFolder::open(folder, configuration)?;
+    let probe = probe();
+    let session = Session::new(SessionParts {
+        configuration,
+        space: &space,
+        strategy,
+        probe: &probe,
+        backbone: backbone(),
+        folder,
+        journal,
+        records,
+    });
+    drive(session)
 }
 
 impl Scorer for Synthetic {

@@ -4,41 +4,50 @@ use std::sync::Arc;
 
 use adaplace_scorer::{GradientMap, ProxyScorer, Statistics, TrainingSettings};
 use adaplace_search_space::{Fidelity, Placement};
-use adaplace_study::{
-    GradientMapFile, GradientMapSource, GradientProxy, Setting, StudyFolder, backbone_reference,
-};
 use adaplace_task::Examples;
-use anyhow::Result;
+
+use crate::{
+    GradientMapFile, GradientMapSource, GradientProxy, Setting, StudyError, backbone_reference,
+};
 
 /// A scorer with its probe fitted, and the map at that probe.
-pub(super) struct Frozen<'a> {
-    pub(super) scorer: ProxyScorer<'a>,
-    pub(super) map: Arc<GradientMap>,
-    pub(super) file: GradientMapFile,
+pub struct Frozen<'a> {
+    /// It holds the probe.
+    pub scorer: ProxyScorer<'a>,
+    /// The map.
+    pub map: Arc<GradientMap>,
+    /// The map as it is written.
+    pub file: GradientMapFile,
     /// What the map was made from.
     examples: Examples,
-    statistics: &'a Statistics,
+    statistics: Statistics,
     steps: Fidelity,
 }
 
 /// What it depends on beside backbone and task.
-pub(super) struct FrozenSettings<'a> {
-    pub(super) training: TrainingSettings,
-    pub(super) gradient_map: &'a GradientMapSource,
-    pub(super) statistics: &'a Statistics,
+pub struct FrozenSettings<'a> {
+    /// How adapters are trained.
+    pub training: TrainingSettings,
+    /// How the map is made.
+    pub gradient_map: &'a GradientMapSource,
+    /// What it holds, at least.
+    pub statistics: &'a Statistics,
     /// Of the trainings after which connections are judged anew.
-    pub(super) steps: Fidelity,
-    pub(super) seed: u64,
+    pub steps: Fidelity,
+    /// Of all random choices.
+    pub seed: u64,
 }
 
 impl<'a> Frozen<'a> {
-    /// Fits the probe, makes the map and writes it to the folder.
-    pub(super) fn new(
+    /// Fits the probe and makes the map.
+    ///
+    /// # Errors
+    /// If the task's inputs are not of the backbone's kind, or a gradient is no number.
+    pub fn new(
         setting: &'a Setting,
         settings: FrozenSettings<'a>,
         cache_memory: usize,
-        folder: &StudyFolder,
-    ) -> Result<Self> {
+    ) -> Result<Self, StudyError> {
         let FrozenSettings {
             training,
             gradient_map,
@@ -59,19 +68,19 @@ impl<'a> Frozen<'a> {
         )?;
         let reference = backbone_reference(backbone);
         let file = GradientMapFile::new(&map, scorer.probe(), reference, &task.name);
-        file.write(&folder.gradient_map())?;
         Ok(Self {
             scorer,
             map: Arc::new(map),
             file,
             examples,
-            statistics,
+            statistics: statistics.clone(),
             steps,
         })
     }
 
     /// Judges connections by the map, and by one made anew at adapters that were placed.
-    pub(super) fn proxy(&self) -> GradientProxy<'_> {
+    #[must_use]
+    pub fn proxy(&self) -> GradientProxy<'_> {
         GradientProxy::new(
             &self.scorer,
             &self.examples,

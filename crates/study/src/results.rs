@@ -1,0 +1,61 @@
+//! What a finished study writes: placement files and the ranking.
+
+use adaplace_search_space::{AdapterForm, BackboneReference, PlacementFile};
+use toml::{Table, Value};
+
+use crate::finalists::Estimate;
+use crate::{Finalist, Ranking, StudyConfiguration, StudyError, StudyFolder};
+
+pub(crate) fn write_results(
+    folder: &StudyFolder,
+    configuration: &StudyConfiguration,
+    backbone: &BackboneReference,
+    ranking: &Ranking,
+) -> Result<(), StudyError> {
+    for finalist in &ranking.finalists {
+        let file = PlacementFile {
+            backbone: backbone.clone(),
+            adapter: AdapterForm::default(),
+            placement: finalist.repeated.placement.clone(),
+            provenance: Some(provenance(configuration, finalist)),
+        };
+        file.write(&folder.placement(finalist.place))?;
+    }
+    folder.write_ranking(ranking)
+}
+
+/// Where a placement comes from, for people.
+fn provenance(configuration: &StudyConfiguration, finalist: &Finalist) -> Table {
+    let integer = |value: u64| Value::Integer(i64::try_from(value).unwrap_or(i64::MAX));
+    let mut table = Table::new();
+    let mut set = |name: &str, value: Value| {
+        table.insert(name.to_owned(), value);
+    };
+    let search = &configuration.search;
+    let strategy = configuration.strategy.name().to_owned();
+    let task = configuration.task.folder.display().to_string();
+    set("task", Value::String(task));
+    set("strategy", Value::String(strategy));
+    set("seed", integer(search.seed));
+    set("trial", integer(finalist.trial as u64));
+    set("steps", integer(search.steps.steps().into()));
+    set("repetitions", integer(search.repetitions.into()));
+    let repeated = &finalist.repeated;
+    for (name, estimate) in [
+        ("validation_accuracy", repeated.validation_accuracy),
+        ("validation_loss", repeated.validation_loss),
+    ] {
+        let Some(Estimate {
+            mean,
+            standard_error,
+        }) = estimate
+        else {
+            continue;
+        };
+        set(name, Value::Float(mean));
+        if let Some(error) = standard_error {
+            set(&format!("{name}_standard_error"), Value::Float(error));
+        }
+    }
+    table
+}

@@ -1,0 +1,318 @@
+//! A study by ask and tell: what a loop of one's own drives, and [`crate::run()`] as well.
+
+use std::collections::BTreeMap;
+
+use adaplace_scorer::LinearProbe;
+use adaplace_search_space::{BackboneReference, Fidelity, Placement, SearchSpace};
+use adaplace_strategy::{Proposal, Strategy};
+
+use crate::finalists::{Repeated, parallel_baseline};
+use crate::ledger::{Job, Ledger};
+use crate::ranking::best;
+use crate::results::write_results;
+use crate::{
+    Event, Journal, Phase, Ranking, Record, Study, StudyConfiguration, StudyError, StudyFolder,
+    TrialResult,
+};
+
+/// What a session is made of.
+pub struct SessionParts<'a> {
+    /// The content of `study.toml`.
+    pub configuration: &'a StudyConfiguration,
+    /// The resolved search space.
+    pub space: &'a SearchSpace,
+    /// The strategy, fresh.
+    pub strategy: Box<dyn Strategy + 'a>,
+    /// The linear probe that every training starts from.
+    pub probe: &'a LinearProbe,
+    /// What goes into placement files.
+    pub backbone: BackboneReference,
+    /// Where results go.
+    pub folder: StudyFolder,
+    /// The journal.
+    pub journal: Journal,
+    /// What the journal held when it was opened.
+    pub records: Vec<Record>,
+}
+
+/// A training that a study asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// Its number in the study, from 0: that of its line in the journal.
+    pub number: usize,
+    /// What it is done for.
+    pub phase: Phase,
+    /// The placement.
+    pub placement: Placement,
+    /// Optimiser steps.
+    pub steps: Fidelity,
+    /// 0 in the search, from 1 for the repetitions of finalists and baseline.
+    pub repetition: u32,
+}
+
+/// A study at work: it asks for trainings, is told their results and keeps them in the journal, from the search over the
+/// repetitions of finalists and baseline to the ranking.
+///
+/// Results may be told in any order. The journal is written in the order of the trials, so that it is the same however
+/// many worked on them; what is told ahead of an earlier trial waits for it, and is lost if the process ends before.
+pub struct Session<'a> {
+    configuration: &'a StudyConfiguration,
+    space: &'a SearchSpace,
+    probe: &'a LinearProbe,
+    backbone: BackboneReference,
+    folder: StudyFolder,
+    study: Study<'a>,
+    ledger: Ledger,
+    stage: Stage,
+    /// Trials whose results are missing; the first one is the next line of the journal.
+    open: Vec<Trial>,
+    /// Results told ahead of their turn.
+    early: BTreeMap<usize, (TrialResult, f64)>,
+}
+
+enum Stage {
+    /// The strategy's present proposals.
+    Search(Vec<Proposal>),
+    /// Repetitions of the trials chosen, and of the baseline behind them.
+    Repetitions {
+        chosen: Vec<(usize, Placement)>,
+        baseline: Placement,
+        jobs: Vec<Job>,
+    },
+    Finished(Box<Ranking>),
+}
+
+impl<'a> Session<'a> {
+    /// A study that goes on behind the records of its journal.
+    #[must_use]
+    pub fn new(parts: SessionParts<'a>) -> Self {
+        let SessionParts {
+            configuration,
+            space,
+            strategy,
+            probe,
+            backbone,
+            folder,
+            journal,
+            records,
+        } = parts;
+        let search = &configuration.search;
+        Self {
+            study: Study::new(space, strategy, search.metric, search.proposals),
+            ledger: Ledger::new((journal, records)),
+            stage: Stage::Search(Vec::new()),
+            open: Vec::new(),
+            early: BTreeMap::new(),
+            configuration,
+            space,
+            probe,
+            backbone,
+            folder,
+        }
+    }
+
+    /// All trainings that can be done now, in the order of their numbers; none when the study is finished. Those that
+    /// are not told are asked for again.
+    ///
+    /// # Errors
+    /// If the journal is none of this study, the strategy cannot go on, nothing was found, or results cannot be written.
+    pub fn ask(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<Vec<Trial>, StudyError> {
+        while self.open.is_empty() && self.ranking().is_none() {
+            self.advance(notify)?;
+        }
+        let untold = self.open.iter();
+        Ok(untold
+            .filter(|trial| !self.early.contains_key(&trial.number))
+            .cloned()
+            .collect())
+    }
+
+    /// The result of a trial that was asked for, and the seconds that it took.
+    ///
+    /// # Errors
+    /// [`StudyError::NotAsked`] if it is none of those, or was told already; if the journal cannot be written.
+    pub fn tell(
+        &mut self,
+        number: usize,
+        result: TrialResult,
+        seconds: f64,
+        notify: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), StudyError> {
+        let open = self.open.iter().any(|trial| trial.number == number);
+        if !open || self.early.contains_key(&number) {
+            return Err(StudyError::NotAsked { trial: number });
+        }
+        self.early.insert(number, (result, seconds));
+        while let Some(trial) = self.open.first()
+            && let Some((result, seconds)) = self.early.remove(&trial.number)
+        {
+            let job = Job {
+                phase: trial.phase,
+                placement: trial.placement.clone(),
+                fidelity: trial.steps,
+                repetition: trial.repetition,
+            };
+            self.ledger.append(&job, result, seconds, notify)?;
+            self.open.remove(0);
+        }
+        Ok(())
+    }
+
+    /// All trainings done so far, those of the journal included.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        self.ledger.records()
+    }
+
+    /// The ranking, once the study is finished.
+    #[must_use]
+    pub fn ranking(&self) -> Option<&Ranking> {
+        match &self.stage {
+            Stage::Finished(ranking) => Some(ranking),
+            _ => None,
+        }
+    }
+
+    /// The ranking, once the study is finished.
+    #[must_use]
+    pub fn into_ranking(self) -> Option<Box<Ranking>> {
+        match self.stage {
+            Stage::Finished(ranking) => Some(ranking),
+            _ => None,
+        }
+    }
+
+    /// All that was asked for is told: goes on to what follows.
+    fn advance(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
+        let told = "all that was asked for is told";
+        match &self.stage {
+            Stage::Search(proposals) => {
+                let jobs: Vec<Job> = proposals.iter().map(search_job).collect();
+                let results = self.ledger.results(&jobs).expect(told);
+                for (proposal, result) in proposals.iter().zip(&results) {
+                    self.study.tell(proposal, result);
+                }
+                let proposals = self.study.ask()?;
+                if proposals.is_empty() {
+                    return self.repeat_the_best(notify);
+                }
+                let jobs: Vec<Job> = proposals.iter().map(search_job).collect();
+                self.stage = Stage::Search(proposals);
+                self.open(&jobs, notify)
+            }
+            Stage::Repetitions {
+                chosen,
+                baseline,
+                jobs,
+            } => {
+                self.ledger.check_replayed()?;
+                let results = self.ledger.results(jobs).expect(told);
+                let ranking = self.ranking_of(chosen, baseline, &results);
+                write_results(&self.folder, self.configuration, &self.backbone, &ranking)?;
+                self.stage = Stage::Finished(Box::new(ranking));
+                Ok(())
+            }
+            Stage::Finished(_) => Ok(()),
+        }
+    }
+
+    /// The search is over: its best trials and the baseline are trained again.
+    fn repeat_the_best(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
+        let search = &self.configuration.search;
+        let known = self.ledger.known();
+        let chosen = best(search, self.space, known);
+        if chosen.is_empty() {
+            self.ledger.check_replayed()?;
+            return Err(nothing_found(self.configuration, known));
+        }
+        let repeat = |phase, placement: &Placement| -> Vec<Job> {
+            (1..=search.repetitions)
+                .map(|repetition| Job {
+                    phase,
+                    placement: placement.clone(),
+                    fidelity: search.steps,
+                    repetition,
+                })
+                .collect()
+        };
+        let baseline = parallel_baseline(self.space);
+        let mut jobs: Vec<Job> = chosen
+            .iter()
+            .flat_map(|(_, placement)| repeat(Phase::Finalist, placement))
+            .collect();
+        jobs.extend(repeat(Phase::Baseline, &baseline));
+        notify(Event::SearchFinished {
+            remaining: jobs.len(),
+        });
+        self.open(&jobs, notify)?;
+        self.stage = Stage::Repetitions {
+            chosen,
+            baseline,
+            jobs,
+        };
+        Ok(())
+    }
+
+    fn open(&mut self, jobs: &[Job], notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
+        let missing = self.ledger.missing(jobs, notify)?;
+        let numbers = self.ledger.records().len()..;
+        self.open = numbers
+            .zip(missing)
+            .map(|(number, job)| Trial {
+                number,
+                phase: job.phase,
+                placement: job.placement,
+                steps: job.fidelity,
+                repetition: job.repetition,
+            })
+            .collect();
+        Ok(())
+    }
+
+    fn ranking_of(
+        &self,
+        chosen: &[(usize, Placement)],
+        baseline: &Placement,
+        results: &[TrialResult],
+    ) -> Ranking {
+        let search = &self.configuration.search;
+        let mut groups = results.chunks(search.repetitions as usize);
+        let mut repeated = |placement: &Placement| {
+            let results = groups.next().unwrap_or_default().to_vec();
+            Repeated::new(placement.clone(), self.space.cost(placement), results)
+        };
+        let finalists = chosen
+            .iter()
+            .map(|(trial, placement)| (*trial, repeated(placement)))
+            .collect();
+        let baseline = repeated(baseline);
+        let records = self.ledger.records();
+        Ranking::new(search, self.probe, self.space, records, finalists, baseline)
+    }
+}
+
+fn search_job(proposal: &Proposal) -> Job {
+    Job {
+        phase: Phase::Search,
+        placement: proposal.placement.clone(),
+        fidelity: proposal.fidelity,
+        repetition: 0,
+    }
+}
+
+fn nothing_found(configuration: &StudyConfiguration, records: &[Record]) -> StudyError {
+    let trials = records.len();
+    let reason = records.iter().find_map(|record| match &record.result {
+        TrialResult::Failed(reason) => Some(reason.clone()),
+        TrialResult::Score(_) => None,
+    });
+    match reason {
+        Some(reason) if records.iter().all(|record| record.result.score().is_none()) => {
+            StudyError::NothingScored { trials, reason }
+        }
+        _ => StudyError::NothingComplete {
+            strategy: configuration.strategy.name().to_owned(),
+            trials,
+        },
+    }
+}
