@@ -2,17 +2,13 @@
 
 use adaplace_backbone::{Backbone, InstructionSet, Precision};
 use adaplace_scorer::StateCache;
-use adaplace_study::Setting;
+use adaplace_study::{Setting, default_cache_memory, machine_memory};
 use anyhow::{Result, bail};
 use bytesize::ByteSize;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
-use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use crate::arguments::{Arguments, PrecisionArgument, Resources};
-
-/// The share of the machine's memory that frozen states take at most where nothing else is asked for.
-const DEFAULT_SHARE: u64 = 4;
 
 impl PrecisionArgument {
     /// The precision that is meant on this machine.
@@ -20,8 +16,7 @@ impl PrecisionArgument {
         match self {
             Self::F32 => Precision::F32,
             Self::Bf16 => Precision::Bf16,
-            Self::Auto if has_amx_bf16() => Precision::Bf16,
-            Self::Auto => Precision::F32,
+            Self::Auto => Precision::of_machine(),
         }
     }
 }
@@ -45,9 +40,9 @@ pub(crate) fn within(
 /// # Errors
 /// If more is asked for than the machine has.
 fn cache_memory(requested: Option<ByteSize>, setting: &Setting) -> Result<usize> {
-    let memory = memory();
+    let memory = machine_memory();
     let Some(requested) = requested else {
-        return Ok((memory / DEFAULT_SHARE) as usize);
+        return Ok(default_cache_memory());
     };
     if requested.as_u64() > memory {
         let size = |examples| StateCache::size(&setting.backbone, examples) as u64;
@@ -73,27 +68,4 @@ pub(crate) fn computed_with(
         Some(set) => backbone.with_instruction_set(set),
         None => backbone,
     }
-}
-
-/// Of the machine, or of the group of processes that this one is confined to.
-fn memory() -> u64 {
-    let what = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
-    let system = System::new_with_specifics(what);
-    let group = system.cgroup_limits().map(|limits| limits.total_memory);
-    let total = system.total_memory();
-    group
-        .filter(|&group| group > 0)
-        .map_or(total, |group| group.min(total))
-}
-
-/// Whether the processor has tiles of bf16 (leaf 7 of `cpuid`, bit 22 of EDX).
-#[cfg(target_arch = "x86_64")]
-fn has_amx_bf16() -> bool {
-    use std::arch::x86_64::{__cpuid, __cpuid_count};
-    __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & (1 << 22) != 0
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn has_amx_bf16() -> bool {
-    false
 }

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hf_hub::Cache;
 
@@ -86,5 +86,20 @@ impl Hub {
             }
             (downloaded, ..) => downloaded,
         }
+    }
+}
+
+/// Where a backbone is that was given as a folder, or as the name of a model of the hub; what is neither is given back as it
+/// is: reading it says so.
+///
+/// # Errors
+/// If there is no such folder, it can be a name, and the model cannot be had from the hub.
+pub fn backbone_folder(given: &Path) -> Result<PathBuf, HubError> {
+    if given.exists() {
+        return Ok(given.to_owned());
+    }
+    match given.to_str().and_then(ModelName::parse) {
+        None => Ok(given.to_owned()),
+        Some(name) => Hub::from_environment()?.snapshot(&name),
     }
 }

@@ -21,5 +21,5 @@ mod hub;
 mod name;
 
 pub use error::HubError;
-pub use hub::Hub;
+pub use hub::{Hub, backbone_folder};
 pub use name::ModelName;

@@ -76,17 +76,35 @@ impl<'a> ProxyScorer<'a> {
         seed: u64,
         cache_memory: usize,
     ) -> Result<Self, ScoreError> {
-        let size = |examples| StateCache::size(backbone, examples) as f64;
-        let (train, validation) = (size(&task.train), size(&task.validation));
-        let share = cache_memory as f64 / (train + validation).max(1.0);
-        let cache =
-            |examples, size: f64| StateCache::new(backbone, examples, (share * size) as usize);
-        let train_states = cache(&task.train, train)?;
-        let validation_states = cache(&task.validation, validation)?;
+        let [train_states, validation_states] = caches(backbone, task, cache_memory)?;
         let train = dataset(&task.train, &train_states);
         let validation = dataset(&task.validation, &validation_states);
         let classes = task.classes.len();
         let probe = fit_probe(backbone, train, validation, classes, settings.batch_size)?;
+        Ok(Self {
+            backbone,
+            task,
+            settings,
+            seed,
+            train_states,
+            validation_states,
+            probe,
+        })
+    }
+
+    /// As [`Self::within_memory`], with a probe that was fitted before to the same backbone and task.
+    ///
+    /// # Errors
+    /// If the memory for the states cannot be had.
+    pub fn with_probe(
+        backbone: &'a Backbone,
+        task: &'a Task,
+        settings: TrainingSettings,
+        seed: u64,
+        cache_memory: usize,
+        probe: LinearProbe,
+    ) -> Result<Self, ScoreError> {
+        let [train_states, validation_states] = caches(backbone, task, cache_memory)?;
         Ok(Self {
             backbone,
             task,
@@ -223,6 +241,22 @@ impl Scorer for ProxyScorer<'_> {
         let (model, train_loss) = self.train(placement, fidelity, repetition)?;
         self.validate(&model, train_loss, fidelity)
     }
+}
+
+/// Room for the states of both parts, each by its share.
+fn caches<'a>(
+    backbone: &'a Backbone,
+    task: &'a Task,
+    memory: usize,
+) -> Result<[StateCache<'a>; 2], ScoreError> {
+    let size = |examples| StateCache::size(backbone, examples) as f64;
+    let (train, validation) = (size(&task.train), size(&task.validation));
+    let share = memory as f64 / (train + validation).max(1.0);
+    let cache = |examples, size: f64| StateCache::new(backbone, examples, (share * size) as usize);
+    Ok([
+        cache(&task.train, train)?,
+        cache(&task.validation, validation)?,
+    ])
 }
 
 fn dataset<'a>(examples: &'a Examples, states: &'a StateCache<'a>) -> Dataset<'a> {

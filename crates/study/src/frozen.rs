@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
+use adaplace_backbone::Backbone;
 use adaplace_scorer::{GradientMap, ProxyScorer, Statistics, TrainingSettings};
 use adaplace_search_space::{Fidelity, Placement};
-use adaplace_task::Examples;
+use adaplace_task::{Examples, Task};
 
-use crate::{
-    GradientMapFile, GradientMapSource, GradientProxy, Setting, StudyError, backbone_reference,
-};
+use crate::{GradientMapFile, GradientMapSource, GradientProxy, StudyError, backbone_reference};
 
 /// A scorer with its probe fitted, and the map at that probe.
 pub struct Frozen<'a> {
@@ -44,7 +43,8 @@ impl<'a> Frozen<'a> {
     /// # Errors
     /// If the task's inputs are not of the backbone's kind, or a gradient is no number.
     pub fn new(
-        setting: &'a Setting,
+        backbone: &'a Backbone,
+        task: &'a Task,
         settings: FrozenSettings<'a>,
         cache_memory: usize,
     ) -> Result<Self, StudyError> {
@@ -55,7 +55,6 @@ impl<'a> Frozen<'a> {
             steps,
             seed,
         } = settings;
-        let Setting { backbone, task, .. } = setting;
         let scorer = ProxyScorer::within_memory(backbone, task, training, seed, cache_memory)?;
         let examples = task.train.spread(gradient_map.examples);
         let nothing = Placement::new();

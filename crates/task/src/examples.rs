@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// Encoded examples with their labels, in the order of the task folder.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Examples {
     /// What the backbone reads.
     pub inputs: Inputs,
@@ -12,7 +14,7 @@ pub struct Examples {
 }
 
 /// The inputs of examples, one per label.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Inputs {
     /// Texts or text pairs.
     Text(Texts),
@@ -21,7 +23,7 @@ pub enum Inputs {
 }
 
 /// Tokenized texts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Texts {
     /// One entry per example.
     pub texts: Vec<EncodedText>,
@@ -30,7 +32,7 @@ pub struct Texts {
 }
 
 /// A text, or a pair of texts, as tokens; not padded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncodedText {
     /// Token ids, special tokens included.
     pub ids: Vec<u32>,
@@ -39,7 +41,7 @@ pub struct EncodedText {
 }
 
 /// Pictures of one size, before rescaling and normalisation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Images {
     pub(crate) count: usize,
     pub(crate) height: usize,
@@ -47,7 +49,31 @@ pub struct Images {
     /// RGB, interleaved, rows from the top: (count, height, width, 3).
     pub(crate) pixels: Vec<u8>,
     /// What each of the 256 levels becomes in each channel.
+    #[serde(with = "levels")]
     pub(crate) levels: Arc<[[f32; 256]; 3]>,
+}
+
+/// The table of levels as a list: serde knows no arrays of this length.
+mod levels {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    type Levels = Arc<[[f32; 256]; 3]>;
+
+    pub(super) fn serialize<S: Serializer>(levels: &Levels, to: S) -> Result<S::Ok, S::Error> {
+        levels.as_flattened().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Levels, D::Error> {
+        let values = Vec::<f32>::deserialize(from)?;
+        let mut levels = [[0.0; 256]; 3];
+        if values.len() != levels.as_flattened().len() {
+            return Err(de::Error::invalid_length(values.len(), &"3 x 256 levels"));
+        }
+        levels.as_flattened_mut().copy_from_slice(&values);
+        Ok(Arc::new(levels))
+    }
 }
 
 impl Images {

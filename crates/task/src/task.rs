@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use crate::fingerprint::fingerprint;
 use crate::image_folder::{has_images, list_images};
 use crate::rows::{RawPart, Row, has_text, read_text};
@@ -33,7 +35,7 @@ impl Default for TaskOptions<'_> {
 }
 
 /// A classification task, encoded for one backbone.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// The name of the task folder.
     pub name: String,

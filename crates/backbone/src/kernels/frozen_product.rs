@@ -23,6 +23,29 @@ pub enum Precision {
     Bf16,
 }
 
+impl Precision {
+    /// bf16 on a machine that multiplies tiles of it (AMX), else f32.
+    #[must_use]
+    pub fn of_machine() -> Self {
+        match has_amx_bf16() {
+            true => Self::Bf16,
+            false => Self::F32,
+        }
+    }
+}
+
+/// Whether the processor has tiles of bf16 (leaf 7 of `cpuid`, bit 22 of EDX).
+#[cfg(target_arch = "x86_64")]
+fn has_amx_bf16() -> bool {
+    use std::arch::x86_64::{__cpuid, __cpuid_count};
+    __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & (1 << 22) != 0
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_amx_bf16() -> bool {
+    false
+}
+
 impl fmt::Display for Precision {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
         steps,
         seed: search.seed,
     };
-    let Frozen { scorer, file, .. } = Frozen::new(&setting, settings, cache_memory)?;
+    let Frozen { scorer, file, .. } = Frozen::new(backbone, task, settings, cache_memory)?;
     file.write(&folder.gradient_map())?;
     let count = space.approximate_count() as usize * search.repetitions as usize;
     let mut progress = Progress::new(count, search.metric);

@@ -86,7 +86,7 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
         steps: settings.steps,
         seed: settings.seed,
     };
-    let frozen = Frozen::new(&setting, frozen_settings, cache_memory)?;
+    let frozen = Frozen::new(backbone, task, frozen_settings, cache_memory)?;
     frozen.file.write(&folder.gradient_map())?;
     let finisher = TestedTraining {
         scorer: &frozen.scorer,

@@ -63,7 +63,7 @@ pub(super) fn execute(
         steps: search.steps,
         seed: search.seed,
     };
-    let frozen = Frozen::new(&setting, settings, cache_memory)?;
+    let frozen = Frozen::new(backbone, task, settings, cache_memory)?;
     frozen.file.write(&folder.gradient_map())?;
 
     let mut progress = Progress::new(expected_trainings(configuration, &space), search.metric);
