@@ -59,6 +59,9 @@ pub struct SearchSettings {
     pub costs: Vec<CostObjective>,
     /// What stands for a connection's promise: a gradient statistic, or several whose ranks are averaged.
     pub statistic: Statistics,
+    /// What scores placements, where it is not the short training of this program: the name of a function elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
     /// How many of the best placements are trained again.
     pub finalists: usize,
     /// How often.

@@ -136,6 +136,16 @@ pub enum StudyError {
         /// Its number.
         trial: usize,
     },
+    /// The study is scored by something that is not at hand.
+    #[error(
+        "`{path}` is scored by an objective of its own, `{objective}`; go on with it where that is, from Python"
+    )]
+    OwnObjective {
+        /// The study.
+        path: PathBuf,
+        /// The name of the objective.
+        objective: String,
+    },
     /// Not one trial gave a score.
     #[error(
         "none of the {trials} trials gave a score; the first one failed because it {reason}; choose a lower learning rate"

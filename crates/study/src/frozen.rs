@@ -45,7 +45,7 @@ impl<'a> Frozen<'a> {
     pub fn new(
         backbone: &'a Backbone,
         task: &'a Task,
-        settings: FrozenSettings<'a>,
+        settings: FrozenSettings<'_>,
         cache_memory: usize,
     ) -> Result<Self, StudyError> {
         let FrozenSettings {

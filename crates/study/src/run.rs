@@ -41,7 +41,7 @@ pub enum Summary {
 /// # Errors
 /// The first error that is not a failed trial. The journal then holds all trainings that were finished before it.
 pub fn run<S: Scorer>(
-    mut session: Session<'_>,
+    session: &mut Session<'_>,
     scorer: &S,
     workers: &Workers,
     stop: &AtomicBool,
@@ -50,10 +50,10 @@ pub fn run<S: Scorer>(
     loop {
         let trials = session.ask(notify)?;
         if trials.is_empty() {
-            let ranking = session.into_ranking();
-            return Ok(Summary::Finished(
+            let ranking = session.ranking().cloned();
+            return Ok(Summary::Finished(Box::new(
                 ranking.expect("a study that asks for nothing is finished"),
-            ));
+            )));
         }
         let mut told = 0;
         let train = |trial: &Trial| timed(scorer, &trial.placement, trial.steps, trial.repetition);

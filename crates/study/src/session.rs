@@ -173,15 +173,6 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The ranking, once the study is finished.
-    #[must_use]
-    pub fn into_ranking(self) -> Option<Box<Ranking>> {
-        match self.stage {
-            Stage::Finished(ranking) => Some(ranking),
-            _ => None,
-        }
-    }
-
     /// All that was asked for is told: goes on to what follows.
     fn advance(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
         let told = "all that was asked for is told";

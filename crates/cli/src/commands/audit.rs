@@ -40,6 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ending> {
         metric: Metric::Accuracy,
         costs: Vec::new(),
         statistic: statistics,
+        objective: None,
         finalists: 1,
         repetitions: 1,
     };

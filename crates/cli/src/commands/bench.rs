@@ -35,6 +35,7 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
         metric: Metric::Accuracy,
         costs: Vec::new(),
         statistic: super::all_statistics(),
+        objective: None,
         finalists: 1,
         repetitions: arguments.repetitions,
     };

@@ -67,7 +67,7 @@ pub(super) fn execute(
     frozen.file.write(&folder.gradient_map())?;
 
     let mut progress = Progress::new(expected_trainings(configuration, &space), search.metric);
-    let session = Session::new(SessionParts {
+    let mut session = Session::new(SessionParts {
         strategy: configuration.build_strategy(&space, Arc::new(frozen.proxy()))?,
         configuration,
         space: &space,
@@ -78,7 +78,7 @@ pub(super) fn execute(
         records,
     });
     let scorer = &frozen.scorer;
-    let ended = run_study(session, scorer, &workers, stop, &mut |event| {
+    let ended = run_study(&mut session, scorer, &workers, stop, &mut |event| {
         progress.notice(&event)
     });
     progress.finish();

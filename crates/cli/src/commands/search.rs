@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 use adaplace_search_space::SpaceDescription;
 use adaplace_strategy::{CostObjective, EvolutionSettings, StrategyDescription};
 use adaplace_study::{
-    Configuration, Metric, Ranking, SearchSettings, Setting, StudyConfiguration, backbone_reference,
+    Configuration, Metric, Ranking, SearchSettings, Setting, StudyConfiguration, StudyError,
+    backbone_reference,
 };
 use anyhow::{Result, bail};
 use clap::CommandFactory;
@@ -69,6 +70,13 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
 /// The study of a `study.toml`; backbone and task must still be what they were.
 fn stored_study(path: &Path) -> Result<(StudyConfiguration, Setting)> {
     let configuration = StudyConfiguration::read(path)?;
+    if let Some(objective) = &configuration.search.objective {
+        return Err(StudyError::OwnObjective {
+            path: path.to_owned(),
+            objective: objective.clone(),
+        }
+        .into());
+    }
     let (backbone, task) = (&configuration.backbone, &configuration.task);
     let folder = backbone::folder(&backbone.folder)?;
     let setting = Setting::for_search(
@@ -109,6 +117,7 @@ fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Setting)> {
         metric: Metric::from(options.metric),
         costs: costs(&options.and)?,
         statistic: statistics(&options.statistic)?,
+        objective: None,
         finalists: options.finalists,
         repetitions: options.repetitions,
     };

@@ -174,6 +174,7 @@ impl ComparisonConfiguration {
                 metric: settings.metric,
                 costs: Vec::new(),
                 statistic: settings.statistic.clone(),
+                objective: None,
                 finalists: 1,
                 repetitions: settings.seeds,
             },

@@ -35,9 +35,9 @@ fn backwards(
 fn to_the_end(folder: &Path, configuration: &StudyConfiguration) -> Ranking {
     let ranking = with_session(folder, configuration, |mut session| {
         backwards(&mut session, &Synthetic::closed_form(), usize::MAX)?;
-        Ok(session.into_ranking())
+        Ok(session.ranking().cloned())
     });
-    *ranking.unwrap().unwrap()
+    ranking.unwrap().unwrap()
 }
 
 #[test]

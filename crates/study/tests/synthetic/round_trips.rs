@@ -132,6 +132,7 @@ fn search() -> impl Strategy<Value = SearchSettings> {
                     metric,
                     statistic,
                     costs,
+                    objective: None,
                     finalists,
                     repetitions,
                 }

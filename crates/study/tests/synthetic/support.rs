@@ -75,6 +75,7 @@ pub(crate) fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfig
             metric: Metric::Accuracy,
             statistic: Statistic::Rank.into(),
             costs: Vec::new(),
+            objective: None,
             finalists: 2,
             repetitions: 2,
         },
@@ -224,8 +225,8 @@ impl Synthetic {
         notify: &mut dyn FnMut(Event<'_>),
     ) -> Result<Summary, StudyError> {
         let workers = Workers::new(workers)?;
-        with_session(folder, configuration, |session| {
-            run(session, self, &workers, &self.stop, notify)
+        with_session(folder, configuration, |mut session| {
+            run(&mut session, self, &workers, &self.stop, notify)
         })
     }
 }

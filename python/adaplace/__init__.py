@@ -1,0 +1,45 @@
+"""Finds where to put a few adapters in a frozen, pre-trained transformer.
+
+>>> import adaplace
+>>> backbone = adaplace.Backbone("sentence-transformers/all-MiniLM-L6-v2")
+>>> task = adaplace.Task("tasks/trec6", backbone, train_examples=500)
+>>> space = adaplace.SearchSpace("search-spaces/extended.toml", backbone, task)
+>>> with adaplace.Study("results/first", backbone, task, space, trials=64) as study:
+...     study.run(workers=2)
+...     study.dataframe()
+
+Importing the package needs no other library. ``adaplace.torch`` (the loader of placements for PyTorch) needs ``torch``,
+``adaplace.ray`` needs ``ray``, ``Study.dataframe`` needs ``pandas`` and ``adaplace.plots`` needs ``matplotlib``.
+"""
+
+from adaplace._adaplace import (
+    AdaplaceError,
+    Backbone,
+    Connection,
+    DivergedError,
+    GradientMap,
+    Placement,
+    Score,
+    Scorer,
+    SearchSpace,
+    Task,
+    Trial,
+    __version__,
+)
+from adaplace.study import Study
+
+__all__ = [
+    "AdaplaceError",
+    "Backbone",
+    "Connection",
+    "DivergedError",
+    "GradientMap",
+    "Placement",
+    "Score",
+    "Scorer",
+    "SearchSpace",
+    "Study",
+    "Task",
+    "Trial",
+    "__version__",
+]

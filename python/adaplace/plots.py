@@ -1,0 +1,80 @@
+"""Charts with ``matplotlib``; each function draws into ``axes``, or into a figure of its own, and gives the axes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adaplace._adaplace import GradientMap, Placement
+from adaplace.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: One colour for each kind of connection, told apart also by those who see few colours (Okabe and Ito).
+COLOURS = {"sequential": "#E69F00", "parallel": "#0072B2", "long-range": "#009E73", "recurrent": "#D55E00"}
+
+
+def gradient_map(map: GradientMap, statistic: str = "rank", *, axes: Axes | None = None) -> Axes:
+    """One statistic of every connection: rows are sources, columns targets."""
+    axes = axes or _axes(5.5, 4.5)
+    image = axes.imshow(map[statistic], cmap="viridis", origin="upper")
+    axes.set(xlabel="target", ylabel="source", title=f"{statistic} of the gradient, {map.task}")
+    axes.figure.colorbar(image, ax=axes)
+    return axes
+
+
+def progress(study: Study, *, axes: Axes | None = None) -> Axes:
+    """The metric of every trial of the search, and the best so far."""
+    axes = axes or _axes(6.5, 4)
+    metric = study.configuration["search"]["metric"]
+    better = min if metric == "loss" else max
+    numbers: list[int] = []
+    values: list[float] = []
+    best: list[float] = []
+    for record in study.records:
+        score = record["result"].get("score")
+        if record["phase"] != "search" or score is None:
+            continue
+        value = score[f"validation_{metric}"]
+        numbers.append(record["trial"] + 1)
+        values.append(value)
+        best.append(better(best[-1], value) if best else value)
+    axes.plot(numbers, values, ".", color="0.6", label="trial")
+    axes.step(numbers, best, where="post", color=COLOURS["parallel"], label="best so far")
+    axes.set(xlabel="trials", ylabel=f"validation {metric}")
+    axes.legend(frameon=False)
+    return axes
+
+
+def placement(placement: Placement, hidden_states: int, *, axes: Axes | None = None) -> Axes:
+    """The connections as arcs over the chain of hidden states: forward above, backward below, sequential as rings."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Arc
+
+    axes = axes or _axes(7, 3)
+    axes.plot(range(hidden_states), [0] * hidden_states, "o-", color="0.6", markersize=5, zorder=1)
+    for one in placement.connections:
+        colour = COLOURS[one.kind]
+        if one.kind == "sequential":
+            axes.plot(one.source, 0, "o", markersize=12, fillstyle="none", markeredgewidth=2, color=colour)
+            continue
+        span = abs(one.target - one.source)
+        sides = (0, 180) if one.target > one.source else (180, 360)
+        middle = ((one.source + one.target) / 2, 0)
+        axes.add_patch(Arc(middle, span, span, theta1=sides[0], theta2=sides[1], color=colour, linewidth=2))
+    kinds = {one.kind for one in placement.connections}
+    handles = [Line2D([], [], color=COLOURS[kind], linewidth=2, label=kind) for kind in COLOURS if kind in kinds]
+    axes.legend(handles=handles, frameon=False, loc="upper right")
+    axes.set_xticks(range(hidden_states), [f"$h_{{{n}}}$" for n in range(hidden_states)])
+    axes.set_yticks([])
+    axes.set_aspect("equal")
+    axes.autoscale_view()
+    axes.spines[["left", "right", "top", "bottom"]].set_visible(False)
+    return axes
+
+
+def _axes(width: float, height: float) -> Axes:
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(width, height), layout="constrained")
+    return axes

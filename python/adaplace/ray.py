@@ -1,0 +1,199 @@
+"""Scores the trials of a study on a Ray cluster.
+
+The driver asks the study, and it alone writes the journal. Each worker is an actor that holds backbone, task and frozen
+states; what they are made of is put into Ray's object store once. A training depends on nothing but its placement, steps
+and repetition, so that the journal is that of a local run, line by line, whatever workers are lost.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError
+
+from adaplace._adaplace import AdaplaceError, DivergedError, Placement, Score, Scorer, Trial
+from adaplace.study import Study
+
+
+class _Worker:
+    """Scores placements, one at a time."""
+
+    def __init__(self, scorer: Scorer, threads: int) -> None:
+        self._scorer, self._threads = scorer, threads
+
+    @ray.method(max_task_retries=-1)  # type: ignore[untyped-decorator]
+    def ready(self) -> None:
+        """Answers once the actor stands, also after Ray has started it elsewhere."""
+
+    def score(self, placement: Placement, steps: int, repetition: int) -> tuple[Score | str, float]:
+        """The score, or why there is none, and the seconds that it took."""
+        start = time.perf_counter()
+        result: Score | str
+        try:
+            result = self._scorer.score(placement, steps, repetition, threads=self._threads)
+        except DivergedError as error:
+            result = str(error)
+        return result, time.perf_counter() - start
+
+
+class _Pool:
+    """Actors, and the trials that they work on.
+
+    Ray starts a lost actor again on any node that has room. Its trial does not wait for that: the next idle actor takes it.
+    """
+
+    def __init__(self, study: Study, size: int, resources: Mapping[str, float]) -> None:
+        options = dict(resources)
+        cpus = options.pop("CPU", 1)
+        gpus = options.pop("GPU", 0)
+        self._make = ray.remote(_Worker).options(
+            num_cpus=cpus, num_gpus=gpus, resources=options or None, max_restarts=-1
+        )
+        self._threads = max(1, int(cpus))
+        self._scorer = ray.put(study.scorer)
+        self._starting: dict[Any, Any] = {}
+        self._scoring: dict[Any, tuple[Any, Trial]] = {}
+        self._idle: list[Any] = []
+        self._lost: list[Trial] = []
+        for _ in range(size):
+            self._wait_for(self._actor())
+
+    def _actor(self) -> Any:
+        return self._make.remote(self._scorer, self._threads)
+
+    def _wait_for(self, actor: Any) -> None:
+        self._starting[actor.ready.remote()] = actor
+
+    def start(self, ask: Callable[[], list[Trial]]) -> None:
+        """Gives every idle actor a trial: a lost one, or what ``ask`` gives."""
+        while self._idle:
+            trials = [self._lost.pop(0)] if self._lost else ask()
+            if not trials:
+                break
+            actor, trial = self._idle.pop(), trials[0]
+            work = actor.score.remote(trial.placement, trial.steps, trial.repetition)
+            self._scoring[work] = (actor, trial)
+
+    def wait(self) -> tuple[Trial, Score | str, float] | None:
+        """Waits until an actor stands, is lost, or has scored a trial; gives that."""
+        (done,), _ = ray.wait([*self._scoring, *self._starting], num_returns=1)
+        if done in self._starting:
+            actor = self._starting.pop(done)
+            try:
+                ray.get(done)
+                self._idle.append(actor)
+            except RayActorError:
+                # Ray has given it up.
+                self._wait_for(self._actor())
+            return None
+        actor, trial = self._scoring.pop(done)
+        try:
+            score, seconds = ray.get(done)
+        except RayActorError:
+            self._lost.append(trial)
+            self._wait_for(actor)
+            return None
+        self._idle.append(actor)
+        return trial, score, seconds
+
+    def shut_down(self) -> None:
+        scoring = [actor for actor, _ in self._scoring.values()]
+        for actor in [*self._idle, *self._starting.values(), *scoring]:
+            ray.kill(actor)
+
+
+def run(
+    study: Study,
+    num_workers: int = 2,
+    resources_per_worker: Mapping[str, float] | None = None,
+    *,
+    address: str | None = None,
+    on_trial: Callable[[dict[str, Any]], object] | None = None,
+) -> None:
+    """Scores all that is left of a study on a Ray cluster, until it is finished.
+
+    Args:
+        study: A study with the built-in scorer.
+        num_workers: Actors, each of which scores one trial at a time.
+        resources_per_worker: What Ray is asked for, such as ``{"CPU": 4}``; one core if not given. A worker trains on as
+            many threads as it has cores.
+        address: Of the cluster, if none is connected yet: ``"auto"``, ``"host:port"`` or ``"ray://host:port"``; one on this
+            machine is started if it is not given.
+        on_trial: Called with the journal's record of each trial.
+
+    Raises:
+        AdaplaceError: If the cluster cannot be reached, or has not the resources of one worker.
+        ValueError: If the study has an objective of its own.
+    """
+    if num_workers < 1:
+        raise ValueError(f"`num_workers` is {num_workers}; it must be at least 1")
+    named = study.configuration["search"].get("objective")
+    if named is not None:
+        raise ValueError(f"the study is scored by the objective `{named}`; use `ask` and `tell` with remote functions of your own")
+    connect(address)
+    resources = dict(resources_per_worker or {"CPU": 1})
+    _check_resources(resources)
+    pool = _Pool(study, num_workers, resources)
+    told = len(study.records)
+    try:
+        while not study.finished:
+            pool.start(lambda: study.ask(1))
+            result = pool.wait()
+            if result is None:
+                continue
+            trial, score, seconds = result
+            if isinstance(score, Score):
+                study.tell(trial, score, seconds=seconds)
+            else:
+                study.tell(trial, failed=score, seconds=seconds)
+            if on_trial is not None:
+                records = study.records
+                for record in records[told:]:
+                    on_trial(record)
+                told = len(records)
+    finally:
+        pool.shut_down()
+    study.report()
+
+
+def connect(address: str | None) -> None:
+    """Connects to the cluster at ``address``, unless one is connected already.
+
+    Raises:
+        AdaplaceError: If it cannot be reached.
+    """
+    if ray.is_initialized():
+        return
+    try:
+        _knock(address)
+        ray.init(address=address, log_to_driver=False, configure_logging=False)
+    except Exception as error:
+        where = f"at `{address}`" if address else "on this machine"
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise AdaplaceError(
+            f"no Ray cluster can be reached {where}: {reason}; check the address and that `ray start` ran there"
+        ) from error
+
+
+def _knock(address: str | None) -> None:
+    """Whether anyone listens there, which Ray itself finds out in minutes only.
+
+    Raises:
+        OSError: If nobody does.
+    """
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def _check_resources(resources: Mapping[str, float]) -> None:
+    """One worker must fit on one node, or Ray would wait for ever."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    fits = any(all(node.get(name, 0) >= amount for name, amount in resources.items()) for node in nodes)
+    if not fits:
+        has = "; ".join(str({name: node.get(name, 0) for name in resources}) for node in nodes)
+        raise AdaplaceError(f"no node of the cluster has {resources} for a worker: there are {has}; ask for less")

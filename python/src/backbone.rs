@@ -1,0 +1,108 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use adaplace_backbone::{Backbone as Frozen, Pooling, Precision};
+use adaplace_hub::backbone_folder;
+use adaplace_study::load_backbone;
+use pyo3::prelude::*;
+
+use crate::convert::named;
+use crate::error::OrRaise;
+
+/// A frozen, pre-trained transformer.
+#[pyclass(frozen, module = "adaplace")]
+pub(crate) struct Backbone {
+    pub(crate) inner: Arc<Frozen>,
+    /// As it was given: a folder, or a name of the hub.
+    pub(crate) given: PathBuf,
+    /// Where it was read from.
+    pub(crate) folder: PathBuf,
+}
+
+#[pymethods]
+impl Backbone {
+    #[new]
+    #[pyo3(signature = (folder, *, pooling = None, precision = "auto"))]
+    fn new(
+        py: Python<'_>,
+        folder: PathBuf,
+        pooling: Option<&str>,
+        precision: &str,
+    ) -> PyResult<Self> {
+        let pooling: Option<Pooling> = pooling
+            .map(|pooling| named("pooling", pooling))
+            .transpose()?;
+        let precision = match precision {
+            "auto" => Precision::of_machine(),
+            other => named("precision", other)?,
+        };
+        let given = folder;
+        py.detach(|| {
+            let folder = backbone_folder(&given).or_raise()?;
+            let inner = load_backbone(&folder, pooling).or_raise()?;
+            Ok(Self {
+                inner: Arc::new(inner.with_precision(precision)),
+                given,
+                folder,
+            })
+        })
+    }
+
+    #[getter]
+    fn folder(&self) -> PathBuf {
+        self.folder.clone()
+    }
+
+    #[getter]
+    fn model_type(&self) -> &str {
+        self.inner.description().model_type
+    }
+
+    #[getter]
+    fn blocks(&self) -> usize {
+        self.inner.description().blocks
+    }
+
+    #[getter]
+    fn hidden_states(&self) -> usize {
+        self.inner.description().hidden_states
+    }
+
+    #[getter]
+    fn width(&self) -> usize {
+        self.inner.description().width
+    }
+
+    #[getter]
+    fn parameters(&self) -> usize {
+        self.inner.description().parameters
+    }
+
+    #[getter]
+    fn pooling(&self) -> String {
+        self.inner.description().pooling.to_string()
+    }
+
+    #[getter]
+    fn precision(&self) -> String {
+        self.inner.precision().to_string()
+    }
+
+    #[getter]
+    fn weights_sha256(&self) -> &str {
+        &self.inner.description().weights_sha256
+    }
+
+    fn __repr__(&self) -> String {
+        let description = self.inner.description();
+        format!(
+            "<Backbone {} `{}`: {} hidden states of width {}, {} pooling, {}>",
+            description.model_type,
+            self.given.display(),
+            description.hidden_states,
+            description.width,
+            description.pooling,
+            self.inner.precision()
+        )
+    }
+}

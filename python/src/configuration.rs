@@ -1,0 +1,127 @@
+//! The configuration of a study, from the settings of the class in Python and back.
+
+use std::path::PathBuf;
+
+use adaplace_scorer::{GradientMapSettings, Statistic, Statistics, TrainingSettings};
+use adaplace_strategy::{CostObjective, StrategyDescription};
+use adaplace_study::{
+    BackboneSource, Configuration as _, GradientMapSource, Metric, STUDY_FORMAT, SearchSettings,
+    StudyConfiguration, TaskSource,
+};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use serde::Deserialize;
+
+use crate::backbone::Backbone;
+use crate::convert::to_python;
+use crate::error::OrRaise;
+use crate::placement::at_least_one;
+use crate::search_space::SearchSpace;
+use crate::task::Task;
+
+/// All settings of a study; their defaults are those of the class in Python.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    strategy: NamedStrategy,
+    trials: usize,
+    steps: u32,
+    proposals: usize,
+    halving: Option<u32>,
+    metric: Metric,
+    costs: Vec<CostObjective>,
+    statistic: Vec<Statistic>,
+    finalists: usize,
+    repetitions: u32,
+    seed: u64,
+    batch_size: usize,
+    learning_rate: f64,
+    head_learning_rate: f64,
+    gradient_examples: usize,
+    objective: Option<String>,
+}
+
+/// A strategy by its name, or with settings of its own.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NamedStrategy {
+    Name(String),
+    Described(StrategyDescription),
+}
+
+/// The content of a `study.toml`, checked.
+#[pyfunction]
+pub(crate) fn read_configuration(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyAny>> {
+    to_python(py, &StudyConfiguration::read(&path).or_raise()?)
+}
+
+/// The content of the `study.toml` of a new study.
+#[pyfunction]
+pub(crate) fn new_configuration(
+    backbone: &Backbone,
+    task: &Task,
+    space: &SearchSpace,
+    settings: &str,
+) -> PyResult<String> {
+    let mut document = serde_json::Deserializer::from_str(settings);
+    let settings: Settings = serde_path_to_error::deserialize(&mut document).map_err(|error| {
+        let reason = error.inner().to_string();
+        // Where it stands in the document means nothing to whoever gave an argument.
+        let reason = reason.split(" at line ").next().unwrap_or_default();
+        PyValueError::new_err(format!("`{}`: {reason}", error.path()))
+    })?;
+    if task.subset.is_some() && task.seed != settings.seed {
+        return Err(PyValueError::new_err(format!(
+            "the subset of the task was drawn with seed {}, the study has seed {}; give both the same",
+            task.seed, settings.seed
+        )));
+    }
+    let configuration = StudyConfiguration {
+        format: STUDY_FORMAT.to_owned(),
+        search: SearchSettings {
+            seed: settings.seed,
+            trials: settings.trials,
+            steps: at_least_one("steps", settings.steps)?,
+            proposals: settings.proposals,
+            halving: settings.halving,
+            metric: settings.metric,
+            costs: settings.costs,
+            statistic: Statistics::new(settings.statistic).or_raise()?,
+            objective: settings.objective,
+            finalists: settings.finalists,
+            repetitions: settings.repetitions,
+        },
+        strategy: match settings.strategy {
+            NamedStrategy::Name(name) => name.parse::<StrategyDescription>().or_raise()?,
+            NamedStrategy::Described(description) => description,
+        },
+        backbone: BackboneSource {
+            folder: backbone.given.clone(),
+            pooling: backbone.inner.description().pooling,
+            weights_sha256: backbone.inner.description().weights_sha256.clone(),
+            precision: backbone.inner.precision(),
+        },
+        task: TaskSource {
+            folder: task.folder.clone(),
+            fingerprint: task.inner.fingerprint.clone(),
+            train_examples: task.subset,
+            max_length: task.max_length,
+        },
+        training: TrainingSettings {
+            batch_size: settings.batch_size,
+            adapter_learning_rate: settings.learning_rate,
+            head_learning_rate: settings.head_learning_rate,
+            ..TrainingSettings::default()
+        },
+        gradient_map: GradientMapSource {
+            examples: settings.gradient_examples,
+            settings: GradientMapSettings {
+                batch_size: settings.batch_size,
+                ..GradientMapSettings::default()
+            },
+        },
+        space: space.inner.description().clone(),
+    };
+    configuration.check().or_raise()?;
+    configuration.to_toml().or_raise()
+}

@@ -1,0 +1,22 @@
+//! Values that cross the border as what JSON knows.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Dictionaries, lists, numbers and strings, as `json.loads` gives them.
+pub(crate) fn to_python<'py>(
+    py: Python<'py>,
+    value: &impl Serialize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let text =
+        serde_json::to_string(value).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    py.import("json")?.call_method1("loads", (text,))
+}
+
+/// A value of an enum by its name.
+pub(crate) fn named<T: DeserializeOwned>(what: &str, name: &str) -> PyResult<T> {
+    serde_json::from_value(name.into())
+        .map_err(|error| PyValueError::new_err(format!("`{what}`: {error}")))
+}

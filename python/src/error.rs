@@ -1,0 +1,42 @@
+use std::error::Error;
+
+use pyo3::exceptions::PyException;
+use pyo3::{PyErr, PyResult, create_exception};
+
+create_exception!(
+    adaplace,
+    AdaplaceError,
+    PyException,
+    "What the engine cannot do; the message says why, and what to do next."
+);
+create_exception!(
+    adaplace,
+    DivergedError,
+    AdaplaceError,
+    "A training whose loss is no number: a failed trial, not a failed study."
+);
+
+/// The Python exception of an error of the engine, with all its causes that the message does not hold already.
+pub(crate) fn raise(error: &dyn Error) -> PyErr {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        source = cause.source();
+    }
+    AdaplaceError::new_err(message)
+}
+
+pub(crate) trait OrRaise<T> {
+    /// The value, or the exception of the error.
+    fn or_raise(self) -> PyResult<T>;
+}
+
+impl<T, E: Error + 'static> OrRaise<T> for Result<T, E> {
+    fn or_raise(self) -> PyResult<T> {
+        self.map_err(|error| raise(&error))
+    }
+}

@@ -1,0 +1,126 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use adaplace_scorer::{GradientMapSettings, Statistic, Statistics, TrainingSettings};
+use adaplace_study::{
+    Frozen, FrozenSettings, GradientMapFile, GradientMapSource, default_cache_memory,
+};
+use pyo3::exceptions::PyKeyError;
+use pyo3::prelude::*;
+
+use crate::backbone::Backbone;
+use crate::convert::{named, to_python};
+use crate::error::OrRaise;
+use crate::interrupt::interruptible;
+use crate::placement::at_least_one;
+use crate::task::Task;
+
+/// Statistics of the gradient matrix of every connection.
+#[pyclass(frozen, module = "adaplace")]
+pub(crate) struct GradientMap {
+    pub(crate) inner: GradientMapFile,
+}
+
+#[pymethods]
+impl GradientMap {
+    /// Fits the linear probe and takes the gradient there.
+    #[staticmethod]
+    #[pyo3(signature = (backbone, task, *, statistics = vec!["rank".to_owned()], examples = 512, batch_size = 32, seed = 0))]
+    fn compute(
+        py: Python<'_>,
+        backbone: &Backbone,
+        task: &Task,
+        statistics: Vec<String>,
+        examples: u32,
+        batch_size: u32,
+        seed: u64,
+    ) -> PyResult<Self> {
+        let statistics = statistics.iter().map(|name| named("statistics", name));
+        let statistics = Statistics::new(statistics.collect::<PyResult<_>>()?).or_raise()?;
+        let examples = at_least_one("examples", examples)?.steps() as usize;
+        let batch_size = at_least_one("batch_size", batch_size)?.steps() as usize;
+        let source = GradientMapSource {
+            examples,
+            settings: GradientMapSettings {
+                batch_size,
+                ..GradientMapSettings::default()
+            },
+        };
+        let settings = FrozenSettings {
+            training: TrainingSettings {
+                batch_size,
+                ..TrainingSettings::default()
+            },
+            gradient_map: &source,
+            statistics: &statistics,
+            steps: at_least_one("steps", 1)?,
+            seed,
+        };
+        let (backbone, task) = (&*backbone.inner, &*task.inner);
+        let made = interruptible(py, &AtomicBool::new(false), || {
+            Frozen::new(backbone, task, settings, default_cache_memory())
+                .map(|frozen| frozen.file)
+                .or_raise()
+        });
+        Ok(Self { inner: made?? })
+    }
+
+    /// The map in a file, as `gradient-map.json` of a study is one.
+    #[staticmethod]
+    fn read(path: PathBuf) -> PyResult<Self> {
+        let inner = GradientMapFile::read(&path).or_raise()?;
+        Ok(Self { inner })
+    }
+
+    fn write(&self, path: PathBuf) -> PyResult<()> {
+        self.inner.write(&path).or_raise()
+    }
+
+    #[getter]
+    fn hidden_states(&self) -> u16 {
+        self.inner.backbone.hidden_states
+    }
+
+    #[getter]
+    fn examples(&self) -> usize {
+        self.inner.examples
+    }
+
+    #[getter]
+    fn task(&self) -> &str {
+        &self.inner.task
+    }
+
+    /// The linear probe whose loss the gradient is of.
+    #[getter]
+    fn probe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        to_python(py, &self.inner.probe)
+    }
+
+    /// The statistics that it holds.
+    #[getter]
+    fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let names: Vec<&Statistic> = self.inner.statistics.keys().collect();
+        to_python(py, &names)
+    }
+
+    /// One statistic of every connection: rows are sources, columns targets.
+    fn __getitem__(&self, statistic: &str) -> PyResult<Vec<Vec<f64>>> {
+        let statistic: Statistic = named("statistic", statistic)?;
+        let tables: &BTreeMap<_, _> = &self.inner.statistics;
+        tables.get(&statistic).cloned().ok_or_else(|| {
+            PyKeyError::new_err(format!(
+                "the map was made without the {statistic}; name it in `statistics`"
+            ))
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        let states = self.inner.backbone.hidden_states;
+        format!(
+            "<GradientMap of `{}`: {states} x {states} connections, {} examples>",
+            self.inner.task, self.inner.examples
+        )
+    }
+}

@@ -1,0 +1,253 @@
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use adaplace_backbone::{Backbone as FrozenBackbone, Pooling, Precision};
+use adaplace_scorer::{LinearProbe, ProxyScorer, ScoreError, Scorer as _, TrainingSettings};
+use adaplace_study::{default_cache_memory, load_backbone};
+use adaplace_task::Task as Encoded;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use rayon::ThreadPoolBuilder;
+use self_cell::self_cell;
+use serde::{Deserialize, Serialize};
+
+use crate::backbone::Backbone;
+use crate::error::{DivergedError, OrRaise, raise};
+use crate::interrupt::interruptible;
+use crate::placement::{Placement, at_least_one};
+use crate::score::Score;
+use crate::study::Prepared;
+use crate::task::Task;
+
+/// What is scored on.
+pub(crate) struct Subject {
+    pub(crate) backbone: Arc<FrozenBackbone>,
+    pub(crate) task: Arc<Encoded>,
+}
+
+self_cell!(
+    struct OwnedScorer {
+        owner: Subject,
+        #[covariant]
+        dependent: ProxyScorer,
+    }
+);
+
+/// The built-in scorer: a short training that starts from the linear probe.
+#[pyclass(frozen, module = "adaplace")]
+pub(crate) struct Scorer {
+    held: Held,
+    /// The backbone's folder, which goes along when the scorer is pickled.
+    folder: PathBuf,
+    settings: TrainingSettings,
+    seed: u64,
+}
+
+enum Held {
+    Own(OwnedScorer),
+    /// The one of a study, with the states that it keeps.
+    OfStudy(Arc<Prepared>),
+}
+
+/// A pickled scorer: all that its scores depend on.
+#[derive(Serialize, Deserialize)]
+struct Pickled {
+    /// Name and content of the files that the backbone is read from.
+    files: Vec<(String, Vec<u8>)>,
+    pooling: Pooling,
+    precision: Precision,
+    task: Encoded,
+    probe: LinearProbe,
+    settings: TrainingSettings,
+    seed: u64,
+}
+
+impl Scorer {
+    pub(crate) fn of_study(prepared: Arc<Prepared>, folder: PathBuf) -> Self {
+        let configuration = &prepared.configuration;
+        Self {
+            settings: configuration.training,
+            seed: configuration.search.seed,
+            held: Held::OfStudy(Arc::clone(&prepared)),
+            folder,
+        }
+    }
+
+    fn scorer(&self) -> &ProxyScorer<'_> {
+        match &self.held {
+            Held::Own(scorer) => scorer.borrow_dependent(),
+            Held::OfStudy(prepared) => prepared.scorer(),
+        }
+    }
+
+    fn subject(&self) -> &Subject {
+        match &self.held {
+            Held::Own(scorer) => scorer.borrow_owner(),
+            Held::OfStudy(prepared) => prepared.subject(),
+        }
+    }
+}
+
+#[pymethods]
+impl Scorer {
+    #[new]
+    #[pyo3(signature = (backbone, task, *, batch_size = 32, learning_rate = 3e-3, head_learning_rate = 1e-3, seed = 0))]
+    fn new(
+        py: Python<'_>,
+        backbone: &Backbone,
+        task: &Task,
+        batch_size: u32,
+        learning_rate: f64,
+        head_learning_rate: f64,
+        seed: u64,
+    ) -> PyResult<Self> {
+        let settings = TrainingSettings {
+            batch_size: at_least_one("batch_size", batch_size)?.steps() as usize,
+            adapter_learning_rate: positive("learning_rate", learning_rate)?,
+            head_learning_rate: positive("head_learning_rate", head_learning_rate)?,
+            ..TrainingSettings::default()
+        };
+        let subject = Subject {
+            backbone: Arc::clone(&backbone.inner),
+            task: Arc::clone(&task.inner),
+        };
+        let made = interruptible(py, &AtomicBool::new(false), || {
+            OwnedScorer::try_new(subject, |subject| {
+                let Subject { backbone, task } = subject;
+                let memory = default_cache_memory();
+                ProxyScorer::within_memory(backbone, task, settings, seed, memory)
+            })
+            .or_raise()
+        });
+        Ok(Self {
+            held: Held::Own(made??),
+            folder: backbone.folder.clone(),
+            settings,
+            seed,
+        })
+    }
+
+    /// Trains a placement for some steps and judges it on the validation part.
+    #[pyo3(signature = (placement, steps = 64, repetition = 0, *, threads = None))]
+    fn score(
+        &self,
+        py: Python<'_>,
+        placement: &Placement,
+        steps: u32,
+        repetition: u32,
+        threads: Option<usize>,
+    ) -> PyResult<Score> {
+        let fidelity = at_least_one("steps", steps)?;
+        let scorer = self.scorer();
+        let score = || scorer.score(&placement.inner, fidelity, repetition);
+        let result = interruptible(py, &AtomicBool::new(false), || match threads {
+            None => Ok(score()),
+            Some(threads) => ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .map(|pool| pool.install(score)),
+        })?;
+        match result.or_raise()? {
+            Ok(score) => Ok(score.into()),
+            Err(error @ ScoreError::Diverged { .. }) => {
+                Err(DivergedError::new_err(error.to_string()))
+            }
+            Err(error) => Err(raise(&error)),
+        }
+    }
+
+    /// The share of the validation part that the linear probe classifies correctly.
+    #[getter]
+    fn probe_accuracy(&self) -> f64 {
+        self.scorer().probe().validation.accuracy
+    }
+
+    fn __reduce__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let Subject { backbone, task } = self.subject();
+        let pickled = Pickled {
+            files: files(&self.folder).or_raise()?,
+            pooling: backbone.description().pooling,
+            precision: backbone.precision(),
+            task: Encoded::clone(task),
+            probe: self.scorer().probe().clone(),
+            settings: self.settings,
+            seed: self.seed,
+        };
+        let bytes = postcard::to_stdvec(&pickled).or_raise()?;
+        let restore = py.get_type::<Self>().getattr("_restore")?;
+        Ok((restore, (PyBytes::new(py, &bytes),)))
+    }
+
+    #[staticmethod]
+    fn _restore(py: Python<'_>, bytes: &Bound<'_, PyBytes>) -> PyResult<Self> {
+        let bytes = bytes.as_bytes();
+        py.detach(|| {
+            let pickled: Pickled = postcard::from_bytes(bytes).or_raise()?;
+            let Pickled {
+                files,
+                pooling,
+                precision,
+                task,
+                probe,
+                settings,
+                seed,
+            } = pickled;
+            let folder = tempfile::tempdir().or_raise()?;
+            for (name, content) in files {
+                std::fs::write(folder.path().join(name), content).or_raise()?;
+            }
+            let backbone = load_backbone(folder.path(), Some(pooling)).or_raise()?;
+            let subject = Subject {
+                backbone: Arc::new(backbone.with_precision(precision)),
+                task: Arc::new(task),
+            };
+            let scorer = OwnedScorer::try_new(subject, |Subject { backbone, task }| {
+                let memory = default_cache_memory();
+                ProxyScorer::with_probe(backbone, task, settings, seed, memory, probe)
+            });
+            Ok(Self {
+                held: Held::Own(scorer.or_raise()?),
+                // Gone with this call: what was restored is not pickled once more.
+                folder: folder.path().to_owned(),
+                settings,
+                seed,
+            })
+        })
+    }
+}
+
+/// The files in a backbone's folder that its chain is read from, not those of its tokenizer.
+fn files(folder: &Path) -> std::io::Result<Vec<(String, Vec<u8>)>> {
+    const NAMES: [&str; 3] = [
+        "config.json",
+        "preprocessor_config.json",
+        "model.safetensors.index.json",
+    ];
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().and_then(OsStr::to_str) else {
+            continue;
+        };
+        if NAMES.contains(&name) || name.ends_with(".safetensors") {
+            files.push((name.to_owned(), std::fs::read(&path)?));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn positive(what: &str, value: f64) -> PyResult<f64> {
+    match value.is_finite() && value > 0.0 {
+        true => Ok(value),
+        false => Err(PyValueError::new_err(format!(
+            "`{what}` is {value}; it must be a number above 0"
+        ))),
+    }
+}

@@ -1,0 +1,90 @@
+use std::path::PathBuf;
+
+use adaplace_search_space::{Connection, SearchSpace as Resolved, SpaceDescription, SpaceError};
+use adaplace_study::chain_shape;
+use pyo3::prelude::*;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::backbone::Backbone;
+use crate::convert::to_python;
+use crate::error::{OrRaise, raise};
+use crate::placement::Placement;
+use crate::task::Task;
+
+/// What may be placed where, resolved for a backbone and a task.
+#[pyclass(frozen, module = "adaplace")]
+pub(crate) struct SearchSpace {
+    pub(crate) inner: Resolved,
+}
+
+#[pymethods]
+impl SearchSpace {
+    #[new]
+    fn new(path: PathBuf, backbone: &Backbone, task: &Task) -> PyResult<Self> {
+        let description = SpaceDescription::read(&path).or_raise()?;
+        let shape = chain_shape(&backbone.inner, &task.inner);
+        let resolved = Resolved::resolve(&description, &shape);
+        let inner = resolved.map_err(|error| error.in_file(&path)).or_raise()?;
+        Ok(Self { inner })
+    }
+
+    /// A space that is described by this text.
+    #[staticmethod]
+    fn from_toml(text: &str, backbone: &Backbone, task: &Task) -> PyResult<Self> {
+        let description = SpaceDescription::from_toml(text).or_raise()?;
+        let shape = chain_shape(&backbone.inner, &task.inner);
+        let inner = Resolved::resolve(&description, &shape).or_raise()?;
+        Ok(Self { inner })
+    }
+
+    #[getter]
+    fn connections(&self) -> Vec<(u16, u16)> {
+        let pairs = self.inner.connections().iter();
+        pairs.map(|pair| (pair.source, pair.target)).collect()
+    }
+
+    #[getter]
+    fn ranks(&self) -> Vec<u16> {
+        self.inner.ranks().to_vec()
+    }
+
+    /// How many placements it holds, as a float: there can be very many.
+    #[getter]
+    fn size(&self) -> f64 {
+        self.inner.approximate_count()
+    }
+
+    /// A placement drawn uniformly, within the budget.
+    #[pyo3(signature = (seed = 0))]
+    fn sample(&self, seed: u64) -> Placement {
+        Placement {
+            inner: self.inner.sample(&mut ChaCha8Rng::seed_from_u64(seed)),
+        }
+    }
+
+    fn __contains__(&self, placement: &Placement) -> bool {
+        self.inner.contains(&placement.inner)
+    }
+
+    /// What a placement costs.
+    fn cost<'py>(&self, py: Python<'py>, placement: &Placement) -> PyResult<Bound<'py, PyAny>> {
+        let hidden_states = self.inner.shape().hidden_states;
+        let outside = |one: &Connection| one.source.max(one.target) >= hidden_states;
+        match placement.inner.connections().find(outside) {
+            None => to_python(py, &self.inner.cost(&placement.inner)),
+            Some(connection) => Err(raise(&SpaceError::ConnectionOutsideChain {
+                connection,
+                hidden_states,
+            })),
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<SearchSpace: {} connections, about {:e} placements>",
+            self.inner.connections().len(),
+            self.inner.approximate_count()
+        )
+    }
+}

@@ -1,0 +1,97 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use adaplace_study::encoder;
+use adaplace_task::{Task as Encoded, TaskOptions};
+use pyo3::prelude::*;
+
+use crate::backbone::Backbone;
+use crate::error::OrRaise;
+
+/// A task, encoded for a backbone: its training and validation part.
+#[pyclass(frozen, module = "adaplace")]
+pub(crate) struct Task {
+    pub(crate) inner: Arc<Encoded>,
+    pub(crate) folder: PathBuf,
+    pub(crate) max_length: Option<usize>,
+    /// Size of the subset of the training examples that was asked for.
+    pub(crate) subset: Option<usize>,
+    /// Of that subset.
+    pub(crate) seed: u64,
+}
+
+#[pymethods]
+impl Task {
+    #[new]
+    #[pyo3(signature = (folder, backbone, *, max_length = None, train_examples = None, seed = 0))]
+    fn new(
+        py: Python<'_>,
+        folder: PathBuf,
+        backbone: &Backbone,
+        max_length: Option<usize>,
+        train_examples: Option<usize>,
+        seed: u64,
+    ) -> PyResult<Self> {
+        py.detach(|| {
+            let (encoder, max_length) =
+                encoder(&backbone.folder, &backbone.inner, max_length).or_raise()?;
+            let options = TaskOptions {
+                train_examples,
+                seed,
+                ..TaskOptions::default()
+            };
+            Ok(Self {
+                inner: Arc::new(Encoded::load(&folder, &encoder, &options).or_raise()?),
+                folder,
+                max_length,
+                subset: train_examples,
+                seed,
+            })
+        })
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    #[getter]
+    fn folder(&self) -> PathBuf {
+        self.folder.clone()
+    }
+
+    #[getter]
+    fn classes(&self) -> Vec<String> {
+        self.inner.classes.clone()
+    }
+
+    #[getter]
+    fn train_examples(&self) -> usize {
+        self.inner.train.len()
+    }
+
+    #[getter]
+    fn validation_examples(&self) -> usize {
+        self.inner.validation.len()
+    }
+
+    #[getter]
+    fn max_length(&self) -> Option<usize> {
+        self.max_length
+    }
+
+    #[getter]
+    fn fingerprint(&self) -> &str {
+        &self.inner.fingerprint
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<Task `{}`: {} classes, {} training and {} validation examples>",
+            self.inner.name,
+            self.inner.classes.len(),
+            self.inner.train.len(),
+            self.inner.validation.len()
+        )
+    }
+}

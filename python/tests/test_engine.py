@@ -1,0 +1,131 @@
+"""Backbones, tasks, spaces, placements, gradient maps and the scorer."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import adaplace
+
+
+def test_the_package_needs_no_other_library():
+    code = "import sys, adaplace; print([m for m in ('torch', 'transformers', 'ray', 'pandas', 'numpy', 'matplotlib') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_a_backbone_tells_its_shape(backbone):
+    assert (backbone.model_type, backbone.blocks, backbone.hidden_states, backbone.width) == ("bert", 2, 5, 32)
+    assert (backbone.pooling, backbone.precision) == ("mean", "f32")
+    assert len(backbone.weights_sha256) == 64
+
+
+def test_a_task_tells_its_parts(task, folders):
+    assert (task.train_examples, task.validation_examples, task.classes) == (48, 32, ["0", "1"])
+    assert task.max_length == 12
+    assert task.folder == folders[1]
+
+
+def test_a_subset_is_drawn_by_its_seed(backbone, folders):
+    subset = lambda seed: adaplace.Task(folders[1], backbone, train_examples=20, seed=seed)  # noqa: E731
+    assert subset(1).train_examples == 20
+    assert subset(1).fingerprint == subset(1).fingerprint != subset(2).fingerprint
+
+
+def test_placements_are_sets():
+    placement = adaplace.Placement([(3, 4), (4, 2, 4), adaplace.Connection(1, 1, 2, 0.5)])
+    same = adaplace.Placement([(1, 1, 2, 0.5), (4, 2, 4, 1.0), (3, 4, 8)])
+    assert placement == same and hash(placement) == hash(same) and placement.hash == same.hash
+    assert placement != adaplace.Placement([(3, 4)])
+    assert [one.kind for one in placement.connections] == ["sequential", "parallel", "recurrent"]
+    assert (len(placement), placement.passes) == (3, 2)
+    assert pickle.loads(pickle.dumps(placement)) == placement
+
+
+# The bytes are those of search-space's documented hash; see crates/search-space/src/placement.rs for the command.
+def test_the_hash_is_the_documented_one():
+    assert adaplace.Placement([(3, 4, 16, 0.5), (9, 2, 8, 1.0)]).hash == "9da5f4b26fbc61ea"
+
+
+def test_placement_files_read_back(backbone, tmp_path):
+    placement = adaplace.Placement([(1, 3), (4, 0, 2, 0.25)])
+    placement.write(tmp_path / "placement.toml", backbone)
+    assert adaplace.Placement.read(tmp_path / "placement.toml") == placement
+    assert (tmp_path / "placement.toml").read_text() == placement.to_toml(backbone)
+
+
+def test_a_space_samples_within_its_budget(space):
+    assert len(space.connections) == 25 and space.size == 25
+    placement = space.sample(3)
+    assert placement in space and space.sample(3) == placement
+    # one adapter of rank 2 at width 32: two matrices and two biases
+    assert space.cost(placement)["parameters"] == 2 * 2 * 32 + 2 + 32
+    assert adaplace.Placement([(0, 1, 2), (1, 2, 2)]) not in space
+
+
+def test_a_gradient_map_holds_what_was_asked_for(backbone, task, tmp_path):
+    map = adaplace.GradientMap.compute(backbone, task, statistics=["rank", "validation-alignment"], examples=40)
+    assert map.examples == 40 and map.hidden_states == 5
+    for statistic in ["rank", "nuclear-norm", "validation-alignment"]:
+        assert [len(row) for row in map[statistic]] == [5] * 5
+    with pytest.raises(KeyError, match="agreement"):
+        map["agreement"]
+    map.write(tmp_path / "map.json")
+    again = adaplace.GradientMap.read(tmp_path / "map.json")
+    assert again["validation-alignment"] == map["validation-alignment"]
+
+
+def test_a_pickled_scorer_gives_the_same_scores(backbone, task):
+    scorer = adaplace.Scorer(backbone, task, seed=5, batch_size=8)
+    copy = pickle.loads(pickle.dumps(scorer))
+    assert copy.probe_accuracy == scorer.probe_accuracy
+    for placement in [adaplace.Placement([(1, 2)]), adaplace.Placement([(4, 1), (2, 2)])]:
+        score = scorer.score(placement, steps=5)
+        assert copy.score(placement, steps=5) == score == scorer.score(placement, steps=5, threads=1)
+        assert scorer.score(placement, steps=5, repetition=1) != score
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda b, t: adaplace.Backbone("/no/such/folder"), "`/no/such/folder` does not exist"),
+        (lambda b, t: adaplace.Backbone(b.folder, pooling="max"), "unknown variant `max`"),
+        (lambda b, t: adaplace.Task("/no/such/task", b), "/no/such/task"),
+        (lambda b, t: adaplace.Placement([(0, 1), (0, 1)]), "0->1"),
+        (lambda b, t: adaplace.Connection(0, 1, rank=0), "rank"),
+        (lambda b, t: adaplace.SearchSpace.from_toml("[connections]", b, t), "missing field"),
+        (lambda b, t: adaplace.SearchSpace("/no/such.toml", b, t), "/no/such.toml"),
+        (lambda b, t: adaplace.GradientMap.compute(b, t, statistics=["beauty"]), "unknown variant `beauty`"),
+        (lambda b, t: adaplace.GradientMap.compute(b, t, statistics=[]), "statistic"),
+        (lambda b, t: adaplace.Scorer(b, t, learning_rate=-1.0), "`learning_rate` is -1"),
+        (lambda b, t: adaplace.Scorer(b, t).score(adaplace.Placement([(0, 9)])), "0->9"),
+        (lambda b, t: adaplace.Scorer(b, t).score(adaplace.Placement([(0, 1)]), steps=0), "`steps` is 0"),
+    ],
+)
+def test_bad_input_is_named(backbone, task, make, message):
+    with pytest.raises((adaplace.AdaplaceError, ValueError)) as raised:
+        make(backbone, task)
+    assert message in str(raised.value)
+
+
+def test_a_placement_of_another_chain_has_no_cost(space):
+    with pytest.raises(adaplace.AdaplaceError, match="0->9"):
+        space.cost(adaplace.Placement([(0, 9)]))
+
+
+def test_the_stub_names_what_there_is():
+    from adaplace import _adaplace
+
+    text = (Path(adaplace.__path__[0]) / "_adaplace.pyi").read_text()
+    for name in dir(_adaplace):
+        if name.startswith("__"):
+            continue
+        if not isinstance(getattr(_adaplace, name), type):
+            assert f"def {name}(" in text, name
+            continue
+        assert f"class {name}" in text, name
+        for member in vars(getattr(_adaplace, name)):
+            if not member.startswith("_"):
+                assert f"def {member}(" in text, f"{name}.{member}"

@@ -1,0 +1,96 @@
+"""Studies on a Ray cluster of several nodes on this machine."""
+
+import time
+
+import pytest
+
+import adaplace
+
+ray = pytest.importorskip("ray")
+
+import adaplace.ray  # noqa: E402
+from ray.cluster_utils import Cluster  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Three nodes: the driver's, without cores, and two with one core each."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    ray.init(address=cluster.address, log_to_driver=False)
+    cluster.wait_for_nodes()
+    yield cluster, nodes
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def test_the_journal_is_that_of_a_local_run_and_a_lost_node_loses_nothing(cluster, study, lines):
+    cluster, nodes = cluster
+    local = study("local", strategy="evolution", trials=40, steps=20)
+    local.run(workers=2)
+
+    spread = study("spread", strategy="evolution", trials=40, steps=20)
+    seen = []
+
+    def kill(record):
+        seen.append(record)
+        if len(seen) == 8:
+            cluster.remove_node(nodes[0], allow_graceful=False)
+        if len(seen) == 20:
+            cluster.add_node(num_cpus=1)
+
+    adaplace.ray.run(spread, num_workers=2, on_trial=kill)
+    assert spread.finished
+    assert lines(spread.folder) == lines(local.folder)
+    assert spread.ranking == local.ranking
+    assert [record["trial"] for record in seen] == list(range(len(local.records)))
+    # The cluster itself notices late that a node is gone.
+    deadline = time.monotonic() + 60
+    while all(node["Alive"] for node in ray.nodes()):
+        assert time.monotonic() < deadline, "no node was lost"
+        time.sleep(0.5)
+
+
+def test_a_stopped_study_goes_on_elsewhere(cluster, study, lines):
+    begun = study("begun")
+    for trial in begun.ask(3):
+        begun.tell(trial, begun.scorer.score(trial.placement, trial.steps, trial.repetition))
+    adaplace.ray.run(begun, num_workers=1)
+    local = study("local")
+    local.run()
+    assert lines(begun.folder) == lines(local.folder)
+
+
+def test_more_than_a_node_has_is_refused(cluster, study):
+    asked = study()
+    start = time.perf_counter()
+    with pytest.raises(adaplace.AdaplaceError, match="no node of the cluster has {'CPU': 64}"):
+        adaplace.ray.run(asked, resources_per_worker={"CPU": 64})
+    assert time.perf_counter() - start < 5
+    assert asked.records == []
+
+
+def test_more_workers_than_the_cluster_holds_are_no_harm(cluster, study):
+    crowded = study(trials=4)
+    adaplace.ray.run(crowded, num_workers=5)
+    assert crowded.finished
+
+
+def test_a_cluster_that_is_not_reachable_is_named(study, monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    unreachable = study()
+    with pytest.raises(adaplace.AdaplaceError, match="`127.0.0.1:1`"):
+        adaplace.ray.run(unreachable, address="127.0.0.1:1")
+    assert unreachable.records == []
+    unreachable.run()
+    assert unreachable.finished
+
+
+def test_an_objective_of_ones_own_is_refused(study):
+    with pytest.raises(ValueError, match="`mine`"):
+        adaplace.ray.run(study(objective="mine"))
+
+
+def test_no_workers_are_refused(study):
+    with pytest.raises(ValueError, match="`num_workers` is 0"):
+        adaplace.ray.run(study(), num_workers=0)

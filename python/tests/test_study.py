@@ -1,0 +1,301 @@
+"""Studies: with the built-in scorer, by ask and tell, with objectives of one's own."""
+
+import _thread
+import json
+import math
+import random
+import threading
+import time
+
+import pytest
+
+import adaplace
+from adaplace import Score
+
+
+def closed_form(placement):
+    """Better the nearer the target is to h_2; different for every connection."""
+    return sum(1 - abs(one.target - 2) / 8 - one.source / 1000 for one in placement.connections)
+
+
+def test_a_run_gives_the_same_journal_with_any_workers(study, lines):
+    one, two = study("one"), study("two")
+    one.run()
+    two.run(workers=2)
+    assert one.finished and two.finished
+    assert lines(one.folder) == lines(two.folder)
+    assert one.ranking == two.ranking
+    # ten trials, two finalists and the baseline twice each
+    assert len(one.records) == 10 + 2 * 2 + 2
+    for file in ["study.toml", "ranking.json", "gradient-map.json", "report.html", "placements/1.toml"]:
+        assert (one.folder / file).is_file()
+    assert adaplace.Placement.read(one.folder / "placements/1.toml") == one.best
+
+
+def test_ask_and_tell_in_any_order_give_the_journal_of_a_run(study, lines):
+    run, told = study("run", strategy="evolution", trials=14), study("told", strategy="evolution", trials=14)
+    run.run()
+    generator = random.Random(1)
+    scorer = told.scorer
+    while trials := told.ask():
+        generator.shuffle(trials)
+        for trial in trials:
+            told.tell(trial, scorer.score(trial.placement, trial.steps, trial.repetition))
+    assert told.finished
+    assert lines(told.folder) == lines(run.folder)
+
+
+def test_ask_gives_each_trial_away_once(study):
+    asked = study(proposals=4)
+    first, second = asked.ask(3), asked.ask(3)
+    assert [trial.number for trial in first + second] == [0, 1, 2, 3]
+    # all trials of the proposal are given away, and none is told
+    assert asked.ask() == [] and not asked.finished
+    asked.give_back(2)
+    assert [trial.number for trial in asked.ask()] == [2]
+
+
+def test_an_objective_of_ones_own_is_searched(study):
+    own = study(objective="closed form", strategy="exhaustive", trials=25)
+    own.run(closed_form)
+    assert [(one.source, one.target) for one in own.best.connections] == [(0, 2)]
+    trial = own.ranking["trials"][0]
+    assert trial["result"]["score"]["validation_accuracy"] == closed_form(own.best)
+
+
+def test_a_loss_is_minimised(study):
+    own = study(objective="closed form", strategy="exhaustive", trials=25, metric="loss")
+    own.run(lambda placement: -closed_form(placement))
+    assert [(one.source, one.target) for one in own.best.connections] == [(0, 2)]
+
+
+def test_an_objective_that_raises_loses_nothing(study, lines):
+    calls = []
+
+    def fragile(placement):
+        calls.append(placement)
+        if len(calls) == 5:
+            raise RuntimeError("out of memory")
+        return closed_form(placement)
+
+    own = study(objective="fragile")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        own.run(fragile)
+    assert len(own.records) == 4
+    assert own.best in calls
+    own.close()
+    again = study(objective="fragile")
+    again.run(fragile)
+    reference = study("reference", objective="fragile")
+    reference.run(closed_form)
+    assert lines(again.folder) == lines(reference.folder)
+    assert len(calls) == 1 + len(reference.records)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_no_number_is_an_error_that_names_the_trial(study, value):
+    own = study(objective="broken")
+    with pytest.raises(ValueError, match=rf"gave {value} for trial 0 \("):
+        own.run(lambda placement: value)
+    assert own.records == []
+    own.run(closed_form)
+    assert own.finished
+
+
+def test_no_number_within_a_score_is_an_error_as_well(study):
+    own = study(objective="broken")
+    trial = own.ask(1)[0]
+    with pytest.raises(ValueError, match="the loss of trial 0 is NaN"):
+        own.tell(trial, Score(0.5, math.nan, 1.0))
+    own.tell(trial, Score(0.5, 1.0, 1.0))
+
+
+def test_exceptions_that_are_caught_make_failed_trials(study):
+    def fragile(placement):
+        if placement.connections[0].target == 4:
+            raise ArithmeticError("no convergence")
+        return closed_form(placement)
+
+    own = study(objective="fragile", strategy="exhaustive", trials=25)
+    own.run(fragile, catch=(ArithmeticError,))
+    failed = [record for record in own.records if "failed" in record["result"]]
+    assert {record["result"]["failed"] for record in failed} == {"ArithmeticError: no convergence"}
+    assert sum(record["phase"] == "search" for record in failed) == 5
+    assert own.dataframe()["failed"].notna().sum() == len(failed)
+
+
+def test_a_trial_is_told_once(study):
+    asked = study()
+    trial = asked.ask(1)[0]
+    asked.tell(trial, 0.5)
+    with pytest.raises(adaplace.AdaplaceError, match="trial 0 is not one that the study asked for"):
+        asked.tell(trial, 0.5)
+
+
+def test_the_objective_belongs_to_the_study(study):
+    own = study(objective="mine")
+    with pytest.raises(ValueError, match="`mine`"):
+        own.run()
+    own.close()
+    with pytest.raises(adaplace.AdaplaceError, match="objective"):
+        study(objective="another")
+    built_in = study("other")
+    with pytest.raises(ValueError, match="built-in"):
+        built_in.run(closed_form)
+
+
+def test_a_folder_belongs_to_one_study_and_one_process(study):
+    study()
+    with pytest.raises(adaplace.AdaplaceError, match="another process"):
+        study()
+
+
+def test_a_folder_of_another_study_is_left_alone(study):
+    study().close()
+    with pytest.raises(adaplace.AdaplaceError, match="trials"):
+        study(trials=11)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"strategy": "luck"}, "luck"),
+        ({"trials": 0}, "`trials` is 0"),
+        ({"steps": 0}, "`steps` is 0"),
+        ({"metric": "beauty"}, "unknown variant `beauty`"),
+        ({"statistic": ["rank", "rank"]}, "rank"),
+        ({"learning_rate": -1.0}, "`learning_rate` is -1"),
+        ({"trials": -1}, "`trials`: invalid value: integer `-1`"),
+    ],
+)
+def test_bad_settings_are_named_and_nothing_is_made(study, tmp_path, settings, message):
+    with pytest.raises((adaplace.AdaplaceError, ValueError)) as raised:
+        study(**settings)
+    assert message in str(raised.value)
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_study_is_resumed_from_its_folder_alone(study, lines, tmp_path):
+    begun = study("begun", strategy={"name": "evolution", "population": 6}, trials=12)
+    begun.tell(begun.ask(1)[0], failed="for once")
+    begun.close()
+    with adaplace.Study.resume(begun.folder) as resumed:
+        assert type(resumed) is adaplace.Study
+        resumed.run()
+        assert resumed.configuration["strategy"]["population"] == 6
+        assert lines(begun.folder)[0]["result"] == {"failed": "for once"}
+    with pytest.raises(adaplace.AdaplaceError, match="study.toml"):
+        adaplace.Study.resume(tmp_path / "nothing")
+
+
+def test_a_subset_and_its_study_have_one_seed(backbone, folders, tmp_path):
+    subset = adaplace.Task(folders[1], backbone, train_examples=20, seed=1)
+    space = adaplace.SearchSpace.from_toml(
+        "[connections]\nkinds = ['parallel']\n[adapter]\nranks = [2]\n[budget]\nadapters = 1", backbone, subset
+    )
+    with pytest.raises(ValueError, match="seed 1, the study has seed 0"):
+        adaplace.Study(tmp_path / "study", backbone, subset, space)
+
+
+def test_other_threads_run_while_it_trains(study):
+    busy = study(trials=20, steps=40)
+    count = 0
+    done = threading.Event()
+
+    def tick():
+        nonlocal count
+        while not done.is_set():
+            count += 1
+            time.sleep(0.001)
+
+    ticking = threading.Thread(target=tick)
+    ticking.start()
+    start = time.perf_counter()
+    busy.run(workers=2)
+    seconds = time.perf_counter() - start
+    done.set()
+    ticking.join()
+    # A thread that waited for the interpreter would tick a few times at most.
+    assert count > 50 * min(seconds, 1)
+
+
+def test_ctrl_c_ends_a_run_behind_a_whole_trial(study, lines):
+    stopped = study(trials=25, steps=30)
+    seen = []
+
+    def interrupt(record):
+        seen.append(record)
+        if len(seen) == 3:
+            _thread.interrupt_main()
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run(on_trial=interrupt)
+    assert 3 <= len(stopped.records) < 25
+    stopped.run()
+    reference = study("reference", trials=25, steps=30)
+    reference.run()
+    assert lines(stopped.folder) == lines(reference.folder)
+
+
+def test_an_error_in_a_callback_ends_the_run(study):
+    stopped = study()
+
+    def broken(record):
+        raise ZeroDivisionError("in the callback")
+
+    with pytest.raises(ZeroDivisionError, match="in the callback"):
+        stopped.run(on_trial=broken)
+    stopped.run()
+    assert stopped.finished
+
+
+def test_a_closed_study_says_so(study):
+    closed = study()
+    closed.close()
+    for use in [closed.ask, closed.run, lambda: closed.records]:
+        with pytest.raises(RuntimeError, match="closed"):
+            use()
+
+
+def test_a_dataframe_has_a_row_for_each_line(study):
+    pandas = pytest.importorskip("pandas")
+    finished = study()
+    finished.run()
+    frame = finished.dataframe()
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame["trial"]) == list(range(16))
+    assert frame["phase"].value_counts().to_dict() == {"search": 10, "finalist": 4, "baseline": 2}
+    assert frame["accuracy"].between(0, 1).all()
+    assert list(study("empty").dataframe().columns) == list(frame.columns)
+
+
+def test_charts_are_drawn(study):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    from adaplace import plots
+
+    finished = study()
+    finished.run()
+    assert plots.gradient_map(finished.gradient_map).images
+    best = plots.progress(finished).lines[1].get_ydata()
+    assert list(best) == sorted(best) and len(best) == 10
+    every_kind = adaplace.Placement([(0, 0), (1, 2), (0, 4), (4, 1)])
+    axes = plots.placement(every_kind, 5)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == list(plots.COLOURS)
+    pyplot.close("all")
+
+
+def test_study_toml_is_that_of_the_program(study, program, folders, tmp_path):
+    """Same defaults, same meaning: the program resumes what was begun here."""
+    from conftest import SINGLE
+
+    (tmp_path / "space.toml").write_text(SINGLE)
+    here = study("here", trials=64, steps=64, finalists=3, repetitions=3, batch_size=32, strategy="greedy")
+    program(
+        *("search", "--backbone", folders[0], "--task", folders[1], "--space", tmp_path / "space.toml"),
+        *("--strategy", "greedy", "--out", tmp_path / "there"),
+    )
+    assert (here.folder / "study.toml").read_text() == (tmp_path / "there" / "study.toml").read_text()
+    here.run()
+    read = lambda folder: json.loads((folder / "ranking.json").read_text())  # noqa: E731
+    assert read(here.folder) == read(tmp_path / "there")
