@@ -7,9 +7,11 @@ and repetition, so that the journal is that of a local run, line by line, whatev
 
 from __future__ import annotations
 
+import argparse
 import socket
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -197,3 +199,34 @@ def _check_resources(resources: Mapping[str, float]) -> None:
     if not fits:
         has = "; ".join(str({name: node.get(name, 0) for name in resources}) for node in nodes)
         raise AdaplaceError(f"no node of the cluster has {resources} for a worker: there are {has}; ask for less")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Goes on with the study in a folder: what ``adaplace search --executor ray`` runs."""
+    parser = argparse.ArgumentParser(prog="python3 -m adaplace.ray", description=main.__doc__)
+    parser.add_argument("folder", help="a study, as `adaplace search` makes it")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="actors, of one core each")
+    parser.add_argument("--address", help="the cluster; a new one on this machine if not given")
+    given = parser.parse_args(arguments)
+    done = 0
+
+    def progress(record: dict[str, Any]) -> None:
+        nonlocal done
+        done = record["trial"] + 1
+        if done % 20 == 0:
+            print(f"{done} trainings", file=sys.stderr, flush=True)
+
+    try:
+        with Study.resume(given.folder) as study:
+            run(study, given.workers, address=given.address, on_trial=progress)
+    except KeyboardInterrupt:
+        print(f"stopped; what was scored is in `{given.folder}`", file=sys.stderr)
+        return 130
+    except (AdaplaceError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,8 +137,11 @@ def program():
     if not path.is_file():
         pytest.skip(f"`{path}` is not built; `cargo build` makes it, or `ADAPLACE` names another")
 
-    def run(*arguments):
+    def run(*arguments, code=0):
         command = [str(path), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        environment = os.environ | {"ADAPLACE_PYTHON": sys.executable}
+        result = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert result.returncode == code, result.stderr
+        return result.stdout if code == 0 else result.stderr
 
     return run

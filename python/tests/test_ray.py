@@ -5,6 +5,7 @@ import time
 import pytest
 
 import adaplace
+from conftest import SINGLE
 
 ray = pytest.importorskip("ray")
 
@@ -59,6 +60,32 @@ def test_a_stopped_study_goes_on_elsewhere(cluster, study, lines):
     local = study("local")
     local.run()
     assert lines(begun.folder) == lines(local.folder)
+
+
+def search(folders, tmp_path, name, *options):
+    (tmp_path / "space.toml").write_text(SINGLE)
+    return (
+        *("search", "--backbone", folders[0], "--task", folders[1], "--space", tmp_path / "space.toml"),
+        *("--strategy", "random", "--trials", "6", "--steps", "3", "--finalists", "1", "--repetitions", "2"),
+        *("--out", tmp_path / name, *options),
+    )
+
+
+def test_the_program_searches_on_the_cluster(cluster, program, folders, tmp_path, lines):
+    local = program(*search(folders, tmp_path, "local"))
+    address = cluster[0].address
+    spread = program(*search(folders, tmp_path, "spread", "--executor", "ray", "--address", address, "--workers", "2"))
+    assert lines(tmp_path / "spread") == lines(tmp_path / "local")
+    # All but the seconds in the first line and the names of the folders.
+    assert spread.splitlines()[1:8] == local.splitlines()[1:8]
+    assert (tmp_path / "spread" / "report.html").is_file()
+
+
+def test_the_program_says_what_is_wrong(program, folders, tmp_path, monkeypatch):
+    unreachable = search(folders, tmp_path, "spread", "--executor", "ray", "--address", "127.0.0.1:1")
+    assert "no Ray cluster can be reached at `127.0.0.1:1`" in program(*unreachable, code=1)
+    misplaced = search(folders, tmp_path, "local", "--address", "127.0.0.1:1")
+    assert "`--address` belongs to `--executor ray`" in program(*misplaced, code=2)
 
 
 def test_more_than_a_node_has_is_refused(cluster, study):

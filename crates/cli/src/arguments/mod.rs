@@ -14,7 +14,7 @@ pub(crate) use single::{Evaluate, Inspect, Probe, Quickstart, Report, Train};
 pub(crate) use studies::{
     Audit, Bench, Compare, Search, SearchOptions, StudyOutput, TrainingOptions,
 };
-pub(crate) use values::{CostArgument, PrecisionArgument, StatisticArgument};
+pub(crate) use values::{CostArgument, ExecutorArgument, PrecisionArgument, StatisticArgument};
 
 /// Find where to put a few small adapters in a frozen, pre-trained transformer.
 #[derive(Debug, Parser)]

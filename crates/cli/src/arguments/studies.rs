@@ -7,8 +7,8 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::values::{
-    CostArgument, FirstPopulationArgument, MetricArgument, PoolingArgument, PrecisionArgument,
-    StatisticArgument, count, discount, positive, seed, steps,
+    CostArgument, ExecutorArgument, FirstPopulationArgument, MetricArgument, PoolingArgument,
+    PrecisionArgument, StatisticArgument, count, discount, positive, seed, steps,
 };
 use super::{BackboneAndTask, Resources};
 
@@ -42,6 +42,13 @@ pub(crate) struct Search {
     pub(crate) options: SearchOptions,
     #[command(flatten)]
     pub(crate) training: TrainingOptions,
+    /// Where trials are trained: on this machine, or on a Ray cluster by --workers actors of one core each. Ray takes the
+    /// Python package `adaplace[ray]` in the interpreter `python3`, or in the one that ADAPLACE_PYTHON names
+    #[arg(long, default_value = "local")]
+    pub(crate) executor: ExecutorArgument,
+    /// Ray: the cluster, as host:port, ray://host:port or auto [default: a new one on this machine]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) address: Option<String>,
     #[command(flatten)]
     pub(crate) output: StudyOutput,
 }

@@ -23,6 +23,15 @@ macro_rules! argument {
     };
 }
 
+/// Where the trials of a search are trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExecutorArgument {
+    /// On this machine
+    Local,
+    /// On a Ray cluster
+    Ray,
+}
+
 argument!(PoolingArgument, Pooling, {
     /// The mean over the real tokens
     Mean => Pooling::Mean,

@@ -94,7 +94,7 @@ pub(super) fn execute(
     };
     Ok(Executed {
         ranking,
-        map: frozen.map,
+        map: Arc::clone(&frozen.map),
         folder,
         seconds: start.elapsed().as_secs_f64(),
         replayed: progress.replayed(),

@@ -8,6 +8,7 @@ mod execution;
 pub(crate) mod inspect;
 pub(crate) mod probe;
 pub(crate) mod quickstart;
+mod ray;
 pub(crate) mod report;
 pub(crate) mod search;
 mod summary;

@@ -14,9 +14,9 @@ use serde::Serialize;
 use super::configuration::{Subject, configuration, fidelity};
 use super::execution::execute;
 use super::summary::summary;
-use super::{print, print_json, report, statistics};
+use super::{print, print_json, ray, report, statistics};
 use crate::Ending;
-use crate::arguments::{Arguments, CostArgument, Search, SearchOptions};
+use crate::arguments::{Arguments, CostArgument, ExecutorArgument, Search, SearchOptions};
 use crate::backbone;
 
 #[derive(Serialize)]
@@ -34,14 +34,23 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
     };
     let described_in = arguments.study.as_ref().or(arguments.space.as_ref());
     let output = &arguments.output;
-    let executed = execute(
-        &configuration,
-        &configuration.search.statistic,
-        setting,
-        output,
-        described_in.map(PathBuf::as_path),
-    )?;
-    let (ranking, seconds) = (executed.ranking, executed.seconds);
+    let described_in = described_in.map(PathBuf::as_path);
+    let (ranking, seconds, replayed) = match arguments.executor {
+        ExecutorArgument::Local => {
+            if arguments.address.is_some() {
+                let message = "`--address` belongs to `--executor ray`; leave it out";
+                bail!(Arguments::command().error(ErrorKind::ArgumentConflict, message));
+            }
+            let statistics = &configuration.search.statistic;
+            let executed = execute(&configuration, statistics, setting, output, described_in)?;
+            (executed.ranking, executed.seconds, executed.replayed)
+        }
+        ExecutorArgument::Ray => {
+            let address = arguments.address.as_deref();
+            let spread = ray::execute(&configuration, &setting, output, address, described_in)?;
+            (spread.ranking, spread.seconds, spread.replayed)
+        }
+    };
     let report = report::at_the_end(&output.out, ranking.is_some());
     if output.json {
         print_json(&Report {
@@ -51,7 +60,6 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
             ranking: ranking.as_ref(),
         })?;
     } else if let Some(ranking) = &ranking {
-        let replayed = executed.replayed;
         print(&summary(
             &output.out,
             &configuration,

@@ -1,0 +1,103 @@
+//! A search on a Ray cluster, by the driver of the Python package.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Instant;
+
+use adaplace_search_space::SearchSpace;
+use adaplace_strategy::FixedProxy;
+use adaplace_study::{Ranking, Setting, StoredStudy, StudyConfiguration, StudyFolder, chain_shape};
+use anyhow::{Context, Result, bail};
+
+use crate::arguments::StudyOutput;
+
+/// The interpreter that has the package.
+const INTERPRETER: &str = "ADAPLACE_PYTHON";
+
+/// What is left to say of a search that ended.
+pub(super) struct Spread {
+    /// None if it was stopped.
+    pub(super) ranking: Option<Ranking>,
+    pub(super) seconds: f64,
+    /// Trainings that an earlier run had done.
+    pub(super) replayed: u64,
+}
+
+/// Makes the study's folder and lets the driver score what is left on the cluster at `address`; errors in the search space
+/// name the file `described_in`.
+pub(super) fn execute(
+    configuration: &StudyConfiguration,
+    setting: &Setting,
+    output: &StudyOutput,
+    address: Option<&str>,
+    described_in: Option<&Path>,
+) -> Result<Spread> {
+    let start = Instant::now();
+    StudyFolder::check(&output.out, configuration)?;
+    let shape = chain_shape(&setting.backbone, &setting.task);
+    let space =
+        SearchSpace::resolve(&configuration.space, &shape).map_err(|error| match described_in {
+            Some(path) => error.in_file(path),
+            None => error,
+        })?;
+    configuration.build_strategy(&space, Arc::new(FixedProxy::from_iter([])))?;
+    let python = std::env::var_os(INTERPRETER).unwrap_or_else(|| "python3".into());
+    check_package(&python)?;
+    let (_, journal, records) = StudyFolder::open(&output.out, configuration)?;
+    // The driver is another process, and alone in the folder.
+    drop(journal);
+
+    // Ctrl-C reaches the driver as well, which ends by itself.
+    ctrlc::set_handler(|| ()).context("cannot listen to Ctrl-C")?;
+    let status = drive(&python, output, address)?;
+    let ranking = match status.code() {
+        Some(0) => StoredStudy::read(&output.out)?.ranking,
+        Some(code) if code == i32::from(crate::INTERRUPTED) => None,
+        _ => bail!(
+            "the driver of the Ray cluster ended with {status}; what it said stands above, and the same command goes on with `{}`",
+            output.out.display()
+        ),
+    };
+    Ok(Spread {
+        ranking,
+        seconds: start.elapsed().as_secs_f64(),
+        replayed: records.len() as u64,
+    })
+}
+
+fn drive(python: &OsString, output: &StudyOutput, address: Option<&str>) -> Result<ExitStatus> {
+    let mut driver = Command::new(python);
+    driver
+        .args(["-m", "adaplace.ray"])
+        .arg(&output.out)
+        .args(["--workers", &output.workers.to_string()])
+        .stdout(Stdio::null());
+    if let Some(address) = address {
+        driver.args(["--address", address]);
+    }
+    driver
+        .status()
+        .with_context(|| format!("cannot run `{}`", python.display()))
+}
+
+/// Says what is missing before anything is made.
+fn check_package(python: &OsString) -> Result<()> {
+    let advice = format!(
+        "install `adaplace[ray]` there (`pip install './python[ray]'`), or name another interpreter in `{INTERPRETER}`"
+    );
+    let tried = Command::new(python)
+        .args(["-c", "import adaplace.ray"])
+        .output()
+        .with_context(|| format!("cannot run `{}`; {advice}", python.display()))?;
+    if !tried.status.success() {
+        let said = String::from_utf8_lossy(&tried.stderr);
+        let reason = said.trim().lines().last().unwrap_or_default().to_owned();
+        bail!(
+            "`{}` cannot drive a Ray cluster: {reason}; {advice}",
+            python.display()
+        );
+    }
+    Ok(())
+}
