@@ -5,7 +5,7 @@ import time
 import pytest
 
 import adaplace
-from conftest import SINGLE
+from tiny import SINGLE
 
 ray = pytest.importorskip("ray")
 

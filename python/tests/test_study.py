@@ -11,6 +11,7 @@ import pytest
 
 import adaplace
 from adaplace import Score
+from tiny import SINGLE
 
 
 def closed_form(placement):
@@ -287,8 +288,6 @@ def test_charts_are_drawn(study):
 
 def test_study_toml_is_that_of_the_program(study, program, folders, tmp_path):
     """Same defaults, same meaning: the program resumes what was begun here."""
-    from conftest import SINGLE
-
     (tmp_path / "space.toml").write_text(SINGLE)
     here = study("here", trials=64, steps=64, finalists=3, repetitions=3, batch_size=32, strategy="greedy")
     program(

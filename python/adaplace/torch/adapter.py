@@ -1,0 +1,62 @@
+"""The bottleneck of one connection."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .placement import AdapterSpec
+
+NORM_EPSILON = 1e-5
+
+
+class Adapter(nn.Module):
+    """A(x) = scale * (W_up gelu(W_down norm(x) + b_down) + b_up), with norm a layer norm without weights and
+    the exact gelu (Houlsby et al., 2019).
+
+    `down.weight` is (rank, width), `down.bias` (rank), `up.weight` (width, rank), `up.bias` (width). A new
+    adapter adds nothing yet: W_down and b_down are uniform in +-1/sqrt(width), W_up and b_up are zero.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        spec: AdapterSpec,
+        *,
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self.rank = spec.rank
+        self.scale = spec.scale
+        self.down = blank_linear(width, spec.rank, dtype)
+        self.up = blank_linear(spec.rank, width, dtype)
+        fill_uniform(self.down.weight, width, generator)
+        fill_uniform(self.down.bias, width, generator)
+        nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.up.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """A(x), of the shape and type of `x`: (.., width). What is between is in the adapter's own type."""
+        normal = F.layer_norm(x.to(self.down.weight.dtype), (self.width,), eps=NORM_EPSILON)
+        result: Tensor = self.up(F.gelu(self.down(normal)))
+        if self.scale != 1.0:
+            result = result * self.scale
+        return result.to(x.dtype)
+
+    def extra_repr(self) -> str:
+        return f"width={self.width}, rank={self.rank}, scale={self.scale}"
+
+
+def blank_linear(inputs: int, outputs: int, dtype: torch.dtype) -> nn.Linear:
+    """A linear layer without PyTorch's own initial values, which would be drawn from the global generator."""
+    return nn.Linear(inputs, outputs, device="meta", dtype=dtype).to_empty(device="cpu")
+
+
+@torch.no_grad()
+def fill_uniform(parameter: Tensor, width: int, generator: torch.Generator | None) -> None:
+    """Uniform in +-1/sqrt(width), drawn as f32 whatever its type is, so that a seed means one adapter."""
+    bound = width**-0.5
+    parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))

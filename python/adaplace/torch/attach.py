@@ -1,0 +1,140 @@
+"""Attaching the adapters of a placement to a loaded model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .adapter import Adapter, blank_linear, fill_uniform
+from .adapter_file import AdapterFile
+from .attached import MARK, Attached
+from .checks import Check, check_backbone, check_mode, read_adapters
+from .errors import AttachError
+from .families import Layout, layout_of
+from .placement import Connection, HasConnections, PathLike, Placement, as_placement
+
+
+def attach(
+    model: nn.Module,
+    placement: PathLike | Mapping[str, Any] | Placement | HasConnections,
+    adapters: PathLike | None = None,
+    *,
+    check: Check = "error",
+    num_classes: int | None = None,
+    seed: int | None = None,
+    trainable: Sequence[str] = (),
+) -> Attached:
+    """Adds the adapters of `placement` to `model`, by hooks on this instance, and freezes the model.
+
+    `model` is a BERT, RoBERTa, XLM-R, DistilBERT, ViT, DeiT or DINOv2 of transformers, bare or with a task
+    head, or a vision transformer of timm. `placement` is the path of a placement file, its parsed content or
+    a `Placement`, this package's or the engine's; one without a backbone is attached to whatever model is
+    large enough.
+
+    `adapters` is the path of an adapter file, whose head is taken, too. Without it the adapters are new, and
+    add nothing yet: W_down and b_down uniform in +-1/sqrt(width), drawn from `seed` if it is given and from
+    PyTorch's generator otherwise, W_up and b_up zero. `num_classes` asks for a new head.
+
+    `check` says what happens if the placement or the adapters were made for another backbone of the same
+    shape: an error, or a warning. `trainable` names modules or parameters of the model that stay trainable,
+    such as the `classifier` of a sequence classifier.
+
+    The adapters are f32, or f64 where the model is; what they compute is cast to the type of the hidden
+    state.
+
+    Raises `AttachError` if anything does not fit.
+    """
+    check_mode(check)
+    layout = layout_of(model)
+    if MARK in layout.base.__dict__:
+        raise AttachError(
+            f"`{type(layout.base).__name__}` has adapters already; detach them first, or attach one "
+            "placement that holds all connections"
+        )
+    wanted = as_placement(placement)
+    backbone = check_backbone(wanted, layout, check)
+    file = None if adapters is None else read_adapters(adapters, wanted, backbone, check)
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    like = _like(layout)
+    modules = {
+        connection: Adapter(layout.width, spec, generator=generator, dtype=like.dtype)
+        for connection, spec in wanted.adapters.items()
+    }
+    head = _head(layout.width, file, num_classes, generator, like.dtype)
+    if file is not None:
+        _load(modules, head, file)
+    for module in (*modules.values(), head):
+        if module is not None:
+            module.to(like.device).train(model.training)
+    kept = _kept_trainable(model, trainable)
+    attached = Attached(model, layout, wanted, backbone, modules, head, file.metadata if file else {})
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in kept)
+    return attached
+
+
+def _like(layout: Layout) -> Tensor:
+    """A tensor of the type and on the device that the adapters are to have.
+
+    Half precision is too coarse to train in, so adapters are f32 then.
+    """
+    weight = next(layout.base.parameters())
+    dtype = torch.promote_types(weight.dtype, torch.float32)
+    return torch.empty(0, dtype=dtype, device=weight.device)
+
+
+def _head(
+    width: int,
+    file: AdapterFile | None,
+    num_classes: int | None,
+    generator: torch.Generator | None,
+    dtype: torch.dtype,
+) -> nn.Linear | None:
+    stored = None if file is None else file.classes
+    if stored is not None and num_classes not in (None, stored):
+        raise AttachError(
+            f"the head in the adapter file has {stored} classes, num_classes is {num_classes}; leave it "
+            "out, or attach without the file"
+        )
+    classes = stored if stored is not None else num_classes
+    if classes is None:
+        return None
+    if classes < 1:
+        raise AttachError(f"num_classes is {classes}; a head has at least one class")
+    head = blank_linear(width, classes, dtype)
+    fill_uniform(head.weight, width, generator)
+    nn.init.zeros_(head.bias)
+    return head
+
+
+def _load(modules: Mapping[Connection, Adapter], head: nn.Linear | None, file: AdapterFile) -> None:
+    """The tensors were checked against the placement when the file was read."""
+    parameters = {
+        f"{source}-{target}.{name}": parameter
+        for (source, target), adapter in modules.items()
+        for name, parameter in adapter.named_parameters()
+    }
+    if head is not None and file.classes is not None:
+        parameters |= {f"head.{name}": parameter for name, parameter in head.named_parameters()}
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(file.tensors[name])
+
+
+def _kept_trainable(model: nn.Module, trainable: Sequence[str]) -> set[str]:
+    """The names of the model's parameters that `trainable` covers."""
+    if isinstance(trainable, str):
+        raise AttachError(f'trainable is the text `{trainable}`; give a list, ["{trainable}"]')
+    names = [name for name, _ in model.named_parameters()]
+    kept: set[str] = set()
+    for part in trainable:
+        covered = {name for name in names if name == part or name.startswith(f"{part}.")}
+        if not covered:
+            raise AttachError(
+                f"`{type(model).__name__}` has no parameter in `{part}`; see its named_parameters()"
+            )
+        kept |= covered
+    return kept

@@ -1,0 +1,125 @@
+"""A backbone as the chain of its hidden states, and what a placement does to them in one pass.
+
+h_0 is what the embedding gives, h_{2l+1} what the attention sublayer of block l gives, residual included, and
+h_{2l+2} what its MLP sublayer gives. State n is: what the sublayer (or the embedding) gives; plus A(h_i) of
+every connection i -> n with i < n, read in this pass; plus A(h_i) of every connection with i > n, read in the
+pass before (nothing in the first one); then a sequential connection n -> n adds A(h_n) of the sum so far.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Optional
+
+from torch import Tensor
+
+from .adapter import Adapter
+from .errors import AttachError
+from .placement import Connection
+
+# States by their number; None where a state was passed that no connection reads.
+States = dict[int, Optional[Tensor]]
+
+
+class Pass:
+    """What one pass over the chain has seen so far, and the pass before it."""
+
+    __slots__ = ("before", "residuals", "states")
+
+    def __init__(self, before: States | None, states: States | None = None) -> None:
+        self.states: States = {} if states is None else states
+        self.before = before
+        # What pre-norm sublayers that are being computed will add their branch to, by the state they give.
+        self.residuals: dict[int, Tensor] = {}
+
+
+class Chain:
+    """The adapters of a placement by the state they add to, and the pass that is under way in this thread."""
+
+    def __init__(self, adapters: Mapping[Connection, Adapter]) -> None:
+        self.adapters = dict(adapters)
+        self.passes = 2 if any(connection.is_recurrent for connection in adapters) else 1
+        self.sources = {connection.source for connection in adapters}
+        self.touched = sorted(self.sources | {connection.target for connection in adapters})
+        self._incoming: dict[int, list[tuple[int, Adapter]]] = {}
+        for (source, target), adapter in sorted(self.adapters.items()):
+            self._incoming.setdefault(target, []).append((source, adapter))
+        self._local = threading.local()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies and pickles are made between passes, and what a thread is about to compute belongs to it
+        # alone.
+        return {name: value for name, value in self.__dict__.items() if name != "_local"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._local = threading.local()
+
+    @contextmanager
+    def activated(self, current: Pass) -> Iterator[Pass]:
+        """Within this context, the states that come by belong to the pass `current`."""
+        outer = getattr(self._local, "current", None)
+        self._local.current = current
+        try:
+            yield current
+        finally:
+            self._local.current = outer
+
+    @property
+    def current(self) -> Pass:
+        """The pass under way."""
+        current: Pass | None = getattr(self._local, "current", None)
+        if current is None:
+            raise AttachError(
+                "a part of a model with adapters was called by itself; call the model, "
+                "or detach the adapters first"
+            )
+        return current
+
+    def reads(self, target: int) -> list[int]:
+        """The sources of all connections to `target`."""
+        return [source for source, _ in self._incoming.get(target, [])]
+
+    def visit(self, n: int, base: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """h_n and what the adapters added for it, from what the sublayer or embedding gives.
+
+        All of shape (batch, tokens, width). h_n is kept if a connection reads it.
+        """
+        current = self.current
+        state = base
+        added = []
+        sequential = None
+        for source, adapter in self._incoming.get(n, []):
+            if source == n:
+                sequential = adapter
+                continue
+            states = current.states if source < n else current.before
+            if states is not None:
+                added.append(adapter(_known(states, source)).to(base.dtype))
+                state = state + added[-1]
+        if sequential is not None:
+            added.append(sequential(state))
+            state = state + added[-1]
+        current.states[n] = state if n in self.sources else None
+        return state, added
+
+    def check_complete(self, current: Pass) -> None:
+        """A pass must have come by all states that matter; otherwise adapters were left out in silence."""
+        missed = [n for n in self.touched if n not in current.states]
+        if missed:
+            raise AttachError(
+                f"the model's forward did not come by h_{missed[0]}, where an adapter reads or adds; "
+                "this version of its library computes it in an unknown way, please report it"
+            )
+
+
+def _known(states: States, n: int) -> Tensor:
+    state = states.get(n)
+    if state is None:
+        raise AttachError(
+            f"h_{n} is read before it was computed; this version of the model's library computes its "
+            "blocks in an unknown order, please report it"
+        )
+    return state

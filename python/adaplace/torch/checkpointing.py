@@ -1,0 +1,116 @@
+"""Gradient checkpointing of a model with adapters.
+
+A checkpointed block runs again in the backward. An adapter in it may read states from outside of the block,
+and states inside it may be read by later blocks. Both are kept right by handing the states that are read to
+the block's function as inputs, like the hidden state itself: the second run sees exactly those of its own
+pass, and holds on to nothing else. The first run alone reports its states to the pass.
+
+Checkpointing with `use_reentrant=True` cannot work here: it computes the block without a graph, so no
+gradient would come through a state that is read inside. While a pass runs, blocks that are checkpointed at
+all are checkpointed without it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from .chain import Chain, Pass
+
+
+class Checkpointing:
+    """Takes over the checkpointing of `blocks`, block l being what gives h_{2l+1} and h_{2l+2}."""
+
+    def __init__(self, chain: Chain, base: nn.Module, blocks: Sequence[nn.Module]) -> None:
+        self.chain = chain
+        self.base = base
+        self.blocks = list(blocks)
+        # In transformers since 4.53 the blocks themselves, before that what holds them.
+        self._holders = [module for module in base.modules() if hasattr(module, "gradient_checkpointing")]
+
+    @contextmanager
+    def taken_over(self) -> Iterator[None]:
+        """Within this context, checkpointed blocks run as described above."""
+        with ExitStack() as restored:
+            if getattr(self.base, "grad_checkpointing", False):
+                self._take_over_timm(restored)
+            for holder in self._holders:
+                if getattr(holder, "gradient_checkpointing", False):
+                    original = getattr(holder, "_gradient_checkpointing_func", None)
+                    function = functools.partial(self._run_bound, holder, _not_reentrant(original))
+                    restored.enter_context(_replaced(holder, "_gradient_checkpointing_func", function))
+            yield
+
+    def _run_bound(
+        self, holder: nn.Module, checkpointed: Callable[..., Any], function: Callable[..., Any], *inputs: Any
+    ) -> Any:
+        """`function` is of the block `holder`, or a method of the block that `holder` is about to call."""
+        for number, block in enumerate(self.blocks):
+            if block is holder or block is getattr(function, "__self__", None):
+                return self._run(number, checkpointed, function, *inputs)
+        return checkpointed(function, *inputs)
+
+    def _take_over_timm(self, restored: ExitStack) -> None:
+        # It checkpoints in a function of its own, whether in training or not; so its blocks do it themselves.
+        restored.enter_context(_replaced(self.base, "grad_checkpointing", False))
+        for number, block in enumerate(self.blocks):
+            function = functools.partial(self._run, number, _not_reentrant(None), block.forward)
+            restored.enter_context(_replaced(block, "forward", function))
+
+    def _run(
+        self, number: int, checkpointed: Callable[..., Any], function: Callable[..., Any], *inputs: Any
+    ) -> Any:
+        if not torch.is_grad_enabled():
+            return function(*inputs)
+        inside = (2 * number + 1, 2 * number + 2)
+        sources = sorted({source for target in inside for source in self.chain.reads(target)})
+        outer = self.chain.current
+        # By number what the block reads of this pass and of the one before. The function below must not hold
+        # the states themselves: they belong to the graph, and the graph to it.
+        now = [n for n in sources if n < inside[0]]
+        before = [n for n in sources if n >= inside[0]] if outer.before is not None else None
+        read = [outer.states[n] for n in now] + [(outer.before or {})[n] for n in before or []]
+        # Emptied by the first run.
+        report_to = [outer]
+        del outer
+
+        def run(*arguments: Any) -> Any:
+            states = iter(arguments[len(arguments) - len(now) - len(before or []) :])
+            inner = Pass(
+                states=dict(zip(now, states)), before=None if before is None else dict(zip(before, states))
+            )
+            with self.chain.activated(inner):
+                result = function(*arguments[: len(inputs)])
+            if report_to:
+                seen = report_to.pop().states
+                seen.update((n, inner.states[n]) for n in inside if n in inner.states)
+            return result
+
+        return checkpointed(run, *inputs, *read)
+
+
+def _not_reentrant(original: object) -> Callable[..., Any]:
+    """The checkpointing that was asked for, with all its settings but one."""
+    if isinstance(original, functools.partial):
+        return functools.partial(original.func, **{**original.keywords, "use_reentrant": False})
+    return functools.partial(checkpoint, use_reentrant=False)
+
+
+@contextmanager
+def _replaced(module: nn.Module, name: str, value: object) -> Iterator[None]:
+    own = module.__dict__
+    had, original = name in own, own.get(name)
+    own[name] = value
+    try:
+        yield
+    finally:
+        if had:
+            own[name] = original
+        else:
+            del own[name]

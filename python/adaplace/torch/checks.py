@@ -1,0 +1,91 @@
+"""Whether a placement was made for the model at hand."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Literal
+
+import torch
+
+from . import adapter_file
+from .adapter_file import AdapterFile
+from .errors import AttachError
+from .families import Layout
+from .hashing import weights_sha256
+from .placement import POOLINGS, BackboneReference, PathLike, Placement
+
+Check = Literal["error", "warn"]
+
+# How many frames lie between the user's call of `attach` and the warning.
+STACK_LEVEL = 4
+
+
+def check_backbone(placement: Placement, layout: Layout, check: Check) -> BackboneReference:
+    """What the model is; complains where it is not what the placement was made for.
+
+    Another number or width of hidden states is an error in any case, for adapters would not fit.
+    """
+    expected = placement.backbone
+    found = BackboneReference(
+        model_type=layout.model_type,
+        hidden_states=layout.hidden_states,
+        width=layout.width,
+        pooling=_pooling(expected, layout),
+        weights_sha256=weights_sha256(layout.weights()),
+    )
+    placement.check_range(found.hidden_states)
+    if expected is None:
+        return found
+    for field in ("hidden_states", "width"):
+        if getattr(expected, field) != getattr(found, field):
+            raise AttachError(_mismatch(field, expected, found))
+    for field in ("model_type", "pooling", "weights_sha256"):
+        if getattr(expected, field) != getattr(found, field):
+            message = _mismatch(field, expected, found)
+            dtype = next(layout.base.parameters()).dtype
+            if field == "weights_sha256" and dtype.itemsize < torch.float32.itemsize:
+                message += f" in the precision of its file (it is in {str(dtype).removeprefix('torch.')} now)"
+            complain(message, check)
+    return found
+
+
+def read_adapters(
+    path: PathLike, placement: Placement, backbone: BackboneReference, check: Check
+) -> AdapterFile:
+    """The adapter file at `path`; complains where its header speaks of another placement or backbone."""
+    file = adapter_file.read(path, placement, backbone.width)
+    expected = placement.backbone or backbone
+    for problem in file.origin_problems(os.fspath(path), placement, expected.weights_sha256):
+        complain(problem, check)
+    return file
+
+
+def complain(message: str, check: Check) -> None:
+    """An error, or a warning where the user asked for no more."""
+    if check == "error":
+        raise AttachError(f'{message}, or attach with check="warn"')
+    warnings.warn(message, stacklevel=STACK_LEVEL)
+
+
+def check_mode(check: str) -> None:
+    if check not in ("error", "warn"):
+        raise AttachError(f'check is `{check}`; it is "error" or "warn"')
+
+
+def _pooling(expected: BackboneReference | None, layout: Layout) -> str:
+    """The pooling asked for where the family has it; text models may be read either way."""
+    if expected is None:
+        return layout.poolings[0]
+    if expected.pooling not in POOLINGS:
+        raise AttachError(
+            f"the placement has the pooling `{expected.pooling}`; supported are {', '.join(POOLINGS)}"
+        )
+    return expected.pooling if expected.pooling in layout.poolings else layout.poolings[0]
+
+
+def _mismatch(field: str, expected: BackboneReference, found: BackboneReference) -> str:
+    return (
+        f"the placement was made for a backbone with the {field} `{getattr(expected, field)}`, the model has "
+        f"`{getattr(found, field)}`; load the backbone that it was made for"
+    )

@@ -1,0 +1,47 @@
+"""How the model families lay out their hidden states: one file for each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from ..errors import AttachError
+from . import post_norm, pre_norm
+from .layout import Layout
+from .timm_vit import is_timm, timm_vit
+
+__all__ = ["FAMILIES", "Layout", "layout_of"]
+
+# By `model_type`: the class of transformers whose forward is one pass, and how it is laid out.
+FAMILIES: dict[str, tuple[str, Callable[[nn.Module, Any], Layout]]] = {
+    "bert": ("BertModel", post_norm.bert),
+    "roberta": ("RobertaModel", post_norm.bert),
+    "xlm-roberta": ("XLMRobertaModel", post_norm.bert),
+    "distilbert": ("DistilBertModel", post_norm.distilbert),
+    "vit": ("ViTModel", pre_norm.vit),
+    "deit": ("DeiTModel", pre_norm.vit),
+    "dinov2": ("Dinov2Model", pre_norm.dinov2),
+}
+
+
+def layout_of(model: nn.Module) -> Layout:
+    """The layout of a model of transformers (bare or with a task head) or of timm."""
+    if is_timm(model):
+        return timm_vit(model)
+    config = getattr(model, "config", None)
+    model_type = getattr(config, "model_type", None)
+    base = getattr(model, "base_model", model)
+    if model_type not in FAMILIES or not isinstance(base, nn.Module):
+        raise AttachError(
+            f"`{type(model).__name__}` with the model_type `{model_type}` is not supported; "
+            f"supported are models of transformers with the model_type {', '.join(FAMILIES)} and the "
+            "VisionTransformer of timm"
+        )
+    name, describe = FAMILIES[model_type]
+    if all(ancestor.__name__ != name for ancestor in type(base).__mro__):
+        raise AttachError(
+            f"`{type(model).__name__}` is built on `{type(base).__name__}`; only `{name}` is supported"
+        )
+    return describe(base, config)

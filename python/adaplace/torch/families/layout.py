@@ -1,0 +1,70 @@
+"""What has to be known of a loaded model to attach adapters to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ..errors import AttachError
+from ..points import Point
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A model as a chain of hidden states."""
+
+    model_type: str
+    # The module whose method `method` is one pass: from its inputs to the last state behind the last norm.
+    base: nn.Module
+    method: str
+    blocks: Sequence[nn.Module]
+    # The place of every hidden state, h_0 to h_N.
+    points: Sequence[Point]
+    width: int
+    # How the last state may be pooled; the first is the family's own.
+    poolings: Sequence[str]
+    # The weights that make up the backbone, by their names in the family's checkpoints.
+    weights: Callable[[], dict[str, Tensor]]
+    # The last layer norm, where `method` leaves it out.
+    last_norm: nn.Module | None = None
+
+    @property
+    def hidden_states(self) -> int:
+        return len(self.points)
+
+
+def submodule(module: nn.Module, *paths: str) -> nn.Module:
+    """The first of `paths` that exists: versions of a library name the same part differently."""
+    for path in paths:
+        found: object = module
+        for name in path.split("."):
+            found = getattr(found, name, None)
+        if isinstance(found, nn.Module):
+            return found
+    raise AttachError(
+        f"`{type(module).__name__}` has no part `{'` or `'.join(paths)}`; "
+        "this version of its library lays it out in an unknown way, please report it"
+    )
+
+
+def parameter(module: nn.Module, name: str) -> Tensor:
+    """The parameter `name` of `module`."""
+    found = getattr(module, name, None)
+    if not isinstance(found, Tensor):
+        raise AttachError(
+            f"`{type(module).__name__}` has no parameter `{name}`, which every backbone of its family has; "
+            "such a variant is not supported"
+        )
+    return found
+
+
+def affine(name: str, module: nn.Module) -> dict[str, Tensor]:
+    """Weight and bias of a linear layer, layer norm or convolution."""
+    return {f"{name}.{part}": parameter(module, part) for part in ("weight", "bias")}
+
+
+def refuse(model: nn.Module, setting: str, found: object, supported: str) -> AttachError:
+    """The error for a variant that the engine does not know either."""
+    return AttachError(f"`{type(model).__name__}` has {setting} = {found}; {supported}")

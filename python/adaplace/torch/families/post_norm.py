@@ -1,0 +1,94 @@
+"""BERT, RoBERTa, XLM-R and DistilBERT: a layer norm ends a sublayer, so every state is a module's output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..points import OutputPoint
+from .layout import Layout, affine, parameter, refuse, submodule
+
+# Parts of a block: the layer norms that end its sublayers, and all that has weights.
+BERT_NORMS = ("attention.output.LayerNorm", "output.LayerNorm")
+BERT_PARTS = (
+    "attention.self.query",
+    "attention.self.key",
+    "attention.self.value",
+    "attention.output.dense",
+    "intermediate.dense",
+    "output.dense",
+    *BERT_NORMS,
+)
+DISTILBERT_NORMS = ("sa_layer_norm", "output_layer_norm")
+DISTILBERT_PARTS = (
+    "attention.q_lin",
+    "attention.k_lin",
+    "attention.v_lin",
+    "attention.out_lin",
+    "ffn.lin1",
+    "ffn.lin2",
+    *DISTILBERT_NORMS,
+)
+
+
+def bert(base: nn.Module, config: Any) -> Layout:
+    """BERT and RoBERTa, which differ in their embedding's numbering alone."""
+    for setting, supported in (
+        ("is_decoder", False),
+        ("add_cross_attention", False),
+        ("position_embedding_type", "absolute"),
+    ):
+        found = getattr(config, setting, supported)
+        if found != supported:
+            raise refuse(base, setting, f"`{found}`", f"only `{supported}` is supported")
+    tables = ("word", "position", "token_type")
+    return _layout(base, config, config.hidden_size, "encoder.layer", BERT_NORMS, BERT_PARTS, tables)
+
+
+def distilbert(base: nn.Module, config: Any) -> Layout:
+    """DistilBERT: BERT's blocks under other names, without token types."""
+    tables = ("word", "position")
+    names = ("transformer.layer", DISTILBERT_NORMS, DISTILBERT_PARTS)
+    return _layout(base, config, config.dim, *names, tables)
+
+
+def _layout(
+    base: nn.Module,
+    config: Any,
+    width: int,
+    where: str,
+    norms: Sequence[str],
+    parts: Sequence[str],
+    tables: Sequence[str],
+) -> Layout:
+    chunk = getattr(config, "chunk_size_feed_forward", 0)
+    if chunk:
+        raise refuse(
+            base, "chunk_size_feed_forward", chunk, "set it to 0, for hidden states would come by in pieces"
+        )
+    embeddings = submodule(base, "embeddings")
+    blocks = list(submodule(base, where).children())
+
+    def weights() -> dict[str, Tensor]:
+        tensors = affine("embeddings.LayerNorm", submodule(embeddings, "LayerNorm"))
+        for table in tables:
+            name = f"{table}_embeddings"
+            tensors[f"embeddings.{name}.weight"] = parameter(submodule(embeddings, name), "weight")
+        for number, block in enumerate(blocks):
+            for part in parts:
+                tensors |= affine(f"{where}.{number}.{part}", submodule(block, part))
+        return tensors
+
+    ends = [submodule(block, norm) for block in blocks for norm in norms]
+    return Layout(
+        model_type=config.model_type,
+        base=base,
+        method="forward",
+        blocks=blocks,
+        points=[OutputPoint(module) for module in (embeddings, *ends)],
+        width=width,
+        poolings=("mean", "cls"),
+        weights=weights,
+    )

@@ -1,0 +1,58 @@
+"""One vector per example from the last hidden state."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch import Tensor, nn
+
+from .errors import AttachError
+
+
+class Pooler:
+    """Runs the backbone and pools what it gives: `mean` over the real tokens, or `cls`, the first one."""
+
+    def __init__(self, base: nn.Module, method: str, last_norm: nn.Module | None, pooling: str) -> None:
+        self.base = base
+        self.method = method
+        self.last_norm = last_norm
+        self.pooling = pooling
+
+    def __call__(self, *args: Any, **inputs: Any) -> Tensor:
+        """(batch, width)"""
+        inputs.pop("labels", None)
+        # Called as a module where that is one pass, so that hooks which others put on it run as well.
+        run = self.base if self.method == "forward" else getattr(self.base, self.method)
+        output = run(*args, **inputs)
+        state: Tensor = output if isinstance(output, Tensor) else output[0]
+        if self.pooling == "cls":
+            return self._normal(state[:, 0])
+        state = self._normal(state)
+        mask = self._mask(args, inputs)
+        if mask is None:
+            return state.mean(1)
+        weights = mask.unsqueeze(-1).to(state.dtype)
+        return (state * weights).sum(1) / weights.sum(1)
+
+    def _normal(self, state: Tensor) -> Tensor:
+        if self.last_norm is None:
+            return state
+        normal: Tensor = self.last_norm(state)
+        return normal
+
+    def _mask(self, args: Any, inputs: dict[str, Any]) -> Tensor | None:
+        """The attention mask, (batch, tokens), 1 for real tokens."""
+        mask = inputs.get("attention_mask")
+        if len(args) > 1:
+            signature = inspect.signature(getattr(self.base, self.method))
+            mask = signature.bind(*args, **inputs).arguments.get("attention_mask")
+        if mask is None:
+            return None
+        if mask.ndim != 2:
+            raise AttachError(
+                f"the attention mask has the shape {tuple(mask.shape)}; "
+                "the mean over real tokens takes (batch, tokens)"
+            )
+        real: Tensor = mask
+        return real
