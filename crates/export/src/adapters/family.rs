@@ -1,0 +1,211 @@
+//! Where the library `adapters` 1.3 puts its adapters in each family of backbones.
+
+use serde::Serialize;
+
+use super::plan::Location;
+
+/// How one family is handled.
+pub(super) struct Family {
+    /// The class of the backbone in transformers.
+    pub(super) model_class: &'static str,
+    /// Whether a LayerNorm follows the residual sum, as in BERT, or stands inside the residual branch, as in a ViT.
+    pub(super) post_norm: bool,
+    /// The list of blocks.
+    blocks: &'static str,
+    /// What the library does by itself, without an interface.
+    pub(super) native: Option<Native>,
+    /// What it can be told to do.
+    pub(super) interface: Interface,
+}
+
+/// A family that the library has code of its own for.
+pub(super) struct Native {
+    /// Its class with exchangeable heads.
+    pub(super) adapter_model_class: &'static str,
+    /// The type of head there that is a linear layer on the first token.
+    pub(super) head_type: &'static str,
+    /// Whether its parallel adapters add to the state, as ours do, and not to what the LayerNorm is still to see.
+    pub(super) parallel: bool,
+    /// Where the adapters of a block are kept: behind attention, behind the MLP.
+    keys: [&'static str; 2],
+}
+
+/// The library's `AdapterModelInterface`: modules to hang hooks on, so that they see and change hidden states.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct Interface {
+    adapter_methods: [&'static str; 1],
+    model_embeddings: &'static str,
+    model_layers: &'static str,
+    layer_self_attn: &'static str,
+    layer_cross_attn: Option<&'static str>,
+    attn_q_proj: &'static str,
+    attn_k_proj: &'static str,
+    attn_v_proj: &'static str,
+    /// Below `layer_self_attn`: its output is what the adapter behind attention gets.
+    attn_o_proj: &'static str,
+    layer_intermediate_proj: &'static str,
+    /// Its output is what the adapter behind the MLP gets.
+    layer_output_proj: &'static str,
+    /// Its first input is the state before attention.
+    layer_pre_self_attn: &'static str,
+    /// Its first input is the state before the MLP.
+    layer_pre_ffn: &'static str,
+}
+
+/// Where adapters are kept that an interface has placed.
+const HOOKED: [&str; 2] = ["attention_adapters.adapters", "output_adapters.adapters"];
+
+/// The module itself, for a field of the interface that must name something below a module.
+const ITSELF: &str = "forward.__self__";
+
+impl Family {
+    /// The family of this `model_type`, if it is known.
+    pub(super) fn of(model_type: &str) -> Option<&'static Self> {
+        Some(match model_type {
+            "bert" => &BERT,
+            "roberta" => &ROBERTA,
+            "xlm-roberta" => &XLM_ROBERTA,
+            "distilbert" => &DISTILBERT,
+            "vit" => &VIT,
+            "deit" => &DEIT,
+            "dinov2" => &DINOV2,
+            _ => return None,
+        })
+    }
+
+    /// The beginning of the names of all tensors of the adapter `name` in a block, through an interface or without.
+    pub(super) fn prefix(
+        &self,
+        hooked: bool,
+        layer: u16,
+        location: Location,
+        name: &str,
+    ) -> String {
+        let [attention, output] = match &self.native {
+            Some(native) if !hooked => native.keys,
+            _ => HOOKED,
+        };
+        let place = match location {
+            Location::Attention => attention,
+            Location::Output => output,
+        };
+        format!("{}.{layer}.{place}.{name}", self.blocks)
+    }
+}
+
+const COMMON: Interface = Interface {
+    adapter_methods: ["bottleneck"],
+    model_embeddings: "embeddings",
+    model_layers: "encoder.layer",
+    layer_self_attn: "attention",
+    layer_cross_attn: None,
+    attn_q_proj: "attention.query",
+    attn_k_proj: "attention.key",
+    attn_v_proj: "attention.value",
+    attn_o_proj: "output",
+    layer_intermediate_proj: "intermediate.dense",
+    layer_output_proj: "output.dense",
+    layer_pre_self_attn: "layernorm_before",
+    layer_pre_ffn: "layernorm_after",
+};
+
+const OF_BERT: Interface = Interface {
+    attn_q_proj: "self.query",
+    attn_k_proj: "self.key",
+    attn_v_proj: "self.value",
+    attn_o_proj: "output.LayerNorm",
+    layer_output_proj: "output.LayerNorm",
+    layer_pre_self_attn: "attention",
+    layer_pre_ffn: "intermediate",
+    ..COMMON
+};
+
+const fn like_bert(model_class: &'static str, adapter_model_class: &'static str) -> Family {
+    Family {
+        model_class,
+        post_norm: true,
+        blocks: OF_BERT.model_layers,
+        native: Some(Native {
+            adapter_model_class,
+            head_type: "classification",
+            parallel: false,
+            keys: ["attention.output.adapters", "output.adapters"],
+        }),
+        interface: OF_BERT,
+    }
+}
+
+static BERT: Family = like_bert("BertModel", "BertAdapterModel");
+static ROBERTA: Family = like_bert("RobertaModel", "RobertaAdapterModel");
+static XLM_ROBERTA: Family = like_bert("XLMRobertaModel", "XLMRobertaAdapterModel");
+
+/// Its LayerNorms and its attention stand side by side in the block, and attention is given its input by name: hooks see
+/// that only in `q_lin`.
+static DISTILBERT: Family = Family {
+    model_class: "DistilBertModel",
+    post_norm: true,
+    blocks: "transformer.layer",
+    native: Some(Native {
+        adapter_model_class: "DistilBertAdapterModel",
+        head_type: "classification",
+        parallel: false,
+        keys: HOOKED,
+    }),
+    interface: Interface {
+        model_layers: "transformer.layer",
+        layer_self_attn: "sa_layer_norm",
+        attn_q_proj: "weight",
+        attn_k_proj: "weight",
+        attn_v_proj: "weight",
+        attn_o_proj: ITSELF,
+        layer_intermediate_proj: "ffn.lin1",
+        layer_output_proj: "output_layer_norm",
+        layer_pre_self_attn: "attention.q_lin",
+        layer_pre_ffn: "ffn",
+        ..COMMON
+    },
+};
+
+static VIT: Family = Family {
+    model_class: "ViTModel",
+    post_norm: false,
+    blocks: COMMON.model_layers,
+    native: Some(Native {
+        adapter_model_class: "ViTAdapterModel",
+        head_type: "image_classification",
+        parallel: true,
+        keys: [
+            "attention_adapters.adapters",
+            "output.output_adapters.adapters",
+        ],
+    }),
+    interface: COMMON,
+};
+
+static DEIT: Family = Family {
+    model_class: "DeiTModel",
+    post_norm: false,
+    blocks: COMMON.model_layers,
+    native: None,
+    interface: COMMON,
+};
+
+/// What its sublayers add to the state is scaled first, so the hooks are on the scales.
+static DINOV2: Family = Family {
+    model_class: "Dinov2Model",
+    post_norm: false,
+    blocks: COMMON.model_layers,
+    native: None,
+    interface: Interface {
+        layer_self_attn: "layer_scale1",
+        attn_q_proj: "lambda1",
+        attn_k_proj: "lambda1",
+        attn_v_proj: "lambda1",
+        attn_o_proj: ITSELF,
+        layer_intermediate_proj: "mlp",
+        layer_output_proj: "layer_scale2",
+        layer_pre_self_attn: "norm1",
+        layer_pre_ffn: "norm2",
+        ..COMMON
+    },
+};

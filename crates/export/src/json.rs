@@ -1,0 +1,129 @@
+//! A placement as one JSON document, for programs that build the adapters themselves.
+//!
+//! ```json
+//! {
+//!   "format": "adaplace.export/1",
+//!   "hash": "9da5f4b26fbc61ea",
+//!   "placement": { "format": "adaplace.placement/1", "passes": 1, "backbone": {}, "adapter": {}, "connection": [] },
+//!   "definition": "A(x) = ..",
+//!   "tensors": [ { "name": "9-2.down.weight", "shape": [8, 384] } ],
+//!   "adapters": { "path": "adapters.safetensors", "classes": 6, "metadata": {} }
+//! }
+//! ```
+//!
+//! `placement` has the keys of the placement file. `tensors` are what `adapters.safetensors` holds, all f32; with
+//! `adapters`, the file that was given, the head is among them.
+
+use std::collections::BTreeMap;
+
+use adaplace_search_space::{Connection, PlacementFile, PlacementHash};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{EXPORT_FORMAT, ExportError};
+
+/// What an adapter computes and what a connection does.
+const DEFINITION: &str = "A(x) = scale * (up.weight gelu(down.weight norm(x) + down.bias) + up.bias); gelu is the exact \
+    one, norm is LayerNorm without weights, eps 1e-5. Connection i -> j reads hidden state h_i and adds A(h_i) to h_j: h_0 \
+    is what the embedding gives, h_(2l+1) what the attention of block l gives, h_(2l+2) what its MLP gives, residual and, \
+    in post-norm models, LayerNorm included. State n is its sublayer's output, plus A(h_i) of every i < n, plus A(h_i) of \
+    every i > n as h_i was in the pass before (nothing in the first pass); then n -> n adds A of that sum. The last pass \
+    counts.";
+
+/// The trained adapters that the document is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdapterFile {
+    /// Where they are, as it was given.
+    pub path: String,
+    /// Rows of the head.
+    pub classes: usize,
+    /// What the file says about itself.
+    pub metadata: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    format: String,
+    hash: PlacementHash,
+    placement: Value,
+    definition: String,
+    tensors: Vec<Tensor>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    adapters: Option<AdapterFile>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tensor {
+    name: String,
+    shape: Vec<usize>,
+}
+
+/// The document, with a line break at its end.
+///
+/// # Errors
+/// Those of [`PlacementFile::to_toml`], and [`ExportError::NotJson`] for a provenance that would not read back.
+pub fn document(
+    file: &PlacementFile,
+    adapters: Option<AdapterFile>,
+) -> Result<String, ExportError> {
+    let placement = toml::from_str(&file.to_toml()?).map_err(|_| ExportError::NotJson)?;
+    let document = Document {
+        format: EXPORT_FORMAT.to_owned(),
+        hash: file.placement.hash(),
+        placement,
+        definition: DEFINITION.to_owned(),
+        tensors: tensors(file, adapters.as_ref()),
+        adapters,
+    };
+    let mut text = serde_json::to_string_pretty(&document).map_err(|_| ExportError::NotJson)?;
+    text.push('\n');
+    match read(&text) {
+        Ok(again) if again == *file => Ok(text),
+        _ => Err(ExportError::NotJson),
+    }
+}
+
+/// The placement in a document that [`document`] made, equal to the one that was exported.
+///
+/// # Errors
+/// [`ExportError::NotADocument`], and what is wrong with the placement in it.
+pub fn read(text: &str) -> Result<PlacementFile, ExportError> {
+    let wrong = |reason: String| ExportError::NotADocument { reason };
+    let document: Document =
+        serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    if document.format != EXPORT_FORMAT {
+        return Err(wrong(format!(
+            "its format is `{}`, this version reads `{EXPORT_FORMAT}`",
+            document.format
+        )));
+    }
+    let table: toml::Table =
+        serde_json::from_value(document.placement).map_err(|error| wrong(error.to_string()))?;
+    let toml = toml::to_string(&table).map_err(|error| wrong(error.to_string()))?;
+    Ok(PlacementFile::from_toml(&toml)?)
+}
+
+fn tensors(file: &PlacementFile, adapters: Option<&AdapterFile>) -> Vec<Tensor> {
+    let width = file.backbone.width as usize;
+    let mut tensors = Vec::new();
+    let mut add = |name: String, shape: &[usize]| {
+        let shape = shape.to_vec();
+        tensors.push(Tensor { name, shape });
+    };
+    for (connection, adapter) in file.placement.iter() {
+        let Connection { source, target } = connection;
+        let rank = usize::from(adapter.rank);
+        add(format!("{source}-{target}.down.weight"), &[rank, width]);
+        add(format!("{source}-{target}.down.bias"), &[rank]);
+        add(format!("{source}-{target}.up.weight"), &[width, rank]);
+        add(format!("{source}-{target}.up.bias"), &[width]);
+    }
+    if let Some(adapters) = adapters {
+        add("head.weight".to_owned(), &[adapters.classes, width]);
+        add("head.bias".to_owned(), &[adapters.classes]);
+    }
+    tensors
+}
