@@ -59,6 +59,7 @@ fn run(command: Command) -> Result<Ending> {
         Command::Report(arguments) => commands::report::run(&arguments),
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
+        Command::Export(arguments) => commands::export::run(&arguments),
     }
 }
 

@@ -10,11 +10,13 @@ use adaplace_backbone::InstructionSet;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use single::{Evaluate, Inspect, Probe, Quickstart, Report, Train};
+pub(crate) use single::{Evaluate, Export, Inspect, Probe, Quickstart, Report, Train};
 pub(crate) use studies::{
     Audit, Bench, Compare, Search, SearchOptions, StudyOutput, TrainingOptions,
 };
-pub(crate) use values::{CostArgument, ExecutorArgument, PrecisionArgument, StatisticArgument};
+pub(crate) use values::{
+    CostArgument, ExecutorArgument, ExportTarget, PrecisionArgument, StatisticArgument,
+};
 
 /// Find where to put a few small adapters in a frozen, pre-trained transformer.
 #[derive(Debug, Parser)]
@@ -49,6 +51,8 @@ pub(crate) enum Command {
     Train(Train),
     /// Evaluate a trained placement
     Evaluate(Evaluate),
+    /// Write a placement and its adapters for another library, where that computes the same
+    Export(Export),
 }
 
 /// What is worked on.

@@ -6,8 +6,8 @@ use adaplace_backbone::InstructionSet;
 use clap::Args;
 
 use super::values::{
-    DrawnTaskArgument, PartArgument, PoolingArgument, PrecisionArgument, StatisticArgument, count,
-    positive, seed, steps,
+    DrawnTaskArgument, ExportTarget, PartArgument, PoolingArgument, PrecisionArgument,
+    StatisticArgument, count, positive, seed, steps,
 };
 use super::{BackboneAndTask, Resources};
 
@@ -156,4 +156,23 @@ pub(crate) struct Evaluate {
     /// One JSON document on stdout
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The placement
+    #[arg(value_name = "PLACEMENT.toml")]
+    pub(crate) placement: PathBuf,
+    /// Its adapters.safetensors [default: untrained adapters, which change nothing yet]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) adapters: Option<PathBuf>,
+    /// The library that is to read it
+    #[arg(long)]
+    pub(crate) to: ExportTarget,
+    /// Of untrained adapters: they are those that `train` with this seed starts from
+    #[arg(long, default_value_t = 0, value_parser = seed(), conflicts_with = "adapters")]
+    pub(crate) seed: u64,
+    /// The folder, or for json the file [default for json: stdout]
+    #[arg(long, value_name = "PATH", required_if_eq("to", "adapters"))]
+    pub(crate) out: Option<PathBuf>,
 }

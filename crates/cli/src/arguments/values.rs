@@ -49,6 +49,17 @@ pub(crate) enum PrecisionArgument {
     Bf16,
 }
 
+/// What a placement is exported to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportTarget {
+    /// A folder for the library `adapters`: sequential and parallel connections, one at each sublayer
+    Adapters,
+    /// The library `peft`, which has no such adapters: says so
+    Peft,
+    /// One document for other programs: the placement, and the names and shapes of its tensors
+    Json,
+}
+
 argument!(DrawnTaskArgument, DrawnTask, {
     /// How many red objects there are
     Counting => DrawnTask::Counting,

@@ -102,7 +102,7 @@ pub(crate) fn pooling(file: &PlacementFile, path: &Path) -> Result<Option<Poolin
 }
 
 /// Connections and ranks alone do not tell adapters of another scale or backbone.
-fn check_origin(
+pub(crate) fn check_origin(
     metadata: &BTreeMap<String, String>,
     file: &PlacementFile,
     path: &Path,

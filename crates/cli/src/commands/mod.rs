@@ -5,6 +5,7 @@ mod competition;
 mod configuration;
 pub(crate) mod evaluate;
 mod execution;
+pub(crate) mod export;
 pub(crate) mod inspect;
 pub(crate) mod probe;
 pub(crate) mod quickstart;

@@ -1,0 +1,115 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use adaplace_export::json::AdapterFile;
+use adaplace_export::{AdapterWeights, HeadWeights, Weights, adapters, json, peft};
+use adaplace_export::{write_document, write_folder};
+use adaplace_scorer::{Adapters, ScoreError};
+use adaplace_search_space::{Connection, PlacementFile};
+use anyhow::{Context, Result};
+
+use super::evaluate::check_origin;
+use super::print;
+use super::train::CLASSES;
+use crate::Ending;
+use crate::arguments::{Export, ExportTarget};
+
+pub(crate) fn run(arguments: &Export) -> Result<Ending> {
+    let file = PlacementFile::read(&arguments.placement)?;
+    let of_placement = || format!("`{}`", arguments.placement.display());
+    match (arguments.to, &arguments.out) {
+        (ExportTarget::Peft, _) => {
+            Err(peft::refuse(&file.placement)).with_context(of_placement)?;
+        }
+        (ExportTarget::Json, out) => {
+            let adapters = arguments.adapters.as_deref();
+            let adapters = adapters.map(|path| described(&file, path)).transpose()?;
+            let text = json::document(&file, adapters).with_context(of_placement)?;
+            match out {
+                None => print(&text)?,
+                Some(path) => {
+                    write_document(&text, path)?;
+                    print(&format!("placement  {}\n", path.display()))?;
+                }
+            }
+        }
+        (ExportTarget::Adapters, out) => {
+            let path = out
+                .as_deref()
+                .context("`--out` is missing; give a folder")?;
+            let weights = match &arguments.adapters {
+                None => untrained(&file, arguments.seed)?,
+                Some(path) => trained(&file, path)?.0,
+            };
+            let files = adapters::files(&file, &weights).with_context(of_placement)?;
+            write_folder(&files, path)?;
+            print(&summary(&file, &weights, path))?;
+        }
+    }
+    Ok(Ending::Finished)
+}
+
+/// The adapters that a training of this seed starts from.
+fn untrained(file: &PlacementFile, seed: u64) -> Result<Weights> {
+    let adapters = Adapters::initial(&file.placement, file.backbone.width as usize, seed, 0)?;
+    Ok(Weights {
+        adapters: values(&adapters)?,
+        head: None,
+    })
+}
+
+/// What a training left, and what the file says about it.
+fn trained(file: &PlacementFile, path: &Path) -> Result<(Weights, AdapterFile)> {
+    let (adapters, head, metadata) =
+        Adapters::read(&file.placement, file.backbone.width as usize, path)?;
+    check_origin(&metadata, file, path)?;
+    let classes = metadata.get(CLASSES).map_or(Ok(Vec::new()), |text| {
+        serde_json::from_str(text)
+            .with_context(|| format!("`{}` has damaged classes", path.display()))
+    })?;
+    let head = HeadWeights {
+        weight: head.weight.flatten_all()?.to_vec1()?,
+        bias: head.bias.to_vec1()?,
+        classes,
+    };
+    let described = AdapterFile {
+        path: path.display().to_string(),
+        classes: head.bias.len(),
+        metadata,
+    };
+    let weights = Weights {
+        adapters: values(&adapters)?,
+        head: Some(head),
+    };
+    Ok((weights, described))
+}
+
+fn described(file: &PlacementFile, path: &Path) -> Result<AdapterFile> {
+    trained(file, path).map(|(_, described)| described)
+}
+
+fn values(adapters: &Adapters) -> Result<BTreeMap<Connection, AdapterWeights>> {
+    let plain = adapters.iter().map(|adapter| {
+        let weights = AdapterWeights {
+            down_weight: adapter.down_weight.flatten_all()?.to_vec1()?,
+            down_bias: adapter.down_bias.to_vec1()?,
+            up_weight: adapter.up_weight.flatten_all()?.to_vec1()?,
+            up_bias: adapter.up_bias.to_vec1()?,
+        };
+        Ok((adapter.connection, weights))
+    });
+    plain.collect::<Result<_, ScoreError>>().map_err(Into::into)
+}
+
+fn summary(file: &PlacementFile, weights: &Weights, path: &Path) -> String {
+    let state = match weights.head {
+        None => "untrained",
+        Some(_) => "trained",
+    };
+    format!(
+        "{}, {state}\n\nadapters  {}\nloading   {}\n",
+        file.placement,
+        path.display(),
+        path.join("README.md").display()
+    )
+}
