@@ -1,10 +1,8 @@
 //! `adaplace audit`: which cheap predictor to trust.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
-use common::Lab;
 use serde_json::Value;
+
+use crate::common::Lab;
 
 const AUDIT: &str =
     "audit --backbone backbone --task task --rank 2 --steps 3 --batch-size 8 --train-examples 24";

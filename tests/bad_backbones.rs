@@ -1,12 +1,10 @@
 //! Backbones that cannot be used.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use std::fs;
 
 use adaplace_testkit::{TextTask, TinyBert, text_task, tiny_bert};
-use common::{Lab, SEARCH};
+
+use crate::common::{Lab, SEARCH};
 
 /// Every command that reads the backbone refuses it; a study that is there stays as it is.
 #[track_caller]

@@ -1,11 +1,8 @@
 //! Spaces, placements and study folders that cannot be used, and a full disk.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use std::fs;
 
-use common::{Lab, SEARCH, TRAIN};
+use crate::common::{Lab, SEARCH, TRAIN};
 
 const RANDOM: &str = "--strategy random --out study";
 

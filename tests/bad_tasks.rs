@@ -1,11 +1,8 @@
 //! Tasks that cannot be used, and the test part that a search must not see.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use std::fs;
 
-use common::{Lab, SEARCH, SEARCH_IMAGES, TRAIN};
+use crate::common::{Lab, SEARCH, SEARCH_IMAGES, TRAIN};
 
 #[track_caller]
 fn assert_refused(lab: &Lab, parts: &[&str]) {

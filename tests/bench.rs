@@ -1,10 +1,8 @@
 //! `adaplace bench` makes a table of a whole space, `compare --replay` runs strategies on it.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
-use common::{Lab, Running};
 use serde_json::Value;
+
+use crate::common::{Lab, Running};
 
 const BENCH: &str = "bench --backbone backbone --task task --space space.toml --repetitions 2 --steps 2 \
     --batch-size 8 --train-examples 24";

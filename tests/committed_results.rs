@@ -1,9 +1,5 @@
 //! What the README says of the committed results must be what the files say.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -91,7 +87,7 @@ fn the_default_statistic_is_that_of_the_audits() {
         assert_eq!(best.unwrap().0, "rank + validation alignment", "{sums:?}");
     }
     for command in ["search", "compare"] {
-        let help = common::Lab::text()
+        let help = crate::common::Lab::text()
             .run(&format!("{command} --help"))
             .succeeded();
         assert!(help.stdout.contains("[default: rank,validation-alignment]"));

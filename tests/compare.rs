@@ -1,10 +1,8 @@
 //! `adaplace compare`: strategies and baselines side by side.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
-use common::{Lab, Running, assert_page};
 use serde_json::Value;
+
+use crate::common::{Lab, Running, assert_page};
 
 const COMPARE: &str = "compare --backbone backbone --task task --space space.toml --steps 2 --batch-size 8 \
     --train-examples 24 --budget-steps 8 --seeds 2 --final-steps 3 --learning-rates 0.001,0.01 --random-parallel 2";

@@ -1,13 +1,11 @@
 //! `adaplace export`. What the libraries make of it is tested in `python/tests/export`.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use std::fs;
 
 use adaplace_search_space::PlacementFile;
-use common::{Lab, TRAIN};
 use serde_json::{Value, json};
+
+use crate::common::{Lab, TRAIN};
 
 const EXPORT: &str = "export placement.toml --to";
 

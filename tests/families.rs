@@ -1,12 +1,9 @@
 //! Backbones of every family, from inspecting to evaluating.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use std::fs;
 use std::path::Path;
 
-use common::{EVALUATE, Lab, TRAIN};
+use crate::common::{EVALUATE, Lab, TRAIN};
 
 /// The lab with the small model of a family as its backbone, beside the tokenizer or preprocessing that is there.
 fn with_family(lab: &Lab, family: &str) {

@@ -1,18 +1,14 @@
 //! Backbones by their name in the hub, from a server on this machine.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-#[path = "common/hub_server.rs"]
-mod hub_server;
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use adaplace_testkit::{TinyBert, tiny_bert};
-use common::{Ended, Lab, finish};
-use hub_server::HubServer;
 use sha2::{Digest, Sha256};
+
+use crate::common::hub_server::HubServer;
+use crate::common::{Ended, Lab, finish};
 
 const PROBE: &str =
     "probe --backbone org/tiny --task task --examples 30 --max-length 32 --out map.json";

@@ -1,9 +1,6 @@
 //! `adaplace inspect`.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
-use common::{Lab, finish};
+use crate::common::{Lab, finish};
 
 #[test]
 fn it_says_what_a_text_backbone_is() {
@@ -71,7 +68,7 @@ fn pooling_is_an_option() {
 #[test]
 fn output_that_cannot_be_written_is_an_error() {
     let lab = Lab::text();
-    let program = common::PROGRAM;
+    let program = crate::common::PROGRAM;
     for arguments in ["inspect backbone", "inspect backbone --json"] {
         let mut command = lab.prepared("bash");
         command.args(["-c", &format!("exec {program} {arguments} >/dev/full")]);

@@ -1,11 +1,8 @@
 //! Studies that are killed and interrupted.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{Lab, Running};
+use crate::common::{Lab, Running};
 
 /// 24 trials and 6 repetitions.
 const SEARCH: &str = "search --backbone backbone --task task --space space.toml --strategy evolution --population 6 \

@@ -1,12 +1,10 @@
 //! The strategies on the committed placement benches, as `compare --replay` runs them.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use std::path::{Path, PathBuf};
 
 use adaplace_study::{Comparison, PlacementBench};
-use common::Lab;
+
+use crate::common::Lab;
 
 const TASKS: [&str; 3] = ["counting", "location", "orientation"];
 const SEEDS: usize = 50;

@@ -1,10 +1,8 @@
 //! `adaplace probe`.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
-use common::Lab;
 use serde_json::Value;
+
+use crate::common::Lab;
 
 const PROBE: &str = "probe --backbone backbone --task task --examples 30";
 

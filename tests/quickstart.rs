@@ -1,10 +1,8 @@
 //! `adaplace quickstart`.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use adaplace_backbone::Backbone;
-use common::{Lab, Running};
+
+use crate::common::{Lab, Running};
 
 #[test]
 fn what_is_exported_can_be_used_by_the_other_commands() {

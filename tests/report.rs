@@ -1,12 +1,10 @@
 //! `adaplace report`: finished, unfinished and damaged studies.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use std::fs;
 
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
-use common::{Lab, Running, SEARCH, assert_page, journal_line};
+
+use crate::common::{Lab, Running, SEARCH, assert_page, journal_line};
 
 const REPORT: &str = "report study";
 

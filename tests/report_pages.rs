@@ -1,7 +1,4 @@
 //! The pages of reports: how large they become, and what a browser says of them.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,8 +6,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
-use common::{Lab, assert_page, finish, journal_line};
 use serde_json::{Value, json};
+
+use crate::common::{Lab, assert_page, finish, journal_line};
 
 const REPORT: &str = "report study";
 

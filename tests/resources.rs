@@ -1,11 +1,9 @@
 //! What the machine gives, memory, instructions and precision, and what of it may change results.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use adaplace_backbone::InstructionSet;
-use common::{Lab, SEARCH, SEARCH_IMAGES};
 use serde_json::Value;
+
+use crate::common::{Lab, SEARCH, SEARCH_IMAGES};
 
 /// The journal of a search on texts with further options.
 fn journal(lab: &Lab, study: &str, options: &str) -> Vec<Value> {

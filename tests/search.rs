@@ -1,13 +1,11 @@
 //! `adaplace search`, undisturbed.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use std::collections::BTreeSet;
 
 use adaplace_search_space::PlacementFile;
 use adaplace_study::Ranking;
-use common::{Lab, SEARCH, SEARCH_IMAGES};
+
+use crate::common::{Lab, SEARCH, SEARCH_IMAGES};
 
 /// Everything that a finished study holds, checked against itself.
 fn assert_study(lab: &Lab, study: &str, trials: usize, finalists: usize) -> Ranking {

@@ -1,13 +1,11 @@
 //! `adaplace train` and `adaplace evaluate`.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use std::fs;
 
 use adaplace_testkit::{TextTask, TinyBert, text_task, tiny_bert};
-use common::{EVALUATE, Lab, TRAIN};
 use serde_json::Value;
+
+use crate::common::{EVALUATE, Lab, TRAIN};
 
 #[test]
 fn evaluate_finds_what_train_said() {
@@ -60,7 +58,7 @@ fn the_placement_of_a_search_can_be_trained() {
     let lab = Lab::images();
     lab.run(&format!(
         "{} --strategy random --out study",
-        common::SEARCH_IMAGES
+        crate::common::SEARCH_IMAGES
     ))
     .succeeded();
     let metrics = lab

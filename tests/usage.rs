@@ -1,9 +1,6 @@
 //! Wrong usage: exit code 2, and nothing done.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
-use common::{Lab, SEARCH};
+use crate::common::{Lab, SEARCH};
 
 #[test]
 fn wrong_usage_is_refused_before_anything_is_read() {

@@ -1,0 +1,27 @@
+//! The program, driven as its users do.
+//!
+//! One binary of all files: they link the same libraries, and their tests run side by side.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod audit;
+mod bad_backbones;
+mod bad_studies;
+mod bad_tasks;
+mod bench;
+mod committed_results;
+mod common;
+mod compare;
+mod export;
+mod families;
+mod hub;
+mod inspect;
+mod interruptions;
+mod placement_bench;
+mod probe;
+mod quickstart;
+mod report;
+mod report_pages;
+mod resources;
+mod search;
+mod train_and_evaluate;
+mod usage;
