@@ -61,11 +61,14 @@ def placement(placement: Placement, hidden_states: int, *, axes: Axes | None = N
         span = abs(one.target - one.source)
         sides = (0, 180) if one.target > one.source else (180, 360)
         middle = ((one.source + one.target) / 2, 0)
+        # The head of an arrow, where the arc comes down or up to its target.
+        axes.plot(one.target, 0, "v" if one.target > one.source else "^", markersize=7, color=colour)
         axes.add_patch(Arc(middle, span, span, theta1=sides[0], theta2=sides[1], color=colour, linewidth=2))
     kinds = {one.kind for one in placement.connections}
     handles = [Line2D([], [], color=COLOURS[kind], linewidth=2, label=kind) for kind in COLOURS if kind in kinds]
     axes.legend(handles=handles, frameon=False, loc="upper right")
     axes.set_xticks(range(hidden_states), [f"$h_{{{n}}}$" for n in range(hidden_states)])
+    axes.tick_params(axis="x", length=0)
     axes.set_yticks([])
     axes.set_aspect("equal")
     axes.autoscale_view()

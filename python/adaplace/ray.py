@@ -14,8 +14,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import ray
-from ray.exceptions import RayActorError
+try:
+    import ray
+    from ray.exceptions import RayActorError
+except ImportError as error:
+    raise ImportError("`adaplace.ray` needs Ray; `pip install 'adaplace[ray]'` brings it") from error
 
 from adaplace._adaplace import AdaplaceError, DivergedError, Placement, Score, Scorer, Trial
 from adaplace.study import Study

@@ -16,6 +16,13 @@ def test_the_package_needs_no_other_library():
     assert result.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(("module", "library", "extra"), [("torch", "torch", "torch"), ("ray", "ray", "ray")])
+def test_a_missing_library_is_named_with_its_extra(module, library, extra):
+    code = f"import sys; sys.modules['{library}'] = None; import adaplace.{module}"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert f"pip install 'adaplace[{extra}]'" in result.stderr
+
+
 def test_a_backbone_tells_its_shape(backbone):
     assert (backbone.model_type, backbone.blocks, backbone.hidden_states, backbone.width) == ("bert", 2, 5, 32)
     assert (backbone.pooling, backbone.precision) == ("mean", "f32")

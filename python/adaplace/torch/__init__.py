@@ -21,6 +21,12 @@ The engine trains without dropout. A model in training mode applies its own, as 
 probabilities of its configuration to 0 to train as the engine does.
 """
 
+try:
+    import safetensors
+    import torch
+except ImportError as error:
+    raise ImportError("`adaplace.torch` needs PyTorch; `pip install 'adaplace[torch]'` brings it") from error
+
 from .adapter import Adapter
 from .attach import attach
 from .attached import Attached
@@ -28,6 +34,8 @@ from .classifier import Classifier
 from .errors import AttachError
 from .hashing import model_weights_sha256
 from .placement import AdapterSpec, BackboneReference, Connection, Placement
+
+del safetensors, torch
 
 __all__ = [
     "Adapter",
