@@ -13,9 +13,8 @@ use pyo3::prelude::*;
 use serde::Deserialize;
 
 use crate::backbone::Backbone;
-use crate::convert::to_python;
+use crate::convert::{at_least_one, to_python};
 use crate::error::OrRaise;
-use crate::placement::at_least_one;
 use crate::search_space::SearchSpace;
 use crate::task::Task;
 

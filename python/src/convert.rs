@@ -1,5 +1,6 @@
 //! Values that cross the border as what JSON knows.
 
+use adaplace_search_space::Fidelity;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use serde::Serialize;
@@ -19,4 +20,10 @@ pub(crate) fn to_python<'py>(
 pub(crate) fn named<T: DeserializeOwned>(what: &str, name: &str) -> PyResult<T> {
     serde_json::from_value(name.into())
         .map_err(|error| PyValueError::new_err(format!("`{what}`: {error}")))
+}
+
+/// A count that may not be 0; the error names it.
+pub(crate) fn at_least_one(what: &str, value: u32) -> PyResult<Fidelity> {
+    Fidelity::new(value)
+        .ok_or_else(|| PyValueError::new_err(format!("`{what}` is 0; it must be at least 1")))
 }

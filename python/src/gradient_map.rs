@@ -10,10 +10,9 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 
 use crate::backbone::Backbone;
-use crate::convert::{named, to_python};
+use crate::convert::{at_least_one, named, to_python};
 use crate::error::OrRaise;
 use crate::interrupt::interruptible;
-use crate::placement::at_least_one;
 use crate::task::Task;
 
 /// Statistics of the gradient matrix of every connection.

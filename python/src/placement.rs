@@ -6,7 +6,6 @@ use adaplace_search_space::{
     AdapterForm, AdapterSpec, Connection as Pair, Placement as Set, PlacementFile,
 };
 use adaplace_study::backbone_reference;
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::backbone::Backbone;
@@ -188,10 +187,4 @@ impl Placement {
             provenance: None,
         }
     }
-}
-
-/// The numbers that a file cannot hold are refused where they are given.
-pub(crate) fn at_least_one(what: &str, value: u32) -> PyResult<adaplace_search_space::Fidelity> {
-    adaplace_search_space::Fidelity::new(value)
-        .ok_or_else(|| PyValueError::new_err(format!("`{what}` is 0; it must be at least 1")))
 }

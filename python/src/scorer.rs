@@ -15,9 +15,10 @@ use self_cell::self_cell;
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::Backbone;
+use crate::convert::at_least_one;
 use crate::error::{DivergedError, OrRaise, raise};
 use crate::interrupt::interruptible;
-use crate::placement::{Placement, at_least_one};
+use crate::placement::Placement;
 use crate::score::Score;
 use crate::study::Prepared;
 use crate::task::Task;
