@@ -288,7 +288,7 @@ class Trial:
 class Scorer:
     """The built-in scorer: a short training that starts from the linear probe.
 
-    It can be pickled: weights, encoded task and probe go along, and the copy gives the same scores.
+    It can be pickled, once: weights, encoded task and probe go along, and the copy gives the same scores.
     """
 
     def __new__(
@@ -351,6 +351,13 @@ class Study:
     @property
     def ranking(self) -> dict[str, Any] | None:
         """The content of ``ranking.json``; none before the study is finished."""
+    @property
+    def best(self) -> Placement:
+        """The placement of the first place: of the finalists once the study is finished, of the complete trials before.
+
+        Raises:
+            ValueError: If there is none yet.
+        """
     def ask(self, n: int | None = None) -> list[Trial]: ...
     def record(self, number: int, score: Score | None, failed: str | None, seconds: float) -> None: ...
     def give_back(self, number: int) -> None:

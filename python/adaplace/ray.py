@@ -84,16 +84,24 @@ class _Pool:
             self._scoring[work] = (actor, trial)
 
     def wait(self) -> tuple[Trial, Score | str, float] | None:
-        """Waits until an actor stands, is lost, or has scored a trial; gives that."""
-        (done,), _ = ray.wait([*self._scoring, *self._starting], num_returns=1)
+        """Waits until an actor stands, is lost, or has scored a trial; gives that.
+
+        Raises:
+            AdaplaceError: If an actor cannot start.
+            RuntimeError: If there is nothing to wait for.
+        """
+        awaited = [*self._scoring, *self._starting]
+        if not awaited:
+            raise RuntimeError("trials that `ask` gave away are not told yet; tell them, or `give_back` their numbers")
+        (done,), _ = ray.wait(awaited, num_returns=1)
         if done in self._starting:
             actor = self._starting.pop(done)
             try:
                 ray.get(done)
-                self._idle.append(actor)
-            except RayActorError:
-                # Ray has given it up.
-                self._wait_for(self._actor())
+            except RayActorError as error:
+                # Of an actor whose node is lost Ray asks again: this one would never stand.
+                raise AdaplaceError(f"a worker cannot start: {_first_line(error)}") from error
+            self._idle.append(actor)
             return None
         actor, trial = self._scoring.pop(done)
         try:
@@ -131,22 +139,32 @@ def run(
         on_trial: Called with the journal's record of each trial.
 
     Raises:
-        AdaplaceError: If the cluster cannot be reached, or has not the resources of one worker.
+        AdaplaceError: If the cluster cannot be reached, has not the resources of one worker, or a worker cannot start there.
+        RuntimeError: If trials that ``ask`` gave away before are all that is left.
         ValueError: If the study has an objective of its own.
     """
     if num_workers < 1:
         raise ValueError(f"`num_workers` is {num_workers}; it must be at least 1")
     named = study.configuration["search"].get("objective")
     if named is not None:
-        raise ValueError(f"the study is scored by the objective `{named}`; use `ask` and `tell` with remote functions of your own")
+        raise ValueError(
+            f"the study is scored by the objective `{named}`; use `ask` and `tell` with remote functions of your own"
+        )
     connect(address)
     resources = dict(resources_per_worker or {"CPU": 1})
     _check_resources(resources)
     pool = _Pool(study, num_workers, resources)
     told = len(study.records)
+    asked: set[int] = set()
+
+    def ask() -> list[Trial]:
+        trials = study.ask(1)
+        asked.update(trial.number for trial in trials)
+        return trials
+
     try:
         while not study.finished:
-            pool.start(lambda: study.ask(1))
+            pool.start(ask)
             result = pool.wait()
             if result is None:
                 continue
@@ -155,6 +173,7 @@ def run(
                 study.tell(trial, score, seconds=seconds)
             else:
                 study.tell(trial, failed=score, seconds=seconds)
+            asked.discard(trial.number)
             if on_trial is not None:
                 records = study.records
                 for record in records[told:]:
@@ -162,6 +181,8 @@ def run(
                 told = len(records)
     finally:
         pool.shut_down()
+        for number in asked:
+            study.give_back(number)
     study.report()
 
 
@@ -178,10 +199,16 @@ def connect(address: str | None) -> None:
         ray.init(address=address, log_to_driver=False, configure_logging=False)
     except Exception as error:
         where = f"at `{address}`" if address else "on this machine"
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise AdaplaceError(
-            f"no Ray cluster can be reached {where}: {reason}; check the address and that `ray start` ran there"
+            f"no Ray cluster can be reached {where}: {_first_line(error)}; "
+            "check the address and that `ray start` ran there"
         ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    """What an error says, without what Ray adds below."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _knock(address: str | None) -> None:
@@ -211,10 +238,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="actors, of one core each")
     parser.add_argument("--address", help="the cluster; a new one on this machine if not given")
     given = parser.parse_args(arguments)
-    done = 0
 
     def progress(record: dict[str, Any]) -> None:
-        nonlocal done
         done = record["trial"] + 1
         if done % 20 == 0:
             print(f"{done} trainings", file=sys.stderr, flush=True)

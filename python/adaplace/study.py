@@ -186,6 +186,7 @@ class Study(_adaplace.Study):
             on_trial: Called with the journal's record of each trial.
 
         Raises:
+            RuntimeError: If trials that ``ask`` gave away before are all that is left.
             ValueError: If there is an objective and the study was not opened with its name, or the reverse; if the
                 objective gives no finite number.
         """
@@ -201,23 +202,22 @@ class Study(_adaplace.Study):
                 self._score_one(trials[0], objective, catch)
                 if on_trial is not None:
                     on_trial(self.records[-1])
+            if not self.finished:
+                raise RuntimeError("trials that `ask` gave away are not told yet; tell them, or `give_back` their numbers")
         self.report()
 
     def _score_one(self, trial: Trial, objective: Objective, catch: tuple[type[Exception], ...]) -> None:
         start = time.perf_counter()
         try:
-            score = objective(trial.placement)
-        except catch as error:
-            self.tell(trial, failed=f"{type(error).__name__}: {error}", seconds=time.perf_counter() - start)
+            try:
+                score = objective(trial.placement)
+            except catch as error:
+                self.tell(trial, failed=f"{type(error).__name__}: {error}", seconds=time.perf_counter() - start)
+            else:
+                self.tell(trial, score, seconds=time.perf_counter() - start)
         except BaseException:
             self.give_back(trial.number)
             raise
-        else:
-            try:
-                self.tell(trial, score, seconds=time.perf_counter() - start)
-            except Exception:
-                self.give_back(trial.number)
-                raise
 
     def _score(self, trial: Trial, score: float | Score) -> Score:
         if isinstance(score, Score):
@@ -231,29 +231,6 @@ class Study(_adaplace.Study):
         if self.configuration["search"]["metric"] == "loss":
             return Score(accuracy=1 - value, loss=value, train_loss=value)
         return Score(accuracy=value, loss=1 - value, train_loss=1 - value)
-
-    @property
-    def best(self) -> Placement:
-        """The placement of the first place: of the finalists once the study is finished, of the trials before.
-
-        Raises:
-            ValueError: If no trial has a score yet.
-        """
-        ranking = self.ranking
-        if ranking is not None:
-            return _placement(ranking["finalists"][0]["repeated"]["placement"])
-        loss = self.configuration["search"]["metric"] == "loss"
-        scored = [record for record in self.records if "score" in record["result"]]
-        if not scored:
-            raise ValueError("no trial has a score yet")
-
-        def merit(record: dict[str, Any]) -> tuple[int, float, float]:
-            accuracy = record["result"]["score"]["validation_accuracy"]
-            negative_loss = -record["result"]["score"]["validation_loss"]
-            pair = (negative_loss, accuracy) if loss else (accuracy, negative_loss)
-            return (record["steps"], *pair)
-
-        return _placement(max(scored, key=merit)["placement"])
 
     def dataframe(self) -> pandas.DataFrame:
         """All trainings, one row for each line of the journal; needs ``pandas``.

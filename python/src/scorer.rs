@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backbone::Backbone;
 use crate::convert::at_least_one;
-use crate::error::{DivergedError, OrRaise, raise};
+use crate::error::{AdaplaceError, DivergedError, OrRaise, raise};
 use crate::interrupt::interruptible;
 use crate::placement::Placement;
 use crate::score::Score;
@@ -41,8 +41,8 @@ self_cell!(
 #[pyclass(frozen, module = "adaplace")]
 pub(crate) struct Scorer {
     held: Held,
-    /// The backbone's folder, which goes along when the scorer is pickled.
-    folder: PathBuf,
+    /// The backbone's folder, which goes along when the scorer is pickled; none of a scorer that was.
+    folder: Option<PathBuf>,
     settings: TrainingSettings,
     seed: u64,
 }
@@ -73,7 +73,7 @@ impl Scorer {
             settings: configuration.training,
             seed: configuration.search.seed,
             held: Held::OfStudy(Arc::clone(&prepared)),
-            folder,
+            folder: Some(folder),
         }
     }
 
@@ -125,7 +125,7 @@ impl Scorer {
         });
         Ok(Self {
             held: Held::Own(made??),
-            folder: backbone.folder.clone(),
+            folder: Some(backbone.folder.clone()),
             settings,
             seed,
         })
@@ -171,8 +171,13 @@ impl Scorer {
         py: Python<'py>,
     ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
         let Subject { backbone, task } = self.subject();
+        let folder = self.folder.as_deref().ok_or_else(|| {
+            AdaplaceError::new_err(
+                "a scorer that was pickled is not pickled once more; pickle the one that it was made from",
+            )
+        })?;
         let pickled = Pickled {
-            files: files(&self.folder).or_raise()?,
+            files: files(folder).or_raise()?,
             pooling: backbone.description().pooling,
             precision: backbone.precision(),
             task: Encoded::clone(task),
@@ -209,13 +214,15 @@ impl Scorer {
                 task: Arc::new(task),
             };
             let scorer = OwnedScorer::try_new(subject, |Subject { backbone, task }| {
-                let memory = default_cache_memory();
+                // It works in a process beside others: on a machine with one of them for each core, they keep as
+                // much together as a study alone.
+                let cores = std::thread::available_parallelism().map_or(1, usize::from);
+                let memory = default_cache_memory() / cores;
                 ProxyScorer::with_probe(backbone, task, settings, seed, memory, probe)
             });
             Ok(Self {
                 held: Held::Own(scorer.or_raise()?),
-                // Gone with this call: what was restored is not pickled once more.
-                folder: folder.path().to_owned(),
+                folder: None,
                 settings,
                 seed,
             })

@@ -4,13 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use adaplace_report::study_report;
-use adaplace_scorer::{ProxyScorer, Score as Measured};
+use adaplace_scorer::ProxyScorer;
 use adaplace_search_space::{SearchSpace, write_atomically};
-use adaplace_strategy::FixedProxy;
 use adaplace_study::{
-    Event, Frozen, FrozenSettings, Record, Session, SessionParts, StudyConfiguration, StudyError,
-    StudyFolder, Summary, TrialResult, Workers, backbone_reference, chain_shape,
-    default_cache_memory, run,
+    Event, Frozen, FrozenSettings, Record, Session, StudyConfiguration, StudyError, StudyFolder,
+    Summary, TrialResult, Workers, backbone_reference, default_cache_memory, run,
 };
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -18,9 +16,10 @@ use self_cell::self_cell;
 
 use crate::backbone::Backbone;
 use crate::convert::to_python;
-use crate::error::OrRaise;
+use crate::error::{OrRaise, raise};
 use crate::gradient_map::GradientMap;
 use crate::interrupt::interruptible;
+use crate::placement::Placement;
 use crate::score::{Score, Trial};
 use crate::scorer::{Scorer, Subject};
 use crate::task::Task;
@@ -158,7 +157,7 @@ impl Study {
         seconds: f64,
     ) -> PyResult<()> {
         let result = match (score, failed) {
-            (Some(score), None) => TrialResult::Score(finite(number, score.into())?),
+            (Some(score), None) => TrialResult::Score(score.into()),
             (None, Some(reason)) => TrialResult::Failed(reason),
             _ => {
                 return Err(PyValueError::new_err(
@@ -171,7 +170,10 @@ impl Study {
             let session = &mut state(&mut guard)?.session;
             session
                 .with_dependent_mut(|_, session| session.tell(number, result, seconds, &mut |_| {}))
-                .or_raise()
+                .map_err(|error| match error {
+                    StudyError::NotFinite { .. } => PyValueError::new_err(error.to_string()),
+                    other => raise(&other),
+                })
         })
     }
 
@@ -248,6 +250,19 @@ impl Study {
         to_python(py, &ranking)
     }
 
+    /// The placement of the first place.
+    #[getter]
+    fn best(&self, py: Python<'_>) -> PyResult<Placement> {
+        let best = py.detach(|| {
+            let mut guard = self.open()?;
+            let session = &state(&mut guard)?.session;
+            PyResult::Ok(session.borrow_dependent().best())
+        })?;
+        best.map(|inner| Placement { inner }).ok_or_else(|| {
+            PyValueError::new_err("no trial of a complete placement has a score yet")
+        })
+    }
+
     /// Writes `report.html` anew.
     fn report(&self, py: Python<'_>) -> PyResult<PathBuf> {
         py.detach(|| {
@@ -281,21 +296,6 @@ fn state(guard: &mut Option<State>) -> PyResult<&mut State> {
         .ok_or_else(|| PyRuntimeError::new_err("the study is closed; open its folder again"))
 }
 
-/// A number that JSON does not know would damage the journal.
-fn finite(number: usize, score: Measured) -> PyResult<Measured> {
-    let values = [
-        ("accuracy", score.validation_accuracy),
-        ("loss", score.validation_loss),
-        ("train_loss", score.train_loss),
-    ];
-    match values.into_iter().find(|(_, value)| !value.is_finite()) {
-        None => Ok(score),
-        Some((name, value)) => Err(PyValueError::new_err(format!(
-            "the {name} of trial {number} is {value}; tell a finite number, or `failed` with the reason"
-        ))),
-    }
-}
-
 /// Opens the folder, fits the probe and makes the map; what can be refused is refused before anything is made.
 fn open(
     folder: &Path,
@@ -307,9 +307,7 @@ fn open(
     configuration.check_backbone(&backbone_reference(&subject.backbone))?;
     configuration.check_task(&subject.task.fingerprint)?;
     StudyFolder::check(folder, &configuration)?;
-    let shape = chain_shape(&subject.backbone, &subject.task);
-    let space = SearchSpace::resolve(&configuration.space, &shape)?;
-    configuration.build_strategy(&space, Arc::new(FixedProxy::from_iter([])))?;
+    let space = configuration.resolve_space(&subject.backbone, &subject.task, None)?;
     let (folder, journal, records) = StudyFolder::open(folder, &configuration)?;
     let frozen = OwnedFrozen::try_new(subject, |Subject { backbone, task }| {
         let search = &configuration.search;
@@ -337,17 +335,9 @@ fn open(
             space,
             configuration,
         } = &**prepared;
+        let opened = (folder.clone(), journal, records);
         let frozen = frozen.borrow_dependent();
-        Ok::<_, StudyError>(Session::new(SessionParts {
-            strategy: configuration.build_strategy(space, Arc::new(frozen.proxy()))?,
-            configuration,
-            space,
-            probe: frozen.scorer.probe(),
-            backbone: frozen.file.backbone.clone(),
-            folder: folder.clone(),
-            journal,
-            records,
-        }))
+        frozen.session(configuration, space, opened)
     })?;
     Ok((prepared, folder, session))
 }

@@ -11,6 +11,7 @@ import pytest
 import adaplace
 from tiny import REPOSITORY, SINGLE, write_backbone, write_task
 
+
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("tiny")

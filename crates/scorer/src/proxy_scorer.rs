@@ -76,20 +76,11 @@ impl<'a> ProxyScorer<'a> {
         seed: u64,
         cache_memory: usize,
     ) -> Result<Self, ScoreError> {
-        let [train_states, validation_states] = caches(backbone, task, cache_memory)?;
-        let train = dataset(&task.train, &train_states);
-        let validation = dataset(&task.validation, &validation_states);
-        let classes = task.classes.len();
-        let probe = fit_probe(backbone, train, validation, classes, settings.batch_size)?;
-        Ok(Self {
-            backbone,
-            task,
-            settings,
-            seed,
-            train_states,
-            validation_states,
-            probe,
-        })
+        let fit = |train: Dataset<'_>, validation: Dataset<'_>| {
+            let classes = task.classes.len();
+            fit_probe(backbone, train, validation, classes, settings.batch_size)
+        };
+        Self::starting_from(backbone, task, settings, seed, cache_memory, fit)
     }
 
     /// As [`Self::within_memory`], with a probe that was fitted before to the same backbone and task.
@@ -104,7 +95,23 @@ impl<'a> ProxyScorer<'a> {
         cache_memory: usize,
         probe: LinearProbe,
     ) -> Result<Self, ScoreError> {
+        Self::starting_from(backbone, task, settings, seed, cache_memory, |_, _| {
+            Ok(probe)
+        })
+    }
+
+    /// `probe` is given the training and the validation part; the states that it computes are kept.
+    fn starting_from(
+        backbone: &'a Backbone,
+        task: &'a Task,
+        settings: TrainingSettings,
+        seed: u64,
+        cache_memory: usize,
+        probe: impl FnOnce(Dataset<'_>, Dataset<'_>) -> Result<LinearProbe, ScoreError>,
+    ) -> Result<Self, ScoreError> {
         let [train_states, validation_states] = caches(backbone, task, cache_memory)?;
+        let train = dataset(&task.train, &train_states);
+        let probe = probe(train, dataset(&task.validation, &validation_states))?;
         Ok(Self {
             backbone,
             task,

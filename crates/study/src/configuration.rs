@@ -1,16 +1,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use adaplace_backbone::{Pooling, Precision};
+use adaplace_backbone::{Backbone, Pooling, Precision};
 use adaplace_scorer::{GradientMapSettings, Score, Statistics, TrainingSettings};
 use adaplace_search_space::{BackboneReference, Fidelity, SearchSpace, SpaceDescription};
 use adaplace_strategy::{
-    ConnectionProxy, CostObjective, Merit, Strategy, StrategyDescription, StrategySetting,
+    ConnectionProxy, CostObjective, FixedProxy, Merit, Strategy, StrategyDescription,
+    StrategySetting,
 };
+use adaplace_task::Task;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Configuration, StudyError};
+use crate::{Configuration, StudyError, chain_shape};
 
 /// The format written and read by this version.
 pub const STUDY_FORMAT: &str = "adaplace.study/1";
@@ -317,6 +319,26 @@ impl StudyConfiguration {
             }
         }
         Ok(())
+    }
+
+    /// The search space, resolved for backbone and task. Whatever can be refused of a study is refused here, before
+    /// anything is made; an error in the space names the file that it is `described_in`.
+    ///
+    /// # Errors
+    /// If no placement meets the budget, or the strategy cannot search the space.
+    pub fn resolve_space(
+        &self,
+        backbone: &Backbone,
+        task: &Task,
+        described_in: Option<&Path>,
+    ) -> Result<SearchSpace, StudyError> {
+        let space = SearchSpace::resolve(&self.space, &chain_shape(backbone, task));
+        let space = space.map_err(|error| match described_in {
+            Some(path) => error.in_file(path),
+            None => error,
+        })?;
+        self.build_strategy(&space, Arc::new(FixedProxy::from_iter([])))?;
+        Ok(space)
     }
 
     /// The strategy, fresh, on the resolved space.

@@ -136,6 +136,18 @@ pub enum StudyError {
         /// Its number.
         trial: usize,
     },
+    /// A score that is no number.
+    #[error(
+        "the {quantity} of trial {trial} is {value}; tell a finite number, or that it failed, with the reason"
+    )]
+    NotFinite {
+        /// The number of the trial.
+        trial: usize,
+        /// What is no number.
+        quantity: &'static str,
+        /// What it is.
+        value: f64,
+    },
     /// The study is scored by something that is not at hand.
     #[error(
         "`{path}` is scored by an objective of its own, `{objective}`; go on with it where that is, from Python"

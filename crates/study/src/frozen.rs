@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use adaplace_backbone::Backbone;
 use adaplace_scorer::{GradientMap, ProxyScorer, Statistics, TrainingSettings};
-use adaplace_search_space::{Fidelity, Placement};
+use adaplace_search_space::{Fidelity, Placement, SearchSpace};
 use adaplace_task::{Examples, Task};
 
-use crate::{GradientMapFile, GradientMapSource, GradientProxy, StudyError, backbone_reference};
+use crate::{
+    GradientMapFile, GradientMapSource, GradientProxy, Journal, Record, Session, SessionParts,
+    StudyConfiguration, StudyError, StudyFolder, backbone_reference,
+};
 
 /// A scorer with its probe fitted, and the map at that probe.
 pub struct Frozen<'a> {
@@ -87,5 +90,27 @@ impl<'a> Frozen<'a> {
             self.statistics.clone(),
             self.steps,
         )
+    }
+
+    /// The study of a folder that was opened for `configuration`, with the trainings that its journal holds.
+    ///
+    /// # Errors
+    /// If the strategy cannot search the space.
+    pub fn session<'s>(
+        &'s self,
+        configuration: &'s StudyConfiguration,
+        space: &'s SearchSpace,
+        (folder, journal, records): (StudyFolder, Journal, Vec<Record>),
+    ) -> Result<Session<'s>, StudyError> {
+        Ok(Session::new(SessionParts {
+            strategy: configuration.build_strategy(space, Arc::new(self.proxy()))?,
+            configuration,
+            space,
+            probe: self.scorer.probe(),
+            backbone: self.file.backbone.clone(),
+            folder,
+            journal,
+            records,
+        }))
     }
 }

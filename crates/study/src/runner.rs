@@ -88,14 +88,8 @@ pub(crate) fn trial_result(
     }
 }
 
-/// JSON has no NaN: such a score would damage the journal.
 fn finite(fidelity: Fidelity, score: Score) -> Result<Score, ScoreError> {
-    let quantities = [
-        ("train loss", score.train_loss),
-        ("validation loss", score.validation_loss),
-        ("validation accuracy", score.validation_accuracy),
-    ];
-    match quantities.into_iter().find(|(_, value)| !value.is_finite()) {
+    match not_finite(&score) {
         None => Ok(score),
         Some((quantity, value)) => Err(ScoreError::Diverged {
             step: fidelity.steps(),
@@ -103,4 +97,14 @@ fn finite(fidelity: Fidelity, score: Score) -> Result<Score, ScoreError> {
             value,
         }),
     }
+}
+
+/// What of a score is no number: JSON has none for it, and it would damage the journal.
+pub(crate) fn not_finite(score: &Score) -> Option<(&'static str, f64)> {
+    let quantities = [
+        ("train loss", score.train_loss),
+        ("validation loss", score.validation_loss),
+        ("validation accuracy", score.validation_accuracy),
+    ];
+    quantities.into_iter().find(|(_, value)| !value.is_finite())
 }

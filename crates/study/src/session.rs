@@ -1,6 +1,6 @@
 //! A study by ask and tell: what a loop of one's own drives, and [`crate::run()`] as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use adaplace_scorer::LinearProbe;
 use adaplace_search_space::{BackboneReference, Fidelity, Placement, SearchSpace};
@@ -10,6 +10,7 @@ use crate::finalists::{Repeated, parallel_baseline};
 use crate::ledger::{Job, Ledger};
 use crate::ranking::best;
 use crate::results::write_results;
+use crate::runner::not_finite;
 use crate::{
     Event, Journal, Phase, Ranking, Record, Study, StudyConfiguration, StudyError, StudyFolder,
     TrialResult,
@@ -64,9 +65,9 @@ pub struct Session<'a> {
     study: Study<'a>,
     ledger: Ledger,
     stage: Stage,
-    /// Trials whose results are missing; the first one is the next line of the journal.
-    open: Vec<Trial>,
-    /// Results told ahead of their turn.
+    /// Trainings whose results are missing, from the next line of the journal on.
+    open: VecDeque<Job>,
+    /// Results told ahead of their turn, by the numbers of their trials.
     early: BTreeMap<usize, (TrialResult, f64)>,
 }
 
@@ -101,7 +102,7 @@ impl<'a> Session<'a> {
             study: Study::new(space, strategy, search.metric, search.proposals),
             ledger: Ledger::new((journal, records)),
             stage: Stage::Search(Vec::new()),
-            open: Vec::new(),
+            open: VecDeque::new(),
             early: BTreeMap::new(),
             configuration,
             space,
@@ -120,17 +121,24 @@ impl<'a> Session<'a> {
         while self.open.is_empty() && self.ranking().is_none() {
             self.advance(notify)?;
         }
-        let untold = self.open.iter();
+        let numbered = (self.next()..).zip(&self.open);
+        let untold = numbered.filter(|(number, _)| !self.early.contains_key(number));
         Ok(untold
-            .filter(|trial| !self.early.contains_key(&trial.number))
-            .cloned()
+            .map(|(number, job)| Trial {
+                number,
+                phase: job.phase,
+                placement: job.placement.clone(),
+                steps: job.fidelity,
+                repetition: job.repetition,
+            })
             .collect())
     }
 
     /// The result of a trial that was asked for, and the seconds that it took.
     ///
     /// # Errors
-    /// [`StudyError::NotAsked`] if it is none of those, or was told already; if the journal cannot be written.
+    /// [`StudyError::NotAsked`] if it is none of those, or was told already; [`StudyError::NotFinite`], after which it
+    /// can be told again; if the journal cannot be written.
     pub fn tell(
         &mut self,
         number: usize,
@@ -138,24 +146,41 @@ impl<'a> Session<'a> {
         seconds: f64,
         notify: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), StudyError> {
-        let open = self.open.iter().any(|trial| trial.number == number);
-        if !open || self.early.contains_key(&number) {
+        let open = self.next()..self.next() + self.open.len();
+        if !open.contains(&number) || self.early.contains_key(&number) {
             return Err(StudyError::NotAsked { trial: number });
         }
+        if let Some((quantity, value)) = result.score().and_then(not_finite) {
+            return Err(StudyError::NotFinite {
+                trial: number,
+                quantity,
+                value,
+            });
+        }
         self.early.insert(number, (result, seconds));
-        while let Some(trial) = self.open.first()
-            && let Some((result, seconds)) = self.early.remove(&trial.number)
+        while let Some((result, seconds)) = self.early.remove(&self.next())
+            && let Some(job) = self.open.front()
         {
-            let job = Job {
-                phase: trial.phase,
-                placement: trial.placement.clone(),
-                fidelity: trial.steps,
-                repetition: trial.repetition,
-            };
-            self.ledger.append(&job, result, seconds, notify)?;
-            self.open.remove(0);
+            self.ledger.append(job, result, seconds, notify)?;
+            self.open.pop_front();
         }
         Ok(())
+    }
+
+    /// The number of the trial that is the next line of the journal.
+    fn next(&self) -> usize {
+        self.ledger.records().len()
+    }
+
+    /// The placement of the first place: of the finalists once the study is finished, of the complete trials before.
+    #[must_use]
+    pub fn best(&self) -> Option<Placement> {
+        if let Some(ranking) = self.ranking() {
+            let first = ranking.finalists.first();
+            return first.map(|finalist| finalist.repeated.placement.clone());
+        }
+        let chosen = best(&self.configuration.search, self.space, self.ledger.known());
+        chosen.into_iter().next().map(|(_, placement)| placement)
     }
 
     /// All trainings done so far, those of the journal included.
@@ -245,18 +270,7 @@ impl<'a> Session<'a> {
     }
 
     fn open(&mut self, jobs: &[Job], notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
-        let missing = self.ledger.missing(jobs, notify)?;
-        let numbers = self.ledger.records().len()..;
-        self.open = numbers
-            .zip(missing)
-            .map(|(number, job)| Trial {
-                number,
-                phase: job.phase,
-                placement: job.placement,
-                steps: job.fidelity,
-                repetition: job.repetition,
-            })
-            .collect();
+        self.open = self.ledger.missing(jobs, notify)?.into();
         Ok(())
     }
 

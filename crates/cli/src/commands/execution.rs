@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use adaplace_scorer::{GradientMap, Statistics};
 use adaplace_search_space::SearchSpace;
-use adaplace_strategy::{FixedProxy, Halving, StrategyDescription};
+use adaplace_strategy::{Halving, StrategyDescription};
 use adaplace_study::{
-    Frozen, FrozenSettings, Ranking, Session, SessionParts, Setting, StudyConfiguration,
-    StudyFolder, Summary, Workers, chain_shape, run as run_study,
+    Frozen, FrozenSettings, Ranking, Setting, StudyConfiguration, StudyFolder, Summary, Workers,
+    run as run_study,
 };
 use anyhow::{Context, Result};
 
@@ -44,14 +44,7 @@ pub(super) fn execute(
     let Setting { backbone, task, .. } = &setting;
     let search = &configuration.search;
     StudyFolder::check(&output.out, configuration)?;
-    let shape = chain_shape(backbone, task);
-    let space =
-        SearchSpace::resolve(&configuration.space, &shape).map_err(|error| match described_in {
-            Some(path) => error.in_file(path),
-            None => error,
-        })?;
-    // What can be refused is refused before anything is made.
-    configuration.build_strategy(&space, Arc::new(FixedProxy::from_iter([])))?;
+    let space = configuration.resolve_space(backbone, task, described_in)?;
 
     let workers = Workers::new(output.workers)?;
     let stop = stop_on_interrupt()?;
@@ -67,16 +60,8 @@ pub(super) fn execute(
     frozen.file.write(&folder.gradient_map())?;
 
     let mut progress = Progress::new(expected_trainings(configuration, &space), search.metric);
-    let mut session = Session::new(SessionParts {
-        strategy: configuration.build_strategy(&space, Arc::new(frozen.proxy()))?,
-        configuration,
-        space: &space,
-        probe: frozen.scorer.probe(),
-        backbone: frozen.file.backbone.clone(),
-        folder: folder.clone(),
-        journal,
-        records,
-    });
+    let opened = (folder.clone(), journal, records);
+    let mut session = frozen.session(configuration, &space, opened)?;
     let scorer = &frozen.scorer;
     let ended = run_study(&mut session, scorer, &workers, stop, &mut |event| {
         progress.notice(&event)

@@ -3,12 +3,9 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::time::Instant;
 
-use adaplace_search_space::SearchSpace;
-use adaplace_strategy::FixedProxy;
-use adaplace_study::{Ranking, Setting, StoredStudy, StudyConfiguration, StudyFolder, chain_shape};
+use adaplace_study::{Ranking, Setting, StoredStudy, StudyConfiguration, StudyFolder};
 use anyhow::{Context, Result, bail};
 
 use crate::arguments::StudyOutput;
@@ -36,13 +33,7 @@ pub(super) fn execute(
 ) -> Result<Spread> {
     let start = Instant::now();
     StudyFolder::check(&output.out, configuration)?;
-    let shape = chain_shape(&setting.backbone, &setting.task);
-    let space =
-        SearchSpace::resolve(&configuration.space, &shape).map_err(|error| match described_in {
-            Some(path) => error.in_file(path),
-            None => error,
-        })?;
-    configuration.build_strategy(&space, Arc::new(FixedProxy::from_iter([])))?;
+    configuration.resolve_space(&setting.backbone, &setting.task, described_in)?;
     let python = std::env::var_os(INTERPRETER).unwrap_or_else(|| "python3".into());
     check_package(&python)?;
     let (_, journal, records) = StudyFolder::open(&output.out, configuration)?;

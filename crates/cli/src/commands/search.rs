@@ -28,6 +28,7 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(arguments: &Search) -> Result<Ending> {
+    check_executor(arguments)?;
     let (configuration, setting) = match &arguments.study {
         Some(path) => stored_study(path)?,
         None => new_study(arguments)?,
@@ -37,10 +38,6 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
     let described_in = described_in.map(PathBuf::as_path);
     let (ranking, seconds, replayed) = match arguments.executor {
         ExecutorArgument::Local => {
-            if arguments.address.is_some() {
-                let message = "`--address` belongs to `--executor ray`; leave it out";
-                bail!(Arguments::command().error(ErrorKind::ArgumentConflict, message));
-            }
             let statistics = &configuration.search.statistic;
             let executed = execute(&configuration, statistics, setting, output, described_in)?;
             (executed.ranking, executed.seconds, executed.replayed)
@@ -130,6 +127,34 @@ fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Setting)> {
         repetitions: options.repetitions,
     };
     configuration(subject, search, training)
+}
+
+/// An option that the chosen executor would not heed is refused.
+fn check_executor(arguments: &Search) -> Result<()> {
+    use ExecutorArgument::{Local, Ray};
+    let resources = &arguments.output.resources;
+    let given = [
+        ("--address", "ray", Ray, arguments.address.is_some()),
+        (
+            "--cache-memory",
+            "local",
+            Local,
+            resources.cache_memory.is_some(),
+        ),
+        (
+            "--instruction-set",
+            "local",
+            Local,
+            resources.instruction_set.is_some(),
+        ),
+    ];
+    for (option, name, executor, given) in given {
+        if given && executor != arguments.executor {
+            let message = format!("`{option}` belongs to `--executor {name}`; leave it out");
+            bail!(Arguments::command().error(ErrorKind::ArgumentConflict, message));
+        }
+    }
+    Ok(())
 }
 
 /// The costs of `--and`, each once.

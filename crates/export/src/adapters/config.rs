@@ -1,5 +1,7 @@
 //! The library's `adapter_config.json`.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::family::Family;
@@ -41,7 +43,7 @@ fn one(bottlenecks: &Bottlenecks, hooked: bool, family: &Family, blocks: u16, wi
         "mh_adapter": attention,
         "output_adapter": output,
         "is_parallel": parallel,
-        "reduction_factor": reduction(ranks.values().copied().zip(ranks.keys().copied()), width),
+        "reduction_factor": reduction(ranks, width),
         "scaling": f64::from(*scale),
         "leave_out": leave_out,
         "non_linearity": "gelu",
@@ -58,10 +60,9 @@ fn one(bottlenecks: &Bottlenecks, hooked: bool, family: &Family, blocks: u16, wi
 }
 
 /// One factor where all ranks are the same, else one for each block.
-fn reduction(ranks: impl Iterator<Item = (u16, u16)>, width: u32) -> Value {
-    let factors: Vec<(u16, f64)> = ranks
-        .map(|(rank, block)| (block, factor(width, rank)))
-        .collect();
+fn reduction(ranks: &BTreeMap<u16, u16>, width: u32) -> Value {
+    let of_block = |(&block, &rank)| (block, factor(width, rank));
+    let factors: Vec<(u16, f64)> = ranks.iter().map(of_block).collect();
     match factors.as_slice() {
         [(_, first), rest @ ..] if rest.iter().all(|(_, factor)| factor == first) => json!(first),
         _ => {

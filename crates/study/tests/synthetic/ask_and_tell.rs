@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use adaplace_scorer::Scorer;
+use adaplace_scorer::{Score, Scorer};
 use adaplace_study::{Ranking, Session, StudyConfiguration, StudyError, Trial, TrialResult};
 
 use crate::support::{Synthetic, all_configurations, configuration, finished, lines, with_session};
@@ -102,6 +102,32 @@ fn a_trial_is_told_once_and_only_when_it_was_asked_for() {
         assert!(!again.contains(second));
         tell(&mut session, first.number)?;
         assert_eq!(session.records().len(), 2);
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// Such a score would damage the journal; the trial is not lost.
+#[test]
+fn a_score_that_is_no_number_is_refused() {
+    let configuration = configuration("random", None);
+    let folder = tempfile::tempdir().unwrap();
+    let scorer = Synthetic::closed_form();
+    with_session(folder.path(), &configuration, |mut session| {
+        let first = session.ask(&mut |_| {})?.remove(0);
+        let good = scorer.score(&first.placement, first.steps, first.repetition)?;
+        let bad = Score {
+            validation_loss: f64::NAN,
+            ..good
+        };
+        let error = session.tell(0, TrialResult::Score(bad), 0.5, &mut |_| {});
+        assert!(matches!(
+            error,
+            Err(StudyError::NotFinite { trial: 0, quantity: "validation loss", value }) if value.is_nan()
+        ));
+        assert_eq!((session.records(), session.best()), (&[][..], None));
+        session.tell(0, TrialResult::Score(good), 0.5, &mut |_| {})?;
+        assert_eq!(session.best(), Some(first.placement));
         Ok(())
     })
     .unwrap();

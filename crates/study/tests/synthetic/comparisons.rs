@@ -7,8 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use adaplace_scorer::{Evaluation, ScoreError};
-use adaplace_search_space::{Connection, Placement, PlacementHash};
-use adaplace_strategy::FixedProxy;
+use adaplace_search_space::{Placement, PlacementHash};
 use adaplace_study::{
     COMPARISON_FORMAT, Candidate, Comparison, ComparisonConfiguration, ComparisonRun,
     ComparisonSettings, Competed, Configuration, Final, Finisher, Journal, StudyError, StudyFolder,
@@ -16,8 +15,8 @@ use adaplace_study::{
 };
 
 use crate::support::{
-    HIDDEN_STATES, SEQUENTIAL, Synthetic, assert_distinct, backbone, closed_form, configuration,
-    lines, space, steps,
+    SEQUENTIAL, Synthetic, assert_distinct, backbone, closed_form, configuration, lines, proxy,
+    space, steps,
 };
 
 const FINAL_STEPS: u32 = 20;
@@ -96,16 +95,7 @@ fn run(
     let mut study = crate::support::configuration("exhaustive", None);
     study.space = configuration.space.clone();
     let space = space(&study);
-    let states = 0..HIDDEN_STATES;
-    let proxy: FixedProxy = states
-        .clone()
-        .flat_map(|source| {
-            states
-                .clone()
-                .map(move |target| Connection::new(source, target))
-        })
-        .map(|connection| (connection, f64::from(connection.target)))
-        .collect();
+    let proxy = proxy(|connection| f64::from(connection.target));
     let (folder, journal, records) = StudyFolder::open(folder, configuration)?;
     let finals = Journal::open(&folder.finals())?;
     let run = ComparisonRun {

@@ -231,6 +231,18 @@ impl Synthetic {
     }
 }
 
+/// What every connection promises.
+pub(crate) fn proxy(promise: impl Fn(Connection) -> f64) -> FixedProxy {
+    let states = 0..HIDDEN_STATES;
+    let sources = states.clone();
+    let all = sources.flat_map(|source| {
+        let targets = states.clone();
+        targets.map(move |target| Connection::new(source, target))
+    });
+    all.map(|connection| (connection, promise(connection)))
+        .collect()
+}
+
 /// Opens the study in `folder`, or goes on with it.
 pub(crate) fn with_session<T>(
     folder: &Path,
@@ -238,19 +250,7 @@ pub(crate) fn with_session<T>(
     drive: impl FnOnce(Session<'_>) -> Result<T, StudyError>,
 ) -> Result<T, StudyError> {
     let space = space(configuration);
-    let states = 0..HIDDEN_STATES;
-    let proxy: FixedProxy = states
-        .clone()
-        .flat_map(|source| {
-            states
-                .clone()
-                .map(move |target| Connection::new(source, target))
-        })
-        .map(|connection| {
-            let promise = (7 * connection.source + 5 * connection.target) % 11;
-            (connection, f64::from(promise))
-        })
-        .collect();
+    let proxy = proxy(|connection| f64::from((7 * connection.source + 5 * connection.target) % 11));
     let strategy = configuration.build_strategy(&space, Arc::new(proxy))?;
     let (folder, journal, records) = StudyFolder::open(folder, configuration)?;
     let probe = probe();
