@@ -6,7 +6,7 @@ use adaplace_task::{Examples, evaluation_batches};
 use crate::engine::{Shard, shards};
 use crate::evaluation::features;
 use crate::gradient_sums::{Side, Summed, for_connections};
-use crate::singular_values::{alignment, cosine, singular_values};
+use crate::singular_values::{Decomposition, cosine};
 use crate::{Dataset, GradientMapSettings, LinearProbe, Model, ScoreError, Statistic, Statistics};
 
 /// The cross-fitted statistics of all connections, by source, then target.
@@ -34,7 +34,8 @@ impl CrossFit {
         statistics: &Statistics,
     ) -> Result<(Self, Vec<Vec<f64>>), ScoreError> {
         let of_parts = on_both([(model, train), (model, validation)], settings, |[a, b]| {
-            Ok((singular_values(a.sums)?, step(a, b)?))
+            let of_train = Decomposition::of(a.sums)?;
+            Ok((of_train.singular_values(), step(&of_train, b)?))
         })?;
         let (sums, validation_alignment): (Vec<Vec<f64>>, Vec<f64>) = of_parts.into_iter().unzip();
         let compare_halves = statistics
@@ -90,7 +91,9 @@ impl Halves {
         let (first, second) = (fitted(&halves[0])?, fitted(&halves[1])?);
         let crossed = [(&first, &halves[1]), (&second, &halves[0])];
         let of_halves = on_both(crossed, settings, |[a, b]| {
-            Ok(((step(a, b)? + step(b, a)?) / 2.0, cosine(a.sums, b.sums)))
+            let (of_a, of_b) = (Decomposition::of(a.sums)?, Decomposition::of(b.sums)?);
+            let both_ways = (step(&of_a, b)? + step(&of_b, a)?) / 2.0;
+            Ok((both_ways, cosine(a.sums, b.sums)))
         })?;
         let (alignment, agreement) = of_halves.into_iter().unzip();
         Ok(Self {
@@ -101,8 +104,8 @@ impl Halves {
 }
 
 /// <U V^T, G'> with G = U S V^T. The first factor does not depend on the number of examples, the second is their mean.
-fn step(of: Summed<'_>, on: Summed<'_>) -> Result<f64, String> {
-    Ok(alignment(of.sums, on.sums)? / on.examples as f64)
+fn step(of: &Decomposition, on: Summed<'_>) -> Result<f64, String> {
+    Ok(of.alignment(on.sums)? / on.examples as f64)
 }
 
 /// The model's adapters with the linear probe of its features on some examples.

@@ -13,9 +13,9 @@ use crate::{Model, ScoreError};
 /// Rows (tokens) that are multiplied at a time: enough for a product at full speed, little memory.
 const ROWS_PER_PRODUCT: usize = 2048;
 
-/// Values of the sums that are held at a time (512 MiB). Where all pairs take more, the targets are worked on in groups,
-/// each with a forward and backward of its own.
-const MOST_SUMS: usize = 128 << 20;
+/// Values of the sums that are held at a time (768 MiB, what two sides of a model of width 384 and 12 blocks take).
+/// Where all pairs take more, the targets are worked on in groups, each with a forward and backward of its own.
+const MOST_SUMS: usize = 192 << 20;
 
 /// A model and the examples that its gradients are summed over.
 #[derive(Clone, Copy)]
@@ -55,11 +55,7 @@ fn in_groups<T: Send>(
         .collect::<Result<_, ScoreError>>()?;
     let states = sides[0].model.backbone().description().hidden_states;
     let width = sides[0].model.backbone().description().width;
-    let passes: usize = engines
-        .iter()
-        .map(|(engine, _)| engine.plan().passes.len())
-        .sum();
-    let group = (most_sums / (states * width * width * passes)).clamp(1, states);
+    let group = (most_sums / (states * width * width * sides.len())).clamp(1, states);
     let mut found: Vec<Option<T>> = Vec::new();
     found.resize_with(states * states, || None);
     for begin in (0..states).step_by(group) {
@@ -123,10 +119,8 @@ fn product_size(shards: &[Shard<'_>]) -> usize {
 struct GradientSums {
     width: usize,
     targets: Range<usize>,
-    /// Block (j, i) is n G_ij of a connection that acts within a pass, summed over the passes.
-    within: Mat<f32>,
-    /// The same of connections that read the first pass and add to the second, where there are two.
-    across: Option<Mat<f32>>,
+    /// Block (j, i) is n G_ij, (targets x width, states x width).
+    sums: Mat<f32>,
     passes: Vec<PassRows>,
 }
 
@@ -139,12 +133,28 @@ struct PassRows {
     gradients: Vec<f32>,
 }
 
+impl PassRows {
+    /// The gradients, (targets x width, rows), and the states, (rows, states x width).
+    fn matrices(&self, rows: usize) -> [MatRef<'_, f32>; 2] {
+        [
+            row_major(&self.gradients, rows).transpose(),
+            row_major(&self.normalized, rows),
+        ]
+    }
+}
+
+fn row_major(values: &[f32], rows: usize) -> MatRef<'_, f32> {
+    MatRef::from_row_major_slice(values, rows, values.len() / rows)
+}
+
+fn add(sums: MatMut<'_, f32>, gradients: MatRef<'_, f32>, states: MatRef<'_, f32>) {
+    matmul(sums, Accum::Add, gradients, states, 1.0, Par::rayon(0));
+}
+
 impl GradientSums {
     fn new(states: usize, width: usize, passes: usize, targets: Range<usize>) -> Self {
-        let zeros = || Mat::zeros(targets.len() * width, states * width);
         Self {
-            within: zeros(),
-            across: (passes == 2).then(zeros),
+            sums: Mat::zeros(targets.len() * width, states * width),
             width,
             passes: std::iter::repeat_with(PassRows::default)
                 .take(passes)
@@ -161,7 +171,7 @@ impl GradientSums {
         shards: &[Shard<'_>],
     ) -> Result<(), ScoreError> {
         let rows: usize = shards.iter().map(Shard::rows).sum();
-        let (states, targets) = (self.within.ncols(), self.within.nrows());
+        let (states, targets) = (self.sums.ncols(), self.sums.nrows());
         // By shard: the memory of its own rows in every pass.
         let mut places: Vec<Vec<(&mut [f32], &mut [f32])>> = Vec::new();
         places.resize_with(shards.len(), Vec::new);
@@ -197,28 +207,45 @@ impl GradientSums {
     }
 
     fn multiply(&mut self, rows: usize) {
-        let (states, targets) = (self.within.ncols(), self.within.nrows());
-        let add = |sums: MatMut<'_, f32>, gradients: &[f32], normalized: &[f32]| {
-            let gradients = MatRef::from_row_major_slice(gradients, rows, targets);
-            let normalized = MatRef::from_row_major_slice(normalized, rows, states);
-            let (gradients, par) = (gradients.transpose(), Par::rayon(0));
-            matmul(sums, Accum::Add, gradients, normalized, 1.0, par);
-        };
-        for pass in &self.passes {
-            add(self.within.as_mut(), &pass.gradients, &pass.normalized);
-        }
-        if let (Some(across), [first, second]) = (&mut self.across, &self.passes[..]) {
-            add(across.as_mut(), &second.gradients, &first.normalized);
+        let width = self.width;
+        match &self.passes[..] {
+            [first, second] => {
+                let ([of_first, read_by_first], [of_second, read_by_second]) =
+                    (first.matrices(rows), second.matrices(rows));
+                for (index, target) in self.targets.clone().enumerate() {
+                    let begin = index * width;
+                    let sums = self.sums.as_mut().subrows_mut(begin, width);
+                    let (of_first, of_second) = (
+                        of_first.subrows(begin, width),
+                        of_second.subrows(begin, width),
+                    );
+                    // Sources up to the target act within a pass, in both; later ones are read in the first pass and
+                    // added in the second.
+                    let later = (target + 1) * width;
+                    let (mut within, across) = sums.split_at_col_mut(later);
+                    add(
+                        within.as_mut(),
+                        of_first,
+                        read_by_first.split_at_col(later).0,
+                    );
+                    let (up_to, _) = read_by_second.split_at_col(later);
+                    add(within, of_second, up_to);
+                    add(across, of_second, read_by_first.split_at_col(later).1);
+                }
+            }
+            passes => {
+                for pass in passes {
+                    let [gradients, states] = pass.matrices(rows);
+                    add(self.sums.as_mut(), gradients, states);
+                }
+            }
         }
     }
 
     fn of(&self, source: usize, target: usize) -> MatRef<'_, f32> {
-        let sums = match &self.across {
-            Some(across) if source > target => across,
-            _ => &self.within,
-        };
         let row = (target - self.targets.start) * self.width;
-        sums.submatrix(row, source * self.width, self.width, self.width)
+        self.sums
+            .submatrix(row, source * self.width, self.width, self.width)
     }
 }
 

@@ -23,32 +23,59 @@ pub(crate) fn singular_values(matrix: MatRef<'_, f32>) -> Result<Vec<f64>, Strin
         false => product(wide.transpose(), wide.as_ref()),
     };
     let (eigenvalues, _) = eigen(&gram, false)?;
-    let mut values: Vec<f64> = eigenvalues.iter().map(|&s| s.max(0.0).sqrt()).collect();
-    values.sort_by(|a, b| b.total_cmp(a));
-    Ok(values)
+    Ok(roots(&eigenvalues))
 }
 
-/// <U V^T, other> for `matrix` = U S V^T, both of the same shape: the sum over k of (u_k . other v_k), with u_k =
-/// matrix v_k / s_k and the v_k from the Gram matrix. Directions in which `matrix` is zero but for rounding are left
-/// out.
-pub(crate) fn alignment(matrix: MatRef<'_, f32>, other: MatRef<'_, f32>) -> Result<f64, String> {
-    let (wide, other) = (widened(matrix), widened(other));
-    let (eigenvalues, vectors) = eigen(&product(wide.transpose(), wide.as_ref()), true)?;
-    let largest = eigenvalues.iter().copied().fold(0.0, f64::max).sqrt();
-    let images = product(wide.as_ref(), vectors.as_ref());
-    let others = product(other.as_ref(), vectors.as_ref());
-    let terms = images.col_iter().zip(others.col_iter()).map(|(us, image)| {
-        let s = us.norm_l2();
-        if s <= NEGLIGIBLE * largest || s == 0.0 {
-            return 0.0;
-        }
-        (us.transpose() * image) / s
-    });
-    let sum: f64 = terms.sum();
-    match sum.is_finite() {
-        true => Ok(sum),
-        false => Err(NOT_FINITE.to_owned()),
+/// What `matrix` = U S V^T says of others: its V and S, by the eigenvectors of its Gram matrix.
+pub(crate) struct Decomposition {
+    matrix: Mat<f64>,
+    eigenvalues: Vec<f64>,
+    /// The columns are the v_k, in the order of the eigenvalues.
+    vectors: Mat<f64>,
+}
+
+impl Decomposition {
+    pub(crate) fn of(matrix: MatRef<'_, f32>) -> Result<Self, String> {
+        let matrix = widened(matrix);
+        let (eigenvalues, vectors) = eigen(&product(matrix.transpose(), matrix.as_ref()), true)?;
+        Ok(Self {
+            matrix,
+            eigenvalues,
+            vectors,
+        })
     }
+
+    /// One for each column of the matrix, largest first.
+    pub(crate) fn singular_values(&self) -> Vec<f64> {
+        roots(&self.eigenvalues)
+    }
+
+    /// <U V^T, other> with `other` of the same shape: the sum over k of (u_k . other v_k), with u_k = matrix v_k / s_k.
+    /// Directions in which the matrix is zero but for rounding are left out.
+    pub(crate) fn alignment(&self, other: MatRef<'_, f32>) -> Result<f64, String> {
+        let largest = self.eigenvalues.iter().copied().fold(0.0, f64::max).sqrt();
+        let images = product(self.matrix.as_ref(), self.vectors.as_ref());
+        let others = product(widened(other).as_ref(), self.vectors.as_ref());
+        let terms = images.col_iter().zip(others.col_iter()).map(|(us, image)| {
+            let s = us.norm_l2();
+            if s <= NEGLIGIBLE * largest || s == 0.0 {
+                return 0.0;
+            }
+            (us.transpose() * image) / s
+        });
+        let sum: f64 = terms.sum();
+        match sum.is_finite() {
+            true => Ok(sum),
+            false => Err(NOT_FINITE.to_owned()),
+        }
+    }
+}
+
+/// The singular values that the eigenvalues of a Gram matrix give, largest first.
+fn roots(eigenvalues: &[f64]) -> Vec<f64> {
+    let mut values: Vec<f64> = eigenvalues.iter().map(|&s| s.max(0.0).sqrt()).collect();
+    values.sort_by(|a, b| b.total_cmp(a));
+    values
 }
 
 /// The cosine of two matrices, <a, b> / (|a| |b|); 0 where one is zero.
@@ -111,6 +138,10 @@ fn eigen(gram: &Mat<f64>, with_vectors: bool) -> Result<(Vec<f64>, Mat<f64>), St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn alignment(matrix: MatRef<'_, f32>, other: MatRef<'_, f32>) -> Result<f64, String> {
+        Decomposition::of(matrix)?.alignment(other)
+    }
 
     /// (3 0; 4 5) has the Gram matrix (25 20; 20 25): eigenvalues 45 and 5.
     #[test]
