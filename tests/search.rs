@@ -37,8 +37,9 @@ fn assert_study(lab: &Lab, study: &str, trials: usize, finalists: usize) -> Rank
         serde_json::from_str(&lab.read(&format!("{study}/gradient-map.json"))).unwrap();
     assert_eq!(map["statistics"]["rank"].as_array().unwrap().len(), 5);
     // Nothing else is left behind.
+    let promises = lab.path(&format!("{study}/promises.jsonl")).exists();
     let files = lab.content(study).len();
-    assert_eq!(files, 5 + finalists);
+    assert_eq!(files, 5 + finalists + usize::from(promises));
     ranking
 }
 
@@ -83,6 +84,21 @@ fn greedy() {
     // Three candidates at each of two stages.
     let complete = ranking.trials.iter().filter(|trial| trial.complete);
     assert_eq!(complete.count(), 3);
+
+    // Interrupted within the second stage it goes on, and does not judge the connections beside the first adapter again.
+    let promises = lab.read("study/promises.jsonl");
+    assert_eq!(promises.lines().count(), 1);
+    let journal = lab.read("study/journal.jsonl");
+    let begun: String = journal.split_inclusive('\n').take(4).collect();
+    lab.write("study/journal.jsonl", begun);
+    lab.run("search --study study/study.toml --out study")
+        .succeeded();
+    assert_eq!(assert_study(&lab, "study", 6, 2), ranking);
+    assert_eq!(lab.read("study/promises.jsonl"), promises);
+
+    lab.write("study/promises.jsonl", format!("{{}}\n{promises}"));
+    lab.run("search --study study/study.toml --out study")
+        .failed(&["`study/promises.jsonl`", "line 1"]);
 }
 
 #[test]

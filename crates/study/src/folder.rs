@@ -12,6 +12,7 @@ pub(crate) const GRADIENT_MAP: &str = "gradient-map.json";
 pub(crate) const RANKING: &str = "ranking.json";
 pub(crate) const AUDIT: &str = "audit.json";
 const BENCH: &str = "bench.json";
+pub(crate) const PROMISES: &str = "promises.jsonl";
 pub(crate) const FINALS: &str = "finals.jsonl";
 pub(crate) const COMPARISON: &str = "comparison.json";
 const REPORT: &str = "report.html";
@@ -110,6 +111,12 @@ impl StudyFolder {
     #[must_use]
     pub fn journal(&self) -> PathBuf {
         self.path.join(JOURNAL)
+    }
+
+    /// Where the promises of connections beside placed adapters stand.
+    #[must_use]
+    pub fn promises(&self) -> PathBuf {
+        self.path.join(PROMISES)
     }
 
     /// Where the ranking stands.

@@ -8,8 +8,8 @@ use adaplace_search_space::{Fidelity, Placement, SearchSpace};
 use adaplace_task::{Examples, Task};
 
 use crate::{
-    GradientMapFile, GradientMapSource, GradientProxy, Journal, Record, Session, SessionParts,
-    StudyConfiguration, StudyError, StudyFolder, backbone_reference,
+    GradientMapFile, GradientMapSource, GradientProxy, Journal, Promises, Record, Session,
+    SessionParts, StudyConfiguration, StudyError, StudyFolder, backbone_reference,
 };
 
 /// A scorer with its probe fitted, and the map at that probe.
@@ -80,15 +80,16 @@ impl<'a> Frozen<'a> {
         })
     }
 
-    /// Judges connections by the map, and by one made anew at adapters that were placed.
+    /// Judges connections by the map, and by one made anew at adapters that were placed, once for the study in `folder`.
     #[must_use]
-    pub fn proxy(&self) -> GradientProxy<'_> {
+    pub fn proxy(&self, folder: &StudyFolder) -> GradientProxy<'_> {
         GradientProxy::new(
             &self.scorer,
             &self.examples,
             Arc::clone(&self.map),
             self.statistics.clone(),
             self.steps,
+            Promises::of(folder),
         )
     }
 
@@ -103,7 +104,7 @@ impl<'a> Frozen<'a> {
         (folder, journal, records): (StudyFolder, Journal, Vec<Record>),
     ) -> Result<Session<'s>, StudyError> {
         Ok(Session::new(SessionParts {
-            strategy: configuration.build_strategy(space, Arc::new(self.proxy()))?,
+            strategy: configuration.build_strategy(space, Arc::new(self.proxy(&folder)))?,
             configuration,
             space,
             probe: self.scorer.probe(),

@@ -30,7 +30,7 @@ pub struct Journal<L = Record> {
 impl<L: Line> Journal<L> {
     /// Opens or makes the journal at `path`, for this process alone, and reads what it holds.
     ///
-    /// A torn last line, of a process that was killed while it wrote, is cut off: its training runs again.
+    /// A torn last line, of a process that was killed while it wrote, is cut off: what it held is done again.
     ///
     /// # Errors
     /// [`StudyError::Busy`] if another process has it open, [`StudyError::Journal`] if any other line is damaged.
@@ -61,7 +61,7 @@ impl<L: Line> Journal<L> {
         let (records, intact) = parse(path, &bytes)?;
         if intact < bytes.len() {
             tracing::warn!(
-                "the last line of `{}` was torn and is cut off; its training runs again",
+                "the last line of `{}` was torn and is cut off; what it held is done again",
                 path.display()
             );
             journal.cut(intact)?;

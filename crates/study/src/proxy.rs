@@ -5,6 +5,8 @@ use adaplace_search_space::{Connection, Fidelity, Placement};
 use adaplace_strategy::{ConnectionProxy, ProxyError};
 use adaplace_task::Examples;
 
+use crate::Promises;
+
 /// A connection's promise is a statistic of its gradient matrix, or the mean rank by several, taken at the adapters that
 /// stand already.
 pub struct GradientProxy<'a> {
@@ -15,11 +17,13 @@ pub struct GradientProxy<'a> {
     fidelity: Fidelity,
     /// The map of the frozen model.
     frozen: Arc<GradientMap>,
+    /// What other maps said.
+    promises: Promises,
 }
 
 impl<'a> GradientProxy<'a> {
     /// `frozen` is the map of the frozen model; others are made when they are asked for, of `examples` and at the
-    /// adapters that a training of `fidelity` steps gives.
+    /// adapters that a training of `fidelity` steps gives, where `promises` does not hold them yet.
     #[must_use]
     pub fn new(
         scorer: &'a ProxyScorer<'a>,
@@ -27,6 +31,7 @@ impl<'a> GradientProxy<'a> {
         frozen: Arc<GradientMap>,
         statistics: Statistics,
         fidelity: Fidelity,
+        promises: Promises,
     ) -> Self {
         Self {
             scorer,
@@ -35,7 +40,13 @@ impl<'a> GradientProxy<'a> {
             statistics,
             fidelity,
             frozen,
+            promises,
         }
+    }
+
+    fn promises_of(&self, map: &GradientMap) -> Result<Vec<Vec<f64>>, ProxyError> {
+        let made_without = || format!("the gradient map was made without `{}`", self.statistics);
+        Ok(map.promise(&self.statistics).ok_or_else(made_without)?)
     }
 }
 
@@ -45,24 +56,21 @@ impl ConnectionProxy for GradientProxy<'_> {
         given: &Placement,
         connections: &[Connection],
     ) -> Result<Vec<f64>, ProxyError> {
-        let map = if given.is_empty() {
-            Arc::clone(&self.frozen)
-        } else {
-            Arc::new(self.scorer.gradient_map(
+        if given.is_empty() {
+            let table = self.promises_of(&self.frozen)?;
+            let of = |c: &Connection| table[usize::from(c.source)][usize::from(c.target)];
+            return Ok(connections.iter().map(of).collect());
+        }
+        self.promises.promise(given, connections, || {
+            let map = self.scorer.gradient_map(
                 given,
                 self.fidelity,
                 self.examples,
                 &self.settings,
                 &self.statistics,
-            )?)
-        };
-        let table = map
-            .promise(&self.statistics)
-            .ok_or_else(|| format!("the gradient map was made without `{}`", self.statistics))?;
-        Ok(connections
-            .iter()
-            .map(|connection| table[usize::from(connection.source)][usize::from(connection.target)])
-            .collect())
+            )?;
+            self.promises_of(&map)
+        })
     }
 }
 
@@ -100,6 +108,7 @@ mod tests {
             Arc::new(frozen),
             statistics.clone(),
             steps,
+            Promises::at(folder.path().join("promises.jsonl")),
         );
         let adapter = AdapterSpec::new(2, 1.0).unwrap();
         let given = Placement::new().with(Connection::new(0, 1), adapter);

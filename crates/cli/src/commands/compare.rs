@@ -101,7 +101,7 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
         space: &space,
         scorer: &frozen.scorer,
         finisher: &finisher,
-        proxy: Arc::new(frozen.proxy()),
+        proxy: Arc::new(frozen.proxy(&folder)),
         backbone: frozen.file.backbone.clone(),
         finals: Journal::open(&folder.finals())?,
         trials: (journal, records),
