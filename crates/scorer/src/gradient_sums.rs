@@ -206,6 +206,7 @@ impl GradientSums {
         Ok(())
     }
 
+    /// Adds the products of the rows that the passes hold.
     fn multiply(&mut self, rows: usize) {
         let width = self.width;
         match &self.passes[..] {
@@ -223,14 +224,11 @@ impl GradientSums {
                     // added in the second.
                     let later = (target + 1) * width;
                     let (mut within, across) = sums.split_at_col_mut(later);
-                    add(
-                        within.as_mut(),
-                        of_first,
-                        read_by_first.split_at_col(later).0,
-                    );
-                    let (up_to, _) = read_by_second.split_at_col(later);
-                    add(within, of_second, up_to);
-                    add(across, of_second, read_by_first.split_at_col(later).1);
+                    let (up_to_in_first, later_in_first) = read_by_first.split_at_col(later);
+                    let (up_to_in_second, _) = read_by_second.split_at_col(later);
+                    add(within.as_mut(), of_first, up_to_in_first);
+                    add(within, of_second, up_to_in_second);
+                    add(across, of_second, later_in_first);
                 }
             }
             passes => {
