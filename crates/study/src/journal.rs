@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
+use adaplace_search_space::{Placement, PlacementHash};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -152,6 +153,14 @@ fn parse_line<L: Line>(line: &[u8]) -> Result<L, String> {
     serde_json::from_slice(line).map_err(|error| error.to_string())
 }
 
+/// Whether a line's hash and placement belong together.
+pub(crate) fn check_hash(hash: PlacementHash, placement: &Placement) -> Result<(), String> {
+    match hash == placement.hash() {
+        true => Ok(()),
+        false => Err(format!("its placement does not have the hash {hash}")),
+    }
+}
+
 impl Line for Record {
     fn check(&self, before: usize) -> Result<(), String> {
         if self.trial != before {
@@ -160,12 +169,6 @@ impl Line for Record {
                 self.trial
             ));
         }
-        if self.hash != self.placement.hash() {
-            return Err(format!(
-                "its placement does not have the hash {}",
-                self.hash
-            ));
-        }
-        Ok(())
+        check_hash(self.hash, &self.placement)
     }
 }

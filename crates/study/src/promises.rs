@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use adaplace_search_space::{Connection, Placement, PlacementHash};
 use serde::{Deserialize, Serialize};
 
-use crate::journal::{Journal, Line};
+use crate::journal::{Journal, Line, check_hash};
 use crate::{StudyError, StudyFolder};
 
 /// The promise of every connection, rows are sources, columns targets.
@@ -26,12 +26,7 @@ pub(crate) struct Promised {
 
 impl Line for Promised {
     fn check(&self, _before: usize) -> Result<(), String> {
-        if self.hash != self.given.hash() {
-            return Err(format!(
-                "its placement does not have the hash {}",
-                self.hash
-            ));
-        }
+        check_hash(self.hash, &self.given)?;
         let states = self.promise.len();
         match self.promise.iter().all(|row| row.len() == states) {
             true => Ok(()),

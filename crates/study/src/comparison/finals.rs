@@ -5,6 +5,7 @@ use adaplace_search_space::{Placement, PlacementHash};
 use serde::{Deserialize, Serialize};
 
 use crate::Line;
+use crate::journal::check_hash;
 
 /// Trains placements to the end.
 pub trait Finisher: Sync {
@@ -85,12 +86,6 @@ impl Line for FinalRecord {
                 self.number
             ));
         }
-        if self.hash != self.placement.hash() {
-            return Err(format!(
-                "its placement does not have the hash {}",
-                self.hash
-            ));
-        }
-        Ok(())
+        check_hash(self.hash, &self.placement)
     }
 }
