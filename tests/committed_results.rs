@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use adaplace_analysis::spearman;
 use adaplace_scorer::Statistic;
-use adaplace_study::{Audit, Configuration, GradientMapFile, Ranking, StudyConfiguration};
+use adaplace_study::{
+    Audit, Comparison, Configuration, GradientMapFile, Ranking, StudyConfiguration,
+};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/minilm-trec6-single")
@@ -91,5 +93,63 @@ fn the_default_statistic_is_that_of_the_audits() {
             .run(&format!("{command} --help"))
             .succeeded();
         assert!(help.stdout.contains("[default: rank,validation-alignment]"));
+    }
+}
+
+/// The README's table of comparisons, cell by cell; the means are taken anew over the seeds.
+#[test]
+fn the_table_of_comparisons_is_that_of_the_files() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let readme = std::fs::read_to_string(repository.join("README.md")).unwrap();
+    let columns = [
+        ("TREC-6", "minilm-trec6"),
+        ("SST-2", "minilm-sst2"),
+        ("signdigits", "dinov2-s-signdigits"),
+    ];
+    let rows = [
+        ("`greedy`, k adapters", "greedy"),
+        (
+            "best of 16 random parallel, k adapters",
+            "best-of-16-random-parallel",
+        ),
+        ("parallel everywhere", "parallel-everywhere"),
+        ("sequential everywhere", "sequential-everywhere"),
+        ("linear probe", "linear-probe"),
+    ];
+    let mut table: Vec<String> = rows.iter().map(|row| format!("| {} |", row.0)).collect();
+    let mut header = "| test accuracy, % |".to_string();
+    for (task, file) in columns {
+        header += &format!(" {task} |");
+        let file = repository.join(format!("results/compare/{file}.json"));
+        let comparison: Comparison = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        for (line, (_, name)) in table.iter_mut().zip(rows) {
+            let competitor = comparison
+                .competitors
+                .iter()
+                .find(|competitor| competitor.name == name)
+                .unwrap();
+            let seeds = &competitor.seeds;
+            assert_eq!(seeds.len(), 5);
+            let sum: f64 = seeds
+                .iter()
+                .map(|seed| seed.last.as_ref().unwrap().test.accuracy)
+                .sum();
+            let mean = 100.0 * sum / seeds.len() as f64;
+            let interval = competitor.test_accuracy.unwrap();
+            *line += &match name {
+                "linear-probe" => format!(" {mean:.2} |"),
+                _ => format!(
+                    " {mean:.2} [{:.2}, {:.2}] |",
+                    100.0 * interval.low.unwrap(),
+                    100.0 * interval.high.unwrap()
+                ),
+            };
+        }
+    }
+    for line in table.iter().chain([&header]) {
+        assert!(
+            readme.lines().any(|other| other == line),
+            "the README has no line {line}"
+        );
     }
 }
