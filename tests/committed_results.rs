@@ -105,6 +105,7 @@ fn the_table_of_comparisons_is_that_of_the_files() {
         ("TREC-6", "minilm-trec6"),
         ("SST-2", "minilm-sst2"),
         ("signdigits", "dinov2-s-signdigits"),
+        ("cifar10-2k", "dinov2-s-cifar10-2k"),
     ];
     let rows = [
         ("`greedy`, k adapters", "greedy"),
