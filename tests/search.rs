@@ -102,6 +102,24 @@ fn greedy() {
 }
 
 #[test]
+fn greedy_with_a_discount() {
+    let lab = Lab::text();
+    for (option, gamma) in [("", "gamma = 0.0"), ("--gamma 0.5", "gamma = 0.5")] {
+        let folder = format!("study-{}", option.len());
+        lab.run(&format!(
+            "{SEARCH} --strategy greedy {option} --out {folder}"
+        ))
+        .succeeded();
+        let study = lab.read(&format!("{folder}/study.toml"));
+        assert!(study.contains(gamma), "{study}");
+        lab.run(&format!(
+            "search --study {folder}/study.toml --out {folder}"
+        ))
+        .succeeded();
+    }
+}
+
+#[test]
 fn gradient_greedy() {
     let lab = Lab::text();
     lab.run(&format!(

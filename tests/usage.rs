@@ -28,6 +28,7 @@ fn wrong_usage_is_refused_before_anything_is_read() {
             format!("{search} --strategy gradient-greedy --gamma 1"),
             "--gamma",
         ),
+        (format!("{search} --strategy greedy --gamma 1"), "--gamma"),
         (format!("{random} --study study.toml"), "--study"),
         (
             "search --study study.toml --out study --seed 1".to_owned(),

@@ -22,6 +22,9 @@ pub enum StrategyDescription {
         /// Additions trained in every stage; the trials divided among the adapters where it is not given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         candidates: Option<usize>,
+        /// Discount of connections near those placed; none where it is not given.
+        #[serde(default)]
+        gamma: f64,
     },
     /// [`GradientGreedy`].
     GradientGreedy {
@@ -122,12 +125,13 @@ impl StrategyDescription {
         };
         let strategy: Box<dyn Strategy + 'proxy> = match *self {
             StrategyDescription::Random {} => Box::new(Random::new(fidelity, seed)),
-            StrategyDescription::Greedy { candidates } => {
+            StrategyDescription::Greedy { candidates, gamma } => {
                 let share = (trials / space.largest_size()).max(1);
                 Box::new(Greedy::new(
                     needed(proxy)?,
                     fidelity,
                     candidates.unwrap_or(share),
+                    gamma,
                 )?)
             }
             StrategyDescription::GradientGreedy { gamma } => {
@@ -168,7 +172,10 @@ impl FromStr for StrategyDescription {
     fn from_str(name: &str) -> Result<Self, StrategyError> {
         match name {
             "random" => Ok(StrategyDescription::Random {}),
-            "greedy" => Ok(StrategyDescription::Greedy { candidates: None }),
+            "greedy" => Ok(StrategyDescription::Greedy {
+                candidates: None,
+                gamma: 0.0,
+            }),
             "gradient-greedy" => Ok(StrategyDescription::GradientGreedy {
                 gamma: GradientGreedy::GAMMA,
             }),

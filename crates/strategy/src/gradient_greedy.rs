@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use adaplace_search_space::{Connection, Fidelity, Placement, SearchSpace};
 
+use crate::discount::Discount;
 use crate::proxy::promises;
 use crate::{ConnectionProxy, Outcome, Proposal, Strategy, StrategyError};
 
@@ -18,13 +19,13 @@ use crate::{ConnectionProxy, Outcome, Proposal, Strategy, StrategyError};
 pub struct GradientGreedy<'proxy> {
     proxy: Arc<dyn ConnectionProxy + 'proxy>,
     fidelity: Fidelity,
-    gamma: f64,
+    discount: Discount,
     proposed: bool,
 }
 
 impl<'proxy> GradientGreedy<'proxy> {
     /// The usual `gamma`.
-    pub const GAMMA: f64 = 0.6;
+    pub const GAMMA: f64 = Discount::GAMMA;
 
     /// GGA with discount `gamma`.
     ///
@@ -36,18 +37,10 @@ impl<'proxy> GradientGreedy<'proxy> {
         fidelity: Fidelity,
         gamma: f64,
     ) -> Result<Self, StrategyError> {
-        if !(0.0..1.0).contains(&gamma) {
-            return Err(StrategyError::OutOfRange {
-                strategy: "gradient-greedy",
-                setting: "gamma",
-                value: gamma,
-                range: "at least 0 and less than 1",
-            });
-        }
         Ok(GradientGreedy {
             proxy,
             fidelity,
-            gamma,
+            discount: Discount::new("gradient-greedy", gamma)?,
             proposed: false,
         })
     }
@@ -77,7 +70,7 @@ impl<'proxy> GradientGreedy<'proxy> {
             };
             placement = placement.with(pick, adapter);
             for (connection, score) in &mut scored {
-                *score *= 1.0 - self.gamma.powf(f64::from(connection.distance(pick)));
+                *score *= self.discount.beside(*connection, pick);
             }
         }
         Ok(placement)

@@ -42,7 +42,7 @@ fn unknown_names_and_settings_are_refused() {
     );
     for text in [
         "name = \"random\"\ngamma = 0.6",
-        "name = \"greedy\"\ngamma = 0.6",
+        "name = \"greedy\"\npopulation = 4",
         "name = \"evolution\"\ngamma = 0.6",
         "name = \"annealing\"",
         "",

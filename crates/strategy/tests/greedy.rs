@@ -94,40 +94,41 @@ impl ConnectionProxy for Chaining {
     }
 }
 
+/// The second stages of the searches with and without a discount, after 2->2 has won the first one.
 #[test]
 fn stages_train_the_most_promising_at_what_has_been_placed() {
     let space = extended(3, 2);
-    let proxy = Chaining(Mutex::new(Vec::new()));
-    let proposals = {
-        let shared: Arc<dyn ConnectionProxy + '_> = Arc::new(Borrowed(&proxy));
-        let mut strategy = Greedy::new(shared, steps(8), 3).unwrap();
-        // The later the sources, the better.
-        run(&mut strategy, &space, 2, 100, &|proposal| {
-            scored(
-                proposal,
-                proposal
-                    .placement
-                    .connections()
-                    .map(|connection| f64::from(connection.source))
-                    .sum(),
-            )
-        })
-    };
-    let names: Vec<Vec<String>> = placements(&proposals).iter().map(connections).collect();
-    // 2->2 wins the first stage. In the second one those that end at state 2 are tried, 0->2 and 1->2, and then, near
-    // 1->2, the first one by order, 0->1.
-    let expected = [
-        vec!["0->2"],
-        vec!["1->2"],
-        vec!["2->2"],
-        vec!["0->2", "2->2"],
-        vec!["1->2", "2->2"],
-        vec!["0->1", "2->2"],
-    ];
-    assert_eq!(names, expected);
-    let given = proxy.0.into_inner().unwrap();
-    assert_eq!(given.iter().map(Placement::len).collect::<Vec<_>>(), [0, 1]);
-    assert_eq!(connections(&given[1]), ["2->2"]);
+    // Those that end at state 2 promise the most, 0->2 at place 8 of 8 and 1->2 at 7, before 0->0 at 6 and 0->1 at 5. At
+    // the discount for being near 2->2 that is 8 * (1 - 0.6^2) = 5.12, 7 * (1 - 0.6) = 2.8, 6 * (1 - 0.6^4) = 5.22 and
+    // 5 * (1 - 0.6^3) = 3.92. The last one of a stage is the next one near the best.
+    for (gamma, second) in [
+        (0.0, ["0->2", "1->2", "0->1"]),
+        (0.6, ["0->0", "0->2", "0->1"]),
+    ] {
+        let proxy = Chaining(Mutex::new(Vec::new()));
+        let proposals = {
+            let shared: Arc<dyn ConnectionProxy + '_> = Arc::new(Borrowed(&proxy));
+            let mut strategy = Greedy::new(shared, steps(8), 3, gamma).unwrap();
+            // The later the sources, the better.
+            run(&mut strategy, &space, 2, 100, &|proposal| {
+                scored(
+                    proposal,
+                    proposal
+                        .placement
+                        .connections()
+                        .map(|connection| f64::from(connection.source))
+                        .sum(),
+                )
+            })
+        };
+        let names: Vec<Vec<String>> = placements(&proposals).iter().map(connections).collect();
+        let mut expected: Vec<Vec<&str>> = vec![vec!["0->2"], vec!["1->2"], vec!["2->2"]];
+        expected.extend(second.map(|addition| vec![addition, "2->2"]));
+        assert_eq!(names, expected);
+        let given = proxy.0.into_inner().unwrap();
+        assert_eq!(given.iter().map(Placement::len).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(connections(&given[1]), ["2->2"]);
+    }
 }
 
 /// Half of a stage goes by promise, the other half by nearness to the best so far, in rounds of half of what is left.
@@ -142,7 +143,7 @@ fn the_second_half_of_a_stage_is_near_the_best() {
         (Connection::new(source, target), promise)
     });
     let proxy: Arc<dyn ConnectionProxy> = Arc::new(promises.collect::<FixedProxy>());
-    let mut strategy = Greedy::new(proxy, steps(8), 8).unwrap();
+    let mut strategy = Greedy::new(proxy, steps(8), 8, 0.6).unwrap();
     let goal = Connection::new(1, 1);
     let proposals = run(&mut strategy, &space, 8, 100, &|proposal| {
         let distances = proposal.placement.connections();
@@ -179,6 +180,7 @@ fn a_failed_stage_ends_the_search_but_a_failed_addition_does_not() {
     let space = extended(3, 2);
     let greedy = StrategyDescription::Greedy {
         candidates: Some(4),
+        gamma: 0.6,
     };
     let proposals = run(
         &mut *build(&greedy, &space, 0, 100, None),
@@ -229,17 +231,20 @@ fn trials_are_divided_among_the_stages() {
 #[test]
 fn settings_out_of_range_are_refused() {
     for gamma in [-0.1, 1.0, f64::NAN] {
-        let error = GradientGreedy::new(proxy(), steps(1), gamma).err();
-        assert!(matches!(
-            error,
-            Some(StrategyError::OutOfRange {
-                setting: "gamma",
-                ..
-            })
-        ));
+        let of_gradient_greedy = GradientGreedy::new(proxy(), steps(1), gamma).err();
+        let of_greedy = Greedy::new(proxy(), steps(1), 1, gamma).err();
+        for error in [of_gradient_greedy, of_greedy] {
+            assert!(matches!(
+                error,
+                Some(StrategyError::OutOfRange {
+                    setting: "gamma",
+                    ..
+                })
+            ));
+        }
     }
     assert!(matches!(
-        Greedy::new(proxy(), steps(1), 0).err(),
+        Greedy::new(proxy(), steps(1), 0, 0.6).err(),
         Some(StrategyError::OutOfRange {
             setting: "candidates",
             ..

@@ -84,7 +84,7 @@ pub(crate) struct SearchOptions {
     /// Greedy: connections trained at each stage [default: trials divided by adapters]
     #[arg(long, value_name = "N", value_parser = count())]
     pub(crate) candidates: Option<usize>,
-    /// Gradient-greedy: discount of connections near one another, 0 for none [default: 0.6]
+    /// Discount of connections near those placed, 0 for none [default: 0.6 for gradient-greedy, 0 for greedy]
     #[arg(long, value_parser = discount)]
     pub(crate) gamma: Option<f64>,
     /// Evolution: size of the population [default: 16]

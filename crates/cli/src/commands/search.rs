@@ -173,26 +173,36 @@ fn costs(given: &[CostArgument]) -> Result<Vec<CostObjective>> {
 /// A strategy by its name, with the options that belong to it; one that belongs to another is refused.
 fn strategy_description(name: &str, options: &SearchOptions) -> Result<StrategyDescription> {
     let given = [
-        ("--candidates", "greedy", options.candidates.is_some()),
-        ("--gamma", "gradient-greedy", options.gamma.is_some()),
-        ("--population", "evolution", options.population.is_some()),
+        (
+            "--candidates",
+            &["greedy"][..],
+            options.candidates.is_some(),
+        ),
+        (
+            "--gamma",
+            &["greedy", "gradient-greedy"],
+            options.gamma.is_some(),
+        ),
+        ("--population", &["evolution"], options.population.is_some()),
         (
             "--first-population",
-            "evolution",
+            &["evolution"],
             options.first_population.is_some(),
         ),
     ];
-    for (option, strategy, given) in given {
-        if given && strategy != name {
+    for (option, strategies, given) in given {
+        if given && !strategies.contains(&name) {
             let message = format!(
-                "`{option}` belongs to the strategy `{strategy}`, not to `{name}`; leave it out"
+                "`{option}` belongs to the strategy `{}`, not to `{name}`; leave it out",
+                strategies.join("` or `")
             );
             bail!(Arguments::command().error(ErrorKind::ArgumentConflict, message));
         }
     }
     Ok(match name.parse()? {
-        StrategyDescription::Greedy { .. } => StrategyDescription::Greedy {
+        StrategyDescription::Greedy { gamma, .. } => StrategyDescription::Greedy {
             candidates: options.candidates,
+            gamma: options.gamma.unwrap_or(gamma),
         },
         StrategyDescription::GradientGreedy { gamma } => StrategyDescription::GradientGreedy {
             gamma: options.gamma.unwrap_or(gamma),

@@ -37,7 +37,8 @@ fn strategy() -> impl Strategy<Value = StrategyDescription> {
     prop_oneof![
         Just(StrategyDescription::Random {}),
         Just(StrategyDescription::Exhaustive {}),
-        option::of(count()).prop_map(|candidates| StrategyDescription::Greedy { candidates }),
+        (option::of(count()), share())
+            .prop_map(|(candidates, gamma)| StrategyDescription::Greedy { candidates, gamma }),
         share().prop_map(|gamma| StrategyDescription::GradientGreedy { gamma }),
         (
             option::of(count()),
