@@ -104,8 +104,10 @@ fn greedy() {
 #[test]
 fn greedy_with_a_discount() {
     let lab = Lab::text();
-    for (option, gamma) in [("", "gamma = 0.0"), ("--gamma 0.5", "gamma = 0.5")] {
-        let folder = format!("study-{}", option.len());
+    for (folder, option, gamma) in [
+        ("default", "", "gamma = 0.0"),
+        ("discounted", "--gamma 0.5", "gamma = 0.5"),
+    ] {
         lab.run(&format!(
             "{SEARCH} --strategy greedy {option} --out {folder}"
         ))

@@ -12,9 +12,6 @@ pub(crate) struct Discount {
 }
 
 impl Discount {
-    /// The usual `gamma`.
-    pub(crate) const GAMMA: f64 = 0.6;
-
     /// For `strategy`.
     ///
     /// # Errors

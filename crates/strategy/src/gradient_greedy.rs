@@ -25,7 +25,7 @@ pub struct GradientGreedy<'proxy> {
 
 impl<'proxy> GradientGreedy<'proxy> {
     /// The usual `gamma`.
-    pub const GAMMA: f64 = Discount::GAMMA;
+    pub const GAMMA: f64 = 0.6;
 
     /// GGA with discount `gamma`.
     ///

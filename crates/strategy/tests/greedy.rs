@@ -143,7 +143,7 @@ fn the_second_half_of_a_stage_is_near_the_best() {
         (Connection::new(source, target), promise)
     });
     let proxy: Arc<dyn ConnectionProxy> = Arc::new(promises.collect::<FixedProxy>());
-    let mut strategy = Greedy::new(proxy, steps(8), 8, 0.6).unwrap();
+    let mut strategy = Greedy::new(proxy, steps(8), 8, 0.0).unwrap();
     let goal = Connection::new(1, 1);
     let proposals = run(&mut strategy, &space, 8, 100, &|proposal| {
         let distances = proposal.placement.connections();
@@ -180,7 +180,7 @@ fn a_failed_stage_ends_the_search_but_a_failed_addition_does_not() {
     let space = extended(3, 2);
     let greedy = StrategyDescription::Greedy {
         candidates: Some(4),
-        gamma: 0.6,
+        gamma: 0.0,
     };
     let proposals = run(
         &mut *build(&greedy, &space, 0, 100, None),
@@ -244,7 +244,7 @@ fn settings_out_of_range_are_refused() {
         }
     }
     assert!(matches!(
-        Greedy::new(proxy(), steps(1), 0, 0.6).err(),
+        Greedy::new(proxy(), steps(1), 0, 0.0).err(),
         Some(StrategyError::OutOfRange {
             setting: "candidates",
             ..
