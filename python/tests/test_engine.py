@@ -25,8 +25,14 @@ def test_a_missing_library_is_named_with_its_extra(module, library, extra):
 
 def test_a_backbone_tells_its_shape(backbone):
     assert (backbone.model_type, backbone.blocks, backbone.hidden_states, backbone.width) == ("bert", 2, 5, 32)
-    assert (backbone.pooling, backbone.precision) == ("mean", "f32")
+    assert backbone.pooling == "mean"
     assert len(backbone.weights_sha256) == 64
+
+
+def test_the_precision_is_as_asked_for_and_automatically_one_of_both(backbone, folders):
+    assert [adaplace.Backbone(folders[0], precision=one).precision for one in ("f32", "bf16")] == ["f32", "bf16"]
+    # Which one depends on whether the processor multiplies bf16 matrices.
+    assert backbone.precision in ("f32", "bf16")
 
 
 def test_a_task_tells_its_parts(task, folders):

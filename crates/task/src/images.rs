@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use fast_image_resize::images::Image;
-use fast_image_resize::{PixelType, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{ResizeOptions, Resizer};
 use rayon::prelude::*;
 
 use crate::picture::{self, Picture};
@@ -178,21 +179,20 @@ fn resize_at_once(picture: Picture, width: u32, height: u32, options: &ResizeOpt
     if (picture.width, picture.height) == (width, height) {
         return picture;
     }
-    let source = Image::from_vec_u8(
-        picture.width,
-        picture.height,
-        picture.pixels,
-        PixelType::U8x3,
-    )
-    .expect("a picture has three bytes per pixel");
-    let mut target = Image::new(width, height, PixelType::U8x3);
+    let mut pixels = vec![0; width as usize * height as usize * 3];
+    // typed, because an image of any type would compile the resizing of every type
+    let source = TypedImageRef::<U8x3>::from_buffer(picture.width, picture.height, &picture.pixels)
+        .expect("a picture has three bytes per pixel");
+    let mut target = TypedImage::<U8x3>::from_buffer(width, height, &mut pixels)
+        .expect("there are three bytes per pixel");
     Resizer::new()
-        .resize(&source, &mut target, options)
-        .expect("both pictures have the same pixel type and the whole source is used");
+        .resize_typed(&source, &mut target, options)
+        .expect("the whole source is used");
+    drop(target);
     Picture {
         width,
         height,
-        pixels: target.into_vec(),
+        pixels,
     }
 }
 
