@@ -188,7 +188,6 @@ fn resize_at_once(picture: Picture, width: u32, height: u32, options: &ResizeOpt
     Resizer::new()
         .resize_typed(&source, &mut target, options)
         .expect("the whole source is used");
-    drop(target);
     Picture {
         width,
         height,
