@@ -5,6 +5,7 @@ mod definitions;
 mod prepare;
 mod results;
 mod run;
+mod sets;
 mod source;
 mod work;
 
@@ -41,6 +42,30 @@ enum Command {
         #[arg(long, value_name = "FOLDER")]
         out: PathBuf,
     },
+    /// Write what PyTorch needs to train the placements of a bench: `work.json` and `work.safetensors`
+    Sets {
+        /// The folder that `adaplace bench` was started in
+        #[arg(value_name = "BENCH")]
+        bench: PathBuf,
+        /// The work folder
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+    },
+    /// Make the table of a bench of what PyTorch trained
+    Table {
+        /// The folder that `adaplace bench` was started in
+        #[arg(value_name = "BENCH")]
+        bench: PathBuf,
+        /// What `pytorch/many.py` wrote
+        #[arg(long, value_name = "FILE")]
+        scores: PathBuf,
+        /// What trained them, as the table is to say
+        #[arg(long, value_name = "TEXT")]
+        trained_by: String,
+        /// The table
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
     /// Do the work of a folder; one line of JSON on stdout
     Run {
         /// The work folder
@@ -71,6 +96,13 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> Result<()> {
     match command {
         Command::Prepare { work, shared, out } => prepare::prepare(work, &shared, &out),
+        Command::Sets { bench, out } => sets::prepare(&bench, &out),
+        Command::Table {
+            bench,
+            scores,
+            trained_by,
+            out,
+        } => sets::table(&bench, &scores, trained_by, &out),
         Command::Run {
             folder,
             precision,

@@ -25,7 +25,7 @@ use crate::definitions::{RANK, SEED, WorkName, settings};
 use crate::work::{Kind, Modality, Work};
 
 /// Type, shape and little-endian bytes of the tensors to write, by name.
-type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+pub(crate) type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 pub(crate) fn prepare(name: WorkName, shared: &Path, out: &Path) -> Result<()> {
     let definition = name.definition(&absolute(shared)?);
@@ -87,20 +87,7 @@ pub(crate) fn prepare(name: WorkName, shared: &Path, out: &Path) -> Result<()> {
         .flat_map(Placement::connections)
         .collect();
     for connection in connections {
-        let adapter = adaplace_search_space::AdapterSpec::new(RANK, 1.0)?;
-        let model = scorer.untrained(&Placement::new().with(connection, adapter), 0)?;
-        for adapter in model.adapters().iter() {
-            let Connection { source, target } = connection;
-            let parts = [
-                ("weight", &adapter.down_weight),
-                ("bias", &adapter.down_bias),
-            ];
-            for (part, var) in parts {
-                let values = var.flatten_all()?.to_vec1::<f32>()?;
-                let name = format!("{source}-{target}.down.{part}");
-                push_f32(&mut tensors, &name, var.dims().to_vec(), &values);
-            }
-        }
+        push_initial_adapter(&mut tensors, "", &scorer, (connection, RANK), 0)?;
     }
 
     std::fs::create_dir_all(out).with_context(|| format!("cannot make `{}`", out.display()))?;
@@ -108,7 +95,32 @@ pub(crate) fn prepare(name: WorkName, shared: &Path, out: &Path) -> Result<()> {
     work.write(out)
 }
 
-fn push_examples(tensors: &mut Tensors, part: &str, examples: &Examples) -> Result<()> {
+/// The tensors that an adapter of this rank starts from in a repetition, with `prefix` before their names.
+pub(crate) fn push_initial_adapter(
+    tensors: &mut Tensors,
+    prefix: &str,
+    scorer: &ProxyScorer<'_>,
+    (connection, rank): (Connection, u16),
+    repetition: u32,
+) -> Result<()> {
+    let adapter = adaplace_search_space::AdapterSpec::new(rank, 1.0)?;
+    let model = scorer.untrained(&Placement::new().with(connection, adapter), repetition)?;
+    for adapter in model.adapters().iter() {
+        let Connection { source, target } = connection;
+        let parts = [
+            ("weight", &adapter.down_weight),
+            ("bias", &adapter.down_bias),
+        ];
+        for (part, var) in parts {
+            let values = var.flatten_all()?.to_vec1::<f32>()?;
+            let name = format!("{prefix}{source}-{target}.down.{part}");
+            push_f32(tensors, &name, var.dims().to_vec(), &values);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn push_examples(tensors: &mut Tensors, part: &str, examples: &Examples) -> Result<()> {
     let all: Vec<usize> = (0..examples.len()).collect();
     let batch = examples.batch(&all);
     match batch.inputs {
@@ -153,12 +165,12 @@ fn push_i64(tensors: &mut Tensors, name: &str, shape: Vec<usize>, values: &[u32]
     tensors.insert(name.to_owned(), (Dtype::I64, shape, bytes.collect()));
 }
 
-fn push_f32(tensors: &mut Tensors, name: &str, shape: Vec<usize>, values: &[f32]) {
+pub(crate) fn push_f32(tensors: &mut Tensors, name: &str, shape: Vec<usize>, values: &[f32]) {
     let bytes = values.iter().flat_map(|value| value.to_le_bytes());
     tensors.insert(name.to_owned(), (Dtype::F32, shape, bytes.collect()));
 }
 
-fn write(tensors: &Tensors, path: &Path) -> Result<()> {
+pub(crate) fn write(tensors: &Tensors, path: &Path) -> Result<()> {
     let mut views = Vec::new();
     for (name, (dtype, shape, bytes)) in tensors {
         views.push((name, TensorView::new(*dtype, shape.clone(), bytes)?));

@@ -24,6 +24,7 @@ mod placement;
 mod rank_sums;
 mod sampling;
 mod space;
+mod spacing;
 mod variation;
 
 pub use adapter::AdapterSpec;
@@ -41,3 +42,4 @@ pub use file::{
 pub use hash::PlacementHash;
 pub use placement::Placement;
 pub use space::SearchSpace;
+pub use spacing::Spacing;

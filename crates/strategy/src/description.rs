@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ConnectionProxy, CostObjective, Evolution, EvolutionSettings, Exhaustive, FirstPopulation,
-    GradientGreedy, Greedy, Halving, Limited, Random, Strategy, StrategyError, Stratified,
+    GradientGreedy, Greedy, Halving, Limited, Random, Sample, Strategy, StrategyError, Stratified,
 };
 
 /// A strategy and its settings, told apart by `name`; settings left out have their defaults.
@@ -38,6 +38,8 @@ pub enum StrategyDescription {
     Exhaustive {},
     /// [`Stratified`].
     Stratified {},
+    /// [`Sample`].
+    Sample {},
 }
 
 fn default_gamma() -> f64 {
@@ -71,6 +73,7 @@ impl StrategyDescription {
         "evolution",
         "exhaustive",
         "stratified",
+        "sample",
     ];
 
     /// The name of the strategy.
@@ -82,6 +85,7 @@ impl StrategyDescription {
             StrategyDescription::Evolution(_) => "evolution",
             StrategyDescription::Exhaustive {} => "exhaustive",
             StrategyDescription::Stratified {} => "stratified",
+            StrategyDescription::Sample {} => "sample",
         }
     }
 
@@ -90,7 +94,8 @@ impl StrategyDescription {
         match self {
             StrategyDescription::Random {}
             | StrategyDescription::Exhaustive {}
-            | StrategyDescription::Stratified {} => false,
+            | StrategyDescription::Stratified {}
+            | StrategyDescription::Sample {} => false,
             StrategyDescription::Greedy { .. } | StrategyDescription::GradientGreedy { .. } => true,
             StrategyDescription::Evolution(settings) => match settings.first {
                 FirstPopulation::Gradient => true,
@@ -151,6 +156,7 @@ impl StrategyDescription {
             StrategyDescription::Stratified {} => {
                 Box::new(Stratified::new(space, fidelity, seed, trials)?)
             }
+            StrategyDescription::Sample {} => Box::new(Sample::new(space, fidelity, seed, trials)),
         };
         let strategy = Box::new(Limited::new(strategy, trials));
         match halving {
@@ -182,6 +188,7 @@ impl FromStr for StrategyDescription {
             "evolution" => Ok(StrategyDescription::Evolution(EvolutionSettings::default())),
             "exhaustive" => Ok(StrategyDescription::Exhaustive {}),
             "stratified" => Ok(StrategyDescription::Stratified {}),
+            "sample" => Ok(StrategyDescription::Sample {}),
             _ => Err(StrategyError::Unknown {
                 name: name.to_owned(),
                 known: Self::NAMES,

@@ -1,4 +1,4 @@
-//! A cheap judgement of single connections.
+//! Cheap judgements of connections and of placements.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -10,10 +10,13 @@ use crate::StrategyError;
 /// Why connections could not be judged.
 pub type ProxyError = Box<dyn Error + Send + Sync>;
 
-/// Judges single connections without training them, for instance by a statistic of the gradient map.
+/// Judges connections and placements without training them, for instance by a statistic of the gradient map.
+///
+/// What a proxy knows of single connections is all that it must give; what it knows of several together it may add. The same
+/// arguments always give the same numbers.
 pub trait ConnectionProxy: Send + Sync {
     /// How promising an adapter on each of `connections` is, given the adapters of `given`; one finite number for
-    /// each, in their order, larger is more promising. The same arguments give the same numbers.
+    /// each, in their order, larger is more promising.
     ///
     /// # Errors
     ///
@@ -23,6 +26,45 @@ pub trait ConnectionProxy: Send + Sync {
         given: &Placement,
         connections: &[Connection],
     ) -> Result<Vec<f64>, ProxyError>;
+
+    /// How promising each of `placements` is as a whole; one finite number for each, in their order, larger is more
+    /// promising. The sum of what its connections promise alone, unless the proxy knows what they do together.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps it from judging.
+    fn joint_promise(&self, placements: &[Placement]) -> Result<Vec<f64>, ProxyError> {
+        let nothing = Placement::new();
+        let sum = |placement: &Placement| {
+            let connections: Vec<Connection> = placement.connections().collect();
+            let promises = self.promise(&nothing, &connections)?;
+            Ok(promises.iter().sum())
+        };
+        placements.iter().map(sum).collect()
+    }
+
+    /// What is known of each of `connections` apart from where it lies: a row of finite numbers for each, all of one
+    /// length. Connections with like rows are likely to do alike.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps it from judging.
+    fn features(&self, connections: &[Connection]) -> Result<Vec<Vec<f64>>, ProxyError> {
+        let promises = self.promise(&Placement::new(), connections)?;
+        Ok(promises.into_iter().map(|promise| vec![promise]).collect())
+    }
+
+    /// How much the adapter on each connection of `together` matters once all of them have been trained together; one
+    /// finite number for each, in the placement's order, larger matters more. What each promises alone, unless the proxy
+    /// can train.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps it from judging.
+    fn importance(&self, together: &Placement) -> Result<Vec<f64>, ProxyError> {
+        let connections: Vec<Connection> = together.connections().collect();
+        self.promise(&Placement::new(), &connections)
+    }
 }
 
 /// A table of promises, the same whatever has been placed: for replays and tests.

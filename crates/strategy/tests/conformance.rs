@@ -153,9 +153,9 @@ fn strategies_without_an_end_of_their_own_exhaust_the_space() {
                 continue;
             }
             let goes_on = match description {
-                StrategyDescription::Greedy { .. } | StrategyDescription::GradientGreedy { .. } => {
-                    false
-                }
+                StrategyDescription::Greedy { .. }
+                | StrategyDescription::GradientGreedy { .. }
+                | StrategyDescription::Sample {} => false,
                 StrategyDescription::Random {}
                 | StrategyDescription::Evolution(_)
                 | StrategyDescription::Exhaustive {}

@@ -1,8 +1,9 @@
-//! A placement bench: every placement of a small space, trained several times. Strategies can then be run on the table
-//! in seconds.
+//! A placement bench: every placement of a small space, or a sample of a larger one, trained several times. Strategies
+//! can be run on a complete table in seconds; a sample shows what predicts the results of sets.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use adaplace_scorer::{Evaluation, Score, ScoreError, Scorer, Statistic, Statistics};
@@ -10,7 +11,7 @@ use adaplace_search_space::{
     AdapterSpec, BackboneReference, ChainShape, Connection, Fidelity, Placement, PlacementHash,
     SearchSpace, write_atomically,
 };
-use adaplace_strategy::FixedProxy;
+use adaplace_strategy::{FixedProxy, StrategyDescription};
 use serde::{Deserialize, Serialize};
 
 use crate::comparison::{Final, Finisher};
@@ -27,7 +28,7 @@ const FORMAT: &str = "adaplace.placement-bench/1";
 /// Losses are kept to a millionth of a nat.
 const LOSS_STEPS: f64 = 1e6;
 
-/// The content of `bench.toml`: what a search by `exhaustive` would be configured by, with its repetitions.
+/// The content of `bench.toml`: what a search by `exhaustive` or `sample` would be configured by, with its repetitions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BenchConfiguration(pub StudyConfiguration);
@@ -60,7 +61,10 @@ pub struct PlacementBench {
     pub probe: ProbeQuality,
     /// The gradient map's statistics: rows are sources, columns targets.
     pub statistics: BTreeMap<Statistic, Vec<Vec<f64>>>,
-    /// One for each placement of the space.
+    /// What trained the placements, where it was not this program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained_by: Option<String>,
+    /// One for each placement of the space, or of the sample.
     pub rows: Vec<BenchRow>,
 }
 
@@ -76,13 +80,32 @@ pub struct BenchRow {
     pub loss: Vec<Option<f64>>,
 }
 
-/// Trains every placement of `space`, each in all repetitions. `None` if `stop` was set before the end; the journal holds
-/// what was done.
+/// The placements that a bench of this configuration trains, in their order.
+///
+/// # Errors
+/// If its strategy cannot search the space.
+pub fn tabulated(
+    configuration: &StudyConfiguration,
+    space: &SearchSpace,
+) -> Result<Vec<Placement>, StudyError> {
+    let nothing = Arc::new(FixedProxy::from_iter([]));
+    let mut strategy = configuration.build_strategy(space, nothing)?;
+    let mut placements = Vec::new();
+    loop {
+        let proposals = strategy.propose(space, configuration.search.trials)?;
+        if proposals.is_empty() {
+            return Ok(placements);
+        }
+        placements.extend(proposals.into_iter().map(|proposal| proposal.placement));
+    }
+}
+
+/// Trains `placements`, each in all repetitions. `None` if `stop` was set before the end; the journal holds what was done.
 ///
 /// # Errors
 /// The first error that is not a failed training.
 pub fn tabulate<S: Scorer>(
-    space: &SearchSpace,
+    placements: &[Placement],
     scorer: &S,
     (steps, repetitions): (Fidelity, u32),
     workers: &Workers,
@@ -90,8 +113,8 @@ pub fn tabulate<S: Scorer>(
     notify: &mut dyn FnMut(Event<'_>),
     journal: (Journal, Vec<Record>),
 ) -> Result<Option<Vec<Record>>, StudyError> {
-    let jobs: Vec<Job> = space
-        .placements()
+    let jobs: Vec<Job> = placements
+        .iter()
         .flat_map(|placement| {
             (1..=repetitions).map(move |repetition| Job {
                 phase: Phase::Search,
@@ -146,6 +169,7 @@ impl PlacementBench {
             shape: space.shape().clone(),
             probe: map.probe,
             statistics: map.statistics,
+            trained_by: None,
             rows: rows.into_values().collect(),
         })
     }
@@ -178,9 +202,10 @@ impl PlacementBench {
         let space = bench.space()?;
         let adapter = only_adapter(&space)?;
         let repetitions = bench.configuration.search.repetitions as usize;
-        if space.count() != Some(bench.rows.len() as u128) {
+        let expected = tabulated(&bench.configuration, &space)?.len();
+        if bench.rows.len() != expected {
             return Err(invalid(format!(
-                "it has {} placements, and its space another number",
+                "it has {} placements instead of {expected}",
                 bench.rows.len()
             )));
         }
@@ -238,7 +263,16 @@ impl PlacementBench {
         Some(connections.collect())
     }
 
-    /// The space that the table covers.
+    /// Whether the table holds every placement of its space.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        matches!(
+            self.configuration.strategy,
+            StrategyDescription::Exhaustive {}
+        )
+    }
+
+    /// The space that the table covers, or was drawn from.
     ///
     /// # Errors
     /// If the description does not fit the shape.

@@ -33,7 +33,7 @@ mod study;
 mod workers;
 
 pub use audit::{Agreement, Audit, Audited, Measured, Predictor};
-pub use bench::{BenchConfiguration, BenchRow, PlacementBench, Replay, tabulate};
+pub use bench::{BenchConfiguration, BenchRow, PlacementBench, Replay, tabulate, tabulated};
 pub use comparison::{
     COMPARISON_FORMAT, Candidate, Comparison, ComparisonConfiguration, ComparisonRun,
     ComparisonSettings, Competed, Competitor, Difference, Final, FinalRecord, FinalResult,

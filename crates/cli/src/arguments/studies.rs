@@ -231,6 +231,10 @@ pub(crate) struct Bench {
     /// The most placements that the space may have
     #[arg(long, value_name = "N", default_value = "1000", value_parser = count())]
     pub(crate) trials: usize,
+    /// Train a sample of so many placements of a larger space instead of all: in turns random ones, ones with connections
+    /// near one another, and ones with connections far apart
+    #[arg(long, value_name = "N", conflicts_with = "trials", value_parser = count())]
+    pub(crate) sample: Option<usize>,
     #[command(flatten)]
     pub(crate) training: TrainingOptions,
     #[command(flatten)]

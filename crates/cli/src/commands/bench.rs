@@ -1,10 +1,10 @@
 use std::time::Instant;
 
 use adaplace_search_space::{SearchSpace, SpaceDescription};
-use adaplace_strategy::{Exhaustive, StrategyDescription};
+use adaplace_strategy::StrategyDescription;
 use adaplace_study::{
     BenchConfiguration, Frozen, FrozenSettings, Metric, PlacementBench, SearchSettings, Setting,
-    StudyFolder, Workers, chain_shape, tabulate,
+    StudyFolder, Workers, chain_shape, tabulate, tabulated,
 };
 use anyhow::Result;
 
@@ -23,12 +23,15 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
         backbone: &arguments.subject.backbone,
         task: &arguments.subject.task,
         space: SpaceDescription::read(&arguments.space)?,
-        strategy: StrategyDescription::Exhaustive {},
+        strategy: match arguments.sample {
+            Some(_) => StrategyDescription::Sample {},
+            None => StrategyDescription::Exhaustive {},
+        },
     };
     let steps = fidelity(training)?;
     let search = SearchSettings {
         seed: training.seed,
-        trials: arguments.trials,
+        trials: arguments.sample.unwrap_or(arguments.trials),
         steps,
         proposals: 1,
         halving: None,
@@ -45,8 +48,8 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
     let Setting { backbone, task, .. } = &setting;
     let space = SearchSpace::resolve(&configuration.space, &chain_shape(backbone, task))
         .map_err(|error| error.in_file(&arguments.space))?;
-    Exhaustive::new(&space, steps, arguments.trials)?;
     PlacementBench::check_space(&space)?;
+    let placements = tabulated(&configuration, &space)?;
     let stored = BenchConfiguration(configuration);
     let configuration = &stored.0;
     StudyFolder::check(&output.out, &stored)?;
@@ -64,10 +67,10 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
     };
     let Frozen { scorer, file, .. } = Frozen::new(backbone, task, settings, cache_memory)?;
     file.write(&folder.gradient_map())?;
-    let count = space.approximate_count() as usize * search.repetitions as usize;
+    let count = placements.len() * search.repetitions as usize;
     let mut progress = Progress::new(count, search.metric);
     let records = tabulate(
-        &space,
+        &placements,
         &scorer,
         (steps, search.repetitions),
         &workers,

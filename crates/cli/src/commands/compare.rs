@@ -119,6 +119,12 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
     let start = Instant::now();
     let output = &arguments.output;
     let bench = PlacementBench::read(path)?;
+    if !bench.is_complete() {
+        bail!(
+            "`{}` holds a sample of its space, and strategies may propose any placement; make a bench without `--sample`",
+            path.display()
+        );
+    }
     let (configuration, space) = replayed(arguments, &bench)?;
     let scorer = Replay::new(&bench, &space)?;
     // What the bench does not hold is found out before anything is made.
