@@ -5,14 +5,20 @@ use adaplace_task::{Examples, evaluation_batches};
 
 use crate::engine::{Shard, shards};
 use crate::evaluation::features;
+use crate::example_gradients::{AllDirections, Directions};
 use crate::gradient_sums::{Side, Summed, for_connections};
 use crate::singular_values::{Decomposition, cosine};
-use crate::{Dataset, GradientMapSettings, LinearProbe, Model, ScoreError, Statistic, Statistics};
+use crate::{
+    Dataset, GradientMapSettings, JointJudgement, LinearProbe, Model, ScoreError, Statistic,
+    Statistics,
+};
 
 /// The cross-fitted statistics of all connections, by source, then target.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CrossFit {
     validation_alignment: Vec<f64>,
+    /// Only at the frozen model.
+    joint: Option<JointJudgement>,
     /// Only where one of its statistics was wanted.
     halves: Option<Halves>,
 }
@@ -22,6 +28,38 @@ pub(crate) struct CrossFit {
 struct Halves {
     alignment: Vec<f64>,
     agreement: Vec<f64>,
+}
+
+/// What the gradient matrices of training and validation part say of a connection.
+struct OfParts {
+    singular_values: Vec<f64>,
+    validation_alignment: f64,
+    /// Of the training part.
+    directions: Directions,
+    /// The derivatives of the validation loss along them.
+    validation: Vec<f64>,
+}
+
+/// One more forward and backward over the training examples, along the directions of their gradients.
+fn joint(
+    model: &Model<'_>,
+    train: &Examples,
+    settings: &GradientMapSettings,
+    of_parts: &[OfParts],
+) -> Result<JointJudgement, ScoreError> {
+    let states = model.backbone().description().hidden_states;
+    let directions: Vec<&Directions> = of_parts.iter().map(|one| &one.directions).collect();
+    let batches = evaluation_batches(&train.lengths(), settings.batch_size);
+    let data = Dataset::from(train);
+    let shards: Vec<Shard<'_>> = batches
+        .iter()
+        .flat_map(|rows| shards(model.backbone(), data, rows))
+        .collect();
+    let examples = AllDirections::new(&directions, states).example_gradients(model, &shards)?;
+    let validation = of_parts
+        .iter()
+        .flat_map(|one| one.validation.iter().copied());
+    Ok(JointJudgement::new(states, examples, validation.collect()))
 }
 
 impl CrossFit {
@@ -35,9 +73,22 @@ impl CrossFit {
     ) -> Result<(Self, Vec<Vec<f64>>), ScoreError> {
         let of_parts = on_both([(model, train), (model, validation)], settings, |[a, b]| {
             let of_train = Decomposition::of(a.sums)?;
-            Ok((of_train.singular_values(), step(&of_train, b)?))
+            let directions = of_train.directions(JointJudgement::DIRECTIONS);
+            Ok(OfParts {
+                singular_values: of_train.singular_values(),
+                validation_alignment: step(&of_train, b)?,
+                validation: directions.decreases(b.sums, b.examples),
+                directions,
+            })
         })?;
-        let (sums, validation_alignment): (Vec<Vec<f64>>, Vec<f64>) = of_parts.into_iter().unzip();
+        let joint = match model.adapters().iter().len() == 0 {
+            true => Some(joint(model, train, settings, &of_parts)?),
+            false => None,
+        };
+        let (sums, validation_alignment): (Vec<Vec<f64>>, Vec<f64>) = of_parts
+            .into_iter()
+            .map(|of_part| (of_part.singular_values, of_part.validation_alignment))
+            .unzip();
         let compare_halves = statistics
             .as_slice()
             .iter()
@@ -53,9 +104,15 @@ impl CrossFit {
             .collect();
         let fit = Self {
             validation_alignment,
+            joint,
             halves,
         };
         Ok((fit, singular_values))
+    }
+
+    /// What sets of connections gain together, where it was made at the frozen model.
+    pub(crate) fn joint(&self) -> Option<&JointJudgement> {
+        self.joint.as_ref()
     }
 
     /// One of the statistics that it holds.

@@ -18,7 +18,7 @@ use crate::cross_fit::CrossFit;
 use crate::engine::{Shard, shards};
 use crate::gradient_sums::{Side, for_connections};
 use crate::singular_values::singular_values;
-use crate::{Dataset, Model, ScoreError, Statistic, Statistics};
+use crate::{Dataset, JointJudgement, Model, ScoreError, Statistic, Statistics};
 
 /// The numbers that a gradient map depends on beside model and examples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -201,6 +201,13 @@ impl GradientMap {
         let tables = statistics.as_slice().iter().map(|&one| self.table(one));
         let tables = tables.collect::<Option<Vec<_>>>()?;
         Some(statistics.promise(&tables.iter().collect::<Vec<_>>()))
+    }
+
+    /// What sets of connections gain together. `None` of a map that was made without cross-fitted statistics, or at placed
+    /// adapters.
+    #[must_use]
+    pub fn joint(&self) -> Option<&JointJudgement> {
+        self.cross_fit.as_ref().and_then(CrossFit::joint)
     }
 
     /// The largest singular value of the whole map.

@@ -3,6 +3,7 @@
 //! - [`LinearProbe`]: the frozen model with only a linear head trained, where every training starts;
 //! - [`GradientMap`]: for every connection at once, the gradient of the probe's loss towards the best linear map
 //!   along it, summarised by its singular values;
+//! - [`JointJudgement`]: what adapters on several connections gain together, without training them;
 //! - [`fine_tune`]: adapters of one placement and the head, trained for a given number of steps;
 //! - [`Scorer`]: a placement's score, with [`ProxyScorer`] the one that trains it briefly.
 
@@ -12,12 +13,14 @@ mod dataset;
 mod engine;
 mod error;
 mod evaluation;
+mod example_gradients;
 mod fine_tune;
 mod forward;
 mod gradient_map;
 mod gradient_sums;
 mod gradients;
 mod head;
+mod joint_judgement;
 mod optimiser;
 mod probe;
 mod promise;
@@ -43,6 +46,7 @@ pub use forward::Model;
 pub use gradient_map::{GradientMap, GradientMapSettings};
 pub use gradients::{Gradients, loss_and_gradients, states};
 pub use head::Head;
+pub use joint_judgement::JointJudgement;
 pub use optimiser::AdamW;
 pub use probe::{Features, LinearProbe};
 pub use promise::Statistics;

@@ -11,6 +11,8 @@ use faer::linalg::evd::{
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par, Spec};
 
+use crate::example_gradients::Directions;
+
 /// A singular value below this share of the largest is rounding: sums of f32 values are not surer than that.
 const NEGLIGIBLE: f64 = 1e-6;
 
@@ -48,6 +50,34 @@ impl Decomposition {
     /// One for each column of the matrix, largest first.
     pub(crate) fn singular_values(&self) -> Vec<f64> {
         roots(&self.eigenvalues)
+    }
+
+    /// The leading `count` pairs u_k, v_k, largest first; zeros for those that the matrix does not have.
+    pub(crate) fn directions(&self, count: usize) -> Directions {
+        let mut order: Vec<usize> = (0..self.eigenvalues.len()).collect();
+        order.sort_by(|&a, &b| self.eigenvalues[b].total_cmp(&self.eigenvalues[a]));
+        order.truncate(count);
+        let (rows, columns) = (self.matrix.nrows(), self.matrix.ncols());
+        let mut left = Mat::zeros(rows, count);
+        let mut right = Mat::zeros(columns, count);
+        let largest = order
+            .first()
+            .map_or(0.0, |&first| self.eigenvalues[first].max(0.0).sqrt());
+        for (place, &index) in order.iter().enumerate() {
+            let v = self.vectors.col(index);
+            let us = &self.matrix * v;
+            let s = us.norm_l2();
+            if s <= NEGLIGIBLE * largest || s == 0.0 {
+                continue;
+            }
+            for row in 0..rows {
+                left[(row, place)] = (us[row] / s) as f32;
+            }
+            for row in 0..columns {
+                right[(row, place)] = v[row] as f32;
+            }
+        }
+        Directions { left, right }
     }
 
     /// <U V^T, other> with `other` of the same shape: the sum over k of (u_k . other v_k), with u_k = matrix v_k / s_k.
@@ -110,7 +140,7 @@ fn product(left: MatRef<'_, f64>, right: MatRef<'_, f64>) -> Mat<f64> {
 }
 
 /// Eigenvalues of a symmetric matrix, and its eigenvectors (columns, in the same order) where they are asked for.
-fn eigen(gram: &Mat<f64>, with_vectors: bool) -> Result<(Vec<f64>, Mat<f64>), String> {
+pub(crate) fn eigen(gram: &Mat<f64>, with_vectors: bool) -> Result<(Vec<f64>, Mat<f64>), String> {
     let size = gram.nrows();
     if (0..size).any(|n| !gram[(n, n)].is_finite()) {
         return Err(NOT_FINITE.to_owned());
