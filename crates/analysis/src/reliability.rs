@@ -134,17 +134,17 @@ mod tests {
     /// Variance of 0, 4, 8 is 16, of which 4 is within: 1 - 4 / 16; least difference 2 sqrt(2) 2.
     #[test]
     fn reliability_by_hand() {
-        let table = vec![vec![1.0, 2.0], vec![5.0, 10.0]];
-        let found = reliability(&[0.0, 4.0, 8.0], &[table.clone()]).unwrap();
+        let tables = [vec![vec![1.0, 2.0], vec![5.0, 10.0]]];
+        let found = reliability(&[0.0, 4.0, 8.0], &tables).unwrap();
         assert_eq!(
             (found.agreement, found.deviation, found.degrees),
             (0.75, 2.0, 1)
         );
         assert!((found.least_difference() - 32.0_f64.sqrt()).abs() < 1e-12);
-        let noisy = reliability(&[0.0, 0.1], &[table.clone()]).unwrap();
+        let noisy = reliability(&[0.0, 0.1], &tables).unwrap();
         assert_eq!(noisy.agreement, 0.0);
-        assert_eq!(reliability(&[3.0, 3.0], &[table.clone()]), None);
-        assert_eq!(reliability(&[3.0], &[table]), None);
+        assert_eq!(reliability(&[3.0, 3.0], &tables), None);
+        assert_eq!(reliability(&[3.0], &tables), None);
         assert_eq!(reliability(&[1.0, 2.0], &[]), None);
     }
 
