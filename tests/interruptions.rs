@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::common::{Lab, Running};
 
-/// 24 trials and 6 repetitions.
+/// 24 trials, a race of 4 and 6 repetitions.
 const SEARCH: &str = "search --backbone backbone --task task --space space.toml --strategy evolution --population 6 \
-    --trials 24 --steps 8 --train-examples 30 --gradient-examples 30 --max-length 32 --finalists 2 --repetitions 2";
+    --trials 24 --steps 8 --train-examples 30 --gradient-examples 30 --max-length 32 --finalists 4 --repetitions 2";
 
-const TRAININGS: usize = 24 + 6;
+const TRAININGS: usize = 24 + 4 + 6;
 
 /// Small numbers that look random; from a seed, so that a failure can be repeated.
 struct Dice(u64);

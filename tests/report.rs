@@ -26,6 +26,8 @@ fn a_search_writes_its_report_and_the_command_writes_it_anew() {
         "<h1>study</h1>",
         "6 trials of the strategy random: where to put 2 adapters",
         "The best placements",
+        "The race of the best trials",
+        "left at rung",
         "Progress of the search",
         "Gradient map: mean rank by rank + validation alignment",
         "Gradient map: rank",

@@ -52,6 +52,7 @@ fn random() {
     let ranking = assert_study(&lab, "results/first", 6, 2);
     for phrase in [
         "6 trials of `random` in ",
+        "the 2 best trials raced on 2 fresh trainings",
         "the best 2, trained 2 times with 4 steps",
         "parallel at every sublayer",
         "linear probe",
@@ -71,8 +72,8 @@ fn random() {
             .map(|connection| connection.to_string())
             .collect::<Vec<_>>();
     assert!(ended.stdout.contains(&best.join(" ")), "{ended:#?}");
-    // 6 trials, 2 times 2 finalists, 2 times the baseline
-    assert!(ended.stderr.contains("12/12 trainings"), "{ended:#?}");
+    // 6 trials, a race of 2, 2 times 2 finalists, 2 times the baseline
+    assert!(ended.stderr.contains("14/14 trainings"), "{ended:#?}");
 }
 
 #[test]
@@ -141,11 +142,14 @@ fn evolution_with_halving_by_loss() {
     // Brackets of 4 and 2 at 1 step, 2 and 1 of them at 2 steps, 1 and 1 at 4.
     let ranking = assert_study(&lab, "study", 11, 2);
     let losses: Vec<f64> = ranking
-        .finalists
+        .race
         .iter()
-        .map(|finalist| finalist.repeated.validation_loss.unwrap().mean)
+        .map(|raced| raced.repeated.validation_loss.unwrap().mean)
         .collect();
-    assert!(losses.is_sorted());
+    assert!(losses.len() == 2 && losses.is_sorted());
+    // What the repetitions say does not change what the race chose.
+    let raced = ranking.race.iter().map(|raced| raced.hash);
+    assert!(raced.eq(ranking.finalists.iter().map(|finalist| finalist.hash)));
     for trial in &ranking.trials[..2] {
         assert_eq!(trial.steps.steps(), 4);
     }
@@ -243,7 +247,7 @@ fn a_finished_study_says_the_same_again_and_trains_nothing() {
     let second = lab.run(&search).succeeded();
     assert!(lab.content("study") == before);
     assert!(
-        second.stdout.contains("12 trainings of them done before"),
+        second.stdout.contains("14 trainings of them done before"),
         "{second:#?}"
     );
     let table = |text: &str| -> Vec<String> { text.lines().skip(1).map(str::to_owned).collect() };

@@ -274,7 +274,7 @@ class Trial:
     def number(self) -> int:
         """From 0: that of its line in the journal."""
     @property
-    def phase(self) -> Literal["search", "finalist", "baseline"]: ...
+    def phase(self) -> Literal["search", "race", "finalist", "baseline"]: ...
     @property
     def placement(self) -> Placement: ...
     @property
@@ -282,7 +282,7 @@ class Trial:
         """Optimiser steps."""
     @property
     def repetition(self) -> int:
-        """0 in the search, from 1 for the repetitions of finalists and baseline."""
+        """0 in the search, from 1 in the race, behind it for the repetitions of finalists and baseline."""
 
 @final
 class Scorer:

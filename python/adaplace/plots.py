@@ -35,13 +35,15 @@ def progress(study: Study, *, axes: Axes | None = None) -> Axes:
         score = record["result"].get("score")
         if record["phase"] != "search" or score is None:
             continue
-        value = score[f"validation_{metric}"]
+        accuracy, loss = score["validation_accuracy"], score["validation_loss"]
+        value = {"accuracy": accuracy, "loss": loss, "combined": accuracy - loss / 2}[metric]
         numbers.append(record["trial"] + 1)
         values.append(value)
         best.append(better(best[-1], value) if best else value)
     axes.plot(numbers, values, ".", color="0.6", label="trial")
     axes.step(numbers, best, where="post", color=COLOURS["parallel"], label="best so far")
-    axes.set(xlabel="trials", ylabel=f"validation {metric}")
+    label = "accuracy - loss / 2" if metric == "combined" else metric
+    axes.set(xlabel="trials", ylabel=f"validation {label}")
     axes.legend(frameon=False)
     return axes
 

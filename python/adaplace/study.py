@@ -36,11 +36,13 @@ class Study(_adaplace.Study):
         trials: Placements to try.
         steps: Optimiser steps of a trial.
         seed: Of all random choices.
-        metric: ``"accuracy"`` (larger is better) or ``"loss"`` (smaller is better), on the validation part.
+        metric: ``"accuracy"`` (larger is better), ``"loss"`` (smaller is better) or ``"combined"``, accuracy - loss / 2
+            (larger is better), on the validation part.
         costs: ``"parameters"`` and ``"extra-flops"`` where they are minimised as well.
         statistic: What stands for a connection's promise: gradient statistics, whose mean rank counts.
-        finalists: How many of the best are trained again ..
-        repetitions: .. and how often.
+        finalists: How many of the best placements race: the better half goes on from every rung, until two are left.
+        race: Trainings of each finalist on the first rung, twice as many on every following one; 0 for no race.
+        repetitions: Trainings of the last two (without a race of all finalists) on orders that chose nothing.
         halving: Reduction factor of successive halving, or none.
         proposals: How many placements the strategy proposes at a time; as many can be scored side by side.
         batch_size: Examples in a batch.
@@ -69,7 +71,8 @@ class Study(_adaplace.Study):
         metric: str = "accuracy",
         costs: Sequence[str] = (),
         statistic: Sequence[str] = ("rank", "validation-alignment"),
-        finalists: int = 3,
+        finalists: int = 8,
+        race: int = 1,
         repetitions: int = 3,
         halving: int | None = None,
         proposals: int = 8,
@@ -89,6 +92,7 @@ class Study(_adaplace.Study):
             "costs": list(costs),
             "statistic": [statistic] if isinstance(statistic, str) else list(statistic),
             "finalists": finalists,
+            "race": race,
             "repetitions": repetitions,
             "halving": halving,
             "proposals": proposals,
@@ -154,7 +158,7 @@ class Study(_adaplace.Study):
         Args:
             trial: What ``ask`` gave.
             score: A ``Score``, or one number: the value of the study's metric. Of an accuracy the losses are recorded as
-                ``1 - accuracy``, of a loss the accuracy as ``1 - loss``.
+                ``1 - accuracy``, of a loss the accuracy as ``1 - loss``; for ``"combined"`` it is taken as an accuracy.
             failed: Why there is no score, instead of it.
             seconds: How long it took.
 

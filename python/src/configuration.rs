@@ -31,6 +31,7 @@ struct Settings {
     costs: Vec<CostObjective>,
     statistic: Vec<Statistic>,
     finalists: usize,
+    race: u32,
     repetitions: u32,
     seed: u64,
     batch_size: usize,
@@ -88,6 +89,7 @@ pub(crate) fn new_configuration(
             statistic: Statistics::new(settings.statistic).or_raise()?,
             objective: settings.objective,
             finalists: settings.finalists,
+            race: settings.race,
             repetitions: settings.repetitions,
         },
         strategy: match settings.strategy {

@@ -82,6 +82,7 @@ impl From<Asked> for Trial {
             number: trial.number,
             phase: match trial.phase {
                 Phase::Search => "search",
+                Phase::Race => "race",
                 Phase::Finalist => "finalist",
                 Phase::Baseline => "baseline",
             },

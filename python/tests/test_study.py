@@ -26,8 +26,8 @@ def test_a_run_gives_the_same_journal_with_any_workers(study, lines):
     assert one.finished and two.finished
     assert lines(one.folder) == lines(two.folder)
     assert one.ranking == two.ranking
-    # ten trials, two finalists and the baseline twice each
-    assert len(one.records) == 10 + 2 * 2 + 2
+    # ten trials, a race of two, both of them and the baseline twice each
+    assert len(one.records) == 10 + 2 + 2 * 2 + 2
     for file in ["study.toml", "ranking.json", "gradient-map.json", "report.html", "placements/1.toml"]:
         assert (one.folder / file).is_file()
     assert adaplace.Placement.read(one.folder / "placements/1.toml") == one.best
@@ -275,8 +275,8 @@ def test_a_dataframe_has_a_row_for_each_line(study):
     finished.run()
     frame = finished.dataframe()
     assert isinstance(frame, pandas.DataFrame)
-    assert list(frame["trial"]) == list(range(16))
-    assert frame["phase"].value_counts().to_dict() == {"search": 10, "finalist": 4, "baseline": 2}
+    assert list(frame["trial"]) == list(range(18))
+    assert frame["phase"].value_counts().to_dict() == {"search": 10, "race": 2, "finalist": 4, "baseline": 2}
     assert frame["accuracy"].between(0, 1).all()
     assert list(study("empty").dataframe().columns) == list(frame.columns)
 
@@ -300,7 +300,7 @@ def test_charts_are_drawn(study):
 def test_study_toml_is_that_of_the_program(study, program, folders, tmp_path):
     """Same defaults, same meaning: the program resumes what was begun here."""
     (tmp_path / "space.toml").write_text(SINGLE)
-    here = study("here", trials=64, steps=64, finalists=3, repetitions=3, batch_size=32, strategy="greedy")
+    here = study("here", trials=64, steps=64, finalists=8, repetitions=3, batch_size=32, strategy="greedy")
     program(
         *("search", "--backbone", folders[0], "--task", folders[1], "--space", tmp_path / "space.toml"),
         *("--strategy", "greedy", "--out", tmp_path / "there"),

@@ -1,4 +1,5 @@
-//! What results say: ranks and their correlations, bootstrap intervals, and a test of paired differences.
+//! What results say: ranks and their correlations, bootstrap intervals, reliability of single measurements, and a test of
+//! paired differences.
 //!
 //! Numbers in, numbers out; nothing here knows what was measured.
 
@@ -6,6 +7,7 @@ mod bootstrap;
 mod correlation;
 mod pareto;
 mod ranks;
+mod reliability;
 mod wilcoxon;
 mod wilson;
 
@@ -13,5 +15,6 @@ pub use bootstrap::{Interval, bootstrap};
 pub use correlation::{kendall, spearman, top_recall};
 pub use pareto::pareto_front;
 pub use ranks::ranks;
+pub use reliability::{Reliability, reliability, within_variance};
 pub use wilcoxon::signed_rank_p;
 pub use wilson::wilson_interval;

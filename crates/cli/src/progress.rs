@@ -85,6 +85,7 @@ impl Progress {
             (None, _) => "no score yet".to_owned(),
             (Some((_, value)), Metric::Accuracy) => format!("best {}", percent(*value)),
             (Some((_, value)), Metric::Loss) => format!("best loss {value:.4}"),
+            (Some((_, value)), Metric::Combined) => format!("best {value:.4}"),
         };
         self.line_now_and_then(&best, replayed);
         self.bar.set_message(best);

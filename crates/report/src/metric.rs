@@ -7,7 +7,7 @@ use crate::numbers::Unit;
 pub(crate) fn unit(metric: Metric) -> Unit {
     match metric {
         Metric::Accuracy => Unit::Share,
-        Metric::Loss => Unit::Number,
+        Metric::Loss | Metric::Combined => Unit::Number,
     }
 }
 
@@ -15,13 +15,6 @@ pub(crate) fn name(metric: Metric) -> &'static str {
     match metric {
         Metric::Accuracy => "validation accuracy",
         Metric::Loss => "validation loss",
-    }
-}
-
-/// The larger the better.
-pub(crate) fn merit(metric: Metric, value: f64) -> f64 {
-    match metric {
-        Metric::Accuracy => value,
-        Metric::Loss => -value,
+        Metric::Combined => "validation accuracy - loss / 2",
     }
 }

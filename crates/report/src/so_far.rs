@@ -10,7 +10,7 @@ use crate::document::{Document, Fact, Section};
 use crate::dots::Dots;
 use crate::error::ReportError;
 use crate::ink::Ink;
-use crate::metric::{merit, name, unit};
+use crate::metric::{name, unit};
 use crate::numbers::{Unit, connections, grouped, percent};
 use crate::table::{Cell, Table};
 use crate::thinning::best_so_far;
@@ -58,7 +58,7 @@ fn ranked(metric: Metric, trials: &[Record]) -> Vec<(&Record, &Score)> {
         Some((record, score))
     });
     let mut ranked: Vec<_> = scored.collect();
-    let value = |score: &Score| merit(metric, metric.value(score));
+    let value = |score: &Score| metric.signed(metric.value(score));
     ranked.sort_by(|(_, a), (_, b)| value(b).total_cmp(&value(a)));
     ranked
 }
@@ -106,7 +106,7 @@ fn progress(stored: &StoredComparison) -> Result<Section, ReportError> {
             values.extend(score.map(|score| (spent, metric.value(score))));
         }
         dots.extend(&values);
-        let points = best_so_far(values, |a, b| merit(metric, a) > merit(metric, b));
+        let points = best_so_far(values, |a, b| metric.signed(a) > metric.signed(b));
         if !points.is_empty() {
             series.push(Series {
                 name: format!("seed {seed}"),

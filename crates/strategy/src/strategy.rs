@@ -1,6 +1,6 @@
 //! The contract that every strategy keeps.
 
-use adaplace_search_space::SearchSpace;
+use adaplace_search_space::{Placement, SearchSpace};
 
 use crate::{Outcome, Proposal, StrategyError};
 
@@ -28,4 +28,11 @@ pub trait Strategy: Send {
 
     /// Takes notice of the outcome of `proposal`.
     fn observe(&mut self, proposal: &Proposal, outcome: &Outcome);
+
+    /// The placements that it believes to be the best of those it proposed, best first, `n` at most; none where it knows no
+    /// more than their merits.
+    fn recommend(&self, space: &SearchSpace, n: usize) -> Vec<Placement> {
+        let _ = (space, n);
+        Vec::new()
+    }
 }

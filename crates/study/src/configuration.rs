@@ -2,17 +2,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adaplace_backbone::{Backbone, Pooling, Precision};
-use adaplace_scorer::{GradientMapSettings, Score, Statistics, TrainingSettings};
+use adaplace_scorer::{GradientMapSettings, Statistics, TrainingSettings};
 use adaplace_search_space::{BackboneReference, Fidelity, SearchSpace, SpaceDescription};
 use adaplace_strategy::{
-    ConnectionProxy, CostObjective, FixedProxy, Merit, Strategy, StrategyDescription,
-    StrategySetting,
+    ConnectionProxy, CostObjective, FixedProxy, Strategy, StrategyDescription, StrategySetting,
 };
 use adaplace_task::Task;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Configuration, StudyError, chain_shape};
+use crate::{Configuration, Metric, StudyError, chain_shape};
 
 /// The format written and read by this version.
 pub const STUDY_FORMAT: &str = "adaplace.study/1";
@@ -64,10 +63,19 @@ pub struct SearchSettings {
     /// What scores placements, where it is not the short training of this program: the name of a function elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
-    /// How many of the best placements are trained again.
+    /// How many of the best placements race.
     pub finalists: usize,
-    /// How often.
+    /// How often each of them is trained on the first rung of the race, twice as often on every following one. With 0, as
+    /// in the studies before there was a race, and with costs there is none: all finalists have the repetitions.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub race: u32,
+    /// How often the last two, and the baseline, are trained once more, to report what they are worth.
     pub repetitions: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A backbone and what identifies it.
@@ -114,37 +122,6 @@ pub struct GradientMapSource {
     pub examples: usize,
     /// Thresholds and batch size.
     pub settings: GradientMapSettings,
-}
-
-/// What trials are ranked by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Metric {
-    /// Validation accuracy, ties by validation loss.
-    Accuracy,
-    /// Validation loss, ties by validation accuracy.
-    Loss,
-}
-
-impl Metric {
-    /// The score's merit: larger is better.
-    #[must_use]
-    pub fn merit(self, fidelity: Fidelity, score: &Score) -> Option<Merit> {
-        let (accuracy, negative_loss) = (score.validation_accuracy, -score.validation_loss);
-        match self {
-            Self::Accuracy => Merit::new(fidelity, accuracy, negative_loss),
-            Self::Loss => Merit::new(fidelity, negative_loss, accuracy),
-        }
-    }
-
-    /// The metric itself, as people read it.
-    #[must_use]
-    pub fn value(self, score: &Score) -> f64 {
-        match self {
-            Self::Accuracy => score.validation_accuracy,
-            Self::Loss => score.validation_loss,
-        }
-    }
 }
 
 impl Configuration for StudyConfiguration {

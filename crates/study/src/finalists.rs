@@ -4,8 +4,8 @@ use adaplace_scorer::Score;
 use adaplace_search_space::{Cost, Placement, SearchSpace};
 use serde::{Deserialize, Serialize};
 
-use crate::TrialResult;
 use crate::comparison::everywhere;
+use crate::{Metric, TrialResult};
 
 /// A placement trained several times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,6 +68,14 @@ impl Repeated {
             cost,
             results,
         }
+    }
+
+    /// The metric over the repetitions that went through; `None` if none did.
+    #[must_use]
+    pub fn estimate(&self, metric: Metric) -> Option<Estimate> {
+        let scores = self.results.iter().filter_map(TrialResult::score);
+        let values: Vec<f64> = scores.map(|score| metric.value(score)).collect();
+        Estimate::of(&values)
     }
 
     /// Repetitions that failed.

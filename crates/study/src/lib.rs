@@ -19,8 +19,11 @@ mod gradient_map_file;
 mod journal;
 mod ledger;
 mod memory;
+mod metric;
+mod noise;
 mod promises;
 mod proxy;
+mod race;
 mod ranking;
 mod record;
 mod results;
@@ -40,8 +43,7 @@ pub use comparison::{
     Finisher, Improvement, SeedResult, StoredComparison, TestedTraining, run_comparison,
 };
 pub use configuration::{
-    BackboneSource, GradientMapSource, Metric, STUDY_FORMAT, SearchSettings, StudyConfiguration,
-    TaskSource,
+    BackboneSource, GradientMapSource, STUDY_FORMAT, SearchSettings, StudyConfiguration, TaskSource,
 };
 pub use error::StudyError;
 pub use finalists::{Estimate, Repeated, parallel_baseline};
@@ -50,8 +52,11 @@ pub use frozen::{Frozen, FrozenSettings};
 pub use gradient_map_file::{GradientMapFile, ProbeQuality};
 pub use journal::{Journal, Line};
 pub use memory::{default_cache_memory, machine_memory};
+pub use metric::Metric;
+pub use noise::{Advice, Noise, Repeatability};
 pub use promises::Promises;
 pub use proxy::GradientProxy;
+pub use race::Raced;
 pub use ranking::{Finalist, RankedTrial, Ranking};
 pub use record::{Phase, Record, Result as TrialResult};
 pub use run::{Event, Summary, run};

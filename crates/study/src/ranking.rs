@@ -1,17 +1,18 @@
 //! The ranking of all trials, and the finalists.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use adaplace_scorer::LinearProbe;
+use adaplace_scorer::{LinearProbe, Score};
 use adaplace_search_space::{Cost, Fidelity, Placement, PlacementHash, SearchSpace};
 use adaplace_strategy::{Merit, Objectives, nondominated_order, pareto_front};
 use serde::{Deserialize, Serialize};
 
 use crate::finalists::Repeated;
 use crate::gradient_map_file::{ProbeQuality, read_json};
-use crate::{Metric, Phase, Record, SearchSettings, StudyError, TrialResult};
+use crate::race::{Race, Raced, standing};
+use crate::{Metric, Noise, Phase, Record, SearchSettings, StudyError, TrialResult};
 
 const FORMAT: &str = "adaplace.ranking/1";
 
@@ -27,8 +28,14 @@ pub struct Ranking {
     pub probe: ProbeQuality,
     /// An adapter in parallel at every sublayer.
     pub baseline: Repeated,
-    /// The best complete placements, trained again, best first.
+    /// What the race left, or the best complete placements where there was none, trained again; best first.
     pub finalists: Vec<Finalist>,
+    /// All that raced, best first; none where there was no race.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub race: Vec<Raced>,
+    /// How far a single training can be relied on; none where too little was repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<Noise>,
     /// All trials, best first: longer trainings before shorter ones, failed ones last.
     pub trials: Vec<RankedTrial>,
 }
@@ -37,7 +44,8 @@ pub struct Ranking {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finalist {
-    /// Place by the mean of the repetitions, from 1.
+    /// Place, from 1: that of the race, whose trainings are none of the repetitions; by the mean of the repetitions where
+    /// there was none. One with a failed repetition stands behind those without.
     pub place: usize,
     /// The trial that made it a finalist.
     pub trial: usize,
@@ -73,15 +81,28 @@ pub struct RankedTrial {
     pub result: TrialResult,
 }
 
+/// All that a study did.
+pub(crate) struct Ended<'a> {
+    pub(crate) records: &'a [Record],
+    pub(crate) race: &'a Race,
+    /// Trial and repetitions of those that the race left, best first.
+    pub(crate) finalists: Vec<(usize, Repeated)>,
+    pub(crate) baseline: Repeated,
+}
+
 impl Ranking {
     pub(crate) fn new(
         search: &SearchSettings,
         probe: &LinearProbe,
         space: &SearchSpace,
-        records: &[Record],
-        finalists: Vec<(usize, Repeated)>,
-        baseline: Repeated,
+        ended: Ended<'_>,
     ) -> Self {
+        let Ended {
+            records,
+            race,
+            mut finalists,
+            baseline,
+        } = ended;
         let metric = search.metric;
         let front = front(search, space, records);
         let trials = ranked(metric, records)
@@ -99,8 +120,14 @@ impl Ranking {
                 result: record.result.clone(),
             })
             .collect();
-        let mut finalists = finalists;
-        finalists.sort_by(|(_, a), (_, b)| by_repetitions(metric, a, b));
+        let noise = noise(search, probe, space, records, race, &finalists);
+        // What the repetitions say must not choose, or they would flatter what they chose.
+        match race.took_place() {
+            true => finalists.sort_by_key(|(_, repeated)| repeated.failures()),
+            false => finalists.sort_by_key(|(_, repeated)| {
+                Reverse(standing(metric, search.steps, &repeated.results))
+            }),
+        }
         let finalists = finalists
             .into_iter()
             .enumerate()
@@ -117,6 +144,8 @@ impl Ranking {
             probe: probe.into(),
             baseline,
             finalists,
+            race: race.standings(space),
+            noise,
             trials,
         }
     }
@@ -152,16 +181,24 @@ pub(crate) fn ranked(metric: Metric, records: &[Record]) -> Vec<&Record> {
     trials.into_iter().map(|(_, record)| record).collect()
 }
 
-/// The placements that become finalists: trial and placement, best first. With costs those of the Pareto front, its ends
-/// and those with the most room around them first; where there are not enough, the best of the others follow.
+/// The placements that become finalists: trial and placement, best first. First those that the strategy recommends, then the
+/// best trials. With costs those of the Pareto front, its ends and those with the most room around them first; where there
+/// are not enough, the best of the others follow.
 pub(crate) fn best(
     search: &SearchSettings,
     space: &SearchSpace,
     records: &[Record],
+    recommended: &[Placement],
 ) -> Vec<(usize, Placement)> {
     let complete = complete(search.metric, space, records);
     let mut order: Vec<usize> = Vec::new();
-    if !search.costs.is_empty() {
+    if search.costs.is_empty() {
+        // Its best trial is the first one.
+        order.extend(recommended.iter().filter_map(|placement| {
+            let mut trials = complete.iter();
+            trials.position(|(record, _)| record.placement == *placement)
+        }));
+    } else {
         let points = objectives(search, space, &complete);
         let on_front = pareto_front(&points);
         let front: Vec<usize> = (0..points.len()).filter(|&index| on_front[index]).collect();
@@ -232,18 +269,25 @@ pub(crate) fn merit(metric: Metric, record: &Record) -> Option<Merit> {
     metric.merit(record.steps, score)
 }
 
-/// Placements that never failed first, then by the mean of the metric, ties by the mean of the other one.
-fn by_repetitions(metric: Metric, a: &Repeated, b: &Repeated) -> Ordering {
-    let mean = |estimate: Option<crate::finalists::Estimate>, missing: f64| {
-        estimate.map_or(missing, |estimate| estimate.mean)
-    };
-    let accuracy = |repeated: &Repeated| mean(repeated.validation_accuracy, f64::NEG_INFINITY);
-    let loss = |repeated: &Repeated| mean(repeated.validation_loss, f64::INFINITY);
-    let by_accuracy = accuracy(b).total_cmp(&accuracy(a));
-    let by_loss = loss(a).total_cmp(&loss(b));
-    let by_metric = match metric {
-        Metric::Accuracy => by_accuracy.then(by_loss),
-        Metric::Loss => by_loss.then(by_accuracy),
-    };
-    a.failures().cmp(&b.failures()).then(by_metric)
+/// From the rungs of the race and the repetitions behind it: whoever is in one of these tables was not chosen by it.
+fn noise(
+    search: &SearchSettings,
+    probe: &LinearProbe,
+    space: &SearchSpace,
+    records: &[Record],
+    race: &Race,
+    finalists: &[(usize, Repeated)],
+) -> Option<Noise> {
+    let full = complete(search.metric, space, records);
+    let trials: Vec<&Score> = full
+        .into_iter()
+        .filter(|(record, _)| record.steps == search.steps)
+        .filter_map(|(record, _)| record.result.score())
+        .collect();
+    let mut tables = race.tables().to_vec();
+    let repetitions = finalists
+        .iter()
+        .map(|(_, repeated)| repeated.results.clone());
+    tables.push(repetitions.collect());
+    Noise::of(&trials, &tables, probe.validation.examples)
 }

@@ -16,7 +16,7 @@ pub struct Record {
     pub placement: Placement,
     /// Optimiser steps.
     pub steps: Fidelity,
-    /// 0 in the search, from 1 for the repetitions of finalists and baseline.
+    /// 0 in the search, from 1 in the race, behind it for the repetitions of finalists and baseline.
     pub repetition: u32,
     /// The score, or why there is none.
     pub result: Result,
@@ -30,7 +30,9 @@ pub struct Record {
 pub enum Phase {
     /// A trial that the strategy proposed.
     Search,
-    /// A repetition of one of the best.
+    /// A training of one of the best in their race.
+    Race,
+    /// A repetition of one of those that the race left, which chooses nothing.
     Finalist,
     /// A repetition of the adapter in parallel at every sublayer.
     Baseline,

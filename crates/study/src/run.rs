@@ -17,9 +17,9 @@ pub enum Event<'a> {
     },
     /// A final training of a comparison was done.
     Finished,
-    /// The strategy is finished: so many trainings of finalists and baseline follow.
+    /// The strategy is finished: the race of the best and the repetitions of finalists and baseline follow.
     SearchFinished {
-        /// Their number.
+        /// How many trainings these are; fewer where the baseline is among the last of the race.
         remaining: usize,
     },
 }
@@ -36,7 +36,8 @@ pub enum Summary {
     },
 }
 
-/// Runs a study to its end, or until `stop` is set: search, then the repetitions of finalists and baseline.
+/// Runs a study to its end, or until `stop` is set: search, race of the best, then the repetitions of
+/// finalists and baseline.
 ///
 /// # Errors
 /// The first error that is not a failed trial. The journal then holds all trainings that were finished before it.

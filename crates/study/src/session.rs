@@ -8,7 +8,8 @@ use adaplace_strategy::{Proposal, Strategy};
 
 use crate::finalists::{Repeated, parallel_baseline};
 use crate::ledger::{Job, Ledger};
-use crate::ranking::best;
+use crate::race::{Race, repetitions};
+use crate::ranking::{Ended, best};
 use crate::results::write_results;
 use crate::runner::not_finite;
 use crate::{
@@ -47,12 +48,12 @@ pub struct Trial {
     pub placement: Placement,
     /// Optimiser steps.
     pub steps: Fidelity,
-    /// 0 in the search, from 1 for the repetitions of finalists and baseline.
+    /// 0 in the search, from 1 in the race, behind it for the repetitions of finalists and baseline.
     pub repetition: u32,
 }
 
 /// A study at work: it asks for trainings, is told their results and keeps them in the journal, from the search over the
-/// repetitions of finalists and baseline to the ranking.
+/// race of the best and the repetitions of finalists and baseline to the ranking.
 ///
 /// Results may be told in any order. The journal is written in the order of the trials, so that it is the same however
 /// many worked on them; what is told ahead of an earlier trial waits for it, and is lost if the process ends before.
@@ -74,9 +75,12 @@ pub struct Session<'a> {
 enum Stage {
     /// The strategy's present proposals.
     Search(Vec<Proposal>),
-    /// Repetitions of the trials chosen, and of the baseline behind them.
+    /// The best of the search, on the present rung.
+    Race(Race),
+    /// Repetitions of those that the race left, and of the baseline behind them.
     Repetitions {
-        chosen: Vec<(usize, Placement)>,
+        race: Race,
+        finalists: Vec<(usize, Placement)>,
         baseline: Placement,
         jobs: Vec<Job>,
     },
@@ -179,7 +183,7 @@ impl<'a> Session<'a> {
             let first = ranking.finalists.first();
             return first.map(|finalist| finalist.repeated.placement.clone());
         }
-        let chosen = best(&self.configuration.search, self.space, self.ledger.known());
+        let chosen = self.chosen();
         chosen.into_iter().next().map(|(_, placement)| placement)
     }
 
@@ -198,6 +202,13 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The placements of the search that go on.
+    fn chosen(&self) -> Vec<(usize, Placement)> {
+        let search = &self.configuration.search;
+        let recommended = self.study.recommend(search.finalists);
+        best(search, self.space, self.ledger.known(), &recommended)
+    }
+
     /// All that was asked for is told: goes on to what follows.
     fn advance(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
         let told = "all that was asked for is told";
@@ -210,20 +221,43 @@ impl<'a> Session<'a> {
                 }
                 let proposals = self.study.ask()?;
                 if proposals.is_empty() {
-                    return self.repeat_the_best(notify);
+                    return self.race_the_best(notify);
                 }
                 let jobs: Vec<Job> = proposals.iter().map(search_job).collect();
                 self.stage = Stage::Search(proposals);
                 self.open(&jobs, notify)
             }
+            Stage::Race(race) => {
+                let results = self.ledger.results(&race.jobs()).expect(told);
+                let mut race = race.clone();
+                race.observe(self.configuration.search.metric, &results);
+                self.next_rung(race, notify)
+            }
             Stage::Repetitions {
-                chosen,
+                race,
+                finalists,
                 baseline,
                 jobs,
             } => {
                 self.ledger.check_replayed()?;
                 let results = self.ledger.results(jobs).expect(told);
-                let ranking = self.ranking_of(chosen, baseline, &results);
+                let search = &self.configuration.search;
+                let mut groups = results.chunks(search.repetitions as usize);
+                let mut repeated = |placement: &Placement| {
+                    let results = groups.next().unwrap_or_default().to_vec();
+                    Repeated::new(placement.clone(), self.space.cost(placement), results)
+                };
+                let finalists = finalists
+                    .iter()
+                    .map(|(trial, placement)| (*trial, repeated(placement)))
+                    .collect();
+                let ended = Ended {
+                    records: self.ledger.records(),
+                    race,
+                    finalists,
+                    baseline: repeated(baseline),
+                };
+                let ranking = Ranking::new(search, self.probe, self.space, ended);
                 write_results(&self.folder, self.configuration, &self.backbone, &ranking)?;
                 self.stage = Stage::Finished(Box::new(ranking));
                 Ok(())
@@ -232,37 +266,56 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The search is over: its best trials and the baseline are trained again.
-    fn repeat_the_best(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
+    /// The search is over: its best placements race.
+    fn race_the_best(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
         let search = &self.configuration.search;
-        let known = self.ledger.known();
-        let chosen = best(search, self.space, known);
+        let chosen = self.chosen();
         if chosen.is_empty() {
             self.ledger.check_replayed()?;
-            return Err(nothing_found(self.configuration, known));
+            return Err(nothing_found(self.configuration, self.ledger.known()));
         }
-        let repeat = |phase, placement: &Placement| -> Vec<Job> {
-            (1..=search.repetitions)
-                .map(|repetition| Job {
-                    phase,
-                    placement: placement.clone(),
-                    fidelity: search.steps,
-                    repetition,
-                })
-                .collect()
+        notify(Event::SearchFinished {
+            remaining: search.trainings_after_search(chosen.len()),
+        });
+        let race = Race::new(chosen, search.race_repetitions(), search.steps);
+        self.next_rung(race, notify)
+    }
+
+    /// Goes on with the race or, when it is over, with trainings of those left and of the baseline on orders that chose
+    /// nothing.
+    fn next_rung(
+        &mut self,
+        race: Race,
+        notify: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), StudyError> {
+        let jobs = race.jobs();
+        if !jobs.is_empty() {
+            self.open(&jobs, notify)?;
+            self.stage = Stage::Race(race);
+            return Ok(());
+        }
+        let search = &self.configuration.search;
+        let fresh = repetitions(race.next_repetition(), search.repetitions);
+        let repeat = |phase, placement: &Placement| {
+            let placement = placement.clone();
+            fresh.clone().map(move |repetition| Job {
+                phase,
+                placement: placement.clone(),
+                fidelity: search.steps,
+                repetition,
+            })
         };
         let baseline = parallel_baseline(self.space);
-        let mut jobs: Vec<Job> = chosen
+        let finalists = race.last();
+        let mut jobs: Vec<Job> = finalists
             .iter()
             .flat_map(|(_, placement)| repeat(Phase::Finalist, placement))
             .collect();
         jobs.extend(repeat(Phase::Baseline, &baseline));
-        notify(Event::SearchFinished {
-            remaining: jobs.len(),
-        });
         self.open(&jobs, notify)?;
         self.stage = Stage::Repetitions {
-            chosen,
+            race,
+            finalists,
             baseline,
             jobs,
         };
@@ -272,27 +325,6 @@ impl<'a> Session<'a> {
     fn open(&mut self, jobs: &[Job], notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
         self.open = self.ledger.missing(jobs, notify)?.into();
         Ok(())
-    }
-
-    fn ranking_of(
-        &self,
-        chosen: &[(usize, Placement)],
-        baseline: &Placement,
-        results: &[TrialResult],
-    ) -> Ranking {
-        let search = &self.configuration.search;
-        let mut groups = results.chunks(search.repetitions as usize);
-        let mut repeated = |placement: &Placement| {
-            let results = groups.next().unwrap_or_default().to_vec();
-            Repeated::new(placement.clone(), self.space.cost(placement), results)
-        };
-        let finalists = chosen
-            .iter()
-            .map(|(trial, placement)| (*trial, repeated(placement)))
-            .collect();
-        let baseline = repeated(baseline);
-        let records = self.ledger.records();
-        Ranking::new(search, self.probe, self.space, records, finalists, baseline)
     }
 }
 

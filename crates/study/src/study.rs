@@ -1,4 +1,4 @@
-use adaplace_search_space::SearchSpace;
+use adaplace_search_space::{Placement, SearchSpace};
 use adaplace_strategy::{Outcome, Proposal, Strategy};
 
 use crate::{Metric, StudyError, TrialResult};
@@ -46,5 +46,10 @@ impl<'a> Study<'a> {
             .and_then(|score| self.metric.merit(proposal.fidelity, score));
         let outcome = merit.map_or(Outcome::Failed, Outcome::Scored);
         self.strategy.observe(proposal, &outcome);
+    }
+    /// What the strategy believes to be best of what it proposed, best first, `n` at most.
+    #[must_use]
+    pub fn recommend(&self, n: usize) -> Vec<Placement> {
+        self.strategy.recommend(self.space, n)
     }
 }

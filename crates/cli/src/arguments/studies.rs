@@ -19,7 +19,7 @@ const STATISTIC: &str = "rank,validation-alignment";
 pub(crate) struct Search {
     /// Run the study of this file again, in another output folder
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "backbone", "task", "space", "strategy", "trials", "metric", "and", "finalists", "repetitions", "halving", "proposals",
+        "backbone", "task", "space", "strategy", "trials", "metric", "and", "finalists", "race", "repetitions", "halving", "proposals",
         "statistic", "candidates", "gamma", "population", "first_population", "steps", "train_examples", "batch_size",
         "learning_rate", "head_learning_rate", "max_length", "pooling", "precision", "seed", "gradient_examples",
     ])]
@@ -59,16 +59,23 @@ pub(crate) struct SearchOptions {
     /// Placements to try; with --halving, each starts short and only the best go on
     #[arg(long, value_name = "N", default_value = "64", value_parser = count())]
     pub(crate) trials: usize,
-    /// Rank by validation accuracy (ties by loss), or the reverse
+    /// Rank by validation accuracy (ties by loss), by loss (ties by accuracy), or by accuracy - loss / 2, which is steadier
+    /// than accuracy alone
     #[arg(long, default_value = "accuracy")]
     pub(crate) metric: MetricArgument,
     /// A cost to minimise as well: evolution keeps the Pareto front, and the placements trained again come from it
     #[arg(long, value_name = "COST")]
     pub(crate) and: Vec<CostArgument>,
-    /// The best placements to train again ..
-    #[arg(long, value_name = "N", default_value = "3", value_parser = count())]
+    /// The best placements of the search, which race: all are trained on fresh orders of the examples and the better half
+    /// goes on, until two are left
+    #[arg(long, value_name = "N", default_value = "8", value_parser = count())]
     pub(crate) finalists: usize,
-    /// .. so many times
+    /// Race: trainings of each finalist on the first rung, twice as many on every following one; 0 for no race. With --and
+    /// there is none
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) race: u32,
+    /// Trainings of the last two (without a race of all finalists) on orders that chose nothing: they say what a placement
+    /// is worth
     #[arg(long, value_name = "N", default_value = "3", value_parser = steps())]
     pub(crate) repetitions: u32,
     /// Successive halving: start trials at a fraction of the steps, promote the best of every R
@@ -202,7 +209,7 @@ pub(crate) struct Compare {
     /// Random placements of parallel connections that the baseline of that name tries
     #[arg(long, value_name = "N", default_value = "16", value_parser = count())]
     pub(crate) random_parallel: usize,
-    /// Choose by validation accuracy (ties by loss), or the reverse
+    /// Choose by validation accuracy (ties by loss), by loss (ties by accuracy), or by accuracy - loss / 2
     #[arg(long, default_value = "accuracy")]
     pub(crate) metric: MetricArgument,
     /// How many placements a strategy proposes at a time

@@ -71,6 +71,7 @@ argument!(DrawnTaskArgument, DrawnTask, {
 argument!(MetricArgument, Metric, {
     Accuracy => Metric::Accuracy,
     Loss => Metric::Loss,
+    Combined => Metric::Combined,
 });
 argument!(CostArgument, CostObjective, {
     /// Trainable parameters

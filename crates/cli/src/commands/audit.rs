@@ -42,6 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ending> {
         statistic: statistics,
         objective: None,
         finalists: 1,
+        race: 0,
         repetitions: 1,
     };
     let (mut configuration, setting) = configuration(subject, search, training)?;

@@ -40,6 +40,7 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
         statistic: super::all_statistics(),
         objective: None,
         finalists: 1,
+        race: 0,
         repetitions: arguments.repetitions,
     };
     let (configuration, setting) = configuration(subject, search, training)?;

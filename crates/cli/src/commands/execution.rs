@@ -86,7 +86,7 @@ pub(super) fn execute(
     })
 }
 
-/// Trials, their promotions, and the repetitions of finalists and baseline.
+/// Trials, their promotions, the race, and the repetitions of finalists and baseline.
 fn expected_trainings(configuration: &StudyConfiguration, space: &SearchSpace) -> usize {
     let search = &configuration.search;
     let trials = match configuration.strategy {
@@ -96,7 +96,7 @@ fn expected_trainings(configuration: &StudyConfiguration, space: &SearchSpace) -
     let rungs = search.halving.map_or(1, |_| Halving::RUNGS);
     let reduction = search.halving.unwrap_or(1) as usize;
     let searched: usize = (0..rungs).map(|rung| trials / reduction.pow(rung)).sum();
-    searched + (search.finalists.min(trials) + 1) * search.repetitions as usize
+    searched + search.trainings_after_search(trials)
 }
 
 /// The first Ctrl-C lets the running trainings finish, the second one ends the program at once: the journal

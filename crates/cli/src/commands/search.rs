@@ -124,6 +124,7 @@ fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Setting)> {
         statistic: statistics(&options.statistic)?,
         objective: None,
         finalists: options.finalists,
+        race: options.race,
         repetitions: options.repetitions,
     };
     configuration(subject, search, training)

@@ -37,6 +37,9 @@ pub(crate) fn summary(
     if failed > 0 {
         write!(text, "; {failed} failed")?;
     }
+    if !ranking.race.is_empty() {
+        write!(text, "\n{}", race(ranking))?;
+    }
     writeln!(
         text,
         "\nthe best {}, trained {} times with {} steps:\n",
@@ -88,6 +91,10 @@ pub(crate) fn summary(
         )
     )?;
     writeln!(text, "\n{}", comparison(ranking))?;
+    let noise = ranking.noise.as_ref();
+    if let Some(noise) = noise.and_then(|noise| noise.describe(search.metric)) {
+        writeln!(text, "{noise}")?;
+    }
     if !search.costs.is_empty() {
         let front = ranking.trials.iter().filter(|trial| trial.front).count();
         writeln!(
@@ -117,6 +124,19 @@ pub(crate) fn summary(
         configuration.task.folder.display()
     )?;
     Ok(text)
+}
+
+/// Who raced, in a line.
+fn race(ranking: &Ranking) -> String {
+    let trainings: usize = ranking
+        .race
+        .iter()
+        .map(|raced| raced.repeated.results.len())
+        .sum();
+    format!(
+        "the {} best trials raced on {trainings} fresh trainings, which chose the order below",
+        ranking.race.len()
+    )
 }
 
 /// How the best placement compares, in a sentence.

@@ -8,7 +8,7 @@ use crate::axes::{Axis, ChartSize};
 use crate::document::{Figure, Section};
 use crate::error::ReportError;
 use crate::ink::Ink;
-use crate::metric::{merit, name, unit};
+use crate::metric::{name, unit};
 use crate::numbers::Unit;
 use crate::pareto::pareto_front;
 use crate::scatter::{Landmark, Point as Dot, Scatter, scatter};
@@ -95,7 +95,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, Report
             Some(_) => {
                 let merits: Vec<(f64, f64)> = points
                     .iter()
-                    .map(|point| (point.cost, merit(overview.metric(), point.value)))
+                    .map(|point| (point.cost, overview.metric().signed(point.value)))
                     .collect();
                 let front = pareto_front(&merits);
                 let table = table(overview, price, &points, &front);
@@ -133,7 +133,7 @@ fn chart(
         ),
     });
     let baseline = overview.baseline.as_ref().and_then(|baseline| {
-        let value = baseline.value(metric)?;
+        let value = baseline.value?;
         Some(Landmark {
             name: "parallel at every sublayer, ± standard error".to_owned(),
             ink: Ink::Orange,
@@ -179,6 +179,7 @@ fn table(overview: &Overview<'_>, price: Price, points: &[Point<'_>], front: &[u
     let score = match metric {
         Metric::Accuracy => "accuracy",
         Metric::Loss => "loss",
+        Metric::Combined => "accuracy - loss / 2",
     };
     let cost = match price {
         Price::Parameters => "parameters",

@@ -5,7 +5,7 @@ use adaplace_search_space::Connection;
 use super::overview::Overview;
 use crate::document::{Figure, Section};
 use crate::heatmap::{HeatmapOptions, heatmap};
-use crate::metric::{merit, name, unit};
+use crate::metric::{name, unit};
 use crate::numbers::Unit;
 
 /// Above so many states the other statistics would take too much room.
@@ -94,7 +94,7 @@ fn trained(overview: &Overview<'_>, outlined: Option<(&str, &[Connection])>) -> 
             if placement.len() == 1 {
                 singles += 1;
                 let known: &mut Option<f64> = &mut single[source][target];
-                let better = |known: f64| merit(metric, value) > merit(metric, known);
+                let better = |known: f64| metric.signed(value) > metric.signed(known);
                 if known.is_none_or(better) {
                     *known = Some(value);
                 }

@@ -3,7 +3,7 @@
 use adaplace_scorer::{Score, Statistic};
 use adaplace_search_space::{Cost, Placement};
 use adaplace_study::{
-    Estimate, Metric, Phase, ProbeQuality, Record, Repeated, StoredStudy, TrialResult,
+    Estimate, Metric, Noise, Phase, ProbeQuality, Raced, Record, Repeated, StoredStudy, TrialResult,
 };
 
 use crate::document::Fact;
@@ -36,6 +36,8 @@ pub(super) struct Trial<'a> {
 /// A placement that is among the best.
 pub(super) struct Candidate {
     pub(super) placement: Placement,
+    /// The study's metric.
+    pub(super) value: Option<Estimate>,
     pub(super) accuracy: Option<Estimate>,
     pub(super) loss: Option<Estimate>,
     pub(super) parameters: Option<u64>,
@@ -61,16 +63,10 @@ impl Trial<'_> {
 }
 
 impl Candidate {
-    pub(super) fn value(&self, metric: Metric) -> Option<Estimate> {
-        match metric {
-            Metric::Accuracy => self.accuracy,
-            Metric::Loss => self.loss,
-        }
-    }
-
-    fn repeated(repeated: &Repeated) -> Self {
+    fn repeated(repeated: &Repeated, metric: Metric) -> Self {
         Self {
             placement: repeated.placement.clone(),
+            value: repeated.estimate(metric),
             accuracy: repeated.validation_accuracy,
             loss: repeated.validation_loss,
             parameters: Some(repeated.cost.parameters),
@@ -78,7 +74,7 @@ impl Candidate {
         }
     }
 
-    fn single(trial: &Trial<'_>, score: &Score) -> Self {
+    fn single(trial: &Trial<'_>, score: &Score, metric: Metric) -> Self {
         let single = |mean| {
             Some(Estimate {
                 mean,
@@ -87,6 +83,7 @@ impl Candidate {
         };
         Self {
             placement: trial.record.placement.clone(),
+            value: single(metric.value(score)),
             accuracy: single(score.validation_accuracy),
             loss: single(score.validation_loss),
             parameters: trial.parameters,
@@ -98,6 +95,7 @@ impl Candidate {
 /// How values of the metric are written.
 impl<'a> Overview<'a> {
     pub(super) fn new(study: &'a StoredStudy) -> Self {
+        let metric = study.configuration.search.metric;
         let width = study.gradient_map.as_ref().map(|map| map.backbone.width);
         let ranking = study.ranking.as_ref();
         let mut costs: Vec<Option<Cost>> = vec![None; study.records.len()];
@@ -133,14 +131,14 @@ impl<'a> Overview<'a> {
             Some(ranking) => ranking
                 .finalists
                 .iter()
-                .map(|finalist| Candidate::repeated(&finalist.repeated))
+                .map(|finalist| Candidate::repeated(&finalist.repeated, metric))
                 .collect(),
             None => best_trials(study, &trials),
         };
         Self {
             study,
             candidates,
-            baseline: ranking.map(|ranking| Candidate::repeated(&ranking.baseline)),
+            baseline: ranking.map(|ranking| Candidate::repeated(&ranking.baseline, metric)),
             probe: ranking
                 .map(|ranking| ranking.probe)
                 .or(study.gradient_map.as_ref().map(|map| map.probe)),
@@ -173,16 +171,24 @@ impl<'a> Overview<'a> {
         promises
     }
 
+    /// All that raced, best first.
+    pub(super) fn race(&self) -> &'a [Raced] {
+        let ranking = self.study.ranking.as_ref();
+        ranking.map_or(&[], |ranking| &ranking.race)
+    }
+
+    /// How far a single training can be relied on.
+    pub(super) fn noise(&self) -> Option<&Noise> {
+        self.study.ranking.as_ref()?.noise.as_ref()
+    }
+
     pub(super) fn is_finished(&self) -> bool {
         self.study.ranking.is_some()
     }
 
     pub(super) fn probe_value(&self) -> Option<f64> {
         let validation = self.probe?.validation;
-        Some(match self.metric() {
-            Metric::Accuracy => validation.accuracy,
-            Metric::Loss => validation.loss,
-        })
+        Some(self.metric().of(validation.accuracy, validation.loss))
     }
 
     /// The trials with all their adapters and steps that gave a score, best first.
@@ -248,19 +254,31 @@ impl<'a> Overview<'a> {
             } else {
                 "best so far"
             };
-            fact(title, unit.estimate(best.value(metric)), note);
+            fact(title, unit.estimate(best.value), note);
         }
         if let Some(baseline) = &self.baseline {
             let parameters = baseline.parameters.map_or(String::new(), grouped);
             let note = format!("baseline, {parameters} parameters");
             fact(
                 "parallel at every sublayer",
-                unit.estimate(baseline.value(metric)),
+                unit.estimate(baseline.value),
                 note,
             );
         }
         if let Some(probe) = self.probe_value() {
             fact("linear probe", unit.show(probe), "no adapter".to_owned());
+        }
+        if let Some(own) = self.noise().and_then(|noise| noise.of_metric(metric)) {
+            let least = match metric {
+                Metric::Accuracy => format!("{:.1} points", 100.0 * own.least_difference),
+                Metric::Loss | Metric::Combined => format!("{:.3}", own.least_difference),
+            };
+            let note = format!("differences below {least} mean nothing");
+            fact(
+                "agreement of two trainings",
+                format!("{:.2}", own.agreement),
+                note,
+            );
         }
         let failed = self
             .trials
@@ -303,6 +321,7 @@ pub(super) fn repetitions(count: u32) -> String {
 
 /// The best complete placements, each once.
 fn best_trials(study: &StoredStudy, trials: &[Trial<'_>]) -> Vec<Candidate> {
+    let metric = study.configuration.search.metric;
     let mut best: Vec<Candidate> = Vec::new();
     for trial in trials {
         let placement = &trial.record.placement;
@@ -313,7 +332,7 @@ fn best_trials(study: &StoredStudy, trials: &[Trial<'_>]) -> Vec<Candidate> {
             && !known
             && study.is_complete(placement)
         {
-            best.push(Candidate::single(trial, score));
+            best.push(Candidate::single(trial, score, metric));
         }
         if best.len() == study.configuration.search.finalists {
             break;

@@ -1,5 +1,7 @@
 //! The best placements.
 
+use adaplace_study::Raced;
+
 use super::overview::{Candidate, Overview, repetitions};
 use crate::arcs::{arcs, kinds_legend};
 use crate::axes::ChartSize;
@@ -20,7 +22,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
         false => "The best placements so far",
     });
     let title = |place: usize, candidate: &Candidate| {
-        let value = unit(metric).estimate(candidate.value(metric));
+        let value = unit(metric).estimate(candidate.value);
         let connections = connections(&candidate.placement);
         format!("{place}. {connections}: {value}")
     };
@@ -52,18 +54,29 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
         section.figures(&others);
     }
     section.table(&table(overview));
+    if let Some(table) = race(overview) {
+        section.table(&table);
+    }
     Some(section)
 }
 
 fn table(overview: &Overview<'_>) -> Table {
     let search = &overview.study.configuration.search;
     let caption = match overview.is_finished() {
-        true => format!(
-            "The best by {} in the search, trained again with {} steps and other seeds: {}.",
-            name(search.metric),
-            search.steps,
-            repetitions(search.repetitions)
-        ),
+        true => {
+            let chosen = match overview.race().is_empty() {
+                true => format!("The best by {} in the search", name(search.metric)),
+                false => "What the race left, in its order".to_owned(),
+            };
+            let noise = overview.noise();
+            let noise = noise.and_then(|noise| noise.describe(search.metric));
+            format!(
+                "{chosen}, trained again with {} steps and other seeds: {}.{}",
+                search.steps,
+                repetitions(search.repetitions),
+                noise.map_or_else(String::new, |noise| format!(" {noise}"))
+            )
+        }
         false => "The best trials of the search so far, each trained once; finalists are trained again when the search \
                   is finished."
             .to_owned(),
@@ -104,6 +117,43 @@ fn table(overview: &Overview<'_>) -> Table {
         ]);
     }
     table
+}
+
+/// Who raced and how far each came.
+fn race(overview: &Overview<'_>) -> Option<Table> {
+    if overview.race().is_empty() {
+        return None;
+    }
+    let caption = "The race of the best trials, on orders of the examples that are the same for all on a rung: the better \
+                   half goes on.";
+    let columns = [
+        "place",
+        "trial",
+        "left at rung",
+        "trainings",
+        "accuracy",
+        "loss",
+        "connections",
+    ];
+    let mut table = Table::new(caption.to_owned(), &columns);
+    for (place, raced) in (1..).zip(overview.race()) {
+        let Raced {
+            trial,
+            left_at,
+            repeated,
+            ..
+        } = raced;
+        table.row(vec![
+            Cell::Number(place.to_string()),
+            Cell::Number(trial.to_string()),
+            Cell::Number(left_at.map_or_else(|| "-".to_owned(), |rung| rung.to_string())),
+            Cell::Number(repeated.results.len().to_string()),
+            Cell::Number(Unit::Share.estimate(repeated.validation_accuracy)),
+            Cell::Number(Unit::Number.estimate(repeated.validation_loss)),
+            Cell::placement(&repeated.placement),
+        ]);
+    }
+    Some(table)
 }
 
 pub(super) fn unknown() -> String {

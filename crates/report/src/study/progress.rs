@@ -13,7 +13,7 @@ use crate::document::Section;
 use crate::dots::Dots;
 use crate::error::ReportError;
 use crate::ink::Ink;
-use crate::metric::{merit, name, unit};
+use crate::metric::{name, unit};
 use crate::numbers::Unit;
 use crate::thinning::best_so_far;
 
@@ -25,7 +25,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, Report
     let metric = overview.metric();
     let examples = match metric {
         Metric::Accuracy => overview.probe.map(|probe| probe.validation.examples),
-        Metric::Loss => None,
+        Metric::Loss | Metric::Combined => None,
     };
     let only = courses.len() == 1;
     // Those of finalists and baseline are left out.
@@ -37,7 +37,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, Report
     for (course, values) in &courses {
         trials.extend(values);
         let points = best_so_far(values.iter().copied(), |a, b| {
-            merit(metric, a) > merit(metric, b)
+            metric.signed(a) > metric.signed(b)
         });
         let interval =
             |&(_, value): &(f64, f64)| examples.map(|count| wilson_interval(value, count));
@@ -140,7 +140,7 @@ fn courses(overview: &Overview<'_>) -> BTreeMap<Course, Vec<(f64, f64)>> {
 
 fn references(overview: &Overview<'_>) -> Vec<Reference> {
     let baseline = overview.baseline.as_ref();
-    let baseline = baseline.and_then(|baseline| baseline.value(overview.metric()));
+    let baseline = baseline.and_then(|baseline| baseline.value);
     let baseline = baseline.map(|estimate| Reference {
         name: "parallel at every sublayer, ± standard error".to_owned(),
         ink: Ink::Orange,
@@ -163,7 +163,7 @@ fn outcomes(overview: &Overview<'_>) -> Option<Outcomes> {
     }
     let metric = overview.metric();
     let values = overview.candidates.iter().filter_map(|candidate| {
-        let estimate = candidate.value(metric)?;
+        let estimate = candidate.value?;
         let connections = crate::numbers::connections(&candidate.placement);
         let label = format!("{connections}: {}", unit(metric).estimate(Some(estimate)));
         Some((label, estimate.mean, estimate.standard_error))

@@ -8,7 +8,7 @@ use crate::axes::{Axis, ChartSize};
 use crate::document::{Figure, Section};
 use crate::error::ReportError;
 use crate::ink::Ink;
-use crate::metric::{merit, name, unit};
+use crate::metric::{name, unit};
 use crate::numbers::{Unit, grouped};
 use crate::scatter::{Point, Scatter, scatter};
 use crate::table::{Cell, Table};
@@ -51,7 +51,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, Report
     };
     let correlation = |promise: &dyn Fn(&Placement) -> f64| {
         let pairs = trained.iter().map(|trained| {
-            let merit = merit(overview.metric(), trained.value);
+            let merit = overview.metric().signed(trained.value);
             (promise(trained.placement), merit)
         });
         let (promises, merits): (Vec<f64>, Vec<f64>) = pairs.unzip();

@@ -176,6 +176,7 @@ impl ComparisonConfiguration {
                 statistic: settings.statistic.clone(),
                 objective: None,
                 finalists: 1,
+                race: 0,
                 repetitions: settings.seeds,
             },
             strategy: strategy.clone(),

@@ -29,6 +29,16 @@ fn the_configuration_of_every_strategy_reads_back() {
     }
 }
 
+/// As in the studies before there was one.
+#[test]
+fn without_a_race_all_finalists_are_repeated() {
+    let text = configuration("random", None).to_toml().unwrap();
+    let old = read(&text.replace("race = 1\n", "")).unwrap();
+    assert_eq!(old.search.race, 0);
+    assert_eq!(old.search.trainings_after_search(13), (4 + 1) * 2);
+    assert!(!old.to_toml().unwrap().contains("race"));
+}
+
 #[test]
 fn what_is_not_understood_is_refused() {
     let text = configuration("evolution", None).to_toml().unwrap();

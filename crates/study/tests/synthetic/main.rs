@@ -7,6 +7,7 @@ mod configurations;
 mod damaged_journals;
 mod failures;
 mod folders;
+mod race;
 mod ranking;
 mod resuming;
 mod round_trips;

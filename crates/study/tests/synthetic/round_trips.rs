@@ -112,17 +112,17 @@ fn search() -> impl Strategy<Value = SearchSettings> {
         (count(), count(), count()),
         fidelity(),
         option::of(2_u32..),
-        select(vec![Metric::Accuracy, Metric::Loss]),
+        select(Metric::ALL.to_vec()),
         subsequence(Statistic::ALL.to_vec(), 1..=4)
             .prop_map(|statistics| Statistics::new(statistics).unwrap()),
-        1_u32..,
+        (0_u32.., 1_u32..),
         subsequence(
             vec![CostObjective::Parameters, CostObjective::ExtraFlops],
             0..=2,
         ),
     )
         .prop_map(
-            |(seed, counts, steps, halving, metric, statistic, repetitions, costs)| {
+            |(seed, counts, steps, halving, metric, statistic, (race, repetitions), costs)| {
                 let (trials, proposals, finalists) = counts;
                 SearchSettings {
                     seed,
@@ -135,6 +135,7 @@ fn search() -> impl Strategy<Value = SearchSettings> {
                     costs,
                     objective: None,
                     finalists,
+                    race,
                     repetitions,
                 }
             },

@@ -44,6 +44,21 @@ fn a_finished_study_is_read_as_it_was_written() {
     }
 }
 
+/// As those that were written before there was a race.
+#[test]
+fn a_ranking_without_race_and_noise_is_read() {
+    let folder = study(None);
+    let path = folder.path().join("ranking.json");
+    let mut ranking: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let table = ranking.as_object_mut().unwrap();
+    assert!(table.remove("race").is_some());
+    table.remove("noise");
+    std::fs::write(&path, ranking.to_string()).unwrap();
+    let ranking = StoredStudy::read(folder.path()).unwrap().ranking.unwrap();
+    assert!(ranking.race.is_empty() && ranking.noise.is_none());
+}
+
 #[test]
 fn an_unfinished_study_is_read_without_its_torn_line() {
     let folder = study(Some(5));

@@ -13,7 +13,7 @@ use adaplace_search_space::{
     AdapterSpec, BackboneReference, ChainShape, Connection, Fidelity, Placement, PlacementHash,
     SearchSpace, SpaceDescription,
 };
-use adaplace_strategy::{FixedProxy, StrategyDescription};
+use adaplace_strategy::{FixedProxy, Strategy, StrategyDescription};
 use adaplace_study::{
     BackboneSource, Event, GradientMapSource, Metric, Phase, Ranking, Record, STUDY_FORMAT,
     SearchSettings, Session, SessionParts, StudyConfiguration, StudyError, StudyFolder, Summary,
@@ -76,7 +76,8 @@ pub(crate) fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfig
             statistic: Statistic::Rank.into(),
             costs: Vec::new(),
             objective: None,
-            finalists: 2,
+            finalists: 4,
+            race: 1,
             repetitions: 2,
         },
         strategy,
@@ -249,9 +250,19 @@ pub(crate) fn with_session<T>(
     configuration: &StudyConfiguration,
     drive: impl FnOnce(Session<'_>) -> Result<T, StudyError>,
 ) -> Result<T, StudyError> {
+    with_strategy(folder, configuration, |strategy| strategy, drive)
+}
+
+/// As [`with_session`], with what `change` makes of the strategy.
+pub(crate) fn with_strategy<T>(
+    folder: &Path,
+    configuration: &StudyConfiguration,
+    change: impl FnOnce(Box<dyn Strategy>) -> Box<dyn Strategy>,
+    drive: impl FnOnce(Session<'_>) -> Result<T, StudyError>,
+) -> Result<T, StudyError> {
     let space = space(configuration);
     let proxy = proxy(|connection| f64::from((7 * connection.source + 5 * connection.target) % 11));
-    let strategy = configuration.build_strategy(&space, Arc::new(proxy))?;
+    let strategy = change(configuration.build_strategy(&space, Arc::new(proxy))?);
     let (folder, journal, records) = StudyFolder::open(folder, configuration)?;
     let probe = probe();
     let session = Session::new(SessionParts {
@@ -275,20 +286,20 @@ impl Scorer for Synthetic {
         repetition: u32,
     ) -> Result<Score, ScoreError> {
         let training = (placement.hash(), fidelity, repetition);
-        let count = {
+        {
             let mut calls = self.calls.lock().unwrap();
             calls.push(training);
-            calls.len()
-        };
+            // Before another worker can count its next call: else it might do several until this one gets to it.
+            if self.stop_at == Some(calls.len()) {
+                self.stop.store(true, Ordering::Relaxed);
+            }
+        }
         if self.slow {
             let weight: u16 = placement
                 .connections()
                 .map(|connection| connection.source + 3 * connection.target)
                 .sum();
             std::thread::sleep(Duration::from_micros(u64::from(weight) * 97 % 1500));
-        }
-        if self.stop_at == Some(count) {
-            self.stop.store(true, Ordering::Relaxed);
         }
         (self.score)(placement, fidelity, repetition)
     }

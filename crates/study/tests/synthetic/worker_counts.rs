@@ -72,6 +72,6 @@ fn every_training_is_told_of_in_its_order() {
     finished(summary.unwrap());
     let count = lines(folder.path()).len();
     assert_eq!(told, (0..count).collect::<Vec<_>>());
-    // Two repetitions of two finalists and of the baseline.
-    assert_eq!(remaining, Some((count - 6, 6)));
+    // Four race, and two repetitions of the last two and of the baseline.
+    assert_eq!(remaining, Some((count - 10, 4 + 6)));
 }

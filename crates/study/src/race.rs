@@ -1,0 +1,349 @@
+//! The race of the best: sequential halving on fresh orders that are common to all.
+
+use std::cmp::Reverse;
+
+use adaplace_search_space::{Fidelity, Placement, PlacementHash, SearchSpace};
+use adaplace_strategy::Merit;
+use serde::{Deserialize, Serialize};
+
+use crate::finalists::Repeated;
+use crate::ledger::Job;
+use crate::{Metric, Phase, SearchSettings, TrialResult};
+
+/// How many a race leaves.
+const LAST: usize = 2;
+
+/// A placement that raced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Raced {
+    /// The trial that brought it into the race.
+    pub trial: usize,
+    /// The placement's hash.
+    pub hash: PlacementHash,
+    /// The rung that it left at, from 1; none if it was among the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_at: Option<usize>,
+    /// Its trainings in the race.
+    pub repeated: Repeated,
+}
+
+/// One rung: how many stand on it and how often each is trained there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rung {
+    entrants: usize,
+    repetitions: u32,
+}
+
+/// Of `entrants` placements half, rounded up, go on from every rung until two are left; two have one rung, which says which
+/// of them is the first. Every rung trains each of its placements twice as often as the one before, so that all rungs cost
+/// about the same.
+///
+/// Karnin, Koren and Somekh, "Almost optimal exploration in multi-armed bandits", 2013.
+fn rungs(entrants: usize, repetitions: u32) -> Vec<Rung> {
+    let mut rungs = Vec::new();
+    if repetitions == 0 || entrants < LAST {
+        return rungs;
+    }
+    let mut next = Rung {
+        entrants,
+        repetitions,
+    };
+    loop {
+        rungs.push(next);
+        next = Rung {
+            entrants: next.entrants.div_ceil(2).max(LAST),
+            repetitions: next.repetitions.saturating_mul(2),
+        };
+        if next.entrants == LAST {
+            return rungs;
+        }
+    }
+}
+
+impl SearchSettings {
+    /// Trainings that follow the search when it leaves `found` complete placements: those of the race, and those of the last
+    /// ones and the baseline. Fewer where the baseline is among the last.
+    #[must_use]
+    pub fn trainings_after_search(&self, found: usize) -> usize {
+        let entrants = self.finalists.min(found);
+        let rungs = rungs(entrants, self.race_repetitions());
+        let raced = rungs.iter().fold(0_usize, |sum, rung| {
+            sum.saturating_add(rung.entrants.saturating_mul(rung.repetitions as usize))
+        });
+        let last = if rungs.is_empty() { entrants } else { LAST };
+        raced.saturating_add((last + 1).saturating_mul(self.repetitions as usize))
+    }
+
+    /// Of a Pareto front nothing is dropped.
+    pub(crate) fn race_repetitions(&self) -> u32 {
+        match self.costs.is_empty() {
+            true => self.race,
+            false => 0,
+        }
+    }
+}
+
+/// A race at work. It is decided by its own trainings alone: those of the search chose who takes part, so they flatter all of
+/// them.
+#[derive(Debug, Clone)]
+pub(crate) struct Race {
+    entrants: Vec<Entrant>,
+    /// Those still in it, best first.
+    field: Vec<usize>,
+    /// Those that left it, best first.
+    left: Vec<usize>,
+    rungs: Vec<Rung>,
+    /// The rung at work.
+    rung: usize,
+    /// Who stood on each rung before, and the results there.
+    tables: Vec<Vec<Vec<TrialResult>>>,
+    steps: Fidelity,
+}
+
+#[derive(Debug, Clone)]
+struct Entrant {
+    trial: usize,
+    placement: Placement,
+    results: Vec<TrialResult>,
+    left_at: Option<usize>,
+}
+
+impl Race {
+    /// A race of these trials and placements, best first, with so many trainings of each on the first rung.
+    pub(crate) fn new(chosen: Vec<(usize, Placement)>, repetitions: u32, steps: Fidelity) -> Self {
+        let entrants: Vec<Entrant> = chosen
+            .into_iter()
+            .map(|(trial, placement)| Entrant {
+                trial,
+                placement,
+                results: Vec::new(),
+                left_at: None,
+            })
+            .collect();
+        Self {
+            field: (0..entrants.len()).collect(),
+            left: Vec::new(),
+            rungs: rungs(entrants.len(), repetitions),
+            rung: 0,
+            tables: Vec::new(),
+            steps,
+            entrants,
+        }
+    }
+
+    /// The trainings of the present rung, placement by placement; none when the race is over.
+    pub(crate) fn jobs(&self) -> Vec<Job> {
+        let Some(rung) = self.rungs.get(self.rung) else {
+            return Vec::new();
+        };
+        let first = self.next_repetition();
+        let of_entrant = |&index: &usize| {
+            let placement = &self.entrants[index].placement;
+            repetitions(first, rung.repetitions).map(|repetition| Job {
+                phase: Phase::Race,
+                placement: placement.clone(),
+                fidelity: self.steps,
+                repetition,
+            })
+        };
+        self.field.iter().flat_map(of_entrant).collect()
+    }
+
+    /// The first repetition that no training has had yet; 0 was the search.
+    pub(crate) fn next_repetition(&self) -> u32 {
+        let done = self.rungs[..self.rung].iter();
+        done.fold(1, |next, rung| next.saturating_add(rung.repetitions))
+    }
+
+    /// Takes the results of the rung's jobs: the better half goes on.
+    pub(crate) fn observe(&mut self, metric: Metric, results: &[TrialResult]) {
+        let Some(rung) = self.rungs.get(self.rung) else {
+            return;
+        };
+        let table: Vec<Vec<TrialResult>> = results
+            .chunks(rung.repetitions as usize)
+            .map(<[TrialResult]>::to_vec)
+            .collect();
+        for (&index, results) in self.field.iter().zip(&table) {
+            self.entrants[index].results.extend_from_slice(results);
+        }
+        self.tables.push(table);
+        // Stable: of equal ones the one that was ahead stays ahead.
+        let entrants = &self.entrants;
+        self.field
+            .sort_by_key(|&index| Reverse(standing(metric, self.steps, &entrants[index].results)));
+        self.rung += 1;
+        let stay = self.rungs.get(self.rung).map_or(LAST, |next| next.entrants);
+        let leave = self.field.split_off(stay);
+        for &index in &leave {
+            self.entrants[index].left_at = Some(self.rung);
+        }
+        self.left.splice(0..0, leave);
+    }
+
+    /// Those that are left, best first: all if there was no race.
+    pub(crate) fn last(&self) -> Vec<(usize, Placement)> {
+        let entrants = self.field.iter().map(|&index| &self.entrants[index]);
+        entrants
+            .map(|entrant| (entrant.trial, entrant.placement.clone()))
+            .collect()
+    }
+
+    /// Whether there was a race.
+    pub(crate) fn took_place(&self) -> bool {
+        !self.rungs.is_empty()
+    }
+
+    /// The results of every rung, a row for each placement that stood on it.
+    pub(crate) fn tables(&self) -> &[Vec<Vec<TrialResult>>] {
+        &self.tables
+    }
+
+    /// All that raced, best first: who came further before who left earlier.
+    pub(crate) fn standings(&self, space: &SearchSpace) -> Vec<Raced> {
+        if !self.took_place() {
+            return Vec::new();
+        }
+        let raced = self.field.iter().chain(&self.left).map(|&index| {
+            let Entrant {
+                trial,
+                placement,
+                results,
+                left_at,
+            } = &self.entrants[index];
+            Raced {
+                trial: *trial,
+                hash: placement.hash(),
+                left_at: *left_at,
+                repeated: Repeated::new(placement.clone(), space.cost(placement), results.clone()),
+            }
+        });
+        raced.collect()
+    }
+}
+
+/// So many repetitions from `first` on.
+pub(crate) fn repetitions(first: u32, count: u32) -> std::ops::Range<u32> {
+    first..first.saturating_add(count)
+}
+
+/// How good repeated trainings of a placement are, larger is better: those without failure first, then the mean merit.
+pub(crate) fn standing(
+    metric: Metric,
+    steps: Fidelity,
+    results: &[TrialResult],
+) -> (Reverse<usize>, Option<Merit>) {
+    let merits: Vec<Merit> = results
+        .iter()
+        .filter_map(TrialResult::score)
+        .filter_map(|score| metric.merit(steps, score))
+        .collect();
+    let mean =
+        |value: fn(&Merit) -> f64| merits.iter().map(value).sum::<f64>() / merits.len() as f64;
+    // Of none the mean is not a number, which is no merit.
+    let merit = Merit::new(
+        steps,
+        mean(|merit| merit.objective),
+        mean(|merit| merit.tie_break),
+    );
+    (Reverse(results.len() - merits.len()), merit)
+}
+
+#[cfg(test)]
+mod tests {
+    use adaplace_scorer::Score;
+    use adaplace_search_space::{AdapterSpec, Connection};
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::Difference;
+
+    fn sizes(entrants: usize, repetitions: u32) -> Vec<(usize, u32)> {
+        let rungs = rungs(entrants, repetitions).into_iter();
+        rungs
+            .map(|rung| (rung.entrants, rung.repetitions))
+            .collect()
+    }
+
+    #[test]
+    fn rungs_halve_the_field_and_double_the_repetitions() {
+        assert_eq!(sizes(8, 1), [(8, 1), (4, 2)]);
+        assert_eq!(sizes(9, 2), [(9, 2), (5, 4), (3, 8)]);
+        assert_eq!(sizes(3, 1), [(3, 1)]);
+        assert_eq!(sizes(2, 3), [(2, 3)]);
+        assert!(sizes(1, 1).is_empty() && sizes(0, 1).is_empty() && sizes(8, 0).is_empty());
+    }
+
+    /// The accuracy of a training, by chance alone, the same for the same training; about as on 500 examples.
+    fn score(study: u64, job: &Job) -> TrialResult {
+        let source = job
+            .placement
+            .connections()
+            .map(|connection| connection.source);
+        let key = source.fold(study, |key, source| 1_000 * key + u64::from(source));
+        let mut random = ChaCha8Rng::seed_from_u64(1_000 * key + u64::from(job.repetition));
+        let accuracy = 0.85 + 0.05 * (random.random::<f64>() - 0.5);
+        TrialResult::Score(Score {
+            train_loss: 0.0,
+            validation_loss: 1.0 - accuracy,
+            validation_accuracy: accuracy,
+        })
+    }
+
+    /// The best eight of 32 equally good placements race; how much the one that is named is above another one that took no
+    /// part, in three repetitions of both.
+    fn reported_difference(study: u64) -> f64 {
+        let adapter = AdapterSpec::new(2, 1.0).unwrap();
+        let job = |source: u16, repetition: u32| Job {
+            phase: Phase::Search,
+            placement: [(Connection::new(source, 0), adapter)]
+                .into_iter()
+                .collect(),
+            fidelity: Fidelity::new(1).unwrap(),
+            repetition,
+        };
+        let accuracy = |job: &Job| score(study, job).score().unwrap().validation_accuracy;
+        let mut trials: Vec<Job> = (0..32).map(|source| job(source, 0)).collect();
+        trials.sort_by(|a, b| accuracy(b).total_cmp(&accuracy(a)));
+        let chosen = trials.into_iter().take(8).map(|job| job.placement);
+        let mut race = Race::new(chosen.enumerate().collect(), 1, Fidelity::new(1).unwrap());
+        loop {
+            let jobs = race.jobs();
+            if jobs.is_empty() {
+                break;
+            }
+            let results: Vec<TrialResult> = jobs.iter().map(|job| score(study, job)).collect();
+            race.observe(Metric::Accuracy, &results);
+        }
+        let (_, named) = race.last().swap_remove(0);
+        let differences = repetitions(race.next_repetition(), 3).map(|repetition| {
+            let named = Job {
+                placement: named.clone(),
+                ..job(0, repetition)
+            };
+            accuracy(&named) - accuracy(&job(99, repetition))
+        });
+        differences.sum::<f64>() / 3.0
+    }
+
+    /// Of 200 comparisons of equally good placements few may look like a difference, although one of them was named by a
+    /// search and a race.
+    #[test]
+    fn what_a_race_names_is_seldom_called_better_by_noise_alone() {
+        for seeds in [6, 10] {
+            let significant = (0..200).filter(|&comparison| {
+                let differences: Vec<f64> = (0..seeds)
+                    .map(|seed| reported_difference(100 * comparison + seed))
+                    .collect();
+                Difference::of(&differences, comparison).unwrap().p_value < 0.05
+            });
+            let share = significant.count() as f64 / 200.0;
+            assert!(
+                share <= 0.07,
+                "{share} of the comparisons with {seeds} seeds"
+            );
+        }
+    }
+}
