@@ -13,5 +13,5 @@ pub use bootstrap::{Interval, bootstrap};
 pub use correlation::{kendall, spearman, top_recall};
 pub use pareto::pareto_front;
 pub use ranks::ranks;
-pub use wilcoxon::signed_rank_p;
+pub use wilcoxon::{FEWEST_PAIRS, signed_rank_p};
 pub use wilson::wilson_interval;
