@@ -203,6 +203,7 @@ mod tests {
             Ok(TABLE.map(Vec::from).into())
         });
         made.unwrap();
+        drop(promises);
         let seconds = Promises::seconds(&path).unwrap();
         assert_eq!(seconds.len(), 1);
         assert!(seconds[&given().hash()] >= wait.as_secs_f64());

@@ -9,6 +9,7 @@ mod failures;
 mod folders;
 mod ranking;
 mod resuming;
+mod rivals;
 mod round_trips;
 mod stored;
 mod support;
