@@ -16,5 +16,5 @@ pub use correlation::{kendall, spearman, top_recall};
 pub use pareto::pareto_front;
 pub use ranks::ranks;
 pub use reliability::{Reliability, reliability, within_variance};
-pub use wilcoxon::signed_rank_p;
+pub use wilcoxon::{FEWEST_PAIRS, signed_rank_p};
 pub use wilson::wilson_interval;

@@ -1,5 +1,8 @@
 use crate::ranks;
 
+/// The fewest differences whose p-value can fall below 0.05: of n it is at least 2^(1 - n), two of the 2^n sign patterns.
+pub const FEWEST_PAIRS: usize = 6;
+
 /// The two-sided p-value of the Wilcoxon signed-rank test that paired differences are symmetric about zero. Differences of
 /// zero say nothing and are left out; without any other the p-value is 1.
 ///
@@ -45,6 +48,12 @@ pub fn signed_rank_p(differences: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fewer_pairs_cannot_be_significant() {
+        assert!(signed_rank_p(&[1.0; FEWEST_PAIRS]) < 0.05);
+        assert!(signed_rank_p(&[1.0; FEWEST_PAIRS - 1]) >= 0.05);
+    }
 
     /// All five of a sign: one of 32 patterns on either side.
     #[test]

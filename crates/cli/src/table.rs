@@ -1,8 +1,8 @@
 //! Numbers and tables as people read them.
 
 pub(crate) use adaplace_report::numbers::{
-    connections, duration, estimate, grouped, hundredths, measured, percent, percent_estimate,
-    points, signed,
+    connections, duration, estimate, grouped, hundredths, measured, p_value, percent,
+    percent_estimate, points, signed,
 };
 
 /// Rows of cells under a heading, columns aligned: the first to the left, the rest as `right` says.

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use adaplace_analysis::bootstrap;
+use adaplace_analysis::{FEWEST_PAIRS, bootstrap};
 use adaplace_study::{
-    Comparison, ComparisonConfiguration, Competed, Measured, SeedResult, StoredComparison,
+    Comparison, ComparisonConfiguration, ComparisonSettings, Competed, Measured, SeedResult,
+    StoredComparison,
 };
 
 use crate::arcs::{arcs, kinds_legend};
@@ -15,7 +16,9 @@ use crate::document::{Document, Fact, Section};
 use crate::error::ReportError;
 use crate::ink::Ink;
 use crate::metric::{name, unit};
-use crate::numbers::{Unit, connections, grouped, hundredths, measured, percent, points};
+use crate::numbers::{
+    Unit, connections, duration, grouped, hundredths, measured, p_value, percent, points,
+};
 use crate::so_far;
 use crate::table::{Cell, Table};
 
@@ -54,7 +57,7 @@ fn finished(stored: &StoredComparison, comparison: &Comparison) -> Result<String
     );
     let mut document = Document::new(&stored.name, &lead, "compare");
     document.facts(&facts(comparison));
-    document.section(result(comparison));
+    document.section(result(settings, comparison));
     if let Some(section) = progress(configuration, comparison)? {
         document.section(section);
     }
@@ -76,10 +79,35 @@ fn facts(comparison: &Comparison) -> Vec<Fact> {
     .collect()
 }
 
-fn result(comparison: &Comparison) -> Section {
+/// What has to be said of the columns `search cost` and `p`, a sentence each.
+#[must_use]
+pub fn comparison_notes(settings: &ComparisonSettings, comparison: &Comparison) -> Vec<String> {
+    let mut notes = Vec::new();
+    if settings.replayed {
+        notes.push(
+            "search cost: trainings, each of a trial's steps; a replay measures no time".to_owned(),
+        );
+    } else if let Some(seconds) = comparison.everywhere_seconds {
+        notes.push(format!(
+            "search cost: trials, gradient maps and judgements, in final trainings of parallel-everywhere with one learning \
+             rate ({} each)",
+            duration(seconds)
+        ));
+    }
+    let compared = comparison.competitors.iter();
+    let mut compared = compared.filter(|competed| competed.against_random.is_some());
+    if compared.any(|competed| competed.p_value().is_none()) {
+        notes.push(format!(
+            "p: from {FEWEST_PAIRS} seeds on; with fewer it cannot fall below 0.05"
+        ));
+    }
+    notes
+}
+
+fn result(settings: &ComparisonSettings, comparison: &Comparison) -> Section {
     let mut table = Table::new(
         "Means over the seeds with their 95 % bootstrap intervals. Differences to random are paired by seed, in \
-         points, with the p-value of the Wilcoxon signed-rank test: with n seeds it is never below 2^(1 - n).",
+         points, with the p-value of the exact Wilcoxon signed-rank test.",
         &[
             "",
             "test accuracy",
@@ -89,6 +117,7 @@ fn result(comparison: &Comparison) -> Section {
             "parameters",
             "extra FLOPs",
             "steps of trials",
+            "search cost",
         ],
     );
     for competed in &comparison.competitors {
@@ -111,18 +140,24 @@ fn result(comparison: &Comparison) -> Section {
             Cell::Number(
                 against.map_or_else(String::new, |difference| measured(difference.mean, points)),
             ),
-            Cell::Number(against.map_or_else(String::new, |difference| {
-                format!("{:.3}", difference.p_value)
-            })),
+            Cell::Number(against.map_or_else(String::new, |_| p_value(competed.p_value()))),
             Cell::Number(grouped(
                 mean(|result| result.cost.parameters as f64).round() as u64,
             )),
             Cell::Number(percent(mean(|result| result.cost.extra_flops))),
             Cell::Number(grouped(mean(|result| result.steps as f64).round() as u64)),
+            Cell::Number(
+                comparison
+                    .search_cost(competed, settings)
+                    .map_or_else(String::new, |cost| format!("{cost:.2}")),
+            ),
         ]);
     }
     let mut section = Section::new("Result");
     section.table(&table);
+    for note in comparison_notes(settings, comparison) {
+        section.paragraph(&format!("{note}."));
+    }
     section
 }
 
@@ -297,6 +332,7 @@ mod tests {
                 extra_flops: 0.0,
             },
             steps,
+            seconds: None,
             curve: curve
                 .iter()
                 .map(|&(steps, value)| Improvement { steps, value })

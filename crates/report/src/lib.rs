@@ -29,7 +29,7 @@ mod thinning;
 
 pub use arcs::{arcs, kinds_legend};
 pub use axes::{Axis, ChartSize};
-pub use comparison::comparison_report;
+pub use comparison::{comparison_notes, comparison_report};
 pub use curves::{Curves, Outcomes, Reference, Series, Shape, curves};
 pub use document::{Document, Fact, Figure, LegendEntry, Mark, Section};
 pub use dots::Dots;

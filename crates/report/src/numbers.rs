@@ -157,6 +157,12 @@ pub fn points(difference: f64) -> String {
     format!("{:+.2}", 100.0 * difference)
 }
 
+/// A p-value, `0.031`, or `-` where there is none that could mean something.
+#[must_use]
+pub fn p_value(p_value: Option<f64>) -> String {
+    p_value.map_or_else(|| "-".to_owned(), |p_value| format!("{p_value:.3}"))
+}
+
 /// Digits in groups of three: `19,208`.
 #[must_use]
 pub fn grouped(number: u64) -> String {

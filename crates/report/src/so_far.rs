@@ -32,7 +32,7 @@ pub(crate) fn page(stored: &StoredComparison) -> Result<String, ReportError> {
     } = stored;
     let settings = &configuration.comparison;
     let lead = format!(
-        "Unfinished: {} competitors with {} seeds and {} steps of trials each. The same command goes on with it.",
+        "Unfinished: up to {} competitors with {} seeds and {} steps of trials each. The same command goes on with it.",
         configuration.competitors().len(),
         settings.seeds,
         grouped(settings.budget_steps)

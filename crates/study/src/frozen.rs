@@ -1,6 +1,7 @@
 //! What every study starts from: the linear probe and the gradient map of the frozen model.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use adaplace_backbone::Backbone;
 use adaplace_scorer::{GradientMap, ProxyScorer, Statistics, TrainingSettings};
@@ -20,6 +21,8 @@ pub struct Frozen<'a> {
     pub map: Arc<GradientMap>,
     /// The map as it is written.
     pub file: GradientMapFile,
+    /// How long the map took, in seconds.
+    pub map_seconds: f64,
     /// What the map was made from.
     examples: Examples,
     statistics: Statistics,
@@ -61,6 +64,7 @@ impl<'a> Frozen<'a> {
         let scorer = ProxyScorer::within_memory(backbone, task, training, seed, cache_memory)?;
         let examples = task.train.spread(gradient_map.examples);
         let nothing = Placement::new();
+        let start = Instant::now();
         let map = scorer.gradient_map(
             &nothing,
             steps,
@@ -68,12 +72,14 @@ impl<'a> Frozen<'a> {
             &gradient_map.settings,
             statistics,
         )?;
+        let map_seconds = start.elapsed().as_secs_f64();
         let reference = backbone_reference(backbone);
         let file = GradientMapFile::new(&map, scorer.probe(), reference, &task.name);
         Ok(Self {
             scorer,
             map: Arc::new(map),
             file,
+            map_seconds,
             examples,
             statistics: statistics.clone(),
             steps,

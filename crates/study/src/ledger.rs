@@ -137,6 +137,12 @@ impl Ledger {
             .collect()
     }
 
+    /// How long `jobs` took together; one that is missing took nothing.
+    pub(crate) fn seconds(&self, jobs: &[Job]) -> f64 {
+        let records = jobs.iter().filter_map(|job| self.get(job));
+        records.map(|record| record.seconds).sum()
+    }
+
     /// Nothing new may be trained before the whole journal was asked for again.
     pub(crate) fn check_replayed(&self) -> Result<(), StudyError> {
         if self.replayed < self.loaded {

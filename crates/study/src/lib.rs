@@ -40,7 +40,8 @@ pub use bench::{BenchConfiguration, BenchRow, PlacementBench, Replay, tabulate, 
 pub use comparison::{
     COMPARISON_FORMAT, Candidate, Comparison, ComparisonConfiguration, ComparisonRun,
     ComparisonSettings, Competed, Competitor, Difference, Final, FinalRecord, FinalResult,
-    Finisher, Improvement, SeedResult, StoredComparison, TestedTraining, run_comparison,
+    Finisher, FrozenMap, Improvement, SearchSeconds, SeedResult, StoredComparison, TestedTraining,
+    run_comparison,
 };
 pub use configuration::{
     BackboneSource, GradientMapSource, STUDY_FORMAT, SearchSettings, StudyConfiguration, TaskSource,

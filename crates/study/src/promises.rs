@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use adaplace_search_space::{Connection, Placement, PlacementHash};
 use serde::{Deserialize, Serialize};
 
-use crate::journal::{Journal, Line, check_hash};
+use crate::journal::{Journal, Line, check_hash, read_lines};
+use crate::stored::if_there;
 use crate::{StudyError, StudyFolder};
 
 /// The promise of every connection, rows are sources, columns targets.
@@ -22,6 +24,9 @@ pub(crate) struct Promised {
     /// The adapters that stood already.
     given: Placement,
     promise: Table,
+    /// How long it took to make; depends on machine and load, all else does not. None in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seconds: Option<f64>,
 }
 
 impl Line for Promised {
@@ -63,6 +68,16 @@ impl Promises {
         }
     }
 
+    /// How long the maps took whose promises the file at `path` holds, by the adapters that stood already. Nothing is
+    /// locked or changed.
+    pub(crate) fn seconds(path: &Path) -> Result<BTreeMap<PlacementHash, f64>, StudyError> {
+        let lines: Vec<Promised> = if_there(path, read_lines)?.unwrap_or_default();
+        let seconds = lines
+            .iter()
+            .filter_map(|line| Some((line.hash, line.seconds?)));
+        Ok(seconds.collect())
+    }
+
     /// What `connections` promise beside the adapters `given`, by what is known or else by what `make` gives.
     pub(crate) fn promise<E: From<StudyError>>(
         &self,
@@ -77,11 +92,13 @@ impl Promises {
         };
         let hash = given.hash();
         if !opened.known.contains_key(&hash) {
+            let start = Instant::now();
             let promise = make()?;
             opened.journal.append(&Promised {
                 hash,
                 given: given.clone(),
                 promise: promise.clone(),
+                seconds: Some(start.elapsed().as_secs_f64()),
             })?;
             opened.known.insert(hash, promise);
         }
@@ -156,7 +173,44 @@ mod tests {
         std::fs::write(&path, &text[..text.len() - 5]).unwrap();
         assert!(promise(&Promises::at(path.clone()), &made).is_ok());
         assert_eq!(made.get(), 2);
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        let again = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(without_seconds(&again), without_seconds(&text));
+    }
+
+    /// The line up to its last field.
+    fn without_seconds(line: &str) -> &str {
+        let (fields, seconds) = line.split_once(",\"seconds\":").unwrap();
+        let seconds: f64 = seconds
+            .trim_end()
+            .strip_suffix('}')
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(seconds >= 0.0);
+        fields
+    }
+
+    /// As a later process reads it; lines of an earlier version have none.
+    #[test]
+    fn what_a_map_took_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("promises.jsonl");
+        assert_eq!(Promises::seconds(&path).unwrap(), BTreeMap::new());
+        let wait = std::time::Duration::from_millis(20);
+        let promises = Promises::at(path.clone());
+        let made = promises.promise::<StudyError>(&given(), &[], || {
+            std::thread::sleep(wait);
+            Ok(TABLE.map(Vec::from).into())
+        });
+        made.unwrap();
+        drop(promises);
+        let seconds = Promises::seconds(&path).unwrap();
+        assert_eq!(seconds.len(), 1);
+        assert!(seconds[&given().hash()] >= wait.as_secs_f64());
+        let line = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{}}}\n", without_seconds(&line))).unwrap();
+        assert_eq!(Promises::seconds(&path).unwrap(), BTreeMap::new());
+        assert!(promise(&Promises::at(path), &Cell::new(0)).is_ok());
     }
 
     #[test]

@@ -58,6 +58,11 @@ impl<'a, S: Scorer> Runner<'a, S> {
         Ok(ledger.results(jobs))
     }
 
+    /// How long `jobs` took together, each of them done.
+    pub(crate) fn seconds(&self, jobs: &[Job]) -> f64 {
+        self.ledger.seconds(jobs)
+    }
+
     /// Nothing new may be trained before the whole journal was asked for again.
     pub(crate) fn check_replayed(&self) -> Result<(), StudyError> {
         self.ledger.check_replayed()

@@ -206,7 +206,7 @@ pub(crate) struct Compare {
     /// Highest learning rates of the adapters that every final training tries
     #[arg(long, value_name = "RATE", value_delimiter = ',', default_value = "0.001,0.003,0.01", value_parser = positive)]
     pub(crate) learning_rates: Vec<f64>,
-    /// Random placements of parallel connections that the baseline of that name tries
+    /// Random placements that each of two baselines tries: of parallel connections alone, and of the whole space
     #[arg(long, value_name = "N", default_value = "16", value_parser = count())]
     pub(crate) random_parallel: usize,
     /// Choose by validation accuracy (ties by loss), by loss (ties by accuracy), or by accuracy - loss / 2

@@ -3,13 +3,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use adaplace_backbone::Pooling;
-use adaplace_scorer::Scorer;
+use adaplace_scorer::{Scorer, Statistic};
 use adaplace_search_space::{Fidelity, SearchSpace, SpaceDescription};
 use adaplace_strategy::{ConnectionProxy, FixedProxy, StrategyDescription, StrategySetting};
 use adaplace_study::{
     COMPARISON_FORMAT, ComparisonConfiguration, ComparisonRun, ComparisonSettings, Finisher,
-    Frozen, FrozenSettings, Journal, Metric, PlacementBench, Replay, Setting, StudyConfiguration,
-    StudyFolder, TestedTraining, Workers, chain_shape, run_comparison,
+    Frozen, FrozenMap, FrozenSettings, Journal, Metric, PlacementBench, Replay, Setting,
+    StudyConfiguration, StudyFolder, TestedTraining, Workers, chain_shape, run_comparison,
 };
 use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, bail};
@@ -102,6 +102,10 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
         scorer: &frozen.scorer,
         finisher: &finisher,
         proxy: Arc::new(frozen.proxy(&folder)),
+        map: FrozenMap {
+            gradient_norms: frozen.map.table(Statistic::FrobeniusNorm),
+            seconds: frozen.map_seconds,
+        },
         backbone: frozen.file.backbone.clone(),
         finals: Journal::open(&folder.finals())?,
         trials: (journal, records),
@@ -155,6 +159,10 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
         scorer: &scorer,
         finisher: &scorer,
         proxy: Arc::new(promises),
+        map: FrozenMap {
+            gradient_norms: bench.statistics.get(&Statistic::FrobeniusNorm).cloned(),
+            seconds: 0.0,
+        },
         backbone: bench.backbone.clone(),
         finals: Journal::open(&folder.finals())?,
         trials: (journal, records),
@@ -340,5 +348,5 @@ fn expected_trainings(configuration: &ComparisonConfiguration) -> usize {
         _ => settings.trials(),
     };
     let trials: usize = configuration.strategies.iter().map(of_strategy).sum();
-    (trials + settings.random_parallel) * settings.seeds as usize
+    (trials + 2 * settings.random_parallel) * settings.seeds as usize
 }

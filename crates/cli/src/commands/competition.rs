@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use adaplace_report::comparison_notes;
 use adaplace_study::{Comparison, ComparisonSettings, SeedResult};
 use anyhow::Result;
 
@@ -59,11 +60,12 @@ pub(super) fn summary(
                 against.map_or_else(String::new, |difference| {
                     table::measured(difference.mean, table::points)
                 }),
-                against.map_or_else(String::new, |difference| {
-                    format!("{:.3}", difference.p_value)
-                }),
+                against.map_or_else(String::new, |_| table::p_value(competed.p_value())),
                 table::grouped(mean(|result| result.cost.parameters)),
                 table::grouped(mean(|result| result.steps)),
+                comparison
+                    .search_cost(competed, settings)
+                    .map_or_else(String::new, |cost| format!("{cost:.2}")),
             ]
         })
         .collect();
@@ -74,9 +76,13 @@ pub(super) fn summary(
         "p",
         "parameters",
         "steps of trials",
+        "search cost",
     ];
-    let right = [false, true, true, true, true, true];
-    write!(text, "{}", table::aligned(&head, &rows, &right))?;
+    let right = [false, true, true, true, true, true, true];
+    writeln!(text, "{}", table::aligned(&head, &rows, &right))?;
+    for note in comparison_notes(settings, comparison) {
+        writeln!(text, "{note}")?;
+    }
     writeln!(text)?;
     if let Some(report) = report {
         writeln!(text, "report       {}", report.display())?;

@@ -46,8 +46,8 @@ pub struct ComparisonSettings {
     pub seed: u64,
     /// How often everything is done, at least twice.
     pub seeds: u32,
-    /// Optimiser steps of all trials of one strategy with one seed. The gradient map, and the trainings that judge
-    /// connections at adapters placed before, are not counted.
+    /// Optimiser steps of all trials of one strategy with one seed. Gradient maps and judgements come on top;
+    /// [`super::Comparison::search_cost`] counts them.
     pub budget_steps: u64,
     /// Optimiser steps of a trial.
     pub steps: Fidelity,
@@ -57,7 +57,7 @@ pub struct ComparisonSettings {
     pub metric: Metric,
     /// What stands for a connection's promise.
     pub statistic: Statistics,
-    /// How many random parallel placements the baseline of that name tries.
+    /// How many random placements each of the two baselines of that name tries: parallel ones, and any of the space.
     pub random_parallel: usize,
     /// Optimiser steps of a final training.
     pub final_steps: Fidelity,
@@ -77,26 +77,28 @@ impl ComparisonSettings {
 }
 
 impl ComparisonConfiguration {
-    /// The baselines, then the strategies.
+    /// The baselines and the strategies. A space can be too small for some: see [`super::run_comparison`].
     #[must_use]
     pub fn competitors(&self) -> Vec<Competitor> {
-        let random_parallel = Competitor::RandomParallel(self.comparison.random_parallel);
+        let random = self.comparison.random_parallel;
+        let kinds = &self.space.connections.kinds;
         let mut all = vec![Competitor::LinearProbe];
         if !self.comparison.replayed {
             all.extend([
                 Competitor::Parallel,
                 Competitor::Sequential,
-                random_parallel,
+                Competitor::ParallelEqual,
+                Competitor::SequentialEqual,
+                Competitor::AfterEachBlockEqual,
             ]);
-        } else if self
-            .space
-            .connections
-            .kinds
-            .contains(&ConnectionKind::Parallel)
-        {
-            all.push(random_parallel);
+        }
+        all.push(Competitor::LargestGradients);
+        if !self.comparison.replayed || kinds.contains(&ConnectionKind::Parallel) {
+            all.push(Competitor::RandomParallel(random));
         }
         all.extend(self.strategies.iter().cloned().map(Competitor::Strategy));
+        // Behind all others that train: the journal of an unfinished comparison of an earlier version can be resumed.
+        all.push(Competitor::Random(random));
         all
     }
 

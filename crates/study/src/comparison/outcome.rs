@@ -1,9 +1,10 @@
 //! What a comparison says.
 
-use adaplace_analysis::{bootstrap, signed_rank_p};
+use adaplace_analysis::{FEWEST_PAIRS, bootstrap, signed_rank_p};
 use adaplace_search_space::{Cost, Placement};
 use serde::{Deserialize, Serialize};
 
+use super::ComparisonSettings;
 use super::finals::Final;
 use crate::{Measured, Metric};
 
@@ -21,6 +22,10 @@ pub struct Comparison {
     pub budget_steps: u64,
     /// Hidden states of the backbone.
     pub hidden_states: u16,
+    /// Seconds of one training of `parallel-everywhere` as long as its final ones, in the mean. It depends on machine and load;
+    /// none in a replay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub everywhere_seconds: Option<f64>,
     /// Best first, by mean test accuracy.
     pub competitors: Vec<Competed>,
 }
@@ -53,10 +58,23 @@ pub struct SeedResult {
     pub cost: Cost,
     /// Optimiser steps of its trials.
     pub steps: u64,
+    /// How long its search took; none in a replay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<SearchSeconds>,
     /// Whenever it found a better complete placement, in order.
     pub curve: Vec<Improvement>,
     /// The final training; none if it failed.
     pub last: Option<Final>,
+}
+
+/// How long a search took in seconds, as if it had run alone; depends on machine and load, all else does not.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchSeconds {
+    /// Its trials, those included that another search had trained already.
+    pub trials: f64,
+    /// Gradient maps, judgements and the strategy's own choices, likewise.
+    pub judgements: f64,
 }
 
 /// A point of a best-so-far curve.
@@ -75,8 +93,27 @@ pub struct Improvement {
 pub struct Difference {
     /// The mean with its 95 % bootstrap interval.
     pub mean: Measured,
-    /// Two-sided p-value of the Wilcoxon signed-rank test. With n seeds it is never below 2^(1 - n).
-    pub p_value: f64,
+    /// Two-sided p-value of the Wilcoxon signed-rank test; none of fewer seeds than [`FEWEST_PAIRS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_value: Option<f64>,
+}
+
+impl Comparison {
+    /// What the search of `competed` cost in the mean over its seeds, in trainings of `parallel-everywhere` as long as its
+    /// final ones. In a replay, which measures nothing, in trials. `None` where nothing was measured.
+    #[must_use]
+    pub fn search_cost(&self, competed: &Competed, settings: &ComparisonSettings) -> Option<f64> {
+        let of_seed = |result: &SeedResult| {
+            if settings.replayed {
+                return Some(result.steps as f64 / f64::from(settings.steps.steps()));
+            }
+            let seconds = result.seconds?;
+            Some((seconds.trials + seconds.judgements) / self.everywhere_seconds?)
+        };
+        let costs: Option<Vec<f64>> = competed.seeds.iter().map(of_seed).collect();
+        let costs = costs.filter(|costs| !costs.is_empty())?;
+        Some(costs.iter().sum::<f64>() / costs.len() as f64)
+    }
 }
 
 impl Competed {
@@ -98,6 +135,13 @@ impl Competed {
         }
     }
 
+    /// The p-value of the difference to `random`; none of fewer seeds than [`FEWEST_PAIRS`], though an older file has one.
+    #[must_use]
+    pub fn p_value(&self) -> Option<f64> {
+        let enough = self.seeds.len() >= FEWEST_PAIRS;
+        self.against_random?.p_value.filter(|_| enough)
+    }
+
     /// Compares with `random`, seed by seed.
     pub(super) fn compare_with(&mut self, random: &[SeedResult], seed: u64) {
         let accuracy = |result: &SeedResult| Some(result.last.as_ref()?.test.accuracy);
@@ -116,7 +160,7 @@ impl Difference {
     pub fn of(differences: &[f64], seed: u64) -> Option<Self> {
         Some(Self {
             mean: mean(differences, seed)?,
-            p_value: signed_rank_p(differences),
+            p_value: (differences.len() >= FEWEST_PAIRS).then(|| signed_rank_p(differences)),
         })
     }
 }
@@ -136,6 +180,8 @@ fn mean(values: &[f64], seed: u64) -> Option<Measured> {
 
 #[cfg(test)]
 mod tests {
+    use adaplace_scorer::Statistic;
+    use adaplace_search_space::Fidelity;
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -147,8 +193,82 @@ mod tests {
         assert!((difference.mean.value - 0.035).abs() < 1e-12);
         assert!(difference.mean.low.unwrap() > 0.0 && difference.mean.high.unwrap() < 0.06);
         // All six of a sign: 2 of 64 patterns.
-        assert!((difference.p_value - 2.0 / 64.0).abs() < 1e-12);
+        assert!((difference.p_value.unwrap() - 2.0 / 64.0).abs() < 1e-12);
         assert_eq!(Difference::of(&[], 0), None);
+        // The smallest that five can have is 2 of 32 patterns.
+        let of_five = Difference::of(&[0.02, 0.04, 0.03, 0.01, 0.05], 0).unwrap();
+        assert_eq!(of_five.p_value, None);
+    }
+
+    fn seed(seed: u32, steps: u64, seconds: Option<SearchSeconds>) -> SeedResult {
+        SeedResult {
+            seed,
+            placement: Placement::new(),
+            cost: Cost {
+                adapters: 0,
+                parameters: 0,
+                extra_flops: 0.0,
+            },
+            steps,
+            seconds,
+            curve: Vec::new(),
+            last: None,
+        }
+    }
+
+    /// (8 + 2) / 4 and (5 + 1) / 4 trainings; in a replay 64 and 32 steps in trials of 16.
+    #[test]
+    fn costs_of_searches_by_hand() {
+        let seconds = |trials, judgements| Some(SearchSeconds { trials, judgements });
+        let seeds = vec![
+            seed(1, 64, seconds(8.0, 2.0)),
+            seed(2, 32, seconds(5.0, 1.0)),
+        ];
+        let competed = Competed::new("greedy".to_owned(), seeds, 0);
+        let mut comparison = Comparison {
+            format: FORMAT.to_owned(),
+            metric: Metric::Accuracy,
+            budget_steps: 64,
+            hidden_states: 13,
+            everywhere_seconds: Some(4.0),
+            competitors: Vec::new(),
+        };
+        let mut settings = ComparisonSettings {
+            seed: 0,
+            seeds: 2,
+            budget_steps: 64,
+            steps: Fidelity::new(16).unwrap(),
+            proposals: 8,
+            metric: Metric::Accuracy,
+            statistic: Statistic::Rank.into(),
+            random_parallel: 16,
+            final_steps: Fidelity::new(64).unwrap(),
+            learning_rates: vec![0.01],
+            replayed: false,
+        };
+        assert_eq!(comparison.search_cost(&competed, &settings), Some(2.0));
+        comparison.everywhere_seconds = None;
+        assert_eq!(comparison.search_cost(&competed, &settings), None);
+        settings.replayed = true;
+        assert_eq!(comparison.search_cost(&competed, &settings), Some(3.0));
+    }
+
+    /// A file of an earlier version, in which five seeds have a p-value and nothing has seconds.
+    #[test]
+    fn p_values_that_mean_nothing_are_not_passed_on() {
+        let mut competed = Competed::new("greedy".to_owned(), vec![seed(1, 64, None); 5], 0);
+        let mean = Measured {
+            value: 0.01,
+            low: None,
+            high: None,
+        };
+        competed.against_random = Some(Difference {
+            mean,
+            p_value: Some(0.0625),
+        });
+        assert_eq!(competed.p_value(), None);
+        competed.seeds.push(seed(6, 64, None));
+        assert_eq!(competed.p_value(), Some(0.0625));
     }
 
     /// Accuracies of 500 test examples that differ by chance alone: of 200 comparisons few may look like a difference.
@@ -162,7 +282,8 @@ mod tests {
             };
             let significant = (0..200).filter(|&seed| {
                 let differences: Vec<f64> = (0..seeds).map(|_| accuracy() - accuracy()).collect();
-                Difference::of(&differences, seed).unwrap().p_value < 0.05
+                let difference = Difference::of(&differences, seed).unwrap();
+                difference.p_value.unwrap() < 0.05
             });
             let share = significant.count() as f64 / 200.0;
             assert!(

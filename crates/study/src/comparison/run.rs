@@ -5,18 +5,19 @@ use std::time::Instant;
 
 use adaplace_scorer::{ScoreError, Scorer};
 use adaplace_search_space::{
-    AdapterForm, BackboneReference, ConnectionKind, Placement, PlacementFile, PlacementHash,
-    SearchSpace, SpaceDescription, SpaceError,
+    AdapterForm, BackboneReference, Placement, PlacementFile, PlacementHash, SearchSpace,
 };
-use adaplace_strategy::{ConnectionProxy, Merit, Strategy, StrategyDescription, StrategySetting};
+use adaplace_strategy::{ConnectionProxy, StrategyDescription};
 use toml::{Table, Value};
 
+use super::entrants::{Course, Entrant, entrants, parallel_space};
 use super::finals::{FinalRecord, FinalResult, Finisher};
-use super::outcome::{Comparison, Competed, FORMAT, Improvement, SeedResult};
+use super::judgements::{Charged, Judgements};
+use super::outcome::{Comparison, Competed, FORMAT, SeedResult};
+use super::search::{Search, Searched};
 use super::{ComparisonConfiguration, ComparisonSettings, Competitor};
-use crate::ledger::Job;
 use crate::runner::Runner;
-use crate::{Event, Journal, Phase, Record, Study, StudyError, StudyFolder, Workers};
+use crate::{Event, Journal, Promises, Record, StudyError, StudyFolder, Workers};
 
 /// A comparison that is ready to run.
 pub struct ComparisonRun<'a, S, F> {
@@ -30,6 +31,8 @@ pub struct ComparisonRun<'a, S, F> {
     pub finisher: &'a F,
     /// What judges connections.
     pub proxy: Arc<dyn ConnectionProxy + 'a>,
+    /// The gradient map of the frozen model.
+    pub map: FrozenMap,
     /// What goes into placement files.
     pub backbone: BackboneReference,
     /// Where results go.
@@ -38,6 +41,16 @@ pub struct ComparisonRun<'a, S, F> {
     pub trials: (Journal, Vec<Record>),
     /// The journal of the final trainings, and what it held.
     pub finals: (Journal<FinalRecord>, Vec<FinalRecord>),
+}
+
+/// What a comparison takes from the gradient map of the frozen model beside the promises of connections.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrozenMap {
+    /// The Frobenius norm of every connection's gradient matrix, rows are sources, columns targets. `None` leaves out
+    /// [`Competitor::LargestGradients`].
+    pub gradient_norms: Option<Vec<Vec<f64>>>,
+    /// How long the map took; 0 where it was read from a file.
+    pub seconds: f64,
 }
 
 /// Runs a comparison to its end: every strategy with every seed, then the final trainings. `None` if `stop` was set
@@ -57,6 +70,7 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
         scorer,
         finisher,
         proxy,
+        map,
         backbone,
         folder,
         trials,
@@ -64,35 +78,35 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
     } = run;
     let settings = &configuration.comparison;
     let parallel = parallel_space(space);
-    let mut competitors = configuration.competitors();
-    if let Err(error) = &parallel {
-        tracing::warn!("no random parallel placements take part: {error}");
-        competitors.retain(|one| !matches!(one, Competitor::RandomParallel(_)));
-    }
+    let norms = map.gradient_norms.as_deref();
+    let entrants = entrants(configuration, space, parallel.as_ref(), norms);
+    let maps_at = Promises::seconds(&folder.promises())?;
+    let judgements = Arc::new(Judgements::new(map.seconds, maps_at));
     let mut runner = Runner::new(scorer, workers, stop, notify, trials);
     let mut found: Vec<Vec<Searched>> = Vec::new();
-    for competitor in &competitors {
+    for Entrant { competitor, course } in &entrants {
         let mut of_competitor = Vec::new();
         for seed in 1..=settings.seeds {
-            let searched = match (competitor.fixed(space), competitor) {
-                (Some(placement), _) => Some(Searched::fixed(placement)),
-                (None, Competitor::Strategy(description)) => {
-                    let trials = settings.trials();
-                    let strategy = built(description, space, settings, trials, seed, &proxy)?;
-                    search(&mut runner, settings, space, strategy, (competitor, seed))?
+            let searched = match course {
+                Course::Fixed(placement) => Some(Searched::without_trials(placement.clone(), 0.0)),
+                Course::FromMap(placement) => {
+                    Some(Searched::without_trials(placement.clone(), map.seconds))
                 }
-                (None, _) => {
-                    let parallel = parallel.as_ref().expect("it was left out otherwise");
-                    let random = StrategyDescription::Random {};
-                    let trials = settings.random_parallel;
-                    let strategy = built(&random, parallel, settings, trials, seed, &proxy)?;
-                    search(
-                        &mut runner,
+                Course::Search {
+                    space,
+                    strategy,
+                    trials,
+                } => {
+                    let search = Search {
+                        name: competitor.to_string(),
                         settings,
-                        parallel,
+                        space,
                         strategy,
-                        (competitor, seed),
-                    )?
+                        trials: *trials,
+                        seed,
+                    };
+                    let proxy = Charged::new(Arc::clone(&proxy), Arc::clone(&judgements));
+                    search.run(&mut runner, &proxy)?
                 }
             };
             let Some(searched) = searched else {
@@ -112,7 +126,7 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
     let Some(finals) = train_finals(finisher, workers, stop, notify, finals, wanted)? else {
         return Ok(None);
     };
-    for (competitor, seeds) in competitors.iter().zip(&found) {
+    for (Entrant { competitor, .. }, seeds) in entrants.iter().zip(&found) {
         for (seed, searched) in (1..).zip(seeds) {
             if searched.placement.is_empty() {
                 continue;
@@ -126,113 +140,9 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
             file.write(&folder.competitor_placement(&competitor.to_string(), seed))?;
         }
     }
-    let comparison = outcome(settings, space, &competitors, found, &finals);
+    let comparison = outcome(settings, space, &entrants, found, &finals);
     folder.write_comparison(&comparison)?;
     Ok(Some(comparison))
-}
-
-/// What a search came to.
-struct Searched {
-    placement: Placement,
-    steps: u64,
-    curve: Vec<Improvement>,
-}
-
-impl Searched {
-    fn fixed(placement: Placement) -> Self {
-        Self {
-            placement,
-            steps: 0,
-            curve: Vec::new(),
-        }
-    }
-}
-
-/// The space with its parallel connections alone.
-fn parallel_space(space: &SearchSpace) -> Result<SearchSpace, SpaceError> {
-    let mut description: SpaceDescription = space.description().clone();
-    description.connections.kinds = vec![ConnectionKind::Parallel];
-    description.connections.min_span = None;
-    description.connections.max_span = None;
-    SearchSpace::resolve(&description, space.shape())
-}
-
-fn built<'a>(
-    description: &StrategyDescription,
-    space: &SearchSpace,
-    settings: &ComparisonSettings,
-    trials: usize,
-    seed: u32,
-    proxy: &Arc<dyn ConnectionProxy + 'a>,
-) -> Result<Box<dyn Strategy + 'a>, StudyError> {
-    Ok(description.build(StrategySetting {
-        space,
-        fidelity: settings.steps,
-        seed: settings.seed.wrapping_add(seed.into()),
-        trials,
-        halving: None,
-        costs: Vec::new(),
-        proxy: Some(Arc::clone(proxy)),
-    })?)
-}
-
-/// Runs one strategy with one seed; `None` if it was stopped.
-fn search<S: Scorer>(
-    runner: &mut Runner<'_, S>,
-    settings: &ComparisonSettings,
-    space: &SearchSpace,
-    strategy: Box<dyn Strategy + '_>,
-    (competitor, seed): (&Competitor, u32),
-) -> Result<Option<Searched>, StudyError> {
-    let mut study = Study::new(space, strategy, settings.metric, settings.proposals);
-    let mut best: Option<(Merit, Placement)> = None;
-    let (mut steps, mut trials) = (0, 0);
-    let mut curve = Vec::new();
-    loop {
-        let proposals = study.ask()?;
-        if proposals.is_empty() {
-            break;
-        }
-        let jobs: Vec<Job> = proposals
-            .iter()
-            .map(|proposal| Job {
-                phase: Phase::Search,
-                placement: proposal.placement.clone(),
-                fidelity: proposal.fidelity,
-                repetition: seed,
-            })
-            .collect();
-        let Some(results) = runner.results(&jobs)? else {
-            return Ok(None);
-        };
-        for (proposal, result) in proposals.iter().zip(&results) {
-            study.tell(proposal, result);
-            trials += 1;
-            steps += u64::from(proposal.fidelity.steps());
-            let Some(score) = result.score() else {
-                continue;
-            };
-            if let Some(merit) = settings.metric.merit(proposal.fidelity, score)
-                && space.contains(&proposal.placement)
-                && best.as_ref().is_none_or(|(best, _)| merit > *best)
-            {
-                best = Some((merit, proposal.placement.clone()));
-                curve.push(Improvement {
-                    steps,
-                    value: settings.metric.value(score),
-                });
-            }
-        }
-    }
-    let (_, placement) = best.ok_or_else(|| StudyError::NothingComplete {
-        strategy: competitor.to_string(),
-        trials,
-    })?;
-    Ok(Some(Searched {
-        placement,
-        steps,
-        curve,
-    }))
 }
 
 /// The linear probe is the same for every seed.
@@ -241,7 +151,7 @@ fn final_key(placement: &Placement, seed: u32) -> (Placement, u32) {
     (placement.clone(), seed)
 }
 
-type Finals = BTreeMap<(PlacementHash, u32), FinalResult>;
+type Finals = BTreeMap<(PlacementHash, u32), FinalRecord>;
 
 /// Does the final trainings that are not in the journal yet, each once; `None` if it was stopped.
 fn train_finals<F: Finisher>(
@@ -254,7 +164,7 @@ fn train_finals<F: Finisher>(
 ) -> Result<Option<Finals>, StudyError> {
     let mut finals: Finals = records
         .iter()
-        .map(|record| ((record.hash, record.repetition), record.result.clone()))
+        .map(|record| ((record.hash, record.repetition), record.clone()))
         .collect();
     let mut number = records.len();
     let mut open: Vec<(Placement, u32)> = Vec::new();
@@ -287,12 +197,12 @@ fn train_finals<F: Finisher>(
                 hash: placement.hash(),
                 placement: placement.clone(),
                 repetition: *repetition,
-                result: result.clone(),
+                result,
                 seconds,
             };
             journal.append(&record)?;
             number += 1;
-            finals.insert((record.hash, *repetition), result);
+            finals.insert((record.hash, *repetition), record);
             notify(Event::Finished);
             Ok(())
         },
@@ -308,29 +218,42 @@ fn train_finals<F: Finisher>(
 fn outcome(
     settings: &ComparisonSettings,
     space: &SearchSpace,
-    competitors: &[Competitor],
+    entrants: &[Entrant<'_>],
     found: Vec<Vec<Searched>>,
     finals: &Finals,
 ) -> Comparison {
-    let mut competed: Vec<Competed> = competitors
+    let last = |placement: &Placement, seed: u32| {
+        let (placement, repetition) = final_key(placement, seed);
+        finals.get(&(placement.hash(), repetition))
+    };
+    let mut competed: Vec<Competed> = entrants
         .iter()
-        .zip(found)
-        .map(|(competitor, seeds)| {
+        .zip(&found)
+        .map(|(entrant, seeds)| {
             let seeds = (1..).zip(seeds).map(|(seed, searched)| {
-                let (placement, repetition) = final_key(&searched.placement, seed);
-                let result = finals.get(&(placement.hash(), repetition));
+                let result = last(&searched.placement, seed).map(|record| &record.result);
                 SeedResult {
                     seed,
-                    cost: space.cost(&placement),
-                    placement,
+                    cost: space.cost(&searched.placement),
+                    placement: searched.placement.clone(),
                     steps: searched.steps,
-                    curve: searched.curve,
+                    seconds: (!settings.replayed).then_some(searched.seconds),
+                    curve: searched.curve.clone(),
                     last: result.and_then(FinalResult::as_final).cloned(),
                 }
             });
-            Competed::new(competitor.to_string(), seeds.collect(), settings.seed)
+            let name = entrant.competitor.to_string();
+            Competed::new(name, seeds.collect(), settings.seed)
         })
         .collect();
+    let everywhere = entrants
+        .iter()
+        .position(|entrant| entrant.competitor == Competitor::Parallel)
+        .and_then(|place| {
+            let seeds = (1..).zip(&found[place]);
+            let records = seeds.filter_map(|(seed, searched)| last(&searched.placement, seed));
+            seconds_of_one_training(records)
+        });
     let random = Competitor::Strategy(StrategyDescription::Random {}).to_string();
     let of_random = competed.iter().find(|one| one.name == random);
     if let Some(of_random) = of_random.map(|one| one.seeds.clone()) {
@@ -348,8 +271,19 @@ fn outcome(
         metric: settings.metric,
         budget_steps: settings.budget_steps,
         hidden_states: space.shape().hidden_states,
+        everywhere_seconds: everywhere,
         competitors: competed,
     }
+}
+
+/// The mean over final trainings that went through: each trains once with every learning rate.
+fn seconds_of_one_training<'a>(records: impl Iterator<Item = &'a FinalRecord>) -> Option<f64> {
+    let each = records.filter_map(|record| {
+        let trainings = record.result.as_final()?.candidates.len();
+        (trainings > 0).then(|| record.seconds / trainings as f64)
+    });
+    let (sum, count) = each.fold((0.0, 0_u32), |(sum, count), one| (sum + one, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
 }
 
 /// Where a placement comes from, for people.

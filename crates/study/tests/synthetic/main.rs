@@ -10,6 +10,7 @@ mod folders;
 mod race;
 mod ranking;
 mod resuming;
+mod rivals;
 mod round_trips;
 mod stored;
 mod support;

@@ -1,0 +1,97 @@
+//! Which competitors can take part, and how each comes to its placements.
+
+use adaplace_search_space::{ConnectionKind, Placement, SearchSpace, SpaceError};
+use adaplace_strategy::StrategyDescription;
+
+use super::rules::largest_gradients;
+use super::{ComparisonConfiguration, Competitor};
+
+/// A competitor that takes part.
+pub(super) struct Entrant<'a> {
+    pub(super) competitor: Competitor,
+    pub(super) course: Course<'a>,
+}
+
+/// How a competitor comes to its placements.
+pub(super) enum Course<'a> {
+    /// The same placement with every seed.
+    Fixed(Placement),
+    /// The same, taken from the gradient map of the frozen model.
+    FromMap(Placement),
+    /// A search.
+    Search {
+        space: &'a SearchSpace,
+        strategy: StrategyDescription,
+        trials: usize,
+    },
+}
+
+/// Those of `configuration` that can take part in `space`; why others cannot is told in the log.
+///
+/// `parallel` is the space with its parallel connections alone. `gradient_norms` holds the Frobenius norm of every
+/// connection's gradient matrix, where that is known.
+pub(super) fn entrants<'a>(
+    configuration: &ComparisonConfiguration,
+    space: &'a SearchSpace,
+    parallel: Result<&'a SearchSpace, &SpaceError>,
+    gradient_norms: Option<&[Vec<f64>]>,
+) -> Vec<Entrant<'a>> {
+    let trials = configuration.comparison.trials();
+    let course = |competitor: &Competitor| -> Result<Course<'a>, String> {
+        Ok(match competitor {
+            Competitor::LargestGradients => {
+                let norms =
+                    gradient_norms.ok_or("the gradient map was made without `frobenius-norm`")?;
+                let placement = largest_gradients(space, norms);
+                Course::FromMap(placement.ok_or("the gradient map is of another backbone")?)
+            }
+            Competitor::RandomParallel(trials) => Course::Search {
+                space: parallel.map_err(ToString::to_string)?,
+                strategy: StrategyDescription::Random {},
+                trials: *trials,
+            },
+            Competitor::Random(trials) => Course::Search {
+                space,
+                strategy: StrategyDescription::Random {},
+                trials: *trials,
+            },
+            Competitor::Strategy(strategy) => Course::Search {
+                space,
+                strategy: strategy.clone(),
+                trials,
+            },
+            Competitor::LinearProbe
+            | Competitor::Parallel
+            | Competitor::Sequential
+            | Competitor::ParallelEqual
+            | Competitor::SequentialEqual
+            | Competitor::AfterEachBlockEqual => {
+                let placement = competitor.fixed(space);
+                Course::Fixed(placement.ok_or(
+                    "the parameters of the space's budget do not suffice for a rank of 1 at each of its places",
+                )?)
+            }
+        })
+    };
+    let all = configuration.competitors().into_iter();
+    all.filter_map(|competitor| match course(&competitor) {
+        Ok(course) => Some(Entrant { competitor, course }),
+        Err(reason) => {
+            tracing::warn!("`{competitor}` does not take part: {reason}");
+            None
+        }
+    })
+    .collect()
+}
+
+/// The space with its parallel connections alone.
+///
+/// # Errors
+/// If none is left.
+pub(super) fn parallel_space(space: &SearchSpace) -> Result<SearchSpace, SpaceError> {
+    let mut description = space.description().clone();
+    description.connections.kinds = vec![ConnectionKind::Parallel];
+    description.connections.min_span = None;
+    description.connections.max_span = None;
+    SearchSpace::resolve(&description, space.shape())
+}

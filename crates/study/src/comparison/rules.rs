@@ -1,0 +1,239 @@
+//! Placements that need no training: adapters at fixed places, and those that the gradient map names.
+
+use adaplace_search_space::{AdapterSpec, Connection, Placement, SearchSpace};
+
+/// An adapter of the space's largest rank at every sublayer, reading the state `offset` behind its input.
+pub(crate) fn everywhere(space: &SearchSpace, offset: u16) -> Placement {
+    let largest = space.adapters().last();
+    let adapters = largest.into_iter().cycle().copied();
+    every_sublayer(space, offset).zip(adapters).collect()
+}
+
+/// The connections of [`everywhere`].
+pub(super) fn every_sublayer(
+    space: &SearchSpace,
+    offset: u16,
+) -> impl Iterator<Item = Connection> + use<> {
+    let sublayers = space.shape().hidden_states - 1;
+    (0..sublayers).map(move |sublayer| Connection::new(sublayer + offset, sublayer + 1))
+}
+
+/// In sequence behind the second sublayer of every block: `2l -> 2l` for l = 1 .. L.
+///
+/// The places of Adapter+ (Steitz and Roth 2024, "Adapters Strike Back", arXiv 2406.06820), whose adapter differs: it does
+/// not normalise its input, and multiplies its output by a learned vector s of the width. diag(s) W_up and s b_up are a W_up
+/// and a b_up, so that s adds nothing that the adapter here cannot be, but it is trained on another course.
+pub(super) fn after_each_block(space: &SearchSpace) -> impl Iterator<Item = Connection> + use<> {
+    let last = space.shape().hidden_states - 1;
+    (2..=last)
+        .step_by(2)
+        .map(|state| Connection::new(state, state))
+}
+
+/// Adapters on all of `connections` with as many parameters together as the largest placement that the space admits: its
+/// most adapters of its largest rank, or its limit of parameters where that is lower.
+///
+/// At width d, n adapters whose ranks sum to R have (2d + 1) R + n d parameters: R is the largest that stays within, split
+/// evenly, the first connections taking one more. `None` where R < n.
+pub(super) fn of_equal_parameters(
+    space: &SearchSpace,
+    connections: impl Iterator<Item = Connection>,
+) -> Option<Placement> {
+    let connections: Vec<Connection> = connections.collect();
+    let (width, count) = (space.shape().width, connections.len() as u64);
+    let largest = space.adapters().last()?;
+    let affordable = space.largest_size() as u64 * largest.parameters(width);
+    let limit = space.budget().parameters.unwrap_or(affordable);
+    let width = u64::from(width);
+    let for_ranks = affordable.min(limit).checked_sub(count * width)?;
+    let rank_sum = for_ranks / (2 * width + 1);
+    let (rank, one_more) = (rank_sum / count, rank_sum % count);
+    (0..)
+        .zip(connections)
+        .map(|(index, connection)| {
+            let rank = rank + u64::from(index < one_more);
+            let adapter = AdapterSpec::new(u16::try_from(rank).ok()?, largest.scale).ok()?;
+            Some((connection, adapter))
+        })
+        .collect()
+}
+
+/// The connections with the largest gradients, as many as the space admits; of equal ones the first. `norms` holds the
+/// Frobenius norm of every connection's gradient matrix, rows are sources, columns targets.
+///
+/// The squared gradients of a matrix sum to the square of its norm: the choice of SPT (He et al. 2023, "Sensitivity-Aware
+/// Visual Parameter-Efficient Fine-Tuning", arXiv 2303.08566), made among connections.
+pub(super) fn largest_gradients(space: &SearchSpace, norms: &[Vec<f64>]) -> Option<Placement> {
+    let norm = |connection: &Connection| {
+        let row = norms.get(usize::from(connection.source))?;
+        row.get(usize::from(connection.target)).copied()
+    };
+    let connections = space.connections().iter();
+    let mut ranked: Vec<(Connection, f64)> = connections
+        .map(|connection| Some((*connection, norm(connection)?)))
+        .collect::<Option<_>>()?;
+    // Stable: equal ones stay in ascending order.
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let size = space.largest_size();
+    let mut placement = Placement::new();
+    for (connection, _) in ranked {
+        if placement.len() == size {
+            break;
+        }
+        // What the budget does not admit beside the larger ones is passed over.
+        if let Some(adapter) = space.even_split(&placement, connection, size) {
+            placement = placement.with(connection, adapter);
+        }
+    }
+    Some(placement)
+}
+
+#[cfg(test)]
+mod tests {
+    use adaplace_search_space::{ChainShape, SpaceDescription};
+
+    use super::*;
+
+    const WIDTH: u32 = 384;
+
+    /// Thirteen states, all connections.
+    fn space(adapter: &str, budget: &str) -> SearchSpace {
+        let description = format!(
+            "[connections]\nkinds = ['sequential', 'parallel', 'long-range', 'recurrent']\n[adapter]\n{adapter}\n\
+             [budget]\n{budget}"
+        );
+        let shape = ChainShape {
+            hidden_states: 13,
+            width: WIDTH,
+            tokens: 10,
+            sublayer_flops: vec![1_000_000; 12],
+        };
+        SearchSpace::resolve(&SpaceDescription::from_toml(&description).unwrap(), &shape).unwrap()
+    }
+
+    fn pairs(connections: impl Iterator<Item = Connection>) -> Vec<(u16, u16)> {
+        connections.map(|c| (c.source, c.target)).collect()
+    }
+
+    fn ranks(placement: &Placement) -> Vec<u16> {
+        placement.iter().map(|(_, adapter)| adapter.rank).collect()
+    }
+
+    fn parameters(placement: &Placement) -> u64 {
+        placement
+            .iter()
+            .map(|(_, adapter)| adapter.parameters(WIDTH))
+            .sum()
+    }
+
+    /// Twelve sublayers are six blocks of two.
+    #[test]
+    fn places_of_each_rule_by_hand() {
+        let space = space("ranks = [4, 8]", "adapters = 3");
+        let parallel = [
+            (0, 1),
+            (1, 2),
+            (2, 3),
+            (3, 4),
+            (4, 5),
+            (5, 6),
+            (6, 7),
+            (7, 8),
+            (8, 9),
+            (9, 10),
+            (10, 11),
+            (11, 12),
+        ];
+        assert_eq!(pairs(every_sublayer(&space, 0)), parallel);
+        let sequential = parallel.map(|(_, target)| (target, target));
+        assert_eq!(pairs(every_sublayer(&space, 1)), sequential);
+        let blocks = [(2, 2), (4, 4), (6, 6), (8, 8), (10, 10), (12, 12)];
+        assert_eq!(pairs(after_each_block(&space)), blocks);
+        assert_eq!(ranks(&everywhere(&space, 0)), [8; 12]);
+        assert_eq!(pairs(everywhere(&space, 0).connections()), parallel);
+    }
+
+    /// Three adapters of rank 8 have 3 (8 * 769 + 384) = 19,608 parameters. Twelve biases of 384 leave 15,000, ranks
+    /// that sum to 19; six leave 17,304, ranks that sum to 22.
+    #[test]
+    fn ranks_of_equal_parameters_by_hand() {
+        let space = space("ranks = [8, 4]\nscale = 0.5", "adapters = 3");
+        let everywhere = of_equal_parameters(&space, every_sublayer(&space, 0)).unwrap();
+        assert_eq!(ranks(&everywhere), [2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1]);
+        assert_eq!(parameters(&everywhere), 12 * 384 + 19 * 769);
+        assert!(everywhere.iter().all(|(_, adapter)| adapter.scale == 0.5));
+        let blocks = of_equal_parameters(&space, after_each_block(&space)).unwrap();
+        assert_eq!(ranks(&blocks), [4, 4, 4, 4, 3, 3]);
+        assert_eq!(parameters(&blocks), 6 * 384 + 22 * 769);
+    }
+
+    /// No more parameters than those of the largest placement, and too few left for one rank more.
+    #[test]
+    fn parameters_are_equal_to_within_one_rank() {
+        for (adapters, rank) in [(2, 16), (3, 8), (5, 5), (12, 8), (16, 4), (30, 64)] {
+            let space = space(
+                &format!("ranks = [{rank}]"),
+                &format!("adapters = {adapters}"),
+            );
+            let budget = adapters * AdapterSpec::new(rank, 1.0).unwrap().parameters(WIDTH);
+            let rules = [
+                of_equal_parameters(&space, every_sublayer(&space, 0)),
+                of_equal_parameters(&space, every_sublayer(&space, 1)),
+                of_equal_parameters(&space, after_each_block(&space)),
+            ];
+            for placement in rules.into_iter().map(Option::unwrap) {
+                let left = budget.checked_sub(parameters(&placement)).unwrap();
+                assert!(
+                    left < u64::from(2 * WIDTH + 1),
+                    "{adapters} of {rank}: {left}"
+                );
+            }
+        }
+        // As many adapters as sublayers: the same as everywhere.
+        let space = space("ranks = [8]", "adapters = 12");
+        let equal = of_equal_parameters(&space, every_sublayer(&space, 0));
+        assert_eq!(equal, Some(everywhere(&space, 0)));
+    }
+
+    /// The limit admits 3 adapters of rank 4, not of rank 8: 15,000 - 12 * 384 is enough for ranks that sum to 13.
+    #[test]
+    fn a_limit_of_parameters_counts() {
+        let space = space("ranks = [4, 8]", "adapters = 3\nparameters = 15000");
+        let placement = of_equal_parameters(&space, every_sublayer(&space, 0)).unwrap();
+        assert_eq!(ranks(&placement), [2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+    }
+
+    /// One adapter of rank 8 has 6,536 parameters: ranks that sum to 2 at twelve sublayers, to 5 behind six blocks.
+    #[test]
+    fn what_no_rank_fits_is_no_placement() {
+        let space = space("ranks = [8]", "adapters = 1");
+        assert_eq!(of_equal_parameters(&space, every_sublayer(&space, 0)), None);
+        assert_eq!(of_equal_parameters(&space, after_each_block(&space)), None);
+    }
+
+    #[test]
+    fn the_largest_gradients_are_taken_and_of_equal_ones_the_first() {
+        let mut norms = vec![vec![1.0; 13]; 13];
+        norms[9][2] = 7.0;
+        norms[3][3] = 8.0;
+        norms[12][12] = 3.0;
+        norms[5][6] = 3.0;
+        let space = space("ranks = [4, 8]", "adapters = 3");
+        let chosen = largest_gradients(&space, &norms).unwrap();
+        assert_eq!(pairs(chosen.connections()), [(3, 3), (5, 6), (9, 2)]);
+        assert_eq!(ranks(&chosen), [8; 3]);
+        assert_eq!(largest_gradients(&space, &norms[..12]), None);
+    }
+
+    /// A second pass from state 2 on costs 10 / 12 of the frozen forward, more than the limit; one from state 9 on does not.
+    #[test]
+    fn what_the_budget_does_not_admit_is_passed_over() {
+        let mut norms = vec![vec![1.0; 13]; 13];
+        norms[9][2] = 7.0;
+        norms[10][9] = 6.0;
+        norms[4][5] = 5.0;
+        let space = space("ranks = [1]", "adapters = 2\nextra_flops = 0.5");
+        let chosen = largest_gradients(&space, &norms).unwrap();
+        assert_eq!(pairs(chosen.connections()), [(4, 5), (10, 9)]);
+    }
+}
