@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use adaplace_search_space::{Fidelity, SearchSpace};
+use adaplace_search_space::{Fidelity, Placement, SearchSpace};
 
 use crate::{Outcome, Proposal, Strategy, StrategyError};
 
@@ -155,5 +155,9 @@ impl Strategy for Halving<'_> {
         if self.pending.is_empty() && self.outstanding.is_empty() {
             self.end_rung();
         }
+    }
+
+    fn recommend(&self, space: &SearchSpace, n: usize) -> Vec<Placement> {
+        self.inner.recommend(space, n)
     }
 }

@@ -20,8 +20,10 @@ mod proposal;
 mod proxy;
 mod random;
 mod sample;
+mod softmax;
 mod strategy;
 mod stratified;
+mod surrogate;
 mod unseen;
 
 pub use description::{StrategyDescription, StrategySetting};
@@ -40,3 +42,4 @@ pub use random::Random;
 pub use sample::Sample;
 pub use strategy::Strategy;
 pub use stratified::Stratified;
+pub use surrogate::Surrogate;

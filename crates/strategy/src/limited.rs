@@ -1,6 +1,6 @@
 //! A bound on the number of proposals.
 
-use adaplace_search_space::SearchSpace;
+use adaplace_search_space::{Placement, SearchSpace};
 
 use crate::{Outcome, Proposal, Strategy, StrategyError};
 
@@ -34,5 +34,9 @@ impl Strategy for Limited<'_> {
 
     fn observe(&mut self, proposal: &Proposal, outcome: &Outcome) {
         self.inner.observe(proposal, outcome);
+    }
+
+    fn recommend(&self, space: &SearchSpace, n: usize) -> Vec<Placement> {
+        self.inner.recommend(space, n)
     }
 }

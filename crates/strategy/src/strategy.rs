@@ -1,6 +1,6 @@
 //! The contract that every strategy keeps.
 
-use adaplace_search_space::SearchSpace;
+use adaplace_search_space::{Placement, SearchSpace};
 
 use crate::{Outcome, Proposal, StrategyError};
 
@@ -28,4 +28,11 @@ pub trait Strategy: Send {
 
     /// Takes notice of the outcome of `proposal`.
     fn observe(&mut self, proposal: &Proposal, outcome: &Outcome);
+
+    /// At most `n` of the placements observed at the full fidelity, the one first that the strategy believes best. None, as by
+    /// default, means that it knows no more than their scores: the best trials are the best.
+    fn recommend(&self, space: &SearchSpace, n: usize) -> Vec<Placement> {
+        let _ = (space, n);
+        Vec::new()
+    }
 }

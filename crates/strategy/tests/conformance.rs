@@ -158,6 +158,7 @@ fn strategies_without_an_end_of_their_own_exhaust_the_space() {
                 | StrategyDescription::Sample {} => false,
                 StrategyDescription::Random {}
                 | StrategyDescription::Evolution(_)
+                | StrategyDescription::Surrogate {}
                 | StrategyDescription::Exhaustive {}
                 | StrategyDescription::Stratified {} => true,
             };

@@ -67,6 +67,7 @@ fn strategies_that_judge_connections_need_a_proxy() {
         ("greedy".parse().unwrap(), true),
         ("gradient-greedy".parse().unwrap(), true),
         ("evolution".parse().unwrap(), true),
+        ("surrogate".parse().unwrap(), true),
         (StrategyDescription::Evolution(uniform), false),
     ] {
         assert_eq!(description.needs_proxy(), needs);
