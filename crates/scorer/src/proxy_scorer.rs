@@ -7,7 +7,7 @@ use crate::evaluation::{evaluate, features};
 use crate::fine_tune::{fine_tune, finite};
 use crate::{
     Adapters, Dataset, GradientMap, GradientMapSettings, Head, LinearProbe, Model, ScoreError,
-    StateCache, Statistics, TrainingSettings,
+    StateCache, Statistics, TrainingSettings, importances,
 };
 
 /// How good a placement turned out to be.
@@ -235,6 +235,22 @@ impl ProxyScorer<'_> {
             validation_loss: validation.loss,
             validation_accuracy: validation.accuracy,
         })
+    }
+}
+
+impl ProxyScorer<'_> {
+    /// How much each adapter of `together` matters on the validation part once all of them were trained for `fidelity` steps:
+    /// [`importances()`], in the placement's order.
+    ///
+    /// # Errors
+    /// As [`Self::train`].
+    pub fn importances(
+        &self,
+        together: &Placement,
+        fidelity: Fidelity,
+    ) -> Result<Vec<f64>, ScoreError> {
+        let (model, _) = self.train(together, fidelity, 0)?;
+        importances(&model, self.validation_data(), self.settings.batch_size)
     }
 }
 

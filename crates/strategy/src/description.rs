@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ConnectionProxy, CostObjective, Evolution, EvolutionSettings, Exhaustive, FirstPopulation,
-    GradientGreedy, Greedy, Halving, Limited, Random, Sample, Strategy, StrategyError, Stratified,
-    Surrogate,
+    GradientGreedy, Greedy, Halving, Limited, Prune, PruneSettings, Random, Sample, Strategy,
+    StrategyError, Stratified, Surrogate,
 };
 
 /// A strategy and its settings, told apart by `name`; settings left out have their defaults.
@@ -37,6 +37,8 @@ pub enum StrategyDescription {
     Evolution(EvolutionSettings),
     /// [`Surrogate`].
     Surrogate {},
+    /// [`Prune`].
+    Prune(PruneSettings),
     /// [`Exhaustive`].
     Exhaustive {},
     /// [`Stratified`].
@@ -75,6 +77,7 @@ impl StrategyDescription {
         "gradient-greedy",
         "evolution",
         "surrogate",
+        "prune",
         "exhaustive",
         "stratified",
         "sample",
@@ -88,6 +91,7 @@ impl StrategyDescription {
             StrategyDescription::GradientGreedy { .. } => "gradient-greedy",
             StrategyDescription::Evolution(_) => "evolution",
             StrategyDescription::Surrogate {} => "surrogate",
+            StrategyDescription::Prune(_) => "prune",
             StrategyDescription::Exhaustive {} => "exhaustive",
             StrategyDescription::Stratified {} => "stratified",
             StrategyDescription::Sample {} => "sample",
@@ -103,7 +107,8 @@ impl StrategyDescription {
             | StrategyDescription::Sample {} => false,
             StrategyDescription::Greedy { .. }
             | StrategyDescription::GradientGreedy { .. }
-            | StrategyDescription::Surrogate {} => true,
+            | StrategyDescription::Surrogate {}
+            | StrategyDescription::Prune(_) => true,
             StrategyDescription::Evolution(settings) => match settings.first {
                 FirstPopulation::Gradient => true,
                 FirstPopulation::Uniform => false,
@@ -162,6 +167,9 @@ impl StrategyDescription {
                 let surrogate = Surrogate::new(needed(proxy)?, fidelity, seed, initial);
                 Box::new(surrogate.with_costs(costs))
             }
+            StrategyDescription::Prune(settings) => {
+                Box::new(Prune::new(needed(proxy)?, fidelity, settings)?)
+            }
             StrategyDescription::Exhaustive {} => {
                 Box::new(Exhaustive::new(space, fidelity, trials)?)
             }
@@ -199,6 +207,7 @@ impl FromStr for StrategyDescription {
             }),
             "evolution" => Ok(StrategyDescription::Evolution(EvolutionSettings::default())),
             "surrogate" => Ok(StrategyDescription::Surrogate {}),
+            "prune" => Ok(StrategyDescription::Prune(PruneSettings::default())),
             "exhaustive" => Ok(StrategyDescription::Exhaustive {}),
             "stratified" => Ok(StrategyDescription::Stratified {}),
             "sample" => Ok(StrategyDescription::Sample {}),

@@ -13,6 +13,7 @@ pub(crate) const RANKING: &str = "ranking.json";
 pub(crate) const AUDIT: &str = "audit.json";
 const BENCH: &str = "bench.json";
 pub(crate) const PROMISES: &str = "promises.jsonl";
+pub(crate) const IMPORTANCES: &str = "importances.jsonl";
 pub(crate) const FINALS: &str = "finals.jsonl";
 pub(crate) const COMPARISON: &str = "comparison.json";
 const REPORT: &str = "report.html";

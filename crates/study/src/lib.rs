@@ -16,6 +16,7 @@ mod finalists;
 mod folder;
 mod frozen;
 mod gradient_map_file;
+mod importances;
 mod journal;
 mod ledger;
 mod memory;

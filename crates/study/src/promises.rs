@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use adaplace_search_space::{Connection, Placement, PlacementHash};
 use serde::{Deserialize, Serialize};
 
+use crate::folder::IMPORTANCES;
+use crate::importances::Importances;
 use crate::journal::{Journal, Line, check_hash};
 use crate::{StudyError, StudyFolder};
 
@@ -35,10 +37,11 @@ impl Line for Promised {
     }
 }
 
-/// The promises that were made at placed adapters, each made once in a study.
+/// The promises that were made at placed adapters, and the importances of adapters trained together, each made once in a study.
 #[derive(Debug)]
 pub struct Promises {
     path: PathBuf,
+    importances: Importances,
     /// Opened when the first is asked for: most strategies ask for none.
     opened: Mutex<Option<Opened>>,
 }
@@ -58,9 +61,15 @@ impl Promises {
 
     pub(crate) fn at(path: PathBuf) -> Self {
         Self {
+            importances: Importances::at(path.with_file_name(IMPORTANCES)),
             path,
             opened: Mutex::new(None),
         }
+    }
+
+    /// The importances of adapters trained together.
+    pub(crate) fn importances(&self) -> &Importances {
+        &self.importances
     }
 
     /// What `connections` promise beside the adapters `given`, by what is known or else by what `make` gives.

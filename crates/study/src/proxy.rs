@@ -72,6 +72,12 @@ impl ConnectionProxy for GradientProxy<'_> {
             self.promises_of(&map)
         })
     }
+
+    /// As a training of all of them for the proxy's steps gives it.
+    fn importance(&self, together: &Placement) -> Result<Vec<f64>, ProxyError> {
+        let measure = || Ok(self.scorer.importances(together, self.fidelity)?);
+        self.promises.importances().of(together, measure)
+    }
 }
 
 #[cfg(test)]
@@ -119,5 +125,10 @@ mod tests {
             assert_eq!(promises(&placement), [table[0][4], table[3][1]]);
         }
         assert_ne!(promises(&Placement::new()), promises(&given));
+
+        let together = given.with(Connection::new(3, 1), adapter);
+        let expected = scorer.importances(&together, steps).unwrap();
+        assert_eq!(proxy.importance(&together).unwrap(), expected);
+        assert!(folder.path().join("importances.jsonl").exists());
     }
 }

@@ -155,6 +155,9 @@ impl Hyperparameters {
 
     /// The factor between fidelities, by log2 of the ratio of their steps.
     pub(crate) fn between_fidelities(&self, doublings: f64) -> f64 {
+        if doublings == 0.0 {
+            return 1.0;
+        }
         self.doubling.powf(doublings.abs())
     }
 }

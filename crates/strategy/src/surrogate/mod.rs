@@ -180,7 +180,7 @@ impl<'proxy> Surrogate<'proxy> {
             .iter()
             .filter_map(|one| self.points.get(*one))
             .collect();
-        let means = model.beliefs(&points).means.into_iter();
+        let means = model.means(&points).into_iter();
         means
             .zip(tried)
             .map(|(mean, placement)| Known {

@@ -99,21 +99,31 @@ impl Model {
         })
     }
 
+    /// The posterior means of `points` at the greatest fidelity observed.
+    pub(crate) fn means(&self, points: &[&Point]) -> Vec<f64> {
+        self.process.means(&self.cross(points), self.group)
+    }
+
     /// What is believed of `points` at the greatest fidelity observed.
     pub(crate) fn beliefs(&self, points: &[&Point]) -> Beliefs {
-        let of_observed: Vec<&Members> = self.points.iter().map(|point| &point.members).collect();
-        let members: Vec<&Members> = points.iter().map(|point| &point.members).collect();
-        let alike = self.kernel.cross(&of_observed, &members);
         let h = &self.hyperparameters;
-        let cross = Mat::from_fn(self.points.len(), points.len(), |row, column| {
-            let fidelity = h.between_fidelities(self.doublings[row] - self.greatest);
-            fidelity * covariance(h, alike[(row, column)], &self.points[row], points[column])
-        });
         let own: Vec<f64> = points
             .iter()
             .map(|point| covariance(h, 1.0, point, point))
             .collect();
-        self.process.beliefs(cross, &own, self.group)
+        self.process.beliefs(self.cross(points), &own, self.group)
+    }
+
+    /// The covariance of the observations with `points`, (observations, points).
+    fn cross(&self, points: &[&Point]) -> Mat<f64> {
+        let of_observed: Vec<&Members> = self.points.iter().map(|point| &point.members).collect();
+        let members: Vec<&Members> = points.iter().map(|point| &point.members).collect();
+        let alike = self.kernel.cross(&of_observed, &members);
+        let h = &self.hyperparameters;
+        Mat::from_fn(self.points.len(), points.len(), |row, column| {
+            let fidelity = h.between_fidelities(self.doublings[row] - self.greatest);
+            fidelity * covariance(h, alike[(row, column)], &self.points[row], points[column])
+        })
     }
 
     /// Changes `beliefs` of `points` as if one of them, trained, had given what is believed of it.

@@ -74,6 +74,10 @@ fn the_posterior_of_two_observations_is_the_closed_form() {
     let (difference, sum) = (Y[0] - Y[1], C[0] + C[1]);
     let mean = (Y[0] + Y[1]) / 2.0 + (C[0] - C[1]) / 2.0 * difference / contrast;
     close(beliefs.means[0], mean);
+    close(
+        process.means(&Mat::from_fn(2, 1, |row, _| C[row]), 0)[0],
+        mean,
+    );
     let scale = difference * difference / 2.0 / contrast;
     let explained = sum * sum / 2.0 / common + (C[0] - C[1]).powi(2) / 2.0 / contrast;
     let open = (1.0 - sum / common).powi(2) / (2.0 / common);
@@ -268,7 +272,7 @@ fn predicted(trials: usize, deviation: f64, seed: u64) -> (f64, Hyperparameters)
     let chosen = Model::choose(&judgement.table, &observations).unwrap();
     let model = Model::fit(&judgement.table, &observations, chosen).unwrap();
     let others: Vec<&Point> = points[trials..].iter().collect();
-    let means = model.beliefs(&others).means;
+    let means = model.means(&others);
     let worths: Vec<f64> = placements[trials..].iter().map(worth).collect();
     (
         adaplace_analysis::spearman(&means, &worths).unwrap(),
