@@ -33,7 +33,7 @@ use told::Told;
 ///
 /// The process has a kernel of sets on source, target, kind, rank and the proxy's features, its mean is linear in the joint
 /// promise and in sums and maxima of the features; length scales, weights and the noise are those of the greatest marginal
-/// likelihood. Trainings of other fidelities, and repeated ones of the same placement, are observations of the same process. The
+/// likelihood, under a weak prior. Trainings of other fidelities, and repeated ones of the same placement, are observations of the same process. The
 /// improvement is over the best posterior mean of a placement tried (Gramacy and Lee 2010), not over the luckiest trial;
 /// with costs, that of a randomly weighted Tchebycheff function of merit and costs (ParEGO, Knowles 2006). Of a batch, each
 /// proposal counts for the next ones as if it had given what was expected (kriging believer, Ginsbourger et al. 2010).
