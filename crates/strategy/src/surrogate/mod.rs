@@ -31,21 +31,22 @@ use told::Told;
 /// Bayesian optimisation: a Gaussian process over placements, learnt from all trials so far, says of every placement what it
 /// would score and how sure that is, and the placement whose expected improvement is greatest is trained next.
 ///
-/// The process has a kernel of sets on source, target, kind, rank and the proxy's features, its mean is linear in the joint
-/// promise and in sums and maxima of the features; length scales, weights and the noise are those of the greatest marginal
-/// likelihood, under a weak prior. Trainings of other fidelities, and repeated ones of the same placement, are observations of the same process. The
-/// improvement is over the best posterior mean of a placement tried (Gramacy and Lee 2010), not over the luckiest trial;
-/// with costs, that of a randomly weighted Tchebycheff function of merit and costs (ParEGO, Knowles 2006). Of a batch, each
-/// proposal counts for the next ones as if it had given what was expected (kriging believer, Ginsbourger et al. 2010).
+/// The process has a kernel of sets on source, target, kind, rank and the proxy's features. Its mean is linear in the joint
+/// promise and in sums and maxima of the features. Length scales, weights and the noise are those of the greatest marginal
+/// likelihood, under a weak prior. Trainings of other fidelities, and repeated ones of a placement, are observations of the same
+/// process. The improvement is over the best posterior mean of a placement tried (Gramacy and Lee 2010), not over the luckiest
+/// trial; with costs, it is that of a randomly weighted Tchebycheff function of merit and costs (ParEGO, Knowles 2006). Each
+/// proposal of a batch counts for the next ones as if it had given what was expected (kriging believer, Ginsbourger et al. 2010).
 ///
 /// Candidates are small changes of the best, placements drawn by promise and judged together, uniform ones, and small changes of
 /// those of them that are expected to improve most; every placement that is left where the space is small. The first trials are
 /// in turns the best by joint promise that is unlike those before, and a uniform one; later every eighth trial is drawn without
 /// the model. Failed trials count as the worst that was seen. Finished when the space is exhausted.
 ///
-/// With n observations, m = 400 candidates and k adapters a proposal of a batch takes about n^3 / 3 (Cholesky) + n^2 m (posterior)
-/// multiplications, (n^2 / 2 + n m) k^2 table look-ups and m judgements: 7e8 and 1.5e7 with n = 1,000 and k = 4, some tenths of a second
-/// on one core. Hyperparameters are chosen again after every fifth more observations, by at most 256 of them.
+/// With n observations, m candidates (400, of which 250 are looked at twice) and k adapters a batch takes n^3 / 6 (Cholesky) +
+/// n^2 m / 2 (posterior) multiply-adds, (n^2 / 2 + 3 n m) k^2 table look-ups and 1.4 m joint promises. With n = 1,000, k = 6 and 625
+/// connections that is 0.3 s on one core. Hyperparameters are chosen again, by at most 256 of the observations, whenever these
+/// have grown by a fifth: some 60 likelihoods and a table of all pairs of connections for each length scale, 0.3 s more.
 pub struct Surrogate<'proxy> {
     proxy: Arc<dyn ConnectionProxy + 'proxy>,
     fidelity: Fidelity,

@@ -44,7 +44,7 @@ pub(crate) struct Model {
 
 impl Model {
     /// Observations that hyperparameters are chosen by, at most: an evenly spaced part of all. One likelihood of n observations
-    /// of placements of k adapters takes n^2 k^2 / 2 additions and n^3 / 3 more for the decomposition; a choice takes some 60.
+    /// of placements of k adapters takes n^2 k^2 / 2 additions and n^3 / 6 multiply-adds for the decomposition; a choice takes some 60.
     const CHOSEN_BY: usize = 256;
 
     /// Hyperparameters for `observations` by marginal likelihood; `None` where nothing can be learnt from them.
