@@ -37,9 +37,9 @@ fn assert_study(lab: &Lab, study: &str, trials: usize, finalists: usize) -> Rank
         serde_json::from_str(&lab.read(&format!("{study}/gradient-map.json"))).unwrap();
     assert_eq!(map["statistics"]["rank"].as_array().unwrap().len(), 5);
     // Nothing else is left behind.
-    let promises = lab.path(&format!("{study}/promises.jsonl")).exists();
+    let judged = lab.path(&format!("{study}/importances.jsonl")).exists();
     let files = lab.content(study).len();
-    assert_eq!(files, 5 + finalists + usize::from(promises));
+    assert_eq!(files, 5 + finalists + usize::from(judged));
     ranking
 }
 
@@ -86,20 +86,60 @@ fn greedy() {
     let complete = ranking.trials.iter().filter(|trial| trial.complete);
     assert_eq!(complete.count(), 3);
 
-    // Interrupted within the second stage it goes on, and does not judge the connections beside the first adapter again.
-    let promises = lab.read("study/promises.jsonl");
-    assert_eq!(promises.lines().count(), 1);
+    // Interrupted within the second stage it goes on.
     let journal = lab.read("study/journal.jsonl");
     let begun: String = journal.split_inclusive('\n').take(4).collect();
     lab.write("study/journal.jsonl", begun);
     lab.run("search --study study/study.toml --out study")
         .succeeded();
     assert_eq!(assert_study(&lab, "study", 6, 2), ranking);
-    assert_eq!(lab.read("study/promises.jsonl"), promises);
+}
 
-    lab.write("study/promises.jsonl", format!("{{}}\n{promises}"));
+#[test]
+fn surrogate() {
+    let lab = Lab::text();
+    lab.run(&format!(
+        "{SEARCH} --strategy surrogate --trials 12 --proposals 3 --out study"
+    ))
+    .succeeded();
+    let ranking = assert_study(&lab, "study", 12, 2);
+    let journal = lab.read("study/journal.jsonl");
+    let begun: String = journal.split_inclusive('\n').take(7).collect();
+    lab.write("study/journal.jsonl", begun);
     lab.run("search --study study/study.toml --out study")
-        .failed(&["`study/promises.jsonl`", "line 1"]);
+        .succeeded();
+    assert_eq!(assert_study(&lab, "study", 12, 2), ranking);
+}
+
+#[test]
+fn prune() {
+    let lab = Lab::text();
+    lab.run(&format!("{SEARCH} --strategy prune --out study"))
+        .succeeded();
+    let ranking = assert_study(&lab, "study", 6, 2);
+    // All 25 connections together, then 25 sqrt(2 / 25) = 7 of them.
+    let importances = lab.read("study/importances.jsonl");
+    let adapters = importances
+        .lines()
+        .map(|line| line.matches("source").count());
+    assert_eq!(adapters.collect::<Vec<_>>(), [25, 7]);
+
+    // Interrupted it goes on, and trains them together no more.
+    let journal = lab.read("study/journal.jsonl");
+    let begun: String = journal.split_inclusive('\n').take(4).collect();
+    lab.write("study/journal.jsonl", begun);
+    lab.run("search --study study/study.toml --out study")
+        .succeeded();
+    assert_eq!(assert_study(&lab, "study", 6, 2), ranking);
+    assert_eq!(lab.read("study/importances.jsonl"), importances);
+
+    lab.run(&format!(
+        "{SEARCH} --strategy prune --prune-rounds 1 --prune-from 4 --out fewer"
+    ))
+    .succeeded();
+    let importances = lab.read("fewer/importances.jsonl");
+    assert_eq!(importances.lines().count(), 1);
+    assert_eq!(importances.matches("source").count(), 4);
 }
 
 #[test]

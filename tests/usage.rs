@@ -22,6 +22,7 @@ fn wrong_usage_is_refused_before_anything_is_read() {
         (format!("{random} --seed 9223372036854775808"), "--seed"),
         (format!("{random} --metric luck"), "--metric"),
         (format!("{random} --gamma 0.5"), "`gradient-greedy`"),
+        (format!("{random} --prune-rounds 2"), "`prune`"),
         (format!("{random} --candidates 2"), "`greedy`"),
         (format!("{random} --population 4"), "`evolution`"),
         (

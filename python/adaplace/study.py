@@ -31,8 +31,8 @@ class Study(_adaplace.Study):
         backbone: The frozen model.
         task: What it is to learn. If it was drawn with ``train_examples``, then with the study's ``seed``.
         space: What may be placed where.
-        strategy: ``"random"``, ``"greedy"``, ``"gradient-greedy"``, ``"evolution"`` or ``"exhaustive"``, or a mapping
-            with the ``name`` and settings, such as ``{"name": "greedy", "candidates": 8}``.
+        strategy: ``"random"``, ``"greedy"``, ``"gradient-greedy"``, ``"evolution"``, ``"surrogate"``, ``"prune"`` or
+            ``"exhaustive"``, or a mapping with the ``name`` and settings, such as ``{"name": "greedy", "candidates": 8}``.
         trials: Placements to try.
         steps: Optimiser steps of a trial.
         seed: Of all random choices.

@@ -7,7 +7,7 @@ use crate::evaluation::{evaluate, features};
 use crate::fine_tune::{fine_tune, finite};
 use crate::{
     Adapters, Dataset, GradientMap, GradientMapSettings, Head, LinearProbe, Model, ScoreError,
-    StateCache, Statistics, TrainingSettings,
+    StateCache, Statistics, TrainingSettings, importances,
 };
 
 /// How good a placement turned out to be.
@@ -191,27 +191,18 @@ impl<'a> ProxyScorer<'a> {
         Ok((model, training.train_loss))
     }
 
-    /// The gradient map at the adapters of `given`, trained for `fidelity` steps; at the frozen model for an empty one.
-    /// It holds at least `statistics`; cross-fitted ones take as many validation examples as there are `examples`.
+    /// The gradient map at the frozen model with the probe's head. It judges sets and holds at least `statistics`; it takes as
+    /// many validation examples as there are `examples`.
     ///
     /// # Errors
-    /// As [`fine_tune`], or as [`GradientMap::cross_fitted`].
+    /// As [`GradientMap::cross_fitted`].
     pub fn gradient_map(
         &self,
-        given: &Placement,
-        fidelity: Fidelity,
         examples: &Examples,
         settings: &GradientMapSettings,
         statistics: &Statistics,
     ) -> Result<GradientMap, ScoreError> {
-        let model = if given.is_empty() {
-            self.untrained(given, 0)?
-        } else {
-            self.train(given, fidelity, 0)?.0
-        };
-        if !statistics.are_cross_fitted() {
-            return GradientMap::compute(&model, examples, settings);
-        }
+        let model = self.untrained(&Placement::new(), 0)?;
         let validation = self.task.validation.spread(examples.len());
         GradientMap::cross_fitted(&model, examples, &validation, settings, statistics)
     }
@@ -235,6 +226,22 @@ impl ProxyScorer<'_> {
             validation_loss: validation.loss,
             validation_accuracy: validation.accuracy,
         })
+    }
+}
+
+impl ProxyScorer<'_> {
+    /// How much each adapter of `together` matters on the validation part once all of them were trained for `fidelity` steps:
+    /// [`importances()`], in the placement's order.
+    ///
+    /// # Errors
+    /// As [`Self::train`].
+    pub fn importances(
+        &self,
+        together: &Placement,
+        fidelity: Fidelity,
+    ) -> Result<Vec<f64>, ScoreError> {
+        let (model, _) = self.train(together, fidelity, 0)?;
+        importances(&model, self.validation_data(), self.settings.batch_size)
     }
 }
 

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ConnectionProxy, CostObjective, Evolution, EvolutionSettings, Exhaustive, FirstPopulation,
-    GradientGreedy, Greedy, Halving, Limited, Random, Sample, Strategy, StrategyError, Stratified,
+    GradientGreedy, Greedy, Halving, Limited, Prune, PruneSettings, Random, Sample, Strategy,
+    StrategyError, Stratified, Surrogate,
 };
 
 /// A strategy and its settings, told apart by `name`; settings left out have their defaults.
@@ -34,6 +35,10 @@ pub enum StrategyDescription {
     },
     /// [`Evolution`].
     Evolution(EvolutionSettings),
+    /// [`Surrogate`].
+    Surrogate {},
+    /// [`Prune`].
+    Prune(PruneSettings),
     /// [`Exhaustive`].
     Exhaustive {},
     /// [`Stratified`].
@@ -58,7 +63,7 @@ pub struct StrategySetting<'space, 'proxy> {
     pub trials: usize,
     /// The reduction factor of successive halving, if it is wanted.
     pub halving: Option<u32>,
-    /// Costs that are minimised beside the merit; only [`Evolution`] heeds them.
+    /// Costs that are minimised beside the merit; only [`Evolution`] and [`Surrogate`] heed them.
     pub costs: Vec<CostObjective>,
     /// What judges connections; see [`StrategyDescription::needs_proxy`].
     pub proxy: Option<Arc<dyn ConnectionProxy + 'proxy>>,
@@ -71,6 +76,8 @@ impl StrategyDescription {
         "greedy",
         "gradient-greedy",
         "evolution",
+        "surrogate",
+        "prune",
         "exhaustive",
         "stratified",
         "sample",
@@ -83,6 +90,8 @@ impl StrategyDescription {
             StrategyDescription::Greedy { .. } => "greedy",
             StrategyDescription::GradientGreedy { .. } => "gradient-greedy",
             StrategyDescription::Evolution(_) => "evolution",
+            StrategyDescription::Surrogate {} => "surrogate",
+            StrategyDescription::Prune(_) => "prune",
             StrategyDescription::Exhaustive {} => "exhaustive",
             StrategyDescription::Stratified {} => "stratified",
             StrategyDescription::Sample {} => "sample",
@@ -96,7 +105,10 @@ impl StrategyDescription {
             | StrategyDescription::Exhaustive {}
             | StrategyDescription::Stratified {}
             | StrategyDescription::Sample {} => false,
-            StrategyDescription::Greedy { .. } | StrategyDescription::GradientGreedy { .. } => true,
+            StrategyDescription::Greedy { .. }
+            | StrategyDescription::GradientGreedy { .. }
+            | StrategyDescription::Surrogate {}
+            | StrategyDescription::Prune(_) => true,
             StrategyDescription::Evolution(settings) => match settings.first {
                 FirstPopulation::Gradient => true,
                 FirstPopulation::Uniform => false,
@@ -150,6 +162,14 @@ impl StrategyDescription {
                 };
                 Box::new(Evolution::new(settings, fidelity, seed, proxy)?.with_costs(costs))
             }
+            StrategyDescription::Surrogate {} => {
+                let initial = (trials / 4).clamp(4, 10);
+                let surrogate = Surrogate::new(needed(proxy)?, fidelity, seed, initial);
+                Box::new(surrogate.with_costs(costs))
+            }
+            StrategyDescription::Prune(settings) => {
+                Box::new(Prune::new(needed(proxy)?, fidelity, settings)?)
+            }
             StrategyDescription::Exhaustive {} => {
                 Box::new(Exhaustive::new(space, fidelity, trials)?)
             }
@@ -186,6 +206,8 @@ impl FromStr for StrategyDescription {
                 gamma: GradientGreedy::GAMMA,
             }),
             "evolution" => Ok(StrategyDescription::Evolution(EvolutionSettings::default())),
+            "surrogate" => Ok(StrategyDescription::Surrogate {}),
+            "prune" => Ok(StrategyDescription::Prune(PruneSettings::default())),
             "exhaustive" => Ok(StrategyDescription::Exhaustive {}),
             "stratified" => Ok(StrategyDescription::Stratified {}),
             "sample" => Ok(StrategyDescription::Sample {}),

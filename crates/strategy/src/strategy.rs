@@ -29,8 +29,8 @@ pub trait Strategy: Send {
     /// Takes notice of the outcome of `proposal`.
     fn observe(&mut self, proposal: &Proposal, outcome: &Outcome);
 
-    /// The placements that it believes to be the best of those it proposed, best first, `n` at most; none where it knows no
-    /// more than their merits.
+    /// At most `n` of the placements observed at the full fidelity, the one first that the strategy believes best. None, as by
+    /// default, means that it knows no more than their scores: the best trials are the best.
     fn recommend(&self, space: &SearchSpace, n: usize) -> Vec<Placement> {
         let _ = (space, n);
         Vec::new()

@@ -83,6 +83,8 @@ fn conforms(description: &StrategyDescription, space: &SearchSpace, halving: Opt
             _ => return,
         },
         StrategyDescription::Stratified {} if space.largest_size() > 1 => return,
+        // A proposal of its takes a thousand times as long as one of the others.
+        StrategyDescription::Surrogate {} => MOST / 3,
         _ => MOST,
     };
     let outcomes: [&dyn Fn(&Proposal) -> Outcome; 4] =
@@ -158,6 +160,8 @@ fn strategies_without_an_end_of_their_own_exhaust_the_space() {
                 | StrategyDescription::Sample {} => false,
                 StrategyDescription::Random {}
                 | StrategyDescription::Evolution(_)
+                | StrategyDescription::Surrogate {}
+                | StrategyDescription::Prune(_)
                 | StrategyDescription::Exhaustive {}
                 | StrategyDescription::Stratified {} => true,
             };

@@ -44,6 +44,8 @@ fn unknown_names_and_settings_are_refused() {
         "name = \"random\"\ngamma = 0.6",
         "name = \"greedy\"\npopulation = 4",
         "name = \"evolution\"\ngamma = 0.6",
+        "name = \"prune\"\ngamma = 0.6",
+        "name = \"surrogate\"\nrounds = 2",
         "name = \"annealing\"",
         "",
     ] {
@@ -67,6 +69,8 @@ fn strategies_that_judge_connections_need_a_proxy() {
         ("greedy".parse().unwrap(), true),
         ("gradient-greedy".parse().unwrap(), true),
         ("evolution".parse().unwrap(), true),
+        ("surrogate".parse().unwrap(), true),
+        ("prune".parse().unwrap(), true),
         (StrategyDescription::Evolution(uniform), false),
     ] {
         assert_eq!(description.needs_proxy(), needs);

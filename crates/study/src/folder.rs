@@ -12,7 +12,7 @@ pub(crate) const GRADIENT_MAP: &str = "gradient-map.json";
 pub(crate) const RANKING: &str = "ranking.json";
 pub(crate) const AUDIT: &str = "audit.json";
 const BENCH: &str = "bench.json";
-pub(crate) const PROMISES: &str = "promises.jsonl";
+const IMPORTANCES: &str = "importances.jsonl";
 pub(crate) const FINALS: &str = "finals.jsonl";
 pub(crate) const COMPARISON: &str = "comparison.json";
 const REPORT: &str = "report.html";
@@ -113,10 +113,10 @@ impl StudyFolder {
         self.path.join(JOURNAL)
     }
 
-    /// Where the promises of connections beside placed adapters stand.
+    /// Where the importances of adapters that were trained together stand.
     #[must_use]
-    pub fn promises(&self) -> PathBuf {
-        self.path.join(PROMISES)
+    pub fn importances(&self) -> PathBuf {
+        self.path.join(IMPORTANCES)
     }
 
     /// Where the ranking stands.

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use adaplace_backbone::Backbone;
 use adaplace_scorer::{GradientMap, ProxyScorer, Statistics, TrainingSettings};
-use adaplace_search_space::{Fidelity, Placement, SearchSpace};
-use adaplace_task::{Examples, Task};
+use adaplace_search_space::{Fidelity, SearchSpace};
+use adaplace_task::Task;
 
 use crate::{
-    GradientMapFile, GradientMapSource, GradientProxy, Journal, Promises, Record, Session,
+    GradientMapFile, GradientMapSource, GradientProxy, Importances, Journal, Record, Session,
     SessionParts, StudyConfiguration, StudyError, StudyFolder, backbone_reference,
 };
 
@@ -23,8 +23,6 @@ pub struct Frozen<'a> {
     pub file: GradientMapFile,
     /// How long the map took, in seconds.
     pub map_seconds: f64,
-    /// What the map was made from.
-    examples: Examples,
     statistics: Statistics,
     steps: Fidelity,
 }
@@ -63,15 +61,8 @@ impl<'a> Frozen<'a> {
         } = settings;
         let scorer = ProxyScorer::within_memory(backbone, task, training, seed, cache_memory)?;
         let examples = task.train.spread(gradient_map.examples);
-        let nothing = Placement::new();
         let start = Instant::now();
-        let map = scorer.gradient_map(
-            &nothing,
-            steps,
-            &examples,
-            &gradient_map.settings,
-            statistics,
-        )?;
+        let map = scorer.gradient_map(&examples, &gradient_map.settings, statistics)?;
         let map_seconds = start.elapsed().as_secs_f64();
         let reference = backbone_reference(backbone);
         let file = GradientMapFile::new(&map, scorer.probe(), reference, &task.name);
@@ -80,22 +71,21 @@ impl<'a> Frozen<'a> {
             map: Arc::new(map),
             file,
             map_seconds,
-            examples,
             statistics: statistics.clone(),
             steps,
         })
     }
 
-    /// Judges connections by the map, and by one made anew at adapters that were placed, once for the study in `folder`.
+    /// Judges connections and placements by the map, and by trainings of many connections together, which the study in `folder`
+    /// does once.
     #[must_use]
     pub fn proxy(&self, folder: &StudyFolder) -> GradientProxy<'_> {
         GradientProxy::new(
             &self.scorer,
-            &self.examples,
             Arc::clone(&self.map),
             self.statistics.clone(),
             self.steps,
-            Promises::of(folder),
+            Importances::at(folder.importances()),
         )
     }
 

@@ -1,82 +1,106 @@
 use std::sync::Arc;
 
-use adaplace_scorer::{GradientMap, GradientMapSettings, ProxyScorer, Statistics};
+use adaplace_analysis::ranks;
+use adaplace_scorer::{GradientMap, JointJudgement, ProxyScorer, Statistics};
 use adaplace_search_space::{Connection, Fidelity, Placement};
 use adaplace_strategy::{ConnectionProxy, ProxyError};
-use adaplace_task::Examples;
+use rayon::prelude::*;
 
-use crate::Promises;
+use crate::Importances;
 
-/// A connection's promise is a statistic of its gradient matrix, or the mean rank by several, taken at the adapters that
-/// stand already.
+/// Judges by the gradient map of the frozen model: a connection alone by a statistic of its gradient matrix, or the mean rank by
+/// several; a set of connections, and what one adds to others, by their joint gain.
 pub struct GradientProxy<'a> {
     scorer: &'a ProxyScorer<'a>,
-    examples: &'a Examples,
-    settings: GradientMapSettings,
+    map: Arc<GradientMap>,
     statistics: Statistics,
+    /// Of the trainings of many connections together.
     fidelity: Fidelity,
-    /// The map of the frozen model.
-    frozen: Arc<GradientMap>,
-    /// What other maps said.
-    promises: Promises,
+    importances: Importances,
 }
 
 impl<'a> GradientProxy<'a> {
-    /// `frozen` is the map of the frozen model; others are made when they are asked for, of `examples` and at the
-    /// adapters that a training of `fidelity` steps gives, where `promises` does not hold them yet.
+    /// `map` is that of the frozen model; connections are trained together for `fidelity` steps where `importances` does not
+    /// hold them yet.
     #[must_use]
     pub fn new(
         scorer: &'a ProxyScorer<'a>,
-        examples: &'a Examples,
-        frozen: Arc<GradientMap>,
+        map: Arc<GradientMap>,
         statistics: Statistics,
         fidelity: Fidelity,
-        promises: Promises,
+        importances: Importances,
     ) -> Self {
         Self {
             scorer,
-            examples,
-            settings: *frozen.settings(),
+            map,
             statistics,
             fidelity,
-            frozen,
-            promises,
+            importances,
         }
     }
 
-    fn promises_of(&self, map: &GradientMap) -> Result<Vec<Vec<f64>>, ProxyError> {
-        let made_without = || format!("the gradient map was made without `{}`", self.statistics);
-        Ok(map.promise(&self.statistics).ok_or_else(made_without)?)
+    fn joint(&self) -> Result<&JointJudgement, ProxyError> {
+        let made_without = || "the gradient map was made without a validation part";
+        Ok(self.map.joint().ok_or_else(made_without)?)
     }
 }
 
 impl ConnectionProxy for GradientProxy<'_> {
+    /// Beside adapters that are given, what a connection adds to their joint gain.
     fn promise(
         &self,
         given: &Placement,
         connections: &[Connection],
     ) -> Result<Vec<f64>, ProxyError> {
-        if given.is_empty() {
-            let table = self.promises_of(&self.frozen)?;
+        let Some((_, adapter)) = given.iter().next() else {
+            let made_without =
+                || format!("the gradient map was made without `{}`", self.statistics);
+            let table = self
+                .map
+                .promise(&self.statistics)
+                .ok_or_else(made_without)?;
             let of = |c: &Connection| table[usize::from(c.source)][usize::from(c.target)];
             return Ok(connections.iter().map(of).collect());
-        }
-        self.promises.promise(given, connections, || {
-            let map = self.scorer.gradient_map(
-                given,
-                self.fidelity,
-                self.examples,
-                &self.settings,
-                &self.statistics,
-            )?;
-            self.promises_of(&map)
-        })
+        };
+        let joint = self.joint()?;
+        let alone = joint.gain(given)?;
+        let added = |&connection| Ok(joint.gain(&given.with(connection, adapter))? - alone);
+        connections.par_iter().map(added).collect()
+    }
+
+    fn joint_promise(&self, placements: &[Placement]) -> Result<Vec<f64>, ProxyError> {
+        let joint = self.joint()?;
+        let gain = |placement| Ok(joint.gain(placement)?);
+        placements.par_iter().map(gain).collect()
+    }
+
+    /// The statistics, each by its rank among all connections.
+    fn features(&self, connections: &[Connection]) -> Result<Vec<Vec<f64>>, ProxyError> {
+        let of_map: Vec<Vec<f64>> = self
+            .statistics
+            .as_slice()
+            .iter()
+            .filter_map(|&statistic| self.map.table(statistic))
+            .map(|table| ranks(&table.concat()))
+            .collect();
+        let states = self.map.hidden_states();
+        let of = |c: &Connection| {
+            let place = usize::from(c.source) * states + usize::from(c.target);
+            of_map.iter().map(|ranks| ranks[place]).collect()
+        };
+        Ok(connections.iter().map(of).collect())
+    }
+
+    /// As a training of all of them for the proxy's steps gives it.
+    fn importance(&self, together: &Placement) -> Result<Vec<f64>, ProxyError> {
+        let measure = || Ok(self.scorer.importances(together, self.fidelity)?);
+        self.importances.of(together, measure)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use adaplace_scorer::{Statistic, TrainingSettings};
+    use adaplace_scorer::{GradientMapSettings, Statistic, TrainingSettings};
     use adaplace_search_space::AdapterSpec;
     use adaplace_testkit::{TextTask, TinyBert, text_task, tiny_bert};
 
@@ -84,7 +108,7 @@ mod tests {
     use crate::Setting;
 
     #[test]
-    fn connections_are_judged_at_the_adapters_given() {
+    fn connections_are_judged_beside_those_given() {
         let folder = tempfile::tempdir().unwrap();
         let (backbone, task) = (folder.path().join("backbone"), folder.path().join("task"));
         tiny_bert(&backbone, &TinyBert::default());
@@ -96,28 +120,28 @@ mod tests {
         let settings = GradientMapSettings::default();
         let steps = Fidelity::new(4).unwrap();
         let statistics: Statistics = Statistic::NuclearNorm.into();
-        let map = |given: &Placement| {
-            scorer
-                .gradient_map(given, steps, &task.train, &settings, &statistics)
-                .unwrap()
-        };
-        let frozen = map(&Placement::new());
-        let proxy = GradientProxy::new(
-            &scorer,
-            &task.train,
-            Arc::new(frozen),
-            statistics.clone(),
-            steps,
-            Promises::at(folder.path().join("promises.jsonl")),
-        );
+        let map = scorer
+            .gradient_map(&task.train, &settings, &statistics)
+            .unwrap();
+        let path = folder.path().join("importances.jsonl");
+        let map = Arc::new(map);
+        let importances = Importances::at(path.clone());
+        let proxy = GradientProxy::new(&scorer, Arc::clone(&map), statistics, steps, importances);
         let adapter = AdapterSpec::new(2, 1.0).unwrap();
         let given = Placement::new().with(Connection::new(0, 1), adapter);
         let connections = [Connection::new(0, 4), Connection::new(3, 1)];
         let promises = |given: &Placement| proxy.promise(given, &connections).unwrap();
-        for placement in [Placement::new(), given.clone()] {
-            let table = map(&placement).table(Statistic::NuclearNorm).unwrap();
-            assert_eq!(promises(&placement), [table[0][4], table[3][1]]);
-        }
-        assert_ne!(promises(&Placement::new()), promises(&given));
+        let table = map.table(Statistic::NuclearNorm).unwrap();
+        assert_eq!(promises(&Placement::new()), [table[0][4], table[3][1]]);
+
+        let together = connections.map(|connection| given.with(connection, adapter));
+        let [alone, first, second] = [&given, &together[0], &together[1]]
+            .map(|placement| map.joint().unwrap().gain(placement).unwrap());
+        assert_eq!(promises(&given), [first - alone, second - alone]);
+        assert_eq!(proxy.joint_promise(&together).unwrap(), [first, second]);
+
+        let expected = scorer.importances(&together[1], steps).unwrap();
+        assert_eq!(proxy.importance(&together[1]).unwrap(), expected);
+        assert!(path.exists());
     }
 }

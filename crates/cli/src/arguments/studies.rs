@@ -20,7 +20,7 @@ pub(crate) struct Search {
     /// Run the study of this file again, in another output folder
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "backbone", "task", "space", "strategy", "trials", "metric", "and", "finalists", "race", "repetitions", "halving", "proposals",
-        "statistic", "candidates", "gamma", "population", "first_population", "steps", "train_examples", "batch_size",
+        "statistic", "candidates", "gamma", "population", "first_population", "prune_rounds", "prune_from", "steps", "train_examples", "batch_size",
         "learning_rate", "head_learning_rate", "max_length", "pooling", "precision", "seed", "gradient_examples",
     ])]
     pub(crate) study: Option<PathBuf>,
@@ -63,7 +63,7 @@ pub(crate) struct SearchOptions {
     /// than accuracy alone
     #[arg(long, default_value = "accuracy")]
     pub(crate) metric: MetricArgument,
-    /// A cost to minimise as well: evolution keeps the Pareto front, and the placements trained again come from it
+    /// A cost to minimise as well: evolution and surrogate heed it, and the placements trained again come from the Pareto front
     #[arg(long, value_name = "COST")]
     pub(crate) and: Vec<CostArgument>,
     /// The best placements of the search, which race: all are trained on fresh orders of the examples and the better half
@@ -100,6 +100,12 @@ pub(crate) struct SearchOptions {
     /// Evolution: where the first population comes from [default: gradient]
     #[arg(long)]
     pub(crate) first_population: Option<FirstPopulationArgument>,
+    /// Prune: how many times all that is left is trained together and the least important dropped [default: 2]
+    #[arg(long, value_name = "N", value_parser = count())]
+    pub(crate) prune_rounds: Option<usize>,
+    /// Prune: begin with so many of the most promising connections [default: all of the space]
+    #[arg(long, value_name = "N", value_parser = count())]
+    pub(crate) prune_from: Option<usize>,
 }
 
 /// How a placement is trained and judged; goes into `study.toml`.

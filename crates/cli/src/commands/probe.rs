@@ -3,8 +3,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use adaplace_backbone::Pooling;
-use adaplace_scorer::{GradientMapSettings, ProxyScorer, TrainingSettings};
-use adaplace_search_space::{Fidelity, Placement};
+use adaplace_scorer::{GradientMap, GradientMapSettings, ProxyScorer, TrainingSettings};
+use adaplace_search_space::Placement;
 use adaplace_study::{GradientMapFile, Setting, backbone_reference};
 use anyhow::{Context, Result, ensure};
 use terminal_size::{Width, terminal_size};
@@ -40,9 +40,13 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
     let scorer =
         ProxyScorer::within_memory(backbone, task, training, arguments.seed, cache_memory)?;
     let settings = GradientMapSettings::default();
-    let frozen = Fidelity::new(1).context("one step is a fidelity")?;
-    let nothing = Placement::new();
-    let map = scorer.gradient_map(&nothing, frozen, &task.train, &settings, &statistics)?;
+    let map = match statistics.are_cross_fitted() {
+        true => scorer.gradient_map(&task.train, &settings, &statistics)?,
+        false => {
+            let frozen = scorer.untrained(&Placement::new(), 0)?;
+            GradientMap::compute(&frozen, &task.train, &settings)?
+        }
+    };
     let table = match statistics.as_slice() {
         [one] => map.table(*one),
         _ => map.promise(&statistics),

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use adaplace_search_space::SpaceDescription;
-use adaplace_strategy::{CostObjective, EvolutionSettings, StrategyDescription};
+use adaplace_strategy::{CostObjective, EvolutionSettings, PruneSettings, StrategyDescription};
 use adaplace_study::{
     Configuration, Metric, Ranking, SearchSettings, Setting, StudyConfiguration, StudyError,
     backbone_reference,
@@ -190,6 +190,8 @@ fn strategy_description(name: &str, options: &SearchOptions) -> Result<StrategyD
             &["evolution"],
             options.first_population.is_some(),
         ),
+        ("--prune-rounds", &["prune"], options.prune_rounds.is_some()),
+        ("--prune-from", &["prune"], options.prune_from.is_some()),
     ];
     for (option, strategies, given) in given {
         if given && !strategies.contains(&name) {
@@ -215,6 +217,10 @@ fn strategy_description(name: &str, options: &SearchOptions) -> Result<StrategyD
                 ..defaults
             })
         }
+        StrategyDescription::Prune(defaults) => StrategyDescription::Prune(PruneSettings {
+            rounds: options.prune_rounds.unwrap_or(defaults.rounds),
+            start: options.prune_from,
+        }),
         other => other,
     })
 }

@@ -9,6 +9,7 @@ mod engine;
 mod forward;
 mod gradient_map;
 mod gradients;
+mod importance;
 mod probe;
 mod support;
 mod training;

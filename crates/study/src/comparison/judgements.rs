@@ -12,8 +12,6 @@ use adaplace_strategy::{ConnectionProxy, ProxyError};
 enum Preparation {
     /// The gradient map of the frozen model.
     Map,
-    /// The map at adapters that stand already.
-    MapAt(PlacementHash),
     /// What tells how connections do together.
     Joint,
     /// What is known of connections.
@@ -27,11 +25,12 @@ enum Preparation {
 pub(super) struct Judgements(Mutex<BTreeMap<Preparation, f64>>);
 
 impl Judgements {
-    /// `map` is what the gradient map of the frozen model took, `maps_at` those at placed adapters that are at hand.
-    pub(super) fn new(map: f64, maps_at: BTreeMap<PlacementHash, f64>) -> Self {
-        let maps_at = maps_at.into_iter();
-        let maps_at = maps_at.map(|(given, seconds)| (Preparation::MapAt(given), seconds));
-        let all = maps_at.chain([(Preparation::Map, map)]);
+    /// `map` is what the gradient map of the frozen model took, `together` the trainings of several adapters together that
+    /// are at hand.
+    pub(super) fn new(map: f64, together: BTreeMap<PlacementHash, f64>) -> Self {
+        let together = together.into_iter();
+        let together = together.map(|(hash, seconds)| (Preparation::Together(hash), seconds));
+        let all = together.chain([(Preparation::Map, map)]);
         Self(Mutex::new(all.collect()))
     }
 
@@ -98,9 +97,10 @@ impl ConnectionProxy for Charged<'_> {
         given: &Placement,
         connections: &[Connection],
     ) -> Result<Vec<f64>, ProxyError> {
+        self.charge(Preparation::Map, 0.0);
         let preparation = match given.is_empty() {
             true => Preparation::Map,
-            false => Preparation::MapAt(given.hash()),
+            false => Preparation::Joint,
         };
         self.answer(preparation, || self.proxy.promise(given, connections))
     }

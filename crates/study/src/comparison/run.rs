@@ -17,7 +17,7 @@ use super::outcome::{Comparison, Competed, FORMAT, SeedResult};
 use super::search::{Search, Searched};
 use super::{ComparisonConfiguration, ComparisonSettings, Competitor};
 use crate::runner::Runner;
-use crate::{Event, Journal, Promises, Record, StudyError, StudyFolder, Workers};
+use crate::{Event, Importances, Journal, Record, StudyError, StudyFolder, Workers};
 
 /// A comparison that is ready to run.
 pub struct ComparisonRun<'a, S, F> {
@@ -80,8 +80,8 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
     let parallel = parallel_space(space);
     let norms = map.gradient_norms.as_deref();
     let entrants = entrants(configuration, space, parallel.as_ref(), norms);
-    let maps_at = Promises::seconds(&folder.promises())?;
-    let judgements = Arc::new(Judgements::new(map.seconds, maps_at));
+    let trained_together = Importances::seconds(&folder.importances())?;
+    let judgements = Arc::new(Judgements::new(map.seconds, trained_together));
     let mut runner = Runner::new(scorer, workers, stop, notify, trials);
     let mut found: Vec<Vec<Searched>> = Vec::new();
     for Entrant { competitor, course } in &entrants {

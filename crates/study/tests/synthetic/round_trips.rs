@@ -4,7 +4,9 @@ use adaplace_search_space::{
     AdapterRules, AdapterSpec, BudgetRules, Connection, ConnectionKind, ConnectionRules, Fidelity,
     Placement, SpaceDescription,
 };
-use adaplace_strategy::{CostObjective, EvolutionSettings, FirstPopulation, StrategyDescription};
+use adaplace_strategy::{
+    CostObjective, EvolutionSettings, FirstPopulation, PruneSettings, StrategyDescription,
+};
 use adaplace_study::{
     BackboneSource, Configuration, GradientMapSource, Journal, Metric, Phase, Record, STUDY_FORMAT,
     SearchSettings, StudyConfiguration, TaskSource, TrialResult,
@@ -37,6 +39,10 @@ fn strategy() -> impl Strategy<Value = StrategyDescription> {
     prop_oneof![
         Just(StrategyDescription::Random {}),
         Just(StrategyDescription::Exhaustive {}),
+        Just(StrategyDescription::Surrogate {}),
+        (count(), option::of(count())).prop_map(|(rounds, start)| StrategyDescription::Prune(
+            PruneSettings { rounds, start }
+        )),
         (option::of(count()), share())
             .prop_map(|(candidates, gamma)| StrategyDescription::Greedy { candidates, gamma }),
         share().prop_map(|gamma| StrategyDescription::GradientGreedy { gamma }),

@@ -1,0 +1,61 @@
+use adaplace_task::evaluation_batches;
+use rayon::prelude::*;
+
+use crate::engine::{Engine, Prefix, Shard, Workspace};
+use crate::{Dataset, Model, ScoreError};
+
+/// How much each adapter of `model` matters to its loss on `data`, in nats, one number for each in canonical order: the mean over
+/// batches of at most `batch_size` of `|sum over W_up and b_up of w dL/dw|`, with L the mean loss of the batch.
+///
+/// To first order it is what the loss changes by when the adapter's output, which is linear in these values, is taken away
+/// (Molchanov et al. 2019, "Importance Estimation for Neural Network Pruning", arXiv 1906.10771). It is 0 for an adapter
+/// that was not trained.
+///
+/// # Errors
+/// If the inputs are not of the backbone's kind.
+pub fn importances<'a>(
+    model: &Model<'_>,
+    data: impl Into<Dataset<'a>>,
+    batch_size: usize,
+) -> Result<Vec<f64>, ScoreError> {
+    let data = data.into();
+    let engine = Engine::new(model, Prefix::Shared);
+    let layout = engine.layout();
+    let values = layout.read(model)?;
+    let batches = evaluation_batches(&data.examples.lengths(), batch_size);
+    let of_batch = |rows: &Vec<usize>| {
+        let shard = Shard::of_dataset(engine.backbone(), data, rows);
+        let factor = 1.0 / rows.len() as f32;
+        Workspace::with(|workspace| {
+            engine.loss_and_gradients(&values, &shard, factor, workspace)?;
+            let gradients = workspace.towards_values();
+            let of_adapter = |place| {
+                let (own, towards) = (
+                    layout.adapter(place, &values),
+                    layout.adapter(place, gradients),
+                );
+                let sum = product(own.up_weight, towards.up_weight)
+                    + product(own.up_bias, towards.up_bias);
+                sum.abs()
+            };
+            Ok(layout.adapters.iter().map(of_adapter).collect())
+        })
+    };
+    let by_batch: Vec<Vec<f64>> = batches
+        .par_iter()
+        .map(of_batch)
+        .collect::<Result<_, ScoreError>>()?;
+    let mean = |adapter: usize| {
+        let sum: f64 = by_batch.iter().map(|of_batch| of_batch[adapter]).sum();
+        sum / by_batch.len() as f64
+    };
+    Ok((0..layout.adapters.len()).map(mean).collect())
+}
+
+fn product(values: &[f32], gradients: &[f32]) -> f64 {
+    let products = values
+        .iter()
+        .zip(gradients)
+        .map(|(&w, &g)| f64::from(w) * f64::from(g));
+    products.sum()
+}

@@ -1,0 +1,179 @@
+//! What the marginal likelihood chooses.
+
+use super::kernel::{ConnectionTable, SetScales};
+
+/// The covariance of two placements' values, in units of the signal that the set kernel carries:
+///
+/// `(c(k(P, Q)) + w_j j(P) j(Q) + w_s <s(P), s(Q)> / S) * rho^|log2 of the ratio of steps|`
+///
+/// with k the set kernel, j the standardised joint promise, s the S standardised sums and maxima of the connections'
+/// statistics, and `c(k) = (e^(g k) - 1) / (e^g - 1)`, which is k for g = 0. With `c(k) = k` the placement's value sums over its
+/// connections; a larger curvature g lets it depend on which ones are together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Hyperparameters {
+    /// Of the set kernel.
+    pub(crate) set: SetScales,
+    /// g
+    pub(crate) curvature: f64,
+    /// w_j
+    pub(crate) judged: f64,
+    /// w_s
+    pub(crate) statistics: f64,
+    /// rho, the correlation of trainings of which one has twice the steps of the other.
+    pub(crate) doubling: f64,
+    /// The variance of the noise, as a multiple of the signal.
+    pub(crate) noise: f64,
+}
+
+/// A hyperparameter and the values it may have.
+struct Coordinate {
+    of: fn(&mut Hyperparameters) -> &mut f64,
+    grid: &'static [f64],
+    /// Where another value makes no difference, only the default is taken.
+    matters: fn(&ConnectionTable, Fidelities) -> bool,
+}
+
+/// Whether there are observations of more than one fidelity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fidelities {
+    One,
+    Several,
+}
+
+impl Hyperparameters {
+    /// Where the search for better ones starts.
+    pub(crate) const START: Self = Hyperparameters {
+        set: SetScales {
+            states: 2.5,
+            kinds: 1.0,
+            features: f64::INFINITY,
+            ranks: 2.0,
+        },
+        curvature: 0.0,
+        judged: 1.0,
+        statistics: 0.3,
+        doubling: 0.9,
+        noise: 0.3,
+    };
+    const SWEEPS: usize = 3;
+    /// Less is rounding.
+    const GAIN: f64 = 1e-6;
+    const COORDINATES: [Coordinate; 9] = [
+        Coordinate {
+            of: |h| &mut h.noise,
+            grid: &[0.03, 0.1, 0.3, 1.0, 3.0, 10.0],
+            matters: |_, _| true,
+        },
+        Coordinate {
+            of: |h| &mut h.judged,
+            grid: &[0.0, 0.1, 0.3, 1.0, 3.0, 10.0],
+            matters: |_, _| true,
+        },
+        Coordinate {
+            of: |h| &mut h.statistics,
+            grid: &[0.0, 0.1, 0.3, 1.0, 3.0, 10.0],
+            matters: |table, _| table.has_features(),
+        },
+        Coordinate {
+            of: |h| &mut h.set.states,
+            grid: &[1.5, 2.5, 4.0, 7.0, 12.0],
+            matters: |_, _| true,
+        },
+        Coordinate {
+            of: |h| &mut h.set.features,
+            grid: &[f64::INFINITY, 2.0, 1.0, 0.5],
+            matters: |table, _| table.has_features(),
+        },
+        Coordinate {
+            of: |h| &mut h.set.kinds,
+            grid: &[1.0, 0.5],
+            matters: |table, _| table.has_kinds(),
+        },
+        Coordinate {
+            of: |h| &mut h.set.ranks,
+            grid: &[f64::INFINITY, 4.0, 2.0, 1.0],
+            matters: |table, _| table.has_ranks(),
+        },
+        Coordinate {
+            of: |h| &mut h.curvature,
+            grid: &[0.0, 1.0, 3.0],
+            matters: |_, _| true,
+        },
+        Coordinate {
+            of: |h| &mut h.doubling,
+            grid: &[0.5, 0.7, 0.9, 0.97],
+            matters: |_, fidelities| fidelities == Fidelities::Several,
+        },
+    ];
+
+    /// The best by `log_likelihood` and prior that a search along one coordinate after the other finds, on a grid and from
+    /// [`Hyperparameters::START`]; `None` where it has no value there.
+    pub(crate) fn best(
+        table: &ConnectionTable,
+        fidelities: Fidelities,
+        mut log_likelihood: impl FnMut(&Hyperparameters) -> Option<f64>,
+    ) -> Option<Self> {
+        let mut best = Self::START;
+        // The prior is 1 there.
+        let mut most = log_likelihood(&best)?;
+        for _ in 0..Self::SWEEPS {
+            let before = best;
+            for coordinate in &Self::COORDINATES {
+                if !(coordinate.matters)(table, fidelities) {
+                    continue;
+                }
+                let here = best;
+                for &value in coordinate.grid {
+                    let mut other = here;
+                    *(coordinate.of)(&mut other) = value;
+                    if other == here {
+                        continue;
+                    }
+                    if let Some(likelihood) = log_likelihood(&other)
+                        && likelihood + other.log_prior() > most + Self::GAIN
+                    {
+                        (best, most) = (other, likelihood + other.log_prior());
+                    }
+                }
+            }
+            if best == before {
+                break;
+            }
+        }
+        Some(best)
+    }
+
+    /// A weak prior, for few and noisy observations: along each coordinate normal around [`Hyperparameters::START`], with a
+    /// deviation of 1.6 places of the grid; up to a constant.
+    fn log_prior(mut self) -> f64 {
+        let mut start = Self::START;
+        let of_coordinate = |coordinate: &Coordinate| {
+            let place = |of: &mut Hyperparameters| {
+                let value = *(coordinate.of)(of);
+                coordinate.grid.iter().position(|&other| other == value)
+            };
+            let places = place(&mut self).zip(place(&mut start));
+            places.map_or(0.0, |(a, b)| -0.2 * (a.abs_diff(b) as f64).powi(2))
+        };
+        Self::COORDINATES.iter().map(of_coordinate).sum()
+    }
+
+    /// The covariance of two values at one fidelity, by what the set kernel says of the placements, the product of their joint
+    /// promises and the mean product of their statistics.
+    pub(crate) fn covariance(&self, alike: f64, judged: f64, statistics: f64) -> f64 {
+        let curved = if self.curvature > 0.0 {
+            (self.curvature * alike).exp_m1() / self.curvature.exp_m1()
+        } else {
+            alike
+        };
+        curved + self.judged * judged + self.statistics * statistics
+    }
+
+    /// The factor between fidelities, by log2 of the ratio of their steps.
+    pub(crate) fn between_fidelities(&self, doublings: f64) -> f64 {
+        if doublings == 0.0 {
+            return 1.0;
+        }
+        self.doubling.powf(doublings.abs())
+    }
+}

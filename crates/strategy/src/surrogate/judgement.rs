@@ -1,0 +1,135 @@
+//! What the proxy says of a space and of placements, in the model's terms.
+
+use std::sync::Arc;
+
+use adaplace_search_space::{Placement, SearchSpace};
+use rand::Rng;
+
+use super::hyperparameters::Hyperparameters;
+use super::kernel::{ConnectionTable, SetKernel, Standard};
+use super::model::Point;
+use crate::proxy::promises;
+use crate::softmax::softmax_of_standardised;
+use crate::{ConnectionProxy, StrategyError};
+
+/// Judges placements of one space.
+pub(crate) struct Judgement<'proxy> {
+    proxy: Arc<dyn ConnectionProxy + 'proxy>,
+    pub(crate) table: ConnectionTable,
+    /// Of the space's connections, for draws by promise.
+    pub(crate) weights: Vec<f64>,
+    /// How alike placements are as long as nothing has been learnt.
+    pub(crate) kernel: SetKernel,
+    /// Over random placements; `None` where all are the same.
+    promise: Option<Standard>,
+    statistics: Vec<Option<Standard>>,
+}
+
+impl<'proxy> Judgement<'proxy> {
+    /// Placements that judgements are standardised by.
+    const REFERENCES: usize = 128;
+    /// Divides the standardised promise before the softmax that connections are drawn by.
+    const TEMPERATURE: f64 = 0.25;
+
+    /// Asks the proxy for what it knows of the connections; `random` draws the placements that judgements are standardised by.
+    ///
+    /// # Errors
+    ///
+    /// [`StrategyError::Proxy`] and its kin.
+    pub(crate) fn new<R: Rng + ?Sized>(
+        proxy: Arc<dyn ConnectionProxy + 'proxy>,
+        space: &SearchSpace,
+        random: &mut R,
+    ) -> Result<Self, StrategyError> {
+        let connections = space.connections();
+        let promises = promises(&*proxy, &Placement::new(), connections)?;
+        let features = proxy.features(connections).map_err(StrategyError::Proxy)?;
+        let columns = features.first().map_or(0, Vec::len);
+        if features.len() != connections.len() || features.iter().any(|row| row.len() != columns) {
+            let (rows, connections) = (features.len(), connections.len());
+            let reason = format!(
+                "{rows} rows of features, not all of one length, for {connections} connections"
+            );
+            return Err(StrategyError::Proxy(reason.into()));
+        }
+        if features.iter().flatten().any(|value| !value.is_finite()) {
+            return Err(StrategyError::Proxy(
+                "a feature of a connection is not finite".into(),
+            ));
+        }
+        let table = ConnectionTable::new(space, &features);
+        let references: Vec<Placement> = (0..Self::REFERENCES)
+            .map(|_| space.sample(random))
+            .collect();
+        let statistics: Vec<Vec<f64>> = references
+            .iter()
+            .map(|placement| table.sums_and_maxima(&table.members(placement)))
+            .collect();
+        let columns = statistics.first().map_or(0, Vec::len);
+        let standard = |column: usize| {
+            let values: Vec<f64> = statistics.iter().map(|row| row[column]).collect();
+            Standard::of(&values)
+        };
+        let mut judgement = Judgement {
+            weights: softmax_of_standardised(&promises, Self::TEMPERATURE),
+            kernel: SetKernel::new(&table, Hyperparameters::START.set),
+            table,
+            promise: None,
+            statistics: (0..columns).map(standard).collect(),
+            proxy,
+        };
+        judgement.promise = Standard::of(&judgement.joint_promises(&references)?);
+        Ok(judgement)
+    }
+
+    /// `placements` as the model sees them.
+    ///
+    /// # Errors
+    ///
+    /// [`StrategyError::Proxy`] and its kin.
+    pub(crate) fn points(&self, placements: &[Placement]) -> Result<Vec<Point>, StrategyError> {
+        let promises = self.joint_promises(placements)?;
+        let standardised =
+            |standard: Option<Standard>, value| standard.map_or(0.0, |s| s.apply(value));
+        let point = |(placement, promise)| {
+            let members = self.table.members(placement);
+            let statistics = self.table.sums_and_maxima(&members);
+            let statistics = self.statistics.iter().zip(statistics);
+            Point {
+                judged: standardised(self.promise, promise),
+                statistics: statistics
+                    .map(|(&of, value)| standardised(of, value))
+                    .collect(),
+                members,
+            }
+        };
+        Ok(placements.iter().zip(promises).map(point).collect())
+    }
+
+    fn joint_promises(&self, placements: &[Placement]) -> Result<Vec<f64>, StrategyError> {
+        if placements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let promises = self
+            .proxy
+            .joint_promise(placements)
+            .map_err(StrategyError::Proxy)?;
+        let (values, expected) = (promises.len(), placements.len());
+        if values != expected {
+            let reason = format!("{values} joint promises for {expected} placements");
+            return Err(StrategyError::Proxy(reason.into()));
+        }
+        match promises
+            .iter()
+            .zip(placements)
+            .find(|(promise, _)| !promise.is_finite())
+        {
+            Some((promise, placement)) => {
+                let reason =
+                    format!("the joint promise of {placement} is {promise}, not a finite number");
+                Err(StrategyError::Proxy(reason.into()))
+            }
+            None => Ok(promises),
+        }
+    }
+}
