@@ -7,6 +7,7 @@ use crate::engine::{Shard, shards};
 use crate::evaluation::features;
 use crate::example_gradients::{AllDirections, Directions};
 use crate::gradient_sums::{Side, Summed, for_connections};
+use crate::joint_judgement::LEADING;
 use crate::singular_values::{Decomposition, cosine};
 use crate::{
     Dataset, GradientMapSettings, JointJudgement, LinearProbe, Model, ScoreError, Statistic,
@@ -36,7 +37,7 @@ struct OfParts {
     validation_alignment: f64,
     /// Of the training part.
     directions: Directions,
-    /// The derivatives of the validation loss along them.
+    /// The derivatives of the validation loss along the first of them.
     validation: Vec<f64>,
 }
 
@@ -56,9 +57,10 @@ fn joint(
         .flat_map(|rows| shards(model.backbone(), data, rows))
         .collect();
     let examples = AllDirections::new(&directions, states).example_gradients(model, &shards)?;
-    let validation = of_parts
-        .iter()
-        .flat_map(|one| one.validation.iter().copied());
+    let validation = of_parts.iter().flat_map(|one| {
+        let rest = -one.validation_alignment - one.validation.iter().sum::<f64>();
+        one.validation.iter().copied().chain([rest])
+    });
     Ok(JointJudgement::new(states, examples, validation.collect()))
 }
 
@@ -73,12 +75,11 @@ impl CrossFit {
     ) -> Result<(Self, Vec<Vec<f64>>), ScoreError> {
         let of_parts = on_both([(model, train), (model, validation)], settings, |[a, b]| {
             let of_train = Decomposition::of(a.sums)?;
-            let directions = of_train.directions(JointJudgement::DIRECTIONS);
             Ok(OfParts {
                 singular_values: of_train.singular_values(),
                 validation_alignment: step(&of_train, b)?,
-                validation: directions.decreases(b.sums, b.examples),
-                directions,
+                directions: of_train.directions(JointJudgement::PAIRS),
+                validation: of_train.directions(LEADING).decreases(b.sums, b.examples),
             })
         })?;
         let joint = match model.adapters().iter().len() == 0 {

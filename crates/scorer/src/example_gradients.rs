@@ -5,6 +5,7 @@ use faer::{Accum, ColRef, Mat, MatRef, Par};
 use rayon::prelude::*;
 
 use crate::engine::{Engine, Prefix, Shard, Workspace};
+use crate::joint_judgement::{LEADING, MAPS};
 use crate::{Model, ScoreError};
 
 /// The leading singular directions of a connection's gradient matrix G = U S V^T, each (width, directions).
@@ -74,12 +75,10 @@ impl AllDirections {
         }
     }
 
-    /// For each example x of the shards, connection i -> j and direction m the derivative of its loss along the linear
-    /// map u_m v_m^T, with the sign of a decrease:
+    /// For each example x of the shards, connection i -> j and map M the derivative of its loss along M, with the sign of a
+    /// decrease: - sum over tokens of dL/dh_j M norm(h_i). The maps are the first pairs u_m v_m^T, and the sum of the others.
     ///
-    /// - sum over tokens of (dL/dh_j . u_m) (v_m . norm(h_i))
-    ///
-    /// (examples, connections x directions)
+    /// (examples, connections x maps)
     pub(crate) fn example_gradients(
         &self,
         model: &Model<'_>,
@@ -97,7 +96,7 @@ impl AllDirections {
             })
             .collect::<Result<Vec<_>, ScoreError>>()?;
         let examples = of_shards.iter().map(Mat::nrows).sum();
-        let mut all = Mat::zeros(examples, self.states * self.states * self.count);
+        let mut all = Mat::zeros(examples, self.states * self.states * MAPS);
         let mut row = 0;
         for of_shard in &of_shards {
             all.subrows_mut(row, of_shard.nrows()).copy_from(of_shard);
@@ -137,18 +136,22 @@ impl AllDirections {
             .windows(2)
             .map(|ends| ends[0]..ends[1])
             .collect();
-        Mat::from_fn(
-            examples.len(),
-            states * states * count,
-            |example, column| {
-                let (pair, direction) = (column / count, column % count);
-                let (source, target) = (pair / states, pair % states);
-                let tokens = examples[example].clone();
+        let columns = states * states * MAPS;
+        Mat::from_fn(examples.len(), columns, |example, column| {
+            let (pair, map) = (column / MAPS, column % MAPS);
+            let (source, target) = (pair / states, pair % states);
+            let directions = match map < LEADING {
+                true => map..map + 1,
+                false => LEADING.min(count)..count,
+            };
+            let along = directions.map(|direction| {
                 let read = read[source].col(target * count + direction);
                 let added = added[target].col(source * count + direction);
-                -tokens.map(|token| read[token] * added[token]).sum::<f32>()
-            },
-        )
+                let tokens = examples[example].clone();
+                tokens.map(|token| read[token] * added[token]).sum::<f32>()
+            });
+            -along.sum::<f32>()
+        })
     }
 }
 
@@ -181,7 +184,7 @@ mod tests {
         };
         let found = for_connections(&[side(0), side(1)], |matrices: &[Summed<'_>]| {
             let decomposition = Decomposition::of(matrices[0].sums)?;
-            let directions = decomposition.directions(3);
+            let directions = decomposition.directions(4);
             let others = directions.decreases(matrices[1].sums, matrices[1].examples);
             Ok((decomposition.singular_values(), directions, others))
         })
@@ -198,10 +201,12 @@ mod tests {
         });
         for (connection, (values, _, others)) in found.iter().enumerate() {
             let bound = 1e-4 * values[0];
-            for direction in 0..3 {
-                let column = connection * 3 + direction;
-                assert!((means[0][column] + values[direction] / first.len() as f64).abs() <= bound);
-                assert!((means[1][column] - others[direction]).abs() <= bound);
+            // The third map is the sum of the third and the fourth pair.
+            let of_maps = |of_pairs: &[f64]| [of_pairs[0], of_pairs[1], of_pairs[2] + of_pairs[3]];
+            for (map, (value, other)) in of_maps(values).iter().zip(of_maps(others)).enumerate() {
+                let column = connection * MAPS + map;
+                assert!((means[0][column] + value / first.len() as f64).abs() <= bound);
+                assert!((means[1][column] - other).abs() <= bound);
             }
         }
     }

@@ -7,63 +7,60 @@ use faer::{Accum, Mat, Par};
 use crate::ScoreError;
 use crate::singular_values::eigen;
 
-/// A second-order model of the loss in the leading singular directions of every connection's gradient.
+/// A second-order model of the loss in a few directions of every connection.
 ///
-/// A connection has M leading singular pairs u_m, v_m of its gradient matrix; adding w_m u_m v_m^T to it lowers the loss of
-/// example x by f_x,m w_m to first order. With g the mean of f over the training examples, g' that over the validation
-/// examples, H = 1/n sum over training examples of f f^T (the empirical Fisher matrix, which approximates the Hessian of the
-/// cross-entropy) and H_SS = Q diag(h) Q^T its part for all directions of a set S of connections,
+/// The gradient matrix of a connection on the training examples, G = U S V^T, gives it three linear maps to step along: its
+/// leading pairs u_1 v_1^T and u_2 v_2^T, and all others together, the rest of the polar factor U V^T. Stepping w along a map M
+/// lowers the loss of example x by f_x w to first order, with f_x = - sum over tokens of dL_x/dh_j M norm(h_i). With
 ///
-/// gain(S) = sum over k of (h_k + l)^-p max(0, (q_k . g_S) (q_k . g'_S))
+/// - g' the mean of f over the validation examples, 0 where it has not the sign that it has on the training examples,
+/// - H = 1/n sum over training examples of f f^T, the empirical Fisher matrix,
+/// - H_SS = Q diag(h) Q^T its part for the maps of a set S of connections,
 ///
-/// is the decrease of the validation loss along a preconditioned step on the training loss, without the directions in which the
-/// two parts disagree. p = 1 is Newton's step, which selects connections by matching pursuit with a Schur complement; p = 1/2 is
-/// the step of an adaptive optimiser. Connections that do the same share their directions of H, so that the second of them
-/// adds little.
+/// gain(S) = sum over k of (h_k + l)^(-1/2) (q_k . g'_S)^2
+///
+/// is what a step preconditioned by H^(-1/2), as adaptive optimisers take it, lowers the validation loss by. Connections that do
+/// the same share their directions of H, so that the second of them adds little. With the power -1 it would be the decrease by
+/// Newton's step, and its greedy maximisation matching pursuit with the Schur complement; that agrees less with trainings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JointJudgement {
     hidden_states: usize,
-    /// M
-    directions: usize,
-    /// f of the training examples, (examples, connections x directions)
+    /// f of the training examples, (examples, connections x maps)
     examples: Mat<f32>,
-    /// g, by connection, then direction
-    train: Vec<f64>,
-    /// g'
+    /// g', by connection, then map
     validation: Vec<f64>,
     /// l
     damping: f64,
 }
 
-impl JointJudgement {
-    /// M. A search among 4, 8, 12 and 16 is in `results/README.md`, as that of the other two numbers.
-    pub const DIRECTIONS: usize = 12;
-    /// l as a share of the mean of the diagonal of H over all connections.
-    pub const DAMPING: f64 = 0.01;
-    /// p
-    pub const POWER: f64 = 0.75;
+/// Leading pairs that are maps of their own.
+pub(crate) const LEADING: usize = 2;
+/// Maps of a connection.
+pub(crate) const MAPS: usize = LEADING + 1;
 
-    /// From f of the training examples, (examples, connections x directions), and g' of the validation examples.
+impl JointJudgement {
+    /// Pairs by which f of the rest is approximated; its g' is that of all.
+    pub(crate) const PAIRS: usize = 16;
+    /// l as a share of the mean of the diagonal of H over all connections.
+    const DAMPING: f64 = 0.1;
+
+    /// From f of the training examples, (examples, connections x maps), and g'.
     ///
     /// # Panics
     /// If the lengths do not belong together.
     pub(crate) fn new(hidden_states: usize, examples: Mat<f32>, validation: Vec<f64>) -> Self {
         let (count, columns) = (examples.nrows(), examples.ncols());
         assert_eq!(columns, validation.len());
-        let mean = |column: usize| -> f64 {
-            let values = examples.col(column).iter();
-            values.map(|&value| f64::from(value)).sum::<f64>() / count as f64
-        };
+        assert_eq!(columns, hidden_states.pow(2) * MAPS);
         let squares: f64 = (0..columns)
             .map(|column| f64::from(examples.col(column).squared_norm_l2()))
             .sum();
         Self {
-            train: (0..columns).map(mean).collect(),
             damping: Self::DAMPING * squares / (count * columns) as f64,
-            directions: columns / hidden_states.pow(2),
             hidden_states,
             examples,
-            validation,
+            // On the training examples every map is along the gradient, so a step along it raises their loss.
+            validation: validation.into_iter().map(|g| g.min(0.0)).collect(),
         }
     }
 
@@ -85,11 +82,8 @@ impl JointJudgement {
         let columns = self.columns(&connections)?;
         let decomposed = self.decompose(&columns);
         let directions = decomposed.map_err(|reason| singular_values(first, reason))?;
-        let gains = directions.iter().map(|one| {
-            let agreement =
-                one.along(&self.train, &columns) * one.along(&self.validation, &columns);
-            one.scale * agreement.max(0.0)
-        });
+        let gains = directions.iter();
+        let gains = gains.map(|one| one.scale * one.along(&self.validation, &columns).powi(2));
         Ok(gains.sum())
     }
 
@@ -115,7 +109,7 @@ impl JointJudgement {
         let directions = decomposed.map_err(|reason| singular_values(connection, reason))?;
         let mut step = vec![0.0; columns.len()];
         for one in &directions {
-            let length = one.scale * one.along(&self.train, &columns);
+            let length = one.scale * one.along(&self.validation, &columns);
             step.iter_mut()
                 .zip(&one.vector)
                 .for_each(|(step, q)| *step += length * q);
@@ -129,10 +123,10 @@ impl JointJudgement {
         Ok(effect)
     }
 
-    /// The columns of all directions of some connections.
+    /// The columns of all maps of some connections.
     fn columns(&self, connections: &[Connection]) -> Result<Vec<usize>, ScoreError> {
         let states = self.hidden_states;
-        let mut columns = Vec::with_capacity(connections.len() * self.directions);
+        let mut columns = Vec::with_capacity(connections.len() * MAPS);
         for &connection in connections {
             let (source, target) = (
                 usize::from(connection.source),
@@ -144,8 +138,8 @@ impl JointJudgement {
                     last: states - 1,
                 });
             }
-            let first = (source * states + target) * self.directions;
-            columns.extend(first..first + self.directions);
+            let first = (source * states + target) * MAPS;
+            columns.extend(first..first + MAPS);
         }
         Ok(columns)
     }
@@ -176,7 +170,7 @@ impl JointJudgement {
         let pairs = values.into_iter().zip(vectors.col_iter());
         Ok(pairs
             .map(|(value, vector)| Eigenvector {
-                scale: (value.max(0.0) + self.damping).powf(-Self::POWER),
+                scale: (value.max(0.0) + self.damping).sqrt().recip(),
                 vector: vector.iter().copied().collect(),
             })
             .filter(|one| one.scale.is_finite())
@@ -186,7 +180,7 @@ impl JointJudgement {
 
 /// A direction of H on some columns.
 struct Eigenvector {
-    /// (h + l)^-p
+    /// (h + l)^(-1/2)
     scale: f64,
     /// q
     vector: Vec<f64>,
@@ -210,10 +204,15 @@ mod tests {
 
     use super::*;
 
-    /// Two states, one direction: connections 0->0, 0->1, 1->0, 1->1.
+    /// Two states: connections 0->0, 0->1, 1->0, 1->1, of which only the first map does anything.
     fn judgement(examples: &[[f32; 4]], validation: [f64; 4]) -> JointJudgement {
-        let matrix = Mat::from_fn(examples.len(), 4, |row, column| examples[row][column]);
-        JointJudgement::new(2, matrix, validation.to_vec())
+        let spread = |column: usize| column.is_multiple_of(MAPS).then_some(column / MAPS);
+        let matrix = Mat::from_fn(examples.len(), 4 * MAPS, |row, column| {
+            spread(column).map_or(0.0, |connection| examples[row][connection])
+        });
+        let validation = (0..4 * MAPS)
+            .map(|column| spread(column).map_or(0.0, |connection| validation[connection]));
+        JointJudgement::new(2, matrix, validation.collect())
     }
 
     fn placement(connections: &[(u16, u16)]) -> Placement {
@@ -224,36 +223,33 @@ mod tests {
             .collect()
     }
 
-    /// Of one direction H is the mean square, so the gain is (mean square + l)^-p g g'.
+    /// Of one map H is the mean square, so the gain is g'^2 (mean square + l)^(-1/2).
     #[test]
     fn a_single_connection_by_hand() {
-        let found = judgement(
-            &[[3.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]],
-            [0.5, 0.0, 0.0, 0.0],
-        );
-        let damping = 0.01 * 10.0 / 8.0;
-        let expected = (5.0_f64 + damping).powf(-0.75) * 2.0 * 0.5;
+        let examples = [[3.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]];
+        let found = judgement(&examples, [-2.0, 0.0, 0.0, 0.0]);
+        let damping = 0.1 * 10.0 / 24.0;
         let gain = |connections| found.gain(&placement(connections)).unwrap();
-        assert!((gain(&[(0, 0)]) - expected).abs() < 1e-12);
+        assert!((gain(&[(0, 0)]) - 4.0 / (5.0_f64 + damping).sqrt()).abs() < 1e-12);
         assert_eq!(gain(&[]), 0.0);
         assert_eq!(gain(&[(1, 1)]), 0.0);
     }
 
-    /// Two connections with the same f have one direction with twice the square: 2 (2h + l)^-p g g' instead of twice
-    /// (h + l)^-p g g', and those of different examples add up.
+    /// Two connections with the same f have one direction with twice the square: g' of sqrt(2) along it gives 2 (2h + l)^(-1/2)
+    /// instead of twice (h + l)^(-1/2), which those of different examples give.
     #[test]
     fn what_does_the_same_gains_less_than_what_does_other_things() {
         let examples = [[2.0, 2.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0]];
-        let found = judgement(&examples, [1.0, 1.0, 1.0, 0.0]);
+        let found = judgement(&examples, [-1.0, -1.0, -1.0, 0.0]);
         let gain = |connections| found.gain(&placement(connections)).unwrap();
         let (alone, same, other) = (
             gain(&[(0, 0)]),
             gain(&[(0, 0), (0, 1)]),
             gain(&[(0, 0), (1, 0)]),
         );
-        let damping = 0.01 * 12.0 / 8.0;
-        assert!((alone - (2.0_f64 + damping).powf(-0.75)).abs() < 1e-12);
-        assert!((same - 2.0 * (4.0_f64 + damping).powf(-0.75)).abs() < 1e-12);
+        let damping = 0.1 * 12.0 / 24.0;
+        assert!((alone - (2.0_f64 + damping).sqrt().recip()).abs() < 1e-12);
+        assert!((same - 2.0 * (4.0_f64 + damping).sqrt().recip()).abs() < 1e-12);
         assert!((other - 2.0 * alone).abs() < 1e-12);
         let coupling = |a, b| {
             found
@@ -266,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_validation_contradicts_counts_for_nothing() {
-        let found = judgement(&[[1.0, 0.0, 0.0, 0.0]], [-1.0, 0.0, 0.0, 0.0]);
+        let found = judgement(&[[-1.0, 0.0, 0.0, 0.0]], [1.0, 0.0, 0.0, 0.0]);
         assert_eq!(found.gain(&placement(&[(0, 0)])).unwrap(), 0.0);
     }
 
