@@ -30,6 +30,7 @@ mod results;
 mod run;
 mod runner;
 mod session;
+mod sets;
 mod setting;
 mod stored;
 mod study;
@@ -58,10 +59,13 @@ pub use metric::Metric;
 pub use noise::{Advice, Noise, Repeatability};
 pub use proxy::GradientProxy;
 pub use race::Raced;
-pub use ranking::{Finalist, RankedTrial, Ranking};
+pub use ranking::{Alike, Finalist, RankedTrial, Ranking};
 pub use record::{Phase, Record, Result as TrialResult};
 pub use run::{Event, Summary, run};
 pub use session::{Session, SessionParts, Trial};
+pub use sets::{
+    AuditedSets, DrawnSets, SetAudit, SetDraw, SetPredictor, SetVariance, VarianceShares,
+};
 pub use setting::{Setting, backbone_reference, chain_shape, encoder, load_backbone};
 pub use stored::StoredStudy;
 pub use study::Study;

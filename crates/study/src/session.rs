@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use adaplace_scorer::LinearProbe;
+use std::sync::Arc;
+
+use adaplace_scorer::{GradientMap, LinearProbe};
 use adaplace_search_space::{BackboneReference, Fidelity, Placement, SearchSpace};
 use adaplace_strategy::{Proposal, Strategy};
 
@@ -27,6 +29,8 @@ pub struct SessionParts<'a> {
     pub strategy: Box<dyn Strategy + 'a>,
     /// The linear probe that every training starts from.
     pub probe: &'a LinearProbe,
+    /// The map of the frozen model, which says how alike the connections of the finalists are; none where something else scores.
+    pub map: Option<Arc<GradientMap>>,
     /// What goes into placement files.
     pub backbone: BackboneReference,
     /// Where results go.
@@ -61,6 +65,7 @@ pub struct Session<'a> {
     configuration: &'a StudyConfiguration,
     space: &'a SearchSpace,
     probe: &'a LinearProbe,
+    map: Option<Arc<GradientMap>>,
     backbone: BackboneReference,
     folder: StudyFolder,
     study: Study<'a>,
@@ -96,6 +101,7 @@ impl<'a> Session<'a> {
             space,
             strategy,
             probe,
+            map,
             backbone,
             folder,
             journal,
@@ -111,6 +117,7 @@ impl<'a> Session<'a> {
             configuration,
             space,
             probe,
+            map,
             backbone,
             folder,
         }
@@ -256,6 +263,7 @@ impl<'a> Session<'a> {
                     race,
                     finalists,
                     baseline: repeated(baseline),
+                    joint: self.map.as_ref().and_then(|map| map.joint()),
                 };
                 let ranking = Ranking::new(search, self.probe, self.space, ended);
                 write_results(&self.folder, self.configuration, &self.backbone, &ranking)?;
