@@ -10,6 +10,7 @@ mod audit;
 mod bench;
 mod comparison;
 mod configuration;
+mod coupling;
 mod differences;
 mod error;
 mod finalists;
@@ -47,6 +48,7 @@ pub use comparison::{
 pub use configuration::{
     BackboneSource, GradientMapSource, STUDY_FORMAT, SearchSettings, StudyConfiguration, TaskSource,
 };
+pub use coupling::Alike;
 pub use error::StudyError;
 pub use finalists::{Estimate, Repeated, parallel_baseline};
 pub use folder::{Configuration, StudyFolder};
@@ -59,7 +61,7 @@ pub use metric::Metric;
 pub use noise::{Advice, Noise, Repeatability};
 pub use proxy::GradientProxy;
 pub use race::Raced;
-pub use ranking::{Alike, Finalist, RankedTrial, Ranking};
+pub use ranking::{Finalist, RankedTrial, Ranking};
 pub use record::{Phase, Record, Result as TrialResult};
 pub use run::{Event, Summary, run};
 pub use session::{Session, SessionParts, Trial};

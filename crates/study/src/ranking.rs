@@ -5,19 +5,17 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use adaplace_scorer::{JointJudgement, LinearProbe, Score};
-use adaplace_search_space::{Connection, Cost, Fidelity, Placement, PlacementHash, SearchSpace};
+use adaplace_search_space::{Cost, Fidelity, Placement, PlacementHash, SearchSpace};
 use adaplace_strategy::{Merit, Objectives, nondominated_order, pareto_front};
 use serde::{Deserialize, Serialize};
 
+use crate::coupling::coupling;
 use crate::finalists::Repeated;
 use crate::gradient_map_file::{ProbeQuality, read_json};
 use crate::race::{Race, Raced, standing};
 use crate::{Metric, Noise, Phase, Record, SearchSettings, StudyError, TrialResult};
 
 const FORMAT: &str = "adaplace.ranking/1";
-
-/// Two connections of a greater coupling do nearly the same.
-const ALIKE: f64 = 0.9;
 
 /// The content of `ranking.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,58 +58,6 @@ pub struct Finalist {
     /// ([`JointJudgement::coupling`]), in the order of the placement; none without the gradient map of a frozen model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupling: Option<Vec<Vec<f64>>>,
-}
-
-/// Two connections of a placement that do nearly the same.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Alike {
-    /// The first of them.
-    pub one: Connection,
-    /// The second.
-    pub other: Connection,
-    /// Their coupling, above 0.9.
-    pub coupling: f64,
-}
-
-impl Alike {
-    /// What follows from it, in a sentence.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        let Self {
-            one,
-            other,
-            coupling,
-        } = self;
-        format!(
-            "{one} and {other} do nearly the same ({coupling:.2}): a placement without one of them may do as well."
-        )
-    }
-}
-
-impl Finalist {
-    /// The two of its connections that are most alike, if they do nearly the same.
-    #[must_use]
-    pub fn alike(&self) -> Option<Alike> {
-        let connections: Vec<Connection> = self.repeated.placement.connections().collect();
-        let rows = connections.iter().zip(self.coupling.as_ref()?).enumerate();
-        let pairs = rows.flat_map(|(index, (&one, row))| {
-            let later = connections.iter().zip(row).skip(index + 1);
-            later.map(move |(&other, &coupling)| Alike {
-                one,
-                other,
-                coupling,
-            })
-        });
-        let alike = pairs.filter(|pair| pair.coupling > ALIKE);
-        // Of equal ones the first.
-        alike.reduce(|best, pair| {
-            if pair.coupling > best.coupling {
-                pair
-            } else {
-                best
-            }
-        })
-    }
 }
 
 /// One trial of the search.
@@ -244,18 +190,6 @@ impl Ranking {
             None => Ok(ranking),
         }
     }
-}
-
-/// Every two connections of a placement. None where a gradient is not finite: the results of the study stand without it.
-fn coupling(joint: &JointJudgement, placement: &Placement) -> Option<Vec<Vec<f64>>> {
-    let connections: Vec<Connection> = placement.connections().collect();
-    let row = |&one: &Connection| {
-        let row = connections
-            .iter()
-            .map(|&other| joint.coupling(one, other).ok());
-        row.collect()
-    };
-    connections.iter().map(row).collect()
 }
 
 /// The trials of the search, best first; of equal ones, and of failed ones, the first comes first.

@@ -1,7 +1,6 @@
 //! A study by ask and tell: what a loop of one's own drives, and [`crate::run()`] as well.
 
 use std::collections::{BTreeMap, VecDeque};
-
 use std::sync::Arc;
 
 use adaplace_scorer::{GradientMap, LinearProbe};
