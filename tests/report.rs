@@ -52,6 +52,32 @@ fn a_search_writes_its_report_and_the_command_writes_it_anew() {
     assert!(lab.content("study") == before, "another file was changed");
 }
 
+/// The connections of the best placement beside one another: of old studies, whose ranking has no coupling, nothing is shown.
+#[test]
+fn the_coupling_of_the_best_placement_is_shown() {
+    let lab = Lab::searched("--strategy random");
+    let caption = "Coupling of the connections of the first place";
+    assert!(lab.read("study/report.html").contains(caption));
+    let mut ranking: serde_json::Value =
+        serde_json::from_str(&lab.read("study/ranking.json")).unwrap();
+    for finalist in ranking["finalists"].as_array_mut().unwrap() {
+        let coupling = finalist["coupling"].take();
+        let value = |row: usize, column: usize| coupling[row][column].as_f64().unwrap();
+        assert!((value(0, 0) - 1.0).abs() < 1e-9 && (value(1, 1) - 1.0).abs() < 1e-9);
+        assert!((value(0, 1) - value(1, 0)).abs() < 1e-12 && value(0, 1).abs() <= 1.0);
+        finalist["coupling"] = serde_json::json!([[1.0]]);
+    }
+    lab.write("study/ranking.json", ranking.to_string());
+    lab.run(REPORT)
+        .failed(&["study/ranking.json", "the coupling of place 1"]);
+    for finalist in ranking["finalists"].as_array_mut().unwrap() {
+        finalist.as_object_mut().unwrap().remove("coupling");
+    }
+    lab.write("study/ranking.json", ranking.to_string());
+    lab.run(REPORT).succeeded();
+    assert!(!lab.read("study/report.html").contains(caption));
+}
+
 #[test]
 fn single_connections_have_a_map_of_their_own() {
     let lab = Lab::text();

@@ -1,10 +1,13 @@
-//! What results say: ranks and their correlations, bootstrap intervals, reliability of single measurements, and a test of
-//! paired differences.
+//! What results say: ranks and their correlations, bootstrap intervals, reliability of single measurements, what variance is
+//! made of and what a kernel explains of it, and a test of paired differences.
 //!
 //! Numbers in, numbers out; nothing here knows what was measured.
 
 mod bootstrap;
+mod components;
 mod correlation;
+mod kernel_ridge;
+mod order;
 mod pareto;
 mod ranks;
 mod reliability;
@@ -12,7 +15,10 @@ mod wilcoxon;
 mod wilson;
 
 pub use bootstrap::{Interval, bootstrap};
+pub use components::{Components, components};
 pub use correlation::{kendall, spearman, top_recall};
+pub use kernel_ridge::{Kernel, explained, held_out};
+pub use order::{folds, shuffled};
 pub use pareto::pareto_front;
 pub use ranks::ranks;
 pub use reliability::{Reliability, reliability, within_variance};

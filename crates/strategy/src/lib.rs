@@ -44,4 +44,4 @@ pub use random::Random;
 pub use sample::Sample;
 pub use strategy::Strategy;
 pub use stratified::Stratified;
-pub use surrogate::Surrogate;
+pub use surrogate::{Surrogate, SurrogateModel};

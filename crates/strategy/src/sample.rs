@@ -20,6 +20,18 @@ impl Sample {
 
     /// At most `trials` placements of `space`; fewer where no other ones are found.
     pub fn new(space: &SearchSpace, fidelity: Fidelity, seed: u64, trials: usize) -> Self {
+        let drawn = Self::drawn(space, seed, trials).into_iter();
+        let placements = drawn.map(|(placement, _)| placement).collect();
+        Sample(Listed::new(fidelity, placements))
+    }
+
+    /// The placements of [`Self::new`], each with how it was drawn: uniformly where there is no spacing.
+    #[must_use]
+    pub fn drawn(
+        space: &SearchSpace,
+        seed: u64,
+        trials: usize,
+    ) -> Vec<(Placement, Option<Spacing>)> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut drawn = BTreeSet::new();
         let mut placements = Vec::new();
@@ -35,9 +47,10 @@ impl Sample {
                 }
             };
             let mut draws = (0..Self::TRIES).map(|_| draw());
-            placements.extend(draws.find(|placement| drawn.insert(placement.clone())));
+            let new = draws.find(|placement| drawn.insert(placement.clone()));
+            placements.extend(new.map(|placement| (placement, spacing)));
         }
-        Sample(Listed::new(fidelity, placements))
+        placements
     }
 }
 

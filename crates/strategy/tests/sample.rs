@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use adaplace_search_space::{Connection, Placement, SearchSpace};
+use adaplace_search_space::{Connection, Placement, SearchSpace, Spacing};
 use adaplace_strategy::{Outcome, Sample};
 use common::{extended, run, space, steps};
 
@@ -35,6 +35,13 @@ fn a_third_is_near_and_a_third_is_spread() {
         let third = placements.iter().skip(first).step_by(3);
         third.map(nearest).sum::<f64>() / 100.0
     };
+    let drawn = Sample::drawn(&space, 0, 300);
+    let turns = [None, Some(Spacing::Near), Some(Spacing::Spread)];
+    for ((one, turn), (placement, spacing)) in
+        placements.iter().zip(turns.iter().cycle()).zip(&drawn)
+    {
+        assert_eq!((one, turn), (placement, spacing));
+    }
     let [random, near, spread] = [0, 1, 2].map(mean);
     assert!(near <= f64::from(SearchSpace::NEAR), "{near}");
     assert!(

@@ -15,8 +15,8 @@ const FORMAT: &str = "adaplace.audit/1";
 /// The share of the connections that recall asks for.
 const TOP: f64 = 0.1;
 
-/// Fewer trained connections say nothing about an order.
-const FEWEST: usize = 10;
+/// Fewer trained connections or placements say nothing about an order.
+pub(crate) const FEWEST: usize = 10;
 
 /// The content of `audit.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ pub struct Agreement {
     pub top_recall: Option<Measured>,
 }
 
-/// A value and its 95 % bootstrap interval over the connections.
+/// A value and its 95 % bootstrap interval over what was trained.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measured {
@@ -104,7 +104,7 @@ impl Predictor {
     }
 
     /// What it says of each connection; `None` if it is a statistic that `map` does not hold.
-    fn of(&self, map: &GradientMap, connections: &[Connection]) -> Option<Vec<f64>> {
+    pub(crate) fn of(&self, map: &GradientMap, connections: &[Connection]) -> Option<Vec<f64>> {
         let each = |value: &dyn Fn(&Connection) -> f64| connections.iter().map(value).collect();
         Some(match self {
             Self::Gradient(statistics) => {
@@ -199,7 +199,7 @@ impl Audit {
 type OfOrders<'a> = dyn Fn(&[f64], &[f64]) -> Option<f64> + 'a;
 
 impl Agreement {
-    fn of(predicted: &[f64], result: &[f64], seed: u64) -> Self {
+    pub(crate) fn of(predicted: &[f64], result: &[f64], seed: u64) -> Self {
         let measure = |value: &OfOrders<'_>| {
             let whole = value(predicted, result)?;
             let interval = bootstrap(result.len(), seed, |drawn| {

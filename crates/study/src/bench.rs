@@ -282,6 +282,43 @@ impl PlacementBench {
             &self.shape,
         )?)
     }
+
+    /// The placement of each row.
+    ///
+    /// # Errors
+    /// [`StudyError::SeveralAdapters`] where the space has more than one rank.
+    pub fn placements(&self) -> Result<Vec<Placement>, StudyError> {
+        let adapter = only_adapter(&self.space()?)?;
+        Ok(self.rows.iter().map(|row| row.placement(adapter)).collect())
+    }
+
+    /// Checks that a backbone and a task are those that the bench at `path` was made with.
+    ///
+    /// # Errors
+    /// [`StudyError::OtherBench`] with both hashes.
+    pub fn check_made_with(
+        &self,
+        path: &Path,
+        backbone: &BackboneReference,
+        fingerprint: &str,
+    ) -> Result<(), StudyError> {
+        let weights = (
+            &self.backbone.weights_sha256[..],
+            &backbone.weights_sha256[..],
+        );
+        let examples = (&self.configuration.task.fingerprint[..], fingerprint);
+        for (what, (expected, found)) in [("backbone", weights), ("task", examples)] {
+            if expected != found {
+                return Err(StudyError::OtherBench {
+                    what,
+                    path: path.to_owned(),
+                    expected: expected.to_owned(),
+                    found: found.to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl BenchRow {

@@ -194,6 +194,16 @@ pub enum StudyError {
         /// How many it takes.
         fewest: usize,
     },
+    /// As of connections, of placements.
+    #[error(
+        "only {trained} placements of the bench were trained as often as the others, an audit needs at least {fewest}; train more"
+    )]
+    TooFewPlacements {
+        /// Placements with all repetitions that are compared.
+        trained: usize,
+        /// How many it takes.
+        fewest: usize,
+    },
     /// A table has one adapter for all connections.
     #[error("a placement bench has one rank, and the space has {ranks:?}; name one in `ranks`")]
     SeveralAdapters {
@@ -207,6 +217,20 @@ pub enum StudyError {
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// A placement bench of something else.
+    #[error(
+        "`{path}` was made with another {what}: its hash is {expected}, that of the one given is {found}; give the one that the bench was made with"
+    )]
+    OtherBench {
+        /// `backbone` or `task`.
+        what: &'static str,
+        /// The bench.
+        path: PathBuf,
+        /// The bench's hash.
+        expected: String,
+        /// What was found.
+        found: String,
     },
     /// The threads of the workers could not be started.
     #[error("cannot start {workers} workers: {reason}")]

@@ -99,11 +99,13 @@ impl<'a> Frozen<'a> {
         space: &'s SearchSpace,
         (folder, journal, records): (StudyFolder, Journal, Vec<Record>),
     ) -> Result<Session<'s>, StudyError> {
+        let own_objective = configuration.search.objective.is_some();
         Ok(Session::new(SessionParts {
             strategy: configuration.build_strategy(space, Arc::new(self.proxy(&folder)))?,
             configuration,
             space,
             probe: self.scorer.probe(),
+            map: (!own_objective).then(|| Arc::clone(&self.map)),
             backbone: self.file.backbone.clone(),
             folder,
             journal,

@@ -10,6 +10,7 @@ mod audit;
 mod bench;
 mod comparison;
 mod configuration;
+mod coupling;
 mod differences;
 mod error;
 mod finalists;
@@ -30,6 +31,7 @@ mod results;
 mod run;
 mod runner;
 mod session;
+mod sets;
 mod setting;
 mod stored;
 mod study;
@@ -46,6 +48,7 @@ pub use comparison::{
 pub use configuration::{
     BackboneSource, GradientMapSource, STUDY_FORMAT, SearchSettings, StudyConfiguration, TaskSource,
 };
+pub use coupling::Alike;
 pub use error::StudyError;
 pub use finalists::{Estimate, Repeated, parallel_baseline};
 pub use folder::{Configuration, StudyFolder};
@@ -62,6 +65,9 @@ pub use ranking::{Finalist, RankedTrial, Ranking};
 pub use record::{Phase, Record, Result as TrialResult};
 pub use run::{Event, Summary, run};
 pub use session::{Session, SessionParts, Trial};
+pub use sets::{
+    AuditedSets, DrawnSets, SetAudit, SetDraw, SetPredictor, SetVariance, VarianceShares,
+};
 pub use setting::{Setting, backbone_reference, chain_shape, encoder, load_backbone};
 pub use stored::StoredStudy;
 pub use study::Study;

@@ -4,11 +4,12 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use adaplace_scorer::{LinearProbe, Score};
+use adaplace_scorer::{JointJudgement, LinearProbe, Score};
 use adaplace_search_space::{Cost, Fidelity, Placement, PlacementHash, SearchSpace};
 use adaplace_strategy::{Merit, Objectives, nondominated_order, pareto_front};
 use serde::{Deserialize, Serialize};
 
+use crate::coupling::coupling;
 use crate::finalists::Repeated;
 use crate::gradient_map_file::{ProbeQuality, read_json};
 use crate::race::{Race, Raced, standing};
@@ -53,6 +54,10 @@ pub struct Finalist {
     pub hash: PlacementHash,
     /// Its repetitions.
     pub repeated: Repeated,
+    /// How alike every two of its connections change the losses of the training examples, -1 to 1
+    /// ([`JointJudgement::coupling`]), in the order of the placement; none without the gradient map of a frozen model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupling: Option<Vec<Vec<f64>>>,
 }
 
 /// One trial of the search.
@@ -88,6 +93,8 @@ pub(crate) struct Ended<'a> {
     /// Trial and repetitions of those that the race left, best first.
     pub(crate) finalists: Vec<(usize, Repeated)>,
     pub(crate) baseline: Repeated,
+    /// Of the frozen model.
+    pub(crate) joint: Option<&'a JointJudgement>,
 }
 
 impl Ranking {
@@ -102,6 +109,7 @@ impl Ranking {
             race,
             mut finalists,
             baseline,
+            joint,
         } = ended;
         let metric = search.metric;
         let front = front(search, space, records);
@@ -135,6 +143,7 @@ impl Ranking {
                 place: index + 1,
                 trial,
                 hash: repeated.placement.hash(),
+                coupling: joint.and_then(|joint| coupling(joint, &repeated.placement)),
                 repeated,
             })
             .collect();
@@ -165,7 +174,21 @@ impl Ranking {
                 ),
             });
         }
-        Ok(ranking)
+        let whole = |finalist: &Finalist| {
+            let size = finalist.repeated.placement.len();
+            let table = finalist.coupling.as_ref();
+            table.is_none_or(|rows| rows.len() == size && rows.iter().all(|row| row.len() == size))
+        };
+        match ranking.finalists.iter().find(|finalist| !whole(finalist)) {
+            Some(finalist) => Err(StudyError::Damaged {
+                path: path.to_owned(),
+                reason: format!(
+                    "the coupling of place {} is not one of every two connections",
+                    finalist.place
+                ),
+            }),
+            None => Ok(ranking),
+        }
     }
 }
 

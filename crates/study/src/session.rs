@@ -1,8 +1,9 @@
 //! A study by ask and tell: what a loop of one's own drives, and [`crate::run()`] as well.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use adaplace_scorer::LinearProbe;
+use adaplace_scorer::{GradientMap, LinearProbe};
 use adaplace_search_space::{BackboneReference, Fidelity, Placement, SearchSpace};
 use adaplace_strategy::{Proposal, Strategy};
 
@@ -27,6 +28,8 @@ pub struct SessionParts<'a> {
     pub strategy: Box<dyn Strategy + 'a>,
     /// The linear probe that every training starts from.
     pub probe: &'a LinearProbe,
+    /// The map of the frozen model, which says how alike the connections of the finalists are; none where something else scores.
+    pub map: Option<Arc<GradientMap>>,
     /// What goes into placement files.
     pub backbone: BackboneReference,
     /// Where results go.
@@ -61,6 +64,7 @@ pub struct Session<'a> {
     configuration: &'a StudyConfiguration,
     space: &'a SearchSpace,
     probe: &'a LinearProbe,
+    map: Option<Arc<GradientMap>>,
     backbone: BackboneReference,
     folder: StudyFolder,
     study: Study<'a>,
@@ -96,6 +100,7 @@ impl<'a> Session<'a> {
             space,
             strategy,
             probe,
+            map,
             backbone,
             folder,
             journal,
@@ -111,6 +116,7 @@ impl<'a> Session<'a> {
             configuration,
             space,
             probe,
+            map,
             backbone,
             folder,
         }
@@ -256,6 +262,7 @@ impl<'a> Session<'a> {
                     race,
                     finalists,
                     baseline: repeated(baseline),
+                    joint: self.map.as_ref().and_then(|map| map.joint()),
                 };
                 let ranking = Ranking::new(search, self.probe, self.space, ended);
                 write_results(&self.folder, self.configuration, &self.backbone, &ranking)?;

@@ -163,6 +163,13 @@ pub(crate) struct StudyOutput {
 pub(crate) struct Audit {
     #[command(flatten)]
     pub(crate) subject: BackboneAndTask,
+    /// Train nothing: audit the sets of connections in this placement bench (`adaplace bench`), made with this backbone and task,
+    /// with the bench's own settings
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "sample", "rank", "steps", "train_examples", "batch_size", "learning_rate", "head_learning_rate", "max_length", "pooling",
+        "precision", "seed", "gradient_examples", "workers",
+    ])]
+    pub(crate) sets: Option<PathBuf>,
     /// Train a sample of so many connections, at least 10, each kind by its share [default: all of them]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..).map(|value| value as usize))]
     pub(crate) sample: Option<usize>,

@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::configuration::{Subject, configuration, fidelity};
 use super::execution::execute;
-use super::{all_statistics, print, print_json, report, statistics};
+use super::{all_statistics, print, print_json, report, sets, statistics};
 use crate::Ending;
 use crate::arguments::Audit as Arguments;
 use crate::table;
@@ -19,6 +19,13 @@ use crate::table;
 const PROPOSALS: usize = 32;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Ending> {
+    match &arguments.sets {
+        Some(bench) => sets::run(arguments, bench),
+        None => train(arguments),
+    }
+}
+
+fn train(arguments: &Arguments) -> Result<Ending> {
     let (training, output) = (&arguments.training, &arguments.output);
     let statistics = statistics(&arguments.statistic)?;
     let strategy = match arguments.sample {
@@ -118,11 +125,7 @@ fn summary(out: &Path, audit: &Audit, seconds: f64, report: Option<&Path>) -> Re
         "how the order by each predictor agrees with that by the results (Spearman's rho with its 95 % interval; top \
          10 %: how much of the best tenth by accuracy the predictor's best tenth holds)\n"
     )?;
-    let rho = |agreement: &Agreement| {
-        let rho = agreement.spearman;
-        rho.map_or_else(unknown, |rho| table::measured(rho, table::signed))
-    };
-    let mut rows: Vec<(f64, Vec<String>)> = audit
+    let rows: Vec<(f64, Vec<String>)> = audit
         .predictors
         .iter()
         .map(|audited| {
@@ -132,19 +135,13 @@ fn summary(out: &Path, audit: &Audit, seconds: f64, report: Option<&Path>) -> Re
                 rho(accuracy),
                 rho(&audited.validation_loss),
                 rho(&audited.train_loss),
-                accuracy
-                    .kendall
-                    .map_or_else(unknown, |tau| table::signed(tau.value)),
-                accuracy
-                    .top_recall
-                    .map_or_else(unknown, |recall| table::percent(recall.value)),
+                tau(accuracy),
+                top(accuracy),
             ];
-            let order = accuracy.spearman.map_or(f64::NEG_INFINITY, |rho| rho.value);
-            (order, cells)
+            (order(accuracy), cells)
         })
         .collect();
-    rows.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    let rows: Vec<Vec<String>> = rows.into_iter().map(|(_, cells)| cells).collect();
+    let rows = best_first(rows);
     let head = [
         "predictor",
         "accuracy",
@@ -164,6 +161,37 @@ fn summary(out: &Path, audit: &Audit, seconds: f64, report: Option<&Path>) -> Re
     Ok(text)
 }
 
-fn unknown() -> String {
+/// Spearman's rho and its interval.
+pub(super) fn rho(agreement: &Agreement) -> String {
+    let rho = agreement.spearman;
+    rho.map_or_else(unknown, |rho| table::measured(rho, table::signed))
+}
+
+/// Kendall's tau.
+pub(super) fn tau(agreement: &Agreement) -> String {
+    let tau = agreement.kendall;
+    tau.map_or_else(unknown, |tau| table::signed(tau.value))
+}
+
+/// How much of the best tenth was found.
+pub(super) fn top(agreement: &Agreement) -> String {
+    let recall = agreement.top_recall;
+    recall.map_or_else(unknown, |recall| table::percent(recall.value))
+}
+
+/// What predictors are listed by, larger first.
+pub(super) fn order(agreement: &Agreement) -> f64 {
+    agreement
+        .spearman
+        .map_or(f64::NEG_INFINITY, |rho| rho.value)
+}
+
+/// Rows of cells by what they are listed by.
+pub(super) fn best_first(mut rows: Vec<(f64, Vec<String>)>) -> Vec<Vec<String>> {
+    rows.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    rows.into_iter().map(|(_, cells)| cells).collect()
+}
+
+pub(super) fn unknown() -> String {
     "-".to_owned()
 }

@@ -12,6 +12,7 @@ pub(crate) mod quickstart;
 mod ray;
 pub(crate) mod report;
 pub(crate) mod search;
+mod sets;
 mod summary;
 pub(crate) mod train;
 

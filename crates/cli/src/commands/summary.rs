@@ -95,6 +95,10 @@ pub(crate) fn summary(
     if let Some(noise) = noise.and_then(|noise| noise.describe(search.metric)) {
         writeln!(text, "{noise}")?;
     }
+    let first = ranking.finalists.first();
+    if let Some(alike) = first.and_then(|first| first.alike()) {
+        writeln!(text, "{}", alike.describe())?;
+    }
     if !search.costs.is_empty() {
         let front = ranking.trials.iter().filter(|trial| trial.front).count();
         writeln!(

@@ -3,7 +3,8 @@
 use adaplace_scorer::{Score, Statistic};
 use adaplace_search_space::{Cost, Placement};
 use adaplace_study::{
-    Estimate, Metric, Noise, Phase, ProbeQuality, Raced, Record, Repeated, StoredStudy, TrialResult,
+    Estimate, Finalist, Metric, Noise, Phase, ProbeQuality, Raced, Record, Repeated, StoredStudy,
+    TrialResult,
 };
 
 use crate::document::Fact;
@@ -180,6 +181,11 @@ impl<'a> Overview<'a> {
     /// How far a single training can be relied on.
     pub(super) fn noise(&self) -> Option<&Noise> {
         self.study.ranking.as_ref()?.noise.as_ref()
+    }
+
+    /// The finalist on the first place.
+    pub(super) fn first(&self) -> Option<&'a Finalist> {
+        self.study.ranking.as_ref()?.finalists.first()
     }
 
     pub(super) fn is_finished(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The best placements.
 
+use adaplace_search_space::Connection;
 use adaplace_study::Raced;
 
 use super::overview::{Candidate, Overview, repetitions};
@@ -7,11 +8,14 @@ use crate::arcs::{arcs, kinds_legend};
 use crate::axes::ChartSize;
 use crate::document::Section;
 use crate::metric::{name, unit};
-use crate::numbers::{Unit, connections, grouped, percent};
+use crate::numbers::{Unit, connections, grouped, percent, signed};
 use crate::table::{Cell, Table};
 
 /// More are in the table alone.
 const MOST_DRAWN: usize = 7;
+
+/// Of more connections nobody reads every pair.
+const MOST_COUPLED: usize = 16;
 
 pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     let best = overview.candidates.first()?;
@@ -54,6 +58,9 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
         section.figures(&others);
     }
     section.table(&table(overview));
+    if let Some(table) = coupling(overview) {
+        section.table(&table);
+    }
     if let Some(table) = race(overview) {
         section.table(&table);
     }
@@ -117,6 +124,32 @@ fn table(overview: &Overview<'_>) -> Table {
         ]);
     }
     table
+}
+
+/// How alike the connections of the first place are.
+fn coupling(overview: &Overview<'_>) -> Option<Table> {
+    let first = overview.first()?;
+    let rows = first.coupling.as_ref()?;
+    if !(2..=MOST_COUPLED).contains(&rows.len()) {
+        return None;
+    }
+    let connections: Vec<Connection> = first.repeated.placement.connections().collect();
+    let names: Vec<String> = connections.iter().map(ToString::to_string).collect();
+    let mut columns = vec![""];
+    columns.extend(names.iter().map(String::as_str));
+    let alike = first.alike().map(|alike| format!(" {}", alike.describe()));
+    let caption = format!(
+        "Coupling of the connections of the first place: the cosine between what each by itself, untrained, would change in the \
+         losses of the training examples; 1 where two do the same, 0 where they have nothing in common.{}",
+        alike.unwrap_or_default()
+    );
+    let mut table = Table::new(caption, &columns);
+    for (&connection, row) in connections.iter().zip(rows) {
+        let mut cells = vec![Cell::Connections(vec![connection])];
+        cells.extend(row.iter().map(|&value| Cell::Number(signed(value))));
+        table.row(cells);
+    }
+    Some(table)
 }
 
 /// Who raced and how far each came.

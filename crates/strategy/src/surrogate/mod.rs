@@ -9,6 +9,7 @@ mod hyperparameters;
 mod judgement;
 mod kernel;
 mod model;
+mod posterior;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -26,6 +27,7 @@ use goal::{Known, best_first};
 use hyperparameters::Hyperparameters;
 use judgement::Judgement;
 use model::{Model, Point};
+pub use posterior::SurrogateModel;
 use told::Told;
 
 /// Bayesian optimisation: a Gaussian process over placements, learnt from all trials so far, says of every placement what it

@@ -15,6 +15,7 @@ use super::hyperparameters::Hyperparameters;
 use super::judgement::Judgement;
 use super::kernel::{ConnectionTable, Members, SetKernel, SetScales};
 use super::model::{Model, Observation, Point};
+use super::posterior::SurrogateModel;
 use super::told::Told;
 use crate::{FixedProxy, Merit, Outcome, Proposal};
 
@@ -288,6 +289,28 @@ fn sets_that_were_not_tried_are_predicted() {
         assert!(mean(0).abs() < 0.3, "the promises say nothing: {all:?}");
         assert!(mean(1) > least, "{trials} {deviation}: {all:?}");
     }
+}
+
+/// Of an additive worth the first 60 of 120 placements tell the others; of equal scores nothing is learnt.
+#[test]
+fn the_model_is_told_places_and_gives_means_in_their_order() {
+    let space = four();
+    let random = &mut ChaCha8Rng::seed_from_u64(3);
+    let placements: Vec<Placement> = (0..120).map(|_| space.sample(random)).collect();
+    let model = SurrogateModel::new(Arc::new(proxy()), &space, &placements, 0).unwrap();
+    let told: Vec<(usize, f64)> = (0..60).map(|n| (n, worth(&placements[n]))).collect();
+    let means = model.means(&told).unwrap();
+    assert_eq!(means.len(), 120);
+    assert_eq!(means, model.means(&told).unwrap());
+    let error = |places: std::ops::Range<usize>, guess: &dyn Fn(usize) -> f64| {
+        let squares = places.map(|n| (guess(n) - worth(&placements[n])).powi(2));
+        squares.sum::<f64>()
+    };
+    let mean = told.iter().map(|(_, score)| score).sum::<f64>() / 60.0;
+    let (found, constant) = (error(60..120, &|n| means[n]), error(60..120, &|_| mean));
+    assert!(found < 0.2 * constant, "{found} {constant}");
+    assert_eq!(model.means(&[(0, 1.0), (1, 1.0)]), None);
+    assert_eq!(model.means(&[]), None);
 }
 
 #[test]

@@ -270,6 +270,7 @@ pub(crate) fn with_strategy<T>(
         space: &space,
         strategy,
         probe: &probe,
+        map: None,
         backbone: backbone(),
         folder,
         journal,

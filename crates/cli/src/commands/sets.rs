@@ -1,0 +1,158 @@
+//! `adaplace audit --sets`: what foretells the results of a placement bench, and what they are made of.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use adaplace_study::{
+    Frozen, FrozenSettings, GradientProxy, Importances, Measured, PlacementBench, SetAudit,
+    SetVariance, Setting, VarianceShares, backbone_reference,
+};
+use anyhow::{Context, Result};
+
+use super::audit::{best_first, order, rho, tau, top, unknown};
+use super::{all_statistics, print, print_json, statistics};
+use crate::arguments::Audit as Arguments;
+use crate::{Ending, backbone, resources, table};
+
+/// Beside the audit in its folder.
+const MAP: &str = "gradient-map.json";
+
+pub(super) fn run(arguments: &Arguments, path: &Path) -> Result<Ending> {
+    let start = Instant::now();
+    let (subject, output) = (&arguments.subject, &arguments.output);
+    let also = statistics(&arguments.statistic)?;
+    let bench = PlacementBench::read(path)?;
+    let configuration = &bench.configuration;
+    let (search, task) = (&configuration.search, &configuration.task);
+    let folder = backbone::folder(&subject.backbone)?;
+    let setting = Setting::for_search(
+        (&folder, Some(configuration.backbone.pooling)),
+        &subject.task,
+        task.max_length,
+        task.train_examples,
+        search.seed,
+    )?;
+    let reference = backbone_reference(&setting.backbone);
+    bench.check_made_with(path, &reference, &setting.task.fingerprint)?;
+    let precision = configuration.backbone.precision;
+    let (setting, cache_memory) = resources::within(&output.resources, precision, setting)?;
+    let out = &output.out;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make `{}`", out.display()))?;
+
+    let settings = FrozenSettings {
+        training: configuration.training,
+        gradient_map: &configuration.gradient_map,
+        statistics: &all_statistics(),
+        steps: search.steps,
+        seed: search.seed,
+    };
+    let frozen = Frozen::new(&setting.backbone, &setting.task, settings, cache_memory)?;
+    frozen.file.write(&out.join(MAP))?;
+    // The surrogate asks for no importances, so that none are written.
+    let proxy = GradientProxy::new(
+        &frozen.scorer,
+        Arc::clone(&frozen.map),
+        also.clone(),
+        search.steps,
+        Importances::at(out.join("importances.jsonl")),
+    );
+    let name = &setting.task.name;
+    let audit = SetAudit::new(&bench, &frozen.map, Arc::new(proxy), name, &also)?;
+    let file = out.join(SetAudit::FILE);
+    audit.write(&file)?;
+    if output.json {
+        print_json(&audit)?;
+    } else {
+        print(&summary(&file, &audit, start.elapsed().as_secs_f64())?)?;
+    }
+    Ok(Ending::Finished)
+}
+
+fn summary(file: &Path, audit: &SetAudit, seconds: f64) -> Result<String> {
+    let mut text = String::new();
+    writeln!(
+        text,
+        "{} of {} placements on {}, each trained {} times for {} steps, audited in {}",
+        audit.placements,
+        audit.of_placements,
+        audit.task,
+        audit.repetitions,
+        audit.steps,
+        table::duration(seconds)
+    )?;
+    writeln!(
+        text,
+        "how the order by each predictor agrees with that by the mean results (Spearman's rho with its 95 % interval; top \
+         10 %: how much of the best tenth by accuracy the predictor's best tenth holds)\n"
+    )?;
+    let rows = audit.predictors.iter().map(|audited| {
+        let accuracy = &audited.validation_accuracy;
+        let cells = vec![
+            audited.predictor.to_string(),
+            rho(accuracy),
+            rho(&audited.validation_loss),
+            tau(accuracy),
+            top(accuracy),
+        ];
+        (order(accuracy), cells)
+    });
+    let head = ["predictor", "accuracy", "loss", "tau, accuracy", "top 10 %"];
+    let rows = best_first(rows.collect());
+    let right = [false, true, true, true, true];
+    writeln!(text, "{}", table::aligned(&head, &rows, &right))?;
+    writeln!(text, "{}", variance(audit))?;
+    if !audit.draws.is_empty() {
+        let rows: Vec<Vec<String>> = audit
+            .draws
+            .iter()
+            .map(|drawn| {
+                vec![
+                    drawn.draw.name().to_owned(),
+                    drawn.placements.to_string(),
+                    table::percent_estimate(Some(drawn.accuracy)),
+                    table::estimate(Some(drawn.loss)),
+                ]
+            })
+            .collect();
+        let head = ["drawn", "placements", "accuracy", "loss"];
+        let right = [false, true, true, true];
+        writeln!(text, "{}", table::aligned(&head, &rows, &right))?;
+    }
+    writeln!(text, "all numbers  {}", file.display())?;
+    Ok(text)
+}
+
+/// Of what results are made; what cannot be told is a dash.
+fn variance(audit: &SetAudit) -> String {
+    let both = [&audit.accuracy, &audit.loss];
+    let row = |name: &str, cell: &dyn Fn(&SetVariance) -> Option<String>| {
+        let mut cells = vec![name.to_owned()];
+        cells.extend(both.map(|of| cell(of).unwrap_or_else(unknown)));
+        cells
+    };
+    let share = |name: &str, part: fn(VarianceShares) -> f64| {
+        row(name, &|of| Some(table::percent(part(of.shares?))))
+    };
+    let own = |name: &str, part: fn(&SetVariance) -> Option<Measured>| {
+        row(name, &|of| {
+            let measured = of.of_own(part(of)?)?;
+            Some(table::measured(measured, |value| {
+                format!("{:.0} %", 100.0 * value)
+            }))
+        })
+    };
+    let rows = [
+        share("one training: the placement's", |shares| shares.placement),
+        share("  the order's, common to all", |shares| shares.order),
+        share("  the rest", |shares| shares.rest),
+        own("the placement's part: sums over connections", |of| of.sum),
+        own("  pairs add", |of| of.pairs),
+        row("rho of distance with what the sum leaves", &|of| {
+            Some(table::measured(of.distance?, table::signed))
+        }),
+    ];
+    let head = ["share of the variance", "accuracy", "loss"];
+    table::aligned(&head, &rows, &[false, true, true])
+}
