@@ -98,8 +98,9 @@ fn greedy() {
 #[test]
 fn surrogate() {
     let lab = Lab::text();
+    let search = SEARCH.replace("--trials 6", "--trials 12");
     lab.run(&format!(
-        "{SEARCH} --strategy surrogate --trials 12 --proposals 3 --out study"
+        "{search} --strategy surrogate --proposals 3 --out study"
     ))
     .succeeded();
     let ranking = assert_study(&lab, "study", 12, 2);

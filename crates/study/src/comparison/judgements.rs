@@ -166,7 +166,7 @@ mod tests {
 
     /// Whatever was at hand is charged to every search that asks for it, once; a millisecond is more than answering takes.
     #[test]
-    fn each_search_pays_for_the_maps_it_asks_for() {
+    fn each_search_pays_for_what_it_asks_for() {
         let (map, at_hand) = (100.0, BTreeMap::from([(given(1).hash(), 20.0)]));
         let judgements = Arc::new(Judgements::new(map, at_hand));
         let proxy = Arc::new(FixedProxy::from_iter([(Connection::new(0, 0), 1.0)]));
@@ -191,12 +191,15 @@ mod tests {
                 );
                 close(&search, 100.0);
             }
+            // Beside given adapters the same map tells.
+            search.promise(&given(1), &connections).unwrap();
+            close(&search, 100.0);
             for _ in 0..2 {
-                search.promise(&given(1), &connections).unwrap();
+                search.importance(&given(1)).unwrap();
                 close(&search, 120.0);
             }
-            // Nobody had a map there, and none takes time here.
-            search.promise(&given(2), &connections).unwrap();
+            // Nobody had trained these together, and nothing takes time here.
+            search.importance(&given(2)).unwrap();
             close(&search, 120.0);
         }
         // What is known of connections is known from the map.
@@ -204,9 +207,9 @@ mod tests {
         of_features.features(&connections).unwrap();
         of_features.joint_promise(&[]).unwrap();
         close(&of_features, 100.0);
-        let none = search();
-        assert!(none.promise(&given(1), &[Connection::new(0, 3)]).is_err());
-        close(&none, 0.0);
+        let failing = search();
+        assert!(failing.promise(&given(1), &[Connection::new(0, 3)]).is_err());
+        close(&failing, 100.0);
     }
 
     /// The first search waits for it, the second is charged the same without waiting.
