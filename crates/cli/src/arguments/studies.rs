@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::values::{
     CostArgument, ExecutorArgument, FirstPopulationArgument, MetricArgument, PoolingArgument,
-    PrecisionArgument, StatisticArgument, count, discount, positive, seed, steps,
+    PrecisionArgument, StatisticArgument, count, positive, seed, steps,
 };
 use super::{BackboneAndTask, Resources};
 
@@ -20,7 +20,7 @@ pub(crate) struct Search {
     /// Run the study of this file again, in another output folder
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "backbone", "task", "space", "strategy", "trials", "metric", "and", "finalists", "race", "repetitions", "halving", "proposals",
-        "statistic", "candidates", "gamma", "population", "first_population", "prune_rounds", "prune_from", "steps", "train_examples", "batch_size",
+        "statistic", "candidates", "population", "first_population", "prune_rounds", "prune_from", "steps", "train_examples", "batch_size",
         "learning_rate", "head_learning_rate", "max_length", "pooling", "precision", "seed", "gradient_examples",
     ])]
     pub(crate) study: Option<PathBuf>,
@@ -91,9 +91,6 @@ pub(crate) struct SearchOptions {
     /// Greedy: connections trained at each stage [default: trials divided by adapters]
     #[arg(long, value_name = "N", value_parser = count())]
     pub(crate) candidates: Option<usize>,
-    /// Discount of connections near those placed, 0 for none [default: 0.6 for gradient-greedy, 0 for greedy]
-    #[arg(long, value_parser = discount)]
-    pub(crate) gamma: Option<f64>,
     /// Evolution: size of the population [default: 16]
     #[arg(long, value_name = "N", value_parser = count())]
     pub(crate) population: Option<usize>,

@@ -179,11 +179,6 @@ fn strategy_description(name: &str, options: &SearchOptions) -> Result<StrategyD
             &["greedy"][..],
             options.candidates.is_some(),
         ),
-        (
-            "--gamma",
-            &["greedy", "gradient-greedy"],
-            options.gamma.is_some(),
-        ),
         ("--population", &["evolution"], options.population.is_some()),
         (
             "--first-population",
@@ -203,12 +198,8 @@ fn strategy_description(name: &str, options: &SearchOptions) -> Result<StrategyD
         }
     }
     Ok(match name.parse()? {
-        StrategyDescription::Greedy { gamma, .. } => StrategyDescription::Greedy {
+        StrategyDescription::Greedy { .. } => StrategyDescription::Greedy {
             candidates: options.candidates,
-            gamma: options.gamma.unwrap_or(gamma),
-        },
-        StrategyDescription::GradientGreedy { gamma } => StrategyDescription::GradientGreedy {
-            gamma: options.gamma.unwrap_or(gamma),
         },
         StrategyDescription::Evolution(defaults) => {
             StrategyDescription::Evolution(EvolutionSettings {
