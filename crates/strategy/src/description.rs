@@ -40,6 +40,13 @@ pub enum StrategyDescription {
     Sample {},
 }
 
+impl Default for StrategyDescription {
+    /// That of a search which names none.
+    fn default() -> Self {
+        StrategyDescription::Surrogate {}
+    }
+}
+
 /// Everything that a strategy is built of beside its description.
 pub struct StrategySetting<'space, 'proxy> {
     /// The space to be searched.

@@ -35,9 +35,9 @@ pub(crate) struct Search {
     #[arg(long, value_name = "FILE", required_unless_present = "study")]
     pub(crate) space: Option<PathBuf>,
     /// How placements are proposed
-    #[arg(long, value_name = "NAME", required_unless_present = "study",
+    #[arg(long, value_name = "NAME", default_value = StrategyDescription::default().name(),
         value_parser = PossibleValuesParser::new(StrategyDescription::NAMES))]
-    pub(crate) strategy: Option<String>,
+    pub(crate) strategy: String,
     #[command(flatten)]
     pub(crate) options: SearchOptions,
     #[command(flatten)]
@@ -197,7 +197,7 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "NAME", required = true,
         value_parser = PossibleValuesParser::new(StrategyDescription::NAMES))]
     pub(crate) strategy: Vec<String>,
-    /// Optimiser steps of all trials of one strategy with one seed [default: 64 trials]
+    /// Optimiser steps of one strategy with one seed: its trials and its race [default: 64 trainings]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) budget_steps: Option<u64>,
     /// How often everything is done, each time with another seed
@@ -209,6 +209,11 @@ pub(crate) struct Compare {
     /// Highest learning rates of the adapters that every final training tries
     #[arg(long, value_name = "RATE", value_delimiter = ',', default_value = "0.001,0.003,0.01", value_parser = positive)]
     pub(crate) learning_rates: Vec<f64>,
+    /// Race of the best of every strategy's search on fresh orders of the examples, as in `adaplace search`: trainings of each
+    /// on the first rung; 0 for no race. It takes a quarter of the budget at most, and eight placements, as many as that
+    /// suffices for
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(..=250))]
+    pub(crate) race: u32,
     /// Random placements that each of two baselines tries: of parallel connections alone, and of the whole space
     #[arg(long, value_name = "N", default_value = "16", value_parser = count())]
     pub(crate) random_parallel: usize,

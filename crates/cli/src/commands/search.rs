@@ -98,19 +98,16 @@ fn stored_study(path: &Path) -> Result<(StudyConfiguration, Setting)> {
 
 /// The study that the command line describes.
 fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Setting)> {
-    let (Some(backbone), Some(task), Some(space), Some(strategy)) = (
-        &arguments.backbone,
-        &arguments.task,
-        &arguments.space,
-        &arguments.strategy,
-    ) else {
-        bail!("either `--study`, or `--backbone`, `--task`, `--space` and `--strategy` are needed");
+    let (Some(backbone), Some(task), Some(space)) =
+        (&arguments.backbone, &arguments.task, &arguments.space)
+    else {
+        bail!("either `--study`, or `--backbone`, `--task` and `--space` are needed");
     };
     let (options, training) = (&arguments.options, &arguments.training);
     let subject = Subject {
         backbone,
         task,
-        strategy: strategy_description(strategy, options)?,
+        strategy: strategy_description(&arguments.strategy, options)?,
         space: SpaceDescription::read(space)?,
     };
     let search = SearchSettings {
