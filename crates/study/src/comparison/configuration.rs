@@ -253,3 +253,53 @@ impl Configuration for ComparisonConfiguration {
         moved
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use adaplace_scorer::Statistic;
+
+    use super::*;
+
+    /// A race takes n and, from five on, twice half of n more; two trainings for each on the first rung double it.
+    #[test]
+    fn a_race_takes_a_quarter_of_the_trainings_at_most() {
+        let steps = Fidelity::new(16).unwrap();
+        let of = |trainings: u64, race: u32| {
+            let settings = ComparisonSettings {
+                seed: 0,
+                seeds: 2,
+                budget_steps: 16 * trainings + 15,
+                steps,
+                proposals: 8,
+                metric: Metric::Accuracy,
+                statistic: Statistic::Rank.into(),
+                race,
+                random_parallel: 16,
+                final_steps: steps,
+                learning_rates: vec![0.01],
+                replayed: false,
+            };
+            assert_eq!(settings.trainings() as u64, trainings);
+            (settings.trials(), settings.finalists())
+        };
+        for (trainings, expected) in [
+            (1, (1, 1)),
+            (7, (7, 1)),
+            (8, (6, 2)),
+            (16, (12, 4)),
+            (43, (39, 4)),
+            (44, (33, 5)),
+            (48, (36, 6)),
+            (63, (48, 7)),
+            (64, (48, 8)),
+            (256, (240, 8)),
+        ] {
+            assert_eq!(of(trainings, 1), expected, "{trainings}");
+        }
+        assert_eq!(of(15, 2), (15, 1));
+        assert_eq!(of(16, 2), (12, 2));
+        assert_eq!(of(64, 2), (56, 4));
+        assert_eq!(of(128, 2), (96, 8));
+        assert_eq!(of(64, 0).0, 64);
+    }
+}
