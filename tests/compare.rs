@@ -51,7 +51,7 @@ fn competitors_are_judged_on_the_test_part() {
         "best-of-2-random-parallel",
         "largest-gradients",
         "gradient-greedy",
-        "search cost: trials, gradient maps and judgements",
+        "search cost: trainings, gradient maps and judgements",
         "p: from 6 seeds on",
         "out/comparison.json",
     ] {
@@ -146,7 +146,7 @@ fn an_unfinished_comparison_is_reported_as_far_as_it_is() {
     let page = lab.read("out/report.html");
     assert_page(&page);
     for phrase in [
-        "Unfinished: up to 12 competitors with 2 seeds and 8 steps of trials each",
+        "Unfinished: up to 12 competitors with 2 seeds and 8 steps of search each",
         "trials so far",
         "seed 1",
         "The best trials so far",
@@ -167,6 +167,35 @@ fn an_unfinished_comparison_is_reported_as_far_as_it_is() {
                 .contains("Final trainings so far")
         );
     }
+}
+
+/// Of eight trainings six are trials; their best two race.
+#[test]
+fn a_search_ends_in_a_race_within_its_budget() {
+    let lab = Lab::text();
+    let eight = COMPARE.replace("--budget-steps 8", "--budget-steps 16");
+    for (options, settings, raced) in [("", "race = 1\n", 2), ("--race 0", "", 0)] {
+        let ended = lab
+            .run(&format!("{eight} --strategy random {options} --out out{raced}"))
+            .succeeded();
+        assert!(ended.stdout.contains("steps of search"), "{}", ended.stdout);
+        let written = lab.read(&format!("out{raced}/comparison.toml"));
+        assert_eq!(written.contains("race"), raced > 0, "{written}");
+        assert!(written.contains(settings), "{written}");
+        let journal = lab.read(&format!("out{raced}/journal.jsonl"));
+        let count = |phrase: &str| journal.matches(phrase).count();
+        let in_race = "\"phase\":\"race\"";
+        assert_eq!(count(in_race), 2 * raced);
+        assert_eq!(count("\"repetition\":1001"), raced);
+        assert_eq!(count("\"repetition\":2001"), raced);
+        let stored = lab.read(&format!("out{raced}/comparison.json"));
+        let stored: Value = serde_json::from_str(&stored).unwrap();
+        let competitors = stored["competitors"].as_array().unwrap();
+        let random = competitors.iter().find(|one| one["name"] == "random");
+        assert_eq!(random.unwrap()["seeds"][0]["steps"], 16);
+    }
+    lab.run(&format!("{eight} --strategy random --race 251 --out other"))
+        .misused(&["251"]);
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn greedy_and_evolution_find_the_best_in_a_tenth_of_the_space() {
         let steps = TRIALS * bench.configuration.search.steps.steps();
         lab.run(&format!(
             "compare --replay {} --strategy random --strategy greedy --strategy evolution --budget-steps {steps} \
-             --seeds {SEEDS} --proposals 2 --out {task}",
+             --seeds {SEEDS} --proposals 2 --race 0 --out {task}",
             file(task).display()
         ))
         .succeeded();

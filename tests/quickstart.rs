@@ -102,7 +102,7 @@ fn a_search_is_in_its_folder_and_goes_on() {
     for phrase in [
         "$ adaplace search --backbone first/backbone",
         "$ adaplace compare --backbone first/backbone",
-        "12 trials of `greedy`",
+        "10 trials of `surrogate`",
         "gradient-greedy",
     ] {
         assert!(ended.stdout.contains(phrase), "{}", ended.stdout);

@@ -143,31 +143,27 @@ fn prune() {
     assert_eq!(importances.matches("source").count(), 4);
 }
 
+/// A search that names no strategy takes the one that its help names.
 #[test]
-fn greedy_with_a_discount() {
+fn the_default_strategy() {
     let lab = Lab::text();
-    for (folder, option, gamma) in [
-        ("default", "", "gamma = 0.0"),
-        ("discounted", "--gamma 0.5", "gamma = 0.5"),
-    ] {
-        lab.run(&format!(
-            "{SEARCH} --strategy greedy {option} --out {folder}"
-        ))
+    let name = adaplace_strategy::StrategyDescription::default().name();
+    let ended = lab.run(&format!("{SEARCH} --out study")).succeeded();
+    let said = format!("6 trials of `{name}`");
+    assert!(ended.stdout.contains(&said), "{}", ended.stdout);
+    let study = lab.read("study/study.toml");
+    assert!(study.contains(&format!("name = \"{name}\"")), "{study}");
+    lab.run("search --study study/study.toml --out study")
         .succeeded();
-        let study = lab.read(&format!("{folder}/study.toml"));
-        assert!(study.contains(gamma), "{study}");
-        lab.run(&format!(
-            "search --study {folder}/study.toml --out {folder}"
-        ))
-        .succeeded();
-    }
+    let help = lab.run("search --help").succeeded().stdout;
+    assert!(help.contains(&format!("[default: {name}]")), "{help}");
 }
 
 #[test]
 fn gradient_greedy() {
     let lab = Lab::text();
     lab.run(&format!(
-        "{SEARCH} --strategy gradient-greedy --gamma 0.5 --statistic effective-rank --out study"
+        "{SEARCH} --strategy gradient-greedy --statistic effective-rank --out study"
     ))
     .succeeded();
     assert_study(&lab, "study", 1, 1);

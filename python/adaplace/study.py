@@ -32,7 +32,8 @@ class Study(_adaplace.Study):
         task: What it is to learn. If it was drawn with ``train_examples``, then with the study's ``seed``.
         space: What may be placed where.
         strategy: ``"random"``, ``"greedy"``, ``"gradient-greedy"``, ``"evolution"``, ``"surrogate"``, ``"prune"`` or
-            ``"exhaustive"``, or a mapping with the ``name`` and settings, such as ``{"name": "greedy", "candidates": 8}``.
+            ``"exhaustive"``, or a mapping with the ``name`` and settings, such as ``{"name": "greedy", "candidates": 8}``;
+            ``"surrogate"`` if not given.
         trials: Placements to try.
         steps: Optimiser steps of a trial.
         seed: Of all random choices.
@@ -64,7 +65,7 @@ class Study(_adaplace.Study):
         task: Task,
         space: SearchSpace,
         *,
-        strategy: str | Mapping[str, Any] = "greedy",
+        strategy: str | Mapping[str, Any] | None = None,
         trials: int = 64,
         steps: int = 64,
         seed: int = 0,
@@ -84,7 +85,7 @@ class Study(_adaplace.Study):
         cache_memory: int | None = None,
     ) -> Study:
         settings = {
-            "strategy": strategy if isinstance(strategy, str) else dict(strategy),
+            "strategy": dict(strategy) if isinstance(strategy, Mapping) else strategy,
             "trials": trials,
             "steps": steps,
             "seed": seed,

@@ -22,7 +22,7 @@ use crate::task::Task;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    strategy: NamedStrategy,
+    strategy: Option<NamedStrategy>,
     trials: usize,
     steps: u32,
     proposals: usize,
@@ -93,8 +93,9 @@ pub(crate) fn new_configuration(
             repetitions: settings.repetitions,
         },
         strategy: match settings.strategy {
-            NamedStrategy::Name(name) => name.parse::<StrategyDescription>().or_raise()?,
-            NamedStrategy::Described(description) => description,
+            None => StrategyDescription::default(),
+            Some(NamedStrategy::Name(name)) => name.parse::<StrategyDescription>().or_raise()?,
+            Some(NamedStrategy::Described(description)) => description,
         },
         backbone: BackboneSource {
             folder: backbone.given.clone(),

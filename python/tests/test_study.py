@@ -300,10 +300,10 @@ def test_charts_are_drawn(study):
 def test_study_toml_is_that_of_the_program(study, program, folders, tmp_path):
     """Same defaults, same meaning: the program resumes what was begun here."""
     (tmp_path / "space.toml").write_text(SINGLE)
-    here = study("here", trials=64, steps=64, finalists=8, repetitions=3, batch_size=32, strategy="greedy")
+    here = study("here", trials=64, steps=64, finalists=8, repetitions=3, batch_size=32, strategy=None)
     program(
         *("search", "--backbone", folders[0], "--task", folders[1], "--space", tmp_path / "space.toml"),
-        *("--strategy", "greedy", "--out", tmp_path / "there"),
+        *("--out", tmp_path / "there"),
     )
     assert (here.folder / "study.toml").read_text() == (tmp_path / "there" / "study.toml").read_text()
     here.run()

@@ -50,7 +50,7 @@ fn finished(stored: &StoredComparison, comparison: &Comparison) -> Result<String
         false => "accuracy, %",
     };
     let lead = format!(
-        "{} competitors with {} seeds and {} steps of trials each, judged by {judged}.",
+        "{} competitors with {} seeds and {} steps of search each, judged by {judged}.",
         comparison.competitors.len(),
         settings.seeds,
         grouped(settings.budget_steps)
@@ -89,7 +89,7 @@ pub fn comparison_notes(settings: &ComparisonSettings, comparison: &Comparison) 
         );
     } else if let Some(seconds) = comparison.everywhere_seconds {
         notes.push(format!(
-            "search cost: trials, gradient maps and judgements, in final trainings of parallel-everywhere with one learning \
+            "search cost: trainings, gradient maps and judgements, in final trainings of parallel-everywhere with one learning \
              rate ({} each)",
             duration(seconds)
         ));
@@ -116,7 +116,7 @@ fn result(settings: &ComparisonSettings, comparison: &Comparison) -> Section {
             "p",
             "parameters",
             "extra FLOPs",
-            "steps of trials",
+            "steps of search",
             "search cost",
         ],
     );

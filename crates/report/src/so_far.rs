@@ -1,7 +1,7 @@
 //! The report of a comparison that is unfinished.
 
 use adaplace_scorer::Score;
-use adaplace_study::{FinalRecord, FinalResult, Metric, Record, StoredComparison};
+use adaplace_study::{FinalRecord, FinalResult, Metric, Phase, Record, StoredComparison};
 
 use crate::axes::{Axis, ChartSize};
 use crate::configuration;
@@ -32,7 +32,7 @@ pub(crate) fn page(stored: &StoredComparison) -> Result<String, ReportError> {
     } = stored;
     let settings = &configuration.comparison;
     let lead = format!(
-        "Unfinished: up to {} competitors with {} seeds and {} steps of trials each. The same command goes on with it.",
+        "Unfinished: up to {} competitors with {} seeds and {} steps of search each. The same command goes on with it.",
         configuration.competitors().len(),
         settings.seeds,
         grouped(settings.budget_steps)
@@ -51,9 +51,15 @@ pub(crate) fn page(stored: &StoredComparison) -> Result<String, ReportError> {
     Ok(document.finish())
 }
 
-/// The trials that gave a score, best first.
+fn of_searches(trials: &[Record]) -> impl Iterator<Item = &Record> {
+    trials
+        .iter()
+        .filter(|record| record.phase == Phase::Search)
+}
+
+/// The trials that gave a score, best first; those of a race are of those that a search chose.
 fn ranked(metric: Metric, trials: &[Record]) -> Vec<(&Record, &Score)> {
-    let scored = trials.iter().filter_map(|record| {
+    let scored = of_searches(trials).filter_map(|record| {
         let score = record.result.score()?;
         Some((record, score))
     });
@@ -65,15 +71,15 @@ fn ranked(metric: Metric, trials: &[Record]) -> Vec<(&Record, &Score)> {
 
 fn facts(stored: &StoredComparison, ranked: &[(&Record, &Score)]) -> Vec<Fact> {
     let metric = stored.configuration.comparison.metric;
-    let (trials, finals) = (&stored.trials, &stored.finals);
-    let failed = match trials.len() - ranked.len() {
+    let (trials, finals) = (of_searches(&stored.trials).count(), &stored.finals);
+    let failed = match trials - ranked.len() {
         0 => String::new(),
         failed => format!("{} failed", grouped(failed as u64)),
     };
     let mut facts = vec![
         Fact {
             name: "trials so far".to_owned(),
-            value: grouped(trials.len() as u64),
+            value: grouped(trials as u64),
             note: failed,
         },
         Fact {
@@ -100,7 +106,7 @@ fn progress(stored: &StoredComparison) -> Result<Section, ReportError> {
     for (seed, ink) in (1..=settings.seeds).zip(Ink::SERIES) {
         let mut spent = 0.0;
         let mut values = Vec::new();
-        for record in stored.trials.iter().filter(|one| one.repetition == seed) {
+        for record in of_searches(&stored.trials).filter(|one| one.repetition == seed) {
             spent += f64::from(record.steps.steps());
             let score = record.result.score();
             values.extend(score.map(|score| (spent, metric.value(score))));

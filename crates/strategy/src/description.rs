@@ -23,16 +23,9 @@ pub enum StrategyDescription {
         /// Additions trained in every stage; the trials divided among the adapters where it is not given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         candidates: Option<usize>,
-        /// Discount of connections near those placed; none where it is not given.
-        #[serde(default)]
-        gamma: f64,
     },
     /// [`GradientGreedy`].
-    GradientGreedy {
-        /// Discount of near connections.
-        #[serde(default = "default_gamma")]
-        gamma: f64,
-    },
+    GradientGreedy {},
     /// [`Evolution`].
     Evolution(EvolutionSettings),
     /// [`Surrogate`].
@@ -47,8 +40,11 @@ pub enum StrategyDescription {
     Sample {},
 }
 
-fn default_gamma() -> f64 {
-    GradientGreedy::GAMMA
+impl Default for StrategyDescription {
+    /// That of a search which names none.
+    fn default() -> Self {
+        StrategyDescription::Surrogate {}
+    }
 }
 
 /// Everything that a strategy is built of beside its description.
@@ -88,7 +84,7 @@ impl StrategyDescription {
         match self {
             StrategyDescription::Random {} => "random",
             StrategyDescription::Greedy { .. } => "greedy",
-            StrategyDescription::GradientGreedy { .. } => "gradient-greedy",
+            StrategyDescription::GradientGreedy {} => "gradient-greedy",
             StrategyDescription::Evolution(_) => "evolution",
             StrategyDescription::Surrogate {} => "surrogate",
             StrategyDescription::Prune(_) => "prune",
@@ -106,7 +102,7 @@ impl StrategyDescription {
             | StrategyDescription::Stratified {}
             | StrategyDescription::Sample {} => false,
             StrategyDescription::Greedy { .. }
-            | StrategyDescription::GradientGreedy { .. }
+            | StrategyDescription::GradientGreedy {}
             | StrategyDescription::Surrogate {}
             | StrategyDescription::Prune(_) => true,
             StrategyDescription::Evolution(settings) => match settings.first {
@@ -142,17 +138,13 @@ impl StrategyDescription {
         };
         let strategy: Box<dyn Strategy + 'proxy> = match *self {
             StrategyDescription::Random {} => Box::new(Random::new(fidelity, seed)),
-            StrategyDescription::Greedy { candidates, gamma } => {
+            StrategyDescription::Greedy { candidates } => {
                 let share = (trials / space.largest_size()).max(1);
-                Box::new(Greedy::new(
-                    needed(proxy)?,
-                    fidelity,
-                    candidates.unwrap_or(share),
-                    gamma,
-                )?)
+                let candidates = candidates.unwrap_or(share);
+                Box::new(Greedy::new(needed(proxy)?, fidelity, candidates)?)
             }
-            StrategyDescription::GradientGreedy { gamma } => {
-                Box::new(GradientGreedy::new(needed(proxy)?, fidelity, gamma)?)
+            StrategyDescription::GradientGreedy {} => {
+                Box::new(GradientGreedy::new(needed(proxy)?, fidelity))
             }
             StrategyDescription::Evolution(settings) => {
                 let share = trials.div_ceil(3).max(4).min(settings.population);
@@ -198,13 +190,8 @@ impl FromStr for StrategyDescription {
     fn from_str(name: &str) -> Result<Self, StrategyError> {
         match name {
             "random" => Ok(StrategyDescription::Random {}),
-            "greedy" => Ok(StrategyDescription::Greedy {
-                candidates: None,
-                gamma: 0.0,
-            }),
-            "gradient-greedy" => Ok(StrategyDescription::GradientGreedy {
-                gamma: GradientGreedy::GAMMA,
-            }),
+            "greedy" => Ok(StrategyDescription::Greedy { candidates: None }),
+            "gradient-greedy" => Ok(StrategyDescription::GradientGreedy {}),
             "evolution" => Ok(StrategyDescription::Evolution(EvolutionSettings::default())),
             "surrogate" => Ok(StrategyDescription::Surrogate {}),
             "prune" => Ok(StrategyDescription::Prune(PruneSettings::default())),

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use adaplace_search_space::{Connection, Fidelity, Placement, SearchSpace};
 
-use crate::discount::Discount;
 use crate::proxy::promises;
 use crate::{ConnectionProxy, Merit, Outcome, Proposal, Strategy, StrategyError};
 
 /// Places one adapter after the other: each stage trains additions to what has been placed and keeps the best. Half of
-/// them are the most promising ones, if asked for at the discount of [`GradientGreedy`](crate::GradientGreedy) for being
-/// near what has been placed; the others are near the best of the stage so far, because near connections give much the
-/// same results. The connections are judged anew, at the adapters placed, before every stage.
+/// them are those that promise the most beside what has been placed, judged before every stage; the others are near the best
+/// of the stage so far, because near connections give much the same results.
 ///
 /// The greedy forward selection that arXiv 2410.15858 compares its placements with, with a local search in each stage; the
 /// gradient map only chooses which additions are worth a training. Finished with the last adapter, or when a whole stage
@@ -20,7 +18,6 @@ pub struct Greedy<'proxy> {
     proxy: Arc<dyn ConnectionProxy + 'proxy>,
     fidelity: Fidelity,
     candidates: usize,
-    discount: Discount,
     placed: Placement,
     stage: Option<Stage>,
     finished: bool,
@@ -101,16 +98,15 @@ impl Stage {
 }
 
 impl<'proxy> Greedy<'proxy> {
-    /// Greedy search which trains `candidates` additions in every stage, their promises discounted by `gamma`, 0 for not.
+    /// Greedy search which trains `candidates` additions in every stage.
     ///
     /// # Errors
     ///
-    /// [`StrategyError::OutOfRange`] without a candidate, and unless `0 <= gamma < 1`.
+    /// [`StrategyError::OutOfRange`] without a candidate.
     pub fn new(
         proxy: Arc<dyn ConnectionProxy + 'proxy>,
         fidelity: Fidelity,
         candidates: usize,
-        gamma: f64,
     ) -> Result<Self, StrategyError> {
         if candidates == 0 {
             return Err(StrategyError::OutOfRange {
@@ -124,7 +120,6 @@ impl<'proxy> Greedy<'proxy> {
             proxy,
             fidelity,
             candidates,
-            discount: Discount::new("greedy", gamma)?,
             placed: Placement::new(),
             stage: None,
             finished: false,
@@ -143,8 +138,9 @@ impl<'proxy> Greedy<'proxy> {
             return Ok(None);
         }
         let promises = promises(&*self.proxy, &self.placed, &connections)?;
-        let ranked = ranked(connections, &promises, &self.placed, self.discount);
-        let addition = |(place, connection)| {
+        let mut ranked: Vec<(f64, Connection)> = promises.into_iter().zip(connections).collect();
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let addition = |(place, (_, connection))| {
             let adapter = space.even_split(&self.placed, connection, size)?;
             Some(Addition {
                 place,
@@ -156,27 +152,6 @@ impl<'proxy> Greedy<'proxy> {
         let open = open.filter_map(addition).collect();
         Ok(Some(Stage::new(open, self.candidates)))
     }
-}
-
-/// Those first that promise the most, at a discount for every placed adapter nearby: judged before it is trained, an
-/// addition beside one seems to be worth more than it adds. By their places among all, as promises have no common scale.
-fn ranked(
-    connections: Vec<Connection>,
-    promises: &[f64],
-    placed: &Placement,
-    discount: Discount,
-) -> Vec<Connection> {
-    let mut ranked: Vec<(f64, Connection)> = promises.iter().copied().zip(connections).collect();
-    ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
-    for (place, (worth, connection)) in (1_u32..).zip(&mut ranked) {
-        let beside = |other| discount.beside(*connection, other);
-        *worth = f64::from(place) * placed.connections().map(beside).product::<f64>();
-    }
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    ranked
-        .into_iter()
-        .map(|(_, connection)| connection)
-        .collect()
 }
 
 impl Strategy for Greedy<'_> {

@@ -5,7 +5,6 @@
 //! resumed by replaying its journal. [`StrategyDescription`] is the serialised form from which all are built.
 
 mod description;
-mod discount;
 mod error;
 mod evolution;
 mod exhaustive;

@@ -20,7 +20,6 @@ fn descriptions() -> Vec<StrategyDescription> {
     all.push(toml::from_str(uniform).unwrap());
     all.push(StrategyDescription::Greedy {
         candidates: Some(2),
-        gamma: 0.6,
     });
     all
 }

@@ -41,10 +41,11 @@ fn unknown_names_and_settings_are_refused() {
         "{error}"
     );
     for text in [
-        "name = \"random\"\ngamma = 0.6",
+        "name = \"random\"\npopulation = 4",
         "name = \"greedy\"\npopulation = 4",
-        "name = \"evolution\"\ngamma = 0.6",
-        "name = \"prune\"\ngamma = 0.6",
+        "name = \"gradient-greedy\"\ncandidates = 2",
+        "name = \"evolution\"\nrounds = 2",
+        "name = \"prune\"\npopulation = 4",
         "name = \"surrogate\"\nrounds = 2",
         "name = \"annealing\"",
         "",

@@ -25,28 +25,52 @@ fn table(promises: [f64; 9]) -> Arc<dyn ConnectionProxy> {
     Arc::new(pairs.zip(promises).collect::<FixedProxy>())
 }
 
-fn gradient_greedy(promises: [f64; 9], gamma: f64, adapters: u16) -> Vec<String> {
-    let mut strategy = GradientGreedy::new(table(promises), steps(8), gamma).unwrap();
+fn gradient_greedy(proxy: Arc<dyn ConnectionProxy>, adapters: u16) -> Vec<String> {
+    let mut strategy = GradientGreedy::new(proxy, steps(8));
     let proposals = strategy.propose(&extended(3, adapters), 10).unwrap();
     assert_eq!(proposals.len(), 1);
     connections(&proposals[0].placement)
 }
 
+/// Promises what a table says, less half of it for each adapter given that has the same target.
+struct Redundant([f64; 9]);
+
+impl ConnectionProxy for Redundant {
+    fn promise(
+        &self,
+        given: &Placement,
+        connections: &[Connection],
+    ) -> Result<Vec<f64>, ProxyError> {
+        let promise = |connection: &Connection| {
+            let same = given
+                .connections()
+                .filter(|one| one.target == connection.target);
+            let alone = self.0[usize::from(3 * connection.source + connection.target)];
+            alone * (1.0 - 0.5 * same.count() as f64)
+        };
+        Ok(connections.iter().map(promise).collect())
+    }
+}
+
+/// 0->1 comes first. Beside it 1->1 promises 4.5 and 2->1 4, less than the 5 of 0->0, and beside both 2->2 as much as 1->1.
 #[test]
-fn discount_by_hand() {
-    let promises = [10.0, 9.0, 5.0, 1.0, 8.0, 1.0, 1.0, 1.0, 7.0];
-    // First 0->0 (10). At gamma 0.6 the distances 1, 2, 4 leave 0.4, 0.64, 0.8704 of a score: 0->1 has 3.6,
-    // 0->2 3.2, 1->1 5.12 and 2->2 6.0928, the second pick. It leaves 0.64 of 1->1 (3.2768), of 0->2 (2.048) and
-    // 1 - 0.6^3 = 0.784 of 0->1 (2.8224): the third pick is 1->1.
-    assert_eq!(gradient_greedy(promises, 0.6, 2), ["0->0", "2->2"]);
-    assert_eq!(gradient_greedy(promises, 0.6, 3), ["0->0", "1->1", "2->2"]);
-    // Without a discount the largest promises.
-    assert_eq!(gradient_greedy(promises, 0.0, 3), ["0->0", "0->1", "1->1"]);
+fn each_pick_is_judged_beside_those_before_it() {
+    let promises = [5.0, 10.0, 1.0, 1.0, 9.0, 1.0, 2.0, 8.0, 4.5];
+    let picks = |adapters| gradient_greedy(Arc::new(Redundant(promises)), adapters);
+    assert_eq!(picks(1), ["0->1"]);
+    assert_eq!(picks(2), ["0->0", "0->1"]);
+    assert_eq!(picks(3), ["0->0", "0->1", "1->1"]);
+    assert_eq!(picks(4), ["0->0", "0->1", "1->1", "2->2"]);
+    // Where all is judged alone, the largest promises.
+    assert_eq!(
+        gradient_greedy(table(promises), 3),
+        ["0->1", "1->1", "2->1"]
+    );
 }
 
 #[test]
 fn equal_promises_are_taken_in_order() {
-    assert_eq!(gradient_greedy([1.0; 9], 0.0, 2), ["0->0", "0->1"]);
+    assert_eq!(gradient_greedy(table([1.0; 9]), 2), ["0->0", "0->1"]);
 }
 
 #[test]
@@ -67,7 +91,7 @@ fn ranks_are_the_largest_that_all_could_have() {
                  [budget]\nadapters = 2\nparameters = {parameters}\n"
             ),
         );
-        let mut strategy = GradientGreedy::new(proxy(), steps(1), 0.6).unwrap();
+        let mut strategy = GradientGreedy::new(proxy(), steps(1));
         let placement = strategy.propose(&space, 1).unwrap().remove(0).placement;
         let mut ranks: Vec<u16> = placement.iter().map(|(_, adapter)| adapter.rank).collect();
         ranks.sort_unstable();
@@ -94,41 +118,35 @@ impl ConnectionProxy for Chaining {
     }
 }
 
-/// The second stages of the searches with and without a discount, after 2->2 has won the first one.
+/// 2->2 wins the first stage; those that end at state 2 promise the most in both. The last one of a stage is the next one near
+/// the best.
 #[test]
 fn stages_train_the_most_promising_at_what_has_been_placed() {
     let space = extended(3, 2);
-    // Those that end at state 2 promise the most, 0->2 at place 8 of 8 and 1->2 at 7, before 0->0 at 6 and 0->1 at 5. At
-    // the discount for being near 2->2 that is 8 * (1 - 0.6^2) = 5.12, 7 * (1 - 0.6) = 2.8, 6 * (1 - 0.6^4) = 5.22 and
-    // 5 * (1 - 0.6^3) = 3.92. The last one of a stage is the next one near the best.
-    for (gamma, second) in [
-        (0.0, ["0->2", "1->2", "0->1"]),
-        (0.6, ["0->0", "0->2", "0->1"]),
-    ] {
-        let proxy = Chaining(Mutex::new(Vec::new()));
-        let proposals = {
-            let shared: Arc<dyn ConnectionProxy + '_> = Arc::new(Borrowed(&proxy));
-            let mut strategy = Greedy::new(shared, steps(8), 3, gamma).unwrap();
-            // The later the sources, the better.
-            run(&mut strategy, &space, 2, 100, &|proposal| {
-                scored(
-                    proposal,
-                    proposal
-                        .placement
-                        .connections()
-                        .map(|connection| f64::from(connection.source))
-                        .sum(),
-                )
-            })
-        };
-        let names: Vec<Vec<String>> = placements(&proposals).iter().map(connections).collect();
-        let mut expected: Vec<Vec<&str>> = vec![vec!["0->2"], vec!["1->2"], vec!["2->2"]];
-        expected.extend(second.map(|addition| vec![addition, "2->2"]));
-        assert_eq!(names, expected);
-        let given = proxy.0.into_inner().unwrap();
-        assert_eq!(given.iter().map(Placement::len).collect::<Vec<_>>(), [0, 1]);
-        assert_eq!(connections(&given[1]), ["2->2"]);
-    }
+    let proxy = Chaining(Mutex::new(Vec::new()));
+    let proposals = {
+        let shared: Arc<dyn ConnectionProxy + '_> = Arc::new(Borrowed(&proxy));
+        let mut strategy = Greedy::new(shared, steps(8), 3).unwrap();
+        // The later the sources, the better.
+        run(&mut strategy, &space, 2, 100, &|proposal| {
+            let sources = proposal.placement.connections();
+            let sum: u16 = sources.map(|connection| connection.source).sum();
+            scored(proposal, f64::from(sum))
+        })
+    };
+    let names: Vec<Vec<String>> = placements(&proposals).iter().map(connections).collect();
+    let expected = [
+        &["0->2"][..],
+        &["1->2"],
+        &["2->2"],
+        &["0->2", "2->2"],
+        &["1->2", "2->2"],
+        &["0->1", "2->2"],
+    ];
+    assert_eq!(names, expected);
+    let given = proxy.0.into_inner().unwrap();
+    assert_eq!(given.iter().map(Placement::len).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(connections(&given[1]), ["2->2"]);
 }
 
 /// Half of a stage goes by promise, the other half by nearness to the best so far, in rounds of half of what is left.
@@ -143,7 +161,7 @@ fn the_second_half_of_a_stage_is_near_the_best() {
         (Connection::new(source, target), promise)
     });
     let proxy: Arc<dyn ConnectionProxy> = Arc::new(promises.collect::<FixedProxy>());
-    let mut strategy = Greedy::new(proxy, steps(8), 8, 0.0).unwrap();
+    let mut strategy = Greedy::new(proxy, steps(8), 8).unwrap();
     let goal = Connection::new(1, 1);
     let proposals = run(&mut strategy, &space, 8, 100, &|proposal| {
         let distances = proposal.placement.connections();
@@ -180,7 +198,6 @@ fn a_failed_stage_ends_the_search_but_a_failed_addition_does_not() {
     let space = extended(3, 2);
     let greedy = StrategyDescription::Greedy {
         candidates: Some(4),
-        gamma: 0.0,
     };
     let proposals = run(
         &mut *build(&greedy, &space, 0, 100, None),
@@ -230,21 +247,8 @@ fn trials_are_divided_among_the_stages() {
 
 #[test]
 fn settings_out_of_range_are_refused() {
-    for gamma in [-0.1, 1.0, f64::NAN] {
-        let of_gradient_greedy = GradientGreedy::new(proxy(), steps(1), gamma).err();
-        let of_greedy = Greedy::new(proxy(), steps(1), 1, gamma).err();
-        for error in [of_gradient_greedy, of_greedy] {
-            assert!(matches!(
-                error,
-                Some(StrategyError::OutOfRange {
-                    setting: "gamma",
-                    ..
-                })
-            ));
-        }
-    }
     assert!(matches!(
-        Greedy::new(proxy(), steps(1), 0, 0.0).err(),
+        Greedy::new(proxy(), steps(1), 0).err(),
         Some(StrategyError::OutOfRange {
             setting: "candidates",
             ..

@@ -14,7 +14,7 @@ use adaplace_search_space::{
 use adaplace_strategy::{FixedProxy, StrategyDescription};
 use serde::{Deserialize, Serialize};
 
-use crate::comparison::{Final, Finisher};
+use crate::comparison::{Final, Finisher, column};
 use crate::ledger::Job;
 use crate::runner::Runner;
 use crate::{
@@ -388,8 +388,8 @@ fn failed_there() -> ScoreError {
 }
 
 impl Scorer for Replay<'_> {
-    /// Repetitions beyond those of the bench begin again with the first one. The training loss is not in the bench; the
-    /// validation loss stands for it.
+    /// Repetitions beyond those of the bench begin again with the first one; a race does not see the one of its seed's trials,
+    /// if there is another. The training loss is not in the bench; the validation loss stands for it.
     fn score(
         &self,
         placement: &Placement,
@@ -397,7 +397,7 @@ impl Scorer for Replay<'_> {
         repetition: u32,
     ) -> Result<Score, ScoreError> {
         let row = self.row(placement)?;
-        let column = repetition.saturating_sub(1) as usize % row.accuracy.len();
+        let column = column(repetition, row.accuracy.len());
         match (row.accuracy[column], row.loss[column]) {
             (Some(accuracy), Some(loss)) => Ok(Score {
                 train_loss: loss,

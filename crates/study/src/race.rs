@@ -61,17 +61,44 @@ fn rungs(entrants: usize, repetitions: u32) -> Vec<Rung> {
     }
 }
 
+/// How many trainings a race of so many placements takes.
+pub(crate) fn trainings(entrants: usize, repetitions: u32) -> usize {
+    let rungs = rungs(entrants, repetitions).into_iter();
+    rungs.fold(0, |sum: usize, rung| {
+        sum.saturating_add(rung.entrants.saturating_mul(rung.repetitions as usize))
+    })
+}
+
+/// Who races: at most `most` different placements of `trials`, whose numbers and placements stand best first. Those
+/// recommended come before all others.
+pub(crate) fn finalists(
+    trials: &[(usize, &Placement)],
+    recommended: &[Placement],
+    most: usize,
+) -> Vec<(usize, Placement)> {
+    // The best trial of a placement is its first one.
+    let of = |placement: &Placement| trials.iter().find(|(_, one)| *one == placement);
+    let order = recommended.iter().filter_map(of).chain(trials);
+    let mut chosen: Vec<(usize, Placement)> = Vec::new();
+    for &(trial, placement) in order {
+        if chosen.len() == most {
+            break;
+        }
+        if !chosen.iter().any(|(_, one)| one == placement) {
+            chosen.push((trial, placement.clone()));
+        }
+    }
+    chosen
+}
+
 impl SearchSettings {
     /// Trainings that follow the search when it leaves `found` complete placements: those of the race, and those of the last
     /// ones and the baseline. Fewer where the baseline is among the last.
     #[must_use]
     pub fn trainings_after_search(&self, found: usize) -> usize {
         let entrants = self.finalists.min(found);
-        let rungs = rungs(entrants, self.race_repetitions());
-        let raced = rungs.iter().fold(0_usize, |sum, rung| {
-            sum.saturating_add(rung.entrants.saturating_mul(rung.repetitions as usize))
-        });
-        let last = if rungs.is_empty() { entrants } else { LAST };
+        let raced = trainings(entrants, self.race_repetitions());
+        let last = if raced == 0 { entrants } else { LAST };
         raced.saturating_add((last + 1).saturating_mul(self.repetitions as usize))
     }
 
@@ -99,6 +126,8 @@ pub(crate) struct Race {
     /// Who stood on each rung before, and the results there.
     tables: Vec<Vec<Vec<TrialResult>>>,
     steps: Fidelity,
+    /// The repetition of the first training.
+    first: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -110,8 +139,14 @@ struct Entrant {
 }
 
 impl Race {
-    /// A race of these trials and placements, best first, with so many trainings of each on the first rung.
-    pub(crate) fn new(chosen: Vec<(usize, Placement)>, repetitions: u32, steps: Fidelity) -> Self {
+    /// A race of these trials and placements, best first, with so many trainings of each on the first rung. They are
+    /// repetition `first` and those that follow.
+    pub(crate) fn new(
+        chosen: Vec<(usize, Placement)>,
+        repetitions: u32,
+        first: u32,
+        steps: Fidelity,
+    ) -> Self {
         let entrants: Vec<Entrant> = chosen
             .into_iter()
             .map(|(trial, placement)| Entrant {
@@ -128,6 +163,7 @@ impl Race {
             rung: 0,
             tables: Vec::new(),
             steps,
+            first,
             entrants,
         }
     }
@@ -150,10 +186,12 @@ impl Race {
         self.field.iter().flat_map(of_entrant).collect()
     }
 
-    /// The first repetition that no training has had yet; 0 was the search.
+    /// The first repetition that no training has had yet.
     pub(crate) fn next_repetition(&self) -> u32 {
         let done = self.rungs[..self.rung].iter();
-        done.fold(1, |next, rung| next.saturating_add(rung.repetitions))
+        done.fold(self.first, |next, rung| {
+            next.saturating_add(rung.repetitions)
+        })
     }
 
     /// Takes the results of the rung's jobs: the better half goes on.
@@ -308,7 +346,12 @@ mod tests {
         let mut trials: Vec<Job> = (0..32).map(|source| job(source, 0)).collect();
         trials.sort_by(|a, b| accuracy(b).total_cmp(&accuracy(a)));
         let chosen = trials.into_iter().take(8).map(|job| job.placement);
-        let mut race = Race::new(chosen.enumerate().collect(), 1, Fidelity::new(1).unwrap());
+        let mut race = Race::new(
+            chosen.enumerate().collect(),
+            1,
+            1,
+            Fidelity::new(1).unwrap(),
+        );
         loop {
             let jobs = race.jobs();
             if jobs.is_empty() {

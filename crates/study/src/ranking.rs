@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::coupling::coupling;
 use crate::finalists::Repeated;
 use crate::gradient_map_file::{ProbeQuality, read_json};
-use crate::race::{Race, Raced, standing};
+use crate::race::{Race, Raced, finalists, standing};
 use crate::{Metric, Noise, Phase, Record, SearchSettings, StudyError, TrialResult};
 
 const FORMAT: &str = "adaplace.ranking/1";
@@ -214,39 +214,22 @@ pub(crate) fn best(
     recommended: &[Placement],
 ) -> Vec<(usize, Placement)> {
     let complete = complete(search.metric, space, records);
-    let mut order: Vec<usize> = Vec::new();
+    let trials: Vec<(usize, &Placement)> = complete
+        .iter()
+        .map(|(record, _)| (record.trial, &record.placement))
+        .collect();
     if search.costs.is_empty() {
-        // Its best trial is the first one.
-        order.extend(recommended.iter().filter_map(|placement| {
-            let mut trials = complete.iter();
-            trials.position(|(record, _)| record.placement == *placement)
-        }));
-    } else {
-        let points = objectives(search, space, &complete);
-        let on_front = pareto_front(&points);
-        let front: Vec<usize> = (0..points.len()).filter(|&index| on_front[index]).collect();
-        let points: Vec<Objectives> = front.iter().map(|&index| points[index].clone()).collect();
-        order.extend(
-            nondominated_order(&points)
-                .into_iter()
-                .map(|place| front[place]),
-        );
+        return finalists(&trials, recommended, search.finalists);
     }
-    order.extend(0..complete.len());
-    let mut chosen: Vec<(usize, Placement)> = Vec::new();
-    for index in order {
-        let (record, _) = complete[index];
-        if chosen.len() == search.finalists {
-            break;
-        }
-        if !chosen
-            .iter()
-            .any(|(_, placement)| *placement == record.placement)
-        {
-            chosen.push((record.trial, record.placement.clone()));
-        }
-    }
-    chosen
+    let points = objectives(search, space, &complete);
+    let on_front = pareto_front(&points);
+    let front: Vec<usize> = (0..points.len()).filter(|&index| on_front[index]).collect();
+    let points: Vec<Objectives> = front.iter().map(|&index| points[index].clone()).collect();
+    let ordered: Vec<Placement> = nondominated_order(&points)
+        .into_iter()
+        .map(|place| trials[front[place]].1.clone())
+        .collect();
+    finalists(&trials, &ordered, search.finalists)
 }
 
 /// Trials on the Pareto front, by their numbers; none where no costs are minimised.

@@ -284,7 +284,8 @@ impl<'a> Session<'a> {
         notify(Event::SearchFinished {
             remaining: search.trainings_after_search(chosen.len()),
         });
-        let race = Race::new(chosen, search.race_repetitions(), search.steps);
+        // Repetition 0 was the search.
+        let race = Race::new(chosen, search.race_repetitions(), 1, search.steps);
         self.next_rung(race, notify)
     }
 

@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::values::{
     CostArgument, ExecutorArgument, FirstPopulationArgument, MetricArgument, PoolingArgument,
-    PrecisionArgument, StatisticArgument, count, discount, positive, seed, steps,
+    PrecisionArgument, StatisticArgument, count, positive, seed, steps,
 };
 use super::{BackboneAndTask, Resources};
 
@@ -20,7 +20,7 @@ pub(crate) struct Search {
     /// Run the study of this file again, in another output folder
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "backbone", "task", "space", "strategy", "trials", "metric", "and", "finalists", "race", "repetitions", "halving", "proposals",
-        "statistic", "candidates", "gamma", "population", "first_population", "prune_rounds", "prune_from", "steps", "train_examples", "batch_size",
+        "statistic", "candidates", "population", "first_population", "prune_rounds", "prune_from", "steps", "train_examples", "batch_size",
         "learning_rate", "head_learning_rate", "max_length", "pooling", "precision", "seed", "gradient_examples",
     ])]
     pub(crate) study: Option<PathBuf>,
@@ -35,9 +35,9 @@ pub(crate) struct Search {
     #[arg(long, value_name = "FILE", required_unless_present = "study")]
     pub(crate) space: Option<PathBuf>,
     /// How placements are proposed
-    #[arg(long, value_name = "NAME", required_unless_present = "study",
+    #[arg(long, value_name = "NAME", default_value = StrategyDescription::default().name(),
         value_parser = PossibleValuesParser::new(StrategyDescription::NAMES))]
-    pub(crate) strategy: Option<String>,
+    pub(crate) strategy: String,
     #[command(flatten)]
     pub(crate) options: SearchOptions,
     #[command(flatten)]
@@ -91,9 +91,6 @@ pub(crate) struct SearchOptions {
     /// Greedy: connections trained at each stage [default: trials divided by adapters]
     #[arg(long, value_name = "N", value_parser = count())]
     pub(crate) candidates: Option<usize>,
-    /// Discount of connections near those placed, 0 for none [default: 0.6 for gradient-greedy, 0 for greedy]
-    #[arg(long, value_parser = discount)]
-    pub(crate) gamma: Option<f64>,
     /// Evolution: size of the population [default: 16]
     #[arg(long, value_name = "N", value_parser = count())]
     pub(crate) population: Option<usize>,
@@ -207,7 +204,7 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "NAME", required = true,
         value_parser = PossibleValuesParser::new(StrategyDescription::NAMES))]
     pub(crate) strategy: Vec<String>,
-    /// Optimiser steps of all trials of one strategy with one seed [default: 64 trials]
+    /// Optimiser steps of one strategy with one seed: its trials and its race [default: 64 trainings]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) budget_steps: Option<u64>,
     /// How often everything is done, each time with another seed
@@ -219,6 +216,11 @@ pub(crate) struct Compare {
     /// Highest learning rates of the adapters that every final training tries
     #[arg(long, value_name = "RATE", value_delimiter = ',', default_value = "0.001,0.003,0.01", value_parser = positive)]
     pub(crate) learning_rates: Vec<f64>,
+    /// Race of the best of every strategy's search on fresh orders of the examples, as in `adaplace search`: trainings of each
+    /// on the first rung; 0 for no race. It takes a quarter of the budget at most, and eight placements, as many as that
+    /// suffices for
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(..=250))]
+    pub(crate) race: u32,
     /// Random placements that each of two baselines tries: of parallel connections alone, and of the whole space
     #[arg(long, value_name = "N", default_value = "16", value_parser = count())]
     pub(crate) random_parallel: usize,

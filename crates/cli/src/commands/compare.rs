@@ -24,8 +24,8 @@ use crate::backbone;
 use crate::progress::Progress;
 use crate::resources;
 
-/// Trials of a strategy where no budget is given.
-const TRIALS: u64 = 64;
+/// Trainings of a strategy where no budget is given.
+const TRAININGS: u64 = 64;
 
 /// Final trainings are longer than trials.
 const FINAL_STEPS: u32 = 4;
@@ -306,15 +306,16 @@ fn strategies(arguments: &Compare) -> Result<Vec<StrategyDescription>> {
 
 /// Those of a replay, which has neither final trainings nor learning rates of its own.
 fn settings(arguments: &Compare, steps: Fidelity) -> Result<ComparisonSettings> {
-    let trials = TRIALS * u64::from(steps.steps());
+    let trainings = TRAININGS * u64::from(steps.steps());
     Ok(ComparisonSettings {
         seed: arguments.training.seed,
         seeds: arguments.seeds,
-        budget_steps: arguments.budget_steps.unwrap_or(trials),
+        budget_steps: arguments.budget_steps.unwrap_or(trainings),
         steps,
         proposals: arguments.proposals,
         metric: Metric::from(arguments.metric),
         statistic: statistics(&arguments.statistic)?,
+        race: arguments.race,
         random_parallel: arguments.random_parallel,
         final_steps: steps,
         learning_rates: arguments.learning_rates.clone(),
@@ -340,13 +341,13 @@ fn check_strategies(configuration: &ComparisonConfiguration, space: &SearchSpace
     Ok(())
 }
 
-/// Trials of all strategies and seeds, were none shared; the final trainings are counted when they start.
+/// Trials and races of all strategies and seeds, were none shared; the final trainings are counted when they start.
 fn expected_trainings(configuration: &ComparisonConfiguration) -> usize {
     let settings = &configuration.comparison;
     let of_strategy = |strategy: &StrategyDescription| match strategy {
         StrategyDescription::GradientGreedy { .. } => 1,
-        _ => settings.trials(),
+        _ => settings.trainings(),
     };
-    let trials: usize = configuration.strategies.iter().map(of_strategy).sum();
-    (trials + 2 * settings.random_parallel) * settings.seeds as usize
+    let searched: usize = configuration.strategies.iter().map(of_strategy).sum();
+    (searched + 2 * settings.random_parallel) * settings.seeds as usize
 }

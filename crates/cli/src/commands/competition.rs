@@ -27,7 +27,7 @@ pub(super) fn summary(
     let mut text = String::new();
     writeln!(
         text,
-        "{} competitors on {}, {} seeds, {} steps of trials each, in {}",
+        "{} competitors on {}, {} seeds, {} steps of search each, in {}",
         comparison.competitors.len(),
         judged.task,
         settings.seeds,
@@ -75,7 +75,7 @@ pub(super) fn summary(
         "to random, points",
         "p",
         "parameters",
-        "steps of trials",
+        "steps of search",
         "search cost",
     ];
     let right = [false, true, true, true, true, true, true];

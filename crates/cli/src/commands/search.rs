@@ -98,19 +98,16 @@ fn stored_study(path: &Path) -> Result<(StudyConfiguration, Setting)> {
 
 /// The study that the command line describes.
 fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Setting)> {
-    let (Some(backbone), Some(task), Some(space), Some(strategy)) = (
-        &arguments.backbone,
-        &arguments.task,
-        &arguments.space,
-        &arguments.strategy,
-    ) else {
-        bail!("either `--study`, or `--backbone`, `--task`, `--space` and `--strategy` are needed");
+    let (Some(backbone), Some(task), Some(space)) =
+        (&arguments.backbone, &arguments.task, &arguments.space)
+    else {
+        bail!("either `--study`, or `--backbone`, `--task` and `--space` are needed");
     };
     let (options, training) = (&arguments.options, &arguments.training);
     let subject = Subject {
         backbone,
         task,
-        strategy: strategy_description(strategy, options)?,
+        strategy: strategy_description(&arguments.strategy, options)?,
         space: SpaceDescription::read(space)?,
     };
     let search = SearchSettings {
@@ -179,11 +176,6 @@ fn strategy_description(name: &str, options: &SearchOptions) -> Result<StrategyD
             &["greedy"][..],
             options.candidates.is_some(),
         ),
-        (
-            "--gamma",
-            &["greedy", "gradient-greedy"],
-            options.gamma.is_some(),
-        ),
         ("--population", &["evolution"], options.population.is_some()),
         (
             "--first-population",
@@ -203,12 +195,8 @@ fn strategy_description(name: &str, options: &SearchOptions) -> Result<StrategyD
         }
     }
     Ok(match name.parse()? {
-        StrategyDescription::Greedy { gamma, .. } => StrategyDescription::Greedy {
+        StrategyDescription::Greedy { .. } => StrategyDescription::Greedy {
             candidates: options.candidates,
-            gamma: options.gamma.unwrap_or(gamma),
-        },
-        StrategyDescription::GradientGreedy { gamma } => StrategyDescription::GradientGreedy {
-            gamma: options.gamma.unwrap_or(gamma),
         },
         StrategyDescription::Evolution(defaults) => {
             StrategyDescription::Evolution(EvolutionSettings {

@@ -7,7 +7,9 @@ use adaplace_strategy::StrategyDescription;
 use serde::{Deserialize, Serialize};
 
 use super::Competitor;
+use super::repetitions::SPAN;
 use crate::configuration::read_toml;
+use crate::race;
 use crate::{
     BackboneSource, Configuration, GradientMapSource, Metric, STUDY_FORMAT, SearchSettings,
     StudyConfiguration, StudyError, TaskSource,
@@ -15,6 +17,15 @@ use crate::{
 
 /// The format written and read by this version.
 pub const COMPARISON_FORMAT: &str = "adaplace.comparison/1";
+
+/// The most placements that race.
+const MOST_FINALISTS: usize = 8;
+
+/// A race takes one in so many trainings at most.
+const RACE_SHARE: usize = 4;
+
+/// Keeps the repetitions of a race of the most placements, three for each on the first rung, below [`SPAN`].
+const MOST_ON_FIRST_RUNG: u32 = SPAN / 4;
 
 /// Everything that a comparison depends on: the content of `comparison.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,7 +57,7 @@ pub struct ComparisonSettings {
     pub seed: u64,
     /// How often everything is done, at least twice.
     pub seeds: u32,
-    /// Optimiser steps of all trials of one strategy with one seed. Gradient maps and judgements come on top;
+    /// Optimiser steps of one strategy with one seed, its race included. Gradient maps and judgements come on top;
     /// [`super::Comparison::search_cost`] counts them.
     pub budget_steps: u64,
     /// Optimiser steps of a trial.
@@ -57,6 +68,10 @@ pub struct ComparisonSettings {
     pub metric: Metric,
     /// What stands for a connection's promise.
     pub statistic: Statistics,
+    /// Trainings of each placement on the first rung of the race in which every strategy's search ends; 0 for no race, as in
+    /// files of earlier versions: then a strategy chooses by its trials alone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub race: u32,
     /// How many random placements each of the two baselines of that name tries: parallel ones, and any of the space.
     pub random_parallel: usize,
     /// Optimiser steps of a final training.
@@ -68,11 +83,32 @@ pub struct ComparisonSettings {
     pub replayed: bool,
 }
 
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 impl ComparisonSettings {
-    /// Trials of one strategy with one seed.
+    /// Trainings of one strategy with one seed, those of its race included.
+    #[must_use]
+    pub fn trainings(&self) -> usize {
+        (self.budget_steps / u64::from(self.steps.steps())) as usize
+    }
+
+    /// How many placements race at the end of a search: at most eight, and only as many as a quarter of its trainings suffices
+    /// for; 1 where it suffices for none.
+    #[must_use]
+    pub fn finalists(&self) -> usize {
+        let affordable = self.trainings() / RACE_SHARE;
+        let mut sizes = (2..=MOST_FINALISTS).rev();
+        sizes
+            .find(|&size| race::trainings(size, self.race) <= affordable)
+            .unwrap_or(1)
+    }
+
+    /// Trials of one strategy with one seed: what its race leaves of its trainings.
     #[must_use]
     pub fn trials(&self) -> usize {
-        (self.budget_steps / u64::from(self.steps.steps())) as usize
+        self.trainings() - race::trainings(self.finalists(), self.race)
     }
 }
 
@@ -110,12 +146,24 @@ impl ComparisonConfiguration {
         let settings = &self.comparison;
         let positive = |rate: &f64| rate.is_finite() && *rate > 0.0;
         let rates = &settings.learning_rates;
-        let checks: [(&'static str, String, bool, &'static str); 5] = [
+        let checks: [(&'static str, String, bool, &'static str); 7] = [
             (
                 "seeds",
                 settings.seeds.to_string(),
                 settings.seeds >= 2,
                 "at least 2: one says nothing of how sure a difference is",
+            ),
+            (
+                "seeds",
+                settings.seeds.to_string(),
+                settings.seeds <= SPAN,
+                "at most 1000",
+            ),
+            (
+                "race",
+                settings.race.to_string(),
+                settings.race <= MOST_ON_FIRST_RUNG,
+                "at most 250",
             ),
             (
                 "strategies",
@@ -203,5 +251,55 @@ impl Configuration for ComparisonConfiguration {
         moved.backbone.folder.clone_from(&other.backbone.folder);
         moved.task.folder.clone_from(&other.task.folder);
         moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adaplace_scorer::Statistic;
+
+    use super::*;
+
+    /// A race takes n and, from five on, twice half of n more; two trainings for each on the first rung double it.
+    #[test]
+    fn a_race_takes_a_quarter_of_the_trainings_at_most() {
+        let steps = Fidelity::new(16).unwrap();
+        let of = |trainings: u64, race: u32| {
+            let settings = ComparisonSettings {
+                seed: 0,
+                seeds: 2,
+                budget_steps: 16 * trainings + 15,
+                steps,
+                proposals: 8,
+                metric: Metric::Accuracy,
+                statistic: Statistic::Rank.into(),
+                race,
+                random_parallel: 16,
+                final_steps: steps,
+                learning_rates: vec![0.01],
+                replayed: false,
+            };
+            assert_eq!(settings.trainings() as u64, trainings);
+            (settings.trials(), settings.finalists())
+        };
+        for (trainings, expected) in [
+            (1, (1, 1)),
+            (7, (7, 1)),
+            (8, (6, 2)),
+            (16, (12, 4)),
+            (43, (39, 4)),
+            (44, (33, 5)),
+            (48, (36, 6)),
+            (63, (48, 7)),
+            (64, (48, 8)),
+            (256, (240, 8)),
+        ] {
+            assert_eq!(of(trainings, 1), expected, "{trainings}");
+        }
+        assert_eq!(of(15, 2), (15, 1));
+        assert_eq!(of(16, 2), (12, 2));
+        assert_eq!(of(64, 2), (56, 4));
+        assert_eq!(of(128, 2), (96, 8));
+        assert_eq!(of(64, 0).0, 64);
     }
 }

@@ -23,6 +23,8 @@ pub(super) enum Course<'a> {
         space: &'a SearchSpace,
         strategy: StrategyDescription,
         trials: usize,
+        /// How many race at its end; 1 for no race.
+        finalists: usize,
     },
 }
 
@@ -36,7 +38,7 @@ pub(super) fn entrants<'a>(
     parallel: Result<&'a SearchSpace, &SpaceError>,
     gradient_norms: Option<&[Vec<f64>]>,
 ) -> Vec<Entrant<'a>> {
-    let trials = configuration.comparison.trials();
+    let settings = &configuration.comparison;
     let course = |competitor: &Competitor| -> Result<Course<'a>, String> {
         Ok(match competitor {
             Competitor::LargestGradients => {
@@ -49,16 +51,19 @@ pub(super) fn entrants<'a>(
                 space: parallel.map_err(ToString::to_string)?,
                 strategy: StrategyDescription::Random {},
                 trials: *trials,
+                finalists: 1,
             },
             Competitor::Random(trials) => Course::Search {
                 space,
                 strategy: StrategyDescription::Random {},
                 trials: *trials,
+                finalists: 1,
             },
             Competitor::Strategy(strategy) => Course::Search {
                 space,
                 strategy: strategy.clone(),
-                trials,
+                trials: settings.trials(),
+                finalists: settings.finalists(),
             },
             Competitor::LinearProbe
             | Competitor::Parallel

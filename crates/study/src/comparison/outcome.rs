@@ -56,12 +56,12 @@ pub struct SeedResult {
     pub placement: Placement,
     /// What the placement costs.
     pub cost: Cost,
-    /// Optimiser steps of its trials.
+    /// Optimiser steps of its trials and its race.
     pub steps: u64,
     /// How long its search took; none in a replay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<SearchSeconds>,
-    /// Whenever it found a better complete placement, in order.
+    /// Whenever a trial was the best of a complete placement so far, in order.
     pub curve: Vec<Improvement>,
     /// The final training; none if it failed.
     pub last: Option<Final>,
@@ -71,7 +71,7 @@ pub struct SeedResult {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchSeconds {
-    /// Its trials, those included that another search had trained already.
+    /// Its trials and its race, those trainings included that another search had trained already.
     pub trials: f64,
     /// Gradient maps, judgements and the strategy's own choices, likewise.
     pub judgements: f64,
@@ -241,6 +241,7 @@ mod tests {
             proposals: 8,
             metric: Metric::Accuracy,
             statistic: Statistic::Rank.into(),
+            race: 0,
             random_parallel: 16,
             final_steps: Fidelity::new(64).unwrap(),
             learning_rates: vec![0.01],

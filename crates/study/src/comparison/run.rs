@@ -96,6 +96,7 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
                     space,
                     strategy,
                     trials,
+                    finalists,
                 } => {
                     let search = Search {
                         name: competitor.to_string(),
@@ -103,10 +104,14 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
                         space,
                         strategy,
                         trials: *trials,
+                        finalists: *finalists,
                         seed,
                     };
                     let proxy = Charged::new(Arc::clone(&proxy), Arc::clone(&judgements));
-                    search.run(&mut runner, &proxy)?
+                    search.run(&proxy, |jobs| {
+                        let results = runner.results(jobs)?;
+                        Ok(results.map(|results| (results, runner.seconds(jobs))))
+                    })?
                 }
             };
             let Some(searched) = searched else {

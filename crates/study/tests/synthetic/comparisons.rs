@@ -47,6 +47,7 @@ pub(crate) fn comparison(strategies: &[&str]) -> ComparisonConfiguration {
             proposals: 4,
             metric: study.search.metric,
             statistic: study.search.statistic.clone(),
+            race: 0,
             random_parallel: 2,
             final_steps: steps(FINAL_STEPS),
             learning_rates: vec![0.001, 0.01],

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use adaplace_strategy::{PruneSettings, StrategyDescription};
 use adaplace_study::{Journal, StudyError, StudyFolder};
 
 use crate::support::{Synthetic, configuration, finished, journal};
@@ -23,7 +24,7 @@ fn content(folder: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
 #[test]
 fn another_configuration_is_refused_with_every_difference() {
     let folder = tempfile::tempdir().unwrap();
-    let original = configuration("gradient-greedy", None);
+    let original = configuration("prune", None);
     let scorer = Synthetic::closed_form();
     finished(scorer.run(folder.path(), &original, 1).unwrap());
     let before = content(folder.path());
@@ -31,7 +32,10 @@ fn another_configuration_is_refused_with_every_difference() {
     let mut other = original.clone();
     other.search.seed = 4;
     other.search.halving = Some(3);
-    other.strategy = adaplace_strategy::StrategyDescription::GradientGreedy { gamma: 0.25 };
+    other.strategy = StrategyDescription::Prune(PruneSettings {
+        rounds: 3,
+        ..PruneSettings::default()
+    });
     other.task.max_length = None;
     other.training.adapter_learning_rate = 0.001;
     other.space.adapter.ranks = vec![2];
@@ -48,7 +52,7 @@ fn another_configuration_is_refused_with_every_difference() {
                 "`search.halving` is not set there and 3 here",
                 "`search.seed` is 3 there and 4 here",
                 "`space.adapter.ranks` is [2, 4] there and [2] here",
-                "`strategy.gamma` is 0.6 there and 0.25 here",
+                "`strategy.rounds` is 2 there and 3 here",
                 "`task.max_length` is 32 there and not set here",
                 "`training.adapter_learning_rate` is 0.003 there and 0.001 here",
             ]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod ask_and_tell;
+mod comparison_races;
 mod comparisons;
 mod configurations;
 mod damaged_journals;

@@ -166,7 +166,6 @@ fn incomplete_placements_of_a_greedy_search_are_never_finalists() {
     configuration.search.trials = 3;
     configuration.strategy = StrategyDescription::Greedy {
         candidates: Some(8),
-        gamma: 0.0,
     };
     let folder = tempfile::tempdir().unwrap();
     let error = scorer().run(folder.path(), &configuration, 1).unwrap_err();

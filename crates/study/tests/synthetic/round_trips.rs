@@ -43,9 +43,8 @@ fn strategy() -> impl Strategy<Value = StrategyDescription> {
         (count(), option::of(count())).prop_map(|(rounds, start)| StrategyDescription::Prune(
             PruneSettings { rounds, start }
         )),
-        (option::of(count()), share())
-            .prop_map(|(candidates, gamma)| StrategyDescription::Greedy { candidates, gamma }),
-        share().prop_map(|gamma| StrategyDescription::GradientGreedy { gamma }),
+        option::of(count()).prop_map(|candidates| StrategyDescription::Greedy { candidates }),
+        Just(StrategyDescription::GradientGreedy {}),
         (
             option::of(count()),
             count(),
