@@ -169,7 +169,8 @@ mod tests {
     fn each_search_pays_for_what_it_asks_for() {
         let (map, at_hand) = (100.0, BTreeMap::from([(given(1).hash(), 20.0)]));
         let judgements = Arc::new(Judgements::new(map, at_hand));
-        let proxy = Arc::new(FixedProxy::from_iter([(Connection::new(0, 0), 1.0)]));
+        let known = [0, 1, 2].map(|target| (Connection::new(0, target), 1.0));
+        let proxy = Arc::new(FixedProxy::from_iter(known));
         let search = || {
             Charged::new(
                 Arc::clone(&proxy) as Arc<dyn ConnectionProxy>,
@@ -208,7 +209,11 @@ mod tests {
         of_features.joint_promise(&[]).unwrap();
         close(&of_features, 100.0);
         let failing = search();
-        assert!(failing.promise(&given(1), &[Connection::new(0, 3)]).is_err());
+        assert!(
+            failing
+                .promise(&given(1), &[Connection::new(0, 3)])
+                .is_err()
+        );
         close(&failing, 100.0);
     }
 
