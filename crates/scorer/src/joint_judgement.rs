@@ -27,7 +27,9 @@ pub struct JointJudgement {
     hidden_states: usize,
     /// f of the training examples, (examples, connections x maps)
     examples: Mat<f32>,
-    /// g', by connection, then map
+    /// The mean of f over the training examples, by connection, then map.
+    train: Vec<f64>,
+    /// g'
     validation: Vec<f64>,
     /// l
     damping: f64,
@@ -55,7 +57,12 @@ impl JointJudgement {
         let squares: f64 = (0..columns)
             .map(|column| f64::from(examples.col(column).squared_norm_l2()))
             .sum();
+        let mean = |column: usize| -> f64 {
+            let values = examples.col(column).iter();
+            values.map(|&value| f64::from(value)).sum::<f64>() / count as f64
+        };
         Self {
+            train: (0..columns).map(mean).collect(),
             damping: Self::DAMPING * squares / (count * columns) as f64,
             hidden_states,
             examples,
@@ -87,8 +94,8 @@ impl JointJudgement {
         Ok(gains.sum())
     }
 
-    /// The cosine between what two connections, each by itself, would change in the losses of the training examples: 1 where
-    /// they do the same, 0 where they have nothing in common.
+    /// The cosine between what steps on two connections, each by itself, would change in the losses of the training examples: 1
+    /// where they do the same, 0 where they have nothing in common or one has no gradient.
     ///
     /// # Errors
     /// As [`Self::gain`].
@@ -109,7 +116,7 @@ impl JointJudgement {
         let directions = decomposed.map_err(|reason| singular_values(connection, reason))?;
         let mut step = vec![0.0; columns.len()];
         for one in &directions {
-            let length = one.scale * one.along(&self.validation, &columns);
+            let length = one.scale * one.along(&self.train, &columns);
             step.iter_mut()
                 .zip(&one.vector)
                 .for_each(|(step, q)| *step += length * q);
