@@ -176,7 +176,9 @@ fn a_search_ends_in_a_race_within_its_budget() {
     let eight = COMPARE.replace("--budget-steps 8", "--budget-steps 16");
     for (options, settings, raced) in [("", "race = 1\n", 2), ("--race 0", "", 0)] {
         let ended = lab
-            .run(&format!("{eight} --strategy random {options} --out out{raced}"))
+            .run(&format!(
+                "{eight} --strategy random {options} --out out{raced}"
+            ))
             .succeeded();
         assert!(ended.stdout.contains("steps of search"), "{}", ended.stdout);
         let written = lab.read(&format!("out{raced}/comparison.toml"));

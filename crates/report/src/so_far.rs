@@ -52,9 +52,7 @@ pub(crate) fn page(stored: &StoredComparison) -> Result<String, ReportError> {
 }
 
 fn of_searches(trials: &[Record]) -> impl Iterator<Item = &Record> {
-    trials
-        .iter()
-        .filter(|record| record.phase == Phase::Search)
+    trials.iter().filter(|record| record.phase == Phase::Search)
 }
 
 /// The trials that gave a score, best first; those of a race are of those that a search chose.
