@@ -16,7 +16,9 @@ const SPACE: &str = include_str!("../../../../search-spaces/quickstart.toml");
 
 /// The whole command stays below a minute on two cores. So few steps want a high learning rate.
 const TRAINING: &str = "--steps 48 --batch-size 16 --learning-rate 0.02 --precision f32";
-const SEARCH: &str = "--trials 10 --finalists 2 --repetitions 2";
+/// Ten trials, a race of two, then two repetitions of both and of the baseline: 18 trainings. Few trials at a time let the
+/// strategy learn from so few.
+const SEARCH: &str = "--trials 10 --proposals 2 --finalists 2 --repetitions 2";
 const COMPARE: &str = "--strategy random --strategy gradient-greedy --budget-steps 96 --seeds 2 --final-steps 48 \
                        --learning-rates 0.02 --random-parallel 2";
 
