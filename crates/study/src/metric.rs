@@ -13,7 +13,7 @@ pub enum Metric {
     Accuracy,
     /// Validation loss, ties by validation accuracy.
     Loss,
-    /// Validation accuracy - validation loss / 2, ties by validation loss; see [`combined`].
+    /// Validation accuracy - validation loss / 2, ties by validation loss.
     Combined,
 }
 
