@@ -1,4 +1,4 @@
-//! Of what the variance of a table is made.
+//! How the variance of a table divides.
 
 use crate::within_variance;
 
@@ -6,11 +6,11 @@ use crate::within_variance;
 /// y_ij = mean + thing_i + condition_j + rest_ij.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Components {
-    /// Of the things.
+    /// Variance between the things.
     pub rows: f64,
-    /// Of the conditions, which are common to all things.
+    /// Variance between the conditions, which are common to all things.
     pub columns: f64,
-    /// Of what is left: noise, and what a condition does to a single thing.
+    /// Variance of the rest: noise, and what a condition does to a single thing.
     pub rest: f64,
 }
 

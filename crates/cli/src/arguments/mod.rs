@@ -39,7 +39,7 @@ pub(crate) enum Command {
     Probe(Probe),
     /// Search the best placement; run again on its own output folder, it resumes
     Search(Box<Search>),
-    /// Train every single connection and see which gradient statistic foretells the results, or see what foretells those of the
+    /// Train every single connection and see which gradient statistic predicts the results, or what predicts those of the
     /// sets in a bench
     Audit(Box<Audit>),
     /// Compare strategies and fixed baselines, several seeds each, on the test part

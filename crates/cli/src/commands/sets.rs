@@ -1,4 +1,4 @@
-//! `adaplace audit --sets`: what foretells the results of a placement bench, and what they are made of.
+//! `adaplace audit --sets`: what predicts the results of a placement bench, and how their variance divides.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -124,7 +124,7 @@ fn summary(file: &Path, audit: &SetAudit, seconds: f64) -> Result<String> {
     Ok(text)
 }
 
-/// Of what results are made; what cannot be told is a dash.
+/// How the variance of the results divides; what cannot be told is a dash.
 fn variance(audit: &SetAudit) -> String {
     let both = [&audit.accuracy, &audit.loss];
     let row = |name: &str, cell: &dyn Fn(&SetVariance) -> Option<String>| {
