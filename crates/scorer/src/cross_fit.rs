@@ -35,7 +35,7 @@ struct Halves {
 struct OfParts {
     singular_values: Vec<f64>,
     validation_alignment: f64,
-    /// Of the training part.
+    /// Leading directions of the training part.
     directions: Directions,
     /// The derivatives of the validation loss along the first of them.
     validation: Vec<f64>,

@@ -53,7 +53,7 @@ impl Directions {
 }
 
 impl AllDirections {
-    /// Of all connections of `states` hidden states, by source, then target.
+    /// Gathers the directions of all connections of `states` hidden states, by source, then target.
     pub(crate) fn new<'a>(of_connections: &[&'a Directions], states: usize) -> Self {
         let first = &of_connections[0].right;
         let (width, count) = (first.nrows(), first.ncols());

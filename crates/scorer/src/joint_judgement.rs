@@ -230,7 +230,7 @@ mod tests {
             .collect()
     }
 
-    /// Of one map H is the mean square, so the gain is g'^2 (mean square + l)^(-1/2).
+    /// With one map H is the mean square, so the gain is g'^2 (mean square + l)^(-1/2).
     #[test]
     fn a_single_connection_by_hand() {
         let examples = [[3.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]];

@@ -41,7 +41,7 @@ pub enum StrategyDescription {
 }
 
 impl Default for StrategyDescription {
-    /// That of a search which names none.
+    /// The strategy of a search that names none.
     fn default() -> Self {
         StrategyDescription::Surrogate {}
     }

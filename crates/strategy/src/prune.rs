@@ -116,7 +116,7 @@ fn rounds(start: usize, size: usize, rounds: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Those of the greatest value first, of equal ones the first.
+/// Sorted by value, the greatest first; equal ones keep their order.
 fn sorted(connections: Vec<Connection>, values: &[f64]) -> Vec<Connection> {
     let mut pairs: Vec<(f64, Connection)> = values.iter().copied().zip(connections).collect();
     pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));

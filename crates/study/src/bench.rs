@@ -74,7 +74,7 @@ pub struct PlacementBench {
 pub struct BenchRow {
     /// Its connections, source and target.
     pub placement: Vec<(u16, u16)>,
-    /// Validation accuracy by repetition; none where the training failed.
+    /// Validation accuracy by repetition; none where the training failed or was not done.
     pub accuracy: Vec<Option<f64>>,
     /// Validation loss by repetition, to a millionth.
     pub loss: Vec<Option<f64>>,

@@ -14,7 +14,7 @@ use crate::table::{Cell, Table};
 /// More are in the table alone.
 const MOST_DRAWN: usize = 7;
 
-/// Of more connections nobody reads every pair.
+/// The table is left out for more connections: nobody reads so many pairs.
 const MOST_COUPLED: usize = 16;
 
 pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
