@@ -87,7 +87,7 @@ fn strategies_run_on_the_table() {
     for competitor in competitors {
         assert_eq!(competitor["seeds"][0]["seconds"], Value::Null);
         for result in competitor["seeds"].as_array().unwrap() {
-            let found = result["last"]["test"]["accuracy"].as_f64().unwrap();
+            let found = result["finals"][0]["test"]["accuracy"].as_f64().unwrap();
             let Some(connection) = result["placement"].as_array().unwrap().first() else {
                 assert_eq!(competitor["name"], "linear-probe");
                 continue;

@@ -131,10 +131,7 @@ fn the_table_of_comparisons_is_that_of_the_files() {
                 .unwrap();
             let seeds = &competitor.seeds;
             assert_eq!(seeds.len(), 5);
-            let sum: f64 = seeds
-                .iter()
-                .map(|seed| seed.last.as_ref().unwrap().test.accuracy)
-                .sum();
+            let sum: f64 = seeds.iter().map(|seed| seed.test_accuracy().unwrap()).sum();
             let mean = 100.0 * sum / seeds.len() as f64;
             let interval = competitor.test_accuracy.unwrap();
             *line += &match name {

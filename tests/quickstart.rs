@@ -103,7 +103,7 @@ fn a_search_is_in_its_folder_and_goes_on() {
         "$ adaplace search --backbone first/backbone",
         "$ adaplace compare --backbone first/backbone",
         "10 trials of `surrogate`",
-        "gradient-greedy",
+        "5 competitors on location, 2 seeds",
     ] {
         assert!(ended.stdout.contains(phrase), "{}", ended.stdout);
     }

@@ -1,5 +1,6 @@
 //! How the variance of a table divides.
 
+use crate::moments::{column_means, mean, variance};
 use crate::within_variance;
 
 /// Variance components of a table with a row for each thing and a column for each condition, each 0 or more:
@@ -35,26 +36,13 @@ pub fn components(table: &[Vec<f64>]) -> Option<Components> {
     let (rest, _) = within_variance(std::slice::from_ref(&table.to_vec()))?;
     let (rows, columns) = (table.len() as f64, table.first()?.len());
     let of_rows: Vec<f64> = table.iter().map(|row| mean(row)).collect();
-    let of_columns: Vec<f64> = (0..columns)
-        .map(|column| table.iter().map(|row| row[column]).sum::<f64>() / rows)
-        .collect();
+    let of_columns = column_means(table, columns);
     // MS_rows / columns is the variance of the rows' means.
     Some(Components {
-        rows: (variance(&of_rows) - rest / columns as f64).max(0.0),
-        columns: (variance(&of_columns) - rest / rows).max(0.0),
+        rows: (variance(&of_rows)? - rest / columns as f64).max(0.0),
+        columns: (variance(&of_columns)? - rest / rows).max(0.0),
         rest,
     })
-}
-
-/// sum (y - mean)^2 / (n - 1) of at least two.
-fn variance(values: &[f64]) -> f64 {
-    let mean = mean(values);
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    squares / (values.len() - 1) as f64
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod bootstrap;
 mod components;
 mod correlation;
 mod kernel_ridge;
+mod moments;
 mod order;
 mod pareto;
 mod ranks;

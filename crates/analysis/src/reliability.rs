@@ -1,5 +1,7 @@
 //! How far a single measurement can be relied on, from things that were measured several times.
 
+use crate::moments::{column_means, mean, variance};
+
 /// How far single measurements of different things tell the things apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reliability {
@@ -63,9 +65,7 @@ pub fn within_variance(tables: &[Vec<Vec<f64>>]) -> Option<(f64, usize)> {
             continue;
         }
         let of_rows: Vec<f64> = rows.iter().map(|row| mean(row)).collect();
-        let of_columns: Vec<f64> = (0..columns)
-            .map(|column| rows.iter().map(|row| row[column]).sum::<f64>() / rows.len() as f64)
-            .collect();
+        let of_columns = column_means(rows, columns);
         let whole = mean(&of_rows);
         for (row, of_row) in rows.iter().zip(&of_rows) {
             for (value, of_column) in row.iter().zip(&of_columns) {
@@ -75,17 +75,6 @@ pub fn within_variance(tables: &[Vec<Vec<f64>>]) -> Option<(f64, usize)> {
         degrees += own;
     }
     (degrees > 0).then(|| (squares / degrees as f64, degrees))
-}
-
-/// sum (y - mean)^2 / (n - 1); `None` of fewer than two.
-fn variance(values: &[f64]) -> Option<f64> {
-    let mean = mean(values);
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (values.len() > 1).then(|| squares / (values.len() - 1) as f64)
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use adaplace_scorer::Score;
 use adaplace_strategy::Merit;
 use adaplace_study::{Event, Metric, Phase, Record};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -13,7 +14,7 @@ use crate::table::percent;
 pub(crate) struct Progress {
     bar: ProgressBar,
     metric: Metric,
-    best: Option<(Merit, f64)>,
+    best: Option<(Merit, Score)>,
     /// Trainings expected in all.
     expected: u64,
     replayed: u64,
@@ -68,11 +69,10 @@ impl Progress {
     fn done(&mut self, record: &Record, replayed: bool) {
         if let (Phase::Search, Some(score)) = (record.phase, record.result.score()) {
             let merit = self.metric.merit(record.steps, score);
-            let value = self.metric.value(score);
             if let Some(merit) = merit
                 && self.best.is_none_or(|(best, _)| merit > best)
             {
-                self.best = Some((merit, value));
+                self.best = Some((merit, *score));
             }
         }
         self.bar.inc(1);
@@ -81,12 +81,13 @@ impl Progress {
             self.replayed += 1;
             self.bar.reset_eta();
         }
-        let best = match (&self.best, self.metric) {
-            (None, _) => "no score yet".to_owned(),
-            (Some((_, value)), Metric::Accuracy) => format!("best {}", percent(*value)),
-            (Some((_, value)), Metric::Loss) => format!("best loss {value:.4}"),
-            (Some((_, value)), Metric::Combined) => format!("best {value:.4}"),
-        };
+        let best = self.best.map_or_else(
+            || "no score yet".to_owned(),
+            |(_, score)| {
+                let accuracy = percent(score.validation_accuracy);
+                format!("best {accuracy}, loss {:.3}", score.validation_loss)
+            },
+        );
         self.line_now_and_then(&best, replayed);
         self.bar.set_message(best);
     }

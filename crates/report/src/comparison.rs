@@ -245,11 +245,10 @@ fn mean_curve(seeds: &[SeedResult], seed: u64) -> (Pairs, Pairs) {
 /// What each competitor chose with the seed that gave the best final training.
 fn placements(comparison: &Comparison) -> Section {
     let mut section = Section::new("What was chosen");
-    let accuracy = |result: &SeedResult| result.last.as_ref().map(|last| last.test.accuracy);
     let best = |competed: &Competed| {
         let results = competed.seeds.iter();
         let best = results.max_by(|a, b| {
-            let value = |result| accuracy(result).unwrap_or(f64::NEG_INFINITY);
+            let value = |result: &SeedResult| result.test_accuracy().unwrap_or(f64::NEG_INFINITY);
             value(a).total_cmp(&value(b)).then(b.seed.cmp(&a.seed))
         });
         best.cloned()
@@ -264,7 +263,7 @@ fn placements(comparison: &Comparison) -> Section {
             continue;
         }
         let states = comparison.hidden_states;
-        let value = accuracy(&result).map_or_else(failed, percent);
+        let value = result.test_accuracy().map_or_else(failed, percent);
         let title = format!(
             "{}: {value}, {}, seed {}",
             competed.name,
@@ -276,7 +275,7 @@ fn placements(comparison: &Comparison) -> Section {
     }
     if !figures.is_empty() {
         section.paragraph(
-            "Of each competitor the placement of the seed with the best final training: the luckiest, not the typical one.",
+            "Of each competitor the placement of the seed with the best final trainings: the luckiest, not the typical one.",
         );
         section.figures(&figures);
     }
@@ -286,12 +285,19 @@ fn placements(comparison: &Comparison) -> Section {
     );
     for competed in &comparison.competitors {
         for result in &competed.seeds {
-            let rate = result.last.as_ref().and_then(|last| last.learning_rate);
+            let mut rates: Vec<f64> = result
+                .finals
+                .iter()
+                .filter_map(|last| last.learning_rate)
+                .collect();
+            rates.sort_by(f64::total_cmp);
+            rates.dedup();
+            let rates: Vec<String> = rates.iter().map(f64::to_string).collect();
             table.row(vec![
                 Cell::Text(competed.name.clone()),
                 Cell::Number(result.seed.to_string()),
-                Cell::Number(accuracy(result).map_or_else(failed, percent)),
-                Cell::Number(rate.map_or_else(String::new, |rate| rate.to_string())),
+                Cell::Number(result.test_accuracy().map_or_else(failed, percent)),
+                Cell::Number(rates.join(", ")),
                 Cell::placement(&result.placement),
             ]);
         }
@@ -337,7 +343,7 @@ mod tests {
                 .iter()
                 .map(|&(steps, value)| Improvement { steps, value })
                 .collect(),
-            last: None,
+            finals: Vec::new(),
         }
     }
 

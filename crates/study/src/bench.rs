@@ -6,15 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use adaplace_scorer::{Evaluation, Score, ScoreError, Scorer, Statistic, Statistics};
+use adaplace_scorer::{Scorer, Statistic, Statistics};
 use adaplace_search_space::{
-    AdapterSpec, BackboneReference, ChainShape, Connection, Fidelity, Placement, PlacementHash,
-    SearchSpace, write_atomically,
+    AdapterSpec, BackboneReference, ChainShape, Connection, Fidelity, Placement, SearchSpace,
+    write_atomically,
 };
 use adaplace_strategy::{FixedProxy, StrategyDescription};
 use serde::{Deserialize, Serialize};
 
-use crate::comparison::{Final, Finisher, column};
 use crate::ledger::Job;
 use crate::runner::Runner;
 use crate::{
@@ -322,7 +321,7 @@ impl PlacementBench {
 }
 
 impl BenchRow {
-    fn placement(&self, adapter: AdapterSpec) -> Placement {
+    pub(crate) fn placement(&self, adapter: AdapterSpec) -> Placement {
         let connections = self.placement.iter();
         connections
             .map(|&(source, target)| (Connection::new(source, target), adapter))
@@ -331,107 +330,11 @@ impl BenchRow {
 }
 
 /// The adapter of every connection.
-fn only_adapter(space: &SearchSpace) -> Result<AdapterSpec, StudyError> {
+pub(crate) fn only_adapter(space: &SearchSpace) -> Result<AdapterSpec, StudyError> {
     match space.adapters() {
         [adapter] => Ok(*adapter),
         _ => Err(StudyError::SeveralAdapters {
             ranks: space.ranks().to_vec(),
         }),
-    }
-}
-
-/// Scores placements by looking them up.
-#[derive(Debug)]
-pub struct Replay<'a> {
-    bench: &'a PlacementBench,
-    rows: BTreeMap<PlacementHash, usize>,
-}
-
-impl<'a> Replay<'a> {
-    /// On the table of `bench`, for placements of `space`.
-    ///
-    /// # Errors
-    /// [`StudyError::SeveralAdapters`] where the space has more than one rank.
-    pub fn new(bench: &'a PlacementBench, space: &SearchSpace) -> Result<Self, StudyError> {
-        let adapter = only_adapter(space)?;
-        let rows = bench.rows.iter().enumerate();
-        Ok(Self {
-            rows: rows
-                .map(|(index, row)| (row.placement(adapter).hash(), index))
-                .collect(),
-            bench,
-        })
-    }
-
-    /// Whether the table has the placement.
-    #[must_use]
-    pub fn holds(&self, placement: &Placement) -> bool {
-        self.rows.contains_key(&placement.hash())
-    }
-
-    fn row(&self, placement: &Placement) -> Result<&BenchRow, ScoreError> {
-        let index = self.rows.get(&placement.hash());
-        index
-            .map(|&index| &self.bench.rows[index])
-            .ok_or_else(|| ScoreError::NotTabulated {
-                placement: placement.to_string(),
-            })
-    }
-}
-
-fn failed_there() -> ScoreError {
-    ScoreError::Diverged {
-        step: 0,
-        quantity: "loss of the training in the bench",
-        value: f64::NAN,
-    }
-}
-
-impl Scorer for Replay<'_> {
-    /// Repetitions beyond those of the bench begin again with the first one; a race does not see the one of its seed's trials,
-    /// if there is another. The training loss is not in the bench; the validation loss stands for it.
-    fn score(
-        &self,
-        placement: &Placement,
-        _fidelity: Fidelity,
-        repetition: u32,
-    ) -> Result<Score, ScoreError> {
-        let row = self.row(placement)?;
-        let column = column(repetition, row.accuracy.len());
-        match (row.accuracy[column], row.loss[column]) {
-            (Some(accuracy), Some(loss)) => Ok(Score {
-                train_loss: loss,
-                validation_loss: loss,
-                validation_accuracy: accuracy,
-            }),
-            _ => Err(failed_there()),
-        }
-    }
-}
-
-impl Finisher for Replay<'_> {
-    /// The mean of the repetitions stands for the test part.
-    fn finish(&self, placement: &Placement, _repetition: u32) -> Result<Final, ScoreError> {
-        let probe = self.bench.probe.validation;
-        let (accuracy, loss) = if placement.is_empty() {
-            (probe.accuracy, probe.loss)
-        } else {
-            let row = self.row(placement)?;
-            let mean = |values: &[Option<f64>]| -> Option<f64> {
-                let known: Vec<f64> = values.iter().copied().collect::<Option<_>>()?;
-                Some(known.iter().sum::<f64>() / known.len() as f64)
-            };
-            let means = mean(&row.accuracy).zip(mean(&row.loss));
-            means.ok_or_else(failed_there)?
-        };
-        Ok(Final {
-            candidates: Vec::new(),
-            learning_rate: None,
-            test: Evaluation {
-                loss,
-                accuracy,
-                examples: probe.examples,
-            },
-        })
     }
 }

@@ -27,6 +27,7 @@ mod proxy;
 mod race;
 mod ranking;
 mod record;
+mod replay;
 mod results;
 mod run;
 mod runner;
@@ -38,9 +39,9 @@ mod study;
 mod workers;
 
 pub use audit::{Agreement, Audit, Audited, Measured, Predictor};
-pub use bench::{BenchConfiguration, BenchRow, PlacementBench, Replay, tabulate, tabulated};
+pub use bench::{BenchConfiguration, BenchRow, PlacementBench, tabulate, tabulated};
 pub use comparison::{
-    COMPARISON_FORMAT, Candidate, Comparison, ComparisonConfiguration, ComparisonRun,
+    Baseline, COMPARISON_FORMAT, Candidate, Comparison, ComparisonConfiguration, ComparisonRun,
     ComparisonSettings, Competed, Competitor, Difference, Final, FinalRecord, FinalResult,
     Finisher, FrozenMap, Improvement, SearchSeconds, SeedResult, StoredComparison, TestedTraining,
     run_comparison,
@@ -63,10 +64,11 @@ pub use proxy::GradientProxy;
 pub use race::Raced;
 pub use ranking::{Finalist, RankedTrial, Ranking};
 pub use record::{Phase, Record, Result as TrialResult};
+pub use replay::Replay;
 pub use run::{Event, Summary, run};
 pub use session::{Session, SessionParts, Trial};
 pub use sets::{
-    AuditedSets, DrawnSets, SetAudit, SetDraw, SetPredictor, SetVariance, VarianceShares,
+    AuditedSets, DrawnSets, RankedBy, SetAudit, SetDraw, SetPredictor, SetVariance, VarianceShares,
 };
 pub use setting::{Setting, backbone_reference, chain_shape, encoder, load_backbone};
 pub use stored::StoredStudy;

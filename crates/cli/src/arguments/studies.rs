@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use adaplace_strategy::StrategyDescription;
+use adaplace_study::Metric;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::values::{
-    CostArgument, ExecutorArgument, FirstPopulationArgument, MetricArgument, PoolingArgument,
-    PrecisionArgument, StatisticArgument, count, positive, seed, steps,
+    BaselineArgument, CostArgument, ExecutorArgument, FirstPopulationArgument, MetricArgument,
+    PoolingArgument, PrecisionArgument, StatisticArgument, count, positive, seed, steps,
 };
 use super::{BackboneAndTask, Resources};
 
@@ -61,7 +62,7 @@ pub(crate) struct SearchOptions {
     pub(crate) trials: usize,
     /// Rank by validation accuracy (ties by loss), by loss (ties by accuracy), or by accuracy - loss / 2, which is steadier
     /// than accuracy alone
-    #[arg(long, default_value = "accuracy")]
+    #[arg(long, default_value = Metric::default().name())]
     pub(crate) metric: MetricArgument,
     /// A cost to minimise as well: evolution and surrogate heed it, and the placements trained again come from the Pareto front
     #[arg(long, value_name = "COST")]
@@ -186,7 +187,7 @@ pub(crate) struct Audit {
 pub(crate) struct Compare {
     /// Look scores up in this placement bench (`adaplace bench`) instead of training
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "backbone", "task", "final_steps", "learning_rates", "steps", "train_examples", "batch_size", "learning_rate",
+        "backbone", "task", "final_steps", "final_repetitions", "learning_rates", "steps", "train_examples", "batch_size", "learning_rate",
         "head_learning_rate", "max_length", "pooling", "precision", "gradient_examples", "cache_memory", "instruction_set",
     ])]
     pub(crate) replay: Option<PathBuf>,
@@ -213,6 +214,9 @@ pub(crate) struct Compare {
     /// Optimiser steps of the final trainings [default: four times those of a trial]
     #[arg(long, value_name = "N", value_parser = steps())]
     pub(crate) final_steps: Option<u32>,
+    /// Final trainings of each placement that was chosen, on orders of the examples that it was not chosen by
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..1000))]
+    pub(crate) final_repetitions: u32,
     /// Highest learning rates of the adapters that every final training tries
     #[arg(long, value_name = "RATE", value_delimiter = ',', default_value = "0.001,0.003,0.01", value_parser = positive)]
     pub(crate) learning_rates: Vec<f64>,
@@ -221,11 +225,14 @@ pub(crate) struct Compare {
     /// suffices for
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(..=250))]
     pub(crate) race: u32,
+    /// What takes part beside the strategies, separated by commas [default: all]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) baselines: Vec<BaselineArgument>,
     /// Random placements that each of two baselines tries: of parallel connections alone, and of the whole space
     #[arg(long, value_name = "N", default_value = "16", value_parser = count())]
     pub(crate) random_parallel: usize,
     /// Choose by validation accuracy (ties by loss), by loss (ties by accuracy), or by accuracy - loss / 2
-    #[arg(long, default_value = "accuracy")]
+    #[arg(long, default_value = Metric::default().name())]
     pub(crate) metric: MetricArgument,
     /// How many placements a strategy proposes at a time
     #[arg(long, value_name = "N", default_value = "8", value_parser = count())]

@@ -4,7 +4,7 @@ use adaplace_backbone::Pooling;
 use adaplace_quickstart::DrawnTask;
 use adaplace_scorer::Statistic;
 use adaplace_strategy::{CostObjective, FirstPopulation};
-use adaplace_study::Metric;
+use adaplace_study::{Baseline, Metric};
 use adaplace_task::Part;
 use clap::ValueEnum;
 use clap::builder::TypedValueParser as _;
@@ -72,6 +72,26 @@ argument!(MetricArgument, Metric, {
     Accuracy => Metric::Accuracy,
     Loss => Metric::Loss,
     Combined => Metric::Combined,
+});
+argument!(BaselineArgument, Baseline, {
+    /// No adapter
+    LinearProbe => Baseline::LinearProbe,
+    /// An adapter in parallel at every sublayer
+    ParallelEverywhere => Baseline::ParallelEverywhere,
+    /// An adapter in sequence behind every sublayer
+    SequentialEverywhere => Baseline::SequentialEverywhere,
+    /// In parallel at every sublayer, with no more parameters than k adapters
+    ParallelEverywhereEqual => Baseline::ParallelEverywhereEqual,
+    /// In sequence behind every sublayer, likewise
+    SequentialEverywhereEqual => Baseline::SequentialEverywhereEqual,
+    /// In sequence behind every block, likewise
+    AfterEachBlockEqual => Baseline::AfterEachBlockEqual,
+    /// The k connections with the largest squared gradients
+    LargestGradients => Baseline::LargestGradients,
+    /// The best of `--random-parallel` random placements of parallel connections
+    BestRandomParallel => Baseline::BestRandomParallel,
+    /// The best of as many random placements of the whole space
+    BestRandom => Baseline::BestRandom,
 });
 argument!(CostArgument, CostObjective, {
     /// Trainable parameters

@@ -7,9 +7,10 @@ use adaplace_scorer::{Scorer, Statistic};
 use adaplace_search_space::{Fidelity, SearchSpace, SpaceDescription};
 use adaplace_strategy::{ConnectionProxy, FixedProxy, StrategyDescription, StrategySetting};
 use adaplace_study::{
-    COMPARISON_FORMAT, ComparisonConfiguration, ComparisonRun, ComparisonSettings, Finisher,
-    Frozen, FrozenMap, FrozenSettings, Journal, Metric, PlacementBench, Replay, Setting,
-    StudyConfiguration, StudyFolder, TestedTraining, Workers, chain_shape, run_comparison,
+    Baseline, COMPARISON_FORMAT, ComparisonConfiguration, ComparisonRun, ComparisonSettings,
+    Competitor, Finisher, Frozen, FrozenMap, FrozenSettings, Journal, Metric, PlacementBench,
+    Replay, Setting, StudyConfiguration, StudyFolder, TestedTraining, Workers, chain_shape,
+    run_comparison,
 };
 use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, bail};
@@ -247,6 +248,7 @@ fn configuration(
         comparison: ComparisonSettings {
             final_steps: Fidelity::new(final_steps)
                 .context("`--final-steps` must be at least 1")?,
+            final_repetitions: arguments.final_repetitions,
             learning_rates: arguments.learning_rates.clone(),
             replayed: false,
             ..settings(arguments, fidelity(options)?)?
@@ -307,6 +309,11 @@ fn strategies(arguments: &Compare) -> Result<Vec<StrategyDescription>> {
 /// Those of a replay, which has neither final trainings nor learning rates of its own.
 fn settings(arguments: &Compare, steps: Fidelity) -> Result<ComparisonSettings> {
     let trainings = TRAININGS * u64::from(steps.steps());
+    let named = arguments.baselines.iter();
+    let baselines: Vec<Baseline> = match arguments.baselines.is_empty() {
+        true => Baseline::ALL.to_vec(),
+        false => named.map(|&one| one.into()).collect(),
+    };
     Ok(ComparisonSettings {
         seed: arguments.training.seed,
         seeds: arguments.seeds,
@@ -316,8 +323,10 @@ fn settings(arguments: &Compare, steps: Fidelity) -> Result<ComparisonSettings> 
         metric: Metric::from(arguments.metric),
         statistic: statistics(&arguments.statistic)?,
         race: arguments.race,
+        baselines,
         random_parallel: arguments.random_parallel,
         final_steps: steps,
+        final_repetitions: 1,
         learning_rates: arguments.learning_rates.clone(),
         replayed: true,
     })
@@ -349,5 +358,11 @@ fn expected_trainings(configuration: &ComparisonConfiguration) -> usize {
         _ => settings.trainings(),
     };
     let searched: usize = configuration.strategies.iter().map(of_strategy).sum();
-    (searched + 2 * settings.random_parallel) * settings.seeds as usize
+    let of_baseline = |competitor: &Competitor| match competitor {
+        Competitor::Baseline(Baseline::BestRandomParallel | Baseline::BestRandom, count) => *count,
+        _ => 0,
+    };
+    let competitors = configuration.competitors();
+    let tried: usize = competitors.iter().map(of_baseline).sum();
+    (searched + tried) * settings.seeds as usize
 }

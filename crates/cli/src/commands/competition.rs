@@ -37,8 +37,13 @@ pub(super) fn summary(
     let by = match settings.replayed {
         true => "mean validation accuracy of the bench's repetitions".to_owned(),
         false => format!(
-            "final trainings of {} steps on {} test examples",
-            settings.final_steps, judged.examples
+            "{} of {} steps on {} test examples",
+            match settings.final_repetitions {
+                1 => "one final training".to_owned(),
+                several => format!("{several} final trainings"),
+            },
+            settings.final_steps,
+            judged.examples
         ),
     };
     writeln!(text, "{by}; mean over the seeds with its 95 % interval\n")?;

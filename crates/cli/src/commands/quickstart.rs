@@ -19,8 +19,9 @@ const TRAINING: &str = "--steps 48 --batch-size 16 --learning-rate 0.02 --precis
 /// Ten trials, a race of two, then two repetitions of both and of the baseline: 18 trainings. Few trials at a time let the
 /// strategy learn from so few.
 const SEARCH: &str = "--trials 10 --proposals 2 --finalists 2 --repetitions 2";
-const COMPARE: &str = "--strategy random --strategy gradient-greedy --budget-steps 96 --seeds 2 --final-steps 48 \
-                       --learning-rates 0.02 --random-parallel 2";
+/// The default strategy against chance and an adapter everywhere: eight trainings each with both seeds, two of them a race.
+const COMPARE: &str = "--strategy surrogate --strategy random --budget-steps 384 --proposals 2 --seeds 2 --final-steps 48 \
+                       --learning-rates 0.02 --baselines linear-probe,parallel-everywhere,parallel-everywhere-equal";
 
 pub(crate) fn run(arguments: &Quickstart) -> Result<Ending> {
     if let Some(folder) = &arguments.export {

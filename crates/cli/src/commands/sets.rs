@@ -103,6 +103,15 @@ fn summary(file: &Path, audit: &SetAudit, seconds: f64) -> Result<String> {
     let right = [false, true, true, true, true];
     writeln!(text, "{}", table::aligned(&head, &rows, &right))?;
     writeln!(text, "{}", variance(audit))?;
+    if !audit.ranked_by.is_empty() {
+        let rows = audit.ranked_by.iter().map(|one| {
+            let rho = one.rho.map_or_else(unknown, table::signed);
+            vec![one.metric.name().to_owned(), rho]
+        });
+        let head = ["ranked by one training's", "rho with the others' accuracy"];
+        let rows: Vec<Vec<String>> = rows.collect();
+        writeln!(text, "{}", table::aligned(&head, &rows, &[false, true]))?;
+    }
     if !audit.draws.is_empty() {
         let rows: Vec<Vec<String>> = audit
             .draws

@@ -2,32 +2,70 @@ use std::fmt;
 
 use adaplace_search_space::{Placement, SearchSpace};
 use adaplace_strategy::StrategyDescription;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{after_each_block, every_sublayer, everywhere, of_equal_parameters};
 
-/// What takes part in a comparison.
+/// What strategies are compared with.
 ///
 /// Those of equal parameters have as many as the space's most adapters of its largest rank, and lower ranks for it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Competitor {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Baseline {
     /// The frozen model with its linear head.
     LinearProbe,
     /// An adapter in parallel at every sublayer.
-    Parallel,
+    ParallelEverywhere,
     /// An adapter in sequence behind every sublayer.
-    Sequential,
-    /// As [`Self::Parallel`], at equal parameters.
-    ParallelEqual,
-    /// As [`Self::Sequential`], at equal parameters.
-    SequentialEqual,
+    SequentialEverywhere,
+    /// As [`Self::ParallelEverywhere`], at equal parameters.
+    ParallelEverywhereEqual,
+    /// As [`Self::SequentialEverywhere`], at equal parameters.
+    SequentialEverywhereEqual,
     /// An adapter in sequence behind every block, the places of Adapter+, at equal parameters.
     AfterEachBlockEqual,
     /// The connections with the largest squared gradients, as SPT chooses.
     LargestGradients,
-    /// The best of so many random placements of parallel connections alone.
-    RandomParallel(usize),
-    /// The best of so many random placements of the whole space.
-    Random(usize),
+    /// The best of some random placements of parallel connections alone.
+    BestRandomParallel,
+    /// The best of some random placements of the whole space.
+    BestRandom,
+}
+
+impl Baseline {
+    /// All baselines.
+    pub const ALL: [Self; 9] = [
+        Self::LinearProbe,
+        Self::ParallelEverywhere,
+        Self::SequentialEverywhere,
+        Self::ParallelEverywhereEqual,
+        Self::SequentialEverywhereEqual,
+        Self::AfterEachBlockEqual,
+        Self::LargestGradients,
+        Self::BestRandomParallel,
+        Self::BestRandom,
+    ];
+
+    /// The placement of one at fixed places; `None` for any other, and where its parameters do not suffice for a rank of 1 at
+    /// each of its places.
+    pub(super) fn fixed(self, space: &SearchSpace) -> Option<Placement> {
+        match self {
+            Self::LinearProbe => Some(Placement::new()),
+            Self::ParallelEverywhere => Some(everywhere(space, 0)),
+            Self::SequentialEverywhere => Some(everywhere(space, 1)),
+            Self::ParallelEverywhereEqual => of_equal_parameters(space, every_sublayer(space, 0)),
+            Self::SequentialEverywhereEqual => of_equal_parameters(space, every_sublayer(space, 1)),
+            Self::AfterEachBlockEqual => of_equal_parameters(space, after_each_block(space)),
+            Self::LargestGradients | Self::BestRandomParallel | Self::BestRandom => None,
+        }
+    }
+}
+
+/// What takes part in a comparison.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Competitor {
+    /// A baseline; random ones try so many placements.
+    Baseline(Baseline, usize),
     /// A strategy, on the whole space and budget.
     Strategy(StrategyDescription),
 }
@@ -35,36 +73,22 @@ pub enum Competitor {
 impl fmt::Display for Competitor {
     /// Its name in files.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::LinearProbe => formatter.write_str("linear-probe"),
-            Self::Parallel => formatter.write_str("parallel-everywhere"),
-            Self::Sequential => formatter.write_str("sequential-everywhere"),
-            Self::ParallelEqual => formatter.write_str("parallel-everywhere-equal"),
-            Self::SequentialEqual => formatter.write_str("sequential-everywhere-equal"),
-            Self::AfterEachBlockEqual => formatter.write_str("after-each-block-equal"),
-            Self::LargestGradients => formatter.write_str("largest-gradients"),
-            Self::RandomParallel(count) => write!(formatter, "best-of-{count}-random-parallel"),
-            Self::Random(count) => write!(formatter, "best-of-{count}-random"),
-            Self::Strategy(description) => formatter.write_str(description.name()),
-        }
-    }
-}
-
-impl Competitor {
-    /// The placement of a baseline at fixed places; `None` for any other, and where its parameters do not suffice for a
-    /// rank of 1 at each of its places.
-    pub(super) fn fixed(&self, space: &SearchSpace) -> Option<Placement> {
-        match self {
-            Self::LinearProbe => Some(Placement::new()),
-            Self::Parallel => Some(everywhere(space, 0)),
-            Self::Sequential => Some(everywhere(space, 1)),
-            Self::ParallelEqual => of_equal_parameters(space, every_sublayer(space, 0)),
-            Self::SequentialEqual => of_equal_parameters(space, every_sublayer(space, 1)),
-            Self::AfterEachBlockEqual => of_equal_parameters(space, after_each_block(space)),
-            Self::LargestGradients
-            | Self::RandomParallel(_)
-            | Self::Random(_)
-            | Self::Strategy(_) => None,
+        let (baseline, count) = match self {
+            Self::Strategy(description) => return formatter.write_str(description.name()),
+            Self::Baseline(baseline, count) => (baseline, count),
+        };
+        match baseline {
+            Baseline::LinearProbe => formatter.write_str("linear-probe"),
+            Baseline::ParallelEverywhere => formatter.write_str("parallel-everywhere"),
+            Baseline::SequentialEverywhere => formatter.write_str("sequential-everywhere"),
+            Baseline::ParallelEverywhereEqual => formatter.write_str("parallel-everywhere-equal"),
+            Baseline::SequentialEverywhereEqual => {
+                formatter.write_str("sequential-everywhere-equal")
+            }
+            Baseline::AfterEachBlockEqual => formatter.write_str("after-each-block-equal"),
+            Baseline::LargestGradients => formatter.write_str("largest-gradients"),
+            Baseline::BestRandomParallel => write!(formatter, "best-of-{count}-random-parallel"),
+            Baseline::BestRandom => write!(formatter, "best-of-{count}-random"),
         }
     }
 }

@@ -6,8 +6,8 @@ use adaplace_search_space::{ConnectionKind, Fidelity, SpaceDescription};
 use adaplace_strategy::StrategyDescription;
 use serde::{Deserialize, Serialize};
 
-use super::Competitor;
 use super::repetitions::SPAN;
+use super::{Baseline, Competitor};
 use crate::configuration::read_toml;
 use crate::race;
 use crate::{
@@ -72,15 +72,37 @@ pub struct ComparisonSettings {
     /// files of earlier versions: then a strategy chooses by its trials alone.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub race: u32,
+    /// What takes part beside the strategies; all in files of earlier versions.
+    #[serde(default = "all_baselines", skip_serializing_if = "are_all")]
+    pub baselines: Vec<Baseline>,
     /// How many random placements each of the two baselines of that name tries: parallel ones, and any of the space.
     pub random_parallel: usize,
     /// Optimiser steps of a final training.
     pub final_steps: Fidelity,
+    /// Final trainings of each placement, whose mean on the test part counts; one in files of earlier versions.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub final_repetitions: u32,
     /// Highest learning rates of the adapters that every final training tries.
     pub learning_rates: Vec<f64>,
     /// Whether scores are looked up in a placement bench, which has no adapters at every sublayer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
+}
+
+fn all_baselines() -> Vec<Baseline> {
+    Baseline::ALL.to_vec()
+}
+
+fn are_all(baselines: &[Baseline]) -> bool {
+    Baseline::ALL.iter().all(|one| baselines.contains(one))
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn is_one(number: &u32) -> bool {
+    *number == 1
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -116,26 +138,29 @@ impl ComparisonConfiguration {
     /// The baselines and the strategies. A space can be too small for some: see [`super::run_comparison`].
     #[must_use]
     pub fn competitors(&self) -> Vec<Competitor> {
-        let random = self.comparison.random_parallel;
-        let kinds = &self.space.connections.kinds;
-        let mut all = vec![Competitor::LinearProbe];
-        if !self.comparison.replayed {
-            all.extend([
-                Competitor::Parallel,
-                Competitor::Sequential,
-                Competitor::ParallelEqual,
-                Competitor::SequentialEqual,
-                Competitor::AfterEachBlockEqual,
-            ]);
-        }
-        all.push(Competitor::LargestGradients);
-        if !self.comparison.replayed || kinds.contains(&ConnectionKind::Parallel) {
-            all.push(Competitor::RandomParallel(random));
-        }
-        all.extend(self.strategies.iter().cloned().map(Competitor::Strategy));
+        let Self {
+            comparison: settings,
+            strategies,
+            space,
+            ..
+        } = self;
+        let kinds = &space.connections.kinds;
+        // A bench may have no placement that a replay could look up.
+        let known = |baseline: Baseline| match baseline {
+            Baseline::LinearProbe | Baseline::LargestGradients | Baseline::BestRandom => true,
+            Baseline::BestRandomParallel => kinds.contains(&ConnectionKind::Parallel),
+            _ => false,
+        };
+        let mut baselines = Baseline::ALL.to_vec();
+        baselines
+            .retain(|&one| settings.baselines.contains(&one) && (!settings.replayed || known(one)));
         // Behind all others that train: the journal of an unfinished comparison of an earlier version can be resumed.
-        all.push(Competitor::Random(random));
-        all
+        let last = baselines.pop_if(|one| *one == Baseline::BestRandom);
+        let of_baseline = |one: Baseline| Competitor::Baseline(one, settings.random_parallel);
+        let before = baselines.into_iter().map(of_baseline);
+        let strategies = strategies.iter().cloned().map(Competitor::Strategy);
+        let last = last.into_iter().map(of_baseline);
+        before.chain(strategies).chain(last).collect()
     }
 
     /// Every number must be in its range, and no strategy there twice.
@@ -146,7 +171,7 @@ impl ComparisonConfiguration {
         let settings = &self.comparison;
         let positive = |rate: &f64| rate.is_finite() && *rate > 0.0;
         let rates = &settings.learning_rates;
-        let checks: [(&'static str, String, bool, &'static str); 7] = [
+        let checks: [(&'static str, String, bool, &'static str); 8] = [
             (
                 "seeds",
                 settings.seeds.to_string(),
@@ -182,6 +207,12 @@ impl ComparisonConfiguration {
                 settings.random_parallel.to_string(),
                 settings.random_parallel > 0,
                 "at least 1",
+            ),
+            (
+                "final_repetitions",
+                settings.final_repetitions.to_string(),
+                (1..SPAN).contains(&settings.final_repetitions),
+                "from 1 to 999",
             ),
             (
                 "learning_rates",
@@ -274,8 +305,10 @@ mod tests {
                 metric: Metric::Accuracy,
                 statistic: Statistic::Rank.into(),
                 race,
+                baselines: Baseline::ALL.to_vec(),
                 random_parallel: 16,
                 final_steps: steps,
+                final_repetitions: 1,
                 learning_rates: vec![0.01],
                 replayed: false,
             };

@@ -4,7 +4,7 @@ use adaplace_search_space::{ConnectionKind, Placement, SearchSpace, SpaceError};
 use adaplace_strategy::StrategyDescription;
 
 use super::rules::largest_gradients;
-use super::{ComparisonConfiguration, Competitor};
+use super::{Baseline, ComparisonConfiguration, Competitor};
 
 /// A competitor that takes part.
 pub(super) struct Entrant<'a> {
@@ -41,19 +41,19 @@ pub(super) fn entrants<'a>(
     let settings = &configuration.comparison;
     let course = |competitor: &Competitor| -> Result<Course<'a>, String> {
         Ok(match competitor {
-            Competitor::LargestGradients => {
+            Competitor::Baseline(Baseline::LargestGradients, _) => {
                 let norms =
                     gradient_norms.ok_or("the gradient map was made without `frobenius-norm`")?;
                 let placement = largest_gradients(space, norms);
                 Course::FromMap(placement.ok_or("the gradient map is of another backbone")?)
             }
-            Competitor::RandomParallel(trials) => Course::Search {
+            Competitor::Baseline(Baseline::BestRandomParallel, trials) => Course::Search {
                 space: parallel.map_err(ToString::to_string)?,
                 strategy: StrategyDescription::Random {},
                 trials: *trials,
                 finalists: 1,
             },
-            Competitor::Random(trials) => Course::Search {
+            Competitor::Baseline(Baseline::BestRandom, trials) => Course::Search {
                 space,
                 strategy: StrategyDescription::Random {},
                 trials: *trials,
@@ -65,13 +65,8 @@ pub(super) fn entrants<'a>(
                 trials: settings.trials(),
                 finalists: settings.finalists(),
             },
-            Competitor::LinearProbe
-            | Competitor::Parallel
-            | Competitor::Sequential
-            | Competitor::ParallelEqual
-            | Competitor::SequentialEqual
-            | Competitor::AfterEachBlockEqual => {
-                let placement = competitor.fixed(space);
+            Competitor::Baseline(fixed, _) => {
+                let placement = fixed.fixed(space);
                 Course::Fixed(placement.ok_or(
                     "the parameters of the space's budget do not suffice for a rank of 1 at each of its places",
                 )?)

@@ -49,7 +49,7 @@ pub struct FinalRecord {
     pub hash: PlacementHash,
     /// The placement.
     pub placement: Placement,
-    /// The seed, from 1.
+    /// Which of the seeds' final trainings it is: what its order of examples and its initial weights follow from.
     pub repetition: u32,
     /// What came of it.
     pub result: FinalResult,

@@ -4,7 +4,8 @@
 //! Everything is paired by seed. Seed r is repetition r of every trial and adds r to the seed of every strategy, so
 //! two competitors that ask for the same training share it. The search of a strategy ends as a study does: its best placements
 //! race on fresh orders that are common to all competitors with that seed. The race is part of the budget. What a competitor
-//! chose is trained to the end with each learning rate, the best of them by validation is evaluated on the test part, once.
+//! chose is trained to the end with each learning rate, on orders that it was not chosen by, once or several times; each time the
+//! best learning rate by validation is evaluated on the test part, once. The mean of a seed's final trainings counts.
 //!
 //! What a search costs is measured: its trainings, gradient maps and judgements, also those that it shares with others, in units
 //! of one training of an adapter in parallel everywhere, as long as the final one.
@@ -22,7 +23,7 @@ mod search;
 mod stored;
 mod tested;
 
-pub use competitor::Competitor;
+pub use competitor::{Baseline, Competitor};
 pub use configuration::{COMPARISON_FORMAT, ComparisonConfiguration, ComparisonSettings};
 pub use finals::{Candidate, Final, FinalRecord, FinalResult, Finisher};
 pub use outcome::{Comparison, Competed, Difference, Improvement, SearchSeconds, SeedResult};

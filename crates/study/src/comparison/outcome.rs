@@ -2,19 +2,23 @@
 
 use adaplace_analysis::{FEWEST_PAIRS, bootstrap, signed_rank_p};
 use adaplace_search_space::{Cost, Placement};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::ComparisonSettings;
 use super::finals::Final;
 use crate::{Measured, Metric};
 
-pub(super) const FORMAT: &str = "adaplace.comparison-result/1";
+/// The format written by this version.
+pub(super) const FORMAT: &str = "adaplace.comparison-result/2";
+
+/// The formats read by this version. The first one knew a single final training of a seed, and called it `last`.
+pub(super) const READ: [&str; 2] = ["adaplace.comparison-result/1", FORMAT];
 
 /// The content of `comparison.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Comparison {
-    /// `adaplace.comparison-result/1`
+    /// `adaplace.comparison-result/2`
     pub format: String,
     /// What was chosen by on the validation part.
     pub metric: Metric,
@@ -63,8 +67,23 @@ pub struct SeedResult {
     pub seconds: Option<SearchSeconds>,
     /// Whenever a trial was the best of a complete placement so far, in order.
     pub curve: Vec<Improvement>,
-    /// The final training; none if it failed.
-    pub last: Option<Final>,
+    /// The final trainings, each on a fresh order of the examples; none if one failed.
+    #[serde(alias = "last", deserialize_with = "one_or_several")]
+    pub finals: Vec<Final>,
+}
+
+/// Final trainings of this format or, one or null, of the first.
+fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Final>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Finals {
+        Several(Vec<Final>),
+        One(Option<Final>),
+    }
+    Ok(match Finals::deserialize(deserializer)? {
+        Finals::Several(finals) => finals,
+        Finals::One(one) => one.into_iter().collect(),
+    })
 }
 
 /// How long a search took in seconds, as if it had run alone; depends on machine and load, all else does not.
@@ -98,6 +117,20 @@ pub struct Difference {
     pub p_value: Option<f64>,
 }
 
+impl SeedResult {
+    /// Mean test accuracy of the final trainings; none if one failed.
+    #[must_use]
+    pub fn test_accuracy(&self) -> Option<f64> {
+        average(self.finals.iter().map(|last| last.test.accuracy))
+    }
+
+    /// Likewise the test loss, in nats.
+    #[must_use]
+    pub fn test_loss(&self) -> Option<f64> {
+        average(self.finals.iter().map(|last| last.test.loss))
+    }
+}
+
 impl Comparison {
     /// What the search of `competed` cost in the mean over its seeds, in trainings of `parallel-everywhere` as long as its
     /// final ones. In a replay, which measures nothing, in trials. `None` where nothing was measured.
@@ -119,17 +152,14 @@ impl Comparison {
 impl Competed {
     /// Means and intervals of the seeds; the intervals follow from `seed`.
     pub(super) fn new(name: String, seeds: Vec<SeedResult>, seed: u64) -> Self {
-        let of = |value: fn(&Final) -> f64| {
-            let values: Option<Vec<f64>> = seeds
-                .iter()
-                .map(|result| result.last.as_ref().map(value))
-                .collect();
+        let of = |value: fn(&SeedResult) -> Option<f64>| {
+            let values: Option<Vec<f64>> = seeds.iter().map(value).collect();
             mean(&values?, seed)
         };
         Self {
             name,
-            test_accuracy: of(|last| last.test.accuracy),
-            test_loss: of(|last| last.test.loss),
+            test_accuracy: of(SeedResult::test_accuracy),
+            test_loss: of(SeedResult::test_loss),
             against_random: None,
             seeds,
         }
@@ -144,10 +174,9 @@ impl Competed {
 
     /// Compares with `random`, seed by seed.
     pub(super) fn compare_with(&mut self, random: &[SeedResult], seed: u64) {
-        let accuracy = |result: &SeedResult| Some(result.last.as_ref()?.test.accuracy);
         let pairs = self.seeds.iter().zip(random);
         let differences: Option<Vec<f64>> = pairs
-            .map(|(own, random)| Some(accuracy(own)? - accuracy(random)?))
+            .map(|(own, random)| Some(own.test_accuracy()? - random.test_accuracy()?))
             .collect();
         self.against_random =
             differences.and_then(|differences| Difference::of(&differences, seed));
@@ -166,16 +195,16 @@ impl Difference {
 }
 
 fn mean(values: &[f64], seed: u64) -> Option<Measured> {
-    let of = |values: &mut dyn Iterator<Item = f64>| {
-        let (sum, count) =
-            values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
-        (count > 0).then(|| sum / f64::from(count))
-    };
-    let whole = of(&mut values.iter().copied())?;
+    let whole = average(values.iter().copied())?;
     let interval = bootstrap(values.len(), seed, |drawn| {
-        of(&mut drawn.iter().map(|&index| values[index]))
+        average(drawn.iter().map(|&index| values[index]))
     });
     Some(Measured::new(whole, interval))
+}
+
+fn average(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
 }
 
 #[cfg(test)]
@@ -185,6 +214,7 @@ mod tests {
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
+    use super::super::Baseline;
     use super::*;
 
     #[test]
@@ -212,8 +242,23 @@ mod tests {
             steps,
             seconds,
             curve: Vec::new(),
-            last: None,
+            finals: Vec::new(),
         }
+    }
+
+    /// The first format had one final training, or null for one that failed.
+    #[test]
+    fn the_first_format_is_read() {
+        let read = |last: &str| -> SeedResult {
+            let text = format!(
+                r#"{{"seed":1,"placement":[],"cost":{{"adapters":0,"parameters":0,"extra_flops":0.0}},"steps":64,
+                    "curve":[],"last":{last}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let last = r#"{"candidates":[],"learning_rate":null,"test":{"loss":0.5,"accuracy":0.75,"examples":4}}"#;
+        assert_eq!(read(last).test_accuracy(), Some(0.75));
+        assert_eq!(read("null").test_accuracy(), None);
     }
 
     /// (8 + 2) / 4 and (5 + 1) / 4 trainings; in a replay 64 and 32 steps in trials of 16.
@@ -242,8 +287,10 @@ mod tests {
             metric: Metric::Accuracy,
             statistic: Statistic::Rank.into(),
             race: 0,
+            baselines: Baseline::ALL.to_vec(),
             random_parallel: 16,
             final_steps: Fidelity::new(64).unwrap(),
+            final_repetitions: 1,
             learning_rates: vec![0.01],
             replayed: false,
         };

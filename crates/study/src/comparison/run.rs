@@ -11,11 +11,12 @@ use adaplace_strategy::{ConnectionProxy, StrategyDescription};
 use toml::{Table, Value};
 
 use super::entrants::{Course, Entrant, entrants, parallel_space};
-use super::finals::{FinalRecord, FinalResult, Finisher};
+use super::finals::{Final, FinalRecord, FinalResult, Finisher};
 use super::judgements::{Charged, Judgements};
 use super::outcome::{Comparison, Competed, FORMAT, SeedResult};
+use super::repetitions::of_finals;
 use super::search::{Search, Searched};
-use super::{ComparisonConfiguration, ComparisonSettings, Competitor};
+use super::{Baseline, ComparisonConfiguration, ComparisonSettings, Competitor};
 use crate::runner::Runner;
 use crate::{Event, Importances, Journal, Record, StudyError, StudyFolder, Workers};
 
@@ -47,7 +48,7 @@ pub struct ComparisonRun<'a, S, F> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrozenMap {
     /// The Frobenius norm of every connection's gradient matrix, rows are sources, columns targets. `None` leaves out
-    /// [`Competitor::LargestGradients`].
+    /// [`Baseline::LargestGradients`].
     pub gradient_norms: Option<Vec<Vec<f64>>>,
     /// How long the map took; 0 where it was read from a file.
     pub seconds: f64,
@@ -126,7 +127,7 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
     let wanted: Vec<(Placement, u32)> = found
         .iter()
         .flat_map(|seeds| (1..).zip(seeds))
-        .map(|(seed, searched)| final_key(&searched.placement, seed))
+        .flat_map(|(seed, searched)| final_keys(&searched.placement, seed, settings))
         .collect();
     let Some(finals) = train_finals(finisher, workers, stop, notify, finals, wanted)? else {
         return Ok(None);
@@ -150,10 +151,18 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
     Ok(Some(comparison))
 }
 
-/// The linear probe is the same for every seed.
-fn final_key(placement: &Placement, seed: u32) -> (Placement, u32) {
-    let seed = if placement.is_empty() { 1 } else { seed };
-    (placement.clone(), seed)
+/// The final trainings of a placement with one seed. The linear probe is the same every time.
+fn final_keys(
+    placement: &Placement,
+    seed: u32,
+    settings: &ComparisonSettings,
+) -> Vec<(Placement, u32)> {
+    let (seed, count) = match placement.is_empty() {
+        true => (1, 1),
+        false => (seed, settings.final_repetitions),
+    };
+    let repetitions = of_finals(seed, count);
+    repetitions.map(|one| (placement.clone(), one)).collect()
 }
 
 type Finals = BTreeMap<(PlacementHash, u32), FinalRecord>;
@@ -215,7 +224,7 @@ fn train_finals<F: Finisher>(
     let stopped = stop.load(Ordering::Relaxed);
     let complete = open
         .iter()
-        .all(|(placement, seed)| finals.contains_key(&(placement.hash(), *seed)));
+        .all(|(placement, repetition)| finals.contains_key(&(placement.hash(), *repetition)));
     debug_assert!(complete || stopped);
     Ok(complete.then_some(finals))
 }
@@ -227,16 +236,20 @@ fn outcome(
     found: Vec<Vec<Searched>>,
     finals: &Finals,
 ) -> Comparison {
-    let last = |placement: &Placement, seed: u32| {
-        let (placement, repetition) = final_key(placement, seed);
-        finals.get(&(placement.hash(), repetition))
+    let records = |placement: &Placement, seed: u32| -> Vec<&FinalRecord> {
+        let keys = final_keys(placement, seed, settings).into_iter();
+        keys.filter_map(|(placement, repetition)| finals.get(&(placement.hash(), repetition)))
+            .collect()
     };
     let mut competed: Vec<Competed> = entrants
         .iter()
         .zip(&found)
         .map(|(entrant, seeds)| {
             let seeds = (1..).zip(seeds).map(|(seed, searched)| {
-                let result = last(&searched.placement, seed).map(|record| &record.result);
+                let records = records(&searched.placement, seed).into_iter();
+                let finals: Option<Vec<Final>> = records
+                    .map(|record| record.result.as_final().cloned())
+                    .collect();
                 SeedResult {
                     seed,
                     cost: space.cost(&searched.placement),
@@ -244,7 +257,7 @@ fn outcome(
                     steps: searched.steps,
                     seconds: (!settings.replayed).then_some(searched.seconds),
                     curve: searched.curve.clone(),
-                    last: result.and_then(FinalResult::as_final).cloned(),
+                    finals: finals.unwrap_or_default(),
                 }
             });
             let name = entrant.competitor.to_string();
@@ -253,10 +266,15 @@ fn outcome(
         .collect();
     let everywhere = entrants
         .iter()
-        .position(|entrant| entrant.competitor == Competitor::Parallel)
+        .position(|entrant| {
+            matches!(
+                entrant.competitor,
+                Competitor::Baseline(Baseline::ParallelEverywhere, _)
+            )
+        })
         .and_then(|place| {
             let seeds = (1..).zip(&found[place]);
-            let records = seeds.filter_map(|(seed, searched)| last(&searched.placement, seed));
+            let records = seeds.flat_map(|(seed, searched)| records(&searched.placement, seed));
             seconds_of_one_training(records)
         });
     let random = Competitor::Strategy(StrategyDescription::Random {}).to_string();

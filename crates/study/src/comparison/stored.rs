@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::outcome::FORMAT;
+use super::outcome::{FORMAT, READ};
 use super::{Comparison, ComparisonConfiguration, FinalRecord};
 use crate::folder::{COMPARISON, Configuration, FINALS, JOURNAL};
 use crate::gradient_map_file::read_json;
@@ -49,7 +49,7 @@ impl StoredComparison {
 
 fn outcome(path: &Path) -> Result<Comparison, StudyError> {
     let comparison: Comparison = read_json(path)?;
-    if comparison.format == FORMAT {
+    if READ.contains(&comparison.format.as_str()) {
         return Ok(comparison);
     }
     Err(StudyError::Damaged {

@@ -1,7 +1,8 @@
-//! How far cheap predictors foretell what placements of several connections give, and of what their results are made.
+//! How far cheap predictors tell what placements of several connections give, and of what their results are made.
 
 mod drawn;
 mod predictor;
+mod ranked;
 mod repeated;
 mod told;
 mod variance;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use drawn::{DrawnSets, SetDraw};
 pub use predictor::SetPredictor;
+pub use ranked::RankedBy;
 pub use variance::{SetVariance, VarianceShares};
 
 use crate::audit::FEWEST;
@@ -44,6 +46,9 @@ pub struct SetAudit {
     pub steps: Fidelity,
     /// Each predictor against each result.
     pub predictors: Vec<AuditedSets>,
+    /// What single trainings are best ranked by; none where nothing was repeated, and in files of earlier versions.
+    #[serde(default)]
+    pub ranked_by: Vec<RankedBy>,
     /// Of what accuracies are made.
     pub accuracy: SetVariance,
     /// Of what negated losses are made.
@@ -116,6 +121,7 @@ impl SetAudit {
             repetitions: trained.repetitions,
             steps: search.steps,
             predictors,
+            ranked_by: ranked::ranked(&trained),
             accuracy: of_accuracy,
             loss: of_loss,
             draws: drawn::draws(bench, &trained)?,

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use adaplace_study::{Comparison, ComparisonConfiguration, Phase, StoredComparison};
 
-use crate::comparisons::{comparison, finished, of};
-use crate::support::{journal, lines};
+use crate::comparisons::{FINAL_STEPS, comparison, finished, of};
+use crate::support::{closed_form, journal, lines, steps};
 
 /// Sixteen trainings: twelve trials and a race of four.
 fn raced(strategies: &[&str]) -> ComparisonConfiguration {
@@ -58,6 +58,36 @@ fn a_race_is_part_of_the_budget() {
         });
         assert!(raced, "seed {seed} names a placement that did not race");
     }
+}
+
+/// Several final trainings of each seed, whose mean counts; the one placement was chosen by none of their orders.
+#[test]
+fn final_trainings_are_fresh_and_their_mean_counts() {
+    let mut configuration = raced(&["random"]);
+    configuration.comparison.final_repetitions = 3;
+    let folder = tempfile::tempdir().unwrap();
+    let comparison = finished(folder.path(), &configuration, 2);
+    let StoredComparison { trials, finals, .. } = records(folder.path());
+    let chosen_by: BTreeSet<u32> = trials.iter().map(|record| record.repetition).collect();
+    assert!(
+        finals
+            .iter()
+            .all(|record| !chosen_by.contains(&record.repetition))
+    );
+    for result in &of(&comparison, "random").seeds {
+        let of_seed: Vec<f64> = (1..=3)
+            .map(|one| {
+                let repetition = 2_000_000 + 1000 * result.seed + one;
+                let score = closed_form(&result.placement, steps(FINAL_STEPS), repetition);
+                score.validation_loss
+            })
+            .collect();
+        let losses: Vec<f64> = result.finals.iter().map(|last| last.test.loss).collect();
+        assert_eq!(losses, of_seed);
+        assert!((result.test_loss().unwrap() - of_seed.iter().sum::<f64>() / 3.0).abs() < 1e-12);
+    }
+    let probe = &of(&comparison, "linear-probe").seeds;
+    assert!(probe.iter().all(|result| result.finals.len() == 1));
 }
 
 /// Its journal ends anywhere, also in the middle of a line: the same in the end.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use adaplace_scorer::{Evaluation, ScoreError};
 use adaplace_search_space::{Placement, PlacementHash};
 use adaplace_study::{
-    COMPARISON_FORMAT, Candidate, Comparison, ComparisonConfiguration, ComparisonRun,
+    Baseline, COMPARISON_FORMAT, Candidate, Comparison, ComparisonConfiguration, ComparisonRun,
     ComparisonSettings, Competed, Configuration, Final, Finisher, FrozenMap, Journal, StudyError,
     StudyFolder, Workers, run_comparison,
 };
@@ -19,7 +19,7 @@ use crate::support::{
     lines, proxy, space, steps,
 };
 
-const FINAL_STEPS: u32 = 20;
+pub(crate) const FINAL_STEPS: u32 = 20;
 
 /// Far more than anything takes here.
 pub(crate) const MAP_SECONDS: f64 = 1000.0;
@@ -48,8 +48,10 @@ pub(crate) fn comparison(strategies: &[&str]) -> ComparisonConfiguration {
             metric: study.search.metric,
             statistic: study.search.statistic.clone(),
             race: 0,
+            baselines: Baseline::ALL.to_vec(),
             random_parallel: 2,
             final_steps: steps(FINAL_STEPS),
+            final_repetitions: 1,
             learning_rates: vec![0.001, 0.01],
             replayed: false,
         },
@@ -232,7 +234,7 @@ fn all_competitors_are_ranked_by_their_test_accuracy() {
     let accuracies = |competed: &Competed| -> Vec<f64> {
         let results = competed.seeds.iter();
         results
-            .map(|result| result.last.as_ref().unwrap().test.accuracy)
+            .map(|result| result.test_accuracy().unwrap())
             .collect()
     };
     let random = accuracies(of(&comparison, "random"));

@@ -1,8 +1,9 @@
 //! The fixed rules of a comparison, and what its searches cost.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 
-use adaplace_study::{FinalRecord, StoredComparison};
+use adaplace_study::{Baseline, FinalRecord, StoredComparison};
 
 use crate::comparisons::{MAP_SECONDS, Tested, comparison, finished, of, run};
 use crate::support::Synthetic;
@@ -48,6 +49,32 @@ fn fixed_rules_stand_at_equal_parameters() {
             .join("placements/after-each-block-equal-3.toml")
             .is_file()
     );
+}
+
+/// Those that are named take part beside the strategies, and nothing is trained for others.
+#[test]
+fn baselines_are_named() {
+    let mut configuration = comparison(&["greedy"]);
+    let all = toml::to_string(&configuration).unwrap();
+    assert!(!all.contains("baselines"), "{all}");
+    configuration.comparison.baselines = vec![Baseline::BestRandom, Baseline::LinearProbe];
+    let named = toml::to_string(&configuration).unwrap();
+    assert!(
+        named.contains("\"best-random\", \"linear-probe\""),
+        "{named}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let comparison = finished(folder.path(), &configuration, 1);
+    let names: BTreeSet<&str> = comparison
+        .competitors
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        BTreeSet::from(["best-of-2-random", "greedy", "linear-probe"])
+    );
+    assert_eq!(comparison.everywhere_seconds, None);
 }
 
 /// The best of n random placements of the space are the first n of `random`: nothing new is trained for them.

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::judgements::Judgements;
 use super::*;
-use crate::{Difference, Metric};
+use crate::{Baseline, Difference, Metric};
 
 fn settings(trainings: u64, race: u32, seed: u64) -> ComparisonSettings {
     ComparisonSettings {
@@ -22,8 +22,10 @@ fn settings(trainings: u64, race: u32, seed: u64) -> ComparisonSettings {
         metric: Metric::Accuracy,
         statistic: Statistic::Rank.into(),
         race,
+        baselines: Baseline::ALL.to_vec(),
         random_parallel: 1,
         final_steps: Fidelity::new(9).unwrap(),
+        final_repetitions: 1,
         learning_rates: vec![0.01],
         replayed: false,
     }
