@@ -14,7 +14,7 @@ use adaplace_search_space::{
 use adaplace_strategy::{FixedProxy, StrategyDescription};
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::Job;
+use crate::ledger::{Job, Replaying};
 use crate::runner::Runner;
 use crate::{
     Configuration, Event, GradientMapFile, Journal, Phase, ProbeQuality, Record,
@@ -123,7 +123,7 @@ pub fn tabulate<S: Scorer>(
             })
         })
         .collect();
-    let mut runner = Runner::new(scorer, workers, stop, notify, journal);
+    let mut runner = Runner::new(scorer, workers, stop, notify, journal, Replaying::InOrder);
     if runner.results(&jobs)?.is_none() {
         return Ok(None);
     }

@@ -33,6 +33,12 @@ pub trait Configuration: Serialize + Clone {
     #[must_use]
     fn at_the_places_of(&self, other: &Self) -> Self;
 
+    /// The same with what may change between runs as in `wanted`: what no training in the journal depends on.
+    #[must_use]
+    fn growing_as(&self, _wanted: &Self) -> Self {
+        self.clone()
+    }
+
     /// The content of the file.
     ///
     /// # Errors
@@ -63,7 +69,6 @@ impl StudyFolder {
         let folder = Self {
             path: path.to_owned(),
         };
-        let text = configuration.to_toml()?;
         let stored = path.join(C::FILE);
         let exists = stored.is_file();
         if exists {
@@ -73,9 +78,17 @@ impl StudyFolder {
         }
         std::fs::create_dir_all(path.join(PLACEMENTS)).map_err(folder.writing(path))?;
         if !exists {
-            folder.write(C::FILE, text.as_bytes())?;
+            folder.write(C::FILE, configuration.to_toml()?.as_bytes())?;
         }
         let (journal, records) = Journal::open(&path.join(JOURNAL))?;
+        if exists {
+            // The journal is locked by now.
+            let before = C::read(&stored)?;
+            let grown = before.growing_as(configuration);
+            if grown.to_toml()? != before.to_toml()? {
+                folder.write(C::FILE, grown.to_toml()?.as_bytes())?;
+            }
+        }
         Ok((folder, journal, records))
     }
 
@@ -199,9 +212,9 @@ impl StudyFolder {
         write_atomically(&path, content).map_err(self.writing(&path))
     }
 
-    /// Where backbone and task stand makes no difference.
+    /// Where backbone and task stand makes no difference, nor does what may change between runs.
     fn compare<C: Configuration>(&self, stored: &Path, wanted: &C) -> Result<(), StudyError> {
-        let existing = C::read(stored)?.at_the_places_of(wanted);
+        let existing = C::read(stored)?.at_the_places_of(wanted).growing_as(wanted);
         let table = |configuration: &C| -> Result<toml::Table, StudyError> {
             Ok(toml::from_str(&configuration.to_toml()?).unwrap_or_default())
         };

@@ -24,6 +24,15 @@ impl Job {
 /// What makes two trainings of a study the same.
 type Key = (PlacementHash, Fidelity, u32);
 
+/// What of a journal may be asked for when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replaying {
+    /// The whole journal, in its order, before anything new: it is what one search did.
+    InOrder,
+    /// Each line whenever it is asked for, if ever: what is searched by may have changed since.
+    InAnyOrder,
+}
+
 /// All trainings so far, those of the journal first. The same training is never done twice.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -32,17 +41,22 @@ pub(crate) struct Ledger {
     by_key: BTreeMap<Key, usize>,
     /// Records that the journal held at the start.
     loaded: usize,
-    /// How many of them were asked for again so far.
+    replaying: Replaying,
+    /// How many of them were asked for again so far, in their order.
     replayed: usize,
+    /// Those that were asked for again, in any order.
+    taken: BTreeSet<usize>,
 }
 
 impl Ledger {
     /// Goes on behind the records of the journal.
-    pub(crate) fn new((journal, records): (Journal, Vec<Record>)) -> Self {
+    pub(crate) fn new((journal, records): (Journal, Vec<Record>), replaying: Replaying) -> Self {
         let mut ledger = Self {
             journal,
             loaded: records.len(),
+            replaying,
             replayed: 0,
+            taken: BTreeSet::new(),
             records: Vec::new(),
             by_key: BTreeMap::new(),
         };
@@ -79,18 +93,8 @@ impl Ledger {
         let mut by_target: Vec<&Job> = jobs.iter().collect();
         by_target.sort_by_key(|job| job.placement.earliest_target());
         for job in by_target {
-            match self.get(job) {
-                Some(record) if record.trial < self.replayed => {}
-                Some(record) if record.trial < self.loaded => {
-                    if record.trial != self.replayed || record.phase != job.phase {
-                        return Err(self.foreign_line());
-                    }
-                    notify(Event::Done {
-                        record,
-                        replayed: true,
-                    });
-                    self.replayed += 1;
-                }
+            match self.by_key.get(&job.key()).copied() {
+                Some(line) if line < self.loaded => self.take(line, job.phase, notify)?,
                 Some(_) => {}
                 // A finalist can be the baseline.
                 None if !keys.insert(job.key()) => {}
@@ -101,6 +105,34 @@ impl Ledger {
             self.check_replayed()?;
         }
         Ok(open)
+    }
+
+    /// A line that the journal held is asked for.
+    fn take(
+        &mut self,
+        line: usize,
+        phase: Phase,
+        notify: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), StudyError> {
+        let record = &self.records[line];
+        let again = match self.replaying {
+            Replaying::InAnyOrder => !self.taken.insert(line),
+            Replaying::InOrder if line < self.replayed => true,
+            Replaying::InOrder if line > self.replayed || record.phase != phase => {
+                return Err(self.foreign_line());
+            }
+            Replaying::InOrder => {
+                self.replayed += 1;
+                false
+            }
+        };
+        if !again {
+            notify(Event::Done {
+                record,
+                replayed: true,
+            });
+        }
+        Ok(())
     }
 
     /// Keeps the result of a training that was missing.
@@ -143,9 +175,9 @@ impl Ledger {
         records.map(|record| record.seconds).sum()
     }
 
-    /// Nothing new may be trained before the whole journal was asked for again.
+    /// Nothing new may be trained before the whole journal was asked for again, if that is to be in its order.
     pub(crate) fn check_replayed(&self) -> Result<(), StudyError> {
-        if self.replayed < self.loaded {
+        if self.replaying == Replaying::InOrder && self.replayed < self.loaded {
             return Err(self.foreign_line());
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::time::Instant;
 use adaplace_scorer::{Score, ScoreError, Scorer};
 use adaplace_search_space::{Fidelity, Placement};
 
-use crate::ledger::{Job, Ledger};
+use crate::ledger::{Job, Ledger, Replaying};
 use crate::{Event, Journal, Record, StudyError, TrialResult, Workers};
 
 /// Does trainings side by side, keeps them in the journal, and takes from it those that are done.
@@ -26,13 +26,14 @@ impl<'a, S: Scorer> Runner<'a, S> {
         stop: &'a AtomicBool,
         notify: &'a mut dyn FnMut(Event<'_>),
         journal: (Journal, Vec<Record>),
+        replaying: Replaying,
     ) -> Self {
         Self {
             scorer,
             workers,
             stop,
             notify,
-            ledger: Ledger::new(journal),
+            ledger: Ledger::new(journal, replaying),
         }
     }
 
@@ -63,7 +64,7 @@ impl<'a, S: Scorer> Runner<'a, S> {
         self.ledger.seconds(jobs)
     }
 
-    /// Nothing new may be trained before the whole journal was asked for again.
+    /// Nothing new may be trained before the whole journal was asked for again, if that is to be in its order.
     pub(crate) fn check_replayed(&self) -> Result<(), StudyError> {
         self.ledger.check_replayed()
     }

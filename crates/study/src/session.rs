@@ -8,7 +8,7 @@ use adaplace_search_space::{BackboneReference, Fidelity, Placement, SearchSpace}
 use adaplace_strategy::{Proposal, Strategy};
 
 use crate::finalists::{Repeated, parallel_baseline};
-use crate::ledger::{Job, Ledger};
+use crate::ledger::{Job, Ledger, Replaying};
 use crate::race::{Race, repetitions};
 use crate::ranking::{Ended, best};
 use crate::results::write_results;
@@ -109,7 +109,7 @@ impl<'a> Session<'a> {
         let search = &configuration.search;
         Self {
             study: Study::new(space, strategy, search.metric, search.proposals),
-            ledger: Ledger::new((journal, records)),
+            ledger: Ledger::new((journal, records), Replaying::InOrder),
             stage: Stage::Search(Vec::new()),
             open: VecDeque::new(),
             early: BTreeMap::new(),

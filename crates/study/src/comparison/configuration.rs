@@ -283,6 +283,23 @@ impl Configuration for ComparisonConfiguration {
         moved.task.folder.clone_from(&other.task.folder);
         moved
     }
+
+    /// What takes part, how often and how long each may search.
+    fn growing_as(&self, wanted: &Self) -> Self {
+        let settings = &wanted.comparison;
+        Self {
+            comparison: ComparisonSettings {
+                seeds: settings.seeds,
+                budget_steps: settings.budget_steps,
+                baselines: settings.baselines.clone(),
+                random_parallel: settings.random_parallel,
+                final_repetitions: settings.final_repetitions,
+                ..self.comparison.clone()
+            },
+            strategies: wanted.strategies.clone(),
+            ..self.clone()
+        }
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::outcome::{Comparison, Competed, FORMAT, SeedResult};
 use super::repetitions::of_finals;
 use super::search::{Search, Searched};
 use super::{Baseline, ComparisonConfiguration, ComparisonSettings, Competitor};
+use crate::ledger::Replaying;
 use crate::runner::Runner;
 use crate::{Event, Importances, Journal, Record, StudyError, StudyFolder, Workers};
 
@@ -83,11 +84,11 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
     let entrants = entrants(configuration, space, parallel.as_ref(), norms);
     let trained_together = Importances::seconds(&folder.importances())?;
     let judgements = Arc::new(Judgements::new(map.seconds, trained_together));
-    let mut runner = Runner::new(scorer, workers, stop, notify, trials);
-    let mut found: Vec<Vec<Searched>> = Vec::new();
-    for Entrant { competitor, course } in &entrants {
-        let mut of_competitor = Vec::new();
-        for seed in 1..=settings.seeds {
+    let mut runner = Runner::new(scorer, workers, stop, notify, trials, Replaying::InAnyOrder);
+    // Seed by seed, so that what an unfinished one holds can be compared.
+    let mut found: Vec<Vec<Searched>> = entrants.iter().map(|_| Vec::new()).collect();
+    for seed in 1..=settings.seeds {
+        for (Entrant { competitor, course }, of_competitor) in entrants.iter().zip(&mut found) {
             let searched = match course {
                 Course::Fixed(placement) => Some(Searched::without_trials(placement.clone(), 0.0)),
                 Course::FromMap(placement) => {
@@ -120,9 +121,7 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
             };
             of_competitor.push(searched);
         }
-        found.push(of_competitor);
     }
-    runner.check_replayed()?;
 
     let wanted: Vec<(Placement, u32)> = found
         .iter()

@@ -154,7 +154,7 @@ pub(crate) fn of<'a>(comparison: &'a Comparison, name: &str) -> &'a Competed {
 }
 
 /// What does not depend on the clock.
-fn without_seconds(mut comparison: Comparison) -> Comparison {
+pub(crate) fn without_seconds(mut comparison: Comparison) -> Comparison {
     comparison.everywhere_seconds = None;
     for competed in &mut comparison.competitors {
         for result in &mut competed.seeds {
@@ -351,12 +351,12 @@ fn the_folder_belongs_to_one_comparison() {
     let path = folder.path().join("comparison.toml");
     assert_eq!(ComparisonConfiguration::read(&path).unwrap(), configuration);
     let mut other = configuration.clone();
-    other.comparison.seeds = 4;
+    other.comparison.final_steps = steps(21);
     let error = StudyFolder::check(folder.path(), &other).unwrap_err();
     assert!(
         error
             .to_string()
-            .contains("`comparison.seeds` is 3 there and 4 here"),
+            .contains("`comparison.final_steps` is 20 there and 21 here"),
         "{error}"
     );
     let study = crate::support::configuration("random", None);

@@ -8,6 +8,7 @@ mod configurations;
 mod damaged_journals;
 mod failures;
 mod folders;
+mod growing;
 mod race;
 mod ranking;
 mod resuming;
