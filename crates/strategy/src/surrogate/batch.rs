@@ -19,11 +19,14 @@ impl Surrogate<'_> {
         judgement: &Judgement<'_>,
         chooser: Chooser,
     ) -> Result<Option<Placement>, StrategyError> {
-        let mut candidates =
-            Candidates::new(space, &self.unseen, &judgement.weights, &mut self.random);
+        let temperature = match chooser {
+            Chooser::Promise(temperature) => temperature,
+            Chooser::Judgement | Chooser::Model => 0,
+        };
+        let weights = &judgement.weights[temperature];
+        let mut candidates = Candidates::new(space, &self.unseen, weights, &mut self.random);
         let drawn = match chooser {
-            Chooser::Uniform => None,
-            Chooser::Promise => candidates.weighted(1).pop(),
+            Chooser::Promise(_) => candidates.weighted(1).pop(),
             Chooser::Judgement | Chooser::Model => {
                 let mut drawn = candidates.weighted(64);
                 drawn.extend(candidates.uniform(32));
@@ -80,7 +83,7 @@ impl Surrogate<'_> {
             costs,
             ..
         } = self;
-        let mut candidates = Candidates::new(space, unseen, &judgement.weights, random);
+        let mut candidates = Candidates::new(space, unseen, &judgement.weights[0], random);
         let share = Self::CANDIDATES / 8;
         let weighted = candidates.weighted(3 * share);
         let mut promising: Vec<(Point, Placement)> = judgement

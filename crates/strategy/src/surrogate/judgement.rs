@@ -16,8 +16,8 @@ use crate::{ConnectionProxy, StrategyError};
 pub(crate) struct Judgement<'proxy> {
     proxy: Arc<dyn ConnectionProxy + 'proxy>,
     pub(crate) table: ConnectionTable,
-    /// Of the space's connections, for draws by promise.
-    pub(crate) weights: Vec<f64>,
+    /// Of the space's connections, for draws by promise, at each of [`Judgement::TEMPERATURES`].
+    pub(crate) weights: [Vec<f64>; 3],
     /// How alike placements are as long as nothing has been learnt.
     pub(crate) kernel: SetKernel,
     /// Over random placements; `None` where all are the same.
@@ -28,8 +28,9 @@ pub(crate) struct Judgement<'proxy> {
 impl<'proxy> Judgement<'proxy> {
     /// Placements that judgements are standardised by.
     const REFERENCES: usize = 128;
-    /// Divides the standardised promise before the softmax that connections are drawn by.
-    const TEMPERATURE: f64 = 0.25;
+    /// They divide the standardised promise before the softmax that connections are drawn by: from nearly the best ones alone to
+    /// nearly any.
+    const TEMPERATURES: [f64; 3] = [0.25, 0.5, 1.0];
 
     /// Asks the proxy for what it knows of the connections; `random` draws the placements that judgements are standardised by.
     ///
@@ -71,7 +72,8 @@ impl<'proxy> Judgement<'proxy> {
             Standard::of(&values)
         };
         let mut judgement = Judgement {
-            weights: softmax_of_standardised(&promises, Self::TEMPERATURE),
+            weights: Self::TEMPERATURES
+                .map(|temperature| softmax_of_standardised(&promises, temperature)),
             kernel: SetKernel::new(&table, Hyperparameters::START.set),
             table,
             promise: None,

@@ -42,8 +42,8 @@ use told::Told;
 ///
 /// Candidates are small changes of the best, placements drawn by promise and judged together, uniform ones, and small changes of
 /// those of them that are expected to improve most; every placement that is left where the space is small. The first trials are
-/// in turns the best by joint promise that is unlike those before, and a uniform one; later every eighth trial is drawn without
-/// the model. Failed trials count as the worst that was seen. Finished when the space is exhausted.
+/// in turns the best by joint promise that is unlike those before, and one drawn by the promises of its connections, more or less
+/// strictly; later every eighth trial is drawn so, without the model. Failed trials count as the worst that was seen. Finished when the space is exhausted.
 ///
 /// With n observations, m candidates (400, of which 250 are looked at twice) and k adapters a batch takes n^3 / 6 (Cholesky) +
 /// n^2 m / 2 (posterior) multiply-adds, (n^2 / 2 + 3 n m) k^2 table look-ups and 1.4 m joint promises. With n = 1,000, k = 6 and 625
@@ -74,10 +74,8 @@ pub struct Surrogate<'proxy> {
 enum Chooser {
     /// The joint promise, away from what was tried.
     Judgement,
-    /// Connections drawn by their promise.
-    Promise,
-    /// Chance.
-    Uniform,
+    /// Connections drawn by their promise, at this one of the temperatures.
+    Promise(usize),
     Model,
 }
 
@@ -123,17 +121,14 @@ impl<'proxy> Surrogate<'proxy> {
     }
 
     fn chooser(&self, number: usize) -> Chooser {
-        let even = |number: usize| number.is_multiple_of(2);
         if number < self.initial {
-            return if even(number) {
-                Chooser::Judgement
-            } else {
-                Chooser::Uniform
+            return match number % 2 {
+                0 => Chooser::Judgement,
+                _ => Chooser::Promise(number / 2 % 3),
             };
         }
         match number % Self::FREE {
-            7 if even(number / Self::FREE) => Chooser::Uniform,
-            7 => Chooser::Promise,
+            7 => Chooser::Promise(number / Self::FREE % 3),
             _ => Chooser::Model,
         }
     }
