@@ -18,13 +18,17 @@ pub enum TaskError {
     Unreadable { path: PathBuf, source: io::Error },
     /// Neither text nor pictures to train on.
     #[error(
-        "the task folder `{}` has no training part; add `train.jsonl` or `train.csv` (text), or a folder `train` with one folder per class (images)",
-        folder.display()
+        "the task folder `{}` has no training part{}; add `train.jsonl`, `train.csv` or `train.tsv` (text), or a folder `train` with one folder per class (images)",
+        folder.display(), instead(found)
     )]
-    MissingTrainPart { folder: PathBuf },
-    /// A part in two formats.
-    #[error("the task folder `{}` has both `{part}.jsonl` and `{part}.csv`; remove one of them", folder.display())]
-    BothFormats { folder: PathBuf, part: Part },
+    MissingTrainPart { folder: PathBuf, found: Vec<String> },
+    /// Two files, or two folders, that are the same part.
+    #[error("the task folder `{}` has two {part} parts, `{}` and `{}`; remove or rename one of them", folder.display(), names[0], names[1])]
+    TwoOfOnePart {
+        folder: PathBuf,
+        part: Part,
+        names: [String; 2],
+    },
     /// A text backbone was given an image task.
     #[error("the backbone reads text, but the task `{}` consists of pictures; choose an image backbone or a text task", folder.display())]
     TextBackboneImageTask { folder: PathBuf },
@@ -41,6 +45,9 @@ pub enum TaskError {
         path: PathBuf,
         class: String,
     },
+    /// Pictures that stand in the folder of a part instead of one of a class.
+    #[error("{pictures} pictures stand directly in `{}`; put those of each class into a folder with its name", path.display())]
+    WithoutClass { path: PathBuf, pictures: usize },
     /// A label that train does not have.
     #[error(
         "{place}: no training example has the label `{label}` (train has {}); correct it or add training examples",
@@ -72,6 +79,11 @@ pub enum TaskError {
         "{place}: not valid CSV: {message}; every row needs as many comma-separated cells as the header"
     )]
     InvalidCsv { place: Place, message: String },
+    /// A quote that is never closed.
+    #[error(
+        "{place}: a quote is opened here and never closed; close it, or double it (`\"\"`) if it belongs to the text"
+    )]
+    OpenQuote { place: Place },
     /// A CSV header that lacks a column.
     #[error("`{}` has no column `{column}` (its header is {}); name the columns in the first line", path.display(), listed(found))]
     MissingColumn {
@@ -151,8 +163,15 @@ pub enum TaskError {
     },
 }
 
+fn instead(found: &[String]) -> String {
+    match found.is_empty() {
+        true => String::new(),
+        false => format!(", but {}", listed(found)),
+    }
+}
+
 /// At most ten names in backquotes, then how many more there are.
-fn listed(names: &[String]) -> String {
+pub(crate) fn listed(names: &[String]) -> String {
     let shown: Vec<String> = names
         .iter()
         .take(10)

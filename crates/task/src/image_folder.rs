@@ -1,39 +1,46 @@
 //! Pictures in class folders.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use image::ImageFormat;
+use walkdir::WalkDir;
+
+use crate::layout::{entries, file_name};
 use crate::rows::{RawPart, Row};
 use crate::{Part, Place, TaskError};
 
-/// File name endings that count as pictures, whatever their case.
-const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "bmp", "gif", "webp"];
+/// Bytes that tell every format.
+const HEAD: u64 = 32;
 
-/// Whether the folder has this part as pictures.
-pub(crate) fn has_images(folder: &Path, part: Part) -> bool {
-    folder.join(part.name()).is_dir()
-}
-
-/// Lists `PART/CLASS/*`, sorted by class and name; none when the folder has no such part. Hidden files, other files
-/// and class folders without pictures are passed over.
-pub(crate) fn list_images(folder: &Path, part: Part) -> Result<Option<RawPart<()>>, TaskError> {
-    let path = folder.join(part.name());
-    if !path.is_dir() {
-        return Ok(None);
-    }
+/// Lists the pictures of `path`, which has a folder for each class, sorted by class and path. Whether a file is a picture its content
+/// says, not its name; folders within a class belong to it. What is passed over is told in one warning.
+pub(crate) fn list_images(path: &Path, part: Part) -> Result<RawPart<()>, TaskError> {
     let mut rows = Vec::new();
-    for (class_folder, label) in entries(&path)? {
+    let mut passed = PassedOver::default();
+    let mut loose = 0;
+    for (class_folder, label) in entries(path)? {
         if !class_folder.is_dir() {
+            match kind(&class_folder)? {
+                Kind::Picture => loose += 1,
+                Kind::Other(reason) => passed.add(reason, &class_folder, path),
+            }
             continue;
         }
         let before = rows.len();
-        for (path, _) in entries(&class_folder)? {
-            if is_picture(&path) {
-                rows.push(Row {
-                    place: Place { path, line: None },
+        for file in files(&class_folder)? {
+            match kind(&file)? {
+                Kind::Picture => rows.push(Row {
+                    place: Place {
+                        path: file,
+                        line: None,
+                    },
                     label: label.clone(),
                     content: (),
-                });
+                }),
+                Kind::Other(reason) => passed.add(reason, &file, path),
             }
         }
         if rows.len() == before {
@@ -43,37 +50,101 @@ pub(crate) fn list_images(folder: &Path, part: Part) -> Result<Option<RawPart<()
             );
         }
     }
-    Ok(Some(RawPart { part, path, rows }))
+    let path = path.to_owned();
+    if loose > 0 {
+        return Err(TaskError::WithoutClass {
+            path,
+            pictures: loose,
+        });
+    }
+    passed.warn(&path);
+    Ok(RawPart { part, path, rows })
 }
 
-/// The entries that are not hidden, with their names, sorted by name.
-fn entries(folder: &Path) -> Result<Vec<(PathBuf, String)>, TaskError> {
-    let unreadable = |source| TaskError::Unreadable {
-        path: folder.to_owned(),
-        source,
-    };
+/// All files and links under the folder but hidden ones, sorted by their paths. Links to folders are not followed: they may lead
+/// above it.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, TaskError> {
+    let walk = WalkDir::new(folder).sort_by_file_name();
+    let visible = walk.into_iter().filter_entry(|entry| {
+        entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".")
+    });
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let path = entry.path();
-        let Ok(name) = entry.file_name().into_string() else {
+    for entry in visible {
+        let path = match entry {
+            Ok(entry) if entry.file_type().is_dir() => continue,
+            Ok(entry) => entry.into_path(),
+            Err(error) => {
+                return Err(TaskError::Unreadable {
+                    path: error.path().unwrap_or(folder).to_owned(),
+                    source: error.into(),
+                });
+            }
+        };
+        if path.to_str().is_none() {
             let place = Place { path, line: None };
             return Err(TaskError::NotUtf8 { place });
-        };
-        if !name.starts_with('.') {
-            found.push((path, name));
         }
+        found.push(path);
     }
-    found.sort_by(|(_, a), (_, b)| a.cmp(b));
     Ok(found)
 }
 
-fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    let known = extension.is_some_and(|extension| {
-        EXTENSIONS
+enum Kind {
+    Picture,
+    /// Why it is passed over.
+    Other(&'static str),
+}
+
+fn kind(path: &Path) -> Result<Kind, TaskError> {
+    if !path.is_file() {
+        return Ok(Kind::Other(match path.is_symlink() {
+            true => "links to no file",
+            false => "neither files nor folders",
+        }));
+    }
+    let unreadable = |source| TaskError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let mut head = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(HEAD).read_to_end(&mut head).map_err(unreadable)?;
+    Ok(match image::guess_format(&head) {
+        Ok(format) if format.reading_enabled() => Kind::Picture,
+        Ok(_) => Kind::Other("pictures in a format that is not read"),
+        // A damaged picture must not go unnoticed.
+        Err(_) if ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled()) => {
+            Kind::Picture
+        }
+        Err(_) => Kind::Other("no pictures"),
+    })
+}
+
+/// Files that are not read, by the reason.
+#[derive(Debug, Default)]
+struct PassedOver(BTreeMap<&'static str, (usize, String)>);
+
+impl PassedOver {
+    fn add(&mut self, reason: &'static str, file: &Path, folder: &Path) {
+        let name = file.strip_prefix(folder).unwrap_or(file);
+        let first = || (0, name.display().to_string());
+        self.0.entry(reason).or_insert_with(first).0 += 1;
+    }
+
+    fn warn(&self, folder: &Path) {
+        if self.0.is_empty() {
+            return;
+        }
+        let count: usize = self.0.values().map(|(count, _)| count).sum();
+        let reasons: Vec<String> = self
+            .0
             .iter()
-            .any(|known| extension.eq_ignore_ascii_case(known))
-    });
-    known && path.is_file()
+            .map(|(reason, (count, first))| format!("{count} {reason} (the first is `{first}`)"))
+            .collect();
+        tracing::warn!(
+            "{count} entries of `{}` are passed over: {}",
+            file_name(folder),
+            reasons.join(", ")
+        );
+    }
 }

@@ -1,7 +1,8 @@
 //! Labelled examples, encoded and batched.
 //!
-//! A task is a folder. Text: `{train,validation,test}.jsonl` or `.csv` with `text`, optional `text_pair` and `label`.
-//! Images: `{train,validation,test}/CLASS/*.{png,jpg,jpeg,bmp,gif,webp}`. [`Task::load`] reads it, splits a validation
+//! A task is a folder. Text: `{train,validation,test}.jsonl`, `.csv` or `.tsv` with `text`, optional `text_pair` and `label`.
+//! Images: `{train,validation,test}/CLASS/` with PNG, JPEG, BMP, GIF, TIFF or WebP pictures. Parts may have other usual names
+//! ([`Part::names`]). [`Task::load`] reads it, splits a validation
 //! part off train where there is none, and encodes everything once with the [`Encoder`] that comes with the backbone:
 //! its tokenizer ([`TextEncoder`]) or its picture preprocessing ([`ImageEncoder`]). [`training_epoch`] and
 //! [`evaluation_batches`] cut the examples into batches of similar length, [`Examples::batch`] puts one together.
@@ -29,6 +30,7 @@ mod examples;
 mod fingerprint;
 mod image_folder;
 mod images;
+mod layout;
 mod part;
 mod picture;
 mod preprocessing;

@@ -17,7 +17,29 @@ pub enum Part {
 }
 
 impl Part {
-    /// The name in file and folder names: `train`, `validation` or `test`.
+    /// All parts.
+    pub const ALL: [Self; 3] = [Part::Train, Part::Validation, Part::Test];
+
+    /// The names that files and folders of each part may have, whatever their case: those that the library `datasets` knows.
+    pub fn names(self) -> &'static [&'static str] {
+        match self {
+            Part::Train => &["train", "training"],
+            Part::Validation => &["validation", "valid", "val", "dev"],
+            Part::Test => &["test", "testing", "eval", "evaluation"],
+        }
+    }
+
+    /// The part that a file (without its ending) or folder of this name is.
+    pub(crate) fn called(name: &str) -> Option<Self> {
+        let of = |part: &Part| {
+            part.names()
+                .iter()
+                .any(|one| one.eq_ignore_ascii_case(name))
+        };
+        Part::ALL.into_iter().find(of)
+    }
+
+    /// The usual name in file and folder names: `train`, `validation` or `test`.
     pub fn name(self) -> &'static str {
         match self {
             Part::Train => "train",

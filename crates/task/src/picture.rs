@@ -1,10 +1,11 @@
 //! Decoding one picture.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Seek};
+use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::TaskError;
 
@@ -24,25 +25,29 @@ pub(crate) struct Picture {
 
 /// Reads a picture file; its content, not its name, says in which format it is.
 pub(crate) fn read(path: &Path) -> Result<Picture, TaskError> {
-    let file = File::open(path).map_err(|source| TaskError::Unreadable {
+    let bytes = fs::read(path).map_err(|source| TaskError::Unreadable {
         path: path.to_owned(),
         source,
     })?;
-    decode(BufReader::new(file), path)
+    decode(&bytes, path)
 }
 
-fn decode(reader: impl BufRead + Seek, path: &Path) -> Result<Picture, TaskError> {
+fn decode(bytes: &[u8], path: &Path) -> Result<Picture, TaskError> {
     let broken = |message: String| TaskError::BrokenPicture {
         path: path.to_owned(),
         message,
     };
-    let mut reader = ImageReader::new(reader)
+    let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| broken(error.to_string()))?;
+    // The decoder fills up what is missing of one with grey.
+    if reader.format() == Some(ImageFormat::Jpeg) && !jpeg_is_whole(bytes) {
+        return Err(broken("it is truncated".to_owned()));
+    }
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_ALLOCATION);
     reader.limits(limits);
-    let decoder = reader
+    let mut decoder = reader
         .into_decoder()
         .map_err(|error| broken(error.to_string()))?;
     let (width, height) = decoder.dimensions();
@@ -50,12 +55,36 @@ fn decode(reader: impl BufRead + Seek, path: &Path) -> Result<Picture, TaskError
     if width == 0 || height == 0 {
         return Err(broken("it has no pixels".to_owned()));
     }
-    let decoded = DynamicImage::from_decoder(decoder).map_err(|error| broken(error.to_string()))?;
+    // Metadata that cannot be read say nothing.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut decoded =
+        DynamicImage::from_decoder(decoder).map_err(|error| broken(error.to_string()))?;
+    decoded.apply_orientation(orientation);
     Ok(Picture {
-        width,
-        height,
+        width: decoded.width(),
+        height: decoded.height(),
         pixels: to_rgb(decoded),
     })
+}
+
+/// Whether the marker that ends a JPEG stands anywhere behind the first scan's beginning. It cannot stand by chance within a scan,
+/// whose bytes FF are followed by 00 or a restart marker; before, it may end a preview (ITU T.81, B.1.1).
+fn jpeg_is_whole(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    loop {
+        match bytes.get(at..at + 4) {
+            // A fill byte.
+            Some([0xff, 0xff, ..]) => at += 1,
+            Some([0xff, 0xda, ..]) => break,
+            // Markers that stand alone.
+            Some([0xff, 0x01 | 0xd0..=0xd8, ..]) => at += 2,
+            Some(&[0xff, _, high, low]) => at += 2 + usize::from(u16::from_be_bytes([high, low])),
+            // Not for this function to judge, as long as there is something.
+            Some(_) => break,
+            None => return false,
+        }
+    }
+    bytes[at..].windows(2).any(|pair| pair == [0xff, 0xd9])
 }
 
 /// Refuses what has more than [`MAX_PIXELS`].
@@ -99,13 +128,69 @@ mod tests {
     use super::*;
 
     fn decode_bytes(bytes: &[u8]) -> Result<Picture, TaskError> {
-        decode(Cursor::new(bytes), Path::new("task/train/cat/1.png"))
+        decode(bytes, Path::new("task/train/cat/1.png"))
     }
 
     fn written(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
         picture.write_to(&mut bytes, format).unwrap();
         bytes.into_inner()
+    }
+
+    /// A picture of which no two corners are alike.
+    fn corners() -> DynamicImage {
+        let colours = [[250, 10, 10], [10, 250, 10], [10, 10, 250], [250, 250, 10]];
+        let colour = |column: u32, row: u32| Rgb(colours[(column / 16 + 2 * (row / 8)) as usize]);
+        DynamicImage::ImageRgb8(RgbImage::from_fn(32, 16, colour))
+    }
+
+    /// The same JPEG with an Exif segment that says how it is turned.
+    fn turned(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+        let mut exif = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+        exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+        let length = u16::try_from(exif.len() + 2).unwrap().to_be_bytes();
+        [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat()
+    }
+
+    /// As Pillow's `exif_transpose`: 3 is upside down, 6 and 8 a quarter turn to the right and left, 2 and 4 mirrored.
+    #[test]
+    fn pictures_are_turned_as_their_metadata_say() {
+        let jpeg = written(&corners(), ImageFormat::Jpeg);
+        let plain = image::load_from_memory(&jpeg).unwrap();
+        let rgb = |picture: DynamicImage| {
+            (
+                picture.width(),
+                picture.height(),
+                picture.into_rgb8().into_raw(),
+            )
+        };
+        for (orientation, expected) in [
+            (1, plain.clone()),
+            (2, plain.fliph()),
+            (3, plain.rotate180()),
+            (4, plain.flipv()),
+            (6, plain.rotate90()),
+            (8, plain.rotate270()),
+            (77, plain.clone()),
+        ] {
+            let found = decode_bytes(&turned(&jpeg, orientation)).unwrap();
+            assert_eq!(
+                (found.width, found.height, found.pixels),
+                rgb(expected),
+                "{orientation}"
+            );
+        }
+    }
+
+    /// Wherever it is cut. The decoder gives a picture with a grey part.
+    #[test]
+    fn a_truncated_jpeg_is_refused() {
+        let jpeg = turned(&written(&corners(), ImageFormat::Jpeg), 1);
+        assert!(decode_bytes(&[&jpeg[..], b"more behind it"].concat()).is_ok());
+        for length in 3..jpeg.len() {
+            let message = decode_bytes(&jpeg[..length]).unwrap_err().to_string();
+            assert!(message.contains("is truncated"), "{length}: {message}");
+        }
     }
 
     #[test]

@@ -7,6 +7,11 @@ use serde_json::{Map, Value};
 
 use crate::{Part, TaskError};
 
+mod delimited;
+
+/// What stands for the label of an example that has none, as in the test parts of GLUE.
+pub(crate) const UNLABELLED: &str = "-1";
+
 /// Where a row stands: a file and, in a file of several rows, the line (counted from 1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -48,32 +53,20 @@ pub(crate) struct RawPart<Content> {
     pub(crate) rows: Vec<Row<Content>>,
 }
 
-/// Whether the folder has this part as text.
-pub(crate) fn has_text(folder: &Path, part: Part) -> bool {
-    ["jsonl", "csv"]
-        .iter()
-        .any(|extension| folder.join(format!("{part}.{extension}")).is_file())
-}
-
-/// Reads `PART.jsonl` or `PART.csv`; none when the folder has neither.
-pub(crate) fn read_text(folder: &Path, part: Part) -> Result<Option<RawPart<Text>>, TaskError> {
-    let jsonl = folder.join(format!("{part}.jsonl"));
-    let csv = folder.join(format!("{part}.csv"));
-    let (path, parse): (PathBuf, fn(&str, &Path) -> _) = match (jsonl.is_file(), csv.is_file()) {
-        (true, true) => {
-            let folder = folder.to_owned();
-            return Err(TaskError::BothFormats { folder, part });
-        }
-        (true, false) => (jsonl, parse_jsonl),
-        (false, true) => (csv, parse_csv),
-        (false, false) => return Ok(None),
-    };
-    let bytes = fs::read(&path).map_err(|source| TaskError::Unreadable {
-        path: path.clone(),
+/// Reads a file of rows.
+pub(crate) fn read_text(path: &Path, part: Part) -> Result<RawPart<Text>, TaskError> {
+    let bytes = fs::read(path).map_err(|source| TaskError::Unreadable {
+        path: path.to_owned(),
         source,
     })?;
-    let rows = parse(decode(&bytes, &path)?, &path)?;
-    Ok(Some(RawPart { part, path, rows }))
+    let content = decode(&bytes, path)?;
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    let rows = match ending {
+        Some(ending) if ending.eq_ignore_ascii_case("jsonl") => parse_jsonl(content, path, part)?,
+        _ => delimited::parse(content, path, part)?,
+    };
+    let path = path.to_owned();
+    Ok(RawPart { part, path, rows })
 }
 
 /// The bytes as text, without a byte order mark.
@@ -91,7 +84,7 @@ fn decode<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str, TaskError> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-fn parse_jsonl(content: &str, path: &Path) -> Result<Vec<Row<Text>>, TaskError> {
+fn parse_jsonl(content: &str, path: &Path, part: Part) -> Result<Vec<Row<Text>>, TaskError> {
     let mut rows = Vec::new();
     for (index, line) in content.lines().enumerate() {
         if line.trim().is_empty() {
@@ -111,12 +104,12 @@ fn parse_jsonl(content: &str, path: &Path) -> Result<Vec<Row<Text>>, TaskError> 
                 return Err(TaskError::InvalidJson { place, message });
             }
         };
-        rows.push(json_row(&object, place)?);
+        rows.push(json_row(&object, place, part)?);
     }
     Ok(rows)
 }
 
-fn json_row(object: &Map<String, Value>, place: Place) -> Result<Row<Text>, TaskError> {
+fn json_row(object: &Map<String, Value>, place: Place, part: Part) -> Result<Row<Text>, TaskError> {
     let string = |column: &'static str| match object.get(column) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -132,127 +125,53 @@ fn json_row(object: &Map<String, Value>, place: Place) -> Result<Row<Text>, Task
     let label = match object.get("label") {
         None | Some(Value::Null) => None,
         Some(Value::String(label)) => Some(label.clone()),
-        Some(Value::Number(number)) if number.is_i64() || number.is_u64() => {
-            Some(number.to_string())
-        }
+        Some(Value::Bool(label)) => Some(label.to_string()),
+        Some(Value::Number(number)) if whole(number).is_some() => whole(number),
         Some(other) => {
             return Err(TaskError::InvalidValue {
                 place,
                 column: "label",
-                expected: "a string or an integer",
+                expected: "a string, a whole number, or true or false",
                 found: other.to_string(),
             });
         }
     };
-    complete_row(text, pair, label, place)
+    complete_row((text, pair), label, place, part)
 }
 
+/// An integer, also one that is written as `1.0`.
+fn whole(number: &serde_json::Number) -> Option<String> {
+    if number.is_i64() || number.is_u64() {
+        return Some(number.to_string());
+    }
+    // Integers of more digits have no exact f64.
+    let value = number.as_f64()?;
+    (value.fract() == 0.0 && value.abs() < 1e15).then(|| format!("{value:.0}"))
+}
+
+/// The text must be there; the label, too, but in a test part.
 fn complete_row(
-    text: Option<String>,
-    pair: Option<String>,
+    (text, pair): (Option<String>, Option<String>),
     label: Option<String>,
     place: Place,
+    part: Part,
 ) -> Result<Row<Text>, TaskError> {
-    let present = |value: Option<String>, column| {
-        value
-            .filter(|value| !value.trim().is_empty())
-            .ok_or_else(|| TaskError::MissingValue {
-                place: place.clone(),
-                column,
-            })
+    let present = |value: Option<String>| value.filter(|value| !value.trim().is_empty());
+    let missing = |column| TaskError::MissingValue {
+        place: place.clone(),
+        column,
     };
-    let text = present(text, "text")?;
-    let label = present(label, "label")?.trim().to_owned();
+    let text = present(text).ok_or_else(|| missing("text"))?;
+    let label = match present(label) {
+        Some(label) => label.trim().to_owned(),
+        None if part == Part::Test => UNLABELLED.to_owned(),
+        None => return Err(missing("label")),
+    };
     Ok(Row {
         place,
         label,
         content: Text { text, pair },
     })
-}
-
-fn parse_csv(content: &str, path: &Path) -> Result<Vec<Row<Text>>, TaskError> {
-    let mut reader = csv::Reader::from_reader(content.as_bytes());
-    let mut lines = LineCounter::new(content);
-    let header: Vec<String> = reader
-        .headers()
-        .map_err(|error| invalid_csv(&error, &mut lines, path))?
-        .iter()
-        .map(|cell| cell.trim().to_owned())
-        .collect();
-    let column = |name: &str| header.iter().position(|cell| cell == name);
-    let required = |name: &'static str| {
-        column(name).ok_or_else(|| TaskError::MissingColumn {
-            path: path.to_owned(),
-            column: name,
-            found: header.clone(),
-        })
-    };
-    if content.trim().is_empty() {
-        return Ok(Vec::new());
-    }
-    let (text, label, pair) = (required("text")?, required("label")?, column("text_pair"));
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| invalid_csv(&error, &mut lines, path))?;
-        let place = Place {
-            path: path.to_owned(),
-            line: record.position().map(|position| lines.line(position)),
-        };
-        let cell = |index: usize| record.get(index).map(str::to_owned);
-        rows.push(complete_row(
-            cell(text),
-            pair.and_then(cell),
-            cell(label),
-            place,
-        )?);
-    }
-    Ok(rows)
-}
-
-fn invalid_csv(error: &csv::Error, lines: &mut LineCounter<'_>, path: &Path) -> TaskError {
-    let message = match error.kind() {
-        csv::ErrorKind::UnequalLengths {
-            expected_len, len, ..
-        } => format!("{len} cells instead of {expected_len}"),
-        _ => error.to_string(),
-    };
-    TaskError::InvalidCsv {
-        place: Place {
-            path: path.to_owned(),
-            line: error.position().map(|position| lines.line(position)),
-        },
-        message,
-    }
-}
-
-/// Finds the lines of ascending positions. The line that the csv crate itself gives is one too low after a carriage
-/// return and too low by every blank line before the row.
-struct LineCounter<'a> {
-    content: &'a [u8],
-    offset: usize,
-    line: u64,
-}
-
-impl<'a> LineCounter<'a> {
-    fn new(content: &'a str) -> Self {
-        LineCounter {
-            content: content.as_bytes(),
-            offset: 0,
-            line: 1,
-        }
-    }
-
-    /// The line, counted from 1, of the first byte at or after the position that is no line ending.
-    fn line(&mut self, position: &csv::Position) -> u64 {
-        let position = usize::try_from(position.byte()).unwrap_or(usize::MAX);
-        while let Some(&byte) = self.content.get(self.offset)
-            && (self.offset < position || matches!(byte, b'\r' | b'\n'))
-        {
-            self.line += u64::from(byte == b'\n');
-            self.offset += 1;
-        }
-        self.line
-    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::listed;
 use crate::fingerprint::fingerprint;
-use crate::image_folder::{has_images, list_images};
-use crate::rows::{RawPart, Row, has_text, read_text};
+use crate::image_folder::list_images;
+use crate::layout::Layout;
+use crate::rows::{RawPart, Row, UNLABELLED, read_text};
 use crate::split::{split_validation, stratified_subset};
 use crate::{Encoder, Examples, Inputs, Part, TaskError};
 
@@ -68,14 +70,9 @@ impl Task {
         encoder: &Encoder,
         options: &TaskOptions<'_>,
     ) -> Result<Task, TaskError> {
-        if !folder.is_dir() {
-            let folder = folder.to_owned();
-            return Err(TaskError::MissingFolder { folder });
-        }
-        let (text, images) = (
-            has_text(folder, Part::Train),
-            has_images(folder, Part::Train),
-        );
+        let layout = Layout::of(folder)?;
+        let text = layout.rows(Part::Train).is_some();
+        let images = layout.pictures(Part::Train).is_some();
         let owned = folder.to_owned();
         match encoder {
             Encoder::Text(_) if images && !text => {
@@ -84,33 +81,41 @@ impl Task {
             Encoder::Image(_) if text && !images => {
                 Err(TaskError::ImageBackboneTextTask { folder: owned })
             }
-            Encoder::Text(encoder) => load_parts(folder, options, read_text, |rows| {
-                encoder.encode(rows).map(Inputs::Text)
-            }),
-            Encoder::Image(encoder) => load_parts(folder, options, list_images, |rows| {
-                encoder.encode(rows).map(Inputs::Images)
-            }),
+            Encoder::Text(encoder) => {
+                let read = |part| layout.rows(part).map(|path| read_text(path, part));
+                let encode = |rows: &[&Row<_>]| encoder.encode(rows).map(Inputs::Text);
+                load_parts(folder, &layout, options, read, encode)
+            }
+            Encoder::Image(encoder) => {
+                let read = |part| layout.pictures(part).map(|path| list_images(path, part));
+                let encode = |rows: &[&Row<_>]| encoder.encode(rows).map(Inputs::Images);
+                load_parts(folder, &layout, options, read, encode)
+            }
         }
     }
 }
 
-/// Loads a task of one kind: `read` finds the rows of a part, `encode` makes inputs of them.
+/// Loads a task of one kind: `read` gives the rows of a part that is there, `encode` makes inputs of them.
 fn load_parts<Content>(
     folder: &Path,
+    layout: &Layout,
     options: &TaskOptions<'_>,
-    read: impl Fn(&Path, Part) -> Result<Option<RawPart<Content>>, TaskError>,
+    read: impl Fn(Part) -> Option<Result<RawPart<Content>, TaskError>>,
     encode: impl Fn(&[&Row<Content>]) -> Result<Inputs, TaskError>,
 ) -> Result<Task, TaskError> {
-    let Some(train) = read(folder, Part::Train)? else {
-        let folder = folder.to_owned();
-        return Err(TaskError::MissingTrainPart { folder });
+    let Some(train) = read(Part::Train).transpose()? else {
+        return Err(TaskError::MissingTrainPart {
+            folder: folder.to_owned(),
+            found: layout.ignored.clone(),
+        });
     };
+    warn_of_ignored(folder, &layout.ignored);
     check_classes(&train)?;
     let classes = class_names(&train.rows);
     let mut train_labels = labels(&train.rows, &classes)?;
     let mut train_rows: Vec<&Row<Content>> = train.rows.iter().collect();
 
-    let validation = read(folder, Part::Validation)?;
+    let validation = read(Part::Validation).transpose()?;
     let (validation_rows, validation_labels) = match &validation {
         Some(validation) => {
             let labels = checked_labels(validation, &classes)?;
@@ -149,10 +154,10 @@ fn load_parts<Content>(
         labels: validation_labels,
     };
     let test = match options.parts.contains(&Part::Test) {
-        true => read(folder, Part::Test)?,
+        true => read(Part::Test).transpose()?,
         false => None,
     };
-    let test = match test {
+    let test = match test.filter(|test| is_labelled(test, &classes)) {
         Some(test) => Some(Examples {
             labels: checked_labels(&test, &classes)?,
             inputs: encode(&test.rows.iter().collect::<Vec<_>>())?,
@@ -167,6 +172,34 @@ fn load_parts<Content>(
         validation,
         test,
     })
+}
+
+fn warn_of_ignored(folder: &Path, ignored: &[String]) {
+    if ignored.is_empty() {
+        return;
+    }
+    let names = Part::ALL.map(|part| part.names().join(", "));
+    tracing::warn!(
+        "{} in `{}` mean nothing to a task: its parts are called {}, or {}",
+        listed(ignored),
+        folder.display(),
+        names[..2].join("; "),
+        names[2]
+    );
+}
+
+/// Whether anything in a test part can be judged; that of a contest often has no labels.
+fn is_labelled<Content>(test: &RawPart<Content>, classes: &[String]) -> bool {
+    let unlabelled = !test.rows.is_empty()
+        && test.rows.iter().all(|row| row.label == UNLABELLED)
+        && !classes.iter().any(|class| class == UNLABELLED);
+    if unlabelled {
+        tracing::warn!(
+            "the test part `{}` has no labels and is not used",
+            test.path.display()
+        );
+    }
+    !unlabelled
 }
 
 /// The last component of the path, also of `.` and `..`.

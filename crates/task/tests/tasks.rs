@@ -245,7 +245,10 @@ fn wrong_folders_are_named() {
             ..TextTask::default()
         },
     );
-    assert!(message(&folder, &text).contains("has both `train.jsonl` and `train.csv`; remove one"));
+    assert!(
+        message(&folder, &text)
+            .contains("has two test parts, `test.csv` and `test.jsonl`; remove")
+    );
     let shapes = tempfile::tempdir().unwrap();
     image_task(shapes.path(), &ImageTask::default());
     assert!(

@@ -6,12 +6,12 @@ use super::*;
 
 fn jsonl(content: &[u8]) -> Result<Vec<Row<Text>>, TaskError> {
     let path = Path::new("task/train.jsonl");
-    parse_jsonl(decode(content, path)?, path)
+    parse_jsonl(decode(content, path)?, path, Part::Train)
 }
 
 fn csv(content: &[u8]) -> Result<Vec<Row<Text>>, TaskError> {
     let path = Path::new("task/train.csv");
-    parse_csv(decode(content, path)?, path)
+    delimited::parse(decode(content, path)?, path, Part::Train)
 }
 
 fn message<T: fmt::Debug>(result: Result<T, TaskError>) -> String {
@@ -74,7 +74,7 @@ fn wrong_rows_are_named_by_line() {
     assert!(second("{\"text\": null, \"label\": 1}").contains("no `text`"));
     assert_eq!(
         second("{\"text\": \"b\", \"label\": 0.5}"),
-        "`task/train.jsonl:2`: `label` must be a string or an integer, not `0.5`"
+        "`task/train.jsonl:2`: `label` must be a string, a whole number, or true or false, not `0.5`"
     );
     assert!(second("{\"text\": 7, \"label\": 1}").contains("`text` must be a string, not `7`"));
     assert!(second("{\"text\": ").contains("train.jsonl:2`: not a JSON object: EOF while parsing"));
@@ -101,7 +101,103 @@ fn wrong_csv_is_named_by_line() {
     assert!(message(csv(b"text,label\na,\n")).contains("train.csv:2`: the row has no `label`"));
 }
 
+#[test]
+fn labels_as_other_programs_write_them() {
+    let labels = |lines: &[&str]| -> Vec<String> {
+        let content: Vec<String> = lines
+            .iter()
+            .map(|label| format!("{{\"text\": \"a\", \"label\": {label}}}\n"))
+            .collect();
+        let rows = jsonl(content.concat().as_bytes()).unwrap();
+        rows.into_iter().map(|row| row.label).collect()
+    };
+    let written = [
+        "true",
+        "false",
+        "1.0",
+        "-3e0",
+        "18446744073709551615",
+        "\"1.0\"",
+    ];
+    let read = ["true", "false", "1", "-3", "18446744073709551615", "1.0"];
+    assert_eq!(labels(&written), read);
+    assert!(message(jsonl(b"{\"text\": \"a\", \"label\": 1e300}")).contains("`label` must be"));
+}
+
+/// A test part may have no labels, or GLUE's.
+#[test]
+fn what_a_test_part_lacks() {
+    let path = Path::new("task/test.csv");
+    let labels = |content: &str| -> Vec<String> {
+        let rows = delimited::parse(content, path, Part::Test).unwrap();
+        rows.into_iter().map(|row| row.label).collect()
+    };
+    assert_eq!(labels("id,text\n1,a\n2,b\n"), [UNLABELLED; 2]);
+    assert_eq!(
+        labels("text,label\na,\nb,-1\nc,x\n"),
+        [UNLABELLED, UNLABELLED, "x"]
+    );
+    let rows = parse_jsonl("{\"text\": \"a\", \"label\": null}", path, Part::Test).unwrap();
+    assert_eq!(rows[0].label, UNLABELLED);
+}
+
+#[test]
+fn cells_are_separated_by_what_the_header_says() {
+    let expected = [row("a, b; c", None, "x", 2), row("d", None, "y", 3)];
+    for (delimiter, quoted) in [
+        (",", "\"a, b; c\""),
+        (";", "\"a, b; c\""),
+        ("\t", "a, b; c"),
+        ("|", "a, b; c"),
+    ] {
+        let content =
+            ["\"label\"", "text\nx", quoted].join(delimiter) + &format!("\ny{delimiter}d\n");
+        assert_eq!(
+            simple(csv(content.as_bytes()).unwrap()),
+            expected,
+            "{content}"
+        );
+    }
+    // A comma is what an error is told of.
+    assert!(
+        message(csv(b"text;id\na;1\n")).contains("has no column `text` (its header is `text;id`)")
+    );
+}
+
+#[test]
+fn a_quote_that_is_never_closed_is_named_by_its_line() {
+    let open = |content: &str| message(csv(content.as_bytes()));
+    assert_eq!(
+        open("label,text\nx,a\r\ny,\"he said\nx,b\ny,c\n"),
+        "`task/train.csv:3`: a quote is opened here and never closed; close it, or double it (`\"\"`) if it belongs to the text"
+    );
+    assert!(open("label,text\nx,\"a \"\" b\ny,c").contains("train.csv:2`: a quote is opened"));
+    assert!(open("label,text\nx,\"a\"\"").contains("train.csv:2`"));
+    // Within a cell, or doubled, it is a character.
+    let whole = "label,text\nx,a \" b\ny,\"c \"\" \"\"\"\nx,\"d\"e\ny,\"\"\"f\"";
+    let texts = csv(whole.as_bytes())
+        .unwrap()
+        .into_iter()
+        .map(|row| row.content.text);
+    assert_eq!(
+        texts.collect::<Vec<_>>(),
+        ["a \" b", "c \" \"", "de", "\"f"]
+    );
+}
+
 proptest! {
+    /// What the csv crate writes has no open quotes, whatever stands in its cells.
+    #[test]
+    fn what_was_written_as_csv_is_read(cells in proptest::collection::vec("[a,;\"\n\r\t ]{0,6}", 1..5)) {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(["text", "label"]).unwrap();
+        for cell in &cells {
+            writer.write_record([format!("x{cell}"), "1".to_owned()]).unwrap();
+        }
+        let read = csv(&writer.into_inner().unwrap()).unwrap().into_iter().map(|row| row.content.text);
+        prop_assert_eq!(read.collect::<Vec<_>>(), cells.iter().map(|cell| format!("x{cell}")).collect::<Vec<_>>());
+    }
+
     #[test]
     fn arbitrary_bytes_never_panic(content in proptest::collection::vec(any::<u8>(), 0..400)) {
         let _ = jsonl(&content);

@@ -1,0 +1,152 @@
+//! Rows of cells: CSV and its kin.
+
+use std::path::Path;
+
+use super::{Place, Row, Text, complete_row};
+use crate::{Part, TaskError};
+
+/// In the order in which they are tried.
+const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+/// Rows with a header that names the columns. Cells are separated by commas; by semicolons, tabs or bars where only so the header
+/// has the columns that are needed.
+pub(super) fn parse(content: &str, path: &Path, part: Part) -> Result<Vec<Row<Text>>, TaskError> {
+    let delimiter = delimiter(content, part);
+    check_quotes(content.as_bytes(), delimiter, path)?;
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .from_reader(content.as_bytes());
+    let mut lines = LineCounter::new(content);
+    let header: Vec<String> = reader
+        .headers()
+        .map_err(|error| invalid_csv(&error, &mut lines, path))?
+        .iter()
+        .map(|cell| cell.trim().to_owned())
+        .collect();
+    let column = |name: &str| header.iter().position(|cell| cell == name);
+    let required = |name: &'static str| {
+        column(name).ok_or_else(|| TaskError::MissingColumn {
+            path: path.to_owned(),
+            column: name,
+            found: header.clone(),
+        })
+    };
+    if content.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let (text, pair) = (required("text")?, column("text_pair"));
+    let label = match part {
+        Part::Test => column("label"),
+        Part::Train | Part::Validation => Some(required("label")?),
+    };
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| invalid_csv(&error, &mut lines, path))?;
+        let place = Place {
+            path: path.to_owned(),
+            line: record.position().map(|position| lines.line(position)),
+        };
+        let cell = |index: usize| record.get(index).map(str::to_owned);
+        let texts = (cell(text), pair.and_then(cell));
+        rows.push(complete_row(texts, label.and_then(cell), place, part)?);
+    }
+    Ok(rows)
+}
+
+fn invalid_csv(error: &csv::Error, lines: &mut LineCounter<'_>, path: &Path) -> TaskError {
+    let message = match error.kind() {
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => format!("{len} cells instead of {expected_len}"),
+        _ => error.to_string(),
+    };
+    TaskError::InvalidCsv {
+        place: Place {
+            path: path.to_owned(),
+            line: error.position().map(|position| lines.line(position)),
+        },
+        message,
+    }
+}
+
+/// Finds the lines of ascending positions. The line that the csv crate itself gives is one too low after a carriage
+/// return and too low by every blank line before the row.
+struct LineCounter<'a> {
+    content: &'a [u8],
+    offset: usize,
+    line: u64,
+}
+
+impl<'a> LineCounter<'a> {
+    fn new(content: &'a str) -> Self {
+        LineCounter {
+            content: content.as_bytes(),
+            offset: 0,
+            line: 1,
+        }
+    }
+
+    /// The line, counted from 1, of the first byte at or after the position that is no line ending.
+    fn line(&mut self, position: &csv::Position) -> u64 {
+        let position = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+        while let Some(&byte) = self.content.get(self.offset)
+            && (self.offset < position || matches!(byte, b'\r' | b'\n'))
+        {
+            self.line += u64::from(byte == b'\n');
+            self.offset += 1;
+        }
+        self.line
+    }
+}
+
+/// The first one that the header's needed columns can be told apart by; a comma where none can.
+fn delimiter(content: &str, part: Part) -> u8 {
+    let header = content.lines().next().unwrap_or_default();
+    let has = |delimiter: u8| {
+        let cells = header.split(char::from(delimiter));
+        let cells: Vec<&str> = cells
+            .map(|cell| cell.trim().trim_matches('"').trim())
+            .collect();
+        let named = |name| cells.contains(&name);
+        named("text") && cells.len() > 1 && (part == Part::Test || named("label"))
+    };
+    let found = DELIMITERS.into_iter().find(|&delimiter| has(delimiter));
+    found.unwrap_or(DELIMITERS[0])
+}
+
+/// Where in a cell a byte stands.
+#[derive(Clone, Copy)]
+enum Within {
+    Start,
+    Bare,
+    /// The line on which the quote was opened.
+    Quoted(u64),
+    /// Behind a quote that closes the cell, unless another one follows.
+    Closed(u64),
+}
+
+/// A quote that is never closed would swallow all rows behind it into one cell.
+fn check_quotes(content: &[u8], delimiter: u8, path: &Path) -> Result<(), TaskError> {
+    let (mut line, mut within) = (1, Within::Start);
+    for &byte in content {
+        within = match (within, byte) {
+            (Within::Quoted(opened), b'"') => Within::Closed(opened),
+            (Within::Quoted(opened), _) => Within::Quoted(opened),
+            (Within::Closed(opened), b'"') => Within::Quoted(opened),
+            (_, b'\n' | b'\r') => Within::Start,
+            (_, byte) if byte == delimiter => Within::Start,
+            (Within::Start, b'"') => Within::Quoted(line),
+            _ => Within::Bare,
+        };
+        line += u64::from(byte == b'\n');
+    }
+    match within {
+        Within::Quoted(opened) => Err(TaskError::OpenQuote {
+            place: Place {
+                path: path.to_owned(),
+                line: Some(opened),
+            },
+        }),
+        _ => Ok(()),
+    }
+}
