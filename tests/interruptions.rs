@@ -107,3 +107,55 @@ fn a_study_at_work_is_not_disturbed_by_a_second_process() {
     assert_eq!(running.end().code, Some(0));
     assert_eq!(lab.journal("study").len(), TRAININGS);
 }
+
+/// As `nohup` starts it: the terminal is closed, the study goes on.
+#[cfg(unix)]
+#[test]
+fn a_hangup_that_is_ignored_stays_ignored() {
+    let lab = Lab::text();
+    let program = lab.command(&format!("{SEARCH} --out study"));
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .current_dir(program.get_current_dir().unwrap());
+    let mut running = Running::start(&mut shell);
+    assert!(running.wait_until(|| lab.journal_length("study") >= 2));
+    running.signal("HUP");
+    let ended = running.end();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!(lab.journal_length("study"), TRAININGS);
+
+    // Without it a closed terminal is like Ctrl-C.
+    let mut running = Running::start(&mut lab.command(&format!("{SEARCH} --out other")));
+    assert!(running.wait_until(|| lab.journal_length("other") >= 2));
+    running.signal("HUP");
+    let ended = running.end();
+    assert_eq!(ended.code, Some(130), "{ended:#?}");
+}
+
+/// A log on a full disk is lost; the study is not.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_shown_is_no_reason_to_stop() {
+    let lab = Lab::text();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let mut command = lab.command(&format!("{SEARCH} --out study -vv"));
+    command
+        .stderr(full.unwrap())
+        .stdout(std::process::Stdio::null());
+    assert!(command.status().unwrap().success());
+    assert_eq!(lab.journal_length("study"), TRAININGS);
+}
+
+/// The line that says what comes next can be pasted into a shell.
+#[test]
+fn names_with_spaces_are_quoted() {
+    let lab = Lab::text();
+    let mut command = lab.command(SEARCH);
+    let ended = crate::common::finish(command.args(["--out", "my study"]));
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let next = "next          adaplace train 'my study/placements/1.toml' --backbone";
+    assert!(ended.stdout.contains(next), "{}", ended.stdout);
+}

@@ -15,6 +15,19 @@ fn wrong_usage_is_refused_before_anything_is_read() {
         ("probe --backbone backbone --task task".to_owned(), "--out"),
         (format!("{search} --strategy luck"), "gradient-greedy"),
         (format!("{random} --workers 0"), "--workers"),
+        (
+            format!("{random} --workers 100000"),
+            "100000 is not in 1..=1024",
+        ),
+        (
+            format!("{random} --seed -3"),
+            "-3 is not in 0..",
+        ),
+        (
+            format!("{random} --learning-rate -1"),
+            "must be a number above 0",
+        ),
+        (format!("{random} --proposals -3"), "--proposals"),
         (format!("{random} --halving 1"), "--halving"),
         (format!("{random} --learning-rate=-1"), "--learning-rate"),
         (format!("{random} --learning-rate NaN"), "--learning-rate"),

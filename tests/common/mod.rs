@@ -288,9 +288,13 @@ impl Running {
 
     /// Sends SIGINT, as Ctrl-C does.
     pub fn interrupt(&self) {
-        let status = Command::new("kill")
-            .args(["-INT", &self.0.id().to_string()])
-            .status();
+        self.signal("INT");
+    }
+
+    /// Sends the signal of this name.
+    pub fn signal(&self, name: &str) {
+        let process = self.0.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &process]).status();
         assert!(status.unwrap().success());
     }
 

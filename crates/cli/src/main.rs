@@ -7,14 +7,16 @@ mod heatmap;
 mod progress;
 mod resources;
 mod table;
+mod terminal;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use arguments::{Arguments, Command};
-use clap::Parser;
+use arguments::Command;
 use tracing_subscriber::EnvFilter;
+
+use crate::terminal::say;
 
 /// Large buffers are made and dropped with every training; it hands them out again instead of giving them back.
 #[global_allocator]
@@ -32,7 +34,7 @@ enum Ending {
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = arguments::parse(std::env::args_os()).unwrap_or_else(|usage| usage.exit());
     start_log(arguments.verbose);
     match run(arguments.command) {
         Ok(Ending::Finished) => ExitCode::SUCCESS,
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
         Err(error) => match error.downcast::<clap::Error>() {
             Ok(usage) => usage.exit(),
             Err(error) => {
-                anstream::eprintln!("error: {}", one_line(&error));
+                say!("error: {}", one_line(&error));
                 ExitCode::FAILURE
             }
         },
@@ -90,7 +92,7 @@ fn start_log(verbose: u8) {
     });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| terminal::Log)
         .with_ansi(std::io::stderr().is_terminal())
         .without_time()
         .with_target(false)

@@ -9,6 +9,7 @@ use adaplace_study::{Event, Metric, Phase, Record};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::table::percent;
+use crate::terminal::say;
 
 /// Follows the events of a run.
 pub(crate) struct Progress {
@@ -96,7 +97,7 @@ impl Progress {
     fn line_now_and_then(&self, best: &str, replayed: bool) {
         let (position, every) = (self.bar.position(), (self.expected / 10).max(1));
         if !std::io::stderr().is_terminal() && !replayed && position.is_multiple_of(every) {
-            anstream::eprintln!("{position}/{} trainings, {best}", self.expected);
+            say!("{position}/{} trainings, {best}", self.expected);
         }
     }
 }

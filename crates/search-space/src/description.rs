@@ -143,7 +143,7 @@ impl SpaceDescription {
     /// # Errors
     ///
     /// [`SpaceError::Empty`], [`SpaceError::Repeated`], [`SpaceError::Reversed`], [`SpaceError::Zero`],
-    /// [`SpaceError::ScaleNotFinite`] or [`SpaceError::NotAShare`].
+    /// [`SpaceError::UnusableScale`] or [`SpaceError::NotAShare`].
     pub fn check(&self) -> Result<(), SpaceError> {
         let ConnectionRules {
             kinds,
@@ -167,8 +167,8 @@ impl SpaceDescription {
         if self.adapter.ranks.contains(&0) {
             return Err(SpaceError::ZeroRank);
         }
-        if !self.adapter.scale.is_finite() {
-            return Err(SpaceError::ScaleNotFinite {
+        if !self.adapter.scale.is_finite() || self.adapter.scale == 0.0 {
+            return Err(SpaceError::UnusableScale {
                 scale: self.adapter.scale,
             });
         }

@@ -24,9 +24,9 @@ pub enum SpaceError {
     /// An adapter of rank 0.
     #[error("an adapter of rank 0 can learn nothing; give ranks of at least 1")]
     ZeroRank,
-    /// A scale that is infinite or no number.
-    #[error("the adapter scale {scale} is not a finite number; give one such as 1.0")]
-    ScaleNotFinite {
+    /// A scale that is infinite or no number, or 0: such an adapter does nothing and learns nothing.
+    #[error("the adapter scale {scale} is not a finite number other than 0; give one such as 1.0")]
+    UnusableScale {
         /// The scale.
         scale: f32,
     },

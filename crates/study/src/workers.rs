@@ -17,11 +17,20 @@ pub struct Workers {
 }
 
 impl Workers {
+    /// More make no study faster, and no system has threads for any number.
+    pub const MOST: usize = 1024;
+
     /// `count` workers, at least one.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// If there are more than [`Self::MOST`], or the system gives no thread.
     pub fn new(count: usize) -> Result<Self, StudyError> {
+        if count > Self::MOST {
+            return Err(StudyError::Workers {
+                workers: count,
+                reason: format!("at most {} are possible", Self::MOST),
+            });
+        }
         let single = || ThreadPoolBuilder::new().num_threads(1).build();
         let pools = match count {
             0 | 1 => Ok(Vec::new()),

@@ -246,8 +246,7 @@ fn wrong_folders_are_named() {
         },
     );
     assert!(
-        message(&folder, &text)
-            .contains("has two test parts, `test.csv` and `test.jsonl`; remove")
+        message(&folder, &text).contains("has two test parts, `test.csv` and `test.jsonl`; remove")
     );
     let shapes = tempfile::tempdir().unwrap();
     image_task(shapes.path(), &ImageTask::default());

@@ -4,11 +4,12 @@ mod single;
 mod studies;
 mod values;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use adaplace_backbone::InstructionSet;
 use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use single::{Evaluate, Export, Inspect, Probe, Quickstart, Report, Train};
 pub(crate) use studies::{
@@ -54,6 +55,25 @@ pub(crate) enum Command {
     Evaluate(Evaluate),
     /// Write a placement and its adapters for another library, where that computes the same
     Export(Export),
+}
+
+/// The command line, its first word included.
+///
+/// # Errors
+/// If it cannot be understood, or asks for help.
+pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
+    let mut matches = with_negative_numbers(Arguments::command()).try_get_matches_from(words)?;
+    Arguments::from_arg_matches_mut(&mut matches)
+}
+
+/// So that `--steps -3` is told its range, and is no unknown option `-3`.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| {
+            let takes_values = argument.get_action().takes_values();
+            argument.allow_negative_numbers(takes_values)
+        })
+        .mut_subcommands(with_negative_numbers)
 }
 
 /// What is worked on.

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::values::{
     DrawnTaskArgument, ExportTarget, PartArgument, PoolingArgument, PrecisionArgument,
-    StatisticArgument, count, positive, seed, steps,
+    StatisticArgument, count, positive, seed, steps, workers,
 };
 use super::{BackboneAndTask, Resources};
 
@@ -23,7 +23,7 @@ pub(crate) struct Quickstart {
     #[arg(long, value_name = "DIR", default_value = "results/quickstart")]
     pub(crate) out: PathBuf,
     /// Trainings side by side, one thread each; changes no result [default: the machine's cores]
-    #[arg(long, value_name = "N", value_parser = count())]
+    #[arg(long, value_name = "N", value_parser = workers())]
     pub(crate) workers: Option<usize>,
 }
 

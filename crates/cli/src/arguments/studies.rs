@@ -9,7 +9,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::values::{
     BaselineArgument, CostArgument, ExecutorArgument, FirstPopulationArgument, MetricArgument,
-    PoolingArgument, PrecisionArgument, StatisticArgument, count, positive, seed, steps,
+    PoolingArgument, PrecisionArgument, StatisticArgument, count, from, positive, seed, steps,
+    workers,
 };
 use super::{BackboneAndTask, Resources};
 
@@ -148,7 +149,7 @@ pub(crate) struct StudyOutput {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Trainings side by side, one thread each; a single worker uses all cores. Changes no result
-    #[arg(long, value_name = "N", default_value = "1", value_parser = count())]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = workers())]
     pub(crate) workers: usize,
     #[command(flatten)]
     pub(crate) resources: Resources,
@@ -206,7 +207,7 @@ pub(crate) struct Compare {
         value_parser = PossibleValuesParser::new(StrategyDescription::NAMES))]
     pub(crate) strategy: Vec<String>,
     /// Optimiser steps of one strategy with one seed: its trials and its race [default: 64 trainings]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = from(1))]
     pub(crate) budget_steps: Option<u64>,
     /// How often everything is done, each time with another seed
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=1000))]

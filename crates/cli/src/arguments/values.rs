@@ -4,7 +4,7 @@ use adaplace_backbone::Pooling;
 use adaplace_quickstart::DrawnTask;
 use adaplace_scorer::Statistic;
 use adaplace_strategy::{CostObjective, FirstPopulation};
-use adaplace_study::{Baseline, Metric};
+use adaplace_study::{Baseline, Metric, Workers};
 use adaplace_task::Part;
 use clap::ValueEnum;
 use clap::builder::TypedValueParser as _;
@@ -136,13 +136,27 @@ pub(super) fn count() -> impl clap::builder::TypedValueParser<Value = usize> {
         .map(|value| value as usize)
 }
 
+/// How many trainings run side by side.
+pub(super) fn workers() -> impl clap::builder::TypedValueParser<Value = usize> {
+    clap::value_parser!(u32)
+        .range(1..=Workers::MOST as i64)
+        .map(|value| value as usize)
+}
+
 pub(super) fn steps() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..)
 }
 
 /// TOML integers are signed.
-pub(super) fn seed() -> clap::builder::RangedU64ValueParser {
-    clap::value_parser!(u64).range(..=i64::MAX as u64)
+pub(super) fn seed() -> impl clap::builder::TypedValueParser<Value = u64> {
+    from(0)
+}
+
+/// Signed until it is in its range, so that a negative number is told the range.
+pub(super) fn from(least: i64) -> impl clap::builder::TypedValueParser<Value = u64> {
+    clap::value_parser!(i64)
+        .range(least..)
+        .map(|value| value as u64)
 }
 
 pub(super) fn positive(text: &str) -> Result<f64, String> {

@@ -9,11 +9,11 @@ use adaplace_study::{
 use anyhow::Result;
 
 use super::configuration::{Subject, configuration, fidelity};
-use super::execution::stop_on_interrupt;
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Bench;
 use crate::progress::Progress;
+use crate::terminal::{say, stop_on_interrupt};
 use crate::{resources, table};
 
 pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
@@ -81,7 +81,7 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
     );
     progress.finish();
     let Some(records) = records? else {
-        anstream::eprintln!(
+        say!(
             "stopped: what was trained is in `{}`; run the same command again to go on",
             output.out.display()
         );

@@ -17,13 +17,13 @@ use anyhow::{Context, Result, bail};
 
 use super::competition::{Judged, summary};
 use super::configuration::{Sources, fidelity};
-use super::execution::stop_on_interrupt;
 use super::{print, print_json, report, statistics};
 use crate::Ending;
 use crate::arguments::{Compare, StudyOutput};
 use crate::backbone;
 use crate::progress::Progress;
 use crate::resources;
+use crate::terminal::{say, stop_on_interrupt};
 
 /// Trainings of a strategy where no budget is given.
 const TRAININGS: u64 = 64;
@@ -191,7 +191,7 @@ fn compete<S: Scorer, F: Finisher>(
     let ended = run_comparison(run, &workers, stop, &mut |event| progress.notice(&event));
     progress.finish();
     let Some(comparison) = ended? else {
-        anstream::eprintln!(
+        say!(
             "stopped: what was trained is in `{}`; run the same command again to go on",
             output.out.display()
         );

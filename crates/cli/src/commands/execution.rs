@@ -1,8 +1,7 @@
 //! Runs the study of a configuration in its folder, from the linear probe to the ranking.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use adaplace_scorer::{GradientMap, Statistics};
@@ -12,11 +11,12 @@ use adaplace_study::{
     Frozen, FrozenSettings, Ranking, Setting, StudyConfiguration, StudyFolder, Summary, Workers,
     run as run_study,
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::arguments::StudyOutput;
 use crate::progress::Progress;
 use crate::resources;
+use crate::terminal::{say, stop_on_interrupt};
 
 /// How far a study got.
 pub(super) struct Executed {
@@ -70,7 +70,7 @@ pub(super) fn execute(
     let ranking = match ended? {
         Summary::Finished(ranking) => Some(*ranking),
         Summary::Stopped { trainings } => {
-            anstream::eprintln!(
+            say!(
                 "stopped: {trainings} trainings are in `{}`; run the same command again to go on",
                 output.out.display()
             );
@@ -97,23 +97,4 @@ fn expected_trainings(configuration: &StudyConfiguration, space: &SearchSpace) -
     let reduction = search.halving.unwrap_or(1) as usize;
     let searched: usize = (0..rungs).map(|rung| trials / reduction.pow(rung)).sum();
     searched + search.trainings_after_search(trials)
-}
-
-/// The first Ctrl-C lets the running trainings finish, the second one ends the program at once: the journal
-/// survives both.
-pub(super) fn stop_on_interrupt() -> Result<&'static AtomicBool> {
-    static STOP: AtomicBool = AtomicBool::new(false);
-    static LISTENING: OnceLock<()> = OnceLock::new();
-    if LISTENING.get().is_some() {
-        return Ok(&STOP);
-    }
-    ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(crate::INTERRUPTED));
-        }
-        anstream::eprintln!("finishing the running trainings; press Ctrl-C again to stop at once");
-    })
-    .context("cannot listen to Ctrl-C")?;
-    LISTENING.get_or_init(|| ());
-    Ok(&STOP)
 }

@@ -6,11 +6,11 @@ use std::path::Path;
 use adaplace_quickstart::{BACKBONE_FOLDER, DrawnTask, SEED, TASKS_FOLDER, export, prepare};
 use adaplace_search_space::write_atomically;
 use anyhow::{Context, Result, bail};
-use clap::Parser;
 
 use super::{compare, print, search};
 use crate::Ending;
-use crate::arguments::{Arguments, Command, Quickstart};
+use crate::arguments::{self, Command, Quickstart};
+use crate::terminal::argument;
 
 const SPACE: &str = include_str!("../../../../search-spaces/quickstart.toml");
 
@@ -55,9 +55,9 @@ pub(crate) fn run(arguments: &Quickstart) -> Result<Ending> {
         line.extend(options.map(OsString::from));
         line.extend(["--workers".into(), workers.to_string().into()]);
         line.extend(["--out".into(), out.join(command).join(task.name()).into()]);
-        let shown: Vec<_> = line.iter().map(|word| word.to_string_lossy()).collect();
+        let shown: Vec<String> = line.iter().map(|word| argument(word.as_ref())).collect();
         print(&format!("$ {}\n\n", shown.join(" ")))?;
-        let ending = match Arguments::try_parse_from(line)?.command {
+        let ending = match arguments::parse(line)?.command {
             Command::Search(arguments) => search::run(&arguments)?,
             Command::Compare(arguments) => compare::run(&arguments)?,
             _ => bail!("the quickstart searches and compares"),
@@ -77,10 +77,10 @@ fn exported(folder: &Path) -> String {
     let task = tasks.join(DrawnTask::Counting.name());
     let names = DrawnTask::ALL.map(DrawnTask::name).join(", ");
     format!(
-        "backbone  {backbone}\ntasks     {tasks}: {names}\nnext      adaplace probe --backbone {backbone} --task \
-         {task} --out FILE.json\n",
-        backbone = backbone.display(),
-        tasks = tasks.display(),
-        task = task.display(),
+        "backbone  {}\ntasks     {}: {names}\nnext      adaplace probe --backbone {} --task {} --out FILE.json\n",
+        backbone.display(),
+        tasks.display(),
+        argument(&backbone),
+        argument(&task)
     )
 }

@@ -9,6 +9,7 @@ use adaplace_study::{Ranking, Setting, StoredStudy, StudyConfiguration, StudyFol
 use anyhow::{Context, Result, bail};
 
 use crate::arguments::StudyOutput;
+use crate::terminal::leave_signals_to_others;
 
 /// The interpreter that has the package.
 const INTERPRETER: &str = "ADAPLACE_PYTHON";
@@ -41,7 +42,7 @@ pub(super) fn execute(
     drop(journal);
 
     // Ctrl-C reaches the driver as well, which ends by itself.
-    ctrlc::set_handler(|| ()).context("cannot listen to Ctrl-C")?;
+    leave_signals_to_others()?;
     let status = drive(&python, output, address)?;
     let ranking = match status.code() {
         Some(0) => StoredStudy::read(&output.out)?.ranking,

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use super::print;
 use crate::Ending;
 use crate::arguments::Report;
+use crate::terminal::say;
 
 pub(crate) fn run(arguments: &Report) -> Result<Ending> {
     let path = write(&arguments.study, arguments.out.as_deref())?;
@@ -33,12 +34,12 @@ pub(crate) fn at_the_end(folder: &Path, finished: bool) -> Option<PathBuf> {
     match write(folder, None) {
         Ok(path) => {
             if !finished {
-                anstream::eprintln!("the report so far is `{}`", path.display());
+                say!("the report so far is `{}`", path.display());
             }
             Some(path)
         }
         Err(error) => {
-            anstream::eprintln!(
+            say!(
                 "warning: no report was written: {}; `adaplace report {}` makes it anew",
                 crate::one_line(&error),
                 folder.display()

@@ -7,6 +7,7 @@ use adaplace_study::{Ranking, Repeated, StudyConfiguration};
 use anyhow::Result;
 
 use crate::table;
+use crate::terminal::argument;
 
 /// What was found, how it compares and where the files are.
 pub(crate) fn summary(
@@ -106,6 +107,7 @@ pub(crate) fn summary(
             "{front} of the trials are on the Pareto front; ranking.json marks them."
         )?;
     }
+    let folder = out;
     let out = out.display();
     let count = ranking.finalists.len();
     writeln!(
@@ -123,9 +125,10 @@ pub(crate) fn summary(
     }
     writeln!(
         text,
-        "next          adaplace train {out}/placements/1.toml --backbone {} --task {} --out DIR",
-        configuration.backbone.folder.display(),
-        configuration.task.folder.display()
+        "next          adaplace train {} --backbone {} --task {} --out DIR",
+        argument(&folder.join("placements/1.toml")),
+        argument(&configuration.backbone.folder),
+        argument(&configuration.task.folder)
     )?;
     Ok(text)
 }

@@ -1,0 +1,123 @@
+//! What a program has to do with its terminal: messages that may find no reader, signals, and paths to be pasted.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::Path;
+#[cfg(unix)]
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[cfg(unix)]
+use anyhow::Context;
+use anyhow::Result;
+
+/// A line on stderr. Where it cannot be written, as on a full disk or into a closed pipe, it is lost, and the work goes on.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::terminal::write_line(format_args!($($text)*))
+    };
+}
+pub(crate) use say;
+
+pub(crate) fn write_line(text: fmt::Arguments<'_>) {
+    let mut stderr = anstream::stderr().lock();
+    let _ = writeln!(stderr, "{text}");
+}
+
+/// Stderr for log lines, which are lost where they cannot be written.
+#[derive(Debug)]
+pub(crate) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = io::stderr().flush();
+        Ok(())
+    }
+}
+
+/// A path as an argument on the command line of a shell.
+pub(crate) fn argument(path: &Path) -> String {
+    shell_words::quote(&path.to_string_lossy()).into_owned()
+}
+
+/// Whether to stop. The first SIGINT (Ctrl-C), SIGTERM or SIGHUP lets the running trainings finish, the second one ends the
+/// program at once: the journal survives both. A signal that is ignored when the program begins, as `nohup` arranges for SIGHUP,
+/// stays ignored.
+pub(crate) fn stop_on_interrupt() -> Result<&'static AtomicBool> {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    static LISTENING: OnceLock<()> = OnceLock::new();
+    if LISTENING.get().is_none() {
+        listen(&STOP)?;
+        LISTENING.get_or_init(|| ());
+    }
+    Ok(&STOP)
+}
+
+/// For as long as another process works that hears the signals, too, and ends by itself.
+pub(crate) fn leave_signals_to_others() -> Result<()> {
+    #[cfg(unix)]
+    for signal in heeded() {
+        signal_hook::flag::register(signal, Arc::default()).context("cannot listen to signals")?;
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn listen(stop: &'static AtomicBool) -> Result<()> {
+    let signals = signal_hook::iterator::Signals::new(heeded());
+    let mut signals = signals.context("cannot listen to signals")?;
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            if stop.swap(true, Ordering::Relaxed) {
+                std::process::exit(i32::from(crate::INTERRUPTED));
+            }
+            say!("finishing the running trainings; press Ctrl-C again to stop at once");
+        }
+    });
+    Ok(())
+}
+
+#[cfg(unix)]
+fn heeded() -> impl Iterator<Item = i32> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+    let ignored = ignored();
+    let all = [SIGINT, SIGTERM, SIGHUP].into_iter();
+    all.filter(move |signal| ignored >> (signal - 1) & 1 == 0)
+}
+
+/// The set of ignored signals, a bit for each from signal 1; where the system does not tell, as if there were none.
+#[cfg(unix)]
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let mask = lines.find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+/// Nothing to listen to: the program ends at once, which the journal survives.
+#[cfg(not(unix))]
+fn listen(_: &'static AtomicBool) -> Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_can_be_pasted() {
+        let quoted = |path: &str| argument(Path::new(path));
+        assert_eq!(quoted("results/first_1"), "results/first_1");
+        assert_eq!(quoted("my study"), "'my study'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted("$HOME/a;b"), "'$HOME/a;b'");
+    }
+}
