@@ -19,10 +19,7 @@ fn wrong_usage_is_refused_before_anything_is_read() {
             format!("{random} --workers 100000"),
             "100000 is not in 1..=1024",
         ),
-        (
-            format!("{random} --seed -3"),
-            "-3 is not in 0..",
-        ),
+        (format!("{random} --seed -3"), "-3 is not in 0.."),
         (
             format!("{random} --learning-rate -1"),
             "must be a number above 0",
