@@ -6,7 +6,8 @@ use serde::Deserialize;
 use crate::blocks::{self, BlockNames, BlockShape};
 use crate::chain::{Embedding, Source};
 use crate::checkpoint::{Checkpoint, read_json};
-use crate::pooling::{Pooler, text_pooling};
+use crate::pooling::Pooler;
+use crate::pooling_config::text_pooling;
 use crate::sublayer::{NormPosition, check_activation, check_heads};
 use crate::token_embedding::{Numbering, TableSizes, TokenEmbedding, TokenTypes};
 use crate::{Backbone, BackboneDescription, BackboneError, InputDescription};
@@ -41,6 +42,8 @@ struct Config {
     layer_norm_eps: f64,
     #[serde(default = "absolute")]
     position_embedding_type: String,
+    #[serde(default)]
+    is_decoder: bool,
 }
 
 /// What only RoBERTa's embedding depends on.
@@ -100,6 +103,14 @@ fn load(
         ("hidden_size", width),
         ("num_attention_heads", heads),
     )?;
+    if config.is_decoder {
+        return Err(BackboneError::Setting {
+            path: source.config.clone(),
+            key: "is_decoder",
+            found: "true".to_owned(),
+            expected: "only `false` is supported: every token attends to all others".to_owned(),
+        });
+    }
     if config.position_embedding_type != "absolute" {
         return Err(BackboneError::Setting {
             path: source.config.clone(),

@@ -207,6 +207,15 @@ fn tensor_digest(name: &str, shape: &[usize], values: &[f32]) -> [u8; 32] {
 
 fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     match dtype {
+        // Rounded to nearest.
+        Dtype::F64 => Some(
+            bytes
+                .as_chunks::<8>()
+                .0
+                .iter()
+                .map(|&value| f64::from_le_bytes(value) as f32)
+                .collect(),
+        ),
         Dtype::F32 => Some(
             bytes
                 .as_chunks::<4>()

@@ -91,7 +91,7 @@ pub enum BackboneError {
         found: Vec<usize>,
     },
     /// A tensor of a type that is not read as weights.
-    #[error("tensor `{name}` in `{path}` has type {found}; supported are F32, F16 and BF16")]
+    #[error("tensor `{name}` in `{path}` has type {found}; supported are F64, F32, F16 and BF16")]
     TensorType {
         /// The weight file.
         path: PathBuf,

@@ -36,6 +36,7 @@ pub mod kernels;
 mod layers;
 mod packed;
 mod pooling;
+mod pooling_config;
 mod sublayer;
 mod token_embedding;
 mod vit;

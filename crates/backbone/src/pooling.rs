@@ -1,12 +1,10 @@
 use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::chain::Source;
-use crate::checkpoint::read_json;
+use crate::TokenMask;
 use crate::kernels::instruction_set::InstructionSet;
 use crate::kernels::layer_norm::{self, SavedNorm};
 use crate::layers::LayerNorm;
-use crate::{BackboneError, TokenMask};
 
 /// How the last hidden state becomes one vector per example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,40 +22,6 @@ impl std::fmt::Display for Pooling {
             Self::Mean => "mean",
             Self::Cls => "cls",
         })
-    }
-}
-
-/// sentence-transformers writes the pooling that a model was trained with beside it.
-#[derive(Deserialize)]
-struct PoolingConfig {
-    #[serde(default)]
-    pooling_mode_cls_token: bool,
-    #[serde(default)]
-    pooling_mode_mean_tokens: bool,
-}
-
-/// The pooling of a text backbone: what is asked for, else what its folder says, else the mean.
-pub(crate) fn text_pooling(source: &Source<'_>) -> std::result::Result<Pooling, BackboneError> {
-    if let Some(pooling) = source.pooling {
-        return Ok(pooling);
-    }
-    let path = source.folder.join("1_Pooling").join("config.json");
-    if !path.is_file() {
-        return Ok(Pooling::Mean);
-    }
-    let config: PoolingConfig = read_json(&path)?;
-    match (
-        config.pooling_mode_mean_tokens,
-        config.pooling_mode_cls_token,
-    ) {
-        (true, false) => Ok(Pooling::Mean),
-        (false, true) => Ok(Pooling::Cls),
-        (mean, cls) => Err(BackboneError::Setting {
-            path,
-            key: "pooling_mode_mean_tokens",
-            found: format!("{mean}, with pooling_mode_cls_token = {cls}"),
-            expected: "exactly one of the two is supported; choose with `--pooling`".to_owned(),
-        }),
     }
 }
 

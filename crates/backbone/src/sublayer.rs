@@ -125,7 +125,8 @@ pub(crate) fn check_activation(
     key: &'static str,
     activation: &str,
 ) -> Result<(), BackboneError> {
-    if activation == "gelu" {
+    // The second one is the same function, computed in another way.
+    if ["gelu", "gelu_python"].contains(&activation) {
         return Ok(());
     }
     Err(BackboneError::Setting {

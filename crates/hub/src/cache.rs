@@ -17,9 +17,10 @@ pub(crate) const WEIGHTS: &str = "model.safetensors";
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
 /// What a backbone may come with. Which of them the model does not have is written down, because a missing one changes
 /// what a backbone does.
-pub(crate) const OPTIONAL: [&str; 3] = [
+pub(crate) const OPTIONAL: [&str; 4] = [
     "tokenizer.json",
     "preprocessor_config.json",
+    "modules.json",
     "1_Pooling/config.json",
 ];
 
@@ -154,6 +155,8 @@ mod tests {
         snapshot.note_absent("preprocessor_config.json").unwrap();
         assert_eq!(snapshot.completeness(), Completeness::Usable);
         snapshot.note_absent("1_Pooling/config.json").unwrap();
+        assert_eq!(snapshot.completeness(), Completeness::Usable);
+        snapshot.note_absent("modules.json").unwrap();
         assert_eq!(snapshot.completeness(), Completeness::Full);
 
         // The commit itself is a name of it too.

@@ -10,7 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::common::{assert_says, message};
-use crate::folders::{edit_tensors, set_config, set_pooling};
+use crate::folders::{edit_tensors, set_config, set_pooling, write_pooling};
 
 const WORDS: &str = "embeddings.word_embeddings.weight";
 
@@ -102,6 +102,13 @@ fn settings_that_are_not_implemented() {
         set_config(folder.path(), key, value);
         assert_refused(folder.path(), "config.json", &[key, says]);
     }
+    let folder = bert_folder();
+    set_config(folder.path(), "is_decoder", json!(true));
+    assert_refused(
+        folder.path(),
+        "config.json",
+        &["is_decoder", "only `false`"],
+    );
     let cases = [
         ("patch_size", json!(5), "divide the image_size `16`"),
         ("patch_size", json!(0), "divide the image_size `16`"),
@@ -120,8 +127,35 @@ fn pooling_that_is_not_implemented() {
     for both in [true, false] {
         let folder = bert_folder();
         set_pooling(folder.path(), both, both);
-        assert_refused(folder.path(), "1_Pooling/config.json", &["exactly one"]);
+        let found = if both { "cls, mean" } else { "none" };
+        assert_refused(
+            folder.path(),
+            "1_Pooling/config.json",
+            &[found, "one of them alone"],
+        );
         assert!(Backbone::load(folder.path(), Some(Pooling::Cls)).is_ok());
+    }
+    for (config, found) in [
+        (
+            json!({"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": true}),
+            "max, mean",
+        ),
+        (json!({"pooling_mode_lasttoken": true}), "lasttoken"),
+        (
+            json!({"pooling_mode_mean_sqrt_len_tokens": true}),
+            "mean_sqrt_len",
+        ),
+        (json!({"pooling_mode": "max"}), "max"),
+        (json!({"pooling_mode": ["mean", "max"]}), "mean, max"),
+        (json!({"pooling_mode": 7}), "7"),
+    ] {
+        let folder = bert_folder();
+        write_pooling(folder.path(), "1_Pooling", &config);
+        assert_refused(
+            folder.path(),
+            "1_Pooling/config.json",
+            &["`pooling_mode`", found],
+        );
     }
     let folder = vit_folder();
     let message = message(Backbone::load(folder.path(), Some(Pooling::Mean)));
@@ -213,7 +247,7 @@ fn tensor_of_integers() {
     edit_tensors(folder.path(), |tensors| {
         tensors.get_mut(WORDS).unwrap().0 = Dtype::I32;
     });
-    let parts = [WORDS, "I32", "F32, F16 and BF16"];
+    let parts = [WORDS, "I32", "F64, F32, F16 and BF16"];
     assert_refused(folder.path(), "model.safetensors", &parts);
 }
 

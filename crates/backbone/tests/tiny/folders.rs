@@ -45,6 +45,13 @@ pub fn set_config(folder: &Path, key: &str, value: Value) {
     fs::write(&path, config.to_string()).unwrap();
 }
 
+/// Writes the `config.json` of a pooling module.
+pub fn write_pooling(folder: &Path, module: &str, config: &Value) {
+    let folder = folder.join(module);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+}
+
 /// Writes sentence-transformers' `1_Pooling/config.json`.
 pub fn set_pooling(folder: &Path, mean: bool, cls: bool) {
     let folder = folder.join("1_Pooling");

@@ -4,10 +4,11 @@ use adaplace_backbone::{Backbone, InputDescription, Pooling};
 use adaplace_testkit::{TinyBert, TinyVit, WeightType, tiny_bert, tiny_vit};
 use half::{bf16, f16};
 use safetensors::Dtype;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::common::{bert, bits, pictures, ragged_inputs, states};
-use crate::folders::{edit_tensors, read_tensors, set_pooling};
+use crate::folders::{edit_tensors, read_tensors, set_config, set_pooling, write_pooling};
 
 fn all_bits(backbone: &Backbone) -> Vec<Vec<u32>> {
     let inputs = match backbone.description().input {
@@ -88,6 +89,67 @@ fn halves_are_hashed_by_their_values() {
         assert_eq!(half.description(), widened.description());
         assert_eq!(all_bits(&half), all_bits(&widened));
     }
+}
+
+/// Weights in f64 that hold single precision, and another name for the same activation.
+#[test]
+fn doubles_and_another_name_of_gelu_change_nothing() {
+    let single = bert(&TinyBert::default());
+    let folder = tempfile::tempdir().unwrap();
+    tiny_bert(folder.path(), &TinyBert::default());
+    set_config(folder.path(), "hidden_act", json!("gelu_python"));
+    edit_tensors(folder.path(), |tensors| {
+        let floats = tensors
+            .values_mut()
+            .filter(|(dtype, ..)| *dtype == Dtype::F32);
+        for (dtype, _, bytes) in floats {
+            *dtype = Dtype::F64;
+            let values = bytes.as_chunks::<4>().0.iter();
+            let values = values.map(|&four| f64::from(f32::from_le_bytes(four)));
+            *bytes = values.flat_map(f64::to_le_bytes).collect();
+        }
+    });
+    let double = Backbone::load(folder.path(), None).unwrap();
+    assert_eq!(double.description(), single.description());
+    assert_eq!(all_bits(&double), all_bits(&single));
+}
+
+/// In all three ways in which sentence-transformers has written it.
+#[test]
+fn pooling_is_read_where_the_list_of_modules_says() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_bert(folder.path(), &TinyBert::default());
+    let pooling = || {
+        let backbone = Backbone::load(folder.path(), None).unwrap();
+        backbone.description().pooling
+    };
+    let cls = json!({"pooling_mode": "cls", "embedding_dimension": 32});
+    write_pooling(folder.path(), "1_Pooling", &cls);
+    assert_eq!(pooling(), Pooling::Cls);
+    write_pooling(
+        folder.path(),
+        "1_Pooling",
+        &json!({"pooling_mode": ["mean"]}),
+    );
+    assert_eq!(pooling(), Pooling::Mean);
+
+    let modules = |transformer: &str, pooling: &str| {
+        let list = json!([
+            {"idx": 0, "name": "0", "path": transformer, "type": "sentence_transformers.models.Transformer"},
+            {"idx": 1, "name": "1", "path": pooling, "type": "sentence_transformers.models.Pooling"},
+            {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"},
+        ]);
+        std::fs::write(folder.path().join("modules.json"), list.to_string()).unwrap();
+    };
+    write_pooling(folder.path(), "my_pooling", &cls);
+    modules("", "my_pooling");
+    assert_eq!(pooling(), Pooling::Cls);
+    modules("0_Transformer", "my_pooling");
+    let message = crate::common::message(Backbone::load(folder.path(), None));
+    assert!(message.contains("`path` = `0_Transformer`"), "{message}");
+    // Without a module for it nothing else says how to pool.
+    std::fs::write(folder.path().join("modules.json"), "[]").unwrap();
+    assert_eq!(pooling(), Pooling::Mean);
 }
 
 /// Per tensor SHA-256 of name, 0, shape, 0 and values; then SHA-256 of those digests in the order of the names.
