@@ -24,6 +24,21 @@ pub enum ScoreError {
         /// The adapter's connection.
         connection: Connection,
     },
+    /// Trained from a head of zeros: the best that the linear probe could do.
+    #[error(
+        "the frozen features tell the classes nothing, so that no adapter gets a gradient: {distinct} of {examples} training inputs are distinct{}, and equal ones may have different labels; correct the task, or cut its texts later (`--max-length`)",
+        cut(*longest, *at_longest)
+    )]
+    FeaturesSayNothing {
+        /// Training examples.
+        examples: usize,
+        /// Different inputs among them.
+        distinct: usize,
+        /// Tokens of the longest.
+        longest: usize,
+        /// How many are as long.
+        at_longest: usize,
+    },
     /// A connection with a state that the backbone does not have.
     #[error(
         "connection {connection} is out of range: the backbone has the hidden states 0 to {last}; use a placement made for it"
@@ -96,5 +111,13 @@ impl From<candle_core::Error> for ScoreError {
             error = *inner;
         }
         Self::Tensor(error)
+    }
+}
+
+/// Many of the greatest length have probably been cut to it.
+fn cut(longest: usize, at_longest: usize) -> String {
+    match longest > 1 && at_longest > 1 {
+        true => format!(", {at_longest} have the greatest length of {longest} tokens"),
+        false => String::new(),
     }
 }

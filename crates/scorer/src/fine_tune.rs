@@ -1,4 +1,4 @@
-use adaplace_task::training_epoch;
+use adaplace_task::{Examples, training_epoch};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -64,7 +64,7 @@ pub struct Training {
 ///
 /// # Errors
 /// [`ScoreError::Diverged`] if the loss or the gradient is not finite, [`ScoreError::NoGradient`] if an adapter
-/// has no influence on the loss.
+/// has no influence on the loss, [`ScoreError::FeaturesSayNothing`] if that is because the head is zero.
 pub fn fine_tune<'a>(
     model: &Model<'_>,
     data: impl Into<Dataset<'a>>,
@@ -80,7 +80,8 @@ pub fn fine_tune<'a>(
     let mut losses = Vec::new();
     for (step, rows) in (0..steps).zip(batches) {
         let factor = settings.learning_rate_factor(step, steps);
-        losses.push(trainer.step(data, &rows, step, factor)?);
+        let loss = trainer.step(data, &rows, step, factor);
+        losses.push(loss.map_err(|error| explained(error, model, data.examples))?);
     }
     let epoch = data.examples.len().div_ceil(settings.batch_size.max(1));
     let last = &losses[losses.len().saturating_sub(epoch)..];
@@ -88,6 +89,29 @@ pub fn fine_tune<'a>(
     Ok(Training {
         train_loss: last.iter().sum::<f64>() / last.len() as f64,
     })
+}
+
+/// A head of zeros passes no gradient on to any adapter.
+fn explained(error: ScoreError, model: &Model<'_>, examples: &Examples) -> ScoreError {
+    let weight = model
+        .head()
+        .weight
+        .flatten_all()
+        .and_then(|all| all.to_vec1::<f32>());
+    let zero = weight.is_ok_and(|weight| weight.iter().all(|&w| w == 0.0));
+    match error {
+        ScoreError::NoGradient { .. } if zero => {
+            let lengths = examples.lengths();
+            let longest = lengths.iter().copied().max().unwrap_or(0);
+            ScoreError::FeaturesSayNothing {
+                examples: examples.len(),
+                distinct: examples.distinct(),
+                longest,
+                at_longest: lengths.iter().filter(|&&one| one == longest).count(),
+            }
+        }
+        error => error,
+    }
 }
 
 /// The batches that [`fine_tune`] sees, one for each step, as indices into examples of these `lengths`.

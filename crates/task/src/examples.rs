@@ -1,5 +1,6 @@
 //! Encoded examples, and batches of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -177,6 +178,20 @@ impl Examples {
         }
     }
 
+    /// How many different inputs there are, whatever their labels.
+    pub fn distinct(&self) -> usize {
+        match &self.inputs {
+            Inputs::Text(texts) => {
+                let inputs = texts.texts.iter().map(|text| (&text.ids, &text.type_ids));
+                inputs.collect::<BTreeSet<_>>().len()
+            }
+            Inputs::Images(images) => {
+                let pictures = (0..images.len()).map(|index| images.picture(index));
+                pictures.collect::<BTreeSet<_>>().len()
+            }
+        }
+    }
+
     /// The mean of [`Examples::lengths`]; 0 without examples.
     pub fn mean_length(&self) -> f64 {
         if self.is_empty() {
@@ -331,6 +346,7 @@ mod tests {
     fn a_spread_takes_from_everywhere() {
         let of = |indices: &[usize]| texts().select(indices);
         let seven = of(&[0, 1, 2, 0, 1, 2, 0]);
+        assert_eq!((seven.distinct(), of(&[]).distinct()), (3, 0));
         assert_eq!(seven.spread(3), seven.select(&[0, 2, 4]));
         assert_eq!(seven.spread(1), of(&[0]));
         assert_eq!(seven.spread(7), seven);
