@@ -22,7 +22,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Of the entries of `folder`, hidden ones left out.
+    /// Reads what the entries of `folder` mean, hidden ones left out.
     ///
     /// # Errors
     /// When the folder is missing or cannot be read, or two of its entries are the same part.

@@ -16,7 +16,7 @@ use crate::{ConnectionProxy, StrategyError};
 pub(crate) struct Judgement<'proxy> {
     proxy: Arc<dyn ConnectionProxy + 'proxy>,
     pub(crate) table: ConnectionTable,
-    /// Of the space's connections, for draws by promise, at each of [`Judgement::TEMPERATURES`].
+    /// What the space's connections are drawn by, at each of [`Judgement::TEMPERATURES`].
     pub(crate) weights: [Vec<f64>; 3],
     /// How alike placements are as long as nothing has been learnt.
     pub(crate) kernel: SetKernel,

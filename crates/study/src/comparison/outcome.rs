@@ -124,7 +124,7 @@ impl SeedResult {
         average(self.finals.iter().map(|last| last.test.accuracy))
     }
 
-    /// Likewise the test loss, in nats.
+    /// Mean test loss of the final trainings, in nats; none if one failed.
     #[must_use]
     pub fn test_loss(&self) -> Option<f64> {
         average(self.finals.iter().map(|last| last.test.loss))
