@@ -19,7 +19,7 @@ pub struct StoredComparison {
     pub trials: Vec<Record>,
     /// The final trainings so far.
     pub finals: Vec<FinalRecord>,
-    /// The content of `comparison.json`; none before the end.
+    /// The content of `comparison.json`; none before the end, and none that was written before the comparison grew.
     pub comparison: Option<Comparison>,
 }
 
@@ -37,14 +37,25 @@ impl StoredComparison {
     pub fn read(folder: &Path) -> Result<Self, StudyError> {
         let configuration =
             ComparisonConfiguration::read(&folder.join(ComparisonConfiguration::FILE))?;
+        let comparison = if_there(&folder.join(COMPARISON), outcome)?;
         Ok(Self {
             name: stored::name(folder),
+            comparison: comparison.filter(|comparison| is_of(comparison, &configuration)),
             configuration,
-            comparison: if_there(&folder.join(COMPARISON), outcome)?,
             trials: if_there(&folder.join(JOURNAL), read_lines)?.unwrap_or_default(),
             finals: if_there(&folder.join(FINALS), read_lines)?.unwrap_or_default(),
         })
     }
+}
+
+/// Whether all that takes part by now took part, with as many seeds.
+fn is_of(comparison: &Comparison, configuration: &ComparisonConfiguration) -> bool {
+    let seeds = configuration.comparison.seeds as usize;
+    let mut competitors = comparison.competitors.iter();
+    let took_part = |name: &str| comparison.competitors.iter().any(|one| one.name == name);
+    let mut strategies = configuration.strategies.iter();
+    competitors.all(|one| one.seeds.len() == seeds)
+        && strategies.all(|strategy| took_part(strategy.name()))
 }
 
 fn outcome(path: &Path) -> Result<Comparison, StudyError> {

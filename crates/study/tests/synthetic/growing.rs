@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use adaplace_study::{Baseline, Comparison, ComparisonConfiguration, StoredComparison};
+use adaplace_study::{
+    Baseline, Comparison, ComparisonConfiguration, StoredComparison, StudyFolder,
+};
 
 use crate::comparisons::{Tested, comparison, run, without_seconds};
 use crate::support::{Synthetic, assert_distinct, lines};
@@ -32,6 +34,11 @@ fn a_comparison_grows() {
 
     let folder = tempfile::tempdir().unwrap();
     let (first, _) = trained(folder.path(), &small);
+    let result = |folder: &Path| StoredComparison::read(folder).unwrap().comparison;
+    assert!(result(folder.path()).is_some());
+    // As it stands while it grows: the result so far is that of another comparison.
+    drop(StudyFolder::open(folder.path(), &large).unwrap());
+    assert_eq!(result(folder.path()), None);
     let (more, grown) = trained(folder.path(), &large);
     let undisturbed = tempfile::tempdir().unwrap();
     let (all, expected) = trained(undisturbed.path(), &large);
