@@ -48,7 +48,7 @@ fn competitors_are_judged_on_the_test_part() {
         "linear-probe",
         "parallel-everywhere",
         "sequential-everywhere",
-        "after-each-block-equal",
+        "adapter-plus",
         "best-of-2-random-parallel",
         "largest-gradients",
         "gradient-greedy",

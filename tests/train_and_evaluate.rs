@@ -33,6 +33,24 @@ fn evaluate_finds_what_train_said() {
     assert!(ended.stdout.contains("30 examples"), "{ended:#?}");
 }
 
+/// The scale is in W_up and b_up when the training ends: the file has no more tensors, and reads as any other.
+#[test]
+fn a_learned_scale_ends_in_the_adapters() {
+    let lab = Lab::text();
+    let plain = lab.train();
+    lab.run(&format!("{TRAIN} --learned-scale --out scaled"))
+        .succeeded();
+    let metrics: Value = serde_json::from_str(&lab.read("scaled/metrics.json")).unwrap();
+    assert_eq!(metrics["training"]["learned_scale"], true);
+    assert_eq!(plain["training"]["learned_scale"], Value::Null);
+    assert_ne!(metrics["test"]["loss"], plain["test"]["loss"]);
+    let size = |study| fs::metadata(lab.path(study).join("adapters.safetensors")).unwrap();
+    assert_eq!(size("scaled").len(), size("trained").len());
+    let read = EVALUATE.replace("trained", "scaled");
+    let report = lab.run(&format!("{read} --json")).succeeded().json();
+    assert_eq!(report["result"], metrics["test"]);
+}
+
 #[test]
 fn training_again_gives_the_same_adapters() {
     let lab = Lab::text();

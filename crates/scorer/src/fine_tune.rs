@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{Engine, Prefix, Workspace, shards};
 use crate::optimiser::AdamW;
 use crate::{Dataset, Model, ScoreError, seeds};
+use learned_scale::LearnedScale;
 
 /// How adapters and head are trained.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub struct TrainingSettings {
     pub warm_up: f64,
     /// The gradient of all trained tensors together is shortened to this norm.
     pub gradient_clip: f64,
+    /// Whether each adapter's output is multiplied by a trained vector, as in Adapter+. W_up and b_up hold it in the end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub learned_scale: bool,
 }
 
 impl Default for TrainingSettings {
@@ -34,6 +38,7 @@ impl Default for TrainingSettings {
             weight_decay: 1e-4,
             warm_up: 0.1,
             gradient_clip: 1.0,
+            learned_scale: false,
         }
     }
 }
@@ -160,8 +165,11 @@ impl ExampleOrder {
 struct Trainer<'a> {
     engine: Engine<'a>,
     settings: &'a TrainingSettings,
+    /// As the engine takes them.
     values: Vec<f32>,
+    /// Towards the values, or with a learned scale towards what it trains in their stead.
     gradients: Vec<f32>,
+    learned_scale: Option<LearnedScale>,
     optimiser: AdamW,
     /// The share of each shard in the gradients.
     shares: Vec<Vec<f32>>,
@@ -170,11 +178,21 @@ struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     fn new(model: &Model<'a>, settings: &'a TrainingSettings) -> Result<Self, ScoreError> {
         let engine = Engine::new(model, Prefix::Shared);
-        let values = engine.layout().read(model)?;
+        let layout = engine.layout();
+        let values = layout.read(model)?;
+        let (learned_scale, scales) = match settings.learned_scale {
+            true => (
+                Some(LearnedScale::new(layout, &values)),
+                LearnedScale::count(layout),
+            ),
+            false => (None, 0),
+        };
+        let trained = values.len() + scales;
         Ok(Self {
             settings,
-            gradients: vec![0.0; values.len()],
-            optimiser: AdamW::new(values.len(), settings.weight_decay),
+            gradients: vec![0.0; trained],
+            optimiser: AdamW::new(trained, settings.weight_decay),
+            learned_scale,
             values,
             engine,
             shares: Vec::new(),
@@ -194,18 +212,29 @@ impl<'a> Trainer<'a> {
         if step == 0 {
             self.check_gradient_flow()?;
         }
+        let layout = self.engine.layout();
+        if let Some(scale) = &self.learned_scale {
+            scale.pull_back(layout, &mut self.gradients);
+        }
         self.clip(step)?;
-        let adapters = self.engine.layout().head;
-        let settings = self.settings;
+        let layout = self.engine.layout();
+        let adapter_rate = factor * self.settings.adapter_learning_rate;
+        let head_rate = factor * self.settings.head_learning_rate;
         let rates = [
-            (factor * settings.adapter_learning_rate, adapters),
-            (
-                factor * settings.head_learning_rate,
-                self.values.len() - adapters,
-            ),
+            (adapter_rate, layout.head),
+            (head_rate, layout.len() - layout.head),
+            (adapter_rate, self.gradients.len() - layout.len()),
         ];
-        self.optimiser
-            .step(&mut self.values, &self.gradients, &rates);
+        match &mut self.learned_scale {
+            None => self
+                .optimiser
+                .step(&mut self.values, &self.gradients, &rates),
+            Some(scale) => {
+                self.optimiser
+                    .step(scale.trained(), &self.gradients, &rates);
+                scale.merge(layout, &mut self.values);
+            }
+        }
         Ok(loss)
     }
 
@@ -282,5 +311,6 @@ pub(crate) fn finite(step: u32, quantity: &'static str, value: f64) -> Result<()
     })
 }
 
+mod learned_scale;
 #[cfg(test)]
 mod tests;

@@ -43,8 +43,8 @@ pub use bench::{BenchConfiguration, BenchRow, PlacementBench, tabulate, tabulate
 pub use comparison::{
     Baseline, COMPARISON_FORMAT, Candidate, Comparison, ComparisonConfiguration, ComparisonRun,
     ComparisonSettings, Competed, Competitor, Difference, Final, FinalRecord, FinalResult,
-    Finisher, FrozenMap, Improvement, SearchSeconds, SeedResult, StoredComparison, TestedTraining,
-    run_comparison,
+    FinalTraining, Finisher, FrozenMap, Improvement, SearchSeconds, SeedResult, StoredComparison,
+    TestedTraining, run_comparison,
 };
 pub use configuration::{
     BackboneSource, GradientMapSource, STUDY_FORMAT, SearchSettings, StudyConfiguration, TaskSource,

@@ -6,7 +6,7 @@ use adaplace_scorer::{Evaluation, Score, ScoreError, Scorer};
 use adaplace_search_space::{Fidelity, Placement, PlacementHash, SearchSpace};
 
 use crate::bench::only_adapter;
-use crate::comparison::{Final, Finisher, column};
+use crate::comparison::{Final, FinalTraining, Finisher, column};
 use crate::{BenchRow, PlacementBench, StudyError};
 
 /// Scores placements by looking them up.
@@ -80,7 +80,7 @@ impl Scorer for Replay<'_> {
 
 impl Finisher for Replay<'_> {
     /// The mean of the repetitions stands for the test part.
-    fn finish(&self, placement: &Placement, _repetition: u32) -> Result<Final, ScoreError> {
+    fn finish(&self, FinalTraining { placement, .. }: &FinalTraining) -> Result<Final, ScoreError> {
         let probe = self.bench.probe.validation;
         let (accuracy, loss) = if placement.is_empty() {
             (probe.accuracy, probe.loss)

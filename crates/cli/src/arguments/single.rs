@@ -111,6 +111,10 @@ pub(crate) struct Train {
     /// Highest learning rate of the head
     #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = positive)]
     pub(crate) head_learning_rate: f64,
+    /// Let each adapter learn a scale per channel, as the baseline `adapter-plus` of `compare`; W_up and b_up hold it in the
+    /// end
+    #[arg(long)]
+    pub(crate) learned_scale: bool,
     /// Cut texts to this many tokens [default: 128, or the backbone's longest]
     #[arg(long, value_name = "N", value_parser = count())]
     pub(crate) max_length: Option<usize>,

@@ -84,8 +84,8 @@ argument!(BaselineArgument, Baseline, {
     ParallelEverywhereEqual => Baseline::ParallelEverywhereEqual,
     /// In sequence behind every sublayer, likewise
     SequentialEverywhereEqual => Baseline::SequentialEverywhereEqual,
-    /// In sequence behind every block, likewise
-    AfterEachBlockEqual => Baseline::AfterEachBlockEqual,
+    /// In sequence behind every block with a learned scale per channel, likewise
+    AdapterPlus => Baseline::AdapterPlus,
     /// The k connections with the largest squared gradients
     LargestGradients => Baseline::LargestGradients,
     /// The best of `--random-parallel` random placements of parallel connections

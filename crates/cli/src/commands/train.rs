@@ -73,6 +73,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         batch_size: arguments.batch_size,
         adapter_learning_rate: arguments.learning_rate,
         head_learning_rate: arguments.head_learning_rate,
+        learned_scale: arguments.learned_scale,
         ..TrainingSettings::default()
     };
     let steps = Fidelity::new(arguments.steps).context("`--steps` must be at least 1")?;

@@ -1,7 +1,9 @@
 use super::*;
+use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use adaplace_testkit::TextTask;
 
-use crate::support::{error_by, model, tiny_bert, tiny_task};
+use crate::Adapters;
+use crate::support::{error_by, head, model, tiny_bert, tiny_task};
 
 fn factors(warm_up: f64, steps: u32) -> Vec<f64> {
     let settings = TrainingSettings {
@@ -140,4 +142,92 @@ fn the_order_is_that_of_seed_and_repetition() {
     assert_eq!(order(7, 0), order(7, 0));
     assert_ne!(order(7, 0), order(7, 1));
     assert_ne!(order(7, 0), order(8, 0));
+}
+
+/// A trainer on the tiny task with a learned scale, its values drawn at random so that no gradient is zero.
+fn with_learned_scale<'a>(model: &Model<'a>, settings: &'a TrainingSettings) -> Trainer<'a> {
+    let mut trainer = Trainer::new(model, settings).unwrap();
+    let scale = trainer.learned_scale.as_mut().unwrap();
+    let mut state = 1_u32;
+    for value in scale.trained() {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *value += 0.2 * (f32::from((state >> 16) as u16) / 32_768.0 - 1.0);
+    }
+    let layout = trainer.engine.layout();
+    scale.merge(layout, &mut trainer.values);
+    trainer
+}
+
+/// Central differences of the loss towards W_up, b_up and s, and towards values that the scale does not touch.
+#[test]
+fn gradients_of_a_learned_scale_are_those_of_differences() {
+    let backbone = tiny_bert();
+    let model = model(&backbone, &[(3, 1), (2, 2)]);
+    let task = tiny_task(&TextTask::default());
+    let rows: Vec<usize> = (0..8).collect();
+    let data = Dataset::from(&task.train);
+    let settings = TrainingSettings {
+        learned_scale: true,
+        ..TrainingSettings::default()
+    };
+    let mut trainer = with_learned_scale(&model, &settings);
+    trainer.loss_and_gradients(data, &rows).unwrap();
+    let (length, count) = (trainer.engine.layout().len(), trainer.gradients.len());
+    assert_eq!(count, length + 2 * 32);
+    let mut gradients = trainer.gradients.clone();
+    let scale = trainer.learned_scale.as_ref().unwrap();
+    scale.pull_back(trainer.engine.layout(), &mut gradients);
+    let largest = gradients.iter().fold(0.0_f32, |most, g| most.max(g.abs()));
+    let mut loss_at = |index: usize, by: f32| {
+        let scale = trainer.learned_scale.as_mut().unwrap();
+        scale.trained()[index] += by;
+        scale.merge(trainer.engine.layout(), &mut trainer.values);
+        let loss = trainer.loss_and_gradients(data, &rows).unwrap();
+        trainer.learned_scale.as_mut().unwrap().trained()[index] -= by;
+        loss
+    };
+    for index in (0..length).step_by(37).chain((length..count).step_by(3)) {
+        let difference = loss_at(index, 1e-2) - loss_at(index, -1e-2);
+        let (found, expected) = (f64::from(gradients[index]), difference / 2e-2);
+        assert!(
+            (found - expected).abs() < 2e-3 * f64::from(largest),
+            "value {index}: {found}, by differences {expected}"
+        );
+    }
+}
+
+/// W_up is zero and s one at first: the first step moves what it moves without a scale, and s not at all.
+#[test]
+fn a_learned_scale_changes_the_course_from_the_second_step_on() {
+    let backbone = tiny_bert();
+    let adapter = AdapterSpec::new(4, 1.0).unwrap();
+    let placement: Placement = [(3, 1), (2, 2)]
+        .map(|(source, target)| (Connection::new(source, target), adapter))
+        .into_iter()
+        .collect();
+    let adapters = Adapters::initial(&placement, 32, 0, 0).unwrap();
+    let model = Model::new(&backbone, adapters, head()).unwrap();
+    let task = tiny_task(&TextTask::default());
+    let rows: Vec<usize> = (0..8).collect();
+    let plain = TrainingSettings::default();
+    let scaled = TrainingSettings {
+        learned_scale: true,
+        ..plain
+    };
+    let after = |settings: &TrainingSettings, steps: u32| {
+        let mut trainer = Trainer::new(&model, settings).unwrap();
+        for step in 0..steps {
+            let data = Dataset::from(&task.train);
+            trainer.step(data, &rows, step, 1.0).unwrap();
+        }
+        trainer.values
+    };
+    assert_eq!(after(&plain, 1).len(), after(&scaled, 1).len());
+    let moved = |steps| {
+        let pairs = after(&plain, steps).into_iter().zip(after(&scaled, steps));
+        pairs.map(|(a, b)| (a - b).abs()).fold(0.0_f32, f32::max)
+    };
+    // The weight decay of s: 1e-4 of the rate.
+    assert!(moved(1) < 1e-8, "{}", moved(1));
+    assert!(moved(3) > 1e-5, "{}", moved(3));
 }

@@ -22,8 +22,8 @@ pub enum Baseline {
     ParallelEverywhereEqual,
     /// As [`Self::SequentialEverywhere`], at equal parameters.
     SequentialEverywhereEqual,
-    /// An adapter in sequence behind every block, the places of Adapter+, at equal parameters.
-    AfterEachBlockEqual,
+    /// An adapter in sequence behind every block with a learned scale per channel, as Adapter+, at equal parameters.
+    AdapterPlus,
     /// The connections with the largest squared gradients, as SPT chooses.
     LargestGradients,
     /// The best of some random placements of parallel connections alone.
@@ -40,7 +40,7 @@ impl Baseline {
         Self::SequentialEverywhere,
         Self::ParallelEverywhereEqual,
         Self::SequentialEverywhereEqual,
-        Self::AfterEachBlockEqual,
+        Self::AdapterPlus,
         Self::LargestGradients,
         Self::BestRandomParallel,
         Self::BestRandom,
@@ -49,13 +49,18 @@ impl Baseline {
     /// The placement of one at fixed places; `None` for any other, and where its parameters do not suffice for a rank of 1 at
     /// each of its places.
     pub(super) fn fixed(self, space: &SearchSpace) -> Option<Placement> {
+        let width = space.shape().width;
         match self {
             Self::LinearProbe => Some(Placement::new()),
             Self::ParallelEverywhere => Some(everywhere(space, 0)),
             Self::SequentialEverywhere => Some(everywhere(space, 1)),
-            Self::ParallelEverywhereEqual => of_equal_parameters(space, every_sublayer(space, 0)),
-            Self::SequentialEverywhereEqual => of_equal_parameters(space, every_sublayer(space, 1)),
-            Self::AfterEachBlockEqual => of_equal_parameters(space, after_each_block(space)),
+            Self::ParallelEverywhereEqual => {
+                of_equal_parameters(space, every_sublayer(space, 0), 0)
+            }
+            Self::SequentialEverywhereEqual => {
+                of_equal_parameters(space, every_sublayer(space, 1), 0)
+            }
+            Self::AdapterPlus => of_equal_parameters(space, after_each_block(space), width),
             Self::LargestGradients | Self::BestRandomParallel | Self::BestRandom => None,
         }
     }
@@ -68,6 +73,13 @@ pub enum Competitor {
     Baseline(Baseline, usize),
     /// A strategy, on the whole space and budget.
     Strategy(StrategyDescription),
+}
+
+impl Competitor {
+    /// Whether its adapters are trained with a learned scale per channel.
+    pub(super) fn learned_scale(&self) -> bool {
+        matches!(self, Self::Baseline(Baseline::AdapterPlus, _))
+    }
 }
 
 impl fmt::Display for Competitor {
@@ -85,7 +97,7 @@ impl fmt::Display for Competitor {
             Baseline::SequentialEverywhereEqual => {
                 formatter.write_str("sequential-everywhere-equal")
             }
-            Baseline::AfterEachBlockEqual => formatter.write_str("after-each-block-equal"),
+            Baseline::AdapterPlus => formatter.write_str("adapter-plus"),
             Baseline::LargestGradients => formatter.write_str("largest-gradients"),
             Baseline::BestRandomParallel => write!(formatter, "best-of-{count}-random-parallel"),
             Baseline::BestRandom => write!(formatter, "best-of-{count}-random"),

@@ -9,12 +9,32 @@ use crate::journal::check_hash;
 
 /// Trains placements to the end.
 pub trait Finisher: Sync {
-    /// Trains `placement` with each learning rate, takes the best by validation and evaluates it on the test part. The
+    /// Trains a placement with each learning rate, takes the best by validation and evaluates it on the test part. The
     /// empty placement is the linear probe as it is. Depends on nothing but the arguments.
     ///
     /// # Errors
     /// [`ScoreError::Diverged`] if all of the trainings did; any other error is one of the comparison.
-    fn finish(&self, placement: &Placement, repetition: u32) -> Result<Final, ScoreError>;
+    fn finish(&self, training: &FinalTraining) -> Result<Final, ScoreError>;
+}
+
+/// A final training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FinalTraining {
+    /// The placement.
+    pub placement: Placement,
+    /// Whether its adapters learn a scale per channel.
+    pub learned_scale: bool,
+    /// Which of the seeds' final trainings it is: what its order of examples and its initial weights follow from.
+    pub repetition: u32,
+}
+
+/// What final trainings differ by.
+pub(super) type FinalKey = (PlacementHash, bool, u32);
+
+impl FinalTraining {
+    pub(super) fn key(&self) -> FinalKey {
+        (self.placement.hash(), self.learned_scale, self.repetition)
+    }
 }
 
 /// A placement trained to the end.
@@ -49,12 +69,21 @@ pub struct FinalRecord {
     pub hash: PlacementHash,
     /// The placement.
     pub placement: Placement,
-    /// Which of the seeds' final trainings it is: what its order of examples and its initial weights follow from.
+    /// As in [`FinalTraining`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub learned_scale: bool,
+    /// As in [`FinalTraining`].
     pub repetition: u32,
     /// What came of it.
     pub result: FinalResult,
     /// How long it took.
     pub seconds: f64,
+}
+
+impl FinalRecord {
+    pub(super) fn key(&self) -> FinalKey {
+        (self.hash, self.learned_scale, self.repetition)
+    }
 }
 
 /// What came of a final training.

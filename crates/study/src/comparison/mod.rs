@@ -25,7 +25,7 @@ mod tested;
 
 pub use competitor::{Baseline, Competitor};
 pub use configuration::{COMPARISON_FORMAT, ComparisonConfiguration, ComparisonSettings};
-pub use finals::{Candidate, Final, FinalRecord, FinalResult, Finisher};
+pub use finals::{Candidate, Final, FinalRecord, FinalResult, FinalTraining, Finisher};
 pub use outcome::{Comparison, Competed, Difference, Improvement, SearchSeconds, SeedResult};
 pub(crate) use repetitions::column;
 pub(crate) use rules::everywhere;

@@ -20,9 +20,8 @@ pub(super) fn every_sublayer(
 
 /// In sequence behind the second sublayer of every block: `2l -> 2l` for l = 1 .. L.
 ///
-/// The places of Adapter+ (Steitz and Roth 2024, "Adapters Strike Back", arXiv 2406.06820), whose adapter differs: it does
-/// not normalise its input, and multiplies its output by a learned vector s of the width. diag(s) W_up and s b_up are a W_up
-/// and a b_up, so that s adds nothing that the adapter here cannot be, but it is trained on another course.
+/// The places of Adapter+ (Steitz and Roth 2024, "Adapters Strike Back", arXiv 2406.06820). Its adapter does not normalise its
+/// input, the one here does.
 pub(super) fn after_each_block(space: &SearchSpace) -> impl Iterator<Item = Connection> + use<> {
     let last = space.shape().hidden_states - 1;
     (2..=last)
@@ -33,11 +32,12 @@ pub(super) fn after_each_block(space: &SearchSpace) -> impl Iterator<Item = Conn
 /// Adapters on all of `connections` with as many parameters together as the largest placement that the space admits: its
 /// most adapters of its largest rank, or its limit of parameters where that is lower.
 ///
-/// At width d, n adapters whose ranks sum to R have (2d + 1) R + n d parameters: R is the largest that stays within, split
-/// evenly, the first connections taking one more. `None` where R < n.
+/// At width d, n adapters whose ranks sum to R have (2d + 1) R + n d parameters, and each `more` that do not grow with its
+/// rank: R is the largest that stays within, split evenly, the first connections taking one more. `None` where R < n.
 pub(super) fn of_equal_parameters(
     space: &SearchSpace,
     connections: impl Iterator<Item = Connection>,
+    more: u32,
 ) -> Option<Placement> {
     let connections: Vec<Connection> = connections.collect();
     let (width, count) = (space.shape().width, connections.len() as u64);
@@ -45,7 +45,8 @@ pub(super) fn of_equal_parameters(
     let affordable = space.largest_size() as u64 * largest.parameters(width);
     let limit = space.budget().parameters.unwrap_or(affordable);
     let width = u64::from(width);
-    let for_ranks = affordable.min(limit).checked_sub(count * width)?;
+    let whatever_the_rank = count * (width + u64::from(more));
+    let for_ranks = affordable.min(limit).checked_sub(whatever_the_rank)?;
     let rank_sum = for_ranks / (2 * width + 1);
     let (rank, one_more) = (rank_sum / count, rank_sum % count);
     (0..)
@@ -158,13 +159,16 @@ mod tests {
     #[test]
     fn ranks_of_equal_parameters_by_hand() {
         let space = space("ranks = [8, 4]\nscale = 0.5", "adapters = 3");
-        let everywhere = of_equal_parameters(&space, every_sublayer(&space, 0)).unwrap();
+        let everywhere = of_equal_parameters(&space, every_sublayer(&space, 0), 0).unwrap();
         assert_eq!(ranks(&everywhere), [2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1]);
         assert_eq!(parameters(&everywhere), 12 * 384 + 19 * 769);
         assert!(everywhere.iter().all(|(_, adapter)| adapter.scale == 0.5));
-        let blocks = of_equal_parameters(&space, after_each_block(&space)).unwrap();
+        let blocks = of_equal_parameters(&space, after_each_block(&space), 0).unwrap();
         assert_eq!(ranks(&blocks), [4, 4, 4, 4, 3, 3]);
         assert_eq!(parameters(&blocks), 6 * 384 + 22 * 769);
+        // Six scales of 384 are three ranks fewer: 15,000 parameters are left.
+        let scaled = of_equal_parameters(&space, after_each_block(&space), 384).unwrap();
+        assert_eq!(ranks(&scaled), [4, 3, 3, 3, 3, 3]);
     }
 
     /// No more parameters than those of the largest placement, and too few left for one rank more.
@@ -177,9 +181,9 @@ mod tests {
             );
             let budget = adapters * AdapterSpec::new(rank, 1.0).unwrap().parameters(WIDTH);
             let rules = [
-                of_equal_parameters(&space, every_sublayer(&space, 0)),
-                of_equal_parameters(&space, every_sublayer(&space, 1)),
-                of_equal_parameters(&space, after_each_block(&space)),
+                of_equal_parameters(&space, every_sublayer(&space, 0), 0),
+                of_equal_parameters(&space, every_sublayer(&space, 1), 0),
+                of_equal_parameters(&space, after_each_block(&space), 0),
             ];
             for placement in rules.into_iter().map(Option::unwrap) {
                 let left = budget.checked_sub(parameters(&placement)).unwrap();
@@ -191,7 +195,7 @@ mod tests {
         }
         // As many adapters as sublayers: the same as everywhere.
         let space = space("ranks = [8]", "adapters = 12");
-        let equal = of_equal_parameters(&space, every_sublayer(&space, 0));
+        let equal = of_equal_parameters(&space, every_sublayer(&space, 0), 0);
         assert_eq!(equal, Some(everywhere(&space, 0)));
     }
 
@@ -199,7 +203,7 @@ mod tests {
     #[test]
     fn a_limit_of_parameters_counts() {
         let space = space("ranks = [4, 8]", "adapters = 3\nparameters = 15000");
-        let placement = of_equal_parameters(&space, every_sublayer(&space, 0)).unwrap();
+        let placement = of_equal_parameters(&space, every_sublayer(&space, 0), 0).unwrap();
         assert_eq!(ranks(&placement), [2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
     }
 
@@ -207,8 +211,14 @@ mod tests {
     #[test]
     fn what_no_rank_fits_is_no_placement() {
         let space = space("ranks = [8]", "adapters = 1");
-        assert_eq!(of_equal_parameters(&space, every_sublayer(&space, 0)), None);
-        assert_eq!(of_equal_parameters(&space, after_each_block(&space)), None);
+        assert_eq!(
+            of_equal_parameters(&space, every_sublayer(&space, 0), 0),
+            None
+        );
+        assert_eq!(
+            of_equal_parameters(&space, after_each_block(&space), 0),
+            None
+        );
     }
 
     #[test]

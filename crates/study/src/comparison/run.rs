@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use adaplace_scorer::{ScoreError, Scorer};
 use adaplace_search_space::{
-    AdapterForm, BackboneReference, Placement, PlacementFile, PlacementHash, SearchSpace,
+    AdapterForm, BackboneReference, Placement, PlacementFile, SearchSpace,
 };
 use adaplace_strategy::{ConnectionProxy, StrategyDescription};
 use toml::{Table, Value};
 
 use super::entrants::{Course, Entrant, entrants, parallel_space};
-use super::finals::{Final, FinalRecord, FinalResult, Finisher};
+use super::finals::{Final, FinalKey, FinalRecord, FinalResult, FinalTraining, Finisher};
 use super::judgements::{Charged, Judgements};
 use super::outcome::{Comparison, Competed, FORMAT, SeedResult};
 use super::repetitions::of_finals;
@@ -123,10 +123,15 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
         }
     }
 
-    let wanted: Vec<(Placement, u32)> = found
+    let wanted: Vec<FinalTraining> = entrants
         .iter()
-        .flat_map(|seeds| (1..).zip(seeds))
-        .flat_map(|(seed, searched)| final_keys(&searched.placement, seed, settings))
+        .zip(&found)
+        .flat_map(|(entrant, seeds)| {
+            (1..)
+                .zip(seeds)
+                .map(move |(seed, one)| (entrant, seed, one))
+        })
+        .flat_map(|(entrant, seed, one)| entrant.finals(&one.placement, seed, settings))
         .collect();
     let Some(finals) = train_finals(finisher, workers, stop, notify, finals, wanted)? else {
         return Ok(None);
@@ -150,21 +155,28 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
     Ok(Some(comparison))
 }
 
-/// The final trainings of a placement with one seed. The linear probe is the same every time.
-fn final_keys(
-    placement: &Placement,
-    seed: u32,
-    settings: &ComparisonSettings,
-) -> Vec<(Placement, u32)> {
-    let (seed, count) = match placement.is_empty() {
-        true => (1, 1),
-        false => (seed, settings.final_repetitions),
-    };
-    let repetitions = of_finals(seed, count);
-    repetitions.map(|one| (placement.clone(), one)).collect()
+impl Entrant<'_> {
+    /// The final trainings of a placement with one seed. The linear probe is the same every time.
+    fn finals(
+        &self,
+        placement: &Placement,
+        seed: u32,
+        settings: &ComparisonSettings,
+    ) -> impl Iterator<Item = FinalTraining> + use<> {
+        let (seed, count) = match placement.is_empty() {
+            true => (1, 1),
+            false => (seed, settings.final_repetitions),
+        };
+        let (placement, learned_scale) = (placement.clone(), self.competitor.learned_scale());
+        of_finals(seed, count).map(move |repetition| FinalTraining {
+            placement: placement.clone(),
+            learned_scale,
+            repetition,
+        })
+    }
 }
 
-type Finals = BTreeMap<(PlacementHash, u32), FinalRecord>;
+type Finals = BTreeMap<FinalKey, FinalRecord>;
 
 /// Does the final trainings that are not in the journal yet, each once; `None` if it was stopped.
 fn train_finals<F: Finisher>(
@@ -173,57 +185,52 @@ fn train_finals<F: Finisher>(
     stop: &AtomicBool,
     notify: &mut dyn FnMut(Event<'_>),
     (mut journal, records): (Journal<FinalRecord>, Vec<FinalRecord>),
-    wanted: Vec<(Placement, u32)>,
+    wanted: Vec<FinalTraining>,
 ) -> Result<Option<Finals>, StudyError> {
     let mut finals: Finals = records
         .iter()
-        .map(|record| ((record.hash, record.repetition), record.clone()))
+        .map(|record| (record.key(), record.clone()))
         .collect();
     let mut number = records.len();
-    let mut open: Vec<(Placement, u32)> = Vec::new();
-    for job in wanted {
-        let known = finals.contains_key(&(job.0.hash(), job.1)) || open.contains(&job);
-        if !known {
-            open.push(job);
+    let mut open: Vec<FinalTraining> = Vec::new();
+    for training in wanted {
+        if !finals.contains_key(&training.key()) && !open.contains(&training) {
+            open.push(training);
         }
     }
     notify(Event::SearchFinished {
         remaining: open.len(),
     });
-    let finish = |(placement, repetition): &(Placement, u32)| {
+    let finish = |training: &FinalTraining| {
         let start = Instant::now();
-        let result = finisher.finish(placement, *repetition);
+        let result = finisher.finish(training);
         (result, start.elapsed().as_secs_f64())
     };
-    workers.for_each(
-        &open,
-        stop,
-        finish,
-        |(placement, repetition), (result, seconds)| {
-            let result = match result {
-                Ok(done) => FinalResult::Final(done),
-                Err(error @ ScoreError::Diverged { .. }) => FinalResult::Failed(error.to_string()),
-                Err(error) => return Err(error.into()),
-            };
-            let record = FinalRecord {
-                number,
-                hash: placement.hash(),
-                placement: placement.clone(),
-                repetition: *repetition,
-                result,
-                seconds,
-            };
-            journal.append(&record)?;
-            number += 1;
-            finals.insert((record.hash, *repetition), record);
-            notify(Event::Finished);
-            Ok(())
-        },
-    )?;
+    workers.for_each(&open, stop, finish, |training, (result, seconds)| {
+        let result = match result {
+            Ok(done) => FinalResult::Final(done),
+            Err(error @ ScoreError::Diverged { .. }) => FinalResult::Failed(error.to_string()),
+            Err(error) => return Err(error.into()),
+        };
+        let record = FinalRecord {
+            number,
+            hash: training.placement.hash(),
+            placement: training.placement.clone(),
+            learned_scale: training.learned_scale,
+            repetition: training.repetition,
+            result,
+            seconds,
+        };
+        journal.append(&record)?;
+        number += 1;
+        finals.insert(record.key(), record);
+        notify(Event::Finished);
+        Ok(())
+    })?;
     let stopped = stop.load(Ordering::Relaxed);
     let complete = open
         .iter()
-        .all(|(placement, repetition)| finals.contains_key(&(placement.hash(), *repetition)));
+        .all(|training| finals.contains_key(&training.key()));
     debug_assert!(complete || stopped);
     Ok(complete.then_some(finals))
 }
@@ -235,9 +242,10 @@ fn outcome(
     found: Vec<Vec<Searched>>,
     finals: &Finals,
 ) -> Comparison {
-    let records = |placement: &Placement, seed: u32| -> Vec<&FinalRecord> {
-        let keys = final_keys(placement, seed, settings).into_iter();
-        keys.filter_map(|(placement, repetition)| finals.get(&(placement.hash(), repetition)))
+    let records = |entrant: &Entrant<'_>, placement: &Placement, seed: u32| -> Vec<&FinalRecord> {
+        let trainings = entrant.finals(placement, seed, settings);
+        trainings
+            .filter_map(|training| finals.get(&training.key()))
             .collect()
     };
     let mut competed: Vec<Competed> = entrants
@@ -245,7 +253,7 @@ fn outcome(
         .zip(&found)
         .map(|(entrant, seeds)| {
             let seeds = (1..).zip(seeds).map(|(seed, searched)| {
-                let records = records(&searched.placement, seed).into_iter();
+                let records = records(entrant, &searched.placement, seed).into_iter();
                 let finals: Option<Vec<Final>> = records
                     .map(|record| record.result.as_final().cloned())
                     .collect();
@@ -273,7 +281,8 @@ fn outcome(
         })
         .and_then(|place| {
             let seeds = (1..).zip(&found[place]);
-            let records = seeds.flat_map(|(seed, searched)| records(&searched.placement, seed));
+            let records = seeds
+                .flat_map(|(seed, searched)| records(&entrants[place], &searched.placement, seed));
             seconds_of_one_training(records)
         });
     let random = Competitor::Strategy(StrategyDescription::Random {}).to_string();

@@ -1,9 +1,9 @@
 use adaplace_scorer::{Evaluation, Model, ProxyScorer, ScoreError, TrainingSettings, evaluate};
-use adaplace_search_space::{Fidelity, Placement};
+use adaplace_search_space::Fidelity;
 use adaplace_strategy::Merit;
 use adaplace_task::Examples;
 
-use super::finals::{Candidate, Final, Finisher};
+use super::finals::{Candidate, Final, FinalTraining, Finisher};
 use crate::Metric;
 
 /// Trains as [`ProxyScorer`] does, with several learning rates, and reads the test part.
@@ -30,7 +30,13 @@ impl TestedTraining<'_> {
 }
 
 impl Finisher for TestedTraining<'_> {
-    fn finish(&self, placement: &Placement, repetition: u32) -> Result<Final, ScoreError> {
+    fn finish(&self, training: &FinalTraining) -> Result<Final, ScoreError> {
+        let FinalTraining {
+            placement,
+            learned_scale,
+            repetition,
+        } = training;
+        let repetition = *repetition;
         if placement.is_empty() {
             return Ok(Final {
                 candidates: Vec::new(),
@@ -44,6 +50,7 @@ impl Finisher for TestedTraining<'_> {
         for &learning_rate in self.learning_rates {
             let settings = TrainingSettings {
                 adapter_learning_rate: learning_rate,
+                learned_scale: *learned_scale,
                 ..self.settings
             };
             let trained = self

@@ -10,8 +10,8 @@ use adaplace_scorer::{Evaluation, ScoreError};
 use adaplace_search_space::{Placement, PlacementHash};
 use adaplace_study::{
     Baseline, COMPARISON_FORMAT, Candidate, Comparison, ComparisonConfiguration, ComparisonRun,
-    ComparisonSettings, Competed, Configuration, Final, Finisher, FrozenMap, Journal, StudyError,
-    StudyFolder, Workers, run_comparison,
+    ComparisonSettings, Competed, Configuration, Final, FinalTraining, Finisher, FrozenMap,
+    Journal, StudyError, StudyFolder, Workers, run_comparison,
 };
 
 use crate::support::{
@@ -79,7 +79,13 @@ pub(crate) struct Tested {
 }
 
 impl Finisher for Tested {
-    fn finish(&self, placement: &Placement, repetition: u32) -> Result<Final, ScoreError> {
+    fn finish(&self, training: &FinalTraining) -> Result<Final, ScoreError> {
+        let FinalTraining {
+            placement,
+            repetition,
+            ..
+        } = training;
+        let repetition = *repetition;
         let mut reads = self.reads.lock().unwrap();
         reads.push((placement.hash(), repetition));
         if self.stop_at == Some(reads.len()) {

@@ -8,8 +8,8 @@ use adaplace_study::{Baseline, FinalRecord, StoredComparison};
 use crate::comparisons::{MAP_SECONDS, Tested, comparison, finished, of, run};
 use crate::support::Synthetic;
 
-/// Four adapters of rank 4 at width 4 have 4 (4 * 9 + 4) = 160 parameters: twelve of rank 1 have 12 (9 + 4) = 156, ranks that
-/// sum to 15 behind six blocks 15 * 9 + 6 * 4 = 159.
+/// Four adapters of rank 4 at width 4 have 4 (4 * 9 + 4) = 160 parameters: twelve of rank 1 have 12 (9 + 4) = 156. Behind six
+/// blocks ranks that sum to 12 have 12 * 9 + 6 * 4 = 132, and 24 scales beside them are 156.
 #[test]
 fn fixed_rules_stand_at_equal_parameters() {
     let mut configuration = comparison(&["random"]);
@@ -33,22 +33,28 @@ fn fixed_rules_stand_at_equal_parameters() {
     assert_eq!(chosen("parallel-everywhere-equal"), parallel);
     let sequential: Vec<_> = (1..=12).map(|n| (n, n, 1)).collect();
     assert_eq!(chosen("sequential-everywhere-equal"), sequential);
-    let blocks = [(2, 3), (4, 3), (6, 3), (8, 2), (10, 2), (12, 2)];
-    let blocks = blocks.map(|(state, rank)| (state, state, rank));
-    assert_eq!(chosen("after-each-block-equal"), blocks);
+    let blocks: Vec<_> = (1..=6).map(|block| (2 * block, 2 * block, 2)).collect();
+    assert_eq!(chosen("adapter-plus"), blocks);
     // At a distance of 0, 1 and 1 from 5->5, and the first of those at 2.
     let gradients = [(4, 4, 4), (4, 5, 4), (5, 5, 4), (5, 6, 4)];
     assert_eq!(chosen("largest-gradients"), gradients);
     let parameters = |name: &str| of(&comparison, name).seeds[0].cost.parameters;
     assert_eq!(parameters("parallel-everywhere-equal"), 156);
-    assert_eq!(parameters("after-each-block-equal"), 159);
+    assert_eq!(parameters("adapter-plus"), 132);
     assert_eq!(parameters("largest-gradients"), 160);
     assert!(
         folder
             .path()
-            .join("placements/after-each-block-equal-3.toml")
+            .join("placements/adapter-plus-3.toml")
             .is_file()
     );
+    // Its adapters alone learn a scale.
+    let blocks = &of(&comparison, "adapter-plus").seeds[0].placement;
+    let finals = StoredComparison::read(folder.path()).unwrap().finals;
+    assert_eq!(finals.iter().filter(|one| one.learned_scale).count(), 3);
+    for record in finals {
+        assert_eq!(record.learned_scale, record.placement == *blocks);
+    }
 }
 
 /// Those that are named take part beside the strategies, and nothing is trained for others.

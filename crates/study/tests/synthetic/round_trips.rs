@@ -180,6 +180,7 @@ fn training() -> impl Strategy<Value = (TrainingSettings, GradientMapSource)> {
         share(),
         share(),
         positive(),
+        any::<bool>(),
     );
     (training, count(), count(), share(), share()).prop_map(
         |(training, examples, batch_size, absolute_threshold, relative_threshold)| {
@@ -191,6 +192,7 @@ fn training() -> impl Strategy<Value = (TrainingSettings, GradientMapSource)> {
                     weight_decay: training.3,
                     warm_up: training.4,
                     gradient_clip: training.5,
+                    learned_scale: training.6,
                 },
                 GradientMapSource {
                     examples,

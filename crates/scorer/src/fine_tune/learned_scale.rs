@@ -1,0 +1,81 @@
+//! The learned scale per channel of Adapter+ (Steitz and Roth 2024, "Adapters Strike Back", arXiv 2406.06820).
+
+use crate::engine::Layout;
+
+/// Each adapter's output is multiplied by a trained vector s of the width, of ones at first.
+///
+/// diag(s) W_up and s b_up are a W_up and a b_up: the engine computes with those, and s stays in them when the training
+/// ends. What s changes is the course of the training, on which W_up and s learn apart.
+pub(super) struct LearnedScale {
+    /// The values of a [`Layout`] with every W_up and b_up as they are before the scale; behind them s of each adapter.
+    trained: Vec<f32>,
+}
+
+impl LearnedScale {
+    /// Of ones, for values in `layout`.
+    pub(super) fn new(layout: &Layout, values: &[f32]) -> Self {
+        let mut trained = values.to_vec();
+        trained.resize(values.len() + Self::count(layout), 1.0);
+        Self { trained }
+    }
+
+    /// Number of the scales of all adapters together.
+    pub(super) fn count(layout: &Layout) -> usize {
+        layout.adapters.len() * layout.width
+    }
+
+    /// What the optimiser moves.
+    pub(super) fn trained(&mut self) -> &mut [f32] {
+        &mut self.trained
+    }
+
+    /// From gradients towards the values that the engine computed with to those towards what is trained, which are
+    /// longer: behind the former there is room for those of the scales.
+    ///
+    /// With W = diag(s) U and a gradient G towards W, the one towards U is diag(s) G and towards s_c the dot product of the
+    /// rows U_c and G_c; b_up is one more column.
+    pub(super) fn pull_back(&self, layout: &Layout, gradients: &mut [f32]) {
+        let (values, scales) = self.trained.split_at(layout.len());
+        let (towards_values, towards_scales) = gradients.split_at_mut(layout.len());
+        let scales = scales.chunks_exact(layout.width);
+        let towards_scales = towards_scales.chunks_exact_mut(layout.width);
+        for ((place, scale), towards_scale) in
+            layout.adapters.iter().zip(scales).zip(towards_scales)
+        {
+            let (own, towards) = (
+                layout.adapter(place, values),
+                layout.adapter_mut(place, towards_values),
+            );
+            towards_scale.fill(0.0);
+            let rows = own.up_weight.chunks_exact(layout.width);
+            let rows = rows.chain([own.up_bias]);
+            let towards_rows = towards.up_weight.chunks_exact_mut(layout.width);
+            let towards_rows = towards_rows.chain([towards.up_bias]);
+            for (row, towards_row) in rows.zip(towards_rows) {
+                let channels = row.iter().zip(scale);
+                let towards = towards_row.iter_mut().zip(&mut *towards_scale);
+                for ((&value, &scale), (gradient, towards_scale)) in channels.zip(towards) {
+                    *towards_scale += value * *gradient;
+                    *gradient *= scale;
+                }
+            }
+        }
+    }
+
+    /// Writes what the engine computes with.
+    pub(super) fn merge(&self, layout: &Layout, values: &mut [f32]) {
+        let (own, scales) = self.trained.split_at(layout.len());
+        values.copy_from_slice(own);
+        for (place, scale) in layout
+            .adapters
+            .iter()
+            .zip(scales.chunks_exact(layout.width))
+        {
+            let merged = layout.adapter_mut(place, values);
+            let rows = merged.up_weight.chunks_exact_mut(layout.width);
+            for row in rows.chain([merged.up_bias]) {
+                row.iter_mut().zip(scale).for_each(|(w, s)| *w *= s);
+            }
+        }
+    }
+}
