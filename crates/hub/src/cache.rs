@@ -17,9 +17,17 @@ pub(crate) const WEIGHTS: &str = "model.safetensors";
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
 /// What a backbone may come with. Which of them the model does not have is written down, because a missing one changes
 /// what a backbone does.
-pub(crate) const OPTIONAL: [&str; 4] = [
+pub(crate) const OPTIONAL: [&str; 12] = [
     "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentence_bert_config.json",
     "preprocessor_config.json",
+    "processor_config.json",
     "modules.json",
     "1_Pooling/config.json",
 ];

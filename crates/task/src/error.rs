@@ -103,6 +103,9 @@ pub enum TaskError {
     /// A missing or broken `tokenizer.json`.
     #[error("the tokenizer `{}` cannot be used: {message}; take `tokenizer.json` from where the backbone came from", path.display())]
     InvalidTokenizer { path: PathBuf, message: String },
+    /// A file beside the vocabulary that says what cannot be honoured.
+    #[error("`{}`: {message}", path.display())]
+    TokenizerSetting { path: PathBuf, message: String },
     /// Longer inputs than the backbone has positions for.
     #[error("a maximum length of {max_length} tokens is more than the {max_positions} positions of the backbone `{}`; choose at most {max_positions}", backbone.display())]
     MaxLengthTooLong {

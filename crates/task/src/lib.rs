@@ -38,6 +38,7 @@ mod rows;
 mod split;
 mod task;
 mod text;
+mod tokenizer;
 
 pub use batches::{evaluation_batches, training_epoch};
 pub use encoder::Encoder;

@@ -1,16 +1,13 @@
 //! The tokenizer of a backbone.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use tokenizers::{
-    EncodeInput, PostProcessor, Tokenizer, TruncationDirection, TruncationParams,
-    TruncationStrategy,
-};
+use tokenizers::{EncodeInput, PostProcessor, Tokenizer, TruncationParams, TruncationStrategy};
 
 use crate::rows::{Row, Text};
+use crate::tokenizer::{self, FolderTokenizer};
 use crate::{EncodedText, Place, TaskError, Texts};
 
 /// The tokenizer of a backbone folder, with the longest input that it may make.
@@ -19,17 +16,19 @@ pub struct TextEncoder {
     // shared, so that a clone of the encoder is cheap
     tokenizer: Arc<Tokenizer>,
     path: PathBuf,
+    files: Arc<[&'static str]>,
     vocabulary: usize,
     padding_id: u32,
 }
 
 impl TextEncoder {
-    /// Reads `tokenizer.json` of a backbone with `vocabulary` word embeddings and `max_positions` position embeddings.
+    /// Reads the tokenizer of a backbone with `vocabulary` word embeddings and `max_positions` position embeddings, as
+    /// `AutoTokenizer` does: `tokenizer.json` and the settings beside it, or `vocab.txt` where that is all there is of a BERT's.
     /// Inputs of more than `max_length` tokens (special tokens included) are truncated, of a pair the longer text
-    /// first. Padding and truncation that the file asks for are ignored: batches are padded to their longest input.
+    /// first. Padding and lengths that the files ask for are ignored: batches are padded to their longest input.
     ///
     /// # Errors
-    /// When the file is missing or broken, `max_length` exceeds `max_positions` or leaves no room beside the special
+    /// When a file is missing or broken, the files contradict each other, `max_length` exceeds `max_positions` or leaves no room beside the special
     /// tokens of a pair, or the padding token is outside the vocabulary.
     pub fn from_folder(
         backbone_folder: &Path,
@@ -44,15 +43,16 @@ impl TextEncoder {
                 max_positions,
             });
         }
-        let path = backbone_folder.join("tokenizer.json");
+        let FolderTokenizer {
+            mut tokenizer,
+            path,
+            truncation: direction,
+            files,
+        } = tokenizer::read(backbone_folder)?;
         let invalid = |message: String| TaskError::InvalidTokenizer {
             path: path.clone(),
             message,
         };
-        let bytes = fs::read(&path).map_err(|error| invalid(error.to_string()))?;
-        let mut tokenizer =
-            Tokenizer::from_bytes(&bytes).map_err(|error| invalid(error.to_string()))?;
-
         let special_tokens = tokenizer
             .get_post_processor()
             .map_or(0, |processor| processor.added_tokens(true));
@@ -83,7 +83,7 @@ impl TextEncoder {
         }
         tokenizer.with_padding(None);
         let truncation = TruncationParams {
-            direction: TruncationDirection::Right,
+            direction,
             max_length,
             strategy: TruncationStrategy::LongestFirst,
             stride: 0,
@@ -94,9 +94,16 @@ impl TextEncoder {
         Ok(TextEncoder {
             tokenizer: Arc::new(tokenizer),
             path,
+            files: files.into(),
             vocabulary,
             padding_id,
         })
+    }
+
+    /// Names of the backbone's files that decide what tokens a text becomes, the vocabulary's first.
+    #[must_use]
+    pub fn files(&self) -> &[&'static str] {
+        &self.files
     }
 
     /// Tokenizes the rows, in parallel on the current rayon pool.
@@ -150,6 +157,8 @@ impl TextEncoder {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use adaplace_testkit::{TinyBert, tiny_bert};
 
     use super::*;

@@ -1,0 +1,139 @@
+//! The tokenizer of a backbone folder, as `AutoTokenizer` of transformers 5 and `SentenceTransformer` read it.
+//!
+//! `tokenizer.json` does not decide alone. `tokenizer_config.json` names a class; the class builds its normaliser,
+//! pre-tokenizer and special tokens from settings that stand beside its name, whatever `tokenizer.json` says of them, and
+//! takes only the vocabulary from it. Where transformers 4 and 5 read the same files differently, the files are refused.
+
+mod class;
+mod settings;
+
+use std::path::{Path, PathBuf};
+
+use tokenizers::models::bpe::BPE;
+use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
+use tokenizers::{AddedToken, Tokenizer, TruncationDirection};
+
+use crate::TaskError;
+use class::Class;
+use settings::{Settings, SpecialToken};
+
+/// What the files of a folder come to.
+pub(crate) struct FolderTokenizer {
+    pub(crate) tokenizer: Tokenizer,
+    /// The file that holds the vocabulary.
+    pub(crate) path: PathBuf,
+    /// The side on which longer texts are cut.
+    pub(crate) truncation: TruncationDirection,
+    /// Names of the files that decided, the vocabulary's first.
+    pub(crate) files: Vec<&'static str>,
+}
+
+/// The tokenizer of a backbone.
+///
+/// # Errors
+/// When there is none, a file is broken, or the files contradict each other.
+pub(crate) fn read(folder: &Path) -> Result<FolderTokenizer, TaskError> {
+    let settings = Settings::read(folder)?;
+    let class = Class::of(&settings)?;
+    let (mut tokenizer, vocabulary) = vocabulary(folder, class)?;
+    class.rebuild(&mut tokenizer, &settings)?;
+    if settings.lower_case()? {
+        lower_case(&mut tokenizer).map_err(|error| settings.contradiction(error.to_string()))?;
+    }
+    add_tokens(&mut tokenizer, class, &settings)?;
+    class.frame(&mut tokenizer, &settings)?;
+    let mut files = vec![vocabulary];
+    files.extend(settings.files());
+    Ok(FolderTokenizer {
+        tokenizer,
+        path: folder.join(vocabulary),
+        truncation: settings.truncation()?,
+        files,
+    })
+}
+
+const TOKENIZER: &str = "tokenizer.json";
+
+/// A tokenizer with the folder's vocabulary, and the name of its file. Where there is no `tokenizer.json` it is made of the
+/// files from before it, if the class can be.
+fn vocabulary(folder: &Path, class: Class) -> Result<(Tokenizer, &'static str), TaskError> {
+    let path = folder.join(TOKENIZER);
+    let there = |name: &str| folder.join(name).is_file();
+    let text = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let broken = |name: &str, error: tokenizers::Error| TaskError::InvalidTokenizer {
+        path: folder.join(name),
+        message: error.to_string(),
+    };
+    if !there(TOKENIZER) && class == Class::WordPiece && there("vocab.txt") {
+        let model = WordPiece::from_file(&text("vocab.txt")).build();
+        let model = model.map_err(|error| broken("vocab.txt", error))?;
+        return Ok((Tokenizer::new(model), "vocab.txt"));
+    }
+    if !there(TOKENIZER) && class == Class::ByteLevel && there("vocab.json") && there("merges.txt")
+    {
+        let model = BPE::from_file(&text("vocab.json"), &text("merges.txt")).build();
+        let model = model.map_err(|error| broken("vocab.json", error))?;
+        return Ok((Tokenizer::new(model), "vocab.json"));
+    }
+    let bytes = std::fs::read(&path).map_err(|error| broken(TOKENIZER, Box::new(error)))?;
+    let tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| broken(TOKENIZER, error))?;
+    Ok((tokenizer, TOKENIZER))
+}
+
+/// What `do_lower_case` of `sentence_bert_config.json` does: lower case before all else, unless it is made already.
+fn lower_case(tokenizer: &mut Tokenizer) -> tokenizers::Result<()> {
+    fn lowers(normalizer: &NormalizerWrapper) -> bool {
+        match normalizer {
+            NormalizerWrapper::Lowercase(_) => true,
+            NormalizerWrapper::BertNormalizer(bert) => bert.lowercase,
+            NormalizerWrapper::Sequence(all) => all.as_ref().iter().any(lowers),
+            _ => false,
+        }
+    }
+    let before = tokenizer.get_normalizer().cloned();
+    if !before.as_ref().is_some_and(lowers) {
+        let all = [Some(Lowercase.into()), before].into_iter().flatten();
+        tokenizer.with_normalizer(Some(Sequence::new(all.collect())))?;
+    }
+    Ok(())
+}
+
+/// Adds the tokens that are read whole: those of the settings, with their flags, and the special tokens that the vocabulary
+/// has.
+fn add_tokens(
+    tokenizer: &mut Tokenizer,
+    class: Class,
+    settings: &Settings,
+) -> Result<(), TaskError> {
+    for (id, token) in settings.added_tokens()? {
+        let content = token.content.clone();
+        let failed = |error: tokenizers::Error| settings.contradiction(error.to_string());
+        tokenizer.add_tokens([token]).map_err(failed)?;
+        let found = tokenizer.token_to_id(&content);
+        if found != id && id.is_some() {
+            return Err(settings.contradiction(format!(
+                "its token `{content}` has the id {}, but {} in the vocabulary",
+                id.unwrap_or_default(),
+                found.unwrap_or_default()
+            )));
+        }
+    }
+    for kind in SpecialToken::ALL {
+        let named = settings.special_token(kind)?;
+        let Some(content) = named.or_else(|| class.special_token(kind)) else {
+            continue;
+        };
+        let added = tokenizer.get_added_tokens_decoder();
+        let known = added.values().any(|token| token.content == content);
+        if !known && tokenizer.token_to_id(&content).is_some() {
+            let token = AddedToken::from(content, true);
+            let failed = |error: tokenizers::Error| settings.contradiction(error.to_string());
+            tokenizer.add_special_tokens([token]).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
