@@ -91,6 +91,7 @@ pub(crate) fn new_configuration(
             finalists: settings.finalists,
             race: settings.race,
             repetitions: settings.repetitions,
+            grown: false,
         },
         strategy: match settings.strategy {
             None => StrategyDescription::default(),

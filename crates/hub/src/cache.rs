@@ -160,11 +160,10 @@ mod tests {
         write(&snapshot.folder, "2.safetensors", "");
         write(&snapshot.folder, "tokenizer.json", "");
         assert_eq!(snapshot.completeness(), Completeness::Usable);
-        snapshot.note_absent("preprocessor_config.json").unwrap();
-        assert_eq!(snapshot.completeness(), Completeness::Usable);
-        snapshot.note_absent("1_Pooling/config.json").unwrap();
-        assert_eq!(snapshot.completeness(), Completeness::Usable);
-        snapshot.note_absent("modules.json").unwrap();
+        for absent in &OPTIONAL[1..] {
+            assert_eq!(snapshot.completeness(), Completeness::Usable);
+            snapshot.note_absent(absent).unwrap();
+        }
         assert_eq!(snapshot.completeness(), Completeness::Full);
 
         // The commit itself is a name of it too.

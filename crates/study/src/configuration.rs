@@ -71,6 +71,10 @@ pub struct SearchSettings {
     pub race: u32,
     /// How often the last two, and the baseline, are trained once more, to report what they are worth.
     pub repetitions: u32,
+    /// Whether trials were added to the study after it had begun. Its journal then holds trainings in another order than one
+    /// search asks for them, and some that its end does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub grown: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -136,6 +140,19 @@ impl Configuration for StudyConfiguration {
         moved.backbone.folder.clone_from(&other.backbone.folder);
         moved.task.folder.clone_from(&other.task.folder);
         moved
+    }
+
+    /// Trials may be added.
+    fn growing_as(&self, wanted: &Self) -> Self {
+        let mut grown = self.clone();
+        let search = &mut grown.search;
+        search.grown |= wanted.search.trials > search.trials;
+        search.trials = search.trials.max(wanted.search.trials);
+        grown
+    }
+
+    fn has_grown(&self) -> bool {
+        self.search.grown
     }
 }
 

@@ -39,6 +39,11 @@ pub trait Configuration: Serialize + Clone {
         self.clone()
     }
 
+    /// Whether something was added after trainings had begun, so that the journal's order is not that of one search.
+    fn has_grown(&self) -> bool {
+        false
+    }
+
     /// The content of the file.
     ///
     /// # Errors
@@ -55,6 +60,7 @@ pub trait Configuration: Serialize + Clone {
 #[derive(Debug, Clone)]
 pub struct StudyFolder {
     path: PathBuf,
+    grown: bool,
 }
 
 impl StudyFolder {
@@ -66,8 +72,9 @@ impl StudyFolder {
         path: &Path,
         configuration: &C,
     ) -> Result<(Self, Journal, Vec<Record>), StudyError> {
-        let folder = Self {
+        let mut folder = Self {
             path: path.to_owned(),
+            grown: false,
         };
         let stored = path.join(C::FILE);
         let exists = stored.is_file();
@@ -87,7 +94,11 @@ impl StudyFolder {
             let grown = before.growing_as(configuration);
             if grown.to_toml()? != before.to_toml()? {
                 folder.write(C::FILE, grown.to_toml()?.as_bytes())?;
+                if grown.has_grown() {
+                    folder.remove(RANKING)?;
+                }
             }
+            folder.grown = grown.has_grown();
         }
         Ok((folder, journal, records))
     }
@@ -99,6 +110,7 @@ impl StudyFolder {
     pub fn check<C: Configuration>(path: &Path, configuration: &C) -> Result<(), StudyError> {
         let folder = Self {
             path: path.to_owned(),
+            grown: false,
         };
         let stored = path.join(C::FILE);
         if stored.is_file() {
@@ -106,6 +118,11 @@ impl StudyFolder {
         } else {
             folder.check_empty(C::FILE)
         }
+    }
+
+    /// As [`Configuration::has_grown`].
+    pub(crate) fn has_grown(&self) -> bool {
+        self.grown
     }
 
     /// The folder itself.
@@ -212,11 +229,26 @@ impl StudyFolder {
         write_atomically(&path, content).map_err(self.writing(&path))
     }
 
+    /// Removes a result that the folder's configuration no longer leads to, if it is there.
+    fn remove(&self, name: &str) -> Result<(), StudyError> {
+        let path = self.path.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.writing(&path)(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Where backbone and task stand makes no difference, nor does what may change between runs.
     fn compare<C: Configuration>(&self, stored: &Path, wanted: &C) -> Result<(), StudyError> {
         let existing = C::read(stored)?.at_the_places_of(wanted).growing_as(wanted);
         let table = |configuration: &C| -> Result<toml::Table, StudyError> {
-            Ok(toml::from_str(&configuration.to_toml()?).unwrap_or_default())
+            let mut table: toml::Table =
+                toml::from_str(&configuration.to_toml()?).unwrap_or_default();
+            if let Some(toml::Value::Table(search)) = table.get_mut("search") {
+                // It says how the folder came about, not what is asked for.
+                search.remove("grown");
+            }
+            Ok(table)
         };
         let differences = differences(&table(&existing)?, &table(wanted)?);
         if differences.is_empty() {

@@ -42,9 +42,7 @@ pub(crate) struct Ledger {
     /// Records that the journal held at the start.
     loaded: usize,
     replaying: Replaying,
-    /// How many of them were asked for again so far, in their order.
-    replayed: usize,
-    /// Those that were asked for again, in any order.
+    /// Those that were asked for again.
     taken: BTreeSet<usize>,
 }
 
@@ -55,7 +53,6 @@ impl Ledger {
             journal,
             loaded: records.len(),
             replaying,
-            replayed: 0,
             taken: BTreeSet::new(),
             records: Vec::new(),
             by_key: BTreeMap::new(),
@@ -71,12 +68,12 @@ impl Ledger {
         &self.records
     }
 
-    /// All trainings that were asked for so far; a line of the journal beyond them is none of this study.
-    pub(crate) fn known(&self) -> &[Record] {
-        match self.replayed < self.loaded {
-            true => &self.records[..self.replayed],
-            false => &self.records,
-        }
+    /// All trainings that were asked for so far. Another line of the journal is none of this study, or was asked for before the
+    /// study grew.
+    pub(crate) fn known(&self) -> Vec<Record> {
+        let asked = |line: &usize| *line >= self.loaded || self.taken.contains(line);
+        let lines = (0..self.records.len()).filter(asked);
+        lines.map(|line| self.records[line].clone()).collect()
     }
 
     /// Those of `jobs` that are still to be done, in the order in which their results are to be appended; `notify` hears
@@ -115,18 +112,13 @@ impl Ledger {
         notify: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), StudyError> {
         let record = &self.records[line];
-        let again = match self.replaying {
-            Replaying::InAnyOrder => !self.taken.insert(line),
-            Replaying::InOrder if line < self.replayed => true,
-            Replaying::InOrder if line > self.replayed || record.phase != phase => {
+        let first = !self.taken.contains(&line);
+        if first && self.replaying == Replaying::InOrder {
+            if line != self.taken.len() || record.phase != phase {
                 return Err(self.foreign_line());
             }
-            Replaying::InOrder => {
-                self.replayed += 1;
-                false
-            }
-        };
-        if !again {
+        }
+        if self.taken.insert(line) {
             notify(Event::Done {
                 record,
                 replayed: true,
@@ -177,7 +169,7 @@ impl Ledger {
 
     /// Nothing new may be trained before the whole journal was asked for again, if that is to be in its order.
     pub(crate) fn check_replayed(&self) -> Result<(), StudyError> {
-        if self.replaying == Replaying::InOrder && self.replayed < self.loaded {
+        if self.replaying == Replaying::InOrder && self.taken.len() < self.loaded {
             return Err(self.foreign_line());
         }
         Ok(())
@@ -198,7 +190,7 @@ impl Ledger {
     fn foreign_line(&self) -> StudyError {
         StudyError::Journal {
             path: self.journal.path().to_owned(),
-            line: self.replayed + 1,
+            line: self.taken.len() + 1,
             reason: "the study's strategy asks for another training here".to_owned(),
         }
     }

@@ -107,9 +107,13 @@ impl<'a> Session<'a> {
             records,
         } = parts;
         let search = &configuration.search;
+        let replaying = match folder.has_grown() {
+            true => Replaying::InAnyOrder,
+            false => Replaying::InOrder,
+        };
         Self {
             study: Study::new(space, strategy, search.metric, search.proposals),
-            ledger: Ledger::new((journal, records), Replaying::InOrder),
+            ledger: Ledger::new((journal, records), replaying),
             stage: Stage::Search(Vec::new()),
             open: VecDeque::new(),
             early: BTreeMap::new(),
@@ -212,7 +216,7 @@ impl<'a> Session<'a> {
     fn chosen(&self) -> Vec<(usize, Placement)> {
         let search = &self.configuration.search;
         let recommended = self.study.recommend(search.finalists);
-        best(search, self.space, self.ledger.known(), &recommended)
+        best(search, self.space, &self.ledger.known(), &recommended)
     }
 
     /// All that was asked for is told: goes on to what follows.
@@ -258,7 +262,7 @@ impl<'a> Session<'a> {
                     .map(|(trial, placement)| (*trial, repeated(placement)))
                     .collect();
                 let ended = Ended {
-                    records: self.ledger.records(),
+                    records: &self.ledger.known(),
                     race,
                     finalists,
                     baseline: repeated(baseline),
@@ -279,7 +283,7 @@ impl<'a> Session<'a> {
         let chosen = self.chosen();
         if chosen.is_empty() {
             self.ledger.check_replayed()?;
-            return Err(nothing_found(self.configuration, self.ledger.known()));
+            return Err(nothing_found(self.configuration, &self.ledger.known()));
         }
         notify(Event::SearchFinished {
             remaining: search.trainings_after_search(chosen.len()),

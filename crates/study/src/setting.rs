@@ -216,7 +216,8 @@ mod tests {
             std::fs::write(&path, preprocessing).unwrap();
             Setting::for_search((&backbone, None), &task, None, None, 0)
         };
-        let cropped = r#"{"size": {"shortest_edge": 22}, "crop_size": 20}"#;
+        let cropped =
+            r#"{"image_processor_type": "CLIPImageProcessor", "size": 22, "crop_size": 20}"#;
         let setting = load(cropped).unwrap();
         // 5 x 5 patches of 4 x 4 pixels and the class token
         assert_eq!(chain_shape(&setting.backbone, &setting.task).tokens, 26);

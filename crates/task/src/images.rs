@@ -2,15 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{fs, io};
 
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{ResizeOptions, Resizer};
 use rayon::prelude::*;
 
+use crate::image_processor;
 use crate::picture::{self, Picture};
 use crate::preprocessing::{Preprocessing, ResizeTarget, Size};
+use crate::resize::resize;
 use crate::rows::Row;
 use crate::{Images, TaskError};
 
@@ -23,9 +21,10 @@ pub struct ImageEncoder {
 }
 
 impl ImageEncoder {
-    /// Reads `preprocessor_config.json` of a backbone that takes square pictures of `image_size` pixels a side with
-    /// `channels` channels. The file means what it means to Hugging Face's image processors: resize as Pillow does,
-    /// centre crop, `(level * rescale_factor - mean) / std`; a missing key means what `ViTImageProcessor` does.
+    /// Reads `preprocessor_config.json` or `processor_config.json` of a backbone that takes square pictures of `image_size`
+    /// pixels a side with `channels` channels. The file means what it means to Hugging Face's image processors on Pillow:
+    /// resize, centre crop, `(level * rescale_factor - mean) / std`; a missing key means what the class does that it names,
+    /// or that `AutoImageProcessor` takes for the backbone's `model_type`.
     ///
     /// # Errors
     /// When the file is missing or says something that cannot be done, makes pictures of another size than
@@ -35,7 +34,7 @@ impl ImageEncoder {
         image_size: usize,
         channels: usize,
     ) -> Result<Self, TaskError> {
-        let path = preprocessing_path(backbone_folder);
+        let path = image_processor::usual_path(backbone_folder);
         if channels != 3 {
             return Err(TaskError::InvalidPreprocessing {
                 path,
@@ -44,12 +43,14 @@ impl ImageEncoder {
                 ),
             });
         }
-        let Some(preprocessing) = read(&path)? else {
+        let Some(configuration) = image_processor::read(backbone_folder)? else {
             return Err(TaskError::InvalidPreprocessing {
                 path,
                 message: "it does not exist; take it from where the backbone came from".to_owned(),
             });
         };
+        let preprocessing = Preprocessing::of(&configuration)?;
+        let path = configuration.path;
         if let Some(size) = preprocessing.fixed_size()
             && !is_square_of(size, image_size)
         {
@@ -67,14 +68,16 @@ impl ImageEncoder {
         })
     }
 
-    /// Height and width of the squares that `preprocessor_config.json` makes of every picture; nothing where there is no
-    /// such file, or it makes no squares of one size.
+    /// Height and width of the squares that the backbone's preprocessing makes of every picture; nothing where its folder does
+    /// not say how, or it makes no squares of one size.
     ///
     /// # Errors
     /// When the file says something that cannot be done.
     pub fn picture_size(backbone_folder: &Path) -> Result<Option<usize>, TaskError> {
-        let preprocessing = read(&preprocessing_path(backbone_folder))?;
-        let size = preprocessing.and_then(|preprocessing| preprocessing.fixed_size());
+        let Some(configuration) = image_processor::read(backbone_folder)? else {
+            return Ok(None);
+        };
+        let size = Preprocessing::of(&configuration)?.fixed_size();
         Ok(size
             .filter(|size| size.height == size.width)
             .map(|size| size.height as usize))
@@ -104,12 +107,11 @@ impl ImageEncoder {
 
     fn encode_picture(&self, path: &Path) -> Result<Picture, TaskError> {
         let mut picture = picture::read(path)?;
-        if let Some((target, algorithm)) = self.preprocessing.resize {
+        if let Some((target, filter)) = self.preprocessing.resize {
             let (width, height) = resized_size(target, &picture);
             // in between it has the new width and the old height
             picture::check_size(path, width, height.max(u64::from(picture.height)))?;
-            let options = ResizeOptions::new().resize_alg(algorithm);
-            picture = resize(picture, width as u32, height as u32, &options);
+            picture = resize(picture, width as u32, height as u32, filter);
         }
         if let Some(size) = self.preprocessing.crop {
             picture = centre_crop(&picture, size);
@@ -127,22 +129,6 @@ impl ImageEncoder {
             });
         }
         Ok(picture)
-    }
-}
-
-fn preprocessing_path(backbone_folder: &Path) -> PathBuf {
-    backbone_folder.join("preprocessor_config.json")
-}
-
-/// Nothing if there is no such file.
-fn read(path: &Path) -> Result<Option<Preprocessing>, TaskError> {
-    match fs::read(path) {
-        Ok(content) => Preprocessing::parse(&content, path).map(Some),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(TaskError::InvalidPreprocessing {
-            path: path.to_owned(),
-            message: error.to_string(),
-        }),
     }
 }
 
@@ -164,34 +150,6 @@ fn resized_size(target: ResizeTarget, picture: &Picture) -> (u64, u64) {
                 false => (longest, shortest),
             }
         }
-    }
-}
-
-/// Resizes as Pillow does: the rows first and then the columns, with levels rounded to 8 bits in between. (One call for
-/// both would begin with the columns; on a sharp picture that makes a difference of several levels.)
-fn resize(picture: Picture, width: u32, height: u32, options: &ResizeOptions) -> Picture {
-    let source_height = picture.height;
-    let across = resize_at_once(picture, width, source_height, options);
-    resize_at_once(across, width, height, options)
-}
-
-fn resize_at_once(picture: Picture, width: u32, height: u32, options: &ResizeOptions) -> Picture {
-    if (picture.width, picture.height) == (width, height) {
-        return picture;
-    }
-    let mut pixels = vec![0; width as usize * height as usize * 3];
-    // typed, because an image of any type would compile the resizing of every type
-    let source = TypedImageRef::<U8x3>::from_buffer(picture.width, picture.height, &picture.pixels)
-        .expect("a picture has three bytes per pixel");
-    let mut target = TypedImage::<U8x3>::from_buffer(width, height, &mut pixels)
-        .expect("there are three bytes per pixel");
-    Resizer::new()
-        .resize_typed(&source, &mut target, options)
-        .expect("the whole source is used");
-    Picture {
-        width,
-        height,
-        pixels,
     }
 }
 

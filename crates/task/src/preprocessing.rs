@@ -1,11 +1,10 @@
-//! `preprocessor_config.json`, as Hugging Face image processors mean it.
+//! The settings of a backbone's pictures, as Hugging Face image processors mean them.
 
-use std::path::{Path, PathBuf};
-
-use fast_image_resize::{FilterType, ResizeAlg};
 use serde_json::{Map, Value};
 
 use crate::TaskError;
+use crate::image_processor::Configuration;
+use crate::resize::Filter;
 
 /// The longest edge that a configuration may ask for.
 const MAX_EDGE: u64 = 8_192;
@@ -26,10 +25,10 @@ pub(crate) enum ResizeTarget {
     ShortestEdge(u32),
 }
 
-/// A checked `preprocessor_config.json`: resize, then crop, then levels.
+/// Checked settings: resize, then crop, then levels.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Preprocessing {
-    pub(crate) resize: Option<(ResizeTarget, ResizeAlg)>,
+    pub(crate) resize: Option<(ResizeTarget, Filter)>,
     pub(crate) crop: Option<Size>,
     /// What each of the 256 levels becomes in each channel: `(level * rescale_factor - mean) / std`.
     pub(crate) levels: [[f32; 256]; 3],
@@ -44,29 +43,26 @@ impl Preprocessing {
         }
     }
 
-    /// Reads the content of the file at `path`; keys that say nothing about the picture are ignored. Defaults are those
-    /// of Hugging Face's `ViTImageProcessor`: resize to 224 x 224, bilinear, factor 1/255, mean and std 0.5. A crop
-    /// is made when there is a `crop_size`, unless `do_center_crop` is false.
-    pub(crate) fn parse(content: &[u8], path: &Path) -> Result<Self, TaskError> {
-        let object: Map<String, Value> = serde_json::from_slice(content)
-            .map_err(|error| invalid(path, format!("it is no JSON object: {error}")))?;
-        let keys = Keys { object, path };
+    /// What `configuration` asks for; keys that say nothing about the picture are ignored, and a missing one means what its
+    /// class does.
+    pub(crate) fn of(configuration: &Configuration) -> Result<Self, TaskError> {
+        let keys = Keys(configuration);
         let resize = match keys.switch("do_resize", true)? {
             true => Some((keys.resize_target()?, keys.resample()?)),
             false => None,
         };
-        let crop = match keys.switch("do_center_crop", keys.get("crop_size").is_some())? {
-            true => Some(keys.crop_size()?),
-            false => None,
-        };
+        let crop = keys.crop(resize.map(|(target, _)| target))?;
+        if keys.switch("do_pad", false)? {
+            return Err(keys.wrong("do_pad", "false: padding is not supported"));
+        }
         let factor = match keys.switch("do_rescale", true)? {
             true => keys.number("rescale_factor", 1.0 / 255.0)?,
             false => 1.0,
         };
         let (mean, deviation) = match keys.switch("do_normalize", true)? {
             true => (
-                keys.per_channel("image_mean")?,
-                keys.per_channel("image_std")?,
+                keys.per_channel("image_mean", keys.0.class.mean)?,
+                keys.per_channel("image_std", keys.0.class.deviation)?,
             ),
             false => ([0.0; 3], [1.0; 3]),
         };
@@ -86,30 +82,20 @@ impl Preprocessing {
     }
 }
 
-fn invalid(path: &Path, message: String) -> TaskError {
-    TaskError::InvalidPreprocessing {
-        path: PathBuf::from(path),
-        message,
-    }
-}
-
 /// The keys of the file, null meaning absent.
-struct Keys<'a> {
-    object: Map<String, Value>,
-    path: &'a Path,
-}
+struct Keys<'a>(&'a Configuration);
 
 impl Keys<'_> {
     fn get(&self, key: &str) -> Option<&Value> {
-        self.object.get(key).filter(|value| !value.is_null())
+        self.0.settings.get(key).filter(|value| !value.is_null())
     }
 
     fn wrong(&self, key: &str, expected: &str) -> TaskError {
         let found = self.get(key).unwrap_or(&Value::Null);
-        invalid(
-            self.path,
-            format!("`{key}` must be {expected}, not `{found}`"),
-        )
+        TaskError::InvalidPreprocessing {
+            path: self.0.path.clone(),
+            message: format!("`{key}` must be {expected}, not `{found}`"),
+        }
     }
 
     fn switch(&self, key: &str, default: bool) -> Result<bool, TaskError> {
@@ -127,10 +113,10 @@ impl Keys<'_> {
         }
     }
 
-    /// Three numbers, or one for all channels; 0.5 when absent.
-    fn per_channel(&self, key: &str) -> Result<[f64; 3], TaskError> {
+    /// Three numbers, or one for all channels.
+    fn per_channel(&self, key: &str, default: [f64; 3]) -> Result<[f64; 3], TaskError> {
         let numbers: Option<Vec<f64>> = match self.get(key) {
-            None => return Ok([0.5; 3]),
+            None => return Ok(default),
             Some(Value::Array(values)) => values.iter().map(Value::as_f64).collect(),
             Some(value) => value.as_f64().map(|value| vec![value; 3]),
         };
@@ -143,16 +129,14 @@ impl Keys<'_> {
         let key = "size";
         let expected = "an integer, `{height, width}` or `{shortest_edge}`, of at most 8192 pixels";
         let target = match self.get(key) {
-            None => Some(ResizeTarget::Exact(Size {
-                height: 224,
-                width: 224,
-            })),
+            None => Some(self.0.class.resize),
             Some(Value::Object(size)) => match size.get("shortest_edge") {
+                // the other classes take height and width alone
+                Some(_) if !self.0.class.keeps_aspect_ratio() => None,
                 Some(shortest) if size.len() == 1 => edge(shortest).map(ResizeTarget::ShortestEdge),
                 _ => height_and_width(size).map(ResizeTarget::Exact),
             },
-            // before sizes became objects, these processors meant the shorter edge, all others a square
-            Some(number) if self.is_processor_of_shortest_edge() => {
+            Some(number) if self.0.class.keeps_aspect_ratio() => {
                 edge(number).map(ResizeTarget::ShortestEdge)
             }
             Some(number) => square(number).map(ResizeTarget::Exact),
@@ -160,44 +144,59 @@ impl Keys<'_> {
         target.ok_or_else(|| self.wrong(key, expected))
     }
 
-    fn is_processor_of_shortest_edge(&self) -> bool {
-        ["image_processor_type", "feature_extractor_type"]
-            .iter()
-            .filter_map(|key| self.get(key)?.as_str())
-            .any(|name| name.starts_with("CLIP") || name.starts_with("Bit"))
-    }
-
-    fn crop_size(&self) -> Result<Size, TaskError> {
-        let size = match self.get("crop_size") {
+    /// The crop after a resize to `target`.
+    fn crop(&self, target: Option<ResizeTarget>) -> Result<Option<Size>, TaskError> {
+        let of_class = self.0.class.crop;
+        if !self.switch("do_center_crop", of_class.is_some())? {
+            return Ok(None);
+        }
+        let Some(of_class) = of_class else {
+            return Err(self.wrong(
+                "do_center_crop",
+                "false: this image processor does not crop",
+            ));
+        };
+        let expected = "an integer or `{height, width}`, of at most 8192 pixels";
+        let crop = match self.get("crop_size") {
             Some(Value::Object(size)) => height_and_width(size),
             Some(number) => square(number),
-            None => None,
+            // A size that is given and a crop that is not: the class would put smaller pictures in a black frame.
+            None => match target {
+                Some(ResizeTarget::Exact(size))
+                    if size.height < of_class.height || size.width < of_class.width =>
+                {
+                    tracing::warn!(
+                        "`{}` asks for pictures of {} x {} and for no `crop_size`; they stay as they are, where transformers would \
+                         put them in a black frame of {} x {}",
+                        self.0.path.display(),
+                        size.height,
+                        size.width,
+                        of_class.height,
+                        of_class.width,
+                    );
+                    return Ok(None);
+                }
+                _ => Some(of_class),
+            },
         };
-        size.ok_or_else(|| {
-            self.wrong(
-                "crop_size",
-                "an integer or `{height, width}`, of at most 8192 pixels",
-            )
-        })
+        crop.map(Some)
+            .ok_or_else(|| self.wrong("crop_size", expected))
     }
 
     /// The numbers of Pillow's filters.
-    fn resample(&self) -> Result<ResizeAlg, TaskError> {
+    fn resample(&self) -> Result<Filter, TaskError> {
         let expected =
             "0 (nearest), 1 (lanczos), 2 (bilinear), 3 (bicubic), 4 (box) or 5 (hamming)";
-        let filter = match self.get("resample") {
-            None => FilterType::Bilinear,
-            Some(number) => match number.as_u64() {
-                Some(0) => return Ok(ResizeAlg::Nearest),
-                Some(1) => FilterType::Lanczos3,
-                Some(2) => FilterType::Bilinear,
-                Some(3) => FilterType::CatmullRom,
-                Some(4) => FilterType::Box,
-                Some(5) => FilterType::Hamming,
-                _ => return Err(self.wrong("resample", expected)),
-            },
-        };
-        Ok(ResizeAlg::Convolution(filter))
+        match self.get("resample") {
+            None => Ok(self.0.class.filter),
+            Some(number) => {
+                let index = number
+                    .as_u64()
+                    .and_then(|number| usize::try_from(number).ok());
+                let filter = index.and_then(|index| Filter::NUMBERED.get(index).copied());
+                filter.ok_or_else(|| self.wrong("resample", expected))
+            }
+        }
     }
 }
 
@@ -228,19 +227,28 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::image_processor;
 
-    fn parse(content: &str) -> Result<Preprocessing, TaskError> {
-        Preprocessing::parse(
-            content.as_bytes(),
-            Path::new("dino/preprocessor_config.json"),
-        )
+    fn parse_for(model_type: &str, content: &[u8]) -> Result<Preprocessing, TaskError> {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &[u8]| {
+            std::fs::write(folder.path().join(name), content).unwrap();
+        };
+        write("preprocessor_config.json", content);
+        let config = format!("{{\"model_type\": \"{model_type}\"}}");
+        write("config.json", config.as_bytes());
+        Preprocessing::of(&image_processor::read(folder.path())?.unwrap())
     }
 
-    fn resize(content: &str) -> Option<(ResizeTarget, ResizeAlg)> {
+    fn parse(content: &str) -> Result<Preprocessing, TaskError> {
+        parse_for("vit", content.as_bytes())
+    }
+
+    fn resize(content: &str) -> Option<(ResizeTarget, Filter)> {
         parse(content).unwrap().resize
     }
 
-    const BILINEAR: ResizeAlg = ResizeAlg::Convolution(FilterType::Bilinear);
+    const BILINEAR: Filter = Filter::Bilinear;
 
     fn exact(height: u32, width: u32) -> ResizeTarget {
         ResizeTarget::Exact(Size { height, width })
@@ -249,12 +257,13 @@ mod tests {
     #[test]
     fn every_form_of_size_is_read() {
         assert_eq!(resize("{}"), Some((exact(224, 224), BILINEAR)));
-        let cubic = ResizeAlg::Convolution(FilterType::CatmullRom);
+        let cubic = Filter::Bicubic;
         let both = r#"{"size": {"height": 98, "width": 70}, "resample": 3, "unknown": [1]}"#;
         assert_eq!(resize(both), Some((exact(98, 70), cubic)));
         assert_eq!(resize(r#"{"size": 98}"#), Some((exact(98, 98), BILINEAR)));
-        let shortest = Some((ResizeTarget::ShortestEdge(98), BILINEAR));
-        assert_eq!(resize(r#"{"size": {"shortest_edge": 98}}"#), shortest);
+        let shortest = Some((ResizeTarget::ShortestEdge(98), cubic));
+        let dino = parse_for("dinov2", br#"{"size": {"shortest_edge": 98}}"#);
+        assert_eq!(dino.unwrap().resize, shortest);
         let clip = r#"{"size": 98, "feature_extractor_type": "CLIPFeatureExtractor"}"#;
         assert_eq!(resize(clip), shortest);
         assert_eq!(resize(r#"{"do_resize": false, "size": "any"}"#), None);
@@ -262,17 +271,26 @@ mod tests {
 
     #[test]
     fn a_crop_decides_the_size_of_the_result() {
-        let crop = |content| parse(content).unwrap().fixed_size();
+        let crop = |content: &str| {
+            let parsed = parse_for("dinov2", content.as_bytes()).unwrap();
+            parsed.fixed_size()
+        };
         let size = |height, width| Some(Size { height, width });
-        assert_eq!(
-            crop(r#"{"size": {"shortest_edge": 256}, "crop_size": 224}"#),
-            size(224, 224)
-        );
-        assert_eq!(crop(r#"{"size": {"shortest_edge": 256}}"#), None);
-        let off =
-            r#"{"size": 30, "do_center_crop": false, "crop_size": {"height": 2, "width": 3}}"#;
+        assert_eq!(crop(r#"{"size": 256, "crop_size": 192}"#), size(192, 192));
+        assert_eq!(crop(r#"{"size": 256}"#), size(224, 224));
+        assert_eq!(crop(r#"{"size": 256, "do_center_crop": false}"#), None);
+        let off = r#"{"size": {"height": 30, "width": 30}, "do_center_crop": false, "crop_size": {"height": 2, "width": 3}}"#;
         assert_eq!(crop(off), size(30, 30));
         assert_eq!(crop(&off.replace("false", "true")), size(2, 3));
+        // Smaller than the crop that the class makes where none is given.
+        assert_eq!(
+            crop(r#"{"size": {"height": 98, "width": 98}}"#),
+            size(98, 98)
+        );
+        assert_eq!(
+            parse(r#"{"size": 30, "crop_size": 20}"#).unwrap().crop,
+            None
+        );
     }
 
     #[test]
@@ -289,11 +307,18 @@ mod tests {
 
     #[test]
     fn wrong_values_are_named() {
-        let message = |content| parse(content).unwrap_err().to_string();
+        let whole = |content| parse(content).unwrap_err().to_string();
+        let message = |content| {
+            whole(content)
+                .split_once("cannot be used: ")
+                .unwrap()
+                .1
+                .to_owned()
+        };
+        assert!(whole("[]").contains("preprocessor_config.json` cannot be used: "));
         assert_eq!(
             message(r#"{"resample": 9}"#),
-            "the preprocessing `dino/preprocessor_config.json` cannot be used: `resample` must be 0 (nearest), \
-             1 (lanczos), 2 (bilinear), 3 (bicubic), 4 (box) or 5 (hamming), not `9`"
+            "`resample` must be 0 (nearest), 1 (lanczos), 2 (bilinear), 3 (bicubic), 4 (box) or 5 (hamming), not `9`"
         );
         assert!(message(r#"{"size": {"longest_edge": 4}}"#).contains("`size` must be an integer"));
         assert!(message(r#"{"size": 9000000}"#).contains("at most 8192 pixels"));
@@ -302,12 +327,25 @@ mod tests {
         );
         assert!(message(r#"{"image_std": 0}"#).contains("positive numbers"));
         assert!(message("[]").contains("no JSON object"));
+        assert!(message(r#"{"size": {"shortest_edge": 4}}"#).contains("`size` must be"));
+        assert!(message(r#"{"do_center_crop": true}"#).contains("does not crop"));
+        assert!(message(r#"{"do_pad": true}"#).contains("padding is not supported"));
+        assert!(
+            message(r#"{"image_processor_type": "BeitImageProcessor"}"#).contains(
+                "`BeitImageProcessor` is not supported; those that are: ViTImageProcessor, Bit"
+            )
+        );
+        let unknown = parse_for("swin", b"{}").unwrap_err().to_string();
+        assert!(
+            unknown.contains("the model type `swin` has none"),
+            "{unknown}"
+        );
     }
 
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(content in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Preprocessing::parse(&content, Path::new("p"));
+            let _ = parse_for("vit", &content);
         }
 
         #[test]

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod single;
+mod space;
 mod studies;
 mod values;
 
@@ -12,6 +13,7 @@ use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use single::{Evaluate, Export, Inspect, Probe, Quickstart, Report, Train};
+pub(crate) use space::SpaceOptions;
 pub(crate) use studies::{
     Audit, Bench, Compare, Search, SearchOptions, StudyOutput, TrainingOptions,
 };
@@ -47,7 +49,7 @@ pub(crate) enum Command {
     Compare(Box<Compare>),
     /// Train every placement of a space several times into a table that `compare --replay` runs strategies on
     Bench(Box<Bench>),
-    /// Write the report of a search, audit or comparison anew, also of an unfinished search
+    /// Write the report of a search, audit or comparison again, also of an unfinished search
     Report(Report),
     /// Train one placement to the end
     Train(Train),

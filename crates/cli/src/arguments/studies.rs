@@ -1,6 +1,6 @@
 //! Commands that train many placements into a folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use adaplace_strategy::StrategyDescription;
 use adaplace_study::Metric;
@@ -12,7 +12,7 @@ use super::values::{
     PoolingArgument, PrecisionArgument, StatisticArgument, count, from, positive, seed, steps,
     workers,
 };
-use super::{BackboneAndTask, Resources};
+use super::{BackboneAndTask, Resources, SpaceOptions};
 
 /// What the audits under `results/audit` support.
 const STATISTIC: &str = "rank,validation-alignment";
@@ -21,7 +21,7 @@ const STATISTIC: &str = "rank,validation-alignment";
 pub(crate) struct Search {
     /// Run the study of this file again, in another output folder
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "backbone", "task", "space", "strategy", "trials", "metric", "and", "finalists", "race", "repetitions", "halving", "proposals",
+        "backbone", "task", "space", "adapters", "parameters", "ranks", "strategy", "trials", "metric", "and", "finalists", "race", "repetitions", "halving", "proposals",
         "statistic", "candidates", "population", "first_population", "prune_rounds", "prune_from", "steps", "train_examples", "batch_size",
         "learning_rate", "head_learning_rate", "max_length", "pooling", "precision", "seed", "gradient_examples",
     ])]
@@ -33,9 +33,8 @@ pub(crate) struct Search {
     /// Task folder: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
     #[arg(long, value_name = "DIR", required_unless_present = "study")]
     pub(crate) task: Option<PathBuf>,
-    /// Search space, as in search-spaces/
-    #[arg(long, value_name = "FILE", required_unless_present = "study")]
-    pub(crate) space: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) space: SpaceOptions,
     /// How placements are proposed
     #[arg(long, value_name = "NAME", default_value = StrategyDescription::default().name(),
         value_parser = PossibleValuesParser::new(StrategyDescription::NAMES))]
@@ -52,7 +51,7 @@ pub(crate) struct Search {
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) address: Option<String>,
     #[command(flatten)]
-    pub(crate) output: StudyOutput,
+    pub(crate) output: OutputOptions,
 }
 
 /// What a search tries and how it chooses; goes into `study.toml`.
@@ -144,10 +143,11 @@ pub(crate) struct TrainingOptions {
 
 /// Where a study goes and what it runs on; none of it changes a result.
 #[derive(Debug, Args)]
-pub(crate) struct StudyOutput {
-    /// The study's folder; an unfinished study there is resumed
+pub(crate) struct OutputOptions {
+    /// The study's folder; an unfinished study there is resumed [default: results/TASK-STRATEGY, with the command for a strategy
+    /// where it is no search]
     #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
+    out: Option<PathBuf>,
     /// Trainings side by side, one thread each; a single worker uses all cores. Changes no result
     #[arg(long, value_name = "N", default_value = "1", value_parser = workers())]
     pub(crate) workers: usize,
@@ -156,6 +156,41 @@ pub(crate) struct StudyOutput {
     /// One JSON document on stdout
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// [`OutputOptions`] with a folder.
+#[derive(Debug)]
+pub(crate) struct StudyOutput<'a> {
+    pub(crate) out: PathBuf,
+    pub(crate) workers: usize,
+    pub(crate) resources: &'a Resources,
+    pub(crate) json: bool,
+}
+
+impl OutputOptions {
+    /// In the folder that is asked for, else in `results/TASK-WHAT`.
+    pub(crate) fn of(&self, task: &Path, what: &str) -> StudyOutput<'_> {
+        let out = self.out.clone().unwrap_or_else(|| {
+            let task = task.canonicalize().unwrap_or_else(|_| task.to_owned());
+            let name = task.file_name().unwrap_or("task".as_ref());
+            Path::new("results").join(format!("{}-{what}", name.to_string_lossy()))
+        });
+        self.within(out)
+    }
+
+    /// In the folder that is asked for, if there is one.
+    pub(crate) fn given(&self) -> Option<StudyOutput<'_>> {
+        self.out.clone().map(|out| self.within(out))
+    }
+
+    fn within(&self, out: PathBuf) -> StudyOutput<'_> {
+        StudyOutput {
+            out,
+            workers: self.workers,
+            resources: &self.resources,
+            json: self.json,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -181,7 +216,7 @@ pub(crate) struct Audit {
     #[command(flatten)]
     pub(crate) training: TrainingOptions,
     #[command(flatten)]
-    pub(crate) output: StudyOutput,
+    pub(crate) output: OutputOptions,
 }
 
 #[derive(Debug, Args)]
@@ -199,9 +234,9 @@ pub(crate) struct Compare {
     /// Task folder with a test part: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
     #[arg(long, value_name = "DIR", required_unless_present = "replay")]
     pub(crate) task: Option<PathBuf>,
-    /// Search space, as in search-spaces/ [with --replay: that of the bench]
-    #[arg(long, value_name = "FILE", required_unless_present = "replay")]
-    pub(crate) space: Option<PathBuf>,
+    /// With --replay the space is that of the bench, where none is given
+    #[command(flatten)]
+    pub(crate) space: SpaceOptions,
     /// A strategy; give the option again for each
     #[arg(long, value_name = "NAME", required = true,
         value_parser = PossibleValuesParser::new(StrategyDescription::NAMES))]
@@ -245,16 +280,15 @@ pub(crate) struct Compare {
     #[command(flatten)]
     pub(crate) training: TrainingOptions,
     #[command(flatten)]
-    pub(crate) output: StudyOutput,
+    pub(crate) output: OutputOptions,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
     #[command(flatten)]
     pub(crate) subject: BackboneAndTask,
-    /// Search space of one rank, as in search-spaces/
-    #[arg(long, value_name = "FILE")]
-    pub(crate) space: PathBuf,
+    #[command(flatten)]
+    pub(crate) space: SpaceOptions,
     /// How often each placement is trained
     #[arg(long, value_name = "N", default_value = "3", value_parser = steps())]
     pub(crate) repetitions: u32,
@@ -268,5 +302,5 @@ pub(crate) struct Bench {
     #[command(flatten)]
     pub(crate) training: TrainingOptions,
     #[command(flatten)]
-    pub(crate) output: StudyOutput,
+    pub(crate) output: OutputOptions,
 }

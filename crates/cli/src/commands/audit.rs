@@ -26,7 +26,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ending> {
 }
 
 fn train(arguments: &Arguments) -> Result<Ending> {
-    let (training, output) = (&arguments.training, &arguments.output);
+    let training = &arguments.training;
+    let output = &arguments.output.of(&arguments.subject.task, "audit");
     let statistics = statistics(&arguments.statistic)?;
     let strategy = match arguments.sample {
         Some(_) => StrategyDescription::Stratified {},
@@ -51,6 +52,7 @@ fn train(arguments: &Arguments) -> Result<Ending> {
         finalists: 1,
         race: 0,
         repetitions: 1,
+        grown: false,
     };
     let (mut configuration, setting) = configuration(subject, search, training)?;
     if arguments.sample.is_none() {

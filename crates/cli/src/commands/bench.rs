@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use adaplace_search_space::{SearchSpace, SpaceDescription};
+use adaplace_search_space::SearchSpace;
 use adaplace_strategy::StrategyDescription;
 use adaplace_study::{
     BenchConfiguration, Frozen, FrozenSettings, Metric, PlacementBench, SearchSettings, Setting,
@@ -9,7 +9,7 @@ use adaplace_study::{
 use anyhow::Result;
 
 use super::configuration::{Subject, configuration, fidelity};
-use super::{print, print_json};
+use super::{in_file, print, print_json};
 use crate::Ending;
 use crate::arguments::Bench;
 use crate::progress::Progress;
@@ -18,11 +18,12 @@ use crate::{resources, table};
 
 pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
     let start = Instant::now();
-    let (training, output) = (&arguments.training, &arguments.output);
+    let training = &arguments.training;
+    let output = &arguments.output.of(&arguments.subject.task, "bench");
     let subject = Subject {
         backbone: &arguments.subject.backbone,
         task: &arguments.subject.task,
-        space: SpaceDescription::read(&arguments.space)?,
+        space: arguments.space.description()?,
         strategy: match arguments.sample {
             Some(_) => StrategyDescription::Sample {},
             None => StrategyDescription::Exhaustive {},
@@ -42,13 +43,14 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
         finalists: 1,
         race: 0,
         repetitions: arguments.repetitions,
+        grown: false,
     };
     let (configuration, setting) = configuration(subject, search, training)?;
     let precision = configuration.backbone.precision;
-    let (setting, cache_memory) = resources::within(&output.resources, precision, setting)?;
+    let (setting, cache_memory) = resources::within(output.resources, precision, setting)?;
     let Setting { backbone, task, .. } = &setting;
     let space = SearchSpace::resolve(&configuration.space, &chain_shape(backbone, task))
-        .map_err(|error| error.in_file(&arguments.space))?;
+        .map_err(|error| in_file(error, arguments.space.file()))?;
     PlacementBench::check_space(&space)?;
     let placements = tabulated(&configuration, &space)?;
     let stored = BenchConfiguration(configuration);

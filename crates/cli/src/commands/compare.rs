@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use adaplace_backbone::Pooling;
 use adaplace_scorer::{Scorer, Statistic};
-use adaplace_search_space::{Fidelity, SearchSpace, SpaceDescription};
+use adaplace_search_space::{Fidelity, SearchSpace};
 use adaplace_strategy::{ConnectionProxy, FixedProxy, StrategyDescription, StrategySetting};
 use adaplace_study::{
     Baseline, COMPARISON_FORMAT, ComparisonConfiguration, ComparisonRun, ComparisonSettings,
@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 
 use super::competition::{Judged, summary};
 use super::configuration::{Sources, fidelity};
-use super::{print, print_json, report, statistics};
+use super::{in_file, print, print_json, report, statistics};
 use crate::Ending;
 use crate::arguments::{Compare, StudyOutput};
 use crate::backbone;
@@ -32,22 +32,10 @@ const TRAININGS: u64 = 64;
 const FINAL_STEPS: u32 = 4;
 
 pub(crate) fn run(arguments: &Compare) -> Result<Ending> {
-    match (
-        &arguments.replay,
-        &arguments.backbone,
-        &arguments.task,
-        &arguments.space,
-    ) {
+    match (&arguments.replay, &arguments.backbone, &arguments.task) {
         (Some(bench), ..) => replay(arguments, bench),
-        (None, Some(backbone), Some(task), Some(space)) => train(
-            arguments,
-            Places {
-                backbone,
-                task,
-                space,
-            },
-        ),
-        _ => bail!("either `--replay`, or `--backbone`, `--task` and `--space` are needed"),
+        (None, Some(backbone), Some(task)) => train(arguments, Places { backbone, task }),
+        _ => bail!("either `--replay`, or `--backbone` and `--task` are needed"),
     }
 }
 
@@ -56,16 +44,15 @@ pub(crate) fn run(arguments: &Compare) -> Result<Ending> {
 struct Places<'a> {
     backbone: &'a Path,
     task: &'a Path,
-    space: &'a Path,
 }
 
 /// A comparison by training.
 fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
     let start = Instant::now();
-    let output = &arguments.output;
+    let output = &arguments.output.of(places.task, "compare");
     let (configuration, setting) = configuration(arguments, places)?;
     let precision = configuration.backbone.precision;
-    let (setting, cache_memory) = resources::within(&output.resources, precision, setting)?;
+    let (setting, cache_memory) = resources::within(output.resources, precision, setting)?;
     let Setting { backbone, task, .. } = &setting;
     let test = task.test.as_ref().with_context(|| {
         format!(
@@ -75,7 +62,7 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
     })?;
     StudyFolder::check(&output.out, &configuration)?;
     let space = SearchSpace::resolve(&configuration.space, &chain_shape(backbone, task))
-        .map_err(|error| error.in_file(places.space))?;
+        .map_err(|error| in_file(error, arguments.space.file()))?;
     check_strategies(&configuration, &space)?;
 
     let settings = &configuration.comparison;
@@ -122,8 +109,9 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
 /// A comparison on the table of a bench.
 fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
     let start = Instant::now();
-    let output = &arguments.output;
     let bench = PlacementBench::read(path)?;
+    let task = &bench.configuration.task.folder;
+    let output = &arguments.output.of(task, "replay");
     if !bench.is_complete() {
         bail!(
             "`{}` holds a sample of its space, and strategies may propose any placement; make a bench without `--sample`",
@@ -179,7 +167,7 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
 /// Runs it, and says what came of it.
 fn compete<S: Scorer, F: Finisher>(
     run: ComparisonRun<'_, S, F>,
-    output: &StudyOutput,
+    output: &StudyOutput<'_>,
     judged: &Judged<'_>,
     start: Instant,
 ) -> Result<Ending> {
@@ -220,7 +208,7 @@ fn configuration(
     places: Places<'_>,
 ) -> Result<(ComparisonConfiguration, Setting)> {
     let options = &arguments.training;
-    let space = SpaceDescription::read(places.space)?;
+    let space = arguments.space.description()?;
     let strategies = strategies(arguments)?;
     let folder = backbone::folder(places.backbone)?;
     let setting = Setting::load(
@@ -278,12 +266,12 @@ fn replayed(
         space,
         ..
     } = bench.configuration.clone();
-    let (description, space) = match &arguments.space {
-        None => (space, bench.space()?),
-        Some(path) => {
-            let description = SpaceDescription::read(path)?;
+    let (description, space) = match arguments.space.is_given() {
+        false => (space, bench.space()?),
+        true => {
+            let description = arguments.space.description_or(space)?;
             let space = SearchSpace::resolve(&description, &bench.shape)
-                .map_err(|error| error.in_file(path))?;
+                .map_err(|error| in_file(error, arguments.space.file()))?;
             (description, space)
         }
     };

@@ -35,12 +35,12 @@ pub(super) fn execute(
     configuration: &StudyConfiguration,
     statistics: &Statistics,
     setting: Setting,
-    output: &StudyOutput,
+    output: &StudyOutput<'_>,
     described_in: Option<&Path>,
 ) -> Result<Executed> {
     let start = Instant::now();
     let precision = configuration.backbone.precision;
-    let (setting, cache_memory) = resources::within(&output.resources, precision, setting)?;
+    let (setting, cache_memory) = resources::within(output.resources, precision, setting)?;
     let Setting { backbone, task, .. } = &setting;
     let search = &configuration.search;
     StudyFolder::check(&output.out, configuration)?;

@@ -17,8 +17,10 @@ mod summary;
 pub(crate) mod train;
 
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 use adaplace_scorer::{Statistic, Statistics};
+use adaplace_search_space::SpaceError;
 use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
 use clap::error::ErrorKind as UsageError;
@@ -37,6 +39,14 @@ fn statistics(given: &[StatisticArgument]) -> Result<Statistics> {
     match Statistics::new(statistics) {
         Ok(statistics) => Ok(statistics),
         Err(error) => bail!(Arguments::command().error(UsageError::ValueValidation, error)),
+    }
+}
+
+/// Errors in a search space name the file that describes it, if there is one.
+fn in_file(error: SpaceError, file: Option<&Path>) -> SpaceError {
+    match file {
+        Some(path) => error.in_file(path),
+        None => error,
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Spread {
 pub(super) fn execute(
     configuration: &StudyConfiguration,
     setting: &Setting,
-    output: &StudyOutput,
+    output: &StudyOutput<'_>,
     address: Option<&str>,
     described_in: Option<&Path>,
 ) -> Result<Spread> {
@@ -59,7 +59,7 @@ pub(super) fn execute(
     })
 }
 
-fn drive(python: &OsString, output: &StudyOutput, address: Option<&str>) -> Result<ExitStatus> {
+fn drive(python: &OsString, output: &StudyOutput<'_>, address: Option<&str>) -> Result<ExitStatus> {
     let mut driver = Command::new(python);
     driver
         .args(["-m", "adaplace.ray"])

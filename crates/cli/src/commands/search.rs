@@ -1,6 +1,5 @@
 use std::path::{Path, PathBuf};
 
-use adaplace_search_space::SpaceDescription;
 use adaplace_strategy::{CostObjective, EvolutionSettings, PruneSettings, StrategyDescription};
 use adaplace_study::{
     Configuration, Metric, Ranking, SearchSettings, Setting, StudyConfiguration, StudyError,
@@ -16,7 +15,9 @@ use super::execution::execute;
 use super::summary::summary;
 use super::{print, print_json, ray, report, statistics};
 use crate::Ending;
-use crate::arguments::{Arguments, CostArgument, ExecutorArgument, Search, SearchOptions};
+use crate::arguments::{
+    Arguments, CostArgument, ExecutorArgument, Search, SearchOptions, StudyOutput,
+};
 use crate::backbone;
 
 #[derive(Serialize)]
@@ -33,9 +34,8 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
         Some(path) => stored_study(path)?,
         None => new_study(arguments)?,
     };
-    let described_in = arguments.study.as_ref().or(arguments.space.as_ref());
-    let output = &arguments.output;
-    let described_in = described_in.map(PathBuf::as_path);
+    let output = &output(arguments)?;
+    let described_in = arguments.study.as_deref().or(arguments.space.file());
     let (ranking, seconds, replayed) = match arguments.executor {
         ExecutorArgument::Local => {
             let statistics = &configuration.search.statistic;
@@ -72,6 +72,19 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
     })
 }
 
+/// Where the study goes.
+fn output(arguments: &Search) -> Result<StudyOutput<'_>> {
+    let output = &arguments.output;
+    match (&arguments.task, output.given()) {
+        (_, Some(given)) => Ok(given),
+        (Some(task), None) => Ok(output.of(task, &arguments.strategy)),
+        (None, None) => bail!(Arguments::command().error(
+            ErrorKind::MissingRequiredArgument,
+            "`--study` runs a study again in another folder: give it with `--out`"
+        )),
+    }
+}
+
 /// The study of a `study.toml`; backbone and task must still be what they were.
 fn stored_study(path: &Path) -> Result<(StudyConfiguration, Setting)> {
     let configuration = StudyConfiguration::read(path)?;
@@ -98,17 +111,15 @@ fn stored_study(path: &Path) -> Result<(StudyConfiguration, Setting)> {
 
 /// The study that the command line describes.
 fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Setting)> {
-    let (Some(backbone), Some(task), Some(space)) =
-        (&arguments.backbone, &arguments.task, &arguments.space)
-    else {
-        bail!("either `--study`, or `--backbone`, `--task` and `--space` are needed");
+    let (Some(backbone), Some(task)) = (&arguments.backbone, &arguments.task) else {
+        bail!("either `--study`, or `--backbone` and `--task` are needed");
     };
     let (options, training) = (&arguments.options, &arguments.training);
     let subject = Subject {
         backbone,
         task,
         strategy: strategy_description(&arguments.strategy, options)?,
-        space: SpaceDescription::read(space)?,
+        space: arguments.space.description()?,
     };
     let search = SearchSettings {
         seed: training.seed,
@@ -123,6 +134,7 @@ fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Setting)> {
         finalists: options.finalists,
         race: options.race,
         repetitions: options.repetitions,
+        grown: false,
     };
     configuration(subject, search, training)
 }

@@ -21,7 +21,8 @@ const MAP: &str = "gradient-map.json";
 
 pub(super) fn run(arguments: &Arguments, path: &Path) -> Result<Ending> {
     let start = Instant::now();
-    let (subject, output) = (&arguments.subject, &arguments.output);
+    let subject = &arguments.subject;
+    let output = &arguments.output.of(&subject.task, "audit-sets");
     let also = statistics(&arguments.statistic)?;
     let bench = PlacementBench::read(path)?;
     let configuration = &bench.configuration;
@@ -37,7 +38,7 @@ pub(super) fn run(arguments: &Arguments, path: &Path) -> Result<Ending> {
     let reference = backbone_reference(&setting.backbone);
     bench.check_made_with(path, &reference, &setting.task.fingerprint)?;
     let precision = configuration.backbone.precision;
-    let (setting, cache_memory) = resources::within(&output.resources, precision, setting)?;
+    let (setting, cache_memory) = resources::within(output.resources, precision, setting)?;
     let out = &output.out;
     std::fs::create_dir_all(out).with_context(|| format!("cannot make `{}`", out.display()))?;
 

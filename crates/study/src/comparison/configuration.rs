@@ -259,6 +259,7 @@ impl ComparisonConfiguration {
                 finalists: 1,
                 race: 0,
                 repetitions: settings.seeds,
+                grown: false,
             },
             strategy: strategy.clone(),
             backbone: self.backbone.clone(),

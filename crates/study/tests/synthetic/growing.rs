@@ -1,14 +1,16 @@
-//! Comparisons that more takes part in than at first.
+//! Comparisons that more takes part in than at first, and studies of more trials.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use adaplace_search_space::Placement;
 use adaplace_study::{
-    Baseline, Comparison, ComparisonConfiguration, StoredComparison, StudyFolder,
+    Baseline, Comparison, ComparisonConfiguration, Ranking, SearchSettings, StoredComparison,
+    StudyConfiguration, StudyFolder, Summary,
 };
 
 use crate::comparisons::{Tested, comparison, run, without_seconds};
-use crate::support::{Synthetic, assert_distinct, lines};
+use crate::support::{Synthetic, all_configurations, assert_distinct, finished, lines};
 
 /// What is trained for each, when the journals hold what the first run left.
 fn trained(folder: &Path, configuration: &ComparisonConfiguration) -> (usize, Comparison) {
@@ -55,4 +57,55 @@ fn a_comparison_grows() {
     let (_, expected) = trained(undisturbed.path(), &small);
     assert_eq!(again, expected);
     assert_eq!(lines(folder.path()).len(), all);
+}
+
+/// Trials are added to a finished study: it trains only what is new, and comes to what the longer study comes to by itself.
+#[test]
+fn a_study_grows_by_trials() {
+    for configuration in all_configurations() {
+        let longer = StudyConfiguration {
+            search: SearchSettings {
+                trials: configuration.search.trials + 9,
+                ..configuration.search.clone()
+            },
+            ..configuration.clone()
+        };
+        let name = configuration.strategy.name();
+        let alone = tempfile::tempdir().unwrap();
+        let scorer = Synthetic::closed_form();
+        let expected = finished(scorer.run(alone.path(), &longer, 1).unwrap());
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let first = Synthetic::closed_form();
+        finished(first.run(path, &configuration, 1).unwrap());
+        let before = lines(path);
+        // Stopped in the middle of what is new, too.
+        let stopped = Synthetic::closed_form().stopping_at(2);
+        if let Summary::Stopped { .. } = stopped.run(path, &longer, 1).unwrap() {
+            assert!(!path.join("ranking.json").exists(), "{name}");
+        }
+        let last = Synthetic::closed_form();
+        let grown = finished(last.run(path, &longer, 1).unwrap());
+        assert_eq!(lines(path)[..before.len()], before, "{name}");
+        assert_distinct(&[first.calls(), stopped.calls(), last.calls()].concat());
+        let placements = |ranking: &Ranking| -> Vec<Placement> {
+            let finalists = ranking.finalists.iter();
+            finalists
+                .map(|finalist| finalist.repeated.placement.clone())
+                .collect()
+        };
+        assert_eq!(placements(&grown), placements(&expected), "{name}");
+        assert_eq!(grown.trials.len(), expected.trials.len(), "{name}");
+        for (one, other) in grown.trials.iter().zip(&expected.trials) {
+            assert_eq!(one.result, other.result, "{name}");
+        }
+
+        // Finished, it is as it is.
+        let again = Synthetic::closed_form();
+        assert_eq!(finished(again.run(path, &longer, 1).unwrap()), grown);
+        assert!(again.calls().is_empty());
+        let error = again.run(path, &configuration, 1).unwrap_err().to_string();
+        assert!(error.contains("trials"), "{error}");
+    }
 }

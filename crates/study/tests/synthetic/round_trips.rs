@@ -120,14 +120,23 @@ fn search() -> impl Strategy<Value = SearchSettings> {
         select(Metric::ALL.to_vec()),
         subsequence(Statistic::ALL.to_vec(), 1..=4)
             .prop_map(|statistics| Statistics::new(statistics).unwrap()),
-        (0_u32.., 1_u32..),
+        (0_u32.., 1_u32.., any::<bool>()),
         subsequence(
             vec![CostObjective::Parameters, CostObjective::ExtraFlops],
             0..=2,
         ),
     )
         .prop_map(
-            |(seed, counts, steps, halving, metric, statistic, (race, repetitions), costs)| {
+            |(
+                seed,
+                counts,
+                steps,
+                halving,
+                metric,
+                statistic,
+                (race, repetitions, grown),
+                costs,
+            )| {
                 let (trials, proposals, finalists) = counts;
                 SearchSettings {
                     seed,
@@ -142,6 +151,7 @@ fn search() -> impl Strategy<Value = SearchSettings> {
                     finalists,
                     race,
                     repetitions,
+                    grown,
                 }
             },
         )

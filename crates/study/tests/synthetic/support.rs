@@ -79,6 +79,7 @@ pub(crate) fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfig
             finalists: 4,
             race: 1,
             repetitions: 2,
+            grown: false,
         },
         strategy,
         backbone: BackboneSource {

@@ -1,7 +1,10 @@
+use std::fs;
+
 use adaplace_testkit::{TinyVit, tiny_vit};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::resize::Filter;
 
 /// `tests/fixtures/pillow.json`, written by `pillow.py` beside it.
 fn fixture() -> Value {
@@ -27,23 +30,11 @@ fn read_png(png: &Value) -> Picture {
 fn pictures_are_resized_as_pillow_does() {
     let fixture = fixture();
     for case in fixture["resized"].as_array().unwrap() {
-        let config = json!({ "resample": case["resample"] }).to_string();
-        let (_, algorithm) = Preprocessing::parse(config.as_bytes(), Path::new("p"))
-            .unwrap()
-            .resize
-            .unwrap();
-        let options = ResizeOptions::new().resize_alg(algorithm);
+        let filter = Filter::NUMBERED[case["resample"].as_u64().unwrap() as usize];
         let size = ["width", "height"].map(|edge| case[edge].as_u64().unwrap() as u32);
-        let resized = resize(read_png(&fixture["source"]), size[0], size[1], &options);
+        let resized = resize(read_png(&fixture["source"]), size[0], size[1], filter);
         let expected = bytes(&case["pixels"]);
-        assert_eq!(resized.pixels.len(), expected.len());
-        let pairs = resized.pixels.iter().zip(&expected);
-        let difference = pairs.map(|(a, b)| a.abs_diff(*b)).max();
-        assert!(
-            difference <= Some(1),
-            "{difference:?} levels at {size:?}, filter {}",
-            case["resample"]
-        );
+        assert_eq!(resized.pixels, expected, "{filter:?} to {size:?}");
     }
 }
 
@@ -109,7 +100,10 @@ fn another_size_than_the_backbone_takes_is_refused() {
         "{message}"
     );
     // without crop the size depends on the picture: 13 x 9 with a shorter edge of 16 is 23 x 16
-    let encoder = encoder(json!({ "size": { "shortest_edge": 16 } }), 16).unwrap();
+    let uncropped = json!({
+        "image_processor_type": "CLIPImageProcessor", "size": { "shortest_edge": 16 }, "do_center_crop": false
+    });
+    let encoder = encoder(uncropped, 16).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("1.png");
     fs::write(&path, bytes(&fixture()["source"])).unwrap();
@@ -130,4 +124,45 @@ fn a_missing_file_and_other_channels_are_named() {
     };
     assert!(message(3).contains("preprocessor_config.json` cannot be used: it does not exist"));
     assert!(message(1).contains("the backbone takes 1; only 3 are supported"));
+}
+
+/// `tests/fixtures/image_processors.json`, written by `image_processors.py` beside it.
+#[test]
+fn pixels_are_those_of_transformers() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/image_processors.json");
+    let fixture: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let cases = fixture["cases"].as_array().unwrap();
+    assert!(cases.len() >= 20);
+    for case in cases {
+        let name = case["name"].as_str().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, content: &[u8]| fs::write(folder.path().join(name), content).unwrap();
+        let config = json!({ "model_type": case["model_type"] });
+        write("config.json", config.to_string().as_bytes());
+        for (name, content) in case["files"].as_object().unwrap() {
+            write(name, content.to_string().as_bytes());
+        }
+        write("1.png", &bytes(&fixture["picture"]));
+        let encoder = ImageEncoder::from_folder(folder.path(), 8, 3)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let picture = encoder
+            .encode_picture(&folder.path().join("1.png"))
+            .unwrap();
+        let expected: Vec<f32> = bytes(&case["pixels"])
+            .chunks_exact(4)
+            .map(|value| f32::from_le_bytes(value.try_into().unwrap()))
+            .collect();
+        for (index, expected) in expected.into_iter().enumerate() {
+            let (channel, place) = (index / 64, index % 64);
+            let levels = &encoder.levels[channel];
+            let level = usize::from(picture.pixels[3 * place + channel]);
+            let difference = (levels[level] - expected).abs();
+            assert!(
+                difference < 1e-6 * expected.abs().max(1.0),
+                "{name}: {} at {place} of channel {channel}, not {expected}",
+                levels[level]
+            );
+        }
+    }
 }

@@ -1,0 +1,113 @@
+//! The search space by a name or a file, and what of it the command line changes.
+
+use std::path::{Path, PathBuf};
+
+use adaplace_search_space::{SpaceDescription, SpaceError};
+use clap::Args;
+
+use super::values::from;
+
+/// The spaces that need no file.
+const BUILT_IN: [(&str, &str); 6] = [
+    (
+        "extended",
+        include_str!("../../../../search-spaces/extended.toml"),
+    ),
+    (
+        "parallel",
+        include_str!("../../../../search-spaces/parallel.toml"),
+    ),
+    (
+        "sequential",
+        include_str!("../../../../search-spaces/sequential.toml"),
+    ),
+    (
+        "long-range",
+        include_str!("../../../../search-spaces/long-range.toml"),
+    ),
+    (
+        "recurrent",
+        include_str!("../../../../search-spaces/recurrent.toml"),
+    ),
+    (
+        "single",
+        include_str!("../../../../search-spaces/single.toml"),
+    ),
+];
+
+/// What is searched; goes into `study.toml`.
+#[derive(Debug, Args)]
+pub(crate) struct SpaceOptions {
+    /// Search space: extended, parallel, sequential, long-range, recurrent or single, or a file such as those in
+    /// search-spaces/ [default: extended]
+    #[arg(long, value_name = "SPACE")]
+    space: Option<PathBuf>,
+    /// Adapters of a placement [default: as the space says, 3 in most]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..))]
+    adapters: Option<u16>,
+    /// Trainable parameters of all adapters together, at most [default: as the space says]
+    #[arg(long, value_name = "N", value_parser = from(1))]
+    parameters: Option<u64>,
+    /// Ranks that adapters may have, separated by commas [default: as the space says, 8 in most]
+    #[arg(long, value_name = "R", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    ranks: Vec<u16>,
+}
+
+impl SpaceOptions {
+    /// Whether the command line says anything of a space.
+    pub(crate) fn is_given(&self) -> bool {
+        self.space.is_some()
+            || self.adapters.is_some()
+            || self.parameters.is_some()
+            || !self.ranks.is_empty()
+    }
+
+    /// The file that describes the space; none for one by name.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        let path = self.space.as_deref()?;
+        built_in(path).is_none().then_some(path)
+    }
+
+    /// The space that is asked for, `otherwise` where none is.
+    ///
+    /// # Errors
+    /// If the file is missing, or says something wrong.
+    pub(crate) fn description_or(
+        &self,
+        otherwise: SpaceDescription,
+    ) -> Result<SpaceDescription, SpaceError> {
+        let mut description = match &self.space {
+            None => otherwise,
+            Some(path) => match built_in(path) {
+                Some(text) => SpaceDescription::from_toml(text)?,
+                None => SpaceDescription::read(path)?,
+            },
+        };
+        if let Some(adapters) = self.adapters {
+            let budget = &mut description.budget;
+            budget.adapters = adapters;
+            budget.min_adapters = budget.min_adapters.map(|least| least.min(adapters));
+        }
+        if self.parameters.is_some() {
+            description.budget.parameters = self.parameters;
+        }
+        if !self.ranks.is_empty() {
+            description.adapter.ranks.clone_from(&self.ranks);
+        }
+        Ok(description)
+    }
+
+    /// The space that is asked for, every connection where none is.
+    ///
+    /// # Errors
+    /// As [`Self::description_or`].
+    pub(crate) fn description(&self) -> Result<SpaceDescription, SpaceError> {
+        self.description_or(SpaceDescription::from_toml(BUILT_IN[0].1)?)
+    }
+}
+
+/// The text of a space by its name.
+fn built_in(name: &Path) -> Option<&'static str> {
+    let named = |(known, _): &&(&str, &str)| name.to_str() == Some(*known);
+    BUILT_IN.iter().find(named).map(|(_, text)| *text)
+}

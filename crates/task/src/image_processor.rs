@@ -1,0 +1,169 @@
+//! Which of Hugging Face's image processors a backbone folder means, and what that class does where the folder is silent.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::TaskError;
+use crate::preprocessing::{ResizeTarget, Size};
+use crate::resize::Filter;
+
+const PREPROCESSOR: &str = "preprocessor_config.json";
+
+/// A class, and what it does where a file says nothing.
+#[derive(Debug, PartialEq)]
+pub(crate) struct ImageProcessor {
+    name: &'static str,
+    /// The `model_type`s that `AutoImageProcessor` takes it for.
+    model_types: &'static [&'static str],
+    pub(crate) resize: ResizeTarget,
+    pub(crate) filter: Filter,
+    /// The size of its crop; none if it does not crop.
+    pub(crate) crop: Option<Size>,
+    pub(crate) mean: [f64; 3],
+    pub(crate) deviation: [f64; 3],
+}
+
+const SQUARE_224: Size = Size {
+    height: 224,
+    width: 224,
+};
+const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+const CLIP_DEVIATION: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+
+/// The classes that transformers 4 and 5 define alike.
+static CLASSES: [ImageProcessor; 4] = [
+    ImageProcessor {
+        name: "ViTImageProcessor",
+        model_types: &["vit"],
+        resize: ResizeTarget::Exact(SQUARE_224),
+        filter: Filter::Bilinear,
+        crop: None,
+        mean: [0.5; 3],
+        deviation: [0.5; 3],
+    },
+    ImageProcessor {
+        name: "BitImageProcessor",
+        model_types: &["dinov2"],
+        resize: ResizeTarget::ShortestEdge(224),
+        filter: Filter::Bicubic,
+        crop: Some(SQUARE_224),
+        mean: CLIP_MEAN,
+        deviation: CLIP_DEVIATION,
+    },
+    ImageProcessor {
+        name: "CLIPImageProcessor",
+        model_types: &[],
+        resize: ResizeTarget::ShortestEdge(224),
+        filter: Filter::Bicubic,
+        crop: Some(SQUARE_224),
+        mean: CLIP_MEAN,
+        deviation: CLIP_DEVIATION,
+    },
+    ImageProcessor {
+        name: "DeiTImageProcessor",
+        model_types: &["deit"],
+        resize: ResizeTarget::Exact(Size {
+            height: 256,
+            width: 256,
+        }),
+        filter: Filter::Bicubic,
+        crop: Some(SQUARE_224),
+        mean: [0.5; 3],
+        deviation: [0.5; 3],
+    },
+];
+
+impl ImageProcessor {
+    /// Whether a size that is one number is that of the shorter edge; else it is a square.
+    pub(crate) fn keeps_aspect_ratio(&self) -> bool {
+        matches!(self.resize, ResizeTarget::ShortestEdge(_))
+    }
+
+    /// The class of a name, old or new; nothing for another.
+    fn named(name: &str) -> Option<&'static Self> {
+        let short = ["Fast", "Pil"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end))
+            .unwrap_or(name);
+        let short = short.replace("FeatureExtractor", "ImageProcessor");
+        CLASSES.iter().find(|class| class.name == short)
+    }
+}
+
+/// The settings of a backbone's pictures.
+pub(crate) struct Configuration {
+    /// The file that they stand in.
+    pub(crate) path: PathBuf,
+    pub(crate) settings: Map<String, Value>,
+    pub(crate) class: &'static ImageProcessor,
+}
+
+/// Where a folder's settings stand, or would if it had any.
+pub(crate) fn usual_path(folder: &Path) -> PathBuf {
+    folder.join(PREPROCESSOR)
+}
+
+/// Reads `preprocessor_config.json`, or the image processor in `processor_config.json` where that is all there is. The class is
+/// the one that is named there, else the one of the `model_type` in `config.json`, as `AutoImageProcessor` finds it. Nothing
+/// if there are no such files.
+pub(crate) fn read(folder: &Path) -> Result<Option<Configuration>, TaskError> {
+    let mut path = usual_path(folder);
+    let mut settings = object(&path)?;
+    if settings.is_none() {
+        path = folder.join("processor_config.json");
+        settings = object(&path)?.and_then(|mut all| match all.remove("image_processor") {
+            Some(Value::Object(settings)) => Some(settings),
+            _ => None,
+        });
+    }
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    let text = |settings: &Map<String, Value>, key: &str| {
+        let value = settings.get(key).and_then(Value::as_str);
+        value.map(str::to_owned)
+    };
+    let named = text(&settings, "image_processor_type")
+        .or_else(|| text(&settings, "feature_extractor_type"));
+    let class = match named {
+        Some(name) => ImageProcessor::named(&name)
+            .ok_or(format!("the image processor `{name}` is not supported")),
+        None => {
+            let config = object(&folder.join("config.json"))?.unwrap_or_default();
+            let model_type = text(&config, "model_type").unwrap_or_default();
+            let of = |class: &&ImageProcessor| class.model_types.contains(&model_type.as_str());
+            CLASSES.iter().find(of).ok_or(format!(
+                "`image_processor_type` is missing, and the model type `{model_type}` has none that is supported"
+            ))
+        }
+    };
+    let class = class.map_err(|reason| {
+        let names: Vec<&str> = CLASSES.iter().map(|class| class.name).collect();
+        TaskError::InvalidPreprocessing {
+            path: path.clone(),
+            message: format!("{reason}; those that are: {}", names.join(", ")),
+        }
+    })?;
+    Ok(Some(Configuration {
+        path,
+        settings,
+        class,
+    }))
+}
+
+/// Nothing if there is no such file.
+fn object(path: &Path) -> Result<Option<Map<String, Value>>, TaskError> {
+    let invalid = |message: String| TaskError::InvalidPreprocessing {
+        path: path.to_owned(),
+        message,
+    };
+    match std::fs::read(path) {
+        Ok(content) => serde_json::from_slice(&content)
+            .map(Some)
+            .map_err(|error| invalid(format!("it is no JSON object: {error}"))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(invalid(error.to_string())),
+    }
+}
