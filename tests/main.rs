@@ -13,6 +13,7 @@ mod common;
 mod compare;
 mod export;
 mod families;
+mod first_search;
 mod hub;
 mod inspect;
 mod interruptions;

@@ -62,6 +62,8 @@ fn run(command: Command) -> Result<Ending> {
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
         Command::Export(arguments) => commands::export::run(&arguments),
+        Command::Completions { shell } => commands::manual::completions(shell),
+        Command::Man(arguments) => commands::manual::run(&arguments),
     }
 }
 

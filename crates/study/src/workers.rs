@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::time::Instant;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -42,6 +43,15 @@ impl Workers {
                 workers: count,
                 reason: error.to_string(),
             })
+    }
+
+    /// How long one piece of work takes when all workers do it side by side, in seconds: the time divided among them.
+    pub fn seconds_each(&self, work: impl Fn() + Sync) -> f64 {
+        let jobs = vec![(); self.pools.len().max(1)];
+        let start = Instant::now();
+        let all = self.for_each(&jobs, &AtomicBool::new(false), |()| work(), |(), ()| Ok(()));
+        debug_assert!(all.is_ok());
+        start.elapsed().as_secs_f64() / jobs.len() as f64
     }
 
     /// Runs `work` on every job and calls `done` with the results, in the order of the jobs, on the current thread.

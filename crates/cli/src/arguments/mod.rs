@@ -12,7 +12,7 @@ use adaplace_backbone::InstructionSet;
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub(crate) use single::{Evaluate, Export, Inspect, Probe, Quickstart, Report, Train};
+pub(crate) use single::{Evaluate, Export, Inspect, Manual, Probe, Quickstart, Report, Train};
 pub(crate) use space::SpaceOptions;
 pub(crate) use studies::{
     Audit, Bench, Compare, Search, SearchOptions, StudyOutput, TrainingOptions,
@@ -57,6 +57,13 @@ pub(crate) enum Command {
     Evaluate(Evaluate),
     /// Write a placement and its adapters for another library, where that computes the same
     Export(Export),
+    /// Print a script that completes the command line in a shell: `source <(adaplace completions bash)`
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one for each command
+    Man(Manual),
 }
 
 /// The command line, its first word included.

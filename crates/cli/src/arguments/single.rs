@@ -180,3 +180,10 @@ pub(crate) struct Export {
     #[arg(long, value_name = "PATH", required_if_eq("to", "adapters"))]
     pub(crate) out: Option<PathBuf>,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct Manual {
+    /// Folder for the pages of all commands, as `~/.local/share/man/man1` [default: that of the program, on stdout]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}

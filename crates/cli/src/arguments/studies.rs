@@ -1,6 +1,7 @@
 //! Commands that train many placements into a folder.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use adaplace_strategy::StrategyDescription;
 use adaplace_study::Metric;
@@ -21,7 +22,7 @@ const STATISTIC: &str = "rank,validation-alignment";
 pub(crate) struct Search {
     /// Run the study of this file again, in another output folder
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "backbone", "task", "space", "adapters", "parameters", "ranks", "strategy", "trials", "metric", "and", "finalists", "race", "repetitions", "halving", "proposals",
+        "backbone", "task", "space", "adapters", "parameters", "ranks", "strategy", "trials", "until", "metric", "and", "finalists", "race", "repetitions", "halving", "proposals",
         "statistic", "candidates", "population", "first_population", "prune_rounds", "prune_from", "steps", "train_examples", "batch_size",
         "learning_rate", "head_learning_rate", "max_length", "pooling", "precision", "seed", "gradient_examples",
     ])]
@@ -60,6 +61,9 @@ pub(crate) struct SearchOptions {
     /// Placements to try; with --halving, each starts short and only the best go on
     #[arg(long, value_name = "N", default_value = "64", value_parser = count())]
     pub(crate) trials: usize,
+    /// Instead of --trials: as many trials as end within this time, as 30m or 1h 30m, by the speed that is measured at the start
+    #[arg(long, value_name = "TIME", conflicts_with = "trials", value_parser = humantime::parse_duration)]
+    pub(crate) until: Option<Duration>,
     /// Rank by validation accuracy (ties by loss), by loss (ties by accuracy), or by accuracy - loss / 2, which is steadier
     /// than accuracy alone
     #[arg(long, default_value = Metric::default().name())]

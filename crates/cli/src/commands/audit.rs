@@ -59,12 +59,19 @@ fn train(arguments: &Arguments) -> Result<Ending> {
         configuration.search.trials = setting.backbone.description().hidden_states.pow(2);
     }
     let name = setting.task.name.clone();
-    let executed = execute(&configuration, &all_statistics(), setting, output, None)?;
+    let executed = execute(
+        configuration,
+        &all_statistics(),
+        setting,
+        output,
+        None,
+        None,
+    )?;
     let Some(ranking) = executed.ranking else {
         report::at_the_end(&output.out, false);
         return Ok(Ending::Interrupted);
     };
-    let search = &configuration.search;
+    let search = &executed.configuration.search;
     let audit = Audit::new(
         &executed.map,
         &ranking.trials,

@@ -2,17 +2,16 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use adaplace_scorer::{GradientMap, Statistics};
-use adaplace_search_space::SearchSpace;
-use adaplace_strategy::{Halving, StrategyDescription};
 use adaplace_study::{
-    Frozen, FrozenSettings, Ranking, Setting, StudyConfiguration, StudyFolder, Summary, Workers,
-    run as run_study,
+    Configuration, Frozen, FrozenSettings, Ranking, Setting, StudyConfiguration, StudyFolder,
+    Summary, Workers, run as run_study,
 };
 use anyhow::Result;
 
+use super::estimate::{Expected, Speed};
 use crate::arguments::StudyOutput;
 use crate::progress::Progress;
 use crate::resources;
@@ -20,6 +19,8 @@ use crate::terminal::{say, stop_on_interrupt};
 
 /// How far a study got.
 pub(super) struct Executed {
+    /// What it was asked for; with `until` the number of trials is that of the study.
+    pub(super) configuration: StudyConfiguration,
     /// None if it was stopped.
     pub(super) ranking: Option<Ranking>,
     pub(super) map: Arc<GradientMap>,
@@ -30,38 +31,66 @@ pub(super) struct Executed {
 }
 
 /// Runs or resumes the study in its folder, until its end or Ctrl-C. The gradient map holds at least `statistics`; errors
-/// in the search space name the file `described_in`.
+/// in the search space name the file `described_in`. A new study has as many trials as end within `until`, where that is
+/// given; one that is there keeps its number.
 pub(super) fn execute(
-    configuration: &StudyConfiguration,
+    mut configuration: StudyConfiguration,
     statistics: &Statistics,
     setting: Setting,
     output: &StudyOutput<'_>,
     described_in: Option<&Path>,
+    until: Option<Duration>,
 ) -> Result<Executed> {
     let start = Instant::now();
+    let stored = output.out.join(StudyConfiguration::FILE);
+    if until.is_some() && stored.is_file() {
+        configuration.search.trials = StudyConfiguration::read(&stored)?.search.trials;
+    }
+    let until = until.filter(|_| !stored.is_file());
     let precision = configuration.backbone.precision;
     let (setting, cache_memory) = resources::within(output.resources, precision, setting)?;
     let Setting { backbone, task, .. } = &setting;
-    let search = &configuration.search;
-    StudyFolder::check(&output.out, configuration)?;
+    StudyFolder::check(&output.out, &configuration)?;
     let space = configuration.resolve_space(backbone, task, described_in)?;
 
     let workers = Workers::new(output.workers)?;
     let stop = stop_on_interrupt()?;
-    let (folder, journal, records) = StudyFolder::open(&output.out, configuration)?;
-    let settings = FrozenSettings {
-        training: configuration.training,
-        gradient_map: &configuration.gradient_map,
-        statistics,
-        steps: search.steps,
-        seed: search.seed,
+    // Locked before anything is computed, but for a study whose number of trials is yet to be found out.
+    let opened = match until {
+        None => Some(StudyFolder::open(&output.out, &configuration)?),
+        Some(_) => None,
     };
-    let frozen = Frozen::new(backbone, task, settings, cache_memory)?;
+    let frozen = {
+        let search = &configuration.search;
+        let settings = FrozenSettings {
+            training: configuration.training,
+            gradient_map: &configuration.gradient_map,
+            statistics,
+            steps: search.steps,
+            seed: search.seed,
+        };
+        Frozen::new(backbone, task, settings, cache_memory)?
+    };
+    let done = opened.as_ref().map_or(0, |(_, _, records)| records.len());
+    let mut expected = Expected::of(&configuration, &space);
+    if done < expected.trainings {
+        let speed = Speed::measure(&frozen.scorer, &space, &workers);
+        if let Some(until) = until {
+            let left = until.saturating_sub(start.elapsed());
+            configuration.search.trials = speed.trials_within(left, &configuration, &space)?;
+            expected = Expected::of(&configuration, &space);
+        }
+        say!("{}", speed.announcement(&configuration, &expected, done));
+    }
+    let (folder, journal, records) = match opened {
+        Some(opened) => opened,
+        None => StudyFolder::open(&output.out, &configuration)?,
+    };
     frozen.file.write(&folder.gradient_map())?;
 
-    let mut progress = Progress::new(expected_trainings(configuration, &space), search.metric);
+    let mut progress = Progress::new(expected.trainings, configuration.search.metric);
     let opened = (folder.clone(), journal, records);
-    let mut session = frozen.session(configuration, &space, opened)?;
+    let mut session = frozen.session(&configuration, &space, opened)?;
     let scorer = &frozen.scorer;
     let ended = run_study(&mut session, scorer, &workers, stop, &mut |event| {
         progress.notice(&event)
@@ -77,24 +106,13 @@ pub(super) fn execute(
             None
         }
     };
+    drop(session);
     Ok(Executed {
         ranking,
         map: Arc::clone(&frozen.map),
         folder,
         seconds: start.elapsed().as_secs_f64(),
         replayed: progress.replayed(),
+        configuration,
     })
-}
-
-/// Trials, their promotions, the race, and the repetitions of finalists and baseline.
-fn expected_trainings(configuration: &StudyConfiguration, space: &SearchSpace) -> usize {
-    let search = &configuration.search;
-    let trials = match configuration.strategy {
-        StrategyDescription::GradientGreedy { .. } => 1,
-        _ => search.trials.min(space.approximate_count() as usize),
-    };
-    let rungs = search.halving.map_or(1, |_| Halving::RUNGS);
-    let reduction = search.halving.unwrap_or(1) as usize;
-    let searched: usize = (0..rungs).map(|rung| trials / reduction.pow(rung)).sum();
-    searched + search.trainings_after_search(trials)
 }

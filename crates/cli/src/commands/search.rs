@@ -30,7 +30,7 @@ struct Report<'a> {
 
 pub(crate) fn run(arguments: &Search) -> Result<Ending> {
     check_executor(arguments)?;
-    let (configuration, setting) = match &arguments.study {
+    let (mut configuration, setting) = match &arguments.study {
         Some(path) => stored_study(path)?,
         None => new_study(arguments)?,
     };
@@ -38,8 +38,17 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
     let described_in = arguments.study.as_deref().or(arguments.space.file());
     let (ranking, seconds, replayed) = match arguments.executor {
         ExecutorArgument::Local => {
-            let statistics = &configuration.search.statistic;
-            let executed = execute(&configuration, statistics, setting, output, described_in)?;
+            let statistics = configuration.search.statistic.clone();
+            let until = arguments.options.until;
+            let executed = execute(
+                configuration,
+                &statistics,
+                setting,
+                output,
+                described_in,
+                until,
+            )?;
+            configuration = executed.configuration;
             (executed.ranking, executed.seconds, executed.replayed)
         }
         ExecutorArgument::Ray => {
@@ -145,6 +154,7 @@ fn check_executor(arguments: &Search) -> Result<()> {
     let resources = &arguments.output.resources;
     let given = [
         ("--address", "ray", Ray, arguments.address.is_some()),
+        ("--until", "local", Local, arguments.options.until.is_some()),
         (
             "--cache-memory",
             "local",

@@ -95,8 +95,8 @@ impl Class {
         };
         if !of_class {
             return Err(settings.contradiction(format!(
-                "its class builds {}, but the vocabulary is of another kind; name the class `PreTrainedTokenizerFast` if \
-                 `tokenizer.json` alone is right",
+                "the tokenizer's class builds {}, but the vocabulary is of another kind; let `tokenizer_config.json` name the class \
+                 `PreTrainedTokenizerFast` if `tokenizer.json` alone is right",
                 self.vocabulary()
             )));
         }

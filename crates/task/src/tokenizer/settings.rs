@@ -8,6 +8,7 @@ use tokenizers::{AddedToken, TruncationDirection};
 
 use crate::TaskError;
 
+const CONFIG: &str = "config.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 const ADDED_TOKENS: &str = "added_tokens.json";
@@ -64,7 +65,7 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn read(folder: &Path) -> Result<Self, TaskError> {
         let read = |name: &str| object(&folder.join(name));
-        let model_type = read("config.json")?;
+        let model_type = read(CONFIG)?;
         Ok(Self {
             folder: folder.to_owned(),
             tokenizer: read(TOKENIZER_CONFIG)?,
@@ -90,9 +91,13 @@ impl Settings {
         there.map(|(name, _)| name)
     }
 
-    /// Something in `tokenizer_config.json` that cannot be honoured.
+    /// Something in `tokenizer_config.json` that cannot be honoured, or in `config.json` where that alone names the class.
     pub(super) fn contradiction(&self, message: impl Into<String>) -> TaskError {
-        self.wrong(TOKENIZER_CONFIG, message)
+        let name = match self.tokenizer.is_empty() {
+            true => CONFIG,
+            false => TOKENIZER_CONFIG,
+        };
+        self.wrong(name, message)
     }
 
     fn wrong(&self, name: &str, message: impl Into<String>) -> TaskError {

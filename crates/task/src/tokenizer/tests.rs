@@ -116,7 +116,7 @@ fn files_that_contradict_each_other_are_refused() {
         ),
         (
             json!({"tokenizer_class": "RobertaTokenizer"}),
-            "its class builds byte-level BPE",
+            "class builds byte-level BPE",
         ),
         (
             json!({"tokenizer_class": 3}),

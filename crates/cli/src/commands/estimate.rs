@@ -1,0 +1,154 @@
+//! How long a study takes, measured before it starts.
+
+use std::time::Duration;
+
+use adaplace_scorer::{ProxyScorer, Scorer};
+use adaplace_search_space::{Fidelity, Placement, SearchSpace};
+use adaplace_strategy::{Halving, StrategyDescription};
+use adaplace_study::{StudyConfiguration, Workers};
+use anyhow::{Result, bail};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::table;
+
+/// Placements whose mean cost stands for that of the space.
+const SAMPLE: usize = 64;
+
+/// Steps of the longer one of two trainings that are timed.
+const TIMED: u32 = 4;
+
+/// Trainings that a study asks for, at most.
+pub(super) struct Expected {
+    pub(super) trainings: usize,
+    /// Their optimiser steps.
+    steps: u64,
+}
+
+impl Expected {
+    /// Of trials, their promotions, the race, and the repetitions of finalists and baseline.
+    pub(super) fn of(configuration: &StudyConfiguration, space: &SearchSpace) -> Self {
+        let search = &configuration.search;
+        let trials = match configuration.strategy {
+            StrategyDescription::GradientGreedy { .. } => 1,
+            _ => search.trials.min(space.approximate_count() as usize),
+        };
+        let full = u64::from(search.steps.steps());
+        let rungs = search.halving.map_or(1, |_| Halving::RUNGS);
+        let reduction = search.halving.unwrap_or(1) as usize;
+        let after = search.trainings_after_search(trials);
+        let mut expected = Self {
+            trainings: after,
+            steps: after as u64 * full,
+        };
+        for rung in 0..rungs {
+            let trained = trials / reduction.pow(rung);
+            let shortened = (reduction as u64).pow(rungs - 1 - rung);
+            expected.trainings += trained;
+            expected.steps += trained as u64 * (full / shortened).max(1);
+        }
+        expected
+    }
+}
+
+/// How fast this machine trains, with all its workers at work.
+pub(super) struct Speed {
+    step_seconds: f64,
+    /// Of the evaluation that ends a training.
+    evaluation_seconds: f64,
+}
+
+impl Speed {
+    /// Times two short trainings of a random placement; a connection that makes the model run twice counts by its share of
+    /// the space.
+    pub(super) fn measure(
+        scorer: &ProxyScorer<'_>,
+        space: &SearchSpace,
+        workers: &Workers,
+    ) -> Self {
+        let random = &mut ChaCha8Rng::seed_from_u64(0);
+        let sample: Vec<Placement> = (0..SAMPLE).map(|_| space.sample(random)).collect();
+        let cost = |placement: &Placement| 1.0 + space.cost(placement).extra_flops;
+        let mean = sample.iter().map(cost).sum::<f64>() / SAMPLE as f64;
+        let [placement, ..] = &sample[..] else {
+            unreachable!("there is a sample")
+        };
+        let train = |steps| {
+            workers.seconds_each(|| {
+                // One that fails is the study's to tell of.
+                let steps = Fidelity::new(steps).expect("not zero");
+                let _ = scorer.score(placement, steps, 0);
+            })
+        };
+        // The first one finds no frozen states that are kept.
+        train(1);
+        let (short, long) = (train(1), train(TIMED));
+        let step = (long - short).max(0.0) / f64::from(TIMED - 1);
+        Self {
+            step_seconds: step * mean / cost(placement),
+            evaluation_seconds: (short - step).max(0.0),
+        }
+    }
+
+    fn seconds(&self, expected: &Expected) -> f64 {
+        let evaluations = expected.trainings as f64 * self.evaluation_seconds;
+        expected.steps as f64 * self.step_seconds + evaluations
+    }
+
+    /// What is said before a study starts, `done` of whose trainings are in its journal.
+    pub(super) fn announcement(
+        &self,
+        configuration: &StudyConfiguration,
+        expected: &Expected,
+        done: usize,
+    ) -> String {
+        let left = expected.trainings.saturating_sub(done);
+        let share = left as f64 / expected.trainings.max(1) as f64;
+        format!(
+            "about {} for {left} trainings{} of {} steps",
+            table::duration(share * self.seconds(expected)),
+            if configuration.search.halving.is_some() {
+                ", most of them shorter,"
+            } else {
+                ""
+            },
+            configuration.search.steps
+        )
+    }
+
+    /// The most trials with which the study of `configuration` ends within `left`.
+    ///
+    /// # Errors
+    /// If not even one does.
+    pub(super) fn trials_within(
+        &self,
+        left: Duration,
+        configuration: &StudyConfiguration,
+        space: &SearchSpace,
+    ) -> Result<usize> {
+        let most = space.approximate_count().min(1e6) as usize;
+        let seconds = |trials: usize| {
+            let mut configuration = configuration.clone();
+            configuration.search.trials = trials;
+            self.seconds(&Expected::of(&configuration, space))
+        };
+        let left = left.as_secs_f64();
+        let (mut fits, mut too_many) = (0, most + 1);
+        while too_many - fits > 1 {
+            let middle = fits.midpoint(too_many);
+            match seconds(middle) <= left {
+                true => fits = middle,
+                false => too_many = middle,
+            }
+        }
+        if fits == 0 {
+            bail!(
+                "one trial and the trainings that judge it take about {}, but {} of `--until` are left; give more time, or train \
+                 fewer `--steps`",
+                table::duration(seconds(1)),
+                table::duration(left)
+            );
+        }
+        Ok(fits)
+    }
+}

@@ -1,0 +1,118 @@
+//! A search with little said: spaces by name, defaults, a budget of time, more trials later.
+
+use adaplace_study::StudyConfiguration;
+use serde_json::Value;
+
+use crate::common::Lab;
+
+/// Short, and with nothing of the space or the folder.
+const SHORT: &str = "search --backbone backbone --task task --steps 2 --train-examples 30 --gradient-examples 30 \
+    --max-length 32 --finalists 2 --repetitions 1";
+
+fn stored(lab: &Lab, study: &str) -> StudyConfiguration {
+    let text = lab.read(&format!("{study}/study.toml"));
+    toml::from_str(&text).unwrap()
+}
+
+#[test]
+fn backbone_and_task_are_enough() {
+    let lab = Lab::text();
+    let ended = lab.run(&format!("{SHORT} --trials 4")).succeeded();
+    let study = stored(&lab, "results/task-surrogate");
+    assert_eq!(study.strategy.name(), "surrogate");
+    assert_eq!(study.space.connections.kinds.len(), 4);
+    assert_eq!(study.space.budget.adapters, 3);
+    // Four trials, a race of two and the last two with the baseline: 4 + 2 + 3.
+    assert!(ended.stderr.contains("about "), "{ended:#?}");
+    assert!(
+        ended.stderr.contains(" for 9 trainings of 2 steps"),
+        "{ended:#?}"
+    );
+    assert!(
+        ended.stdout.contains("results/task-surrogate"),
+        "{ended:#?}"
+    );
+    // Finished: nothing is left to be estimated.
+    let again = lab.run(&format!("{SHORT} --trials 4")).succeeded();
+    assert!(!again.stderr.contains("about "), "{again:#?}");
+}
+
+#[test]
+fn spaces_have_names_and_options_change_them() {
+    let lab = Lab::text();
+    let search = format!("{SHORT} --strategy random --trials 2");
+    lab.run(&format!(
+        "{search} --space recurrent --adapters 2 --ranks 2,4 --parameters 1000 --out one"
+    ))
+    .succeeded();
+    let space = stored(&lab, "one").space;
+    assert_eq!(space.connections.kinds.len(), 1);
+    assert_eq!(space.adapter.ranks, [2, 4]);
+    assert_eq!(space.budget.adapters, 2);
+    assert_eq!(space.budget.parameters, Some(1000));
+    lab.run(&format!(
+        "{search} --space space.toml --adapters 1 --out two"
+    ))
+    .succeeded();
+    assert_eq!(stored(&lab, "two").space.budget.adapters, 1);
+    lab.run(&format!("{search} --space backwards --out three"))
+        .failed(&["`backwards`"]);
+    lab.run(&format!("{search} --parameters 1 --out three"))
+        .failed(&["parameters"]);
+    lab.run(&format!("{search} --ranks 0 --out three"))
+        .misused(&["--ranks"]);
+    assert!(!lab.path("three").exists());
+}
+
+#[test]
+fn a_budget_of_time_becomes_a_number_of_trials() {
+    let lab = Lab::text();
+    let search = format!("{SHORT} --strategy random --space parallel --adapters 1");
+    lab.run(&format!("{search} --until 1us --out none"))
+        .failed(&["one trial", "--until"]);
+    assert!(!lab.path("none").exists());
+    lab.run(&format!("{search} --until soon --out none"))
+        .misused(&["--until"]);
+    lab.run(&format!("{search} --until 1h --trials 3 --out none"))
+        .misused(&["--until", "--trials"]);
+
+    // There are four connections; an hour is enough for them.
+    lab.run(&format!("{search} --until 1h --out study"))
+        .succeeded();
+    let trials = stored(&lab, "study").search.trials;
+    assert_eq!(trials, 4);
+    let before = lab.journal("study");
+    lab.run(&format!("{search} --until 1h --out study"))
+        .succeeded();
+    assert_eq!(lab.journal("study"), before);
+}
+
+#[test]
+fn a_finished_study_goes_on_with_more_trials() {
+    let lab = Lab::text();
+    let search = format!("{SHORT} --strategy evolution --out study");
+    lab.run(&format!("{search} --trials 5")).succeeded();
+    let first = lab.journal("study").len();
+    lab.run(&format!("{search} --trials 8")).succeeded();
+    let grown: Value = serde_json::from_str(&lab.read("study/ranking.json")).unwrap();
+    assert_eq!(grown["trials"].as_array().unwrap().len(), 8);
+    assert!(lab.journal("study").len() > first);
+    lab.run(&format!("{search} --trials 6"))
+        .failed(&["trials", "8", "6"]);
+}
+
+#[test]
+fn shells_and_man_learn_the_command_line() {
+    let lab = Lab::text();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = lab.run(&format!("completions {shell}")).succeeded().stdout;
+        assert!(script.contains("train-examples"), "{shell}");
+    }
+    lab.run("completions tcsh").misused(&["tcsh"]);
+    let page = lab.run("man").succeeded().stdout;
+    assert!(page.contains(".TH adaplace 1"), "{page}");
+    lab.run("man --out pages").succeeded();
+    let search = lab.read("pages/adaplace-search.1");
+    assert!(search.contains("finalists"), "{search}");
+    assert!(lab.path("pages/adaplace.1").is_file());
+}
