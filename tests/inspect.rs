@@ -56,6 +56,66 @@ fn json_says_the_same() {
 }
 
 #[test]
+fn a_task_is_shown_as_it_is_read() {
+    let lab = Lab::text();
+    lab.write(
+        "backbone/tokenizer_config.json",
+        "{\"do_lower_case\": true}",
+    );
+    lab.write(
+        "task/train.jsonl",
+        r#"{"text": "baba dane", "label": "a"}
+           {"text": "baba dane", "label": "b"}
+           {"text": "dane dane dane dane dane", "label": "b"}"#,
+    );
+    lab.write(
+        "task/validation.jsonl",
+        r#"{"text": "BABA dane", "label": "a"}
+           {"text": "dane", "label": "b"}"#,
+    );
+    lab.write(
+        "task/test.jsonl",
+        r#"{"text": "dane", "label": "b"}
+           {"text": "dane baba", "label": "a"}"#,
+    );
+    let inspect = "inspect backbone --task task --max-length 6";
+    let ended = lab.run(inspect).succeeded();
+    for line in [
+        "task: 2 classes",
+        "to at most 6 tokens by tokenizer.json, tokenizer_config.json",
+        "examples  cut  repeated  with another label  a  b",
+        "train              3    1         1                   1  1  2",
+        "validation         2    0         0                   0  1  1",
+        "test               2    0         0                   0  1  1",
+        "1 of 2 validation examples are train examples, too: the validation accuracy flatters",
+        "1 of 2 test examples are validation examples, too: the test accuracy flatters",
+    ] {
+        assert!(ended.stdout.contains(line), "no {line:?} in {ended:#?}");
+    }
+    let task = &lab.run(&format!("{inspect} --json")).succeeded().json()["task"];
+    assert_eq!(task["encoded_by"][1], "tokenizer_config.json");
+    assert_eq!(task["parts"][0]["classes"], serde_json::json!([1, 2]));
+    assert_eq!(task["shared"][0]["examples"], 1);
+    lab.run("inspect backbone --max-length 6")
+        .misused(&["--task"]);
+    lab.run("inspect backbone --task nowhere")
+        .failed(&["`nowhere`"]);
+
+    // A search says the same in three lines.
+    let search = "search --backbone backbone --task task --max-length 6 --trials 1 --steps 1 --finalists 1 --repetitions 1 \
+        --strategy random";
+    let ended = lab.run(search).succeeded();
+    for line in [
+        "backbone  bert, 2 blocks, width 32, pooling mean; tokens by tokenizer.json, tokenizer_config.json",
+        "task      task, 2 classes, 3 train and 2 validation examples; 1 cut at 6 tokens",
+        "space     25 connections, up to 3 adapters, 2,300 placements",
+        "1 of 2 validation examples are train examples, too",
+    ] {
+        assert!(ended.stderr.contains(line), "no {line:?} in {ended:#?}");
+    }
+}
+
+#[test]
 fn pooling_is_an_option() {
     let lab = Lab::text();
     let report = lab

@@ -18,6 +18,8 @@ pub struct Setting {
     pub task: Task,
     /// Texts are cut to this many tokens; images have none.
     pub max_length: Option<usize>,
+    /// Names of the backbone's files that decided what tokens or pixels the task's examples became.
+    pub encoded_by: Vec<String>,
 }
 
 impl Setting {
@@ -38,6 +40,7 @@ impl Setting {
             backbone,
             task: Task::load(task, &encoder, options)?,
             max_length,
+            encoded_by: encoder.files(),
         })
     }
 

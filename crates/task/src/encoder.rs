@@ -10,3 +10,18 @@ pub enum Encoder {
     /// The picture preprocessing of an image backbone.
     Image(ImageEncoder),
 }
+
+impl Encoder {
+    /// Names of the backbone's files that decide what a text or a picture becomes.
+    #[must_use]
+    pub fn files(&self) -> Vec<String> {
+        match self {
+            Self::Text(encoder) => encoder
+                .files()
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect(),
+            Self::Image(encoder) => vec![encoder.file().to_owned()],
+        }
+    }
+}

@@ -39,6 +39,9 @@ pub struct EncodedText {
     pub ids: Vec<u32>,
     /// 0 for tokens of the first text, 1 for those of the second; as long as `ids`.
     pub type_ids: Vec<u32>,
+    /// Whether tokens were left out at the maximum length.
+    #[serde(default)]
+    pub cut: bool,
 }
 
 /// Pictures of one size, before rescaling and normalisation.
@@ -306,6 +309,7 @@ mod tests {
         let text = |ids: &[u32], type_ids: &[u32]| EncodedText {
             ids: ids.to_vec(),
             type_ids: type_ids.to_vec(),
+            cut: false,
         };
         Examples {
             inputs: Inputs::Text(Texts {

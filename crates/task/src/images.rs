@@ -18,6 +18,8 @@ pub struct ImageEncoder {
     preprocessing: Arc<Preprocessing>,
     levels: Arc<[[f32; 256]; 3]>,
     image_size: usize,
+    /// Name of the file that says how.
+    file: String,
 }
 
 impl ImageEncoder {
@@ -65,7 +67,14 @@ impl ImageEncoder {
             levels: Arc::new(preprocessing.levels),
             preprocessing: Arc::new(preprocessing),
             image_size,
+            file: crate::layout::file_name(&path),
         })
+    }
+
+    /// Name of the backbone's file that decides what pixels a picture becomes.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// Height and width of the squares that the backbone's preprocessing makes of every picture; nothing where its folder does

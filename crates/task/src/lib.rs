@@ -38,6 +38,7 @@ mod preprocessing;
 mod resize;
 mod rows;
 mod split;
+mod summary;
 mod task;
 mod text;
 mod tokenizer;
@@ -49,5 +50,6 @@ pub use examples::{Batch, BatchInputs, EncodedText, Examples, Images, Inputs, Te
 pub use images::ImageEncoder;
 pub use part::Part;
 pub use rows::Place;
+pub use summary::{PartSummary, Shared, TaskSummary};
 pub use task::{Task, TaskOptions};
 pub use text::TextEncoder;

@@ -150,6 +150,7 @@ impl TextEncoder {
             None => Ok(EncodedText {
                 ids,
                 type_ids: encoding.get_type_ids().to_vec(),
+                cut: !encoding.get_overflowing().is_empty(),
             }),
         }
     }
@@ -206,6 +207,21 @@ mod tests {
     fn the_longer_text_of_a_pair_is_truncated_first() {
         let (ids, _) = encode(7, "baba baba baba baba baba baba", Some("dane dane"));
         assert_eq!(ids, [2, 8, 8, 3, 9, 9, 3]);
+    }
+
+    #[test]
+    fn a_text_that_was_cut_says_so() {
+        let folder = backbone();
+        let encoder = TextEncoder::from_folder(folder.path(), 64, 64, 6).unwrap();
+        let rows = [
+            row("baba dane baba dane", None),
+            row("baba dane baba dane baba", None),
+            row("baba dane", Some("dane dane")),
+        ];
+        let rows: Vec<&Row<Text>> = rows.iter().collect();
+        let cut = encoder.encode(&rows).unwrap().texts;
+        let cut: Vec<bool> = cut.iter().map(|text| text.cut).collect();
+        assert_eq!(cut, [false, true, true]);
     }
 
     #[test]

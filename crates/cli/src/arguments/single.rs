@@ -35,6 +35,12 @@ pub(crate) struct Inspect {
     /// How the last hidden state becomes one vector
     #[arg(long)]
     pub(crate) pooling: Option<PoolingArgument>,
+    /// Show what is read of this task, too: parts, classes, texts that are cut, examples that parts share
+    #[arg(long, value_name = "DIR")]
+    pub(crate) task: Option<PathBuf>,
+    /// Cut the task's texts to this many tokens [default: 128, or the backbone's longest]
+    #[arg(long, value_name = "N", requires = "task", value_parser = count())]
+    pub(crate) max_length: Option<usize>,
     /// Tokens of the example that costs are counted for [default: 32 for text]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) tokens: Option<u32>,

@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 
 use super::competition::{Judged, summary};
 use super::configuration::{Sources, fidelity};
+use super::reading::announce;
 use super::{in_file, print, print_json, report, statistics};
 use crate::Ending;
 use crate::arguments::{Compare, StudyOutput};
@@ -63,6 +64,7 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
     StudyFolder::check(&output.out, &configuration)?;
     let space = SearchSpace::resolve(&configuration.space, &chain_shape(backbone, task))
         .map_err(|error| in_file(error, arguments.space.file()))?;
+    announce(&setting, &space);
     check_strategies(&configuration, &space)?;
 
     let settings = &configuration.comparison;

@@ -12,6 +12,7 @@ use adaplace_study::{
 use anyhow::Result;
 
 use super::estimate::{Expected, Speed};
+use super::reading::announce;
 use crate::arguments::StudyOutput;
 use crate::progress::Progress;
 use crate::resources;
@@ -52,6 +53,8 @@ pub(super) fn execute(
     let Setting { backbone, task, .. } = &setting;
     StudyFolder::check(&output.out, &configuration)?;
     let space = configuration.resolve_space(backbone, task, described_in)?;
+
+    announce(&setting, &space);
 
     let workers = Workers::new(output.workers)?;
     let stop = stop_on_interrupt()?;

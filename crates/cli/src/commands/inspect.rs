@@ -2,30 +2,49 @@ use std::fmt::Write as _;
 
 use adaplace_backbone::{BackboneDescription, InputDescription, Pooling};
 use adaplace_search_space::{AdapterSpec, Connection, ConnectionKind};
-use adaplace_study::load_backbone;
+use adaplace_study::{Setting, load_backbone};
+use adaplace_task::{Part, TaskOptions, TaskSummary};
 use anyhow::Result;
 use serde::Serialize;
 
+use super::reading::leak;
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Inspect;
 use crate::backbone;
-use crate::table::grouped;
+use crate::table::{self, grouped};
 
 /// Tokens of a text where no other number is asked for.
 const TEXT_TOKENS: usize = 32;
+
+/// Of more classes the counts are not shown one by one.
+const SHOWN_CLASSES: usize = 12;
 
 /// The rank that an adapter's cost is shown for.
 const SHOWN_RANK: u16 = 8;
 
 #[derive(Serialize)]
 struct Report<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<TaskReport>,
     #[serde(rename = "backbone")]
     description: &'a BackboneDescription,
     tokens: usize,
     sublayer_flops: Vec<u64>,
     connections: Vec<KindCount>,
     adapter: AdapterCost,
+}
+
+/// What was read of the task.
+#[derive(Serialize)]
+struct TaskReport {
+    name: String,
+    classes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_length: Option<usize>,
+    encoded_by: Vec<String>,
+    #[serde(flatten)]
+    summary: TaskSummary,
 }
 
 #[derive(Serialize)]
@@ -43,7 +62,25 @@ struct AdapterCost {
 
 pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
     let folder = backbone::folder(&arguments.backbone)?;
-    let backbone = load_backbone(&folder, arguments.pooling.map(Pooling::from))?;
+    let pooling = arguments.pooling.map(Pooling::from);
+    let (backbone, task) = match &arguments.task {
+        None => (load_backbone(&folder, pooling)?, None),
+        Some(task) => {
+            let options = TaskOptions {
+                parts: &Part::ALL,
+                ..TaskOptions::default()
+            };
+            let setting = Setting::load((&folder, pooling), task, arguments.max_length, &options)?;
+            let task = TaskReport {
+                summary: setting.task.summary(),
+                name: setting.task.name,
+                classes: setting.task.classes,
+                max_length: setting.max_length,
+                encoded_by: setting.encoded_by,
+            };
+            (setting.backbone, Some(task))
+        }
+    };
     let description = backbone.description();
     let tokens = description.input.fixed_tokens().unwrap_or_else(|| {
         arguments
@@ -52,6 +89,7 @@ pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
     });
     let adapter = AdapterSpec::new(SHOWN_RANK, 1.0)?;
     let report = Report {
+        task,
         description,
         tokens,
         sublayer_flops: backbone.sublayer_flops(tokens),
@@ -149,5 +187,59 @@ fn summary(report: &Report<'_>) -> Result<String> {
         grouped(report.adapter.parameters),
         100.0 * report.adapter.flops as f64 / frozen as f64
     )?;
+    if let Some(task) = &report.task {
+        write!(text, "\n{}", task_summary(task))?;
+    }
     Ok(text)
+}
+
+fn task_summary(task: &TaskReport) -> String {
+    let TaskReport {
+        name,
+        classes,
+        max_length,
+        encoded_by,
+        summary,
+    } = task;
+    let mut text = format!("{name}: {} classes\n", classes.len());
+    let encoded = match max_length {
+        Some(length) => format!("to at most {length} tokens by {}", encoded_by.join(", ")),
+        None => format!("to pixels by {}", encoded_by.join(", ")),
+    };
+    text.push_str(&format!("  encoded        {encoded}\n"));
+    let count = |count: usize| grouped(count as u64);
+    let rows: Vec<Vec<String>> = summary
+        .parts
+        .iter()
+        .map(|part| {
+            let mut row = vec![
+                part.part.to_string(),
+                count(part.examples),
+                count(part.cut),
+                count(part.repeated),
+                count(part.contradicting),
+            ];
+            if classes.len() <= SHOWN_CLASSES {
+                row.extend(part.classes.iter().map(|&of_class| count(of_class)));
+            } else {
+                let fewest = part.classes.iter().min().copied().unwrap_or(0);
+                let most = part.classes.iter().max().copied().unwrap_or(0);
+                row.push(format!("{} to {}", count(fewest), count(most)));
+            }
+            row
+        })
+        .collect();
+    let mut titles = vec!["", "examples", "cut", "repeated", "with another label"];
+    if classes.len() <= SHOWN_CLASSES {
+        titles.extend(classes.iter().map(String::as_str));
+    } else {
+        titles.push("of a class");
+    }
+    let right: Vec<bool> = (0..titles.len()).map(|column| column > 0).collect();
+    text.push('\n');
+    text.push_str(&table::aligned(&titles, &rows, &right));
+    for shared in &summary.shared {
+        text.push_str(&format!("\n{}\n", leak(shared, summary)));
+    }
+    text
 }

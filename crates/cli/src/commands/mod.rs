@@ -12,6 +12,7 @@ pub(crate) mod manual;
 pub(crate) mod probe;
 pub(crate) mod quickstart;
 mod ray;
+mod reading;
 pub(crate) mod report;
 pub(crate) mod search;
 mod sets;

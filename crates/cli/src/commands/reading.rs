@@ -1,0 +1,72 @@
+//! What was read of backbone and task, said before a study starts.
+
+use adaplace_backbone::InputDescription;
+use adaplace_search_space::SearchSpace;
+use adaplace_study::Setting;
+use adaplace_task::{Part, Shared, TaskSummary};
+
+use crate::table::grouped;
+use crate::terminal::say;
+
+/// Three lines: the backbone, the task and the space; then a warning of each leak.
+pub(super) fn announce(setting: &Setting, space: &SearchSpace) {
+    let description = setting.backbone.description();
+    let reads = match description.input {
+        InputDescription::Text { .. } => "tokens",
+        InputDescription::Image { .. } => "pixels",
+    };
+    say!(
+        "backbone  {}, {} blocks, width {}, pooling {}; {reads} by {}",
+        description.model_type,
+        description.blocks,
+        description.width,
+        description.pooling,
+        setting.encoded_by.join(", ")
+    );
+    let summary = setting.task.summary();
+    let parts: Vec<String> = summary
+        .parts
+        .iter()
+        .map(|part| format!("{} {}", grouped(part.examples as u64), part.part))
+        .collect();
+    let cut: usize = summary.parts.iter().map(|part| part.cut).sum();
+    let cut = match setting.max_length {
+        Some(length) if cut > 0 => format!("; {} cut at {length} tokens", grouped(cut as u64)),
+        Some(length) => format!("; none is longer than {length} tokens"),
+        None => String::new(),
+    };
+    say!(
+        "task      {}, {} classes, {} examples{cut}",
+        setting.task.name,
+        setting.task.classes.len(),
+        parts.join(" and ")
+    );
+    let placements = match space.count() {
+        Some(count) => u64::try_from(count).map_or_else(|_| format!("{count:.1e}"), grouped),
+        None => format!("{:.1e}", space.approximate_count()),
+    };
+    say!(
+        "space     {} connections, up to {} adapters, {placements} placements",
+        space.connections().len(),
+        space.largest_size()
+    );
+    for shared in &summary.shared {
+        tracing::warn!("{}", leak(shared, &summary));
+    }
+}
+
+/// What a leak means for results.
+pub(super) fn leak(shared: &Shared, summary: &TaskSummary) -> String {
+    let [first, second] = shared.parts;
+    let of_second = summary.parts.iter().find(|one| one.part == second);
+    let all = of_second.map_or(0, |part| part.examples);
+    let consequence = match second {
+        Part::Test => "the test accuracy flatters",
+        _ => "the validation accuracy flatters",
+    };
+    format!(
+        "{} of {} {second} examples are {first} examples, too: {consequence}",
+        grouped(shared.examples as u64),
+        grouped(all as u64)
+    )
+}
