@@ -339,3 +339,47 @@ fn a_search_for_the_front_marks_it() {
     ))
     .misused(&["names the same cost twice"]);
 }
+
+/// A study is run again from another folder, and where its backbone and task have moved; others are refused.
+#[test]
+fn a_stored_study_finds_what_it_was_made_from() {
+    let lab = Lab::text();
+    lab.run(&format!("{SEARCH} --strategy random --out results/first"))
+        .succeeded();
+    let ranking = |study: &str| -> serde_json::Value {
+        serde_json::from_str(&lab.read(&format!("{study}/ranking.json"))).unwrap()
+    };
+    std::fs::create_dir(lab.path("elsewhere")).unwrap();
+    let mut command = lab.prepared(crate::common::PROGRAM);
+    command.current_dir(lab.path("elsewhere"));
+    command.args([
+        "search",
+        "--study",
+        "../results/first/study.toml",
+        "--out",
+        "again",
+    ]);
+    crate::common::finish(&mut command).succeeded();
+    assert_eq!(ranking("elsewhere/again"), ranking("results/first"));
+
+    for name in ["backbone", "task"] {
+        std::fs::rename(lab.path(name), lab.path(&format!("moved-{name}"))).unwrap();
+    }
+    let again = "search --study results/first/study.toml --out moved";
+    lab.run(again).failed(&["`backbone`"]);
+    lab.run(&format!(
+        "{again} --backbone moved-backbone --task moved-task"
+    ))
+    .succeeded();
+    assert_eq!(ranking("moved"), ranking("results/first"));
+    // Another task at the place that is named.
+    lab.write(
+        "moved-task/train.jsonl",
+        &lab.read("moved-task/validation.jsonl"),
+    );
+    lab.run(&format!(
+        "search --study results/first/study.toml --out other --backbone moved-backbone --task moved-task"
+    ))
+    .failed(&["task"]);
+    assert!(!lab.path("other").exists());
+}

@@ -20,9 +20,10 @@ const STATISTIC: &str = "rank,validation-alignment";
 
 #[derive(Debug, Args)]
 pub(crate) struct Search {
-    /// Run the study of this file again, in another output folder
+    /// Run the study of this file again, in another output folder. Its backbone and task are looked for here and beside the file;
+    /// --backbone and --task say where else the same ones are
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "backbone", "task", "space", "adapters", "parameters", "ranks", "strategy", "trials", "until", "metric", "and", "finalists", "race", "repetitions", "halving", "proposals",
+        "space", "adapters", "parameters", "ranks", "strategy", "trials", "until", "metric", "and", "finalists", "race", "repetitions", "halving", "proposals",
         "statistic", "candidates", "population", "first_population", "prune_rounds", "prune_from", "steps", "train_examples", "batch_size",
         "learning_rate", "head_learning_rate", "max_length", "pooling", "precision", "seed", "gradient_examples",
     ])]

@@ -31,7 +31,7 @@ struct Report<'a> {
 pub(crate) fn run(arguments: &Search) -> Result<Ending> {
     check_executor(arguments)?;
     let (mut configuration, setting) = match &arguments.study {
-        Some(path) => stored_study(path)?,
+        Some(path) => stored_study(path, arguments)?,
         None => new_study(arguments)?,
     };
     let output = &output(arguments)?;
@@ -95,8 +95,18 @@ fn output(arguments: &Search) -> Result<StudyOutput<'_>> {
 }
 
 /// The study of a `study.toml`; backbone and task must still be what they were.
-fn stored_study(path: &Path) -> Result<(StudyConfiguration, Setting)> {
-    let configuration = StudyConfiguration::read(path)?;
+fn stored_study(path: &Path, arguments: &Search) -> Result<(StudyConfiguration, Setting)> {
+    let mut configuration = StudyConfiguration::read(path)?;
+    let stored = [
+        (&mut configuration.backbone.folder, &arguments.backbone),
+        (&mut configuration.task.folder, &arguments.task),
+    ];
+    for (folder, elsewhere) in stored {
+        *folder = match elsewhere {
+            Some(elsewhere) => elsewhere.clone(),
+            None => found(folder, path),
+        };
+    }
     if let Some(objective) = &configuration.search.objective {
         return Err(StudyError::OwnObjective {
             path: path.to_owned(),
@@ -116,6 +126,18 @@ fn stored_study(path: &Path) -> Result<(StudyConfiguration, Setting)> {
     configuration.check_backbone(&backbone_reference(&setting.backbone))?;
     configuration.check_task(&setting.task.fingerprint)?;
     Ok((configuration, setting))
+}
+
+/// Where a folder is that the study at `study` calls `folder`: here, else as seen from a folder that the study lies in. The
+/// study was made in one of these; hashes say whether it is the same. As it is where it is nowhere.
+fn found(folder: &Path, study: &Path) -> PathBuf {
+    if folder.exists() {
+        return folder.to_owned();
+    }
+    let study = study.canonicalize().unwrap_or_else(|_| study.to_owned());
+    let beside = study.ancestors().skip(1).map(|above| above.join(folder));
+    let mut there = beside.filter(|path| path.is_dir());
+    there.next().unwrap_or_else(|| folder.to_owned())
 }
 
 /// The study that the command line describes.
