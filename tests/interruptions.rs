@@ -1,6 +1,8 @@
 //! Studies that are killed and interrupted.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use adaplace_testkit::{TinyBert, tiny_bert};
 
 use crate::common::{Lab, Running};
 
@@ -95,6 +97,38 @@ fn ctrl_c_finishes_the_running_trainings() {
         lab.run(&search).succeeded();
         assert_eq!(lab.journal(&study), lab.journal("undisturbed"));
     }
+}
+
+/// The gradient map takes its time, and nothing is lost with it.
+#[test]
+fn ctrl_c_ends_at_once_what_trains_nothing() {
+    let lab = Lab::text();
+    let wide = TinyBert {
+        width: 192,
+        intermediate: 768,
+        blocks: 6,
+        ..TinyBert::default()
+    };
+    std::fs::remove_dir_all(lab.path("backbone")).unwrap();
+    tiny_bert(&lab.path("backbone"), &wide);
+    let search = "search --backbone backbone --task task --strategy random --trials 2 --steps 1 --finalists 1 --repetitions 1 \
+        --statistic alignment --out study";
+    let mut running = Running::start(&mut lab.command(search));
+    assert!(running.wait_until(|| lab.path("study/study.toml").exists()));
+    std::thread::sleep(Duration::from_millis(300));
+    running.interrupt();
+    let start = Instant::now();
+    let ended = running.end();
+    assert!(start.elapsed() < Duration::from_secs(2), "{ended:#?}");
+    assert_eq!(ended.code, Some(130), "{ended:#?}");
+    for phrase in [
+        "fitting the linear probe and making the gradient map",
+        "stopped before the first training; run the same command again",
+    ] {
+        assert!(ended.stderr.contains(phrase), "{ended:#?}");
+    }
+    assert_eq!(lab.journal_length("study"), 0);
+    lab.run(search).succeeded();
 }
 
 #[test]

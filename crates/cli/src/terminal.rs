@@ -7,10 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 #[cfg(unix)]
 use anyhow::Context;
 use anyhow::Result;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A line on stderr. Where it cannot be written, as on a full disk or into a closed pipe, it is lost, and the work goes on.
 macro_rules! say {
@@ -46,6 +48,40 @@ pub(crate) fn argument(path: &Path) -> String {
     shell_words::quote(&path.to_string_lossy()).into_owned()
 }
 
+/// Whether nothing is at work that a signal should let finish.
+static NOTHING_TO_FINISH: AtomicBool = AtomicBool::new(false);
+
+/// A phase in which nothing is trained that a journal keeps. It is shown, and a signal ends the program at once.
+pub(crate) struct Preparation(ProgressBar);
+
+impl Preparation {
+    /// Begins a phase; `what` says what is done.
+    ///
+    /// # Errors
+    /// If the system lets no signals be heard.
+    pub(crate) fn begin(what: &'static str) -> Result<Self> {
+        stop_on_interrupt()?;
+        NOTHING_TO_FINISH.store(true, Ordering::Relaxed);
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        if bar.is_hidden() {
+            say!("{what}");
+        }
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Ok(Self(bar))
+    }
+}
+
+impl Drop for Preparation {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+        NOTHING_TO_FINISH.store(false, Ordering::Relaxed);
+    }
+}
+
 /// Whether to stop. The first SIGINT (Ctrl-C), SIGTERM or SIGHUP lets the running trainings finish, the second one ends the
 /// program at once: the journal survives both. A signal that is ignored when the program begins, as `nohup` arranges for SIGHUP,
 /// stays ignored.
@@ -74,6 +110,10 @@ fn listen(stop: &'static AtomicBool) -> Result<()> {
     let mut signals = signals.context("cannot listen to signals")?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
+            if NOTHING_TO_FINISH.load(Ordering::Relaxed) {
+                say!("stopped before the first training; run the same command again");
+                std::process::exit(i32::from(crate::INTERRUPTED));
+            }
             if stop.swap(true, Ordering::Relaxed) {
                 std::process::exit(i32::from(crate::INTERRUPTED));
             }

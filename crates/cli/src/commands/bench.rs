@@ -9,11 +9,11 @@ use adaplace_study::{
 use anyhow::Result;
 
 use super::configuration::{Subject, configuration, fidelity};
-use super::{in_file, print, print_json};
+use super::{PREPARATION, in_file, print, print_json};
 use crate::Ending;
 use crate::arguments::Bench;
 use crate::progress::Progress;
-use crate::terminal::{say, stop_on_interrupt};
+use crate::terminal::{Preparation, say, stop_on_interrupt};
 use crate::{resources, table};
 
 pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
@@ -68,7 +68,9 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
         steps,
         seed: search.seed,
     };
+    let preparing = Preparation::begin(PREPARATION)?;
     let Frozen { scorer, file, .. } = Frozen::new(backbone, task, settings, cache_memory)?;
+    drop(preparing);
     file.write(&folder.gradient_map())?;
     let count = placements.len() * search.repetitions as usize;
     let mut progress = Progress::new(count, search.metric);

@@ -18,13 +18,13 @@ use anyhow::{Context, Result, bail};
 use super::competition::{Judged, summary};
 use super::configuration::{Sources, fidelity};
 use super::reading::announce;
-use super::{in_file, print, print_json, report, statistics};
+use super::{PREPARATION, in_file, print, print_json, report, statistics};
 use crate::Ending;
 use crate::arguments::{Compare, StudyOutput};
 use crate::backbone;
 use crate::progress::Progress;
 use crate::resources;
-use crate::terminal::{say, stop_on_interrupt};
+use crate::terminal::{Preparation, say, stop_on_interrupt};
 
 /// Trainings of a strategy where no budget is given.
 const TRAININGS: u64 = 64;
@@ -76,7 +76,9 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
         steps: settings.steps,
         seed: settings.seed,
     };
+    let preparing = Preparation::begin(PREPARATION)?;
     let frozen = Frozen::new(backbone, task, frozen_settings, cache_memory)?;
+    drop(preparing);
     frozen.file.write(&folder.gradient_map())?;
     let finisher = TestedTraining {
         scorer: &frozen.scorer,

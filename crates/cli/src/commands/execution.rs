@@ -11,12 +11,13 @@ use adaplace_study::{
 };
 use anyhow::Result;
 
+use super::PREPARATION;
 use super::estimate::{Expected, Speed};
 use super::reading::announce;
 use crate::arguments::StudyOutput;
 use crate::progress::Progress;
 use crate::resources;
-use crate::terminal::{say, stop_on_interrupt};
+use crate::terminal::{Preparation, say, stop_on_interrupt};
 
 /// How far a study got.
 pub(super) struct Executed {
@@ -63,6 +64,7 @@ pub(super) fn execute(
         None => Some(StudyFolder::open(&output.out, &configuration)?),
         Some(_) => None,
     };
+    let preparing = Preparation::begin(PREPARATION)?;
     let frozen = {
         let search = &configuration.search;
         let settings = FrozenSettings {
@@ -83,7 +85,10 @@ pub(super) fn execute(
             configuration.search.trials = speed.trials_within(left, &configuration, &space)?;
             expected = Expected::of(&configuration, &space);
         }
+        drop(preparing);
         say!("{}", speed.announcement(&configuration, &expected, done));
+    } else {
+        drop(preparing);
     }
     let (folder, journal, records) = match opened {
         Some(opened) => opened,
