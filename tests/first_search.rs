@@ -87,6 +87,37 @@ fn a_budget_of_time_becomes_a_number_of_trials() {
     assert_eq!(lab.journal("study"), before);
 }
 
+/// Columns of other names are read by every command that reads a task, and a study remembers them.
+#[test]
+fn columns_have_the_names_that_they_have() {
+    let lab = Lab::text();
+    for part in ["train", "validation", "test"] {
+        let path = format!("task/{part}.jsonl");
+        let renamed = lab.read(&path).replace("\"text\"", "\"question\"");
+        lab.write(&path, &renamed.replace("\"label\"", "\"kind\""));
+    }
+    let columns = "--text-column question --label-column kind";
+    let search = format!("{SHORT} --strategy random --trials 2 --out study");
+    lab.run(&search).failed(&["`text`", "train.jsonl:1"]);
+    lab.run(&format!("{search} {columns}")).succeeded();
+    assert_eq!(stored(&lab, "study").task.columns.label, "kind");
+    lab.run("search --study study/study.toml --out again")
+        .succeeded();
+    lab.run(&format!("inspect backbone --task task {columns}"))
+        .succeeded();
+    let train =
+        "train study/placements/1.toml --backbone backbone --task task --steps 2 --out trained";
+    lab.run(&format!("{train} {columns}")).succeeded();
+    lab.run(&format!(
+        "evaluate study/placements/1.toml --adapters trained/adapters.safetensors --backbone backbone --task task {columns}"
+    ))
+    .succeeded();
+    // The next command, as the search says it.
+    let next = format!("--task task {columns}");
+    let again = lab.run(&format!("{search} {columns}")).succeeded();
+    assert!(again.stdout.contains(&next), "{again:#?}");
+}
+
 #[test]
 fn a_finished_study_goes_on_with_more_trials() {
     let lab = Lab::text();

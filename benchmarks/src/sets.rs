@@ -52,7 +52,7 @@ impl Bench {
         let (backbone, task) = (&configuration.backbone, &configuration.task);
         let setting = Setting::for_search(
             (&backbone.folder, Some(backbone.pooling)),
-            &task.folder,
+            (&task.folder, &task.columns),
             task.max_length,
             task.train_examples,
             configuration.search.seed,

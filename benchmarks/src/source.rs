@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use adaplace_study::Setting;
-use adaplace_task::{EncodedText, Examples, Inputs};
+use adaplace_task::{Columns, EncodedText, Examples, Inputs};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +26,13 @@ const MOST_CUT_VALIDATION_EXAMPLES: usize = 128;
 impl Source {
     pub(crate) fn load(&self, seed: u64) -> Result<Setting> {
         let examples = Some(self.train_examples);
-        let mut setting =
-            Setting::for_search((&self.backbone, None), &self.task, None, examples, seed)?;
+        let mut setting = Setting::for_search(
+            (&self.backbone, None),
+            (&self.task, &Columns::default()),
+            None,
+            examples,
+            seed,
+        )?;
         if let Some(tokens) = self.tokens {
             let task = &mut setting.task;
             task.train = cut(&task.train, tokens, usize::MAX)?;
@@ -49,6 +54,7 @@ fn cut(examples: &Examples, tokens: usize, most: usize) -> Result<Examples> {
             .take(tokens)
             .collect(),
         type_ids: vec![0; tokens],
+        cut: false,
     };
     let mut chosen = texts.clone();
     chosen.texts = (0..count).map(text).collect();

@@ -87,6 +87,9 @@ class Task:
         max_length: Texts are cut to this many tokens; 128, or the backbone's longest, if not given.
         train_examples: Size of a stratified subset of the training examples ..
         seed: .. and the seed that it is drawn with.
+        text_column: Column or key of a text; ``text`` if not given.
+        pair_column: Column or key of the second text of a pair; ``text_pair``, where there is one, if not given.
+        label_column: Column or key of the class; ``label`` if not given.
 
     Raises:
         AdaplaceError: If the folder is missing or damaged, or the backbone cannot read it.
@@ -100,6 +103,9 @@ class Task:
         max_length: int | None = None,
         train_examples: int | None = None,
         seed: int = 0,
+        text_column: str | None = None,
+        pair_column: str | None = None,
+        label_column: str | None = None,
     ) -> Task: ...
     @property
     def name(self) -> str: ...

@@ -109,6 +109,7 @@ pub(crate) fn new_configuration(
             fingerprint: task.inner.fingerprint.clone(),
             train_examples: task.subset,
             max_length: task.max_length,
+            columns: task.columns.clone(),
         },
         training: TrainingSettings {
             batch_size: settings.batch_size,

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use adaplace_study::encoder;
-use adaplace_task::{Task as Encoded, TaskOptions};
+use adaplace_task::{Columns, Task as Encoded, TaskOptions};
 use pyo3::prelude::*;
 
 use crate::backbone::Backbone;
@@ -18,12 +18,16 @@ pub(crate) struct Task {
     pub(crate) subset: Option<usize>,
     /// Of that subset.
     pub(crate) seed: u64,
+    pub(crate) columns: Columns,
 }
 
 #[pymethods]
 impl Task {
     #[new]
-    #[pyo3(signature = (folder, backbone, *, max_length = None, train_examples = None, seed = 0))]
+    #[pyo3(signature = (
+        folder, backbone, *, max_length = None, train_examples = None, seed = 0, text_column = None, pair_column = None,
+        label_column = None
+    ))]
     fn new(
         py: Python<'_>,
         folder: PathBuf,
@@ -31,13 +35,23 @@ impl Task {
         max_length: Option<usize>,
         train_examples: Option<usize>,
         seed: u64,
+        text_column: Option<String>,
+        pair_column: Option<String>,
+        label_column: Option<String>,
     ) -> PyResult<Self> {
+        let usual = Columns::default();
+        let columns = Columns {
+            text: text_column.unwrap_or(usual.text),
+            pair: pair_column.unwrap_or(usual.pair),
+            label: label_column.unwrap_or(usual.label),
+        };
         py.detach(|| {
             let (encoder, max_length) =
                 encoder(&backbone.folder, &backbone.inner, max_length).or_raise()?;
             let options = TaskOptions {
                 train_examples,
                 seed,
+                columns: Some(&columns),
                 ..TaskOptions::default()
             };
             Ok(Self {
@@ -46,6 +60,7 @@ impl Task {
                 max_length,
                 subset: train_examples,
                 seed,
+                columns,
             })
         })
     }

@@ -7,7 +7,7 @@ use adaplace_search_space::{BackboneReference, Fidelity, SearchSpace, SpaceDescr
 use adaplace_strategy::{
     ConnectionProxy, CostObjective, FixedProxy, Strategy, StrategyDescription, StrategySetting,
 };
-use adaplace_task::Task;
+use adaplace_task::{Columns, Task};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +116,9 @@ pub struct TaskSource {
     /// Texts are cut to this many tokens; images have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_length: Option<usize>,
+    /// What the columns of its rows are called.
+    #[serde(default, skip_serializing_if = "Columns::is_usual")]
+    pub columns: Columns,
 }
 
 /// How the gradient map is made.

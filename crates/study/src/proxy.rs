@@ -113,7 +113,14 @@ mod tests {
         let (backbone, task) = (folder.path().join("backbone"), folder.path().join("task"));
         tiny_bert(&backbone, &TinyBert::default());
         text_task(&task, &TextTask::default());
-        let setting = Setting::for_search((&backbone, None), &task, None, Some(30), 0).unwrap();
+        let setting = Setting::for_search(
+            (&backbone, None),
+            (&task, &adaplace_task::Columns::default()),
+            None,
+            Some(30),
+            0,
+        )
+        .unwrap();
         let task = &setting.task;
         let scorer =
             ProxyScorer::new(&setting.backbone, task, TrainingSettings::default(), 0).unwrap();

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use adaplace_backbone::{Backbone, InputDescription, Pooling};
 use adaplace_search_space::{BackboneReference, ChainShape};
-use adaplace_task::{Encoder, ImageEncoder, Part, Task, TaskOptions, TextEncoder};
+use adaplace_task::{Columns, Encoder, ImageEncoder, Part, Task, TaskOptions, TextEncoder};
 
 use crate::StudyError;
 
@@ -50,7 +50,7 @@ impl Setting {
     /// As [`Self::load`].
     pub fn for_search(
         backbone: (&Path, Option<Pooling>),
-        task: &Path,
+        (task, columns): (&Path, &Columns),
         max_length: Option<usize>,
         train_examples: Option<usize>,
         seed: u64,
@@ -59,6 +59,7 @@ impl Setting {
             parts: &[Part::Train, Part::Validation],
             train_examples,
             seed,
+            columns: Some(columns),
         };
         Self::load(backbone, task, max_length, &options)
     }
@@ -167,7 +168,13 @@ mod tests {
         let (backbone, task) = (folder.path().join("backbone"), folder.path().join("task"));
         tiny_bert(&backbone, bert);
         text_task(&task, &TextTask::default());
-        Setting::for_search((&backbone, None), &task, max_length, Some(30), 0)
+        Setting::for_search(
+            (&backbone, None),
+            (&task, &Columns::default()),
+            max_length,
+            Some(30),
+            0,
+        )
     }
 
     #[test]
@@ -202,7 +209,14 @@ mod tests {
         let (backbone, task) = (folder.path().join("backbone"), folder.path().join("task"));
         tiny_vit(&backbone, &TinyVit::default());
         image_task(&task, &ImageTask::default());
-        let setting = Setting::for_search((&backbone, None), &task, None, None, 0).unwrap();
+        let setting = Setting::for_search(
+            (&backbone, None),
+            (&task, &Columns::default()),
+            None,
+            None,
+            0,
+        )
+        .unwrap();
         assert_eq!(setting.max_length, None);
         // 4 x 4 patches and the class token
         assert_eq!(chain_shape(&setting.backbone, &setting.task).tokens, 17);
@@ -217,7 +231,13 @@ mod tests {
         image_task(&task, &ImageTask::default());
         let load = |preprocessing: &str| {
             std::fs::write(&path, preprocessing).unwrap();
-            Setting::for_search((&backbone, None), &task, None, None, 0)
+            Setting::for_search(
+                (&backbone, None),
+                (&task, &Columns::default()),
+                None,
+                None,
+                0,
+            )
         };
         let cropped =
             r#"{"image_processor_type": "CLIPImageProcessor", "size": 22, "crop_size": 20}"#;

@@ -59,13 +59,13 @@ pub enum TaskError {
         classes: Vec<String>,
     },
     /// A row in which a required value is absent, null or blank.
-    #[error("{place}: the row has no `{column}`; every row needs `text` and `label`")]
-    MissingValue { place: Place, column: &'static str },
+    #[error("{place}: the row has no `{column}`; every row needs a text and a label")]
+    MissingValue { place: Place, column: String },
     /// A value of the wrong type.
     #[error("{place}: `{column}` must be {expected}, not `{found}`")]
     InvalidValue {
         place: Place,
-        column: &'static str,
+        column: String,
         expected: &'static str,
         found: String,
     },
@@ -85,10 +85,10 @@ pub enum TaskError {
     )]
     OpenQuote { place: Place },
     /// A CSV header that lacks a column.
-    #[error("`{}` has no column `{column}` (its header is {}); name the columns in the first line", path.display(), listed(found))]
+    #[error("`{}` has no column `{column}` (its header is {}); name the columns in the first line, or say what they are called: `--text-column`, `--pair-column`, `--label-column`", path.display(), listed(found))]
     MissingColumn {
         path: PathBuf,
-        column: &'static str,
+        column: String,
         found: Vec<String>,
     },
     /// Bytes, or a file name, that are not UTF-8.

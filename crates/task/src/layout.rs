@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Part, TaskError};
 
-/// Endings of files of rows.
+/// Endings of files of rows; gzipped ones have `.gz` behind it.
 const ROWS: [&str; 3] = ["jsonl", "csv", "tsv"];
 
 /// What commonly lies beside the data and says nothing of it.
@@ -40,7 +40,10 @@ impl Layout {
                     None => (name.as_str(), Some(String::new())),
                 },
             };
-            let known = |ending: &String| ROWS.contains(&ending.as_str());
+            let known = |ending: &String| {
+                let unpacked = ending.strip_suffix(".gz").unwrap_or(ending);
+                ROWS.contains(&unpacked)
+            };
             let parts = match ending {
                 None => &mut layout.pictures,
                 Some(ending) if known(&ending) => &mut layout.rows,

@@ -24,6 +24,7 @@
 //! ```
 
 mod batches;
+mod columns;
 mod encoder;
 mod error;
 mod examples;
@@ -44,6 +45,7 @@ mod text;
 mod tokenizer;
 
 pub use batches::{evaluation_batches, training_epoch};
+pub use columns::Columns;
 pub use encoder::Encoder;
 pub use error::TaskError;
 pub use examples::{Batch, BatchInputs, EncodedText, Examples, Images, Inputs, Texts};

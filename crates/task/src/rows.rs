@@ -1,11 +1,14 @@
 //! Text rows from JSONL and CSV files.
 
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::{fmt, fs};
+use std::{fmt, fs, io};
 
+use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 
-use crate::{Part, TaskError};
+use crate::{Columns, Part, TaskError};
 
 mod delimited;
 
@@ -53,20 +56,34 @@ pub(crate) struct RawPart<Content> {
     pub(crate) rows: Vec<Row<Content>>,
 }
 
-/// Reads a file of rows.
-pub(crate) fn read_text(path: &Path, part: Part) -> Result<RawPart<Text>, TaskError> {
-    let bytes = fs::read(path).map_err(|source| TaskError::Unreadable {
+/// Reads a file of rows, unpacked where it is gzipped.
+pub(crate) fn read_text(
+    path: &Path,
+    part: Part,
+    columns: &Columns,
+) -> Result<RawPart<Text>, TaskError> {
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    let (bytes, name) = match name.strip_suffix(".gz") {
+        Some(unpacked) => (unpack(path), unpacked),
+        None => (fs::read(path), &name[..]),
+    };
+    let bytes = bytes.map_err(|source| TaskError::Unreadable {
         path: path.to_owned(),
         source,
     })?;
     let content = decode(&bytes, path)?;
-    let ending = path.extension().and_then(|ending| ending.to_str());
-    let rows = match ending {
-        Some(ending) if ending.eq_ignore_ascii_case("jsonl") => parse_jsonl(content, path, part)?,
-        _ => delimited::parse(content, path, part)?,
+    let rows = match name.ends_with(".jsonl") {
+        true => parse_jsonl(content, path, part, columns)?,
+        false => delimited::parse(content, path, part, columns)?,
     };
     let path = path.to_owned();
     Ok(RawPart { part, path, rows })
+}
+
+fn unpack(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    MultiGzDecoder::new(BufReader::new(File::open(path)?)).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The bytes as text, without a byte order mark.
@@ -84,7 +101,12 @@ fn decode<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str, TaskError> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-fn parse_jsonl(content: &str, path: &Path, part: Part) -> Result<Vec<Row<Text>>, TaskError> {
+fn parse_jsonl(
+    content: &str,
+    path: &Path,
+    part: Part,
+    columns: &Columns,
+) -> Result<Vec<Row<Text>>, TaskError> {
     let mut rows = Vec::new();
     for (index, line) in content.lines().enumerate() {
         if line.trim().is_empty() {
@@ -104,25 +126,30 @@ fn parse_jsonl(content: &str, path: &Path, part: Part) -> Result<Vec<Row<Text>>,
                 return Err(TaskError::InvalidJson { place, message });
             }
         };
-        rows.push(json_row(&object, place, part)?);
+        rows.push(json_row(&object, place, part, columns)?);
     }
     Ok(rows)
 }
 
-fn json_row(object: &Map<String, Value>, place: Place, part: Part) -> Result<Row<Text>, TaskError> {
-    let string = |column: &'static str| match object.get(column) {
+fn json_row(
+    object: &Map<String, Value>,
+    place: Place,
+    part: Part,
+    columns: &Columns,
+) -> Result<Row<Text>, TaskError> {
+    let string = |column: &str| match object.get(column) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(other) => Err(TaskError::InvalidValue {
             place: place.clone(),
-            column,
+            column: column.to_owned(),
             expected: "a string",
             found: other.to_string(),
         }),
     };
-    let text = string("text")?;
-    let pair = string("text_pair")?;
-    let label = match object.get("label") {
+    let text = string(&columns.text)?;
+    let pair = string(&columns.pair)?;
+    let label = match object.get(&columns.label) {
         None | Some(Value::Null) => None,
         Some(Value::String(label)) => Some(label.clone()),
         Some(Value::Bool(label)) => Some(label.to_string()),
@@ -130,13 +157,13 @@ fn json_row(object: &Map<String, Value>, place: Place, part: Part) -> Result<Row
         Some(other) => {
             return Err(TaskError::InvalidValue {
                 place,
-                column: "label",
+                column: columns.label.clone(),
                 expected: "a string, a whole number, or true or false",
                 found: other.to_string(),
             });
         }
     };
-    complete_row((text, pair), label, place, part)
+    complete_row((text, pair), label, place, part, columns)
 }
 
 /// An integer, also one that is written as `1.0`.
@@ -155,17 +182,21 @@ fn complete_row(
     label: Option<String>,
     place: Place,
     part: Part,
+    columns: &Columns,
 ) -> Result<Row<Text>, TaskError> {
     let present = |value: Option<String>| value.filter(|value| !value.trim().is_empty());
-    let missing = |column| TaskError::MissingValue {
+    let missing = |column: &String| TaskError::MissingValue {
         place: place.clone(),
-        column,
+        column: column.clone(),
     };
-    let text = present(text).ok_or_else(|| missing("text"))?;
+    let text = present(text).ok_or_else(|| missing(&columns.text))?;
+    if columns.needs_pair() && pair.is_none() {
+        return Err(missing(&columns.pair));
+    }
     let label = match present(label) {
         Some(label) => label.trim().to_owned(),
         None if part == Part::Test => UNLABELLED.to_owned(),
-        None => return Err(missing("label")),
+        None => return Err(missing(&columns.label)),
     };
     Ok(Row {
         place,

@@ -11,7 +11,7 @@ use crate::image_folder::list_images;
 use crate::layout::Layout;
 use crate::rows::{RawPart, Row, UNLABELLED, read_text};
 use crate::split::{split_validation, stratified_subset};
-use crate::{Encoder, Examples, Inputs, Part, TaskError};
+use crate::{Columns, Encoder, Examples, Inputs, Part, TaskError};
 
 /// What to read of a task folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct TaskOptions<'a> {
     pub train_examples: Option<usize>,
     /// The seed of that subset, and of nothing else.
     pub seed: u64,
+    /// What the columns of texts are called; as usual where it is not given. Pictures have none.
+    pub columns: Option<&'a Columns>,
 }
 
 impl Default for TaskOptions<'_> {
@@ -32,6 +34,7 @@ impl Default for TaskOptions<'_> {
             parts: &[Part::Train, Part::Validation],
             train_examples: None,
             seed: 0,
+            columns: None,
         }
     }
 }
@@ -82,7 +85,9 @@ impl Task {
                 Err(TaskError::ImageBackboneTextTask { folder: owned })
             }
             Encoder::Text(encoder) => {
-                let read = |part| layout.rows(part).map(|path| read_text(path, part));
+                let usual = Columns::default();
+                let columns = options.columns.unwrap_or(&usual);
+                let read = |part| layout.rows(part).map(|path| read_text(path, part, columns));
                 let encode = |rows: &[&Row<_>]| encoder.encode(rows).map(Inputs::Text);
                 load_parts(folder, &layout, options, read, encode)
             }

@@ -15,6 +15,7 @@ const ALL_PARTS: TaskOptions = TaskOptions {
     parts: &Part::ALL,
     train_examples: None,
     seed: 0,
+    columns: None,
 };
 
 fn texts(folder: &Path) -> Result<Task, TaskError> {

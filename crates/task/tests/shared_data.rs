@@ -13,6 +13,7 @@ const ALL_PARTS: TaskOptions = TaskOptions {
     parts: &[Part::Train, Part::Validation, Part::Test],
     train_examples: None,
     seed: 0,
+    columns: None,
 };
 
 /// The folder of real backbones and data, where it is present.

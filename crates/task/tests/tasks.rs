@@ -17,6 +17,7 @@ const ALL_PARTS: TaskOptions = TaskOptions {
     parts: &[Part::Train, Part::Validation, Part::Test],
     train_examples: None,
     seed: 0,
+    columns: None,
 };
 
 fn text_encoder() -> Encoder {

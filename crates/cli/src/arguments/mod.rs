@@ -1,5 +1,6 @@
 //! The command line.
 
+mod columns;
 mod single;
 mod space;
 mod studies;
@@ -12,6 +13,7 @@ use adaplace_backbone::InstructionSet;
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub(crate) use columns::ColumnOptions;
 pub(crate) use single::{Evaluate, Export, Inspect, Manual, Probe, Quickstart, Report, Train};
 pub(crate) use space::SpaceOptions;
 pub(crate) use studies::{
@@ -95,6 +97,8 @@ pub(crate) struct BackboneAndTask {
     /// Task folder: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
     #[arg(long, value_name = "DIR")]
     pub(crate) task: PathBuf,
+    #[command(flatten)]
+    pub(crate) columns: ColumnOptions,
 }
 
 /// What is computed with; but for the precision it changes results by rounding at most.

@@ -9,7 +9,7 @@ use super::values::{
     DrawnTaskArgument, ExportTarget, PartArgument, PoolingArgument, PrecisionArgument,
     StatisticArgument, count, positive, seed, steps, workers,
 };
-use super::{BackboneAndTask, Resources};
+use super::{BackboneAndTask, ColumnOptions, Resources};
 
 #[derive(Debug, Args)]
 pub(crate) struct Quickstart {
@@ -38,6 +38,8 @@ pub(crate) struct Inspect {
     /// Show what is read of this task, too: parts, classes, texts that are cut, examples that parts share
     #[arg(long, value_name = "DIR")]
     pub(crate) task: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) columns: ColumnOptions,
     /// Cut the task's texts to this many tokens [default: 128, or the backbone's longest]
     #[arg(long, value_name = "N", requires = "task", value_parser = count())]
     pub(crate) max_length: Option<usize>,
@@ -99,6 +101,8 @@ pub(crate) struct Train {
     /// Task folder
     #[arg(long, value_name = "DIR")]
     pub(crate) task: PathBuf,
+    #[command(flatten)]
+    pub(crate) columns: ColumnOptions,
     /// Optimiser steps
     #[arg(long, value_name = "N", default_value = "512", value_parser = steps())]
     pub(crate) steps: u32,
@@ -151,6 +155,8 @@ pub(crate) struct Evaluate {
     /// Task folder
     #[arg(long, value_name = "DIR")]
     pub(crate) task: PathBuf,
+    #[command(flatten)]
+    pub(crate) columns: ColumnOptions,
     /// The part to evaluate on
     #[arg(long, default_value = "test")]
     pub(crate) part: PartArgument,

@@ -36,6 +36,7 @@ fn train(arguments: &Arguments) -> Result<Ending> {
     let subject = Subject {
         backbone: &arguments.subject.backbone,
         task: &arguments.subject.task,
+        columns: arguments.subject.columns.columns(),
         space: single_connections(arguments.rank),
         strategy,
     };

@@ -23,6 +23,7 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
     let subject = Subject {
         backbone: &arguments.subject.backbone,
         task: &arguments.subject.task,
+        columns: arguments.subject.columns.columns(),
         space: arguments.space.description()?,
         strategy: match arguments.sample {
             Some(_) => StrategyDescription::Sample {},

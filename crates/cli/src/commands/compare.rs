@@ -214,6 +214,7 @@ fn configuration(
     let options = &arguments.training;
     let space = arguments.space.description()?;
     let strategies = strategies(arguments)?;
+    let columns = arguments.columns.columns();
     let folder = backbone::folder(places.backbone)?;
     let setting = Setting::load(
         (&folder, options.pooling.map(Pooling::from)),
@@ -223,6 +224,7 @@ fn configuration(
             parts: &[Part::Train, Part::Validation, Part::Test],
             train_examples: options.train_examples,
             seed: options.seed,
+            columns: Some(&columns),
         },
     )?;
     let Sources {
@@ -230,7 +232,7 @@ fn configuration(
         task,
         training,
         gradient_map,
-    } = Sources::of(&setting, (places.backbone, places.task), options);
+    } = Sources::of(&setting, (places.backbone, places.task), columns, options);
     let final_steps = match arguments.final_steps {
         Some(steps) => steps,
         None => FINAL_STEPS.saturating_mul(options.steps),

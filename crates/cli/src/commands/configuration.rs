@@ -10,6 +10,7 @@ use adaplace_study::{
     BackboneSource, GradientMapSource, STUDY_FORMAT, SearchSettings, Setting, StudyConfiguration,
     TaskSource,
 };
+use adaplace_task::Columns;
 use anyhow::{Context, Result};
 
 use crate::arguments::TrainingOptions;
@@ -19,6 +20,7 @@ use crate::backbone;
 pub(super) struct Subject<'a> {
     pub(super) backbone: &'a Path,
     pub(super) task: &'a Path,
+    pub(super) columns: Columns,
     pub(super) space: SpaceDescription,
     pub(super) strategy: StrategyDescription,
 }
@@ -37,13 +39,14 @@ pub(super) fn configuration(
     let Subject {
         backbone,
         task,
+        columns,
         space,
         strategy,
     } = subject;
     let folder = backbone::folder(backbone)?;
     let setting = Setting::for_search(
         (&folder, options.pooling.map(Pooling::from)),
-        task,
+        (task, &columns),
         options.max_length,
         options.train_examples,
         options.seed,
@@ -53,7 +56,7 @@ pub(super) fn configuration(
         task,
         training,
         gradient_map,
-    } = Sources::of(&setting, (backbone, task), options);
+    } = Sources::of(&setting, (backbone, task), columns, options);
     let configuration = StudyConfiguration {
         format: STUDY_FORMAT.to_owned(),
         search,
@@ -81,6 +84,7 @@ impl Sources {
     pub(super) fn of(
         setting: &Setting,
         (backbone, task): (&Path, &Path),
+        columns: Columns,
         options: &TrainingOptions,
     ) -> Self {
         let description = setting.backbone.description();
@@ -96,6 +100,7 @@ impl Sources {
                 fingerprint: setting.task.fingerprint.clone(),
                 train_examples: options.train_examples,
                 max_length: setting.max_length,
+                columns,
             },
             training: TrainingSettings {
                 batch_size: options.batch_size,

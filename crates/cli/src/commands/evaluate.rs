@@ -39,8 +39,10 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
         })?),
     };
     let part = Part::from(arguments.part);
+    let columns = arguments.columns.columns();
     let options = TaskOptions {
         parts: &[Part::Train, Part::Validation, part],
+        columns: Some(&columns),
         ..TaskOptions::default()
     };
     let pooling = pooling(&file, &arguments.placement)?;

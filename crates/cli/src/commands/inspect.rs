@@ -66,8 +66,10 @@ pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
     let (backbone, task) = match &arguments.task {
         None => (load_backbone(&folder, pooling)?, None),
         Some(task) => {
+            let columns = arguments.columns.columns();
             let options = TaskOptions {
                 parts: &Part::ALL,
+                columns: Some(&columns),
                 ..TaskOptions::default()
             };
             let setting = Setting::load((&folder, pooling), task, arguments.max_length, &options)?;

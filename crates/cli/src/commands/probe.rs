@@ -26,7 +26,10 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
     let folder = backbone::folder(&arguments.subject.backbone)?;
     let setting = Setting::for_search(
         (&folder, pooling),
-        &arguments.subject.task,
+        (
+            &arguments.subject.task,
+            &arguments.subject.columns.columns(),
+        ),
         arguments.max_length,
         Some(arguments.examples),
         arguments.seed,

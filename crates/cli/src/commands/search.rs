@@ -118,7 +118,7 @@ fn stored_study(path: &Path, arguments: &Search) -> Result<(StudyConfiguration, 
     let folder = backbone::folder(&backbone.folder)?;
     let setting = Setting::for_search(
         (&folder, Some(backbone.pooling)),
-        &task.folder,
+        (&task.folder, &task.columns),
         task.max_length,
         task.train_examples,
         configuration.search.seed,
@@ -149,6 +149,7 @@ fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Setting)> {
     let subject = Subject {
         backbone,
         task,
+        columns: arguments.columns.columns(),
         strategy: strategy_description(&arguments.strategy, options)?,
         space: arguments.space.description()?,
     };

@@ -30,7 +30,7 @@ pub(super) fn run(arguments: &Arguments, path: &Path) -> Result<Ending> {
     let folder = backbone::folder(&subject.backbone)?;
     let setting = Setting::for_search(
         (&folder, Some(configuration.backbone.pooling)),
-        &subject.task,
+        (&subject.task, &task.columns),
         task.max_length,
         task.train_examples,
         search.seed,

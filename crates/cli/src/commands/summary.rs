@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use adaplace_study::{Ranking, Repeated, StudyConfiguration};
+use adaplace_task::Columns;
 use anyhow::Result;
 
 use crate::table;
@@ -125,12 +126,27 @@ pub(crate) fn summary(
     }
     writeln!(
         text,
-        "next          adaplace train {} --backbone {} --task {} --out DIR",
+        "next          adaplace train {} --backbone {} --task {}{} --out DIR",
         argument(&folder.join("placements/1.toml")),
         argument(&configuration.backbone.folder),
-        argument(&configuration.task.folder)
+        argument(&configuration.task.folder),
+        columns(&configuration.task.columns)
     )?;
     Ok(text)
+}
+
+/// The options that name columns, where they have other names than usual.
+fn columns(columns: &Columns) -> String {
+    let usual = Columns::default();
+    let named = [
+        ("--text-column", &columns.text, usual.text),
+        ("--pair-column", &columns.pair, usual.pair),
+        ("--label-column", &columns.label, usual.label),
+    ];
+    let others = named.into_iter().filter(|(_, name, usual)| *name != usual);
+    others
+        .map(|(option, name, _)| format!(" {option} {}", argument(name.as_ref())))
+        .collect()
 }
 
 /// Who raced, in a line.

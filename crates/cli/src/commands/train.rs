@@ -50,10 +50,12 @@ pub(crate) const MAX_LENGTH: &str = "max_length";
 pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     let start = Instant::now();
     let file = PlacementFile::read(&arguments.placement)?;
+    let columns = arguments.columns.columns();
     let options = TaskOptions {
         parts: &[Part::Train, Part::Validation, Part::Test],
         train_examples: arguments.train_examples,
         seed: arguments.seed,
+        columns: Some(&columns),
     };
     let pooling = pooling(&file, &arguments.placement)?;
     let folder = backbone::folder(&arguments.backbone)?;

@@ -11,6 +11,7 @@ use adaplace_study::{
     BackboneSource, Configuration, GradientMapSource, Journal, Metric, Phase, Record, STUDY_FORMAT,
     SearchSettings, StudyConfiguration, TaskSource, TrialResult,
 };
+use adaplace_task::Columns;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -162,9 +163,17 @@ fn sources() -> impl Strategy<Value = (BackboneSource, TaskSource)> {
     let pooling = select(vec![Pooling::Mean, Pooling::Cls]);
     let precision = select(vec![Precision::F32, Precision::Bf16]);
     let backbone = (folder(), pooling, ".*", precision);
-    let task = (folder(), ".*", option::of(count()), option::of(count()));
+    let columns = (".*", ".*", ".*").prop_map(|(text, pair, label)| Columns { text, pair, label });
+    let columns = prop_oneof![Just(Columns::default()), columns];
+    let task = (
+        folder(),
+        ".*",
+        option::of(count()),
+        option::of(count()),
+        columns,
+    );
     (backbone, task).prop_map(|((backbone, pooling, weights_sha256, precision), task)| {
-        let (folder, fingerprint, train_examples, max_length) = task;
+        let (folder, fingerprint, train_examples, max_length, columns) = task;
         (
             BackboneSource {
                 folder: backbone.into(),
@@ -177,6 +186,7 @@ fn sources() -> impl Strategy<Value = (BackboneSource, TaskSource)> {
                 fingerprint,
                 train_examples,
                 max_length,
+                columns,
             },
         )
     })

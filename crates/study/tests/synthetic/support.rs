@@ -92,6 +92,7 @@ pub(crate) fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfig
             folder: PathBuf::from("task"),
             fingerprint: "4567".to_owned(),
             train_examples: None,
+            columns: adaplace_task::Columns::default(),
             max_length: Some(32),
         },
         training: TrainingSettings::default(),

@@ -3,15 +3,20 @@
 use std::path::Path;
 
 use super::{Place, Row, Text, complete_row};
-use crate::{Part, TaskError};
+use crate::{Columns, Part, TaskError};
 
 /// In the order in which they are tried.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// Rows with a header that names the columns. Cells are separated by commas; by semicolons, tabs or bars where only so the header
 /// has the columns that are needed.
-pub(super) fn parse(content: &str, path: &Path, part: Part) -> Result<Vec<Row<Text>>, TaskError> {
-    let delimiter = delimiter(content, part);
+pub(super) fn parse(
+    content: &str,
+    path: &Path,
+    part: Part,
+    columns: &Columns,
+) -> Result<Vec<Row<Text>>, TaskError> {
+    let delimiter = delimiter(content, part, columns);
     check_quotes(content.as_bytes(), delimiter, path)?;
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
@@ -24,20 +29,24 @@ pub(super) fn parse(content: &str, path: &Path, part: Part) -> Result<Vec<Row<Te
         .map(|cell| cell.trim().to_owned())
         .collect();
     let column = |name: &str| header.iter().position(|cell| cell == name);
-    let required = |name: &'static str| {
+    let required = |name: &str| {
         column(name).ok_or_else(|| TaskError::MissingColumn {
             path: path.to_owned(),
-            column: name,
+            column: name.to_owned(),
             found: header.clone(),
         })
     };
     if content.trim().is_empty() {
         return Ok(Vec::new());
     }
-    let (text, pair) = (required("text")?, column("text_pair"));
+    let text = required(&columns.text)?;
+    let pair = match columns.needs_pair() {
+        true => Some(required(&columns.pair)?),
+        false => column(&columns.pair),
+    };
     let label = match part {
-        Part::Test => column("label"),
-        Part::Train | Part::Validation => Some(required("label")?),
+        Part::Test => column(&columns.label),
+        Part::Train | Part::Validation => Some(required(&columns.label)?),
     };
     let mut rows = Vec::new();
     for record in reader.records() {
@@ -48,7 +57,8 @@ pub(super) fn parse(content: &str, path: &Path, part: Part) -> Result<Vec<Row<Te
         };
         let cell = |index: usize| record.get(index).map(str::to_owned);
         let texts = (cell(text), pair.and_then(cell));
-        rows.push(complete_row(texts, label.and_then(cell), place, part)?);
+        let label = label.and_then(cell);
+        rows.push(complete_row(texts, label, place, part, columns)?);
     }
     Ok(rows)
 }
@@ -99,19 +109,24 @@ impl<'a> LineCounter<'a> {
     }
 }
 
-/// The first one that the header's needed columns can be told apart by; a comma where none can.
-fn delimiter(content: &str, part: Part) -> u8 {
+/// The first one by which the header has the needed columns, else one of them; a comma where there is none.
+fn delimiter(content: &str, part: Part, columns: &Columns) -> u8 {
     let header = content.lines().next().unwrap_or_default();
-    let has = |delimiter: u8| {
+    let has = |delimiter: u8, names: &[&String]| {
         let cells = header.split(char::from(delimiter));
         let cells: Vec<&str> = cells
             .map(|cell| cell.trim().trim_matches('"').trim())
             .collect();
-        let named = |name| cells.contains(&name);
-        named("text") && cells.len() > 1 && (part == Part::Test || named("label"))
+        cells.len() > 1 && names.iter().all(|name| cells.contains(&name.as_str()))
     };
-    let found = DELIMITERS.into_iter().find(|&delimiter| has(delimiter));
-    found.unwrap_or(DELIMITERS[0])
+    let by = |names: &[&String]| DELIMITERS.into_iter().find(|&one| has(one, names));
+    let needed = match part {
+        Part::Test => None,
+        Part::Train | Part::Validation => by(&[&columns.text, &columns.label]),
+    };
+    // Where a column is missing, the other one tells what it is missing from.
+    let some = || by(&[&columns.text]).or_else(|| by(&[&columns.label]));
+    needed.or_else(some).unwrap_or(DELIMITERS[0])
 }
 
 /// Where in a cell a byte stands.

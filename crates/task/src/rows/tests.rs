@@ -1,17 +1,29 @@
 use std::path::Path;
 
+use std::io::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
 
 fn jsonl(content: &[u8]) -> Result<Vec<Row<Text>>, TaskError> {
     let path = Path::new("task/train.jsonl");
-    parse_jsonl(decode(content, path)?, path, Part::Train)
+    parse_jsonl(
+        decode(content, path)?,
+        path,
+        Part::Train,
+        &Columns::default(),
+    )
 }
 
 fn csv(content: &[u8]) -> Result<Vec<Row<Text>>, TaskError> {
     let path = Path::new("task/train.csv");
-    delimited::parse(decode(content, path)?, path, Part::Train)
+    delimited::parse(
+        decode(content, path)?,
+        path,
+        Part::Train,
+        &Columns::default(),
+    )
 }
 
 fn message<T: fmt::Debug>(result: Result<T, TaskError>) -> String {
@@ -66,7 +78,7 @@ fn wrong_rows_are_named_by_line() {
     let second = |line: &str| message(jsonl(format!("{first}{line}").as_bytes()));
     assert_eq!(
         second("{\"text\": \"b\"}"),
-        "`task/train.jsonl:2`: the row has no `label`; every row needs `text` and `label`"
+        "`task/train.jsonl:2`: the row has no `label`; every row needs a text and a label"
     );
     assert!(
         second("{\"text\": \" \", \"label\": 1}").contains("train.jsonl:2`: the row has no `text`")
@@ -90,7 +102,7 @@ fn wrong_rows_are_named_by_line() {
 fn wrong_csv_is_named_by_line() {
     assert_eq!(
         message(csv(b"sentence,label\na,0\n")),
-        "`task/train.csv` has no column `text` (its header is `sentence`, `label`); name the columns in the first line"
+        "`task/train.csv` has no column `text` (its header is `sentence`, `label`); name the columns in the first line, or say what they are called: `--text-column`, `--pair-column`, `--label-column`"
     );
     assert!(
         message(csv(b"text,label\na,0\nb\n"))
@@ -129,7 +141,7 @@ fn labels_as_other_programs_write_them() {
 fn what_a_test_part_lacks() {
     let path = Path::new("task/test.csv");
     let labels = |content: &str| -> Vec<String> {
-        let rows = delimited::parse(content, path, Part::Test).unwrap();
+        let rows = delimited::parse(content, path, Part::Test, &Columns::default()).unwrap();
         rows.into_iter().map(|row| row.label).collect()
     };
     assert_eq!(labels("id,text\n1,a\n2,b\n"), [UNLABELLED; 2]);
@@ -137,7 +149,13 @@ fn what_a_test_part_lacks() {
         labels("text,label\na,\nb,-1\nc,x\n"),
         [UNLABELLED, UNLABELLED, "x"]
     );
-    let rows = parse_jsonl("{\"text\": \"a\", \"label\": null}", path, Part::Test).unwrap();
+    let rows = parse_jsonl(
+        "{\"text\": \"a\", \"label\": null}",
+        path,
+        Part::Test,
+        &Columns::default(),
+    )
+    .unwrap();
     assert_eq!(rows[0].label, UNLABELLED);
 }
 
@@ -160,7 +178,7 @@ fn cells_are_separated_by_what_the_header_says() {
     }
     // A comma is what an error is told of.
     assert!(
-        message(csv(b"text;id\na;1\n")).contains("has no column `text` (its header is `text;id`)")
+        message(csv(b"text;id\na;1\n")).contains("has no column `label` (its header is `text`, `id`)")
     );
 }
 
@@ -218,5 +236,66 @@ proptest! {
             .collect();
         let read: Vec<String> = jsonl(content.as_bytes()).unwrap().into_iter().map(|row| row.content.text).collect();
         prop_assert_eq!(read, texts.iter().map(|text| format!("x{text}")).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn columns_may_have_other_names() {
+    let columns = Columns {
+        text: "sentence1".to_owned(),
+        pair: "sentence2".to_owned(),
+        label: "gold".to_owned(),
+    };
+    let expected = [row("a", Some("b"), "x", 2)];
+    for (name, content) in [
+        ("train.csv", "gold;sentence2;sentence1;text\nx;b;a;z\n"),
+        (
+            "train.jsonl",
+            "\n{\"sentence1\": \"a\", \"sentence2\": \"b\", \"gold\": \"x\", \"label\": \"no\"}\n",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        let rows = read_text(&path, Part::Train, &columns).unwrap().rows;
+        assert_eq!(simple(rows), expected);
+        let other = Columns {
+            label: "class".to_owned(),
+            ..columns.clone()
+        };
+        assert!(message(read_text(&path, Part::Train, &other)).contains("`class`"));
+        // A second text that is asked for by name must be there.
+        let other = Columns {
+            pair: "premise".to_owned(),
+            ..columns.clone()
+        };
+        assert!(message(read_text(&path, Part::Train, &other)).contains("`premise`"));
+    }
+}
+
+#[test]
+fn gzipped_files_are_unpacked_and_broken_ones_refused() {
+    let content = b"{\"text\": \"a\", \"label\": 1}\n{\"text\": \"b\", \"label\": 2}\n";
+    let mut packed = Vec::new();
+    // In two members, as `cat one.gz two.gz` makes them.
+    for half in content.chunks(content.len() / 2) {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(half).unwrap();
+        packed.extend(encoder.finish().unwrap());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("Train.JSONL.GZ");
+    fs::write(&path, &packed).unwrap();
+    let rows = read_text(&path, Part::Train, &Columns::default())
+        .unwrap()
+        .rows;
+    assert_eq!(
+        simple(rows),
+        [row("a", None, "1", 1), row("b", None, "2", 2)]
+    );
+    for broken in [&packed[..packed.len() - 9], &content[..]] {
+        fs::write(&path, broken).unwrap();
+        let error = message(read_text(&path, Part::Train, &Columns::default()));
+        assert!(error.contains("Train.JSONL.GZ"), "{error}");
     }
 }

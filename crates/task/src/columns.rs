@@ -1,0 +1,41 @@
+//! What the columns of rows are called.
+
+use serde::{Deserialize, Serialize};
+
+/// Names of the columns, or keys, of a task of texts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Columns {
+    /// Of the text.
+    pub text: String,
+    /// Of the second text of a pair. By the usual name it need not be there.
+    pub pair: String,
+    /// Of the class.
+    pub label: String,
+}
+
+/// The usual name of the second text's column.
+const PAIR: &str = "text_pair";
+
+impl Default for Columns {
+    fn default() -> Self {
+        Self {
+            text: "text".to_owned(),
+            pair: PAIR.to_owned(),
+            label: "label".to_owned(),
+        }
+    }
+}
+
+impl Columns {
+    /// Whether they are called as usual: `text`, `text_pair` and `label`.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether every row must have a second text.
+    pub(crate) fn needs_pair(&self) -> bool {
+        self.pair != PAIR
+    }
+}
