@@ -28,6 +28,7 @@ impl Task {
         folder, backbone, *, max_length = None, train_examples = None, seed = 0, text_column = None, pair_column = None,
         label_column = None
     ))]
+    #[expect(clippy::too_many_arguments, reason = "each is a keyword in Python")]
     fn new(
         py: Python<'_>,
         folder: PathBuf,

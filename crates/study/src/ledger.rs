@@ -113,10 +113,9 @@ impl Ledger {
     ) -> Result<(), StudyError> {
         let record = &self.records[line];
         let first = !self.taken.contains(&line);
-        if first && self.replaying == Replaying::InOrder {
-            if line != self.taken.len() || record.phase != phase {
-                return Err(self.foreign_line());
-            }
+        let next = line == self.taken.len() && record.phase == phase;
+        if first && !next && self.replaying == Replaying::InOrder {
+            return Err(self.foreign_line());
         }
         if self.taken.insert(line) {
             notify(Event::Done {

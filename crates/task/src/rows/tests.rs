@@ -178,7 +178,8 @@ fn cells_are_separated_by_what_the_header_says() {
     }
     // A comma is what an error is told of.
     assert!(
-        message(csv(b"text;id\na;1\n")).contains("has no column `label` (its header is `text`, `id`)")
+        message(csv(b"text;id\na;1\n"))
+            .contains("has no column `label` (its header is `text`, `id`)")
     );
 }
 

@@ -86,13 +86,13 @@ impl Class {
         tokenizer: &mut Tokenizer,
         settings: &Settings,
     ) -> Result<(), TaskError> {
-        let of_class = match (self, tokenizer.get_model()) {
+        let of_class = matches!(
+            (self, tokenizer.get_model()),
             (Self::WordPiece, ModelWrapper::WordPiece(_))
-            | (Self::ByteLevel, ModelWrapper::BPE(_))
-            | (Self::Unigram, ModelWrapper::Unigram(_))
-            | (Self::AsFile, _) => true,
-            _ => false,
-        };
+                | (Self::ByteLevel, ModelWrapper::BPE(_))
+                | (Self::Unigram, ModelWrapper::Unigram(_))
+                | (Self::AsFile, _)
+        );
         if !of_class {
             return Err(settings.contradiction(format!(
                 "the tokenizer's class builds {}, but the vocabulary is of another kind; let `tokenizer_config.json` name the class \
