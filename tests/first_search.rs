@@ -94,7 +94,7 @@ fn columns_have_the_names_that_they_have() {
     for part in ["train", "validation", "test"] {
         let path = format!("task/{part}.jsonl");
         let renamed = lab.read(&path).replace("\"text\"", "\"question\"");
-        lab.write(&path, &renamed.replace("\"label\"", "\"kind\""));
+        lab.write(&path, renamed.replace("\"label\"", "\"kind\""));
     }
     let columns = "--text-column question --label-column kind";
     let search = format!("{SHORT} --strategy random --trials 2 --out study");

@@ -375,11 +375,11 @@ fn a_stored_study_finds_what_it_was_made_from() {
     // Another task at the place that is named.
     lab.write(
         "moved-task/train.jsonl",
-        &lab.read("moved-task/validation.jsonl"),
+        lab.read("moved-task/validation.jsonl"),
     );
-    lab.run(&format!(
+    lab.run(
         "search --study results/first/study.toml --out other --backbone moved-backbone --task moved-task"
-    ))
+    )
     .failed(&["task"]);
     assert!(!lab.path("other").exists());
 }
