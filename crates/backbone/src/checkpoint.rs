@@ -72,15 +72,30 @@ impl Checkpoint {
             }
             files.push((path, bytes));
         }
-        let prefix = tensors
+        let prefixes: Vec<String> = tensors
             .keys()
             .filter_map(|name| name.strip_suffix(anchor))
-            .find(|prefix| prefix.is_empty() || prefix.ends_with('.'))
-            .ok_or_else(|| BackboneError::MissingTensor {
-                path: listing.clone(),
-                name: anchor.to_owned(),
-            })?
-            .to_owned();
+            .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+            .map(str::to_owned)
+            .collect();
+        let prefix = match &prefixes[..] {
+            [] => {
+                return Err(BackboneError::MissingTensor {
+                    path: listing,
+                    name: anchor.to_owned(),
+                });
+            }
+            [prefix] => prefix.clone(),
+            _ => {
+                return Err(BackboneError::SeveralModels {
+                    path: listing,
+                    tensors: prefixes
+                        .iter()
+                        .map(|prefix| format!("`{prefix}{anchor}`"))
+                        .collect(),
+                });
+            }
+        };
         Ok(Self {
             listing,
             files,

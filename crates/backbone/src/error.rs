@@ -78,6 +78,17 @@ pub enum BackboneError {
         /// The tensor, without prefix.
         name: String,
     },
+    /// More than one model's tensors, such as those of a teacher beside its student.
+    #[error(
+        "`{path}` holds several models: {}; save the one that is meant in a folder of its own",
+        tensors.join(", ")
+    )]
+    SeveralModels {
+        /// The weight file or its index.
+        path: PathBuf,
+        /// The tensor that every model has, once for each.
+        tensors: Vec<String>,
+    },
     /// A tensor of another shape than the configuration says.
     #[error("tensor `{name}` in `{path}` has shape {found:?}, `config.json` asks for {expected:?}")]
     TensorShape {

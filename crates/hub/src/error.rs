@@ -28,6 +28,25 @@ pub enum HubError {
         /// The folder of the cache.
         cache: PathBuf,
     },
+    /// A model's folder in the cache that does not say which of its commits is meant.
+    #[error(
+        "`{folder}` holds several snapshots: {}; give one of them as `{folder}/snapshots/COMMIT`, or the model's name",
+        commits.join(", ")
+    )]
+    SeveralSnapshots {
+        /// The folder.
+        folder: PathBuf,
+        /// Their names.
+        commits: Vec<String>,
+    },
+    /// The cache instead of a model.
+    #[error("`{folder}` is the cache of the hub; give the name of a model: {}", models.join(", "))]
+    WholeCache {
+        /// The folder.
+        folder: PathBuf,
+        /// What it holds.
+        models: Vec<String>,
+    },
     /// No model of this name.
     #[error(
         "`{endpoint}` shows you no model `{model}`; correct the name, or if the model is private give a token in `HF_TOKEN` that may read it"

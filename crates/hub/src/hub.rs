@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use hf_hub::Cache;
 
-use crate::cache::{Completeness, Snapshot};
+use crate::cache::{CONFIGURATION, Completeness, Snapshot};
 use crate::download::Server;
 use crate::{HubError, ModelName};
 
@@ -89,6 +89,52 @@ impl Hub {
     }
 }
 
+/// The snapshot in a model's folder of the hub's cache, which is not the model itself; any other folder as it is.
+///
+/// # Errors
+/// If there are several snapshots and none is the one that `main` stood for last, or the folder is the whole cache.
+fn cached(given: &Path) -> Result<PathBuf, HubError> {
+    if given.join(CONFIGURATION).exists() {
+        return Ok(given.to_owned());
+    }
+    let names = |folder: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names
+    };
+    let snapshots = given.join("snapshots");
+    let commits = names(&snapshots);
+    let main = std::fs::read_to_string(given.join("refs/main")).unwrap_or_default();
+    match &commits[..] {
+        [only] => return Ok(snapshots.join(only)),
+        all if all.iter().any(|commit| commit == main.trim()) => {
+            return Ok(snapshots.join(main.trim()));
+        }
+        [] => {}
+        _ => {
+            return Err(HubError::SeveralSnapshots {
+                folder: given.to_owned(),
+                commits,
+            });
+        }
+    }
+    let models: Vec<String> = names(given)
+        .iter()
+        .filter_map(|name| name.strip_prefix("models--"))
+        .map(|name| name.replacen("--", "/", 1))
+        .collect();
+    match models.is_empty() {
+        true => Ok(given.to_owned()),
+        false => Err(HubError::WholeCache {
+            folder: given.to_owned(),
+            models,
+        }),
+    }
+}
+
 /// Where a backbone is that was given as a folder, or as the name of a model of the hub; what is neither is given back as it
 /// is: reading it says so.
 ///
@@ -96,10 +142,50 @@ impl Hub {
 /// If there is no such folder, it can be a name, and the model cannot be had from the hub.
 pub fn backbone_folder(given: &Path) -> Result<PathBuf, HubError> {
     if given.exists() {
-        return Ok(given.to_owned());
+        return cached(given);
     }
     match given.to_str().and_then(ModelName::parse) {
         None => Ok(given.to_owned()),
         Some(name) => Hub::from_environment()?.snapshot(&name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_of_the_cache_leads_to_its_model() {
+        let cache = tempfile::tempdir().unwrap();
+        let model = cache.path().join("models--org--name");
+        let write = |path: &str, content: &str| {
+            let path = model.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        };
+        write("snapshots/0123/config.json", "{}");
+        let of = |folder: &Path| backbone_folder(folder);
+        let snapshot = |commit| model.join("snapshots").join(commit);
+        assert_eq!(of(&model).unwrap(), snapshot("0123"));
+        assert_eq!(of(&snapshot("0123")).unwrap(), snapshot("0123"));
+        write("snapshots/4567/config.json", "{}");
+        let message = of(&model).unwrap_err().to_string();
+        assert!(
+            message.contains("several snapshots: 0123, 4567"),
+            "{message}"
+        );
+        write("refs/main", "4567\n");
+        assert_eq!(of(&model).unwrap(), snapshot("4567"));
+        let message = of(cache.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("give the name of a model: org/name"),
+            "{message}"
+        );
+        // Anything else is as it is.
+        let other = cache.path().join("other");
+        fs::create_dir(&other).unwrap();
+        assert_eq!(of(&other).unwrap(), other);
     }
 }

@@ -3,7 +3,7 @@
 use adaplace_backbone::{Backbone, InputDescription, Pooling};
 use adaplace_testkit::{TinyBert, TinyVit, WeightType, tiny_bert, tiny_vit};
 use half::{bf16, f16};
-use safetensors::Dtype;
+use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -43,6 +43,31 @@ fn prefix_and_shards_change_nothing() {
     let (plain, stored) = (load("", 1), load("vit.", 4));
     assert_eq!(stored.description(), plain.description());
     assert_eq!(all_bits(&stored), all_bits(&plain));
+}
+
+/// A teacher beside its student.
+#[test]
+fn a_file_of_several_models_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_bert(folder.path(), &TinyBert::default());
+    let path = folder.path().join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let stored = SafeTensors::deserialize(&bytes).unwrap();
+    let both = stored.tensors().into_iter().flat_map(|(name, view)| {
+        [
+            (format!("bert.{name}"), view.clone()),
+            (format!("teacher.bert.{name}"), view),
+        ]
+    });
+    let both: Vec<_> = both.collect();
+    safetensors::serialize_to_file(both, None, &path).unwrap();
+    let message = Backbone::load(folder.path(), None).unwrap_err().to_string();
+    assert!(
+        message.contains(
+            "several models: `bert.embeddings.word_embeddings.weight`, `teacher.bert.embeddings.word_embeddings.weight`"
+        ),
+        "{message}"
+    );
 }
 
 #[test]
