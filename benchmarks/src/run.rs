@@ -83,6 +83,7 @@ fn steps(
         train_loss,
         validation_loss: validation.loss,
         validation_accuracy: validation.accuracy,
+        by_class: None,
     };
     let per_step = seconds
         .iter()

@@ -144,6 +144,7 @@ pub(crate) fn table(bench: &Path, scores: &Path, trained_by: String, out: &Path)
                 train_loss: scored.train_loss,
                 validation_loss: scored.loss,
                 validation_accuracy: scored.accuracy,
+                by_class: None,
             }),
             seconds: 0.0,
         })

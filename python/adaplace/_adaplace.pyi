@@ -262,15 +262,32 @@ class Score:
         accuracy: Share of the validation part that is right.
         loss: Mean cross-entropy on the validation part, in nats.
         train_loss: Mean cross-entropy of the last epoch, in nats.
+        balanced_accuracy: Mean recall of the classes on the validation part; with the next two, or none of them.
+        macro_f1: Mean F1 of the classes.
+        matthews: Matthews correlation.
     """
 
-    def __new__(cls, accuracy: float, loss: float, train_loss: float) -> Score: ...
+    def __new__(
+        cls,
+        accuracy: float,
+        loss: float,
+        train_loss: float,
+        balanced_accuracy: float | None = None,
+        macro_f1: float | None = None,
+        matthews: float | None = None,
+    ) -> Score: ...
     @property
     def accuracy(self) -> float: ...
     @property
     def loss(self) -> float: ...
     @property
     def train_loss(self) -> float: ...
+    @property
+    def balanced_accuracy(self) -> float | None: ...
+    @property
+    def macro_f1(self) -> float | None: ...
+    @property
+    def matthews(self) -> float | None: ...
 
 @final
 class Trial:

@@ -36,13 +36,15 @@ def progress(study: Study, *, axes: Axes | None = None) -> Axes:
         if record["phase"] != "search" or score is None:
             continue
         accuracy, loss = score["validation_accuracy"], score["validation_loss"]
-        value = {"accuracy": accuracy, "loss": loss, "combined": accuracy - loss / 2}[metric]
+        values_of = {"accuracy": accuracy, "loss": loss, "combined": accuracy - loss / 2}
+        value = values_of.get(metric, score.get("by_class", {}).get(metric.replace("-", "_")))
         numbers.append(record["trial"] + 1)
         values.append(value)
         best.append(better(best[-1], value) if best else value)
     axes.plot(numbers, values, ".", color="0.6", label="trial")
     axes.step(numbers, best, where="post", color=COLOURS["parallel"], label="best so far")
-    label = "accuracy - loss / 2" if metric == "combined" else metric
+    words = {"combined": "accuracy - loss / 2", "balanced-accuracy": "balanced accuracy", "macro-f1": "macro F1"}
+    label = words.get(metric, metric)
     axes.set(xlabel="trials", ylabel=f"validation {label}")
     axes.legend(frameon=False)
     return axes

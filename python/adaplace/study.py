@@ -37,8 +37,9 @@ class Study(_adaplace.Study):
         trials: Placements to try.
         steps: Optimiser steps of a trial.
         seed: Of all random choices.
-        metric: ``"accuracy"`` (larger is better), ``"loss"`` (smaller is better) or ``"combined"``, accuracy - loss / 2
-            (larger is better, and steadier than accuracy alone), on the validation part.
+        metric: ``"accuracy"`` (larger is better), ``"loss"`` (smaller is better), ``"combined"``, accuracy - loss / 2
+            (larger is better, and steadier than accuracy alone), or what counts every class, ``"balanced-accuracy"``,
+            ``"macro-f1"`` or ``"matthews"``, on the validation part.
         costs: ``"parameters"`` and ``"extra-flops"`` where they are minimised as well.
         statistic: What stands for a connection's promise: gradient statistics, whose mean rank counts.
         finalists: How many of the best placements race: the better half goes on from every rung, until two are left.
@@ -159,7 +160,7 @@ class Study(_adaplace.Study):
         Args:
             trial: What ``ask`` gave.
             score: A ``Score``, or one number: the value of the study's metric. Of an accuracy the losses are recorded as
-                ``1 - accuracy``, of a loss the accuracy as ``1 - loss``; for ``"combined"`` it is taken as an accuracy.
+                ``1 - accuracy``, of a loss the accuracy as ``1 - loss``; of any other metric it is taken as an accuracy, too.
             failed: Why there is no score, instead of it.
             seconds: How long it took.
 
@@ -233,21 +234,26 @@ class Study(_adaplace.Study):
                 f"the objective gave {value} for trial {trial.number} ({trial.placement}); "
                 "a score is a finite number: tell `failed` with a reason, or raise an exception that `catch` names"
             )
-        if self.configuration["search"]["metric"] == "loss":
+        metric = self.configuration["search"]["metric"]
+        if metric == "loss":
             return Score(accuracy=1 - value, loss=value, train_loss=value)
+        if metric in _OF_CLASSES:
+            return Score(value, 1 - value, 1 - value, balanced_accuracy=value, macro_f1=value, matthews=value)
         return Score(accuracy=value, loss=1 - value, train_loss=1 - value)
 
     def dataframe(self) -> pandas.DataFrame:
         """All trainings, one row for each line of the journal; needs ``pandas``.
 
         Columns: ``trial``, ``phase``, ``placement``, ``connections``, ``steps``, ``repetition``, ``accuracy``, ``loss``,
-        ``train_loss``, ``failed``, ``seconds``; the numbers of a failed trial are missing.
+        ``train_loss``, ``balanced_accuracy``, ``macro_f1``, ``matthews``, ``failed``, ``seconds``; the numbers of a failed
+        trial are missing, those of classes also where nothing measured them.
         """
         import pandas
 
         rows = []
         for record in self.records:
             score = record["result"].get("score", {})
+            of_classes = score.get("by_class", {})
             placement = _placement(record["placement"])
             rows.append(
                 {
@@ -260,6 +266,9 @@ class Study(_adaplace.Study):
                     "accuracy": score.get("validation_accuracy", math.nan),
                     "loss": score.get("validation_loss", math.nan),
                     "train_loss": score.get("train_loss", math.nan),
+                    "balanced_accuracy": of_classes.get("balanced_accuracy", math.nan),
+                    "macro_f1": of_classes.get("macro_f1", math.nan),
+                    "matthews": of_classes.get("matthews", math.nan),
                     "failed": record["result"].get("failed"),
                     "seconds": record["seconds"],
                 }
@@ -278,6 +287,8 @@ class Study(_adaplace.Study):
         self.close()
 
 
+_OF_CLASSES = {"balanced-accuracy", "macro-f1", "matthews"}
+
 _COLUMNS = [
     "trial",
     "phase",
@@ -288,6 +299,9 @@ _COLUMNS = [
     "accuracy",
     "loss",
     "train_loss",
+    "balanced_accuracy",
+    "macro_f1",
+    "matthews",
     "failed",
     "seconds",
 ]

@@ -1,4 +1,4 @@
-use adaplace_scorer::Score as Measured;
+use adaplace_scorer::{ByClass, Score as Measured};
 use adaplace_study::{Phase, Trial as Asked};
 use pyo3::prelude::*;
 
@@ -11,21 +11,44 @@ pub(crate) struct Score {
     accuracy: f64,
     loss: f64,
     train_loss: f64,
+    balanced_accuracy: Option<f64>,
+    macro_f1: Option<f64>,
+    matthews: Option<f64>,
 }
+
+type Arguments = (f64, f64, f64, Option<f64>, Option<f64>, Option<f64>);
 
 #[pymethods]
 impl Score {
     #[new]
-    fn new(accuracy: f64, loss: f64, train_loss: f64) -> Self {
+    #[pyo3(signature = (accuracy, loss, train_loss, balanced_accuracy = None, macro_f1 = None, matthews = None))]
+    fn new(
+        accuracy: f64,
+        loss: f64,
+        train_loss: f64,
+        balanced_accuracy: Option<f64>,
+        macro_f1: Option<f64>,
+        matthews: Option<f64>,
+    ) -> Self {
         Self {
             accuracy,
             loss,
             train_loss,
+            balanced_accuracy,
+            macro_f1,
+            matthews,
         }
     }
 
-    fn __getnewargs__(&self) -> (f64, f64, f64) {
-        (self.accuracy, self.loss, self.train_loss)
+    fn __getnewargs__(&self) -> Arguments {
+        (
+            self.accuracy,
+            self.loss,
+            self.train_loss,
+            self.balanced_accuracy,
+            self.macro_f1,
+            self.matthews,
+        )
     }
 
     fn __repr__(&self) -> String {
@@ -42,16 +65,26 @@ impl From<Measured> for Score {
             accuracy: score.validation_accuracy,
             loss: score.validation_loss,
             train_loss: score.train_loss,
+            balanced_accuracy: score.by_class.map(|of| of.balanced_accuracy),
+            macro_f1: score.by_class.map(|of| of.macro_f1),
+            matthews: score.by_class.map(|of| of.matthews),
         }
     }
 }
 
 impl From<Score> for Measured {
     fn from(score: Score) -> Self {
+        let of_classes = score.balanced_accuracy.zip(score.macro_f1);
+        let by_class = of_classes.zip(score.matthews);
         Self {
             train_loss: score.train_loss,
             validation_loss: score.loss,
             validation_accuracy: score.accuracy,
+            by_class: by_class.map(|((balanced_accuracy, macro_f1), matthews)| ByClass {
+                balanced_accuracy,
+                macro_f1,
+                matthews,
+            }),
         }
     }
 }

@@ -86,7 +86,11 @@ impl Progress {
             || "no score yet".to_owned(),
             |(_, score)| {
                 let accuracy = percent(score.validation_accuracy);
-                format!("best {accuracy}, loss {:.3}", score.validation_loss)
+                let other = match self.metric.is_of_two() {
+                    true => String::new(),
+                    false => format!("{} {:.3}, ", self.metric.words(), self.metric.value(&score)),
+                };
+                format!("best {other}{accuracy}, loss {:.3}", score.validation_loss)
             },
         );
         self.line_now_and_then(&best, replayed);

@@ -5,16 +5,12 @@ use adaplace_study::Metric;
 use crate::numbers::Unit;
 
 pub(crate) fn unit(metric: Metric) -> Unit {
-    match metric {
-        Metric::Accuracy => Unit::Share,
-        Metric::Loss | Metric::Combined => Unit::Number,
+    match metric.is_share() {
+        true => Unit::Share,
+        false => Unit::Number,
     }
 }
 
-pub(crate) fn name(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Accuracy => "validation accuracy",
-        Metric::Loss => "validation loss",
-        Metric::Combined => "validation accuracy - loss / 2",
-    }
+pub(crate) fn name(metric: Metric) -> String {
+    format!("validation {}", metric.words())
 }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Engine, Prefix, Shard, Workspace};
-use crate::{Dataset, Features, Model, ScoreError};
+use crate::{ByClass, Dataset, Features, Model, ScoreError};
 
 /// Loss and accuracy of a model on one part of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct Evaluation {
     pub accuracy: f64,
     /// Number of examples.
     pub examples: usize,
+    /// What counts every class; earlier versions did not measure it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_class: Option<ByClass>,
 }
 
 impl Evaluation {
@@ -23,6 +26,7 @@ impl Evaluation {
     pub(crate) fn of_logits(logits: &[f64], labels: &[u32]) -> Self {
         let classes = logits.len() / labels.len().max(1);
         let (mut loss, mut correct) = (0.0, 0_usize);
+        let mut pairs = Vec::with_capacity(labels.len());
         for (row, &label) in logits.chunks_exact(classes.max(1)).zip(labels) {
             let label = label as usize;
             let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -31,12 +35,14 @@ impl Evaluation {
             // A tie counts as wrong unless the label comes first, as an argmax would have it.
             let best = row.iter().position(|&logit| logit == largest);
             correct += usize::from(best == Some(label));
+            pairs.push((label, best));
         }
         let examples = labels.len();
         Self {
             loss: loss / examples as f64,
             accuracy: correct as f64 / examples as f64,
             examples,
+            by_class: Some(ByClass::of(classes, pairs.into_iter())),
         }
     }
 }

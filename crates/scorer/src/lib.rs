@@ -8,6 +8,7 @@
 //! - [`Scorer`]: a placement's score, with [`ProxyScorer`] the one that trains it briefly.
 
 mod adapters;
+mod by_class;
 mod cross_fit;
 mod dataset;
 mod engine;
@@ -39,6 +40,7 @@ extern crate self as adaplace_scorer;
 mod support;
 
 pub use adapters::{Adapter, Adapters};
+pub use by_class::ByClass;
 pub use dataset::Dataset;
 pub use error::ScoreError;
 pub use evaluation::{Evaluation, evaluate, features};

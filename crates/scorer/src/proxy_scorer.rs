@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::evaluation::{evaluate, features};
 use crate::fine_tune::{fine_tune, finite};
 use crate::{
-    Adapters, Dataset, GradientMap, GradientMapSettings, Head, LinearProbe, Model, ScoreError,
-    StateCache, Statistics, TrainingSettings, importances,
+    Adapters, ByClass, Dataset, GradientMap, GradientMapSettings, Head, LinearProbe, Model,
+    ScoreError, StateCache, Statistics, TrainingSettings, importances,
 };
 
 /// How good a placement turned out to be.
@@ -20,6 +20,9 @@ pub struct Score {
     pub validation_loss: f64,
     /// Share of the validation part that is classified correctly, 0 to 1.
     pub validation_accuracy: f64,
+    /// What of the validation part counts every class; unknown where something else than this crate measured the score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_class: Option<ByClass>,
 }
 
 /// Scores placements.
@@ -225,6 +228,7 @@ impl ProxyScorer<'_> {
             train_loss,
             validation_loss: validation.loss,
             validation_accuracy: validation.accuracy,
+            by_class: validation.by_class,
         })
     }
 }

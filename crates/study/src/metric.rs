@@ -1,6 +1,6 @@
 //! What trials are ranked by.
 
-use adaplace_scorer::Score;
+use adaplace_scorer::{ByClass, Evaluation, Score};
 use adaplace_search_space::Fidelity;
 use adaplace_strategy::Merit;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,12 @@ pub enum Metric {
     /// training ranks placements by it more like the accuracies of their other trainings than by the accuracy itself.
     #[default]
     Combined,
+    /// Mean recall of the classes on the validation part, ties by validation loss.
+    BalancedAccuracy,
+    /// Mean F1 of the classes, likewise.
+    MacroF1,
+    /// Matthews correlation, likewise.
+    Matthews,
 }
 
 /// accuracy - loss / 2, with the loss in nats: larger is better.
@@ -30,40 +36,102 @@ fn combined(accuracy: f64, loss: f64) -> f64 {
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Self; 3] = [Self::Accuracy, Self::Loss, Self::Combined];
+    pub const ALL: [Self; 6] = [
+        Self::Accuracy,
+        Self::Loss,
+        Self::Combined,
+        Self::BalancedAccuracy,
+        Self::MacroF1,
+        Self::Matthews,
+    ];
+
+    /// Those that follow from accuracy and loss.
+    pub const OF_TWO: [Self; 3] = [Self::Accuracy, Self::Loss, Self::Combined];
 
     /// The score's merit: larger is better.
     #[must_use]
     pub fn merit(self, fidelity: Fidelity, score: &Score) -> Option<Merit> {
         let tie_break = match self {
-            Self::Accuracy | Self::Combined => -score.validation_loss,
             Self::Loss => score.validation_accuracy,
+            _ => -score.validation_loss,
         };
         Merit::new(fidelity, self.signed(self.value(score)), tie_break)
     }
 
-    /// The metric itself, as people read it.
+    /// The metric itself, as people read it; not a number where the score does not say it.
     #[must_use]
     pub fn value(self, score: &Score) -> f64 {
-        self.of(score.validation_accuracy, score.validation_loss)
+        self.of(
+            score.validation_accuracy,
+            score.validation_loss,
+            score.by_class,
+        )
     }
 
-    /// The metric of these two numbers.
+    /// The metric of an evaluation, likewise.
     #[must_use]
-    pub fn of(self, accuracy: f64, loss: f64) -> f64 {
+    pub fn of_evaluation(self, evaluation: &Evaluation) -> f64 {
+        self.of(evaluation.accuracy, evaluation.loss, evaluation.by_class)
+    }
+
+    /// The metric of these numbers, likewise.
+    #[must_use]
+    pub fn of(self, accuracy: f64, loss: f64, by_class: Option<ByClass>) -> f64 {
+        let of_classes = |value: fn(ByClass) -> f64| by_class.map_or(f64::NAN, value);
         match self {
             Self::Accuracy => accuracy,
             Self::Loss => loss,
             Self::Combined => combined(accuracy, loss),
+            Self::BalancedAccuracy => of_classes(|all| all.balanced_accuracy),
+            Self::MacroF1 => of_classes(|all| all.macro_f1),
+            Self::Matthews => of_classes(|all| all.matthews),
         }
+    }
+
+    /// Whether it follows from accuracy and loss.
+    #[must_use]
+    pub fn is_of_two(self) -> bool {
+        Self::OF_TWO.contains(&self)
+    }
+
+    /// Whether it is a share, which people read in percent.
+    #[must_use]
+    pub fn is_share(self) -> bool {
+        matches!(
+            self,
+            Self::Accuracy | Self::BalancedAccuracy | Self::MacroF1
+        )
     }
 
     /// A value of the metric such that larger is better.
     #[must_use]
     pub fn signed(self, value: f64) -> f64 {
         match self {
-            Self::Accuracy | Self::Combined => value,
             Self::Loss => -value,
+            _ => value,
+        }
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy",
+            Self::Loss => "loss",
+            Self::Combined => "accuracy - loss / 2",
+            Self::BalancedAccuracy => "balanced accuracy",
+            Self::MacroF1 => "macro F1",
+            Self::Matthews => "Matthews correlation",
+        }
+    }
+
+    /// A difference of the metric, as people read it.
+    #[must_use]
+    pub fn show_difference(self, difference: f64) -> String {
+        match self {
+            Self::Accuracy => format!("{:.1} points", 100.0 * difference),
+            _ if self.is_share() => format!("{:.1} points of {}", 100.0 * difference, self.words()),
+            _ => format!("{difference:.3} in {}", self.words()),
         }
     }
 
@@ -74,6 +142,9 @@ impl Metric {
             Self::Accuracy => "accuracy",
             Self::Loss => "loss",
             Self::Combined => "combined",
+            Self::BalancedAccuracy => "balanced-accuracy",
+            Self::MacroF1 => "macro-f1",
+            Self::Matthews => "matthews",
         }
     }
 }
@@ -90,6 +161,7 @@ mod tests {
                 train_loss: 0.0,
                 validation_loss: loss,
                 validation_accuracy: accuracy,
+                by_class: None,
             };
             Metric::Combined.merit(fidelity, &score).unwrap()
         };
@@ -99,5 +171,32 @@ mod tests {
         // Equal, and so by loss.
         assert!(merit(0.75, 0.5) > merit(0.875, 0.75));
         assert!(merit(0.75, 0.5) < merit(0.75, 0.25));
+    }
+
+    /// What a score does not say cannot be ranked by.
+    #[test]
+    fn metrics_of_classes() {
+        let by_class = ByClass {
+            balanced_accuracy: 0.5,
+            macro_f1: 0.25,
+            matthews: -0.5,
+        };
+        let score = |by_class| Score {
+            train_loss: 0.0,
+            validation_loss: 1.0,
+            validation_accuracy: 0.75,
+            by_class,
+        };
+        let fidelity = Fidelity::new(3).unwrap();
+        for (metric, expected) in [
+            (Metric::BalancedAccuracy, 0.5),
+            (Metric::MacroF1, 0.25),
+            (Metric::Matthews, -0.5),
+        ] {
+            let merit = metric.merit(fidelity, &score(Some(by_class))).unwrap();
+            assert_eq!(merit.objective, expected);
+            assert_eq!(metric.merit(fidelity, &score(None)), None);
+            assert!(!metric.is_of_two());
+        }
     }
 }

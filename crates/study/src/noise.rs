@@ -25,6 +25,15 @@ pub struct Noise {
     pub loss: Option<Repeatability>,
     /// In [`Metric::Combined`].
     pub combined: Option<Repeatability>,
+    /// In mean recall of the classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balanced_accuracy: Option<Repeatability>,
+    /// In their mean F1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macro_f1: Option<Repeatability>,
+    /// In Matthews correlation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matthews: Option<Repeatability>,
     /// Standard error of an accuracy that comes from the number of validation examples alone: sqrt(p (1 - p) / n), with p
     /// the mean accuracy of the trials.
     pub sampling_error: f64,
@@ -68,6 +77,9 @@ impl Noise {
             let single: Vec<f64> = trials.iter().map(|score| metric.value(score)).collect();
             let tables: Vec<Vec<Vec<f64>>> =
                 tables.iter().map(|table| values(metric, table)).collect();
+            if single.iter().any(|value| value.is_nan()) {
+                return None;
+            }
             let found = reliability(&single, &tables)?;
             (found.degrees >= FEWEST_DEGREES).then(|| Repeatability {
                 agreement: found.agreement,
@@ -83,6 +95,9 @@ impl Noise {
             accuracy: in_metric(Metric::Accuracy),
             loss: in_metric(Metric::Loss),
             combined: in_metric(Metric::Combined),
+            balanced_accuracy: in_metric(Metric::BalancedAccuracy),
+            macro_f1: in_metric(Metric::MacroF1),
+            matthews: in_metric(Metric::Matthews),
             sampling_error: variance.sqrt(),
         };
         Metric::ALL
@@ -98,6 +113,9 @@ impl Noise {
             Metric::Accuracy => self.accuracy,
             Metric::Loss => self.loss,
             Metric::Combined => self.combined,
+            Metric::BalancedAccuracy => self.balanced_accuracy,
+            Metric::MacroF1 => self.macro_f1,
+            Metric::Matthews => self.matthews,
         }
     }
 
@@ -121,7 +139,7 @@ impl Noise {
             advice.push(Advice::MoreValidationExamples);
         }
         advice.push(Advice::MoreSteps);
-        let others = Metric::ALL.into_iter().filter_map(|other| {
+        let others = Metric::OF_TWO.into_iter().filter_map(|other| {
             let agreement = self.of_metric(other)?.agreement;
             (agreement >= own.agreement + CLEAR_GAIN).then_some((other, agreement))
         });
@@ -134,11 +152,7 @@ impl Noise {
     #[must_use]
     pub fn describe(&self, metric: Metric) -> Option<String> {
         let own = self.of_metric(metric)?;
-        let least = match metric {
-            Metric::Accuracy => format!("{:.1} points", 100.0 * own.least_difference),
-            Metric::Loss => format!("{:.3} in loss", own.least_difference),
-            Metric::Combined => format!("{:.3} in accuracy - loss / 2", own.least_difference),
-        };
+        let least = metric.show_difference(own.least_difference);
         let mut text = format!(
             "Two trainings of the same placement agree at {:.2}: differences below {least} mean nothing.",
             own.agreement
@@ -181,6 +195,7 @@ mod tests {
             train_loss: 0.0,
             validation_loss: loss,
             validation_accuracy: accuracy,
+            by_class: None,
         };
         pairs.map(score).collect()
     }

@@ -327,6 +327,7 @@ mod tests {
             train_loss: 0.0,
             validation_loss: 1.0 - accuracy,
             validation_accuracy: accuracy,
+            by_class: None,
         })
     }
 

@@ -72,6 +72,7 @@ impl Scorer for Replay<'_> {
                 train_loss: loss,
                 validation_loss: loss,
                 validation_accuracy: accuracy,
+                by_class: None,
             }),
             _ => Err(failed_there()),
         }
@@ -100,6 +101,7 @@ impl Finisher for Replay<'_> {
                 loss,
                 accuracy,
                 examples: probe.examples,
+                by_class: None,
             },
         })
     }

@@ -171,6 +171,16 @@ impl<'a> Session<'a> {
                 value,
             });
         }
+        let metric = self.configuration.search.metric;
+        if let Some(value) = result.score().map(|score| metric.value(score))
+            && !value.is_finite()
+        {
+            return Err(StudyError::NotFinite {
+                trial: number,
+                quantity: metric.words(),
+                value,
+            });
+        }
         self.early.insert(number, (result, seconds));
         while let Some((result, seconds)) = self.early.remove(&self.next())
             && let Some(job) = self.open.front()

@@ -67,8 +67,8 @@ pub(crate) struct SearchOptions {
     /// Instead of --trials: as many trials as end within this time, as 30m or 1h 30m, by the speed that is measured at the start
     #[arg(long, value_name = "TIME", conflicts_with = "trials", value_parser = humantime::parse_duration)]
     pub(crate) until: Option<Duration>,
-    /// Rank by validation accuracy (ties by loss), by loss (ties by accuracy), or by accuracy - loss / 2, which is steadier
-    /// than accuracy alone
+    /// Rank by validation accuracy (ties by loss), by loss (ties by accuracy), by accuracy - loss / 2, which is steadier than
+    /// accuracy alone, or by what counts every class
     #[arg(long, default_value = Metric::default().name())]
     pub(crate) metric: MetricArgument,
     /// A cost to minimise as well: evolution and surrogate heed it, and the placements trained again come from the Pareto front
@@ -276,7 +276,8 @@ pub(crate) struct Compare {
     /// Random placements that each of two baselines tries: of parallel connections alone, and of the whole space
     #[arg(long, value_name = "N", default_value = "16", value_parser = count())]
     pub(crate) random_parallel: usize,
-    /// Choose by validation accuracy (ties by loss), by loss (ties by accuracy), or by accuracy - loss / 2
+    /// Choose by validation accuracy (ties by loss), by loss (ties by accuracy), by accuracy - loss / 2, or by what counts every
+    /// class
     #[arg(long, default_value = Metric::default().name())]
     pub(crate) metric: MetricArgument,
     /// How many placements a strategy proposes at a time

@@ -72,6 +72,13 @@ argument!(MetricArgument, Metric, {
     Accuracy => Metric::Accuracy,
     Loss => Metric::Loss,
     Combined => Metric::Combined,
+    /// Mean recall of the classes
+    BalancedAccuracy => Metric::BalancedAccuracy,
+    /// Mean F1 of the classes
+    #[value(name = "macro-f1")]
+    MacroF1 => Metric::MacroF1,
+    /// Matthews correlation
+    Matthews => Metric::Matthews,
 });
 argument!(BaselineArgument, Baseline, {
     /// No adapter

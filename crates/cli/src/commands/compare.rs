@@ -113,6 +113,13 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
 /// A comparison on the table of a bench.
 fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
     let start = Instant::now();
+    let metric = Metric::from(arguments.metric);
+    if !metric.is_of_two() {
+        bail!(
+            "a bench holds accuracies and losses, from which no {} follows",
+            metric.words()
+        );
+    }
     let bench = PlacementBench::read(path)?;
     let task = &bench.configuration.task.folder;
     let output = &arguments.output.of(task, "replay");

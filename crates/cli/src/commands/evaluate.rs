@@ -81,9 +81,18 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
             loss,
             accuracy,
             examples,
+            by_class,
         } = report.evaluation;
+        let of_classes = by_class.map_or_else(String::new, |of| {
+            format!(
+                ", balanced accuracy {}, macro F1 {}, Matthews correlation {:.3}",
+                table::percent(of.balanced_accuracy),
+                table::percent(of.macro_f1),
+                of.matthews
+            )
+        });
         print(&format!(
-            "{}, {part}: accuracy {}, loss {loss:.4}, {examples} examples\n",
+            "{}, {part}: accuracy {}, loss {loss:.4}{of_classes}, {examples} examples\n",
             report.task,
             table::percent(accuracy)
         ))?;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use adaplace_study::{Ranking, Repeated, StudyConfiguration};
+use adaplace_study::{Estimate, Ranking, Repeated, StudyConfiguration};
 use adaplace_task::Columns;
 use anyhow::Result;
 
@@ -49,15 +49,29 @@ pub(crate) fn summary(
         search.repetitions,
         search.steps
     )?;
+    let metric = search.metric;
+    // Accuracy and loss stand in every table, another metric where it ranks.
+    let other = !metric.is_of_two();
+    let with_other = |mut row: Vec<String>, value: String| {
+        if other {
+            row.insert(1, value);
+        }
+        row
+    };
+    let show = |estimate: Option<Estimate>| match metric.is_share() {
+        true => table::percent_estimate(estimate),
+        false => table::estimate(estimate),
+    };
     let backbone_row = |name: &str, repeated: &Repeated| {
-        vec![
+        let row = vec![
             name.to_owned(),
             table::percent_estimate(repeated.validation_accuracy),
             table::estimate(repeated.validation_loss),
             table::grouped(repeated.cost.parameters),
             table::percent(repeated.cost.extra_flops),
             table::connections(&repeated.placement),
-        ]
+        ];
+        with_other(row, show(repeated.estimate(metric)))
     };
     let mut rows: Vec<Vec<String>> = ranking
         .finalists
@@ -68,30 +82,37 @@ pub(crate) fn summary(
         "parallel at every sublayer",
         &ranking.baseline,
     ));
-    rows.push(vec![
+    let probe = &ranking.probe.validation;
+    let row = vec![
         "linear probe".to_owned(),
-        table::percent(ranking.probe.validation.accuracy),
-        format!("{:.3}", ranking.probe.validation.loss),
+        table::percent(probe.accuracy),
+        format!("{:.3}", probe.loss),
         "0".to_owned(),
         table::percent(0.0),
         String::new(),
-    ]);
-    write!(
-        text,
-        "{}",
-        table::aligned(
-            &[
-                "",
-                "accuracy",
-                "loss",
-                "parameters",
-                "extra FLOPs",
-                "connections"
-            ],
-            &rows,
-            &[false, true, true, true, true, false],
-        )
-    )?;
+    ];
+    let of_probe = metric.of_evaluation(probe);
+    rows.push(with_other(
+        row,
+        match metric.is_share() {
+            true => table::percent(of_probe),
+            false => format!("{of_probe:.3}"),
+        },
+    ));
+    let mut titles = vec![
+        "",
+        "accuracy",
+        "loss",
+        "parameters",
+        "extra FLOPs",
+        "connections",
+    ];
+    let mut right = vec![false, true, true, true, true, false];
+    if other {
+        titles.insert(1, metric.words());
+        right.insert(1, true);
+    }
+    write!(text, "{}", table::aligned(&titles, &rows, &right))?;
     writeln!(text, "\n{}", comparison(ranking))?;
     let noise = ranking.noise.as_ref();
     if let Some(noise) = noise.and_then(|noise| noise.describe(search.metric)) {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use adaplace_backbone::Precision;
-use adaplace_scorer::{Evaluation, ProxyScorer, ScoreError, TrainingSettings, evaluate};
+use adaplace_scorer::{ByClass, Evaluation, ProxyScorer, ScoreError, TrainingSettings, evaluate};
 use adaplace_search_space::{
     BackboneReference, Fidelity, PlacementFile, PlacementHash, write_atomically,
 };
@@ -142,10 +142,15 @@ fn write_metrics(metrics: &Metrics, path: &Path) -> Result<()> {
 fn summary(metrics: &Metrics, adapters: &Path, path: &Path) -> Result<String> {
     let mut text = String::new();
     let row = |name: &str, evaluation: &Evaluation| {
+        let of_classes =
+            |show: fn(ByClass) -> String| evaluation.by_class.map_or_else(String::new, show);
         vec![
             name.to_owned(),
             table::percent(evaluation.accuracy),
             format!("{:.4}", evaluation.loss),
+            of_classes(|of| table::percent(of.balanced_accuracy)),
+            of_classes(|of| table::percent(of.macro_f1)),
+            of_classes(|of| format!("{:.3}", of.matthews)),
             evaluation.examples.to_string(),
         ]
     };
@@ -168,9 +173,17 @@ fn summary(metrics: &Metrics, adapters: &Path, path: &Path) -> Result<String> {
         text,
         "{}",
         table::aligned(
-            &["", "accuracy", "loss", "examples"],
+            &[
+                "",
+                "accuracy",
+                "loss",
+                "balanced accuracy",
+                "macro F1",
+                "Matthews",
+                "examples"
+            ],
             &rows,
-            &[false, true, true, true]
+            &[false, true, true, true, true, true, true]
         )
     )?;
     writeln!(text, "\nadapters  {}", adapters.display())?;

@@ -1,7 +1,6 @@
 //! What a score costs.
 
 use adaplace_search_space::ConnectionKind;
-use adaplace_study::Metric;
 
 use super::overview::{Candidate, Overview, Trial};
 use crate::axes::{Axis, ChartSize};
@@ -176,11 +175,7 @@ fn table(overview: &Overview<'_>, price: Price, points: &[Point<'_>], front: &[u
     if front.len() > MOST_ROWS {
         caption.push_str(&format!(" The first {MOST_ROWS} of {}.", front.len()));
     }
-    let score = match metric {
-        Metric::Accuracy => "accuracy",
-        Metric::Loss => "loss",
-        Metric::Combined => "accuracy - loss / 2",
-    };
+    let score = metric.words();
     let cost = match price {
         Price::Parameters => "parameters",
         Price::ExtraFlops => "extra FLOPs",

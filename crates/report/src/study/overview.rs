@@ -193,8 +193,8 @@ impl<'a> Overview<'a> {
     }
 
     pub(super) fn probe_value(&self) -> Option<f64> {
-        let validation = self.probe?.validation;
-        Some(self.metric().of(validation.accuracy, validation.loss))
+        let value = self.metric().of_evaluation(&self.probe?.validation);
+        value.is_finite().then_some(value)
     }
 
     /// The trials with all their adapters and steps that gave a score, best first.
@@ -275,9 +275,9 @@ impl<'a> Overview<'a> {
             fact("linear probe", unit.show(probe), "no adapter".to_owned());
         }
         if let Some(own) = self.noise().and_then(|noise| noise.of_metric(metric)) {
-            let least = match metric {
-                Metric::Accuracy => format!("{:.1} points", 100.0 * own.least_difference),
-                Metric::Loss | Metric::Combined => format!("{:.3}", own.least_difference),
+            let least = match metric.is_share() {
+                true => format!("{:.1} points", 100.0 * own.least_difference),
+                false => format!("{:.3}", own.least_difference),
             };
             let note = format!("differences below {least} mean nothing");
             fact(

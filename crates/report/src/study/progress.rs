@@ -25,7 +25,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, Report
     let metric = overview.metric();
     let examples = match metric {
         Metric::Accuracy => overview.probe.map(|probe| probe.validation.examples),
-        Metric::Loss | Metric::Combined => None,
+        _ => None,
     };
     let only = courses.len() == 1;
     // Those of finalists and baseline are left out.

@@ -1,12 +1,12 @@
 //! All trials in a table.
 
-use adaplace_study::TrialResult;
+use adaplace_study::{Metric, TrialResult};
 
 use super::overview::{Overview, Trial};
 use super::placements::unknown;
 use crate::arcs::kinds_legend;
 use crate::document::Section;
-use crate::metric::name;
+use crate::metric::{name, unit};
 use crate::numbers::{grouped, percent};
 use crate::table::{Cell, Table};
 
@@ -33,20 +33,25 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
         ));
     }
     caption.push('.');
+    let metric = overview.metric();
+    let other = (!metric.is_of_two()).then(|| metric.words());
+    let columns: Vec<&str> = ["place", "trial"].into_iter().chain(other).collect();
     let columns = [
-        "place",
-        "trial",
-        "accuracy",
-        "loss",
-        "train loss",
-        "steps",
-        "parameters",
-        "extra FLOPs",
-        "connections",
-    ];
+        &columns[..],
+        &[
+            "accuracy",
+            "loss",
+            "train loss",
+            "steps",
+            "parameters",
+            "extra FLOPs",
+            "connections",
+        ],
+    ]
+    .concat();
     let mut table = Table::new(caption, &columns);
     for trial in overview.trials.iter().take(MOST_ROWS) {
-        table.row(row(trial));
+        table.row(row(trial, metric));
     }
     let mut section = Section::new("Trials");
     let shown = overview.trials.iter().take(MOST_ROWS);
@@ -55,7 +60,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     Some(section)
 }
 
-fn row(trial: &Trial<'_>) -> Vec<Cell> {
+fn row(trial: &Trial<'_>, metric: Metric) -> Vec<Cell> {
     let [accuracy, loss, train_loss] = match &trial.record.result {
         TrialResult::Score(score) => [
             percent(score.validation_accuracy),
@@ -64,9 +69,17 @@ fn row(trial: &Trial<'_>) -> Vec<Cell> {
         ],
         TrialResult::Failed(_) => ["failed".to_owned(), "-".to_owned(), "-".to_owned()],
     };
-    vec![
+    let mut cells = vec![
         Cell::Number(trial.place.to_string()),
         Cell::Number(trial.record.trial.to_string()),
+    ];
+    if !metric.is_of_two() {
+        let value = trial
+            .score()
+            .map(|score| unit(metric).show(metric.value(score)));
+        cells.push(Cell::Number(value.unwrap_or_else(unknown)));
+    }
+    cells.extend([
         Cell::Number(accuracy),
         Cell::Number(loss),
         Cell::Number(train_loss),
@@ -74,5 +87,6 @@ fn row(trial: &Trial<'_>) -> Vec<Cell> {
         Cell::Number(trial.parameters.map_or_else(unknown, grouped)),
         Cell::Number(trial.extra_flops.map_or_else(unknown, percent)),
         Cell::placement(&trial.record.placement),
-    ]
+    ]);
+    cells
 }

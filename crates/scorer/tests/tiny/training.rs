@@ -39,6 +39,7 @@ fn bits(score: Score) -> [u64; 3] {
         train_loss,
         validation_loss,
         validation_accuracy,
+        ..
     } = score;
     [train_loss, validation_loss, validation_accuracy].map(f64::to_bits)
 }

@@ -22,7 +22,7 @@ pub(super) fn ranked(trained: &Trained) -> Vec<RankedBy> {
     if trained.repetitions < 2 {
         return Vec::new();
     }
-    let metrics = Metric::ALL.into_iter();
+    let metrics = Metric::OF_TWO.into_iter();
     let ranked = metrics.map(|metric| RankedBy {
         metric,
         rho: rho(trained, metric),
@@ -35,7 +35,7 @@ fn rho(trained: &Trained, metric: Metric) -> Option<f64> {
         let rows = trained.accuracy.iter().zip(&trained.loss);
         let (merits, others): (Vec<f64>, Vec<Vec<f64>>) = rows
             .map(|(accuracy, negated)| {
-                let merit = metric.signed(metric.of(accuracy[one], -negated[one]));
+                let merit = metric.signed(metric.of(accuracy[one], -negated[one], None));
                 let mut others = accuracy.clone();
                 others.remove(one);
                 (merit, others)

@@ -102,6 +102,7 @@ impl Finisher for Tested {
                 loss: score.validation_loss,
                 accuracy: score.validation_accuracy,
                 examples: 100,
+                by_class: None,
             },
         })
     }

@@ -44,6 +44,17 @@ fn by_promise(metric: Metric) -> impl Fn(&RankedTrial, &RankedTrial) -> Ordering
                     |score: &Score| score.validation_accuracy - score.validation_loss / 2.0;
                 combined(second).total_cmp(&combined(first)).then(loss)
             }
+            Metric::BalancedAccuracy | Metric::MacroF1 | Metric::Matthews => {
+                let value = |score: &Score| {
+                    let by_class = score.by_class.unwrap();
+                    match metric {
+                        Metric::BalancedAccuracy => by_class.balanced_accuracy,
+                        Metric::MacroF1 => by_class.macro_f1,
+                        _ => by_class.matthews,
+                    }
+                };
+                value(second).total_cmp(&value(first)).then(loss)
+            }
         };
         let steps = b.steps.cmp(&a.steps);
         steps.then(metric).then(a.trial.cmp(&b.trial))

@@ -266,6 +266,7 @@ fn result() -> impl Strategy<Value = TrialResult> {
                 train_loss: train,
                 validation_loss: loss,
                 validation_accuracy: accuracy,
+                by_class: None,
             })
         }),
         any::<String>().prop_map(TrialResult::Failed),

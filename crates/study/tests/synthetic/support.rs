@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use adaplace_backbone::{Pooling, Precision};
 use adaplace_scorer::{
-    Evaluation, GradientMapSettings, LinearProbe, Score, ScoreError, Scorer, Statistic,
+    ByClass, Evaluation, GradientMapSettings, LinearProbe, Score, ScoreError, Scorer, Statistic,
     TrainingSettings,
 };
 use adaplace_search_space::{
@@ -135,6 +135,12 @@ pub(crate) fn score(accuracy: f64, loss: f64) -> Score {
         train_loss: 0.5 * loss,
         validation_loss: loss,
         validation_accuracy: accuracy,
+        // Each in another order.
+        by_class: Some(ByClass {
+            balanced_accuracy: (3.0 * accuracy).fract(),
+            macro_f1: (7.0 * accuracy).fract(),
+            matthews: -accuracy,
+        }),
     }
 }
 
@@ -313,6 +319,7 @@ fn probe() -> LinearProbe {
         loss: 1.0,
         accuracy: 0.25,
         examples: 4,
+        by_class: None,
     };
     LinearProbe {
         weight: vec![0.0; 8],

@@ -88,6 +88,7 @@ fn searched(
                 train_loss: 0.0,
                 validation_loss: 1.0 - accuracy,
                 validation_accuracy: accuracy,
+                by_class: None,
             })
         };
         Ok(Some((jobs.iter().map(result).collect(), 0.0)))
