@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use adaplace_testkit::{TinyBert, tiny_bert};
 
-use crate::common::{Lab, Running};
+use crate::common::{Lab, Running, signals_are_heard};
 
 /// 24 trials, a race of 4 and 6 repetitions.
 const SEARCH: &str = "search --backbone backbone --task task --space space.toml --strategy evolution --population 6 \
@@ -70,6 +70,9 @@ fn killed_at_any_moment_two_workers_go_on() {
 
 #[test]
 fn ctrl_c_finishes_the_running_trainings() {
+    if !signals_are_heard() {
+        return;
+    }
     let lab = Lab::text();
     lab.run(&format!("{SEARCH} --out undisturbed")).succeeded();
     for workers in [1, 2] {
@@ -102,6 +105,9 @@ fn ctrl_c_finishes_the_running_trainings() {
 /// The gradient map takes its time, and nothing is lost with it.
 #[test]
 fn ctrl_c_ends_at_once_what_trains_nothing() {
+    if !signals_are_heard() {
+        return;
+    }
     let lab = Lab::text();
     let wide = TinyBert {
         width: 192,
@@ -146,6 +152,9 @@ fn a_study_at_work_is_not_disturbed_by_a_second_process() {
 #[cfg(unix)]
 #[test]
 fn a_hangup_that_is_ignored_stays_ignored() {
+    if !signals_are_heard() {
+        return;
+    }
     let lab = Lab::text();
     let program = lab.command(&format!("{SEARCH} --out study"));
     let mut shell = std::process::Command::new("sh");

@@ -2,7 +2,7 @@
 
 use adaplace_backbone::Backbone;
 
-use crate::common::{Lab, Running};
+use crate::common::{Lab, Running, signals_are_heard};
 
 #[test]
 fn what_is_exported_can_be_used_by_the_other_commands() {
@@ -81,6 +81,9 @@ fn a_folder_that_holds_something_else_is_left_alone() {
 /// A search that was stopped goes on in the same folder.
 #[test]
 fn a_search_is_in_its_folder_and_goes_on() {
+    if !signals_are_heard() {
+        return;
+    }
     let lab = Lab::images();
     let command = "quickstart --task location --out first --workers 2";
     let mut running = Running::start(&mut lab.command(command));

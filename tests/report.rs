@@ -4,7 +4,7 @@ use std::fs;
 
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 
-use crate::common::{Lab, Running, SEARCH, assert_page, journal_line};
+use crate::common::{Lab, Running, SEARCH, assert_page, journal_line, signals_are_heard};
 
 const REPORT: &str = "report study";
 
@@ -156,6 +156,9 @@ fn unfinished_from_the_start(lab: &Lab) {
 
 #[test]
 fn a_study_at_work_can_be_looked_at() {
+    if !signals_are_heard() {
+        return;
+    }
     let lab = Lab::text();
     let search = SEARCH.replace("--trials 6", "--trials 200");
     let mut running =

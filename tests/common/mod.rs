@@ -386,3 +386,17 @@ pub fn journal_line(trial: usize, placement: &Placement, accuracy: f64) -> Strin
     });
     format!("{record}\n")
 }
+
+/// Whether the programs that tests start hear Ctrl-C. A script that runs the tests in the background makes them ignore it, and
+/// what ignores a signal when it starts keeps ignoring it.
+pub fn signals_are_heard() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // SIGHUP is 1, SIGINT 2.
+    let heard = ignored.unwrap_or(0) & 0b11 == 0;
+    if !heard {
+        eprintln!("skipped: signals are ignored here; run the tests in the foreground");
+    }
+    heard
+}

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use adaplace_scorer::{ProxyScorer, Scorer};
+use adaplace_scorer::ProxyScorer;
 use adaplace_search_space::{Fidelity, Placement, SearchSpace};
 use adaplace_strategy::{Halving, StrategyDescription};
 use adaplace_study::{StudyConfiguration, Workers};
+use adaplace_task::Task;
 use anyhow::{Result, bail};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -15,7 +16,7 @@ use crate::table;
 /// Placements whose mean cost stands for that of the space.
 const SAMPLE: usize = 64;
 
-/// Steps of the longer one of two trainings that are timed.
+/// Steps that are timed.
 const TIMED: u32 = 4;
 
 /// Trainings that a study asks for, at most.
@@ -59,10 +60,15 @@ pub(super) struct Speed {
 }
 
 impl Speed {
-    /// Times two short trainings of a random placement; a connection that makes the model run twice counts by its share of
-    /// the space.
+    /// Times a few steps of a random placement that adds to an early state, since what lies before the earliest one is
+    /// kept and costs nothing, and since searches end there. A connection that makes the model run twice counts by its share
+    /// of the space.
+    ///
+    /// An evaluation is the forward part of the steps that its examples would make, a third of each.
     pub(super) fn measure(
         scorer: &ProxyScorer<'_>,
+        task: &Task,
+        batch_size: usize,
         space: &SearchSpace,
         workers: &Workers,
     ) -> Self {
@@ -70,23 +76,24 @@ impl Speed {
         let sample: Vec<Placement> = (0..SAMPLE).map(|_| space.sample(random)).collect();
         let cost = |placement: &Placement| 1.0 + space.cost(placement).extra_flops;
         let mean = sample.iter().map(cost).sum::<f64>() / SAMPLE as f64;
-        let [placement, ..] = &sample[..] else {
-            unreachable!("there is a sample")
-        };
+        let placement = sample
+            .iter()
+            .min_by_key(|placement| placement.earliest_target())
+            .expect("there is a sample");
         let train = |steps| {
             workers.seconds_each(|| {
                 // One that fails is the study's to tell of.
                 let steps = Fidelity::new(steps).expect("not zero");
-                let _ = scorer.score(placement, steps, 0);
+                let _ = scorer.train(placement, steps, 0);
             })
         };
         // The first one finds no frozen states that are kept.
         train(1);
-        let (short, long) = (train(1), train(TIMED));
-        let step = (long - short).max(0.0) / f64::from(TIMED - 1);
+        let step_seconds = train(TIMED) / f64::from(TIMED) * mean / cost(placement);
+        let batches = task.validation.len() as f64 / batch_size as f64;
         Self {
-            step_seconds: step * mean / cost(placement),
-            evaluation_seconds: (short - step).max(0.0),
+            step_seconds,
+            evaluation_seconds: step_seconds * batches / 3.0,
         }
     }
 

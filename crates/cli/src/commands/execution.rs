@@ -79,7 +79,8 @@ pub(super) fn execute(
     let done = opened.as_ref().map_or(0, |(_, _, records)| records.len());
     let mut expected = Expected::of(&configuration, &space);
     if done < expected.trainings {
-        let speed = Speed::measure(&frozen.scorer, &space, &workers);
+        let batch_size = configuration.training.batch_size;
+        let speed = Speed::measure(&frozen.scorer, task, batch_size, &space, &workers);
         if let Some(until) = until {
             let left = until.saturating_sub(start.elapsed());
             configuration.search.trials = speed.trials_within(left, &configuration, &space)?;

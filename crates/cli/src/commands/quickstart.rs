@@ -14,8 +14,10 @@ use crate::terminal::argument;
 
 const SPACE: &str = include_str!("../../../../search-spaces/quickstart.toml");
 
-/// The whole command stays below a minute on two cores. So few steps want a high learning rate.
-const TRAINING: &str = "--steps 48 --batch-size 16 --learning-rate 0.02 --precision f32";
+/// The whole command stays below a minute on two cores. So few steps want a high learning rate, and half the usual examples make
+/// the gradient map, which is made twice.
+const TRAINING: &str =
+    "--steps 48 --batch-size 16 --learning-rate 0.02 --gradient-examples 256 --precision f32";
 /// Ten trials, a race of two, then two repetitions of both and of the baseline: 18 trainings. Few trials at a time let the
 /// strategy learn from so few.
 const SEARCH: &str = "--trials 10 --proposals 2 --finalists 2 --repetitions 2";
