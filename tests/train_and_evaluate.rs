@@ -42,7 +42,7 @@ fn a_learned_scale_ends_in_the_adapters() {
         .succeeded();
     let metrics: Value = serde_json::from_str(&lab.read("scaled/metrics.json")).unwrap();
     assert_eq!(metrics["training"]["learned_scale"], true);
-    assert_eq!(plain["training"]["learned_scale"], Value::Null);
+    assert_eq!(plain["training"]["learned_scale"], false);
     assert_ne!(metrics["test"]["loss"], plain["test"]["loss"]);
     let size = |study| fs::metadata(lab.path(study).join("adapters.safetensors")).unwrap();
     assert_eq!(size("scaled").len(), size("trained").len());

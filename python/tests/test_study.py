@@ -165,7 +165,17 @@ def test_a_folder_belongs_to_one_study_and_one_process(study):
 def test_a_folder_of_another_study_is_left_alone(study):
     study().close()
     with pytest.raises(adaplace.AdaplaceError, match="trials"):
-        study(trials=11)
+        study(trials=3)
+
+
+def test_a_finished_study_goes_on_with_more_trials(study):
+    with study(objective="closed form", trials=4) as first:
+        first.run(closed_form)
+        records = first.records
+    with study(objective="closed form", trials=9) as grown:
+        grown.run(closed_form)
+        assert grown.records[: len(records)] == records
+        assert sum(record["phase"] == "search" for record in grown.records) == 9
 
 
 @pytest.mark.parametrize(
@@ -309,3 +319,18 @@ def test_study_toml_is_that_of_the_program(study, program, folders, tmp_path):
     here.run()
     read = lambda folder: json.loads((folder / "ranking.json").read_text())  # noqa: E731
     assert read(here.folder) == read(tmp_path / "there")
+
+
+def test_metrics_of_classes_rank_and_are_in_the_table(study):
+    built_in = study(metric="macro-f1", trials=4)
+    built_in.run()
+    searched = built_in.dataframe().query("phase == 'search'")
+    best = built_in.ranking["trials"][0]["result"]["score"]["by_class"]["macro_f1"]
+    assert best == searched.macro_f1.max()
+    assert searched.balanced_accuracy.between(0, 1).all() and searched.matthews.between(-1, 1).all()
+    # A number of an objective of one's own is the metric's; a score must say it.
+    own = study("own", objective="mine", metric="matthews", trials=2)
+    with pytest.raises(ValueError, match="Matthews"):
+        own.run(lambda _: adaplace.Score(0.5, 1.0, 1.0))
+    own.run(lambda _: -0.25)
+    assert own.ranking["trials"][0]["result"]["score"]["by_class"]["matthews"] == -0.25

@@ -17,7 +17,8 @@ pub struct Evaluation {
     /// Number of examples.
     pub examples: usize,
     /// What counts every class; earlier versions did not measure it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    // Never skipped: a scorer with its probe is pickled in a format that does not name its fields.
+    #[serde(default)]
     pub by_class: Option<ByClass>,
 }
 

@@ -25,7 +25,8 @@ pub struct TrainingSettings {
     /// The gradient of all trained tensors together is shortened to this norm.
     pub gradient_clip: f64,
     /// Whether each adapter's output is multiplied by a trained vector, as in Adapter+. W_up and b_up hold it in the end.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    // Never skipped: a scorer is pickled in a format that does not name its fields.
+    #[serde(default)]
     pub learned_scale: bool,
 }
 
