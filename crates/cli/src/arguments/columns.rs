@@ -3,7 +3,7 @@
 use adaplace_task::Columns;
 use clap::Args;
 
-/// Of rows in JSONL, CSV and their like.
+/// Names of the columns of rows in JSONL, CSV and their like.
 #[derive(Debug, Args)]
 pub(crate) struct ColumnOptions {
     /// Column or key of the text [default: text]

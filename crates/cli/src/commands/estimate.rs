@@ -27,7 +27,7 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// Of trials, their promotions, the race, and the repetitions of finalists and baseline.
+    /// Counts trials, their promotions, the race, and the repetitions of finalists and baseline.
     pub(super) fn of(configuration: &StudyConfiguration, space: &SearchSpace) -> Self {
         let search = &configuration.search;
         let trials = match configuration.strategy {
@@ -55,7 +55,7 @@ impl Expected {
 /// How fast this machine trains, with all its workers at work.
 pub(super) struct Speed {
     step_seconds: f64,
-    /// Of the evaluation that ends a training.
+    /// What the evaluation takes that ends a training.
     evaluation_seconds: f64,
 }
 

@@ -17,7 +17,7 @@ use crate::table::{self, grouped};
 /// Tokens of a text where no other number is asked for.
 const TEXT_TOKENS: usize = 32;
 
-/// Of more classes the counts are not shown one by one.
+/// With more classes than this the counts are not shown one by one.
 const SHOWN_CLASSES: usize = 12;
 
 /// The rank that an adapter's cost is shown for.

@@ -12,7 +12,7 @@ pub(super) struct LearnedScale {
 }
 
 impl LearnedScale {
-    /// Of ones, for values in `layout`.
+    /// Begins with ones, for values in `layout`.
     pub(super) fn new(layout: &Layout, values: &[f32]) -> Self {
         let mut trained = values.to_vec();
         trained.resize(values.len() + Self::count(layout), 1.0);
