@@ -17,6 +17,7 @@ mod first_search;
 mod hub;
 mod inspect;
 mod interruptions;
+mod metrics;
 mod placement_bench;
 mod probe;
 mod quickstart;
