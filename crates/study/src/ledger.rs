@@ -68,8 +68,8 @@ impl Ledger {
         &self.records
     }
 
-    /// All trainings that were asked for so far. Another line of the journal is none of this study, or was asked for before the
-    /// study grew.
+    /// All trainings that were asked for so far. Any other line of the journal belongs to another study, or was asked for before
+    /// this one grew.
     pub(crate) fn known(&self) -> Vec<Record> {
         let asked = |line: &usize| *line >= self.loaded || self.taken.contains(line);
         let lines = (0..self.records.len()).filter(asked);

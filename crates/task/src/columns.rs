@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Columns {
-    /// Of the text.
+    /// The text.
     pub text: String,
-    /// Of the second text of a pair. By the usual name it need not be there.
+    /// The second text of a pair. Under its usual name the column may be missing.
     pub pair: String,
-    /// Of the class.
+    /// The class.
     pub label: String,
 }
 

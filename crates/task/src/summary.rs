@@ -29,7 +29,7 @@ pub struct PartSummary {
     pub cut: usize,
     /// Examples whose input an earlier one has.
     pub repeated: usize,
-    /// Those of them whose label is another than the earlier one's.
+    /// Repeated examples whose label differs from the earlier one's.
     pub contradicting: usize,
 }
 

@@ -27,7 +27,7 @@ pub(super) enum Class {
 }
 
 /// The classes by their names.
-const NAMES: [(&str, Class); 8] = [
+const NAMES: [(&str, Class); 7] = [
     ("BertTokenizer", Class::WordPiece),
     ("DistilBertTokenizer", Class::WordPiece),
     ("ElectraTokenizer", Class::WordPiece),
@@ -35,7 +35,6 @@ const NAMES: [(&str, Class); 8] = [
     ("XLMRobertaTokenizer", Class::Unigram),
     ("PreTrainedTokenizer", Class::AsFile),
     ("TokenizersBackend", Class::AsFile),
-    ("PythonBackend", Class::AsFile),
 ];
 
 impl Class {
@@ -51,7 +50,7 @@ impl Class {
         };
         let known = NAMES.iter().find(|(known, _)| *known == name);
         known.map(|(_, class)| *class).ok_or_else(|| {
-            let names: Vec<&str> = NAMES[..7].iter().map(|(name, _)| *name).collect();
+            let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
             settings.contradiction(format!(
                 "the tokenizer class `{name}` is not supported; those that are: {}",
                 names.join(", ")

@@ -58,7 +58,7 @@ pub(super) struct Settings {
     special: Map<String, Value>,
     added: Map<String, Value>,
     sentence_bert: Map<String, Value>,
-    /// Of `config.json`.
+    /// The model type that `config.json` names.
     pub(super) model_type: Option<String>,
 }
 
