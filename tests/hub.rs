@@ -1,7 +1,7 @@
-//! Backbones by their name in the hub, from a server on this machine.
+//! Backbones and tasks by their names in the hub, from a server on this machine.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use adaplace_testkit::{TinyBert, tiny_bert};
@@ -303,4 +303,142 @@ fn servers_that_do_not_answer() {
     assert!(ended.stderr.contains("going on with those"), "{ended:#?}");
     fs::remove_file(hub.cached("snapshots/c0ffee01/config.json")).unwrap();
     hub.run("inspect org/tiny").failed(&["cannot reach"]);
+}
+
+/// The dataset `org/mail` with two subsets, as the hub keeps it in Parquet, and one of them in its own repository.
+fn serve_mail(hub: &HubLab) {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../task/tests/fixtures/parquet");
+    let put = |name: &str, to: &str| {
+        let to = hub.lab.path(to);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(fixtures.join(format!("{name}.parquet")), to).unwrap();
+    };
+    put("class-names", "converted/named/train/0000.parquet");
+    put("pairs-gzip", "converted/pairs/train/0000.parquet");
+    put("pairs-uncompressed", "converted/pairs/train/0001.parquet");
+    put(
+        "pairs-uncompressed",
+        "converted/pairs/validation/0000.parquet",
+    );
+    put(
+        "test-without-labels",
+        "converted/pairs/unsupervised/0000.parquet",
+    );
+    hub.server()
+        .serve_dataset("refs/convert/parquet", "da7a01", &hub.lab.path("converted"));
+    put("class-names", "own/data/train-00000-of-00002.parquet");
+    put("class-names", "own/data/train-00001-of-00002.parquet");
+    hub.server()
+        .serve_dataset("main", "da7a02", &hub.lab.path("own"));
+}
+
+const INSPECT: &str = "inspect backbone --max-length 32 --task";
+
+#[test]
+fn a_task_is_a_dataset_of_the_hub() {
+    let mut hub = HubLab::new();
+    serve_mail(&hub);
+    let inspect = |hub: &HubLab, task: &str| hub.run(&format!("{INSPECT} {task}")).succeeded();
+    let named = inspect(&hub, "org/mail:named").stdout;
+    assert!(
+        named.contains("mail-named") && named.contains("ham"),
+        "{named}"
+    );
+    let requests = hub.server().requests();
+    assert_eq!(
+        requests[0],
+        "/api/datasets/org/mail/revision/refs%2Fconvert%2Fparquet"
+    );
+    let pairs = inspect(&hub, "org/mail:pairs").stdout;
+    assert!(pairs.contains("mail-pairs"), "{pairs}");
+    let requests = hub.server().requests();
+    // Its parts, the first file of train at last, and nothing else.
+    let files: Vec<&str> = requests
+        .iter()
+        .filter_map(|path| path.split("/pairs/").nth(1))
+        .collect();
+    assert!(
+        !files.iter().any(|path| path.contains("unsupervised")),
+        "{files:?}"
+    );
+    assert!(files.last().unwrap().contains("train/0000"), "{files:?}");
+
+    // The same as the folder itself, but for its name.
+    let folder = inspect(&hub, "converted/pairs").stdout;
+    assert_eq!(folder.replacen("pairs", "mail-pairs", 1), pairs);
+    hub.server().requests();
+    let search = "search --task org/mail:pairs --space space.toml --strategy random --trials 2 --steps 2 --gradient-examples 9 \
+        --max-length 32 --finalists 1 --repetitions 1 --backbone backbone --out study";
+    hub.run(search).succeeded();
+    assert_eq!(hub.server().requests(), [""; 0], "everything is there");
+
+    hub.server = None;
+    hub.run("search --study study/study.toml --out again")
+        .succeeded();
+    assert!(
+        hub.lab
+            .read("study/study.toml")
+            .contains("folder = \"org/mail:pairs\"")
+    );
+    hub.run(&format!("{INSPECT} org/mail:other"))
+        .failed(&["cannot reach"]);
+    hub.run_with("HF_HUB_OFFLINE", "1", &format!("{INSPECT} org/other"))
+        .failed(&["`org/other` is not in the cache"]);
+}
+
+#[test]
+fn a_subset_is_chosen_where_there_are_several() {
+    let hub = HubLab::new();
+    serve_mail(&hub);
+    hub.run(&format!("{INSPECT} org/mail"))
+        .failed(&["has the subsets named, pairs; give one as `org/mail:SUBSET`"]);
+    hub.run(&format!("{INSPECT} org/nothing"))
+        .failed(&["shows you no dataset `org/nothing"]);
+    // A revision is that of the dataset itself.
+    let own = hub
+        .run(&format!("{INSPECT} org/mail@main"))
+        .succeeded()
+        .stdout;
+    assert!(own.contains("mail") && !own.contains("mail-"), "{own}");
+    hub.run(&format!("{INSPECT} org/mail@v3"))
+        .failed(&["has no revision `v3`"]);
+}
+
+#[test]
+fn a_dataset_without_the_branch_is_read_from_its_own_files() {
+    let hub = HubLab::new();
+    serve_mail(&hub);
+    hub.server()
+        .change(|server| drop(server.dataset.remove("refs/convert/parquet")));
+    // What broke off is not taken for the whole.
+    let lost = "data/train-00001-of-00002.parquet";
+    fs::rename(hub.lab.path(&format!("own/{lost}")), hub.lab.path("kept")).unwrap();
+    hub.server()
+        .change(|server| server.lost = vec![lost.to_owned()]);
+    hub.run(&format!("{INSPECT} org/mail"))
+        .failed(&["train-00001-of-00002"]);
+    fs::rename(hub.lab.path("kept"), hub.lab.path(&format!("own/{lost}"))).unwrap();
+    hub.server().change(|server| server.lost.clear());
+    let own = hub.run(&format!("{INSPECT} org/mail")).succeeded().stdout;
+    hub.server().requests();
+    assert_eq!(
+        hub.run(&format!("{INSPECT} org/mail")).succeeded().stdout,
+        own
+    );
+    // Nothing says any more that there is only one subset but `data`.
+    assert_eq!(hub.server().requests(), [""; 0]);
+
+    fs::remove_dir_all(hub.lab.path("own/data")).unwrap();
+    hub.lab.write("own/train.csv", "text,label\na,b\n");
+    hub.server()
+        .serve_dataset("main", "da7a03", &hub.lab.path("own"));
+    let error = hub
+        .run(&format!("{INSPECT} org/mail@main"))
+        .succeeded()
+        .stdout;
+    assert_eq!(error, own, "a revision stands for what it stood for first");
+    hub.server()
+        .serve_dataset("csv", "da7a04", &hub.lab.path("own"));
+    hub.run(&format!("{INSPECT} org/mail@csv"))
+        .failed(&["has no Parquet files of a `train` split"]);
 }

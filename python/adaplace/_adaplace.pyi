@@ -82,7 +82,8 @@ class Task:
     """A task, encoded for a backbone: its training and validation part. The test part is never read.
 
     Args:
-        folder: With ``{train,validation}.jsonl`` or ``.csv``, or ``{train,validation}/CLASS/*.png``.
+        folder: With ``{train,validation}.jsonl``, ``.csv`` or ``.parquet``, or ``{train,validation}/CLASS/*.png``; or
+            ``org/name[:subset][@revision]``, a dataset of the Hugging Face hub.
         backbone: What reads it.
         max_length: Texts are cut to this many tokens; 128, or the backbone's longest, if not given.
         train_examples: Size of a stratified subset of the training examples ..
@@ -90,6 +91,7 @@ class Task:
         text_column: Column or key of a text; ``text`` if not given.
         pair_column: Column or key of the second text of a pair; ``text_pair``, where there is one, if not given.
         label_column: Column or key of the class; ``label`` if not given.
+        image_column: Column of encoded pictures in Parquet; ``image``, or the only one of pictures, if not given.
 
     Raises:
         AdaplaceError: If the folder is missing or damaged, or the backbone cannot read it.
@@ -106,6 +108,7 @@ class Task:
         text_column: str | None = None,
         pair_column: str | None = None,
         label_column: str | None = None,
+        image_column: str | None = None,
     ) -> Task: ...
     @property
     def name(self) -> str: ...

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use adaplace_hub::task_folder;
 use adaplace_study::encoder;
 use adaplace_task::{Columns, Task as Encoded, TaskOptions};
 use pyo3::prelude::*;
@@ -26,7 +27,7 @@ impl Task {
     #[new]
     #[pyo3(signature = (
         folder, backbone, *, max_length = None, train_examples = None, seed = 0, text_column = None, pair_column = None,
-        label_column = None
+        label_column = None, image_column = None
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is a keyword in Python")]
     fn new(
@@ -39,16 +40,19 @@ impl Task {
         text_column: Option<String>,
         pair_column: Option<String>,
         label_column: Option<String>,
+        image_column: Option<String>,
     ) -> PyResult<Self> {
         let usual = Columns::default();
         let columns = Columns {
             text: text_column.unwrap_or(usual.text),
             pair: pair_column.unwrap_or(usual.pair),
             label: label_column.unwrap_or(usual.label),
+            image: image_column.unwrap_or(usual.image),
         };
         py.detach(|| {
             let (encoder, max_length) =
                 encoder(&backbone.folder, &backbone.inner, max_length).or_raise()?;
+            let found = task_folder(&folder).or_raise()?;
             let options = TaskOptions {
                 train_examples,
                 seed,
@@ -56,7 +60,7 @@ impl Task {
                 ..TaskOptions::default()
             };
             Ok(Self {
-                inner: Arc::new(Encoded::load(&folder, &encoder, &options).or_raise()?),
+                inner: Arc::new(Encoded::load(&found, &encoder, &options).or_raise()?),
                 folder,
                 max_length,
                 subset: train_examples,

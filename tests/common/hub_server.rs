@@ -1,4 +1,4 @@
-//! A server on this machine that answers as the Hugging Face hub does, for one model.
+//! A server on this machine that answers as the Hugging Face hub does, for one model and one dataset.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,11 +15,16 @@ use sha2::{Digest, Sha256};
 /// The model's name.
 pub const MODEL: &str = "org/tiny";
 
+/// The dataset's name.
+pub const DATASET: &str = "org/mail";
+
 /// What the server has and how it behaves.
 #[derive(Default)]
 pub struct Behaviour {
-    /// Branches and tags with their commit and the folder of its files.
+    /// Branches and tags of the model with their commit and the folder of its files.
     pub revisions: BTreeMap<String, (String, PathBuf)>,
+    /// The same of the dataset.
+    pub dataset: BTreeMap<String, (String, PathBuf)>,
     /// Files that are listed but not there.
     pub lost: Vec<String>,
     /// Files whose content arrives changed.
@@ -72,6 +77,12 @@ impl HubServer {
     pub fn serve(&self, revision: &str, commit: &str, folder: &Path) {
         let files = (commit.to_owned(), folder.to_owned());
         self.change(|behaviour| drop(behaviour.revisions.insert(revision.to_owned(), files)));
+    }
+
+    /// The same for the dataset.
+    pub fn serve_dataset(&self, revision: &str, commit: &str, folder: &Path) {
+        let files = (commit.to_owned(), folder.to_owned());
+        self.change(|behaviour| drop(behaviour.dataset.insert(revision.to_owned(), files)));
     }
 
     pub fn change(&self, change: impl FnOnce(&mut Behaviour)) {
@@ -154,8 +165,14 @@ fn error(status: u16, code: &str) -> Answer {
 
 fn respond(request: &Request, behaviour: &Behaviour, endpoint: &str) -> Answer {
     let path = request.path.as_str();
-    if let Some(revision) = path.strip_prefix(&format!("/api/models/{MODEL}/revision/")) {
-        let Some((commit, folder)) = behaviour.revisions.get(revision) else {
+    let of_model = path.strip_prefix(&format!("/api/models/{MODEL}/revision/"));
+    let of_dataset = path.strip_prefix(&format!("/api/datasets/{DATASET}/revision/"));
+    let revisions = match of_model {
+        Some(_) => &behaviour.revisions,
+        None => &behaviour.dataset,
+    };
+    if let Some(revision) = of_model.or(of_dataset) {
+        let Some((commit, folder)) = revisions.get(&revision.replace("%2F", "/")) else {
             return error(404, "RevisionNotFound");
         };
         let mut files = listed(folder, "");
@@ -169,7 +186,9 @@ fn respond(request: &Request, behaviour: &Behaviour, endpoint: &str) -> Answer {
         let (commit, file) = file.split_once('/').unwrap();
         return part(request, read(behaviour, commit, file).unwrap(), vec![]);
     }
-    let Some(rest) = path.strip_prefix(&format!("/{MODEL}/resolve/")) else {
+    let model = path.strip_prefix(&format!("/{MODEL}/resolve/"));
+    let dataset = path.strip_prefix(&format!("/datasets/{DATASET}/resolve/"));
+    let Some(rest) = model.or(dataset) else {
         return error(401, "RepoNotFound");
     };
     if behaviour.token.is_some() && behaviour.token != request.token {
@@ -180,7 +199,7 @@ fn respond(request: &Request, behaviour: &Behaviour, endpoint: &str) -> Answer {
         return error(404, "EntryNotFound");
     };
     let mut headers = vec![("X-Repo-Commit", commit.to_owned())];
-    if !file.ends_with(".safetensors") {
+    if !file.ends_with(".safetensors") && !file.ends_with(".parquet") {
         // git's own hash of a small file, which nobody computes here
         headers.push(("ETag", format!("\"{:040x}\"", content.len())));
         return part(request, content, headers);
@@ -207,7 +226,10 @@ fn part(request: &Request, content: Vec<u8>, headers: Vec<(&'static str, String)
 }
 
 fn folder_of<'a>(behaviour: &'a Behaviour, commit: &str) -> Option<&'a PathBuf> {
-    let mut revisions = behaviour.revisions.values();
+    let mut revisions = behaviour
+        .revisions
+        .values()
+        .chain(behaviour.dataset.values());
     revisions
         .find(|(found, _)| found == commit)
         .map(|(_, folder)| folder)

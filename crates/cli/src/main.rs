@@ -1,9 +1,9 @@
 //! The program `adaplace`: finds where to put a few adapters in a frozen, pre-trained transformer.
 
 mod arguments;
-mod backbone;
 mod commands;
 mod heatmap;
+mod hub;
 mod progress;
 mod resources;
 mod table;

@@ -1,4 +1,4 @@
-//! What of a model is in the cache.
+//! What of a repository is in the cache.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use hf_hub::{Cache, Repo, RepoType};
 use serde::Deserialize;
 
-use crate::{HubError, ModelName};
+use crate::{HubError, Kind, RepositoryName};
 
 /// The architecture; nothing goes without it.
 pub(crate) const CONFIGURATION: &str = "config.json";
@@ -32,7 +32,7 @@ pub(crate) const OPTIONAL: [&str; 12] = [
     "1_Pooling/config.json",
 ];
 
-/// One commit of a model in the cache.
+/// One commit of a repository in the cache.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     /// With the files.
@@ -59,7 +59,7 @@ struct ShardIndex {
 
 impl Snapshot {
     /// The commit that the name stood for when it was last loaded, or that it is itself.
-    pub(crate) fn find(cache: &Cache, name: &ModelName) -> Option<Self> {
+    pub(crate) fn find(cache: &Cache, name: &RepositoryName) -> Option<Self> {
         let repository = repository(cache, name);
         let reference = repository.join("refs").join(name.revision());
         let commit = match fs::read_to_string(reference) {
@@ -71,7 +71,7 @@ impl Snapshot {
     }
 
     /// The one of this commit, there or not.
-    pub(crate) fn of(cache: &Cache, name: &ModelName, commit: &str) -> Self {
+    pub(crate) fn of(cache: &Cache, name: &RepositoryName, commit: &str) -> Self {
         let repository = repository(cache, name);
         Self {
             folder: repository.join("snapshots").join(commit),
@@ -121,13 +121,16 @@ pub(crate) fn shards(index: &Path) -> Result<BTreeSet<String>, HubError> {
     }
 }
 
-/// The model as `hf-hub` names it.
-pub(crate) fn repo(name: &ModelName, revision: &str) -> Repo {
-    let repository = name.repository().to_owned();
-    Repo::with_revision(repository, RepoType::Model, revision.to_owned())
+/// The repository as `hf-hub` names it.
+pub(crate) fn repo(name: &RepositoryName, revision: &str) -> Repo {
+    let kind = match name.kind() {
+        Kind::Model => RepoType::Model,
+        Kind::Dataset => RepoType::Dataset,
+    };
+    Repo::with_revision(name.repository().to_owned(), kind, revision.to_owned())
 }
 
-fn repository(cache: &Cache, name: &ModelName) -> PathBuf {
+fn repository(cache: &Cache, name: &RepositoryName) -> PathBuf {
     cache.path().join(repo(name, name.revision()).folder_name())
 }
 
@@ -145,7 +148,7 @@ mod tests {
     fn a_model_is_full_when_nothing_about_it_is_unknown() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::new(folder.path().to_owned());
-        let name = ModelName::parse("org/name@v1").unwrap();
+        let name = RepositoryName::parse(Kind::Model, "org/name@v1").unwrap();
         assert!(Snapshot::find(&cache, &name).is_none());
         let model = folder.path().join("models--org--name");
         write(&model, "refs/v1", "0123abc\n");
@@ -167,7 +170,7 @@ mod tests {
         assert_eq!(snapshot.completeness(), Completeness::Full);
 
         // The commit itself is a name of it too.
-        let by_commit = ModelName::parse("org/name@0123abc").unwrap();
+        let by_commit = RepositoryName::parse(Kind::Model, "org/name@0123abc").unwrap();
         let found = Snapshot::find(&cache, &by_commit).unwrap();
         assert_eq!(found.folder, snapshot.folder);
     }

@@ -10,18 +10,18 @@ use hf_hub::api::RepoInfo;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use sha2::{Digest, Sha256};
 
-use crate::cache::{self, CONFIGURATION, INDEX, OPTIONAL, Snapshot, WEIGHTS};
-use crate::{HubError, ModelName};
+use crate::cache::{self, Snapshot};
+use crate::{HubError, RepositoryName};
 
-/// The list of a model's files is short: a server that takes longer for it is not there.
+/// The list of a repository's files is short: a server that takes longer for it is not there.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The server with one model of it.
+/// The server with one repository of it.
 pub(crate) struct Server<'a> {
     /// Its address.
     endpoint: String,
     cache: &'a Cache,
-    name: &'a ModelName,
+    name: &'a RepositoryName,
     api: Api,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Server<'a> {
         endpoint: Option<&str>,
         cache: &'a Cache,
         token: Option<&str>,
-        name: &'a ModelName,
+        name: &'a RepositoryName,
     ) -> Result<Self, HubError> {
         let mut builder =
             ApiBuilder::from_cache(cache.clone()).with_token(token.map(str::to_owned));
@@ -39,7 +39,7 @@ impl<'a> Server<'a> {
             builder = builder.with_endpoint(endpoint.to_owned());
         }
         let api = builder.build().map_err(|error| HubError::Unreachable {
-            model: name.to_string(),
+            name: name.to_string(),
             endpoint: endpoint.unwrap_or("the hub").to_owned(),
             reason: error.to_string(),
         })?;
@@ -55,48 +55,22 @@ impl<'a> Server<'a> {
         })
     }
 
-    /// Downloads what a backbone is read from. The revision's name is written down at last, so that it never stands for
-    /// a commit that is not there in full.
-    pub(crate) fn download(&self) -> Result<PathBuf, HubError> {
+    /// The commit that the revision stands for.
+    pub(crate) fn commit(&self) -> Result<Commit<'_>, HubError> {
         let RepoInfo { sha, siblings } = self.info()?;
-        let has = |file: &str| siblings.iter().any(|sibling| sibling.rfilename == file);
-        let snapshot = Snapshot::of(self.cache, self.name, &sha);
-        // All files by the commit: a revision may move on in between.
-        let repo = self.api.repo(cache::repo(self.name, &sha));
-        let fetch = |file: &str| self.fetch(&repo, &snapshot, file);
+        Ok(Commit {
+            server: self,
+            snapshot: Snapshot::of(self.cache, self.name, &sha),
+            // All files by the commit: a revision may move on in between.
+            repo: self.api.repo(cache::repo(self.name, &sha)),
+            files: siblings.into_iter().map(|one| one.rfilename).collect(),
+            sha,
+        })
+    }
 
-        if !has(CONFIGURATION) {
-            return Err(self.missing(CONFIGURATION, "it is no model of transformers"));
-        }
-        fetch(CONFIGURATION)?;
-        for file in OPTIONAL {
-            if has(file) {
-                fetch(file)?;
-            }
-        }
-        if has(WEIGHTS) {
-            fetch(WEIGHTS)?;
-        } else if has(INDEX) {
-            for shard in cache::shards(&fetch(INDEX)?)? {
-                fetch(&shard)?;
-            }
-        } else {
-            let advice = "only weights in the safetensors format are read: look for a model or revision that has them";
-            return Err(self.missing(WEIGHTS, advice));
-        }
-        for file in OPTIONAL {
-            if !has(file) {
-                snapshot.note_absent(file)?;
-            }
-        }
-        let named = self
-            .cache
-            .repo(cache::repo(self.name, self.name.revision()));
-        named.create_ref(&sha).map_err(|source| HubError::Cache {
-            path: snapshot.folder.clone(),
-            source,
-        })?;
-        Ok(snapshot.folder)
+    /// Its address.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
     }
 
     /// The commit that the revision stands for, and its files.
@@ -118,7 +92,7 @@ impl<'a> Server<'a> {
             return match digits && !info.sha.is_empty() {
                 true => Ok(info),
                 false => Err(HubError::Unreachable {
-                    model: self.name.to_string(),
+                    name: self.name.to_string(),
                     endpoint: self.endpoint.clone(),
                     reason: format!("`{}` is no commit", info.sha),
                 }),
@@ -126,18 +100,22 @@ impl<'a> Server<'a> {
         }
         let code = response.headers().get("x-error-code");
         let code = code.and_then(|code| code.to_str().ok()).unwrap_or_default();
-        let (model, endpoint) = (self.name.to_string(), self.endpoint.clone());
+        let (name, endpoint) = (self.name.to_string(), self.endpoint.clone());
         Err(match (status, code) {
             (_, "RevisionNotFound") => HubError::NoRevision {
                 repository: self.name.repository().to_owned(),
                 revision: self.name.revision().to_owned(),
                 endpoint,
             },
-            (_, "GatedRepo") | (403, _) => HubError::Denied { model, endpoint },
-            // The server does not say whether a model is private or not there.
-            (401 | 404, _) => HubError::NoModel { model, endpoint },
+            (_, "GatedRepo") | (403, _) => HubError::Denied { name, endpoint },
+            // The server does not say whether it is private or not there.
+            (401 | 404, _) => HubError::NoRepository {
+                kind: self.name.kind(),
+                name,
+                endpoint,
+            },
             _ => HubError::Status {
-                model,
+                name,
                 endpoint,
                 what: "the list of files".to_owned(),
                 status,
@@ -212,16 +190,16 @@ impl<'a> Server<'a> {
             fs::remove_file(path).map_err(unusable)?;
         }
         Err(HubError::WrongHash {
-            model: self.name.to_string(),
+            name: self.name.to_string(),
             file: file.to_owned(),
             announced,
             found,
         })
     }
 
-    fn missing(&self, file: &str, advice: &'static str) -> HubError {
+    pub(crate) fn missing(&self, file: &str, advice: &'static str) -> HubError {
         HubError::MissingFile {
-            model: self.name.to_string(),
+            name: self.name.to_string(),
             endpoint: self.endpoint.clone(),
             file: file.to_owned(),
             advice,
@@ -230,14 +208,14 @@ impl<'a> Server<'a> {
 
     fn unreachable(&self, error: &ureq::Error) -> HubError {
         HubError::Unreachable {
-            model: self.name.to_string(),
+            name: self.name.to_string(),
             endpoint: self.endpoint.clone(),
             reason: error.to_string(),
         }
     }
 
     fn not_downloaded(&self, file: &str, error: ApiError) -> HubError {
-        let (model, endpoint) = (self.name.to_string(), self.endpoint.clone());
+        let (name, endpoint) = (self.name.to_string(), self.endpoint.clone());
         let status = match &error {
             ApiError::RequestError(error) => match **error {
                 ureq::Error::StatusCode(status) => Some(status),
@@ -246,22 +224,59 @@ impl<'a> Server<'a> {
             _ => None,
         };
         match status {
-            Some(401 | 403) => HubError::Denied { model, endpoint },
+            Some(401 | 403) => HubError::Denied { name, endpoint },
             Some(404) => self.missing(file, "though it lists it: try again later"),
             Some(status) => HubError::Status {
-                model,
+                name,
                 endpoint,
                 what: format!("`{file}`"),
                 status,
             },
             None => HubError::Download {
-                model,
+                name,
                 file: file.to_owned(),
                 reason: match error {
                     ApiError::LockAcquisition(_) => "another process is downloading it".to_owned(),
                     other => other.to_string(),
                 },
             },
+        }
+    }
+}
+
+/// A commit on the server, and where its files come to lie.
+pub(crate) struct Commit<'a> {
+    server: &'a Server<'a>,
+    sha: String,
+    repo: ApiRepo,
+    /// In the cache.
+    pub(crate) snapshot: Snapshot,
+    /// The paths of its files.
+    pub(crate) files: Vec<String>,
+}
+
+impl Commit<'_> {
+    pub(crate) fn has(&self, file: &str) -> bool {
+        self.files.iter().any(|one| one == file)
+    }
+
+    /// The file in the cache, downloaded if it is not there.
+    pub(crate) fn fetch(&self, file: &str) -> Result<PathBuf, HubError> {
+        self.server.fetch(&self.repo, &self.snapshot, file)
+    }
+
+    /// Writes down that the revision stands for this commit: at last, so that it never does for one that is not there in full.
+    pub(crate) fn keep(self) -> Result<PathBuf, HubError> {
+        let (server, folder) = (self.server, self.snapshot.folder);
+        let named = server
+            .cache
+            .repo(cache::repo(server.name, server.name.revision()));
+        match named.create_ref(&self.sha) {
+            Ok(()) => Ok(folder),
+            Err(source) => Err(HubError::Cache {
+                path: folder,
+                source,
+            }),
         }
     }
 }

@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-/// Why a model could not be had from the hub.
+use crate::Kind;
+
+/// Why a model or dataset could not be had from the hub.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// No place for the cache.
@@ -8,11 +10,11 @@ pub enum HubError {
     NoHome,
     /// The server cannot be reached, or says nothing that can be understood.
     #[error(
-        "cannot reach `{endpoint}` for `{model}`: {reason}; check the connection, or give the folder of a model"
+        "cannot reach `{endpoint}` for `{name}`: {reason}; check the connection, or give a folder"
     )]
     Unreachable {
-        /// The model asked for.
-        model: String,
+        /// What was asked for.
+        name: String,
         /// The server.
         endpoint: String,
         /// What went wrong.
@@ -20,11 +22,11 @@ pub enum HubError {
     },
     /// `HF_HUB_OFFLINE` is set.
     #[error(
-        "`{model}` is not in the cache `{cache}`, and `HF_HUB_OFFLINE` forbids to download it; load it once without that"
+        "`{name}` is not in the cache `{cache}`, and `HF_HUB_OFFLINE` forbids to download it; load it once without that"
     )]
     Offline {
-        /// The model asked for.
-        model: String,
+        /// What was asked for.
+        name: String,
         /// The folder of the cache.
         cache: PathBuf,
     },
@@ -47,57 +49,86 @@ pub enum HubError {
         /// What it holds.
         models: Vec<String>,
     },
-    /// No model of this name.
+    /// Nothing of this name.
     #[error(
-        "`{endpoint}` shows you no model `{model}`; correct the name, or if the model is private give a token in `HF_TOKEN` that may read it"
+        "`{endpoint}` shows you no {kind} `{name}`; correct the name, or if it is private give a token in `HF_TOKEN` that may read it"
     )]
-    NoModel {
-        /// The model asked for.
-        model: String,
+    NoRepository {
+        /// Whether a model or a dataset was asked for.
+        kind: Kind,
+        /// Its name.
+        name: String,
         /// The server.
         endpoint: String,
     },
-    /// The model has no such branch, tag or commit.
+    /// There is no such branch, tag or commit.
     #[error(
         "`{repository}` at `{endpoint}` has no revision `{revision}`; give a branch, tag or commit of it"
     )]
     NoRevision {
-        /// The model without its revision.
+        /// The name without its revision.
         repository: String,
         /// The revision asked for.
         revision: String,
         /// The server.
         endpoint: String,
     },
-    /// The model is there, but not for this user.
+    /// It is there, but not for this user.
     #[error(
-        "`{endpoint}` does not let you read `{model}`; accept its terms there and give a token in `HF_TOKEN` that may read it"
+        "`{endpoint}` does not let you read `{name}`; accept its terms there and give a token in `HF_TOKEN` that may read it"
     )]
     Denied {
-        /// The model asked for.
-        model: String,
+        /// What was asked for.
+        name: String,
         /// The server.
         endpoint: String,
     },
-    /// A file that a backbone cannot do without.
-    #[error("`{model}` at `{endpoint}` has no file `{file}`; {advice}")]
+    /// A file that is needed.
+    #[error("`{name}` at `{endpoint}` has no file `{file}`; {advice}")]
     MissingFile {
-        /// The model asked for.
-        model: String,
+        /// What was asked for.
+        name: String,
         /// The server.
         endpoint: String,
-        /// Its name in the model.
+        /// Its name in the repository.
         file: String,
         /// What to do.
         advice: &'static str,
     },
+    /// A dataset without Parquet files that are laid out as the hub or the library `datasets` does.
+    #[error(
+        "`{name}` at `{endpoint}` has no Parquet files of a `train` split{}; download the dataset and give its folder",
+        found(files)
+    )]
+    NoTask {
+        /// What was asked for.
+        name: String,
+        /// The server.
+        endpoint: String,
+        /// Some of the Parquet files that there are.
+        files: Vec<String>,
+    },
+    /// A dataset of several subsets.
+    #[error(
+        "`{name}` at `{endpoint}` has the subsets {}; give one as `{repository}:SUBSET`", subsets.join(", ")
+    )]
+    WhichSubset {
+        /// What was asked for.
+        name: String,
+        /// The name without subset and revision.
+        repository: String,
+        /// The server.
+        endpoint: String,
+        /// Their names.
+        subsets: Vec<String>,
+    },
     /// The server answers with an error.
     #[error(
-        "`{endpoint}` answers with the status {status} for {what} of `{model}`; try again later"
+        "`{endpoint}` answers with the status {status} for {what} of `{name}`; try again later"
     )]
     Status {
-        /// The model asked for.
-        model: String,
+        /// What was asked for.
+        name: String,
         /// The server.
         endpoint: String,
         /// What was asked for.
@@ -107,24 +138,24 @@ pub enum HubError {
     },
     /// A download that broke off.
     #[error(
-        "cannot download `{file}` of `{model}`: {reason}; run the same command again: it goes on where it broke off"
+        "cannot download `{file}` of `{name}`: {reason}; run the same command again: it goes on where it broke off"
     )]
     Download {
-        /// The model asked for.
-        model: String,
-        /// Its name in the model.
+        /// What was asked for.
+        name: String,
+        /// Its name in the repository.
         file: String,
         /// What went wrong.
         reason: String,
     },
     /// The content is not the announced one.
     #[error(
-        "`{file}` of `{model}` has the sha256 {found}, the server announced {announced}; it was removed again: run the same command to download it anew"
+        "`{file}` of `{name}` has the sha256 {found}, the server announced {announced}; it was removed: run the same command to download it again"
     )]
     WrongHash {
-        /// The model asked for.
-        model: String,
-        /// Its name in the model.
+        /// What was asked for.
+        name: String,
+        /// Its name in the repository.
         file: String,
         /// What the server said.
         announced: String,
@@ -149,4 +180,11 @@ pub enum HubError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+fn found(files: &[String]) -> String {
+    match files {
+        [] => String::new(),
+        [first, ..] => format!(", but for example `{first}`"),
+    }
 }

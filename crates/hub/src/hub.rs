@@ -4,7 +4,8 @@ use hf_hub::Cache;
 
 use crate::cache::{CONFIGURATION, Completeness, Snapshot};
 use crate::download::Server;
-use crate::{HubError, ModelName};
+use crate::name::DatasetName;
+use crate::{HubError, Kind, RepositoryName, dataset, model};
 
 /// The cache on this machine and the server behind it.
 #[derive(Debug)]
@@ -56,22 +57,17 @@ impl Hub {
     ///
     /// # Errors
     /// If the model is not in the cache and cannot be downloaded in full; what has arrived stays for the next time.
-    pub fn snapshot(&self, name: &ModelName) -> Result<PathBuf, HubError> {
+    pub fn snapshot(&self, name: &RepositoryName) -> Result<PathBuf, HubError> {
         let cached = Snapshot::find(&self.cache, name);
         let completeness = cached.as_ref().map(Snapshot::completeness);
         if let (Some(snapshot), Some(Completeness::Full)) = (&cached, completeness) {
             return Ok(snapshot.folder.clone());
         }
         let downloaded = match self.offline {
-            true => Err(HubError::Offline {
-                model: name.to_string(),
-                cache: self.cache.path().clone(),
-            }),
-            false => {
-                let (endpoint, token) = (self.endpoint.as_deref(), self.token.as_deref());
-                let server = Server::new(endpoint, &self.cache, token, name);
-                server.and_then(|server| server.download())
-            }
+            true => Err(self.is_offline(&name)),
+            false => self
+                .server(name)
+                .and_then(|server| model::download(&server)),
         };
         match (downloaded, cached, completeness) {
             (
@@ -85,6 +81,67 @@ impl Hub {
                 Ok(snapshot.folder)
             }
             (downloaded, ..) => downloaded,
+        }
+    }
+}
+
+impl Hub {
+    /// The folder of a task: the Parquet files of a dataset, downloaded if they are not there. Where the name holds no revision, they
+    /// are those that the hub made of the dataset, else its own.
+    ///
+    /// # Errors
+    /// As [`Self::snapshot`]; if the dataset has no training split in Parquet, or several subsets and the name none of them.
+    pub fn task(&self, name: &DatasetName) -> Result<PathBuf, HubError> {
+        let revisions = match name.repository.has_revision() {
+            true => vec![name.repository.clone()],
+            false => vec![
+                name.repository.at(dataset::CONVERTED),
+                name.repository.clone(),
+            ],
+        };
+        let snapshots = revisions.iter();
+        let cached = snapshots.filter_map(|revision| Snapshot::find(&self.cache, revision));
+        let cached = cached
+            .filter_map(|snapshot| dataset::cached(&snapshot.folder, name))
+            .next();
+        match &cached {
+            Some(folder) if dataset::is_definite(folder, name) => return Ok(folder.clone()),
+            _ => {}
+        }
+        if self.offline {
+            return cached.ok_or_else(|| self.is_offline(&name));
+        }
+        let mut last = None;
+        for revision in &revisions {
+            let downloaded = self
+                .server(revision)
+                .and_then(|server| dataset::download(&server, name));
+            match (downloaded, &cached) {
+                // A private dataset has no such branch.
+                (Err(error @ (HubError::NoRevision { .. } | HubError::NoTask { .. })), _) => {
+                    last = Some(error);
+                }
+                (Err(HubError::Unreachable { .. }), Some(folder)) => {
+                    tracing::warn!(
+                        "the server cannot be asked whether `{name}` has other subsets than the one in the cache: going on with that"
+                    );
+                    return Ok(folder.clone());
+                }
+                (downloaded, _) => return downloaded,
+            }
+        }
+        Err(last.expect("there is a revision at least"))
+    }
+
+    fn server<'a>(&'a self, name: &'a RepositoryName) -> Result<Server<'a>, HubError> {
+        let (endpoint, token) = (self.endpoint.as_deref(), self.token.as_deref());
+        Server::new(endpoint, &self.cache, token, name)
+    }
+
+    fn is_offline(&self, name: &dyn std::fmt::Display) -> HubError {
+        HubError::Offline {
+            name: name.to_string(),
+            cache: self.cache.path().clone(),
         }
     }
 }
@@ -144,9 +201,22 @@ pub fn backbone_folder(given: &Path) -> Result<PathBuf, HubError> {
     if given.exists() {
         return cached(given);
     }
-    match given.to_str().and_then(ModelName::parse) {
+    let text = given.to_str();
+    match text.and_then(|text| RepositoryName::parse(Kind::Model, text)) {
         None => Ok(given.to_owned()),
         Some(name) => Hub::from_environment()?.snapshot(&name),
+    }
+}
+
+/// Where a task is that was given as a folder, or as the name of a dataset of the hub; what is neither is given back as it is:
+/// reading it says so.
+///
+/// # Errors
+/// If there is no such folder, it can be a name, and the dataset cannot be had from the hub.
+pub fn task_folder(given: &Path) -> Result<PathBuf, HubError> {
+    match given.to_str().and_then(DatasetName::parse) {
+        Some(name) if !given.exists() => Hub::from_environment()?.task(&name),
+        _ => Ok(given.to_owned()),
     }
 }
 

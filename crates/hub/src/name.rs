@@ -6,17 +6,36 @@ const MAIN: &str = "main";
 /// The longest part of a name that the hub allows.
 const LONGEST: usize = 96;
 
-/// `org/name` or `org/name@revision`: a model of the hub, and a branch, tag or commit of it.
+/// What a repository of the hub holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A model.
+    Model,
+    /// A dataset.
+    Dataset,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Model => "model",
+            Self::Dataset => "dataset",
+        })
+    }
+}
+
+/// `org/name` or `org/name@revision`: a model or dataset of the hub, and a branch, tag or commit of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelName {
+pub struct RepositoryName {
+    kind: Kind,
     repository: String,
     revision: Option<String>,
 }
 
-impl ModelName {
+impl RepositoryName {
     /// Reads a name; nothing if the text cannot be one. A path of one folder in another can be, so look there first.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub fn parse(kind: Kind, text: &str) -> Option<Self> {
         let (repository, revision) = match text.split_once('@') {
             Some((repository, revision)) => (repository, Some(revision)),
             None => (text, None),
@@ -24,9 +43,16 @@ impl ModelName {
         let (organisation, name) = repository.split_once('/')?;
         let sound = is_part(organisation) && is_part(name) && revision.is_none_or(is_revision);
         sound.then(|| Self {
+            kind,
             repository: repository.to_owned(),
             revision: revision.map(str::to_owned),
         })
+    }
+
+    /// Whether it is a model or a dataset.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// `org/name`
@@ -40,14 +66,68 @@ impl ModelName {
     pub fn revision(&self) -> &str {
         self.revision.as_deref().unwrap_or(MAIN)
     }
+
+    /// Whether the name itself says which revision.
+    pub(crate) fn has_revision(&self) -> bool {
+        self.revision.is_some()
+    }
+
+    /// Another revision of the same repository.
+    pub(crate) fn at(&self, revision: &str) -> Self {
+        Self {
+            revision: Some(revision.to_owned()),
+            ..self.clone()
+        }
+    }
 }
 
-impl fmt::Display for ModelName {
+impl fmt::Display for RepositoryName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.repository)?;
         match &self.revision {
             Some(revision) => write!(formatter, "@{revision}"),
             None => Ok(()),
+        }
+    }
+}
+
+/// `org/name`, `org/name:subset` or either with `@revision`: a dataset of the hub, and the subset ("config") of it that is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatasetName {
+    pub(crate) repository: RepositoryName,
+    pub(crate) subset: Option<String>,
+}
+
+impl DatasetName {
+    /// Reads a name; nothing if the text cannot be one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (before, revision) = match text.split_once('@') {
+            Some((before, revision)) => (before, format!("@{revision}")),
+            None => (text, String::new()),
+        };
+        let (repository, subset) = match before.split_once(':') {
+            Some((repository, subset)) => (repository, Some(subset)),
+            None => (before, None),
+        };
+        if !subset.is_none_or(is_word) {
+            return None;
+        }
+        let repository = RepositoryName::parse(Kind::Dataset, &format!("{repository}{revision}"))?;
+        let subset = subset.map(str::to_owned);
+        Some(Self { repository, subset })
+    }
+}
+
+impl fmt::Display for DatasetName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.repository.repository())?;
+        if let Some(subset) = &self.subset {
+            write!(formatter, ":{subset}")?;
+        }
+        match self.repository.has_revision() {
+            true => write!(formatter, "@{}", self.repository.revision()),
+            false => Ok(()),
         }
     }
 }
@@ -80,9 +160,33 @@ mod tests {
             ("Org-1/na_me.v2@v1.0", "Org-1/na_me.v2", "v1.0"),
             ("org/name@refs/pr/3", "org/name", "refs/pr/3"),
         ] {
-            let name = ModelName::parse(text).unwrap();
+            let name = RepositoryName::parse(Kind::Model, text).unwrap();
             assert_eq!((name.repository(), name.revision()), (repository, revision));
             assert_eq!(name.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn names_of_datasets_may_hold_a_subset() {
+        for (text, subset, revision) in [
+            ("org/name", None, "main"),
+            ("org/name:sst2", Some("sst2"), "main"),
+            ("org/name:2019-05.a@v1", Some("2019-05.a"), "v1"),
+        ] {
+            let name = DatasetName::parse(text).unwrap();
+            assert_eq!(name.repository.repository(), "org/name");
+            assert_eq!(name.subset.as_deref(), subset);
+            assert_eq!(name.repository.revision(), revision);
+            assert_eq!(name.to_string(), text);
+        }
+        for text in [
+            "org/name:",
+            "org/name:a/b",
+            "org/name:..",
+            "org:a/name",
+            "org/name@v1:a",
+        ] {
+            assert_eq!(DatasetName::parse(text), None, "{text}");
         }
     }
 
@@ -107,14 +211,14 @@ mod tests {
             "a--b/c",
             "-a/b",
         ] {
-            assert_eq!(ModelName::parse(text), None, "{text}");
+            assert_eq!(RepositoryName::parse(Kind::Model, text), None, "{text}");
         }
     }
 
     proptest! {
         #[test]
         fn a_name_leads_to_no_other_folder(text in "[a./@-]{0,12}|\\PC{0,12}") {
-            if let Some(name) = ModelName::parse(&text) {
+            if let Some(name) = RepositoryName::parse(Kind::Model, &text) {
                 let parts = name.repository().split('/').chain(name.revision().split('/'));
                 for part in parts {
                     prop_assert!(!part.is_empty() && part != "." && part != "..");

@@ -18,7 +18,7 @@ pub enum TaskError {
     Unreadable { path: PathBuf, source: io::Error },
     /// Neither text nor pictures to train on.
     #[error(
-        "the task folder `{}` has no training part{}; add `train.jsonl`, `train.csv` or `train.tsv` (text), or a folder `train` with one folder per class (images)",
+        "the task folder `{}` has no training part{}; add `train.jsonl`, `train.csv`, `train.tsv` or `train.parquet`, or a folder `train` with one folder of pictures per class",
         folder.display(), instead(found)
     )]
     MissingTrainPart { folder: PathBuf, found: Vec<String> },
@@ -29,6 +29,17 @@ pub enum TaskError {
         part: Part,
         names: [String; 2],
     },
+    /// Files that belong together, of which some are missing.
+    #[error("the {part} part of `{}` has {found} of {count} files; add the others", folder.display())]
+    MissingFiles {
+        folder: PathBuf,
+        part: Part,
+        found: usize,
+        count: usize,
+    },
+    /// A folder of Arrow files.
+    #[error("the folder `{}` was written by `save_to_disk` of the library `datasets`; write Parquet instead: `dataset[\"train\"].to_parquet(\"train.parquet\")`", folder.display())]
+    SavedToDisk { folder: PathBuf },
     /// A text backbone was given an image task.
     #[error("the backbone reads text, but the task `{}` consists of pictures; choose an image backbone or a text task", folder.display())]
     TextBackboneImageTask { folder: PathBuf },
@@ -59,7 +70,7 @@ pub enum TaskError {
         classes: Vec<String>,
     },
     /// A row in which a required value is absent, null or blank.
-    #[error("{place}: the row has no `{column}`; every row needs a text and a label")]
+    #[error("{place}: the row has no `{column}`; every row needs one")]
     MissingValue { place: Place, column: String },
     /// A value of the wrong type.
     #[error("{place}: `{column}` must be {expected}, not `{found}`")]
@@ -79,13 +90,24 @@ pub enum TaskError {
         "{place}: not valid CSV: {message}; every row needs as many comma-separated cells as the header"
     )]
     InvalidCsv { place: Place, message: String },
+    /// A Parquet file that cannot be read.
+    #[error("cannot read `{}` as Parquet: {message}; write or download it again", path.display())]
+    InvalidParquet { path: PathBuf, message: String },
+    /// A column of a type that cannot be what it is needed for.
+    #[error("the column `{column}` of `{}` holds {found}, but must hold {expected}", path.display())]
+    ColumnType {
+        path: PathBuf,
+        column: String,
+        expected: &'static str,
+        found: String,
+    },
     /// A quote that is never closed.
     #[error(
         "{place}: a quote is opened here and never closed; close it, or double it (`\"\"`) if it belongs to the text"
     )]
     OpenQuote { place: Place },
-    /// A CSV header that lacks a column.
-    #[error("`{}` has no column `{column}` (its header is {}); name the columns in the first line, or say what they are called: `--text-column`, `--pair-column`, `--label-column`", path.display(), listed(found))]
+    /// A file whose columns lack one.
+    #[error("`{}` has no column `{column}` (it has {}); name the columns so, a CSV's in its first line, or say what they are called: `--text-column`, `--pair-column`, `--label-column`, `--image-column`", path.display(), listed(found))]
     MissingColumn {
         path: PathBuf,
         column: String,
@@ -147,20 +169,23 @@ pub enum TaskError {
         image_size: usize,
     },
     /// A picture that comes out in another size than the backbone takes.
-    #[error("the picture `{}` comes out of the preprocessing with {height} x {width} pixels, but the backbone takes {image_size} x {image_size}; set `size` or `crop_size` in `preprocessor_config.json`", path.display())]
+    #[error(
+        "the picture {place} comes out of the preprocessing with {height} x {width} pixels, but the backbone takes {image_size} x {image_size}; set `size` or `crop_size` in the backbone's `{file}`"
+    )]
     PictureSize {
-        path: PathBuf,
+        place: Place,
+        file: String,
         height: u64,
         width: u64,
         image_size: usize,
     },
     /// A picture that cannot be decoded.
-    #[error("the picture `{}` cannot be decoded: {message}; replace or remove it", path.display())]
-    BrokenPicture { path: PathBuf, message: String },
+    #[error("the picture {place} cannot be decoded: {message}; replace or remove it")]
+    BrokenPicture { place: Place, message: String },
     /// A picture that would take too much memory.
-    #[error("the picture `{}` has {width} x {height} pixels, the limit is {} megapixels; scale it down or remove it", path.display(), MAX_PIXELS / 1_000_000)]
+    #[error("the picture {place} has {width} x {height} pixels, the limit is {} megapixels; scale it down or remove it", MAX_PIXELS / 1_000_000)]
     PictureTooLarge {
-        path: PathBuf,
+        place: Place,
         width: u64,
         height: u64,
     },

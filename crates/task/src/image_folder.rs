@@ -15,9 +15,18 @@ use crate::{Part, Place, TaskError};
 /// Bytes that tell every format.
 const HEAD: u64 = 32;
 
+/// Where a picture is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PictureAt {
+    /// It is a file.
+    File,
+    /// It stands in this column of a Parquet file, in the row that its place says.
+    Column(usize),
+}
+
 /// Lists the pictures of `path`, which has a folder for each class, sorted by class and path. Whether a file is a picture its content
 /// says, not its name; folders within a class belong to it. What is passed over is told in one warning.
-pub(crate) fn list_images(path: &Path, part: Part) -> Result<RawPart<()>, TaskError> {
+pub(crate) fn list_images(path: &Path, part: Part) -> Result<RawPart<PictureAt>, TaskError> {
     let mut rows = Vec::new();
     let mut passed = PassedOver::default();
     let mut loose = 0;
@@ -38,7 +47,7 @@ pub(crate) fn list_images(path: &Path, part: Part) -> Result<RawPart<()>, TaskEr
                         line: None,
                     },
                     label: label.clone(),
-                    content: (),
+                    content: PictureAt::File,
                 }),
                 Kind::Other(reason) => passed.add(reason, &file, path),
             }

@@ -1,16 +1,22 @@
 //! The picture preprocessing of a backbone.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::image_folder::PictureAt;
 use crate::image_processor;
+use crate::parquet::StoredPictures;
 use crate::picture::{self, Picture};
 use crate::preprocessing::{Preprocessing, ResizeTarget, Size};
 use crate::resize::resize;
 use crate::rows::Row;
-use crate::{Images, TaskError};
+use crate::{Images, Place, TaskError};
+
+/// How many pictures are in memory undecoded, or in their own size.
+const AT_A_TIME: usize = 64;
 
 /// The picture preprocessing of a backbone folder.
 #[derive(Clone, Debug)]
@@ -92,18 +98,36 @@ impl ImageEncoder {
             .map(|size| size.height as usize))
     }
 
-    /// Decodes, resizes and crops the pictures, in parallel on the current rayon pool.
-    pub(crate) fn encode(&self, rows: &[&Row<()>]) -> Result<Images, TaskError> {
-        let pictures: Result<Vec<Picture>, TaskError> = rows
-            .par_iter()
-            .map(|row| self.encode_picture(&row.place.path))
-            .collect::<Vec<_>>()
+    /// Decodes, resizes and crops the pictures, in parallel on the current rayon pool and a few at a time, so that no more than those
+    /// are in memory in their own size.
+    pub(crate) fn encode(&self, rows: &[&Row<PictureAt>]) -> Result<Images, TaskError> {
+        let size = 3 * self.image_size * self.image_size;
+        let mut pixels = vec![0; rows.len() * size];
+        let mut stored = StoredPictures::default();
+        for (rows, pixels) in rows
+            .chunks(AT_A_TIME)
+            .zip(pixels.chunks_mut(AT_A_TIME * size))
+        {
+            let content = |row: &&Row<PictureAt>| match row.content {
+                PictureAt::File => Ok(None),
+                PictureAt::Column(leaf) => stored.read(&row.place, leaf).map(Some),
+            };
+            let contents: Result<Vec<_>, TaskError> = rows.iter().map(content).collect();
+            let encoded: Vec<Result<(), TaskError>> = rows
+                .par_iter()
+                .zip(contents?)
+                .zip(pixels.par_chunks_mut(size))
+                .map(|((row, content), pixels)| {
+                    let picture = match content {
+                        Some(bytes) => self.encode_picture(bytes.data(), &row.place)?,
+                        None => self.encode_picture(&read(&row.place.path)?, &row.place)?,
+                    };
+                    pixels.copy_from_slice(&picture.pixels);
+                    Ok(())
+                })
+                .collect();
             // collected in order first: the error reported is that of the first wrong picture, whatever the threads do
-            .into_iter()
-            .collect();
-        let mut pixels = Vec::with_capacity(rows.len() * 3 * self.image_size * self.image_size);
-        for picture in pictures? {
-            pixels.extend_from_slice(&picture.pixels);
+            encoded.into_iter().collect::<Result<(), TaskError>>()?;
         }
         Ok(Images {
             count: rows.len(),
@@ -114,12 +138,12 @@ impl ImageEncoder {
         })
     }
 
-    fn encode_picture(&self, path: &Path) -> Result<Picture, TaskError> {
-        let mut picture = picture::read(path)?;
+    fn encode_picture(&self, bytes: &[u8], place: &Place) -> Result<Picture, TaskError> {
+        let mut picture = picture::decode(bytes, place)?;
         if let Some((target, filter)) = self.preprocessing.resize {
             let (width, height) = resized_size(target, &picture);
             // in between it has the new width and the old height
-            picture::check_size(path, width, height.max(u64::from(picture.height)))?;
+            picture::check_size(place, width, height.max(u64::from(picture.height)))?;
             picture = resize(picture, width as u32, height as u32, filter);
         }
         if let Some(size) = self.preprocessing.crop {
@@ -131,7 +155,8 @@ impl ImageEncoder {
         };
         if !is_square_of(size, self.image_size) {
             return Err(TaskError::PictureSize {
-                path: PathBuf::from(path),
+                place: place.clone(),
+                file: self.file.clone(),
                 height: u64::from(size.height),
                 width: u64::from(size.width),
                 image_size: self.image_size,
@@ -139,6 +164,13 @@ impl ImageEncoder {
         }
         Ok(picture)
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TaskError> {
+    fs::read(path).map_err(|source| TaskError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn is_square_of(size: Size, length: usize) -> bool {

@@ -6,70 +6,98 @@ use std::path::{Path, PathBuf};
 
 use crate::{Part, TaskError};
 
-/// Endings of files of rows; gzipped ones have `.gz` behind it.
-const ROWS: [&str; 3] = ["jsonl", "csv", "tsv"];
+/// Endings of files of rows.
+const ROWS: [&str; 7] = [
+    "jsonl", "jsonl.gz", "csv", "csv.gz", "tsv", "tsv.gz", "parquet",
+];
 
 /// What commonly lies beside the data and says nothing of it.
 const BESIDE: [&str; 4] = ["readme", "license", "dataset_info", "dataset_infos"];
 
-/// Where the parts of a task lie: for each file of rows and each folder of pictures, whose part it is.
+/// Where the data lie in a repository of the hub.
+const DATA: &str = "data";
+
+/// What `save_to_disk` of the library `datasets` writes beside the parts.
+const SAVED_TO_DISK: &str = "dataset_dict.json";
+
+/// Where the parts of a task lie: whose part the files of rows and the folders of pictures are.
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
-    rows: BTreeMap<Part, PathBuf>,
+    /// The files in the order of their rows, at least one.
+    rows: BTreeMap<Part, Vec<PathBuf>>,
     pictures: BTreeMap<Part, PathBuf>,
     /// Names of entries that mean nothing.
     pub(crate) ignored: Vec<String>,
 }
 
 impl Layout {
-    /// Reads what the entries of `folder` mean, hidden ones left out.
+    /// Reads what the entries of `folder` mean, hidden ones left out. A part is a file `PART.ENDING`, several called
+    /// `PART-00000-of-00003.ENDING` and so on, a folder `PART` of Parquet files, or a folder `PART` of pictures. Where no entry is one,
+    /// the folder `data` in it is looked at.
     ///
     /// # Errors
-    /// When the folder is missing or cannot be read, or two of its entries are the same part.
+    /// When the folder is missing or cannot be read, two of its entries are the same part, or one of several files is missing.
     pub(crate) fn of(folder: &Path) -> Result<Self, TaskError> {
         if !folder.is_dir() {
             let folder = folder.to_owned();
             return Err(TaskError::MissingFolder { folder });
         }
         let mut layout = Self::default();
+        let mut pieces: BTreeMap<Part, Vec<Piece>> = BTreeMap::new();
         for (path, name) in entries(folder)? {
-            let (stem, ending) = match path.is_dir() {
-                true => (name.as_str(), None),
-                false => match name.split_once('.') {
-                    Some((stem, ending)) => (stem, Some(ending.to_ascii_lowercase())),
-                    None => (name.as_str(), Some(String::new())),
-                },
-            };
-            let known = |ending: &String| {
-                let unpacked = ending.strip_suffix(".gz").unwrap_or(ending);
-                ROWS.contains(&unpacked)
-            };
-            let parts = match ending {
-                None => &mut layout.pictures,
-                Some(ending) if known(&ending) => &mut layout.rows,
-                Some(_) => {
-                    layout.ignore(name);
-                    continue;
+            if name == SAVED_TO_DISK {
+                let folder = folder.to_owned();
+                return Err(TaskError::SavedToDisk { folder });
+            }
+            if path.is_dir() {
+                let files = parquet_files(&path)?;
+                match Part::called(&name) {
+                    None => layout.ignore(name),
+                    Some(part) if files.is_empty() => {
+                        if let Some(other) = layout.pictures.insert(part, path) {
+                            return Err(two_of(folder, part, file_name(&other), name));
+                        }
+                    }
+                    Some(part) => pieces.entry(part).or_default().push(Piece {
+                        name,
+                        files,
+                        shard: None,
+                    }),
                 }
-            };
-            let Some(part) = Part::called(stem) else {
-                layout.ignore(name);
                 continue;
-            };
-            if let Some(other) = parts.insert(part, path) {
-                return Err(TaskError::TwoOfOnePart {
-                    folder: folder.to_owned(),
-                    part,
-                    names: [file_name(&other), name],
-                });
+            }
+            match rows_of(&name) {
+                None => layout.ignore(name),
+                Some((part, shard)) => pieces.entry(part).or_default().push(Piece {
+                    name,
+                    files: vec![path],
+                    shard,
+                }),
             }
         }
-        Ok(layout)
+        for (part, pieces) in pieces {
+            let parquet = pieces.iter().find(|piece| piece.name.ends_with(".parquet"));
+            // Parquet holds texts or pictures. Of other rows beside pictures, the backbone says which are meant.
+            if let (Some(piece), Some(pictures)) = (parquet, layout.pictures.get(&part)) {
+                return Err(two_of(
+                    folder,
+                    part,
+                    file_name(pictures),
+                    piece.name.clone(),
+                ));
+            }
+            layout.rows.insert(part, whole(folder, part, pieces)?);
+        }
+        let data = folder.join(DATA);
+        match layout.rows.is_empty() && layout.pictures.is_empty() && data.is_dir() {
+            true => Self::of(&data),
+            false => Ok(layout),
+        }
     }
 
-    /// The file of rows of this part.
-    pub(crate) fn rows(&self, part: Part) -> Option<&Path> {
-        self.rows.get(&part).map(PathBuf::as_path)
+    /// The files of rows of this part.
+    pub(crate) fn rows(&self, part: Part) -> Option<&[PathBuf]> {
+        self.rows.get(&part).map(Vec::as_slice)
     }
 
     /// The folder of pictures of this part.
@@ -83,6 +111,91 @@ impl Layout {
         if !BESIDE.contains(&stem) && !lower.ends_with(".md") {
             self.ignored.push(name);
         }
+    }
+}
+
+/// An entry that is a part, or one of several files of it.
+struct Piece {
+    name: String,
+    files: Vec<PathBuf>,
+    shard: Option<Shard>,
+}
+
+/// `-00001-of-00003` behind the name of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shard {
+    index: usize,
+    count: usize,
+}
+
+/// The part whose rows a file of this name holds, and which of several files it is.
+fn rows_of(name: &str) -> Option<(Part, Option<Shard>)> {
+    let (stem, ending) = name.split_once('.')?;
+    if !ROWS.contains(&&*ending.to_ascii_lowercase()) {
+        return None;
+    }
+    if let Some(part) = Part::called(stem) {
+        return Some((part, None));
+    }
+    let (stem, count) = stem.rsplit_once("-of-")?;
+    let (stem, index) = stem.rsplit_once('-')?;
+    let shard = Shard {
+        index: index.parse().ok()?,
+        count: count.parse().ok()?,
+    };
+    Some((Part::called(stem)?, Some(shard)))
+}
+
+/// All files of a part in their order, which must be one entry or all of several that belong together.
+fn whole(folder: &Path, part: Part, mut pieces: Vec<Piece>) -> Result<Vec<PathBuf>, TaskError> {
+    pieces.sort_by_key(|piece| piece.shard.map(|shard| shard.index));
+    for pair in pieces.windows(2) {
+        let together = matches!(
+            (pair[0].shard, pair[1].shard),
+            (Some(one), Some(next)) if one.count == next.count && one.index < next.index
+        );
+        if !together {
+            let names = [&pair[0], &pair[1]].map(|piece| piece.name.clone());
+            return Err(two_of(folder, part, names[0].clone(), names[1].clone()));
+        }
+    }
+    if let Some(Piece {
+        shard: Some(Shard { count, .. }),
+        ..
+    }) = pieces.first()
+        && pieces.len() != *count
+    {
+        return Err(TaskError::MissingFiles {
+            folder: folder.to_owned(),
+            part,
+            found: pieces.len(),
+            count: *count,
+        });
+    }
+    Ok(pieces.into_iter().flat_map(|piece| piece.files).collect())
+}
+
+/// The Parquet files of a folder, sorted by name; nothing where other folders are in it.
+fn parquet_files(folder: &Path) -> Result<Vec<PathBuf>, TaskError> {
+    let entries = entries(folder)?;
+    if entries.iter().any(|(path, _)| path.is_dir()) {
+        return Ok(Vec::new());
+    }
+    let files = entries.into_iter().map(|(path, _)| path);
+    Ok(files.filter(|path| is_parquet(path)).collect())
+}
+
+/// Whether the file's name says that it is Parquet.
+pub(crate) fn is_parquet(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"))
+}
+
+fn two_of(folder: &Path, part: Part, first: String, second: String) -> TaskError {
+    TaskError::TwoOfOnePart {
+        folder: folder.to_owned(),
+        part,
+        names: [first, second],
     }
 }
 
@@ -135,7 +248,7 @@ mod tests {
     #[test]
     fn parts_go_by_the_names_that_are_usual() {
         let found = layout(&["training.csv", "dev.jsonl", "Eval.tsv", "README.md"], &[]).unwrap();
-        let name = |part| found.rows(part).map(file_name);
+        let name = |part| found.rows(part).map(|files| file_name(&files[0]));
         assert_eq!(name(Part::Train).unwrap(), "training.csv");
         assert_eq!(name(Part::Validation).unwrap(), "dev.jsonl");
         assert_eq!(name(Part::Test).unwrap(), "Eval.tsv");
@@ -168,7 +281,66 @@ mod tests {
         );
         assert!(layout(&["train.jsonl", "train.csv"], &[]).is_err());
         assert!(layout(&[], &["val", "dev"]).is_err());
+        assert!(layout(&["train.parquet"], &["train"]).is_err());
         // Rows and pictures of one name: the backbone says which are meant.
         assert!(layout(&["train.jsonl"], &["train"]).is_ok());
+    }
+
+    #[test]
+    fn several_files_are_one_part() {
+        let files = [
+            "train-00001-of-00002.parquet",
+            "train-00000-of-00002.parquet",
+            "validation-00000-of-00001.jsonl.gz",
+            "test-set.csv",
+        ];
+        let found = layout(&files, &[]).unwrap();
+        let names: Vec<String> = found
+            .rows(Part::Train)
+            .unwrap()
+            .iter()
+            .map(|path| file_name(path))
+            .collect();
+        assert_eq!(names, [files[1], files[0]]);
+        assert_eq!(found.rows(Part::Validation).unwrap().len(), 1);
+        assert_eq!(found.ignored, ["test-set.csv"]);
+        let message = layout(&files[..1], &[]).unwrap_err().to_string();
+        assert!(message.contains("1 of 2 files"), "{message}");
+        assert!(layout(&[files[1], "train.parquet"], &[]).is_err());
+        assert!(layout(&[files[1], "train-00001-of-00003.parquet"], &[]).is_err());
+        assert!(layout(&[files[1], "train-00000-of-00002.csv"], &[]).is_err());
+    }
+
+    #[test]
+    fn a_folder_of_parquet_is_a_part_and_data_is_looked_into() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        };
+        write("data/train/0001.parquet");
+        write("data/train/0000.parquet");
+        write("data/test-00000-of-00001.parquet");
+        write("README.md");
+        let found = Layout::of(folder.path()).unwrap();
+        let train = found.rows(Part::Train).unwrap();
+        assert_eq!(
+            (train.len(), file_name(&train[0])),
+            (2, "0000.parquet".to_owned())
+        );
+        assert!(found.rows(Part::Test).is_some() && found.pictures(Part::Train).is_none());
+        // A folder of a class among them: pictures, of which one file has a strange name.
+        write("data/train/cat/1.png");
+        let found = Layout::of(folder.path()).unwrap();
+        assert!(found.pictures(Part::Train).is_some());
+    }
+
+    #[test]
+    fn what_save_to_disk_wrote_is_named() {
+        let message = layout(&["dataset_dict.json"], &["train"])
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("to_parquet"), "{message}");
     }
 }

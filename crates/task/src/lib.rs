@@ -1,8 +1,8 @@
 //! Labelled examples, encoded and batched.
 //!
-//! A task is a folder. Text: `{train,validation,test}.jsonl`, `.csv` or `.tsv` with `text`, optional `text_pair` and `label`.
-//! Images: `{train,validation,test}/CLASS/` with PNG, JPEG, BMP, GIF, TIFF or WebP pictures. Parts may have other usual names
-//! ([`Part::names`]). [`Task::load`] reads it, splits a validation
+//! A task is a folder. Text: `{train,validation,test}.jsonl`, `.csv`, `.tsv` or `.parquet` with `text`, optional `text_pair` and
+//! `label`. Images: `{train,validation,test}/CLASS/` with PNG, JPEG, BMP, GIF, TIFF or WebP pictures, or Parquet with `image` and
+//! `label`. Parts may have other usual names ([`Part::names`]), and several files, as the library `datasets` writes them. [`Task::load`] reads it, splits a validation
 //! part off train where there is none, and encodes everything once with the [`Encoder`] that comes with the backbone:
 //! its tokenizer ([`TextEncoder`]) or its picture preprocessing ([`ImageEncoder`]). [`training_epoch`] and
 //! [`evaluation_batches`] cut the examples into batches of similar length, [`Examples::batch`] puts one together.
@@ -33,6 +33,7 @@ mod image_folder;
 mod image_processor;
 mod images;
 mod layout;
+mod parquet;
 mod part;
 mod picture;
 mod preprocessing;

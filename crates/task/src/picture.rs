@@ -1,13 +1,11 @@
 //! Decoding one picture.
 
-use std::fs;
 use std::io::Cursor;
-use std::path::Path;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use crate::TaskError;
+use crate::{Place, TaskError};
 
 /// Pictures of more pixels are refused before they are decoded.
 pub(crate) const MAX_PIXELS: u64 = 64_000_000;
@@ -23,18 +21,10 @@ pub(crate) struct Picture {
     pub(crate) pixels: Vec<u8>,
 }
 
-/// Reads a picture file; its content, not its name, says in which format it is.
-pub(crate) fn read(path: &Path) -> Result<Picture, TaskError> {
-    let bytes = fs::read(path).map_err(|source| TaskError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    decode(&bytes, path)
-}
-
-fn decode(bytes: &[u8], path: &Path) -> Result<Picture, TaskError> {
+/// Decodes a picture; its content, not a name, says in which format it is.
+pub(crate) fn decode(bytes: &[u8], place: &Place) -> Result<Picture, TaskError> {
     let broken = |message: String| TaskError::BrokenPicture {
-        path: path.to_owned(),
+        place: place.clone(),
         message,
     };
     let mut reader = ImageReader::new(Cursor::new(bytes))
@@ -51,7 +41,7 @@ fn decode(bytes: &[u8], path: &Path) -> Result<Picture, TaskError> {
         .into_decoder()
         .map_err(|error| broken(error.to_string()))?;
     let (width, height) = decoder.dimensions();
-    check_size(path, u64::from(width), u64::from(height))?;
+    check_size(place, u64::from(width), u64::from(height))?;
     if width == 0 || height == 0 {
         return Err(broken("it has no pixels".to_owned()));
     }
@@ -88,10 +78,10 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
 }
 
 /// Refuses what has more than [`MAX_PIXELS`].
-pub(crate) fn check_size(path: &Path, width: u64, height: u64) -> Result<(), TaskError> {
+pub(crate) fn check_size(place: &Place, width: u64, height: u64) -> Result<(), TaskError> {
     if width.saturating_mul(height) > MAX_PIXELS {
         return Err(TaskError::PictureTooLarge {
-            path: path.to_owned(),
+            place: place.clone(),
             width,
             height,
         });
@@ -128,7 +118,8 @@ mod tests {
     use super::*;
 
     fn decode_bytes(bytes: &[u8]) -> Result<Picture, TaskError> {
-        decode(bytes, Path::new("task/train/cat/1.png"))
+        let path = "task/train/cat/1.png".into();
+        decode(bytes, &Place { path, line: None })
     }
 
     fn written(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {

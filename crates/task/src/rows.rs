@@ -1,4 +1,4 @@
-//! Text rows from JSONL and CSV files.
+//! Rows of text from JSONL, CSV and Parquet files.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -8,14 +8,15 @@ use std::{fmt, fs, io};
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 
-use crate::{Columns, Part, TaskError};
+use crate::layout::is_parquet;
+use crate::{Columns, Part, TaskError, parquet};
 
 mod delimited;
 
 /// What stands for the label of an example that has none, as in the test parts of GLUE.
 pub(crate) const UNLABELLED: &str = "-1";
 
-/// Where a row stands: a file and, in a file of several rows, the line (counted from 1).
+/// Where a row stands: a file and, in a file of several rows, the line (in a Parquet file the row; both counted from 1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The file.
@@ -33,7 +34,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// One example as it stands in the task folder. `content` is the text; for a picture, `place` says everything.
+/// One example as it stands in the task folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row<Content> {
     pub(crate) place: Place,
@@ -52,8 +53,25 @@ pub(crate) struct Text {
 #[derive(Debug)]
 pub(crate) struct RawPart<Content> {
     pub(crate) part: Part,
+    /// The first of its files, or its folder.
     pub(crate) path: PathBuf,
     pub(crate) rows: Vec<Row<Content>>,
+}
+
+impl<Content> RawPart<Content> {
+    /// The rows of all `files`, at least one, which `read` reads one by one.
+    pub(crate) fn of_files(
+        files: &[PathBuf],
+        part: Part,
+        read: impl Fn(&Path) -> Result<Vec<Row<Content>>, TaskError>,
+    ) -> Result<Self, TaskError> {
+        let mut rows = Vec::new();
+        for file in files {
+            rows.extend(read(file)?);
+        }
+        let path = files[0].clone();
+        Ok(Self { part, path, rows })
+    }
 }
 
 /// Reads a file of rows, unpacked where it is gzipped.
@@ -61,7 +79,10 @@ pub(crate) fn read_text(
     path: &Path,
     part: Part,
     columns: &Columns,
-) -> Result<RawPart<Text>, TaskError> {
+) -> Result<Vec<Row<Text>>, TaskError> {
+    if is_parquet(path) {
+        return parquet::read_text(path, part, columns);
+    }
     let name = path.to_string_lossy().to_ascii_lowercase();
     let (bytes, name) = match name.strip_suffix(".gz") {
         Some(unpacked) => (unpack(path), unpacked),
@@ -72,12 +93,10 @@ pub(crate) fn read_text(
         source,
     })?;
     let content = decode(&bytes, path)?;
-    let rows = match name.ends_with(".jsonl") {
-        true => parse_jsonl(content, path, part, columns)?,
-        false => delimited::parse(content, path, part, columns)?,
-    };
-    let path = path.to_owned();
-    Ok(RawPart { part, path, rows })
+    match name.ends_with(".jsonl") {
+        true => parse_jsonl(content, path, part, columns),
+        false => delimited::parse(content, path, part, columns),
+    }
 }
 
 fn unpack(path: &Path) -> io::Result<Vec<u8>> {
@@ -171,38 +190,56 @@ fn whole(number: &serde_json::Number) -> Option<String> {
     if number.is_i64() || number.is_u64() {
         return Some(number.to_string());
     }
-    // Integers of more digits have no exact f64.
-    let value = number.as_f64()?;
+    whole_number(number.as_f64()?)
+}
+
+/// The integer that a number is; integers of more than 15 digits have no exact f64.
+pub(crate) fn whole_number(value: f64) -> Option<String> {
     (value.fract() == 0.0 && value.abs() < 1e15).then(|| format!("{value:.0}"))
 }
 
 /// The text must be there; the label, too, but in a test part.
-fn complete_row(
+pub(crate) fn complete_row(
     (text, pair): (Option<String>, Option<String>),
     label: Option<String>,
     place: Place,
     part: Part,
     columns: &Columns,
 ) -> Result<Row<Text>, TaskError> {
-    let present = |value: Option<String>| value.filter(|value| !value.trim().is_empty());
-    let missing = |column: &String| TaskError::MissingValue {
-        place: place.clone(),
-        column: column.clone(),
-    };
-    let text = present(text).ok_or_else(|| missing(&columns.text))?;
+    let text = present(text).ok_or_else(|| missing(&place, &columns.text))?;
     if columns.needs_pair() && pair.is_none() {
-        return Err(missing(&columns.pair));
+        return Err(missing(&place, &columns.pair));
     }
-    let label = match present(label) {
-        Some(label) => label.trim().to_owned(),
-        None if part == Part::Test => UNLABELLED.to_owned(),
-        None => return Err(missing(&columns.label)),
-    };
     Ok(Row {
+        label: labelled(label, &place, part, columns)?,
         place,
-        label,
         content: Text { text, pair },
     })
+}
+
+/// The label, which may be missing in a test part only.
+pub(crate) fn labelled(
+    label: Option<String>,
+    place: &Place,
+    part: Part,
+    columns: &Columns,
+) -> Result<String, TaskError> {
+    match present(label) {
+        Some(label) => Ok(label.trim().to_owned()),
+        None if part == Part::Test => Ok(UNLABELLED.to_owned()),
+        None => Err(missing(place, &columns.label)),
+    }
+}
+
+fn present(value: Option<String>) -> Option<String> {
+    value.filter(|value| !value.trim().is_empty())
+}
+
+fn missing(place: &Place, column: &str) -> TaskError {
+    TaskError::MissingValue {
+        place: place.clone(),
+        column: column.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::listed;
 use crate::fingerprint::fingerprint;
 use crate::image_folder::list_images;
-use crate::layout::Layout;
+use crate::layout::{Layout, is_parquet};
 use crate::rows::{RawPart, Row, UNLABELLED, read_text};
 use crate::split::{split_validation, stratified_subset};
-use crate::{Columns, Encoder, Examples, Inputs, Part, TaskError};
+use crate::{Columns, Encoder, Examples, Inputs, Part, TaskError, parquet};
 
 /// What to read of a task folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct TaskOptions<'a> {
     pub train_examples: Option<usize>,
     /// The seed of that subset, and of nothing else.
     pub seed: u64,
-    /// What the columns of texts are called; as usual where it is not given. Pictures have none.
+    /// What the columns of rows are called; as usual where it is not given. Pictures in folders have none.
     pub columns: Option<&'a Columns>,
 }
 
@@ -42,7 +42,7 @@ impl Default for TaskOptions<'_> {
 /// A classification task, encoded for one backbone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
-    /// The name of the task folder.
+    /// The name of the task folder, or of the dataset where it lies in the cache of the hub.
     pub name: String,
     /// The labels of the training part, sorted: as numbers if all are integers, else as text. Labels of examples are
     /// indices into this list.
@@ -74,25 +74,35 @@ impl Task {
         options: &TaskOptions<'_>,
     ) -> Result<Task, TaskError> {
         let layout = Layout::of(folder)?;
-        let text = layout.rows(Part::Train).is_some();
+        let rows = layout.rows(Part::Train);
         let images = layout.pictures(Part::Train).is_some();
         let owned = folder.to_owned();
+        let usual = Columns::default();
+        let columns = options.columns.unwrap_or(&usual);
         match encoder {
-            Encoder::Text(_) if images && !text => {
+            Encoder::Text(_) if images && rows.is_none() => {
                 Err(TaskError::TextBackboneImageTask { folder: owned })
             }
-            Encoder::Image(_) if text && !images => {
+            Encoder::Image(_) if !images && rows.is_some_and(|rows| !is_parquet(&rows[0])) => {
                 Err(TaskError::ImageBackboneTextTask { folder: owned })
             }
             Encoder::Text(encoder) => {
-                let usual = Columns::default();
-                let columns = options.columns.unwrap_or(&usual);
-                let read = |part| layout.rows(part).map(|path| read_text(path, part, columns));
+                let read = |part| {
+                    let read = |file: &Path| read_text(file, part, columns);
+                    layout
+                        .rows(part)
+                        .map(|files| RawPart::of_files(files, part, read))
+                };
                 let encode = |rows: &[&Row<_>]| encoder.encode(rows).map(Inputs::Text);
                 load_parts(folder, &layout, options, read, encode)
             }
             Encoder::Image(encoder) => {
-                let read = |part| layout.pictures(part).map(|path| list_images(path, part));
+                let read = |part| {
+                    let read = |file: &Path| parquet::read_pictures(file, part, columns);
+                    let files = layout.rows(part).filter(|files| is_parquet(&files[0]));
+                    let folder = layout.pictures(part).map(|path| list_images(path, part));
+                    folder.or_else(|| files.map(|files| RawPart::of_files(files, part, read)))
+                };
                 let encode = |rows: &[&Row<_>]| encoder.encode(rows).map(Inputs::Images);
                 load_parts(folder, &layout, options, read, encode)
             }
@@ -207,8 +217,11 @@ fn is_labelled<Content>(test: &RawPart<Content>, classes: &[String]) -> bool {
     !unlabelled
 }
 
-/// The last component of the path, also of `.` and `..`.
+/// The last component of the path, also of `.` and `..`; in the cache of the hub, dataset and subset.
 fn folder_name(folder: &Path) -> String {
+    if let Some(name) = name_in_cache(folder) {
+        return name;
+    }
     let absolute = folder.canonicalize();
     let path = match &absolute {
         Ok(absolute) if folder.file_name().is_none() => absolute,
@@ -218,6 +231,24 @@ fn folder_name(folder: &Path) -> String {
         || "task".to_owned(),
         |name| name.to_string_lossy().into_owned(),
     )
+}
+
+/// `name` or `name-subset` for a folder such as `datasets--org--name/snapshots/COMMIT/subset`.
+fn name_in_cache(folder: &Path) -> Option<String> {
+    let parts: Vec<_> = folder.iter().map(|part| part.to_string_lossy()).collect();
+    let at = parts
+        .iter()
+        .position(|part| part.starts_with("datasets--"))?;
+    let (_, name) = parts[at].rsplit_once("--")?;
+    match &parts[at + 1..] {
+        [snapshots, _, subset]
+            if snapshots == "snapshots" && subset != "default" && subset != "data" =>
+        {
+            Some(format!("{name}-{subset}"))
+        }
+        [snapshots, ..] if snapshots == "snapshots" => Some(name.to_owned()),
+        _ => None,
+    }
 }
 
 fn at<T: Clone>(values: &[T], indices: &[usize]) -> Vec<T> {
@@ -274,4 +305,29 @@ fn labels<Content>(rows: &[Row<Content>], classes: &[String]) -> Result<Vec<u32>
         })
     };
     rows.iter().map(index).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_called_as_its_folder_or_dataset() {
+        for (folder, name) in [
+            ("data/trec6", "trec6"),
+            ("data/trec6/", "trec6"),
+            (
+                "hub/datasets--nyu-mll--glue/snapshots/c0ffee/sst2",
+                "glue-sst2",
+            ),
+            ("hub/datasets--org--trec/snapshots/c0ffee/default", "trec"),
+            ("hub/datasets--org--trec/snapshots/c0ffee/data", "trec"),
+            ("hub/datasets--org--trec/snapshots/c0ffee", "trec"),
+            ("hub/datasets--org--trec/mine", "mine"),
+        ] {
+            assert_eq!(folder_name(Path::new(folder)), name);
+        }
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(folder_name(Path::new(".")), folder_name(&here));
+    }
 }

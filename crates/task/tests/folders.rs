@@ -154,3 +154,110 @@ fn a_test_part_without_labels_is_left_out() {
         "{message}"
     );
 }
+
+fn parquet(name: &str) -> PathBuf {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
+    fixtures.join(format!("{name}.parquet"))
+}
+
+/// The same rows in Parquet, in one file and in two, and as lines of JSON.
+#[test]
+fn texts_in_parquet_are_the_same_task() {
+    let rows = fs::read_to_string(parquet("rows").with_extension("json")).unwrap();
+    let rows: serde_json::Value = serde_json::from_str(&rows).unwrap();
+    let rows = rows["class-names"].as_array().unwrap();
+    let lines = |times| {
+        let lines: Vec<String> = rows.iter().map(ToString::to_string).collect();
+        (lines.join("\n") + "\n").repeat(times)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    write("train.jsonl", lines(2).as_bytes());
+    write("dev.jsonl", lines(1).as_bytes());
+    let expected = texts(folder.path()).unwrap();
+    assert_eq!(expected.classes, ["ham", "other", "spam"]);
+
+    let content = fs::read(parquet("class-names")).unwrap();
+    let hidden = fs::read(parquet("test-without-labels")).unwrap();
+    fs::remove_file(folder.path().join("train.jsonl")).unwrap();
+    fs::remove_file(folder.path().join("dev.jsonl")).unwrap();
+    for index in 0..2 {
+        write(
+            &format!("data/train-0000{index}-of-00002.parquet"),
+            &content,
+        );
+    }
+    write("data/validation-00000-of-00001.parquet", &content);
+    write("data/test-00000-of-00001.parquet", &hidden);
+    let read = texts(folder.path()).unwrap();
+    assert_eq!(read.fingerprint, expected.fingerprint);
+    assert!(read.test.is_none());
+
+    let subset = folder.path().join("subset");
+    write("subset/train/0000.parquet", &content);
+    write("subset/train/0001.parquet", &content);
+    write("subset/validation/0000.parquet", &content);
+    assert_eq!(texts(&subset).unwrap().fingerprint, expected.fingerprint);
+}
+
+/// The same pictures as files and in two columns of Parquet.
+#[test]
+fn pictures_in_parquet_are_the_same_task() {
+    let rows = fs::read_to_string(parquet("rows").with_extension("json")).unwrap();
+    let rows: serde_json::Value = serde_json::from_str(&rows).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let files = folder.path().join("files");
+    for (index, row) in rows["pictures-plain"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .enumerate()
+    {
+        let hex = row["picture"].as_str().unwrap();
+        let bytes: Vec<u8> = (0..hex.len() / 2)
+            .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
+            .collect();
+        for part in ["train", "validation"] {
+            let class = files.join(part).join(row["label"].to_string());
+            fs::create_dir_all(&class).unwrap();
+            fs::write(class.join(format!("{index}.png")), &bytes).unwrap();
+        }
+    }
+    let by_label = |task: &Task| {
+        let adaplace_task::Inputs::Images(images) = &task.train.inputs else {
+            panic!("pictures");
+        };
+        let mut pictures: Vec<(u32, Vec<u8>)> = (0..images.len())
+            .map(|index| (task.train.labels[index], images.picture(index).to_vec()))
+            .collect();
+        pictures.sort();
+        pictures
+    };
+    let expected = pictures(&files).unwrap();
+    for (name, classes) in [
+        ("pictures-plain", ["0", "1", "2"]),
+        ("pictures", ["ham", "other", "spam"]),
+    ] {
+        let stored = folder.path().join(name);
+        fs::create_dir(&stored).unwrap();
+        fs::copy(parquet(name), stored.join("train.parquet")).unwrap();
+        fs::copy(parquet(name), stored.join("validation.parquet")).unwrap();
+        let read = pictures(&stored).unwrap();
+        assert_eq!(read.classes, classes);
+        let mut found = by_label(&read);
+        // The names stand in another order than the numbers: 0, 2, 1.
+        if name == "pictures" {
+            for (label, _) in &mut found {
+                *label = [0, 2, 1][*label as usize];
+            }
+            found.sort();
+        }
+        assert_eq!(found, by_label(&expected));
+        let message = texts(&stored).unwrap_err().to_string();
+        assert!(message.contains("has no column `text`"), "{message}");
+    }
+}

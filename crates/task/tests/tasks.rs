@@ -247,7 +247,8 @@ fn wrong_folders_are_named() {
         },
     );
     assert!(
-        message(&folder, &text).contains("has two test parts, `test.csv` and `test.jsonl`; remove")
+        message(&folder, &text)
+            .contains("has two train parts, `train.csv` and `train.jsonl`; remove")
     );
     let shapes = tempfile::tempdir().unwrap();
     image_task(shapes.path(), &ImageTask::default());

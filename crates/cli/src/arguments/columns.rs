@@ -1,9 +1,9 @@
-//! What the columns of a task of texts are called.
+//! What the columns of a task are called.
 
 use adaplace_task::Columns;
 use clap::Args;
 
-/// Names of the columns of rows in JSONL, CSV and their like.
+/// Names of the columns of rows in JSONL, CSV, Parquet and their like.
 #[derive(Debug, Args)]
 pub(crate) struct ColumnOptions {
     /// Column or key of the text [default: text]
@@ -15,6 +15,9 @@ pub(crate) struct ColumnOptions {
     /// Column or key of the class [default: label]
     #[arg(long, value_name = "NAME")]
     label_column: Option<String>,
+    /// Column of encoded pictures in Parquet [default: image, or the only one of pictures]
+    #[arg(long, value_name = "NAME")]
+    image_column: Option<String>,
 }
 
 impl ColumnOptions {
@@ -26,6 +29,7 @@ impl ColumnOptions {
             text: or(&self.text_column, usual.text),
             pair: or(&self.pair_column, usual.pair),
             label: or(&self.label_column, usual.label),
+            image: or(&self.image_column, usual.image),
         }
     }
 }

@@ -94,7 +94,8 @@ pub(crate) struct BackboneAndTask {
     /// org/name or org/name@revision of the hub
     #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
-    /// Task folder: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
+    /// Task folder: {train,validation,test}.jsonl, .csv or .parquet, or {train,..}/CLASS/*.png;
+    /// or org/name[:subset][@revision], a dataset of the hub
     #[arg(long, value_name = "DIR")]
     pub(crate) task: PathBuf,
     #[command(flatten)]

@@ -32,7 +32,8 @@ pub(crate) struct Search {
     /// org/name or org/name@revision of the hub
     #[arg(long, value_name = "BACKBONE", required_unless_present = "study")]
     pub(crate) backbone: Option<PathBuf>,
-    /// Task folder: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
+    /// Task folder: {train,validation,test}.jsonl, .csv or .parquet, or {train,..}/CLASS/*.png;
+    /// or org/name[:subset][@revision], a dataset of the hub
     #[arg(long, value_name = "DIR", required_unless_present = "study")]
     pub(crate) task: Option<PathBuf>,
     #[command(flatten)]
@@ -180,7 +181,9 @@ impl OutputOptions {
         let out = self.out.clone().unwrap_or_else(|| {
             let task = task.canonicalize().unwrap_or_else(|_| task.to_owned());
             let name = task.file_name().unwrap_or("task".as_ref());
-            Path::new("results").join(format!("{}-{what}", name.to_string_lossy()))
+            // A subset of a dataset has a colon before it, which not every system allows.
+            let name = name.to_string_lossy().replace([':', '@'], "-");
+            Path::new("results").join(format!("{name}-{what}"))
         });
         self.within(out)
     }
@@ -238,7 +241,8 @@ pub(crate) struct Compare {
     /// org/name or org/name@revision of the hub
     #[arg(long, value_name = "BACKBONE", required_unless_present = "replay")]
     pub(crate) backbone: Option<PathBuf>,
-    /// Task folder with a test part: {train,validation,test}.jsonl or .csv, or {train,..}/CLASS/*.png
+    /// Task folder with a test part: {train,validation,test}.jsonl, .csv or .parquet, or {train,..}/CLASS/*.png;
+    /// or org/name[:subset][@revision], a dataset of the hub
     #[arg(long, value_name = "DIR", required_unless_present = "replay")]
     pub(crate) task: Option<PathBuf>,
     #[command(flatten)]

@@ -21,7 +21,7 @@ use super::reading::announce;
 use super::{PREPARATION, in_file, print, print_json, report, statistics};
 use crate::Ending;
 use crate::arguments::{Compare, StudyOutput};
-use crate::backbone;
+use crate::hub;
 use crate::progress::Progress;
 use crate::resources;
 use crate::terminal::{Preparation, say, stop_on_interrupt};
@@ -222,10 +222,10 @@ fn configuration(
     let space = arguments.space.description()?;
     let strategies = strategies(arguments)?;
     let columns = arguments.columns.columns();
-    let folder = backbone::folder(places.backbone)?;
+    let folder = hub::backbone(places.backbone)?;
     let setting = Setting::load(
         (&folder, options.pooling.map(Pooling::from)),
-        places.task,
+        &hub::task(places.task)?,
         options.max_length,
         &TaskOptions {
             parts: &[Part::Train, Part::Validation, Part::Test],

@@ -14,7 +14,7 @@ use adaplace_task::Columns;
 use anyhow::{Context, Result};
 
 use crate::arguments::TrainingOptions;
-use crate::backbone;
+use crate::hub;
 
 /// What is read and tried.
 pub(super) struct Subject<'a> {
@@ -43,10 +43,10 @@ pub(super) fn configuration(
         space,
         strategy,
     } = subject;
-    let folder = backbone::folder(backbone)?;
+    let folder = hub::backbone(backbone)?;
     let setting = Setting::for_search(
         (&folder, options.pooling.map(Pooling::from)),
-        (task, &columns),
+        (&hub::task(task)?, &columns),
         options.max_length,
         options.train_examples,
         options.seed,

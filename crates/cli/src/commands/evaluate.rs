@@ -13,7 +13,7 @@ use super::train::{CLASSES, MAX_LENGTH, PLACEMENT, WEIGHTS};
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Evaluate;
-use crate::{backbone, resources, table};
+use crate::{hub, resources, table};
 
 #[derive(Serialize)]
 struct Report {
@@ -46,8 +46,13 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
         ..TaskOptions::default()
     };
     let pooling = pooling(&file, &arguments.placement)?;
-    let folder = backbone::folder(&arguments.backbone)?;
-    let mut setting = Setting::load((&folder, pooling), &arguments.task, max_length, &options)?;
+    let folder = hub::backbone(&arguments.backbone)?;
+    let mut setting = Setting::load(
+        (&folder, pooling),
+        &hub::task(&arguments.task)?,
+        max_length,
+        &options,
+    )?;
     let precision = arguments.precision.resolve();
     setting.backbone =
         resources::computed_with(setting.backbone, precision, arguments.instruction_set);

@@ -11,7 +11,7 @@ use super::reading::leak;
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Inspect;
-use crate::backbone;
+use crate::hub;
 use crate::table::{self, grouped};
 
 /// Tokens of a text where no other number is asked for.
@@ -61,7 +61,7 @@ struct AdapterCost {
 }
 
 pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
-    let folder = backbone::folder(&arguments.backbone)?;
+    let folder = hub::backbone(&arguments.backbone)?;
     let pooling = arguments.pooling.map(Pooling::from);
     let (backbone, task) = match &arguments.task {
         None => (load_backbone(&folder, pooling)?, None),
@@ -72,7 +72,12 @@ pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
                 columns: Some(&columns),
                 ..TaskOptions::default()
             };
-            let setting = Setting::load((&folder, pooling), task, arguments.max_length, &options)?;
+            let setting = Setting::load(
+                (&folder, pooling),
+                &hub::task(task)?,
+                arguments.max_length,
+                &options,
+            )?;
             let task = TaskReport {
                 summary: setting.task.summary(),
                 name: setting.task.name,

@@ -12,8 +12,8 @@ use terminal_size::{Width, terminal_size};
 use super::{print, statistics};
 use crate::Ending;
 use crate::arguments::Probe;
-use crate::backbone;
 use crate::heatmap;
+use crate::hub;
 use crate::resources;
 use crate::table::{duration, percent};
 
@@ -23,11 +23,11 @@ const COLUMNS: usize = 120;
 pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
     let statistics = statistics(&arguments.statistic)?;
     let pooling = arguments.pooling.map(Pooling::from);
-    let folder = backbone::folder(&arguments.subject.backbone)?;
+    let folder = hub::backbone(&arguments.subject.backbone)?;
     let setting = Setting::for_search(
         (&folder, pooling),
         (
-            &arguments.subject.task,
+            &hub::task(&arguments.subject.task)?,
             &arguments.subject.columns.columns(),
         ),
         arguments.max_length,

@@ -18,7 +18,7 @@ use crate::Ending;
 use crate::arguments::{
     Arguments, CostArgument, ExecutorArgument, Search, SearchOptions, StudyOutput,
 };
-use crate::backbone;
+use crate::hub;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -115,10 +115,10 @@ fn stored_study(path: &Path, arguments: &Search) -> Result<(StudyConfiguration, 
         .into());
     }
     let (backbone, task) = (&configuration.backbone, &configuration.task);
-    let folder = backbone::folder(&backbone.folder)?;
+    let folder = hub::backbone(&backbone.folder)?;
     let setting = Setting::for_search(
         (&folder, Some(backbone.pooling)),
-        (&task.folder, &task.columns),
+        (&hub::task(&task.folder)?, &task.columns),
         task.max_length,
         task.train_examples,
         configuration.search.seed,

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use super::audit::{best_first, order, rho, tau, top, unknown};
 use super::{all_statistics, print, print_json, statistics};
 use crate::arguments::Audit as Arguments;
-use crate::{Ending, backbone, resources, table};
+use crate::{Ending, hub, resources, table};
 
 /// Beside the audit in its folder.
 const MAP: &str = "gradient-map.json";
@@ -27,10 +27,10 @@ pub(super) fn run(arguments: &Arguments, path: &Path) -> Result<Ending> {
     let bench = PlacementBench::read(path)?;
     let configuration = &bench.configuration;
     let (search, task) = (&configuration.search, &configuration.task);
-    let folder = backbone::folder(&subject.backbone)?;
+    let folder = hub::backbone(&subject.backbone)?;
     let setting = Setting::for_search(
         (&folder, Some(configuration.backbone.pooling)),
-        (&subject.task, &task.columns),
+        (&hub::task(&subject.task)?, &task.columns),
         task.max_length,
         task.train_examples,
         search.seed,

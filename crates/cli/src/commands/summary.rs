@@ -163,6 +163,7 @@ fn columns(columns: &Columns) -> String {
         ("--text-column", &columns.text, usual.text),
         ("--pair-column", &columns.pair, usual.pair),
         ("--label-column", &columns.label, usual.label),
+        ("--image-column", &columns.image, usual.image),
     ];
     let others = named.into_iter().filter(|(_, name, usual)| *name != usual);
     others

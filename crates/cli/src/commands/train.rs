@@ -17,7 +17,7 @@ use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Train;
 use crate::commands::evaluate::pooling;
-use crate::{backbone, resources, table};
+use crate::{hub, resources, table};
 
 /// The content of `metrics.json`.
 #[derive(Serialize)]
@@ -58,10 +58,10 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         columns: Some(&columns),
     };
     let pooling = pooling(&file, &arguments.placement)?;
-    let folder = backbone::folder(&arguments.backbone)?;
+    let folder = hub::backbone(&arguments.backbone)?;
     let setting = Setting::load(
         (&folder, pooling),
-        &arguments.task,
+        &hub::task(&arguments.task)?,
         arguments.max_length,
         &options,
     )?;

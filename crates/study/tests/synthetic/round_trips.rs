@@ -163,7 +163,12 @@ fn sources() -> impl Strategy<Value = (BackboneSource, TaskSource)> {
     let pooling = select(vec![Pooling::Mean, Pooling::Cls]);
     let precision = select(vec![Precision::F32, Precision::Bf16]);
     let backbone = (folder(), pooling, ".*", precision);
-    let columns = (".*", ".*", ".*").prop_map(|(text, pair, label)| Columns { text, pair, label });
+    let columns = (".*", ".*", ".*", ".*").prop_map(|(text, pair, label, image)| Columns {
+        text,
+        pair,
+        label,
+        image,
+    });
     let columns = prop_oneof![Just(Columns::default()), columns];
     let task = (
         folder(),

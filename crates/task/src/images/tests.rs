@@ -19,11 +19,15 @@ fn bytes(hex: &Value) -> Vec<u8> {
         .collect()
 }
 
+fn place() -> Place {
+    Place {
+        path: "task/train/a/1.png".into(),
+        line: None,
+    }
+}
+
 fn read_png(png: &Value) -> Picture {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("1.png");
-    fs::write(&path, bytes(png)).unwrap();
-    picture::read(&path).unwrap()
+    picture::decode(&bytes(png), &place()).unwrap()
 }
 
 #[test]
@@ -104,12 +108,14 @@ fn another_size_than_the_backbone_takes_is_refused() {
         "image_processor_type": "CLIPImageProcessor", "size": { "shortest_edge": 16 }, "do_center_crop": false
     });
     let encoder = encoder(uncropped, 16).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("1.png");
-    fs::write(&path, bytes(&fixture()["source"])).unwrap();
-    let message = encoder.encode_picture(&path).unwrap_err().to_string();
+    let source = bytes(&fixture()["source"]);
+    let message = encoder
+        .encode_picture(&source, &place())
+        .unwrap_err()
+        .to_string();
     assert!(
-        message.contains("1.png` comes out of the preprocessing with 16 x 23 pixels"),
+        message.contains("1.png` comes out of the preprocessing with 16 x 23 pixels")
+            && message.contains("`preprocessor_config.json`"),
         "{message}"
     );
 }
@@ -133,6 +139,7 @@ fn pixels_are_those_of_transformers() {
     let fixture: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     let cases = fixture["cases"].as_array().unwrap();
     assert!(cases.len() >= 20);
+    let source = bytes(&fixture["picture"]);
     for case in cases {
         let name = case["name"].as_str().unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -143,12 +150,9 @@ fn pixels_are_those_of_transformers() {
         for (name, content) in case["files"].as_object().unwrap() {
             write(name, content.to_string().as_bytes());
         }
-        write("1.png", &bytes(&fixture["picture"]));
         let encoder = ImageEncoder::from_folder(folder.path(), 8, 3)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        let picture = encoder
-            .encode_picture(&folder.path().join("1.png"))
-            .unwrap();
+        let picture = encoder.encode_picture(&source, &place()).unwrap();
         let expected: Vec<f32> = bytes(&case["pixels"])
             .chunks_exact(4)
             .map(|value| f32::from_le_bytes(value.try_into().unwrap()))

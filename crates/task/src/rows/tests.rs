@@ -78,7 +78,7 @@ fn wrong_rows_are_named_by_line() {
     let second = |line: &str| message(jsonl(format!("{first}{line}").as_bytes()));
     assert_eq!(
         second("{\"text\": \"b\"}"),
-        "`task/train.jsonl:2`: the row has no `label`; every row needs a text and a label"
+        "`task/train.jsonl:2`: the row has no `label`; every row needs one"
     );
     assert!(
         second("{\"text\": \" \", \"label\": 1}").contains("train.jsonl:2`: the row has no `text`")
@@ -102,7 +102,7 @@ fn wrong_rows_are_named_by_line() {
 fn wrong_csv_is_named_by_line() {
     assert_eq!(
         message(csv(b"sentence,label\na,0\n")),
-        "`task/train.csv` has no column `text` (its header is `sentence`, `label`); name the columns in the first line, or say what they are called: `--text-column`, `--pair-column`, `--label-column`"
+        "`task/train.csv` has no column `text` (it has `sentence`, `label`); name the columns so, a CSV's in its first line, or say what they are called: `--text-column`, `--pair-column`, `--label-column`, `--image-column`"
     );
     assert!(
         message(csv(b"text,label\na,0\nb\n"))
@@ -178,8 +178,7 @@ fn cells_are_separated_by_what_the_header_says() {
     }
     // A comma is what an error is told of.
     assert!(
-        message(csv(b"text;id\na;1\n"))
-            .contains("has no column `label` (its header is `text`, `id`)")
+        message(csv(b"text;id\na;1\n")).contains("has no column `label` (it has `text`, `id`)")
     );
 }
 
@@ -246,6 +245,7 @@ fn columns_may_have_other_names() {
         text: "sentence1".to_owned(),
         pair: "sentence2".to_owned(),
         label: "gold".to_owned(),
+        ..Columns::default()
     };
     let expected = [row("a", Some("b"), "x", 2)];
     for (name, content) in [
@@ -258,7 +258,7 @@ fn columns_may_have_other_names() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         fs::write(&path, content).unwrap();
-        let rows = read_text(&path, Part::Train, &columns).unwrap().rows;
+        let rows = read_text(&path, Part::Train, &columns).unwrap();
         assert_eq!(simple(rows), expected);
         let other = Columns {
             label: "class".to_owned(),
@@ -287,9 +287,7 @@ fn gzipped_files_are_unpacked_and_broken_ones_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("Train.JSONL.GZ");
     fs::write(&path, &packed).unwrap();
-    let rows = read_text(&path, Part::Train, &Columns::default())
-        .unwrap()
-        .rows;
+    let rows = read_text(&path, Part::Train, &Columns::default()).unwrap();
     assert_eq!(
         simple(rows),
         [row("a", None, "1", 1), row("b", None, "2", 2)]

@@ -1,0 +1,85 @@
+//! Encoded pictures out of Parquet files, a few at a time.
+
+use parquet::column::reader::ColumnReaderImpl;
+use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::file::reader::FileReader;
+
+use super::{ParquetFile, invalid, next_values, rows_of};
+use crate::{Place, TaskError};
+
+/// Reads one picture after the other. It stays where it is in a file, so that rows in ascending order read every page once at most,
+/// and row groups without a wanted row not at all.
+#[derive(Default)]
+pub(crate) struct StoredPictures {
+    open: Option<Cursor>,
+}
+
+/// A position in a column.
+struct Cursor {
+    file: ParquetFile,
+    leaf: usize,
+    /// The first row of the row group, and the row after its last.
+    group: (usize, usize),
+    /// The row that `values` gives next.
+    next: usize,
+    values: ColumnReaderImpl<ByteArrayType>,
+}
+
+impl StoredPictures {
+    /// The content of the picture at `place`, the row of a Parquet file.
+    pub(crate) fn read(&mut self, place: &Place, leaf: usize) -> Result<ByteArray, TaskError> {
+        // Rows are counted from 1.
+        let row = place.line.map_or(0, |line| line as usize - 1);
+        let fits = |cursor: &Cursor| {
+            cursor.file.path == place.path
+                && cursor.leaf == leaf
+                && (cursor.next..cursor.group.1).contains(&row)
+        };
+        let mut cursor = match self.open.take() {
+            Some(cursor) if fits(&cursor) => cursor,
+            Some(cursor) if cursor.file.path == place.path => Cursor::at(cursor.file, leaf, row)?,
+            _ => Cursor::at(ParquetFile::open(&place.path)?, leaf, row)?,
+        };
+        let picture = cursor.read(row)?;
+        self.open = Some(cursor);
+        picture.ok_or_else(|| TaskError::MissingValue {
+            place: place.clone(),
+            column: "picture".to_owned(),
+        })
+    }
+}
+
+impl Cursor {
+    /// At the beginning of the row group that has this row.
+    fn at(file: ParquetFile, leaf: usize, row: usize) -> Result<Self, TaskError> {
+        let mut first = 0;
+        for (index, group) in file.reader.metadata().row_groups().iter().enumerate() {
+            let end = first + rows_of(group.num_rows());
+            if row < end {
+                return Ok(Self {
+                    values: file.column_of_group(index, leaf)?,
+                    file,
+                    leaf,
+                    group: (first, end),
+                    next: first,
+                });
+            }
+            first = end;
+        }
+        Err(TaskError::InvalidParquet {
+            path: file.path,
+            message: format!("it has no row {} any more", row + 1),
+        })
+    }
+
+    /// The value of a row that is not behind; none where it is null.
+    fn read(&mut self, row: usize) -> Result<Option<ByteArray>, TaskError> {
+        let unreadable = |error| invalid(&self.file.path, &error);
+        self.values
+            .skip_records(row - self.next)
+            .map_err(unreadable)?;
+        self.next = row + 1;
+        let found = next_values(&mut self.values, self.file.defined(self.leaf), 1);
+        Ok(found.map_err(unreadable)?.pop().flatten())
+    }
+}

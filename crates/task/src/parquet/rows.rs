@@ -1,0 +1,87 @@
+//! The rows of Parquet files.
+
+use std::path::Path;
+
+use parquet::basic::Type as Physical;
+
+use super::ParquetFile;
+use crate::image_folder::PictureAt;
+use crate::rows::{Row, Text, complete_row, labelled};
+use crate::{Columns, Part, TaskError};
+
+/// The texts and labels of a file.
+pub(crate) fn read_text(
+    path: &Path,
+    part: Part,
+    columns: &Columns,
+) -> Result<Vec<Row<Text>>, TaskError> {
+    let file = ParquetFile::open(path)?;
+    let texts = file.texts(&columns.text)?;
+    let pairs = match file.columns().contains(&columns.pair) || columns.needs_pair() {
+        true => file.texts(&columns.pair)?,
+        false => vec![None; texts.len()],
+    };
+    let labels = labels(&file, part, columns)?;
+    let rows = texts.into_iter().zip(pairs).zip(labels).enumerate();
+    rows.map(|(row, (texts, label))| complete_row(texts, label, file.place(row), part, columns))
+        .collect()
+}
+
+/// Where the pictures of a file stand, and their labels; the pictures themselves are read when they are encoded.
+pub(crate) fn read_pictures(
+    path: &Path,
+    part: Part,
+    columns: &Columns,
+) -> Result<Vec<Row<PictureAt>>, TaskError> {
+    let file = ParquetFile::open(path)?;
+    let leaf = picture_column(&file, columns)?;
+    let labels = labels(&file, part, columns)?.into_iter().enumerate();
+    let row = |(row, label)| {
+        let place = file.place(row);
+        Ok(Row {
+            label: labelled(label, &place, part, columns)?,
+            place,
+            content: PictureAt::Column(leaf),
+        })
+    };
+    labels.map(row).collect()
+}
+
+/// The labels; in a test part the column may be missing.
+fn labels(
+    file: &ParquetFile,
+    part: Part,
+    columns: &Columns,
+) -> Result<Vec<Option<String>>, TaskError> {
+    match part == Part::Test && !file.columns().contains(&columns.label) {
+        true => Ok(vec![None; file.rows()]),
+        false => file.labels(&columns.label),
+    }
+}
+
+/// The column of encoded pictures: the one that is named, or the only one there is.
+fn picture_column(file: &ParquetFile, columns: &Columns) -> Result<usize, TaskError> {
+    const EXPECTED: &str = "encoded pictures";
+    // As `datasets` writes them: a structure of the content and of the path that it came from.
+    let of = |name: &str| file.leaf(&[name, "bytes"]);
+    let plain = |name: &str| file.leaf(&[name]);
+    let name = columns.image.as_str();
+    let leaf = match of(name).or_else(|| plain(name)) {
+        Some(leaf) => leaf,
+        None if file.columns().iter().any(|column| column == name) => {
+            return Err(file.unusable(name, EXPECTED, "lists or structures"));
+        }
+        None => {
+            let all = file.columns();
+            let pictures: Vec<usize> = all.iter().filter_map(|column| of(column)).collect();
+            match pictures[..] {
+                [only] if columns.any_image() => only,
+                _ => return Err(file.missing(name)),
+            }
+        }
+    };
+    match file.physical(leaf) {
+        Physical::BYTE_ARRAY => Ok(leaf),
+        other => Err(file.unusable(name, EXPECTED, super::kind(other))),
+    }
+}

@@ -1,0 +1,204 @@
+use std::fs;
+
+use serde_json::Value;
+
+use super::*;
+use crate::image_folder::PictureAt;
+use crate::rows::{Row, Text};
+use crate::{Columns, Part};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet")
+}
+
+fn file(name: &str) -> PathBuf {
+    folder().join(format!("{name}.parquet"))
+}
+
+/// What `datasets` reads of a file.
+fn expected(name: &str) -> Vec<Value> {
+    let rows: Value =
+        serde_json::from_slice(&fs::read(folder().join("rows.json")).unwrap()).unwrap();
+    rows[name].as_array().unwrap().clone()
+}
+
+/// A label as a class is called: numbers by their digits, without a fraction.
+fn class(label: &Value) -> String {
+    match label {
+        Value::String(label) => label.clone(),
+        Value::Number(number) => (number.as_f64().unwrap() as i64).to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn texts(name: &str, part: Part) -> Result<Vec<Row<Text>>, TaskError> {
+    read_text(&file(name), part, &Columns::default())
+}
+
+#[test]
+fn texts_are_those_that_datasets_reads() {
+    let mut files = 0;
+    for entry in fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if name == "rows" || name.starts_with("pictures") {
+            continue;
+        }
+        files += 1;
+        let rows = texts(&name, Part::Test).unwrap();
+        let expected = expected(&name);
+        assert_eq!(rows.len(), expected.len(), "{name}");
+        for (index, (row, expected)) in rows.iter().zip(&expected).enumerate() {
+            assert_eq!(
+                row.content.text,
+                expected["text"].as_str().unwrap(),
+                "{name}"
+            );
+            let pair = expected.get("text_pair").and_then(Value::as_str);
+            assert_eq!(row.content.pair.as_deref(), pair, "{name}");
+            assert_eq!(row.label, class(&expected["label"]), "{name}");
+            assert_eq!(row.place.line, Some(index as u64 + 1));
+        }
+    }
+    assert_eq!(files, 9);
+}
+
+#[test]
+fn pictures_are_those_that_datasets_reads_in_any_ascending_order() {
+    for name in ["pictures", "pictures-plain"] {
+        let rows = read_pictures(&file(name), Part::Train, &Columns::default()).unwrap();
+        let expected = expected(name);
+        let picture = |stored: &mut StoredPictures, index: usize| {
+            let PictureAt::Column(leaf) = rows[index].content else {
+                panic!("a picture of a Parquet file stands in a column");
+            };
+            let bytes = stored.read(&rows[index].place, leaf).unwrap();
+            let hex: String = bytes
+                .data()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            assert_eq!(hex, expected[index]["picture"].as_str().unwrap(), "{name}");
+        };
+        for order in [&[0, 1, 2, 3, 4][..], &[1, 4], &[3], &[4, 0, 2]] {
+            let mut stored = StoredPictures::default();
+            for &index in order {
+                picture(&mut stored, index);
+            }
+        }
+        for (row, expected) in rows.iter().zip(&expected) {
+            assert_eq!(row.label, class(&expected["label"]));
+        }
+    }
+}
+
+#[test]
+fn columns_that_are_missing_or_of_other_types_are_named() {
+    let message = |columns: Columns| {
+        read_text(&file("class-names"), Part::Train, &columns)
+            .unwrap_err()
+            .to_string()
+    };
+    let usual = Columns::default;
+    let missing = message(Columns {
+        text: "sentence".to_owned(),
+        ..usual()
+    });
+    assert!(
+        missing.contains("no column `sentence` (it has `idx`, `text`, `label`)"),
+        "{missing}"
+    );
+    let numbers = message(Columns {
+        text: "idx".to_owned(),
+        ..usual()
+    });
+    assert!(
+        numbers.contains("`idx` of")
+            && numbers.contains("holds whole numbers, but must hold texts"),
+        "{numbers}"
+    );
+    let pair = message(Columns {
+        pair: "text_2".to_owned(),
+        ..usual()
+    });
+    assert!(pair.contains("no column `text_2`"), "{pair}");
+    let pictures = read_text(
+        &file("pictures"),
+        Part::Train,
+        &Columns {
+            text: "img".to_owned(),
+            ..usual()
+        },
+    );
+    assert!(
+        pictures
+            .unwrap_err()
+            .to_string()
+            .contains("lists or structures")
+    );
+    let pictures = read_pictures(&file("class-names"), Part::Train, &usual());
+    assert!(
+        pictures
+            .unwrap_err()
+            .to_string()
+            .contains("no column `image`")
+    );
+    // The only column of pictures goes by any name, unless another is asked for.
+    let other = Columns {
+        image: "photo".to_owned(),
+        ..usual()
+    };
+    assert!(read_pictures(&file("pictures"), Part::Train, &other).is_err());
+}
+
+#[test]
+fn labels_may_be_missing_in_a_test_part_alone() {
+    let columns = Columns {
+        label: "class".to_owned(),
+        ..Columns::default()
+    };
+    let rows = read_text(&file("class-names"), Part::Test, &columns).unwrap();
+    assert!(rows.iter().all(|row| row.label == UNLABELLED));
+    assert!(read_text(&file("class-names"), Part::Train, &columns).is_err());
+    assert!(
+        texts("test-without-labels", Part::Train)
+            .unwrap()
+            .iter()
+            .all(|row| row.label == UNLABELLED)
+    );
+}
+
+#[test]
+fn a_number_is_a_class_or_refused() {
+    let names = ["ham".to_owned(), "spam".to_owned()];
+    let label = |number: Number| number.label(&names);
+    assert_eq!(label(Number::Whole(1)).unwrap(), "spam");
+    assert_eq!(label(Number::Whole(-1)).unwrap(), UNLABELLED);
+    assert_eq!(label(Number::Whole(2)), None);
+    assert_eq!(label(Number::Fraction(0.5)), None);
+    assert_eq!(Number::Fraction(3.0).label(&[]).unwrap(), "3");
+    assert_eq!(Number::Fraction(f64::NAN).label(&[]), None);
+}
+
+#[test]
+fn a_file_that_is_damaged_is_named() {
+    let bytes = fs::read(file("pairs-gzip")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.parquet");
+    let message = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        read_text(&path, Part::Train, &Columns::default())
+            .map(|rows| rows.len())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(message(&bytes), Ok(9));
+    for cut in [0, 3, 100, bytes.len() / 2, bytes.len() - 1] {
+        let error = message(&bytes[..cut]).unwrap_err();
+        assert!(error.contains("train.parquet` as Parquet"), "{error}");
+    }
+    let mut damaged = bytes.clone();
+    for byte in &mut damaged[40..80] {
+        *byte ^= 0xff;
+    }
+    assert!(message(&damaged).unwrap_err().contains("as Parquet"));
+}
