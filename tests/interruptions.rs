@@ -68,6 +68,39 @@ fn killed_at_any_moment_two_workers_go_on() {
     killed_and_resumed(2);
 }
 
+/// Each of 100 studies is killed at three moments of its life, whatever it does then.
+#[test]
+#[ignore = "takes minutes: cargo test --test end_to_end -- --ignored hundred"]
+fn a_hundred_studies_killed_at_random_moments_end_as_undisturbed_ones() {
+    let lab = Lab::text();
+    let start = Instant::now();
+    lab.run(&format!("{SEARCH} --out undisturbed")).succeeded();
+    let whole = start.elapsed().as_micros() as u64;
+    let (journal, ranking) = (
+        lab.journal("undisturbed"),
+        lab.read("undisturbed/ranking.json"),
+    );
+    let mut dice = Dice(1);
+    let mut kills = 0;
+    for study in 0..100 {
+        let search = format!("{SEARCH} --workers {} --out {study}", 1 + study % 2);
+        for _ in 0..3 {
+            let running = Running::start(&mut lab.command(&search));
+            std::thread::sleep(Duration::from_micros(dice.below(whole)));
+            kills += usize::from(running.kill());
+        }
+        lab.run(&search).succeeded();
+        assert_eq!(lab.journal(&study.to_string()), journal, "study {study}");
+        assert_eq!(
+            lab.read(&format!("{study}/ranking.json")),
+            ranking,
+            "study {study}"
+        );
+    }
+    println!("{kills} kills hit 100 studies");
+    assert!(kills >= 150, "only {kills} kills hit a study");
+}
+
 #[test]
 fn ctrl_c_finishes_the_running_trainings() {
     if !signals_are_heard() {

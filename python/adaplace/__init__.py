@@ -3,13 +3,14 @@
 >>> import adaplace
 >>> backbone = adaplace.Backbone("sentence-transformers/all-MiniLM-L6-v2")
 >>> task = adaplace.Task("tasks/trec6", backbone, train_examples=500)
->>> space = adaplace.SearchSpace("search-spaces/extended.toml", backbone, task)
+>>> space = adaplace.SearchSpace("extended", backbone, task)
 >>> with adaplace.Study("results/first", backbone, task, space, trials=64) as study:
 ...     study.run(workers=2)
 ...     study.dataframe()
 
 Importing the package needs no other library. ``adaplace.torch`` (the loader of placements for PyTorch) needs ``torch``,
-``adaplace.ray`` needs ``ray``, ``Study.dataframe`` needs ``pandas`` and ``adaplace.plots`` needs ``matplotlib``.
+``adaplace.ray`` needs ``ray``, ``Study.dataframe`` needs ``pandas``, ``adaplace.plots`` needs ``matplotlib``, ``track`` needs the tracker
+that it writes to and ``to_optuna`` needs ``optuna``.
 """
 
 from adaplace._adaplace import (
@@ -27,6 +28,7 @@ from adaplace._adaplace import (
     __version__,
 )
 from adaplace.study import Study
+from adaplace.tracking import to_optuna, track
 
 __all__ = [
     "AdaplaceError",
@@ -42,4 +44,6 @@ __all__ = [
     "Task",
     "Trial",
     "__version__",
+    "to_optuna",
+    "track",
 ]

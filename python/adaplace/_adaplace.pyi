@@ -194,7 +194,7 @@ class SearchSpace:
     """What may be placed where, resolved for a backbone and a task.
 
     Args:
-        path: A search space file.
+        path: ``"extended"``, ``"parallel"``, ``"sequential"``, ``"long-range"``, ``"recurrent"``, ``"single"``, or a file.
         backbone: Gives hidden states and width.
         task: Gives the tokens of a typical example, on which costs are counted.
 

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from adaplace import _adaplace
 from adaplace._adaplace import Backbone, Placement, Score, SearchSpace, Task, Trial
+from adaplace.records import row
+from adaplace.tracking import to_optuna
 
 if TYPE_CHECKING:
+    import optuna
     import pandas
 
 Objective = Callable[[Placement], "float | Score"]
@@ -124,6 +127,7 @@ class Study(_adaplace.Study):
             max_length=subset.get("max_length"),
             train_examples=subset.get("train_examples"),
             seed=stored["search"]["seed"],
+            **{f"{column}_column": name for column, name in subset.get("columns", {}).items()},
         )
         return cls._open(folder, backbone, task, file.read_text(), cache_memory)
 
@@ -250,30 +254,11 @@ class Study(_adaplace.Study):
         """
         import pandas
 
-        rows = []
-        for record in self.records:
-            score = record["result"].get("score", {})
-            of_classes = score.get("by_class", {})
-            placement = _placement(record["placement"])
-            rows.append(
-                {
-                    "trial": record["trial"],
-                    "phase": record["phase"],
-                    "placement": record["hash"],
-                    "connections": " ".join(f"{one.source}->{one.target}" for one in placement.connections),
-                    "steps": record["steps"],
-                    "repetition": record["repetition"],
-                    "accuracy": score.get("validation_accuracy", math.nan),
-                    "loss": score.get("validation_loss", math.nan),
-                    "train_loss": score.get("train_loss", math.nan),
-                    "balanced_accuracy": of_classes.get("balanced_accuracy", math.nan),
-                    "macro_f1": of_classes.get("macro_f1", math.nan),
-                    "matthews": of_classes.get("matthews", math.nan),
-                    "failed": record["result"].get("failed"),
-                    "seconds": record["seconds"],
-                }
-            )
-        return pandas.DataFrame(rows, columns=_COLUMNS)
+        return pandas.DataFrame([row(record) for record in self.records], columns=_COLUMNS)
+
+    def to_optuna(self, path: str | PathLike[str], *, name: str | None = None) -> optuna.Study:
+        """Writes the trials as a study of Optuna's to a file: see ``adaplace.to_optuna``."""
+        return to_optuna(self, path, name=name)
 
     def __enter__(self) -> Study:
         return self
@@ -305,7 +290,3 @@ _COLUMNS = [
     "failed",
     "seconds",
 ]
-
-
-def _placement(adapters: list[dict[str, Any]]) -> Placement:
-    return Placement([(one["source"], one["target"], one["rank"], one["scale"]) for one in adapters])

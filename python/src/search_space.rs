@@ -22,7 +22,11 @@ pub(crate) struct SearchSpace {
 impl SearchSpace {
     #[new]
     fn new(path: PathBuf, backbone: &Backbone, task: &Task) -> PyResult<Self> {
-        let description = SpaceDescription::read(&path).or_raise()?;
+        let named = path.to_str().and_then(SpaceDescription::named);
+        let description = match named {
+            Some(description) => description,
+            None => SpaceDescription::read(&path).or_raise()?,
+        };
         let shape = chain_shape(&backbone.inner, &task.inner);
         let resolved = Resolved::resolve(&description, &shape);
         let inner = resolved.map_err(|error| error.in_file(&path)).or_raise()?;

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import adaplace
+from tiny import REPOSITORY
 
 
 def test_the_package_needs_no_other_library():
@@ -76,6 +77,12 @@ def test_a_space_samples_within_its_budget(space):
     # one adapter of rank 2 at width 32: two matrices and two biases
     assert space.cost(placement)["parameters"] == 2 * 2 * 32 + 2 + 32
     assert adaplace.Placement([(0, 1, 2), (1, 2, 2)]) not in space
+
+
+def test_a_space_by_its_name_is_that_of_the_file(backbone, task):
+    named = adaplace.SearchSpace("long-range", backbone, task)
+    file = adaplace.SearchSpace(REPOSITORY / "search-spaces/long-range.toml", backbone, task)
+    assert named.connections == file.connections and named.size == file.size
 
 
 def test_a_gradient_map_holds_what_was_asked_for(backbone, task, tmp_path):

@@ -6,6 +6,7 @@ import math
 import random
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -208,6 +209,21 @@ def test_a_study_is_resumed_from_its_folder_alone(study, lines, tmp_path):
         assert lines(begun.folder)[0]["result"] == {"failed": "for once"}
     with pytest.raises(adaplace.AdaplaceError, match="study.toml"):
         adaplace.Study.resume(tmp_path / "nothing")
+
+
+def test_a_study_of_other_columns_is_resumed_from_its_folder_alone(backbone, folders, tmp_path):
+    renamed = tmp_path / "renamed"
+    renamed.mkdir()
+    for file in Path(folders[1]).iterdir():
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        lines = [json.dumps({"sentence": row["text"], "gold": row["label"]}) for row in rows]
+        (renamed / file.name).write_text("\n".join(lines) + "\n")
+    task = adaplace.Task(renamed, backbone, text_column="sentence", label_column="gold")
+    assert task.fingerprint == adaplace.Task(folders[1], backbone).fingerprint
+    space = adaplace.SearchSpace.from_toml(SINGLE, backbone, task)
+    adaplace.Study(tmp_path / "study", backbone, task, space, trials=2).close()
+    with adaplace.Study.resume(tmp_path / "study") as resumed:
+        assert resumed.configuration["task"]["columns"]["text"] == "sentence"
 
 
 def test_a_subset_and_its_study_have_one_seed(backbone, folders, tmp_path):

@@ -19,6 +19,7 @@ mod error;
 mod fidelity;
 mod file;
 mod hash;
+mod named;
 mod pass_start;
 mod placement;
 mod rank_sums;

@@ -25,6 +25,7 @@
 
 mod batches;
 mod columns;
+mod contained;
 mod encoder;
 mod error;
 mod examples;

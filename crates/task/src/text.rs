@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use tokenizers::{EncodeInput, PostProcessor, Tokenizer, TruncationParams, TruncationStrategy};
 
+use crate::contained::contained;
 use crate::rows::{Row, Text};
 use crate::tokenizer::{self, FolderTokenizer};
 use crate::{EncodedText, Place, TaskError, Texts};
@@ -43,12 +44,21 @@ impl TextEncoder {
                 max_positions,
             });
         }
+        let read = || Self::read(backbone_folder, vocabulary, max_length);
+        // The library takes much for granted of what it reads.
+        contained(read).unwrap_or_else(|message| {
+            let path = backbone_folder.join("tokenizer.json");
+            Err(TaskError::InvalidTokenizer { path, message })
+        })
+    }
+
+    fn read(folder: &Path, vocabulary: usize, max_length: usize) -> Result<Self, TaskError> {
         let FolderTokenizer {
             mut tokenizer,
             path,
             truncation: direction,
             files,
-        } = tokenizer::read(backbone_folder)?;
+        } = tokenizer::read(folder)?;
         let invalid = |message: String| TaskError::InvalidTokenizer {
             path: path.clone(),
             message,
@@ -132,9 +142,8 @@ impl TextEncoder {
             Some(pair) => (text, pair.as_str()).into(),
             None => text.into(),
         };
-        let encoding = self
-            .tokenizer
-            .encode_fast(input, true)
+        let encoding = contained(|| self.tokenizer.encode_fast(input, true))
+            .map_err(not_tokenized)?
             .map_err(|error| not_tokenized(error.to_string()))?;
         let ids = encoding.get_ids().to_vec();
         if ids.is_empty() {
@@ -267,6 +276,24 @@ mod tests {
         fs::write(&path, content.to_string()).unwrap();
         let encoder = TextEncoder::from_folder(folder.path(), 64, 64, 16).unwrap();
         assert_eq!(encoder.padding_id, 8);
+    }
+
+    /// The library expects a key to be a string there, and panics.
+    #[test]
+    fn a_tokenizer_that_the_library_panics_at_is_refused() {
+        let folder = backbone();
+        let path = folder.path().join("tokenizer.json");
+        let content = fs::read_to_string(&path).unwrap();
+        let at = content.find("\"decoder\":").unwrap() + "\"decoder\":".len();
+        let damaged = format!("{} {{3: 4}},\n\"rest\":{}", &content[..at], &content[at..]);
+        fs::write(&path, damaged).unwrap();
+        let message = TextEncoder::from_folder(folder.path(), 64, 64, 16)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("tokenizer.json` cannot be used"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -7,34 +7,6 @@ use clap::Args;
 
 use super::values::from;
 
-/// The spaces that need no file.
-const BUILT_IN: [(&str, &str); 6] = [
-    (
-        "extended",
-        include_str!("../../../../search-spaces/extended.toml"),
-    ),
-    (
-        "parallel",
-        include_str!("../../../../search-spaces/parallel.toml"),
-    ),
-    (
-        "sequential",
-        include_str!("../../../../search-spaces/sequential.toml"),
-    ),
-    (
-        "long-range",
-        include_str!("../../../../search-spaces/long-range.toml"),
-    ),
-    (
-        "recurrent",
-        include_str!("../../../../search-spaces/recurrent.toml"),
-    ),
-    (
-        "single",
-        include_str!("../../../../search-spaces/single.toml"),
-    ),
-];
-
 /// What is searched; goes into `study.toml`.
 #[derive(Debug, Args)]
 pub(crate) struct SpaceOptions {
@@ -65,7 +37,7 @@ impl SpaceOptions {
     /// The file that describes the space; none for one by name.
     pub(crate) fn file(&self) -> Option<&Path> {
         let path = self.space.as_deref()?;
-        built_in(path).is_none().then_some(path)
+        named(path).is_none().then_some(path)
     }
 
     /// The space that is asked for, `otherwise` where none is.
@@ -78,8 +50,8 @@ impl SpaceOptions {
     ) -> Result<SpaceDescription, SpaceError> {
         let mut description = match &self.space {
             None => otherwise,
-            Some(path) => match built_in(path) {
-                Some(text) => SpaceDescription::from_toml(text)?,
+            Some(path) => match named(path) {
+                Some(space) => space,
                 None => SpaceDescription::read(path)?,
             },
         };
@@ -102,12 +74,10 @@ impl SpaceOptions {
     /// # Errors
     /// As [`Self::description_or`].
     pub(crate) fn description(&self) -> Result<SpaceDescription, SpaceError> {
-        self.description_or(SpaceDescription::from_toml(BUILT_IN[0].1)?)
+        self.description_or(SpaceDescription::named("extended").expect("one of the names"))
     }
 }
 
-/// The text of a space by its name.
-fn built_in(name: &Path) -> Option<&'static str> {
-    let named = |(known, _): &&(&str, &str)| name.to_str() == Some(*known);
-    BUILT_IN.iter().find(named).map(|(_, text)| *text)
+fn named(name: &Path) -> Option<SpaceDescription> {
+    name.to_str().and_then(SpaceDescription::named)
 }

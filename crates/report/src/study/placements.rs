@@ -1,5 +1,6 @@
 //! The best placements.
 
+use adaplace_analysis::wilson_interval;
 use adaplace_search_space::Connection;
 use adaplace_study::Raced;
 
@@ -67,6 +68,25 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     Some(section)
 }
 
+/// With fewer validation examples than this the report says how wide an accuracy's interval is: more than 3 points to either side.
+const FEW: usize = 1000;
+
+/// How far the best accuracy says what other examples would give, where it was measured on few.
+fn interval_of_few(overview: &Overview<'_>) -> Option<String> {
+    let count = overview.probe?.validation.examples;
+    let accuracy = overview.candidates.first()?.accuracy?.mean;
+    let (low, high) = wilson_interval(accuracy, count);
+    (count < FEW).then(|| {
+        format!(
+            "It is measured on {count} validation examples: on others like them, {} may be anything from {} to {} (95 % interval, \
+             Wilson).",
+            Unit::Share.show(accuracy),
+            Unit::Share.show(low),
+            Unit::Share.show(high)
+        )
+    })
+}
+
 fn table(overview: &Overview<'_>) -> Table {
     let search = &overview.study.configuration.search;
     let caption = match overview.is_finished() {
@@ -77,11 +97,13 @@ fn table(overview: &Overview<'_>) -> Table {
             };
             let noise = overview.noise();
             let noise = noise.and_then(|noise| noise.describe(search.metric));
+            let sentences = [noise, interval_of_few(overview)];
+            let sentences = sentences.into_iter().flatten();
             format!(
                 "{chosen}, trained again with {} steps and other seeds: {}.{}",
                 search.steps,
                 repetitions(search.repetitions),
-                noise.map_or_else(String::new, |noise| format!(" {noise}"))
+                sentences.map(|text| format!(" {text}")).collect::<String>()
             )
         }
         false => "The best trials of the search so far, each trained once; finalists are trained again when the search \

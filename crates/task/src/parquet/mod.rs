@@ -12,6 +12,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde::Deserialize;
 
+use crate::contained::contained;
 use crate::rows::{UNLABELLED, whole_number};
 use crate::{Place, TaskError};
 
@@ -307,6 +308,16 @@ fn kind(physical: Physical) -> &'static str {
         Physical::FLOAT | Physical::DOUBLE => "numbers",
         Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY => "bytes",
     }
+}
+
+/// What `read` gives. The library panics at some files that are damaged, which is said as any other damage.
+fn sound<T>(path: &Path, read: impl FnOnce() -> Result<T, TaskError>) -> Result<T, TaskError> {
+    contained(read).unwrap_or_else(|message| {
+        Err(TaskError::InvalidParquet {
+            path: path.to_owned(),
+            message,
+        })
+    })
 }
 
 fn invalid(path: &Path, error: &ParquetError) -> TaskError {

@@ -4,7 +4,7 @@ use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::reader::FileReader;
 
-use super::{ParquetFile, invalid, next_values, rows_of};
+use super::{ParquetFile, invalid, next_values, rows_of, sound};
 use crate::{Place, TaskError};
 
 /// Reads one picture after the other. It stays where it is in a file, so that rows in ascending order read every page once at most,
@@ -28,6 +28,11 @@ struct Cursor {
 impl StoredPictures {
     /// The content of the picture at `place`, the row of a Parquet file.
     pub(crate) fn read(&mut self, place: &Place, leaf: usize) -> Result<ByteArray, TaskError> {
+        // After a panic nothing is open.
+        sound(&place.path, || self.read_next(place, leaf))
+    }
+
+    fn read_next(&mut self, place: &Place, leaf: usize) -> Result<ByteArray, TaskError> {
         // Rows are counted from 1.
         let row = place.line.map_or(0, |line| line as usize - 1);
         let fits = |cursor: &Cursor| {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use parquet::basic::Type as Physical;
 
-use super::ParquetFile;
+use super::{ParquetFile, sound};
 use crate::image_folder::PictureAt;
 use crate::rows::{Row, Text, complete_row, labelled};
 use crate::{Columns, Part, TaskError};
@@ -15,6 +15,10 @@ pub(crate) fn read_text(
     part: Part,
     columns: &Columns,
 ) -> Result<Vec<Row<Text>>, TaskError> {
+    sound(path, || text(path, part, columns))
+}
+
+fn text(path: &Path, part: Part, columns: &Columns) -> Result<Vec<Row<Text>>, TaskError> {
     let file = ParquetFile::open(path)?;
     let texts = file.texts(&columns.text)?;
     let pairs = match file.columns().contains(&columns.pair) || columns.needs_pair() {
@@ -33,6 +37,10 @@ pub(crate) fn read_pictures(
     part: Part,
     columns: &Columns,
 ) -> Result<Vec<Row<PictureAt>>, TaskError> {
+    sound(path, || pictures(path, part, columns))
+}
+
+fn pictures(path: &Path, part: Part, columns: &Columns) -> Result<Vec<Row<PictureAt>>, TaskError> {
     let file = ParquetFile::open(path)?;
     let leaf = picture_column(&file, columns)?;
     let labels = labels(&file, part, columns)?.into_iter().enumerate();

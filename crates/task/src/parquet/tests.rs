@@ -202,3 +202,20 @@ fn a_file_that_is_damaged_is_named() {
     }
     assert!(message(&damaged).unwrap_err().contains("as Parquet"));
 }
+
+/// The library panics at some of these files, which must end as an error like any other damage.
+#[test]
+fn a_file_damaged_at_any_byte_is_read_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.parquet");
+    let sound = fs::read(file("pairs-lz4-pages-of-version-2")).unwrap();
+    let mut refused = 0;
+    for index in 0..sound.len() {
+        let mut damaged = sound.clone();
+        damaged[index] ^= 0xff;
+        fs::write(&path, damaged).unwrap();
+        let read = read_text(&path, Part::Test, &Columns::default());
+        refused += usize::from(read.is_err());
+    }
+    assert!(refused > 500, "{refused} of {}", sound.len());
+}

@@ -1,0 +1,23 @@
+//! A preprocessing that is anything.
+#![no_main]
+
+use std::fs;
+
+use adaplace_fuzz::{PREPROCESSING, choose, load_pictures, pictures, put, restore};
+use libfuzzer_sys::fuzz_target;
+use tempfile::TempDir;
+
+thread_local! {
+    static SOUND: TempDir = pictures();
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((name, content)) = choose(input, &PREPROCESSING) else { return };
+    SOUND.with(|folder| {
+        let backbone = folder.path().join("backbone");
+        let before = fs::read(backbone.join(name)).ok();
+        put(&backbone, name, content);
+        let _ = load_pictures(&backbone, &folder.path().join("task"));
+        restore(&backbone, name, before.as_deref());
+    });
+});

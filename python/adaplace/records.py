@@ -1,0 +1,79 @@
+"""The lines of a study's journal as flat rows, and its settings."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+#: Of a row, what a training measured.
+MEASURED = ("accuracy", "loss", "train_loss", "balanced_accuracy", "macro_f1", "matthews")
+
+
+def row(record: dict[str, Any]) -> dict[str, Any]:
+    """A line of the journal; numbers that nothing measured are NaN."""
+    score = record["result"].get("score", {})
+    of_classes = score.get("by_class") or {}
+    return {
+        "trial": record["trial"],
+        "phase": record["phase"],
+        "placement": record["hash"],
+        "connections": " ".join(f"{one['source']}->{one['target']}" for one in record["placement"]),
+        "steps": record["steps"],
+        "repetition": record["repetition"],
+        "accuracy": score.get("validation_accuracy", math.nan),
+        "loss": score.get("validation_loss", math.nan),
+        "train_loss": score.get("train_loss", math.nan),
+        "balanced_accuracy": of_classes.get("balanced_accuracy", math.nan),
+        "macro_f1": of_classes.get("macro_f1", math.nan),
+        "matthews": of_classes.get("matthews", math.nan),
+        "failed": record["result"].get("failed"),
+        "seconds": record["seconds"],
+    }
+
+
+def value(of: dict[str, Any], metric: str) -> float:
+    """What a row's training is worth by a study's metric; NaN if it failed or nothing measured it."""
+    if metric == "combined":
+        return float(of["accuracy"]) - float(of["loss"]) / 2
+    return float(of[metric.replace("-", "_")])
+
+
+def larger_is_better(metric: str) -> bool:
+    return metric != "loss"
+
+
+def journal(folder: Path) -> list[dict[str, Any]]:
+    """The whole lines of a study's journal, which another process may be writing."""
+    try:
+        text = (folder / "journal.jsonl").read_bytes()
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
+
+
+def ranking(folder: Path) -> dict[str, Any] | None:
+    """The ranking of a finished study; none while it runs, or goes on."""
+    path = folder / "ranking.json"
+    try:
+        if path.stat().st_mtime_ns < (folder / "journal.jsonl").stat().st_mtime_ns:
+            return None
+        found: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:
+    """Nested settings as one level: ``{"search": {"trials": 3}}`` is ``{"search.trials": 3}``."""
+    levels: dict[str, str | int | float | bool] = {}
+    for key, setting in settings.items():
+        name = f"{prefix}{key}"
+        if isinstance(setting, dict):
+            levels.update(flat(setting, f"{name}."))
+        elif isinstance(setting, str | int | float | bool):
+            levels[name] = setting
+        else:
+            levels[name] = json.dumps(setting)
+    return levels
