@@ -64,6 +64,8 @@ fn split_of(file: &str) -> Option<&str> {
         return Some(stem);
     };
     let (split, index) = before.rsplit_once('-')?;
+    // Older versions of `datasets` write a fingerprint behind it.
+    let count = count.split('-').next().unwrap_or(count);
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     (digits(index) && digits(count)).then_some(split)
 }
@@ -185,6 +187,10 @@ mod tests {
             (
                 "data/train-00000-of-00002.parquet",
                 Some(("default", "train")),
+            ),
+            (
+                "data/test-00000-of-00001-c7dbc7f1cd9ae4a3.parquet",
+                Some(("default", "test")),
             ),
             ("plain_text/test.parquet", Some(("plain_text", "test"))),
             ("train.parquet", Some(("default", "train"))),

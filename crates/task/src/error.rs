@@ -179,6 +179,13 @@ pub enum TaskError {
         width: u64,
         image_size: usize,
     },
+    /// A Parquet file that names another one, which cannot be read.
+    #[error("{place} holds no picture but the path `{}`: {message}; put the file there, or write the pictures into the Parquet file (`embed_table_storage` of the library `datasets`)", path.display())]
+    MissingPicture {
+        place: Place,
+        path: PathBuf,
+        message: String,
+    },
     /// A picture that cannot be decoded.
     #[error("the picture {place} cannot be decoded: {message}; replace or remove it")]
     BrokenPicture { place: Place, message: String },

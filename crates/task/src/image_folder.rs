@@ -20,8 +20,17 @@ const HEAD: u64 = 32;
 pub(crate) enum PictureAt {
     /// It is a file.
     File,
-    /// It stands in this column of a Parquet file, in the row that its place says.
-    Column(usize),
+    /// It stands in these columns of a Parquet file, in the row that its place says.
+    Columns(PictureColumns),
+}
+
+/// Where a Parquet file holds pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PictureColumns {
+    /// Their encoded content ..
+    pub(crate) bytes: usize,
+    /// .. and the paths of the files that those without one are in.
+    pub(crate) path: Option<usize>,
 }
 
 /// Lists the pictures of `path`, which has a folder for each class, sorted by class and path. Whether a file is a picture its content

@@ -110,7 +110,7 @@ impl ImageEncoder {
         {
             let content = |row: &&Row<PictureAt>| match row.content {
                 PictureAt::File => Ok(None),
-                PictureAt::Column(leaf) => stored.read(&row.place, leaf).map(Some),
+                PictureAt::Columns(columns) => stored.read(&row.place, columns).map(Some),
             };
             let contents: Result<Vec<_>, TaskError> = rows.iter().map(content).collect();
             let encoded: Vec<Result<(), TaskError>> = rows

@@ -139,6 +139,8 @@ fn rows_of(name: &str) -> Option<(Part, Option<Shard>)> {
     }
     let (stem, count) = stem.rsplit_once("-of-")?;
     let (stem, index) = stem.rsplit_once('-')?;
+    // Older versions of `datasets` write a fingerprint behind it.
+    let count = count.split('-').next().unwrap_or(count);
     let shard = Shard {
         index: index.parse().ok()?,
         count: count.parse().ok()?,
@@ -289,8 +291,8 @@ mod tests {
     #[test]
     fn several_files_are_one_part() {
         let files = [
-            "train-00001-of-00002.parquet",
-            "train-00000-of-00002.parquet",
+            "train-00001-of-00002-c7dbc7f1cd9ae4a3.parquet",
+            "train-00000-of-00002-8a3f9c1d2e4b5a60.parquet",
             "validation-00000-of-00001.jsonl.gz",
             "test-set.csv",
         ];

@@ -1,17 +1,90 @@
 //! Encoded pictures out of Parquet files, a few at a time.
 
+use std::fs;
+use std::path::Path;
+
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::reader::FileReader;
 
 use super::{ParquetFile, invalid, next_values, rows_of, sound};
+use crate::image_folder::PictureColumns;
 use crate::{Place, TaskError};
 
 /// Reads one picture after the other. It stays where it is in a file, so that rows in ascending order read every page once at most,
 /// and row groups without a wanted row not at all.
 #[derive(Default)]
 pub(crate) struct StoredPictures {
-    open: Option<Cursor>,
+    bytes: Position,
+    paths: Position,
+}
+
+impl StoredPictures {
+    /// The content of the picture at `place`, the row of a Parquet file. Where that holds only a path, as `to_parquet` of `datasets`
+    /// leaves it, the content of the file there.
+    pub(crate) fn read(
+        &mut self,
+        place: &Place,
+        columns: PictureColumns,
+    ) -> Result<ByteArray, TaskError> {
+        if let Some(picture) = self.bytes.read(place, columns.bytes)? {
+            return Ok(picture);
+        }
+        let path = match columns.path {
+            Some(leaf) => self.paths.read(place, leaf)?,
+            None => None,
+        };
+        let Some(path) = path else {
+            return Err(TaskError::MissingValue {
+                place: place.clone(),
+                column: "picture".to_owned(),
+            });
+        };
+        let Ok(path) = std::str::from_utf8(path.data()) else {
+            let place = place.clone();
+            return Err(TaskError::NotUtf8 { place });
+        };
+        let folder = place.path.parent().unwrap_or(Path::new(""));
+        let path = folder.join(path);
+        match fs::read(&path) {
+            Ok(content) => Ok(content.into()),
+            Err(error) => Err(TaskError::MissingPicture {
+                place: place.clone(),
+                path,
+                message: error.to_string(),
+            }),
+        }
+    }
+}
+
+/// Where a column is read.
+#[derive(Default)]
+struct Position(Option<Cursor>);
+
+impl Position {
+    /// The value of a column in the row at `place`; none where it is null.
+    fn read(&mut self, place: &Place, leaf: usize) -> Result<Option<ByteArray>, TaskError> {
+        // After a panic nothing is open.
+        sound(&place.path, || self.read_next(place, leaf))
+    }
+
+    fn read_next(&mut self, place: &Place, leaf: usize) -> Result<Option<ByteArray>, TaskError> {
+        // Rows are counted from 1.
+        let row = place.line.map_or(0, |line| line as usize - 1);
+        let fits = |cursor: &Cursor| {
+            cursor.file.path == place.path
+                && cursor.leaf == leaf
+                && (cursor.next..cursor.group.1).contains(&row)
+        };
+        let mut cursor = match self.0.take() {
+            Some(cursor) if fits(&cursor) => cursor,
+            Some(cursor) if cursor.file.path == place.path => Cursor::at(cursor.file, leaf, row)?,
+            _ => Cursor::at(ParquetFile::open(&place.path)?, leaf, row)?,
+        };
+        let value = cursor.read(row)?;
+        self.0 = Some(cursor);
+        Ok(value)
+    }
 }
 
 /// A position in a column.
@@ -23,35 +96,6 @@ struct Cursor {
     /// The row that `values` gives next.
     next: usize,
     values: ColumnReaderImpl<ByteArrayType>,
-}
-
-impl StoredPictures {
-    /// The content of the picture at `place`, the row of a Parquet file.
-    pub(crate) fn read(&mut self, place: &Place, leaf: usize) -> Result<ByteArray, TaskError> {
-        // After a panic nothing is open.
-        sound(&place.path, || self.read_next(place, leaf))
-    }
-
-    fn read_next(&mut self, place: &Place, leaf: usize) -> Result<ByteArray, TaskError> {
-        // Rows are counted from 1.
-        let row = place.line.map_or(0, |line| line as usize - 1);
-        let fits = |cursor: &Cursor| {
-            cursor.file.path == place.path
-                && cursor.leaf == leaf
-                && (cursor.next..cursor.group.1).contains(&row)
-        };
-        let mut cursor = match self.open.take() {
-            Some(cursor) if fits(&cursor) => cursor,
-            Some(cursor) if cursor.file.path == place.path => Cursor::at(cursor.file, leaf, row)?,
-            _ => Cursor::at(ParquetFile::open(&place.path)?, leaf, row)?,
-        };
-        let picture = cursor.read(row)?;
-        self.open = Some(cursor);
-        picture.ok_or_else(|| TaskError::MissingValue {
-            place: place.clone(),
-            column: "picture".to_owned(),
-        })
-    }
 }
 
 impl Cursor {

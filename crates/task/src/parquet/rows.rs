@@ -5,7 +5,7 @@ use std::path::Path;
 use parquet::basic::Type as Physical;
 
 use super::{ParquetFile, sound};
-use crate::image_folder::PictureAt;
+use crate::image_folder::{PictureAt, PictureColumns};
 use crate::rows::{Row, Text, complete_row, labelled};
 use crate::{Columns, Part, TaskError};
 
@@ -42,14 +42,14 @@ pub(crate) fn read_pictures(
 
 fn pictures(path: &Path, part: Part, columns: &Columns) -> Result<Vec<Row<PictureAt>>, TaskError> {
     let file = ParquetFile::open(path)?;
-    let leaf = picture_column(&file, columns)?;
+    let pictures = picture_columns(&file, columns)?;
     let labels = labels(&file, part, columns)?.into_iter().enumerate();
     let row = |(row, label)| {
         let place = file.place(row);
         Ok(Row {
             label: labelled(label, &place, part, columns)?,
             place,
-            content: PictureAt::Column(leaf),
+            content: PictureAt::Columns(pictures),
         })
     };
     labels.map(row).collect()
@@ -67,29 +67,40 @@ fn labels(
     }
 }
 
-/// The column of encoded pictures: the one that is named, or the only one there is.
-fn picture_column(file: &ParquetFile, columns: &Columns) -> Result<usize, TaskError> {
+/// The columns of pictures: those that are named, or the only ones there are.
+fn picture_columns(file: &ParquetFile, columns: &Columns) -> Result<PictureColumns, TaskError> {
     const EXPECTED: &str = "encoded pictures";
     // As `datasets` writes them: a structure of the content and of the path that it came from.
-    let of = |name: &str| file.leaf(&[name, "bytes"]);
-    let plain = |name: &str| file.leaf(&[name]);
+    let of = |name: &str| {
+        Some(PictureColumns {
+            bytes: file.leaf(&[name, "bytes"])?,
+            path: file.leaf(&[name, "path"]),
+        })
+    };
+    let plain = |name: &str| {
+        let bytes = file.leaf(&[name])?;
+        Some(PictureColumns { bytes, path: None })
+    };
     let name = columns.image.as_str();
-    let leaf = match of(name).or_else(|| plain(name)) {
-        Some(leaf) => leaf,
+    let found = match of(name).or_else(|| plain(name)) {
+        Some(found) => found,
         None if file.columns().iter().any(|column| column == name) => {
             return Err(file.unusable(name, EXPECTED, "lists or structures"));
         }
         None => {
             let all = file.columns();
-            let pictures: Vec<usize> = all.iter().filter_map(|column| of(column)).collect();
+            let pictures: Vec<PictureColumns> = all.iter().filter_map(|one| of(one)).collect();
             match pictures[..] {
                 [only] if columns.any_image() => only,
                 _ => return Err(file.missing(name)),
             }
         }
     };
-    match file.physical(leaf) {
-        Physical::BYTE_ARRAY => Ok(leaf),
+    let holds_bytes = |leaf: usize| match file.physical(leaf) {
+        Physical::BYTE_ARRAY => Ok(()),
         other => Err(file.unusable(name, EXPECTED, super::kind(other))),
-    }
+    };
+    holds_bytes(found.bytes)?;
+    found.path.map_or(Ok(()), holds_bytes)?;
+    Ok(found)
 }

@@ -41,7 +41,7 @@ fn texts_are_those_that_datasets_reads() {
     for entry in fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        if name == "rows" || name.starts_with("pictures") {
+        if name == "rows" || name.starts_with("picture") {
             continue;
         }
         files += 1;
@@ -69,10 +69,10 @@ fn pictures_are_those_that_datasets_reads_in_any_ascending_order() {
         let rows = read_pictures(&file(name), Part::Train, &Columns::default()).unwrap();
         let expected = expected(name);
         let picture = |stored: &mut StoredPictures, index: usize| {
-            let PictureAt::Column(leaf) = rows[index].content else {
+            let PictureAt::Columns(columns) = rows[index].content else {
                 panic!("a picture of a Parquet file stands in a column");
             };
-            let bytes = stored.read(&rows[index].place, leaf).unwrap();
+            let bytes = stored.read(&rows[index].place, columns).unwrap();
             let hex: String = bytes
                 .data()
                 .iter()
@@ -90,6 +90,37 @@ fn pictures_are_those_that_datasets_reads_in_any_ascending_order() {
             assert_eq!(row.label, class(&expected["label"]));
         }
     }
+}
+
+/// `to_parquet` of `datasets` leaves pictures where they are and writes down their paths.
+#[test]
+fn a_picture_may_be_a_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.parquet");
+    fs::copy(file("picture-paths"), &path).unwrap();
+    let rows = read_pictures(&path, Part::Train, &Columns::default()).unwrap();
+    let mut stored = StoredPictures::default();
+    let mut read = |index: usize| {
+        let PictureAt::Columns(columns) = rows[index].content else {
+            panic!("a picture of a Parquet file stands in a column");
+        };
+        stored
+            .read(&rows[index].place, columns)
+            .map_err(|error| error.to_string())
+    };
+    let message = read(0).unwrap_err();
+    assert!(
+        message.contains("train.parquet:1` holds no picture but the path")
+            && message.contains("0.png`"),
+        "{message}"
+    );
+    fs::write(folder.path().join("0.png"), b"zero").unwrap();
+    fs::write(folder.path().join("2.png"), b"two").unwrap();
+    assert_eq!(read(0).unwrap().data(), b"zero");
+    assert_eq!(read(2).unwrap().data(), b"two");
+    // The fourth row holds its content, the last one nothing at all.
+    assert_eq!(read(3).unwrap().data(), b"three");
+    assert!(read(4).unwrap_err().contains("the row has no `picture`"));
 }
 
 #[test]
