@@ -95,7 +95,7 @@ pub(crate) struct BackboneAndTask {
     #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
     /// Task folder: {train,validation,test}.jsonl, .csv or .parquet, or {train,..}/CLASS/*.png;
-    /// or org/name[:subset][@revision], a dataset of the hub
+    /// or org/name or org/name:subset, a dataset of the hub
     #[arg(long, value_name = "DIR")]
     pub(crate) task: PathBuf,
     #[command(flatten)]

@@ -98,7 +98,7 @@ pub(crate) struct Train {
     /// Hugging Face model that the placement was made for, a folder, org/name or org/name@revision
     #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
-    /// Task folder, or org/name[:subset][@revision] of the hub
+    /// Task folder, or org/name or org/name:subset of the hub
     #[arg(long, value_name = "DIR")]
     pub(crate) task: PathBuf,
     #[command(flatten)]
@@ -152,7 +152,7 @@ pub(crate) struct Evaluate {
     /// Hugging Face model that the placement was made for, a folder, org/name or org/name@revision
     #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
-    /// Task folder, or org/name[:subset][@revision] of the hub
+    /// Task folder, or org/name or org/name:subset of the hub
     #[arg(long, value_name = "DIR")]
     pub(crate) task: PathBuf,
     #[command(flatten)]

@@ -33,7 +33,7 @@ pub(crate) struct Search {
     #[arg(long, value_name = "BACKBONE", required_unless_present = "study")]
     pub(crate) backbone: Option<PathBuf>,
     /// Task folder: {train,validation,test}.jsonl, .csv or .parquet, or {train,..}/CLASS/*.png;
-    /// or org/name[:subset][@revision], a dataset of the hub
+    /// or org/name or org/name:subset, a dataset of the hub
     #[arg(long, value_name = "DIR", required_unless_present = "study")]
     pub(crate) task: Option<PathBuf>,
     #[command(flatten)]
@@ -242,7 +242,7 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "BACKBONE", required_unless_present = "replay")]
     pub(crate) backbone: Option<PathBuf>,
     /// Task folder with a test part: {train,validation,test}.jsonl, .csv or .parquet, or {train,..}/CLASS/*.png;
-    /// or org/name[:subset][@revision], a dataset of the hub
+    /// or org/name or org/name:subset, a dataset of the hub
     #[arg(long, value_name = "DIR", required_unless_present = "replay")]
     pub(crate) task: Option<PathBuf>,
     #[command(flatten)]
