@@ -54,6 +54,36 @@ fn pictures_become_rgb_as_pillow_does() {
     }
 }
 
+/// `tests/fixtures/jpegs.json`, written by `jpegs.py` beside it.
+#[test]
+fn jpegs_are_decoded_nearly_as_pillow_does() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/jpegs.json");
+    let cases: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    for case in cases.as_array().unwrap() {
+        let picture = picture::decode(&bytes(&case["jpeg"]), &place()).unwrap();
+        let expected = bytes(&case["pixels"]);
+        assert_eq!(picture.pixels.len(), expected.len());
+        let differences = picture.pixels.iter().zip(&expected);
+        let differences: Vec<u8> = differences.map(|(&a, &b)| a.abs_diff(b)).collect();
+        let sum: f64 = differences
+            .iter()
+            .map(|&difference| f64::from(difference))
+            .sum();
+        let mean = sum / differences.len() as f64;
+        // Where colours have half the resolution, decoders interpolate them in their own ways.
+        let (most, mean_most) = match case["name"].as_str().unwrap().starts_with("4:2:0") {
+            true => (10, 0.5),
+            false => (2, 0.2),
+        };
+        assert!(
+            differences.iter().all(|&one| one <= most),
+            "{}: {differences:?}",
+            case["name"]
+        );
+        assert!(mean <= mean_most, "{}: {mean}", case["name"]);
+    }
+}
+
 #[test]
 fn the_shorter_edge_decides_and_the_longer_one_is_rounded_down() {
     let picture = |width, height| Picture {
