@@ -4,6 +4,7 @@ import _thread
 import json
 import math
 import random
+import signal
 import threading
 import time
 from pathlib import Path
@@ -257,6 +258,9 @@ def test_other_threads_run_while_it_trains(study):
     assert count > 50 * min(seconds, 1)
 
 
+@pytest.mark.skipif(
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN, reason="a shell's background jobs do not hear Ctrl-C"
+)
 def test_ctrl_c_ends_a_run_behind_a_whole_trial(study, lines):
     stopped = study(trials=25, steps=30)
     seen = []
