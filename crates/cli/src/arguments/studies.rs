@@ -23,7 +23,7 @@ pub(crate) struct Search {
     /// Run the study of this file again, in another output folder. Its backbone and task are looked for here and beside the file;
     /// --backbone and --task say where else the same ones are
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "space", "adapters", "parameters", "ranks", "text_column", "pair_column", "label_column", "strategy", "trials", "until", "metric", "and", "finalists", "race", "repetitions", "halving", "proposals",
+        "space", "adapters", "parameters", "ranks", "text_column", "pair_column", "label_column", "image_column", "strategy", "trials", "until", "metric", "and", "finalists", "race", "repetitions", "halving", "proposals",
         "statistic", "candidates", "population", "first_population", "prune_rounds", "prune_from", "steps", "train_examples", "batch_size",
         "learning_rate", "head_learning_rate", "max_length", "pooling", "precision", "seed", "gradient_examples",
     ])]
@@ -210,7 +210,7 @@ pub(crate) struct Audit {
     /// Train nothing: audit the sets of connections in this placement bench (`adaplace bench`), made with this backbone and task,
     /// with the bench's own settings
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "text_column", "pair_column", "label_column", "sample", "rank", "steps", "train_examples", "batch_size", "learning_rate", "head_learning_rate", "max_length", "pooling",
+        "text_column", "pair_column", "label_column", "image_column", "sample", "rank", "steps", "train_examples", "batch_size", "learning_rate", "head_learning_rate", "max_length", "pooling",
         "precision", "seed", "gradient_examples", "workers",
     ])]
     pub(crate) sets: Option<PathBuf>,
@@ -233,7 +233,7 @@ pub(crate) struct Audit {
 pub(crate) struct Compare {
     /// Look scores up in this placement bench (`adaplace bench`) instead of training
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "backbone", "task", "text_column", "pair_column", "label_column", "final_steps", "final_repetitions", "learning_rates", "steps", "train_examples", "batch_size", "learning_rate",
+        "backbone", "task", "text_column", "pair_column", "label_column", "image_column", "final_steps", "final_repetitions", "learning_rates", "steps", "train_examples", "batch_size", "learning_rate",
         "head_learning_rate", "max_length", "pooling", "precision", "gradient_examples", "cache_memory", "instruction_set",
     ])]
     pub(crate) replay: Option<PathBuf>,
