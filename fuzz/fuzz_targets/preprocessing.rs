@@ -12,7 +12,9 @@ thread_local! {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((name, content)) = choose(input, &PREPROCESSING) else { return };
+    let Some((name, content)) = choose(input, &PREPROCESSING) else {
+        return;
+    };
     SOUND.with(|folder| {
         let backbone = folder.path().join("backbone");
         let before = fs::read(backbone.join(name)).ok();

@@ -12,7 +12,9 @@ thread_local! {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((ending, content)) = choose(input, &ROWS) else { return };
+    let Some((ending, content)) = choose(input, &ROWS) else {
+        return;
+    };
     SOUND.with(|(texts, pictures, task)| {
         let name = format!("train.{ending}");
         put(task.path(), &name, content);

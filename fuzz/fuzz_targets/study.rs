@@ -26,7 +26,9 @@ fn sound() -> (TempDir, Vec<Vec<u8>>) {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((name, content)) = choose(input, &STUDY) else { return };
+    let Some((name, content)) = choose(input, &STUDY) else {
+        return;
+    };
     SOUND.with(|(folder, files)| {
         put(folder.path(), name, content);
         if StoredStudy::read(folder.path()).is_ok() {
@@ -35,7 +37,10 @@ fuzz_target!(|input: &[u8]| {
         if name == STUDY[0] {
             let _ = Journal::<Record>::open(&folder.path().join(name));
         }
-        let index = STUDY.iter().position(|one| *one == name).expect("one of them");
+        let index = STUDY
+            .iter()
+            .position(|one| *one == name)
+            .expect("one of them");
         put(folder.path(), name, &files[index]);
     });
 });

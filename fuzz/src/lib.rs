@@ -4,11 +4,18 @@ use std::fs;
 use std::path::Path;
 
 use adaplace_task::{Encoder, ImageEncoder, Part, Task, TaskError, TaskOptions, TextEncoder};
-use adaplace_testkit::{ImageTask, TextTask, TinyBert, TinyVit, image_task, text_task, tiny_bert, tiny_vit};
+use adaplace_testkit::{
+    ImageTask, TextTask, TinyBert, TinyVit, image_task, text_task, tiny_bert, tiny_vit,
+};
 use tempfile::TempDir;
 
 /// Files of a study, of which the first byte of an input chooses one.
-pub const STUDY: [&str; 4] = ["journal.jsonl", "study.toml", "ranking.json", "gradient-map.json"];
+pub const STUDY: [&str; 4] = [
+    "journal.jsonl",
+    "study.toml",
+    "ranking.json",
+    "gradient-map.json",
+];
 
 /// Endings of files of rows.
 pub const ROWS: [&str; 6] = ["jsonl", "csv", "tsv", "parquet", "jsonl.gz", "csv.gz"];
@@ -25,7 +32,11 @@ pub const TOKENIZER: [&str; 7] = [
 ];
 
 /// Files that decide what pixels a picture becomes.
-pub const PREPROCESSING: [&str; 3] = ["preprocessor_config.json", "processor_config.json", "config.json"];
+pub const PREPROCESSING: [&str; 3] = [
+    "preprocessor_config.json",
+    "processor_config.json",
+    "config.json",
+];
 
 /// Files that a backbone is read from.
 pub const WEIGHTS: [&str; 4] = [
