@@ -38,7 +38,7 @@ fn a_search_writes_its_report_and_the_command_writes_it_anew() {
         "<td>search.trials</td><td>6</td>",
         "parallel at every sublayer",
         "prefers-color-scheme: dark",
-        "It is measured on 30 validation examples",
+        "They are measured on 30 validation examples",
     ] {
         assert!(page.contains(part), "no {part}");
     }

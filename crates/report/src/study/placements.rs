@@ -78,7 +78,7 @@ fn interval_of_few(overview: &Overview<'_>) -> Option<String> {
     let (low, high) = wilson_interval(accuracy, count);
     (count < FEW).then(|| {
         format!(
-            "It is measured on {count} validation examples: on others like them, {} may be anything from {} to {} (95 % interval, \
+            "They are measured on {count} validation examples: on others like them, {} may be anything from {} to {} (95 % interval, \
              Wilson).",
             Unit::Share.show(accuracy),
             Unit::Share.show(low),
