@@ -96,27 +96,53 @@ fn the_default_statistic_is_that_of_the_audits() {
     }
 }
 
-/// The README's table of comparisons, cell by cell; the means are taken anew over the seeds.
+/// The README's tables of comparisons, cell by cell; the means are taken again over the seeds.
 #[test]
-fn the_table_of_comparisons_is_that_of_the_files() {
+fn the_tables_of_comparisons_are_those_of_the_files() {
+    compared(
+        &[
+            ("TREC-6", "minilm-trec6"),
+            ("SST-2", "minilm-sst2"),
+            ("signdigits", "dinov2-s-signdigits"),
+            ("cifar10-2k", "dinov2-s-cifar10-2k"),
+        ],
+        &[
+            ("`greedy`, k adapters", "greedy"),
+            (
+                "best of 16 random parallel, k adapters",
+                "best-of-16-random-parallel",
+            ),
+            ("parallel everywhere", "parallel-everywhere"),
+            ("sequential everywhere", "sequential-everywhere"),
+            ("linear probe", "linear-probe"),
+        ],
+    );
+    compared(
+        &[
+            ("counting", "quickstart-counting"),
+            ("orientation", "quickstart-orientation"),
+            ("location", "quickstart-location"),
+        ],
+        &[
+            ("`surrogate`", "surrogate"),
+            ("`prune`", "prune"),
+            ("`greedy`", "greedy"),
+            ("`evolution`", "evolution"),
+            ("`random`", "random"),
+            ("parallel everywhere, 12 adapters", "parallel-everywhere"),
+            (
+                "the same with as many parameters as 4",
+                "parallel-everywhere-equal",
+            ),
+            ("linear probe", "linear-probe"),
+        ],
+    );
+}
+
+/// Checks that the README has the table of these tasks and competitors.
+fn compared(columns: &[(&str, &str)], rows: &[(&str, &str)]) {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let readme = std::fs::read_to_string(repository.join("README.md")).unwrap();
-    let columns = [
-        ("TREC-6", "minilm-trec6"),
-        ("SST-2", "minilm-sst2"),
-        ("signdigits", "dinov2-s-signdigits"),
-        ("cifar10-2k", "dinov2-s-cifar10-2k"),
-    ];
-    let rows = [
-        ("`greedy`, k adapters", "greedy"),
-        (
-            "best of 16 random parallel, k adapters",
-            "best-of-16-random-parallel",
-        ),
-        ("parallel everywhere", "parallel-everywhere"),
-        ("sequential everywhere", "sequential-everywhere"),
-        ("linear probe", "linear-probe"),
-    ];
     let mut table: Vec<String> = rows.iter().map(|row| format!("| {} |", row.0)).collect();
     let mut header = "| test accuracy, % |".to_string();
     for (task, file) in columns {
@@ -127,14 +153,14 @@ fn the_table_of_comparisons_is_that_of_the_files() {
             let competitor = comparison
                 .competitors
                 .iter()
-                .find(|competitor| competitor.name == name)
+                .find(|competitor| competitor.name == *name)
                 .unwrap();
             let seeds = &competitor.seeds;
-            assert_eq!(seeds.len(), 5);
+            assert!(seeds.len() >= 5);
             let sum: f64 = seeds.iter().map(|seed| seed.test_accuracy().unwrap()).sum();
             let mean = 100.0 * sum / seeds.len() as f64;
             let interval = competitor.test_accuracy.unwrap();
-            *line += &match name {
+            *line += &match *name {
                 "linear-probe" => format!(" {mean:.2} |"),
                 _ => format!(
                     " {mean:.2} [{:.2}, {:.2}] |",
