@@ -96,7 +96,7 @@ pub fn choose<'a, T: Copy>(input: &'a [u8], of: &[T]) -> Option<(T, &'a [u8])> {
     Some((of[usize::from(*first) % of.len()], content))
 }
 
-/// Writes a file, or puts back what stands there in the sound folder.
+/// Writes a file, and the folders above it.
 pub fn put(folder: &Path, name: &str, content: &[u8]) {
     let path = folder.join(name);
     if let Some(parent) = path.parent() {
@@ -105,7 +105,7 @@ pub fn put(folder: &Path, name: &str, content: &[u8]) {
     fs::write(path, content).expect("files can be written");
 }
 
-/// Removes a file that is no part of the sound folder, or writes back what it was.
+/// Makes a file what it was before, if it was.
 pub fn restore(folder: &Path, name: &str, before: Option<&[u8]>) {
     match before {
         Some(content) => put(folder, name, content),
