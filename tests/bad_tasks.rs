@@ -162,3 +162,20 @@ fn the_test_part_is_never_read_by_a_search() {
         &["task/test/disc-red/0000.png"],
     );
 }
+
+/// A part that is text beside pictures is not passed over without a word.
+#[test]
+fn rows_of_text_beside_pictures_are_told_of() {
+    let lab = Lab::images();
+    let inspect = "inspect backbone --task task";
+    let sound = lab.run(inspect).succeeded();
+    assert_eq!(sound.stderr, "");
+    fs::remove_dir_all(lab.path("task/test")).unwrap();
+    lab.write("task/test.csv", "text,label\na,b\n");
+    let told = lab.run(inspect).succeeded();
+    assert!(
+        told.stderr
+            .contains("test.csv` holds text, not pictures, and is not read"),
+        "{told:#?}"
+    );
+}

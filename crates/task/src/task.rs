@@ -97,6 +97,7 @@ impl Task {
                 load_parts(folder, &layout, options, read, encode)
             }
             Encoder::Image(encoder) => {
+                warn_of_texts(&layout);
                 let read = |part| {
                     let read = |file: &Path| parquet::read_pictures(file, part, columns);
                     let files = layout.rows(part).filter(|files| is_parquet(&files[0]));
@@ -187,6 +188,19 @@ fn load_parts<Content>(
         validation,
         test,
     })
+}
+
+/// Says which parts of a task of pictures are rows of text, which are not read.
+fn warn_of_texts(layout: &Layout) {
+    for part in Part::ALL {
+        let rows = layout.rows(part).filter(|rows| !is_parquet(&rows[0]));
+        if let (Some(rows), None) = (rows, layout.pictures(part)) {
+            tracing::warn!(
+                "`{}` holds text, not pictures, and is not read",
+                rows[0].display()
+            );
+        }
+    }
 }
 
 fn warn_of_ignored(folder: &Path, ignored: &[String]) {
