@@ -1,9 +1,7 @@
 //! A preprocessing that is anything.
 #![no_main]
 
-use std::fs;
-
-use adaplace_fuzz::{PREPROCESSING, choose, load_pictures, pictures, put, restore};
+use adaplace_fuzz::{PREPROCESSING, choose, load_pictures, pictures, with_file};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
@@ -17,9 +15,8 @@ fuzz_target!(|input: &[u8]| {
     };
     SOUND.with(|folder| {
         let backbone = folder.path().join("backbone");
-        let before = fs::read(backbone.join(name)).ok();
-        put(&backbone, name, content);
-        let _ = load_pictures(&backbone, &folder.path().join("task"));
-        restore(&backbone, name, before.as_deref());
+        with_file(&backbone, name, content, || {
+            let _ = load_pictures(&backbone, &folder.path().join("task"));
+        });
     });
 });

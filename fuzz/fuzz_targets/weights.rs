@@ -1,10 +1,8 @@
 //! A file of a backbone, or of adapters, that is anything.
 #![no_main]
 
-use std::fs;
-
 use adaplace_backbone::Backbone;
-use adaplace_fuzz::{WEIGHTS, choose, put, restore, texts};
+use adaplace_fuzz::{WEIGHTS, choose, put, texts, with_file};
 use adaplace_scorer::Adapters;
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use libfuzzer_sys::fuzz_target;
@@ -20,10 +18,9 @@ fuzz_target!(|input: &[u8]| {
     };
     SOUND.with(|folder| {
         let backbone = folder.path().join("backbone");
-        let before = fs::read(backbone.join(name)).ok();
-        put(&backbone, name, content);
-        let _ = Backbone::load(&backbone, None);
-        restore(&backbone, name, before.as_deref());
+        with_file(&backbone, name, content, || {
+            let _ = Backbone::load(&backbone, None);
+        });
         put(folder.path(), "adapters.safetensors", content);
         let adapter = AdapterSpec::new(2, 1.0).expect("a sound adapter");
         let placement = Placement::new().with(Connection::new(0, 1), adapter);

@@ -105,10 +105,13 @@ pub fn put(folder: &Path, name: &str, content: &[u8]) {
     fs::write(path, content).expect("files can be written");
 }
 
-/// Makes a file what it was before, if it was.
-pub fn restore(folder: &Path, name: &str, before: Option<&[u8]>) {
+/// Does `work` while a file holds `content`; afterwards it is what it was before, if it was.
+pub fn with_file(folder: &Path, name: &str, content: &[u8], work: impl FnOnce()) {
+    let before = fs::read(folder.join(name)).ok();
+    put(folder, name, content);
+    work();
     match before {
-        Some(content) => put(folder, name, content),
+        Some(before) => put(folder, name, &before),
         None => fs::remove_file(folder.join(name)).expect("the file is there"),
     }
 }
