@@ -3,9 +3,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use adaplace_files::write_atomically;
 use adaplace_report::study_report;
 use adaplace_scorer::ProxyScorer;
-use adaplace_search_space::{SearchSpace, write_atomically};
+use adaplace_search_space::SearchSpace;
 use adaplace_study::{
     Event, Frozen, FrozenSettings, Record, Session, StudyConfiguration, StudyError, StudyFolder,
     Summary, TrialResult, Workers, backbone_reference, default_cache_memory, run,

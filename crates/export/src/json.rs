@@ -16,6 +16,7 @@
 
 use std::collections::BTreeMap;
 
+use adaplace_files::from_json;
 use adaplace_search_space::{Connection, PlacementFile, PlacementHash};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -52,6 +53,10 @@ struct Document {
     tensors: Vec<Tensor>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     adapters: Option<AdapterFile>,
+}
+
+impl adaplace_files::Document for Document {
+    const FORMAT: &'static str = EXPORT_FORMAT;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,13 +98,7 @@ pub fn document(
 pub fn read(text: &str) -> Result<PlacementFile, ExportError> {
     let wrong = |reason: String| ExportError::NotADocument { reason };
     let document: Document =
-        serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-    if document.format != EXPORT_FORMAT {
-        return Err(wrong(format!(
-            "its format is `{}`, this version reads `{EXPORT_FORMAT}`",
-            document.format
-        )));
-    }
+        from_json(text.as_bytes()).map_err(|problem| wrong(problem.to_string()))?;
     let table: toml::Table =
         serde_json::from_value(document.placement).map_err(|error| wrong(error.to_string()))?;
     let toml = toml::to_string(&table).map_err(|error| wrong(error.to_string()))?;

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 
-use adaplace_search_space::write_atomically;
+use adaplace_files::write_atomically;
 use serde_json::Value;
 
 use crate::{EXPORT_FORMAT, ExportError};

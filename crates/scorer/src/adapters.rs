@@ -1,9 +1,8 @@
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 use adaplace_backbone::normalize;
+use adaplace_files::write_atomically;
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use candle_core::{Device, Result, Tensor, Var};
 use rand::Rng;
@@ -204,16 +203,11 @@ impl Adapters {
         let header = HashMap::from([(METADATA.to_owned(), metadata)]);
         let bytes = safetensors::serialize(views, Some(header))
             .map_err(|error| failed(error.to_string()))?;
-        let partial = path.with_extension("safetensors.partial");
-        write_synced(&partial, &bytes)
-            .and_then(|()| std::fs::rename(&partial, path))
-            .map_err(|error| {
-                // The half-written file is of no use; the error that matters is the first one.
-                let _ = std::fs::remove_file(&partial);
-                failed(format!(
-                    "{error}; is the disk full or the folder read-only?"
-                ))
-            })
+        write_atomically(path, &bytes).map_err(|error| {
+            failed(format!(
+                "{error}; is the disk full or the folder read-only?"
+            ))
+        })
     }
 
     /// Reads back what [`Self::write`] wrote, for the connections and ranks of `placement`.
@@ -296,13 +290,6 @@ impl FromIterator<Adapter> for Adapters {
         adapters.sort_by_key(|adapter| adapter.connection);
         Self(adapters)
     }
-}
-
-/// So that the renaming cannot come to the disk before the bytes do.
-fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 fn to_bytes(tensor: &Tensor) -> Result<(Vec<usize>, Vec<u8>)> {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use adaplace_files::toml_problem;
 use serde::{Deserialize, Serialize};
 
 use crate::{Connection, ConnectionKind, SpaceError, decimal};
@@ -121,10 +122,9 @@ impl SpaceDescription {
     ///
     /// # Errors
     ///
-    /// [`SpaceError::NotToml`], or what [`SpaceDescription::check`] found.
+    /// [`SpaceError::Content`], or what [`SpaceDescription::check`] found.
     pub fn from_toml(text: &str) -> Result<Self, SpaceError> {
-        let description: Self =
-            toml::from_str(text).map_err(|error| SpaceError::not_toml(&error, text))?;
+        let description: Self = toml::from_str(text).map_err(|error| toml_problem(&error, text))?;
         description.check()?;
         Ok(description)
     }

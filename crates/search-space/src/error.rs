@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use adaplace_files::ContentError;
+
 use crate::Connection;
 
 /// Everything that can be wrong with a search space or a placement.
@@ -189,14 +191,6 @@ pub enum SpaceError {
         /// FLOPs of its frozen forward.
         frozen_flops: u64,
     },
-    /// A placement file of another format.
-    #[error("format `{found}` is not supported; this version reads `{supported}`")]
-    Format {
-        /// The format found.
-        found: String,
-        /// The format supported.
-        supported: &'static str,
-    },
     /// A placement file without an adapter.
     #[error("the placement has no adapter; add at least one `[[connection]]`")]
     NoAdapter,
@@ -250,14 +244,9 @@ pub enum SpaceError {
         /// Why.
         error: io::Error,
     },
-    /// Text that is not the TOML expected.
-    #[error("line {line}: {problem}; correct this entry")]
-    NotToml {
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong.
-        problem: String,
-    },
+    /// The text of a space or a placement that does not parse or is of another version.
+    #[error(transparent)]
+    Content(#[from] ContentError),
     /// Values that TOML cannot hold.
     #[error("cannot be written as TOML: {0}; use numbers below 2^63")]
     NotWritableAsToml(toml::ser::Error),
@@ -278,18 +267,6 @@ impl SpaceError {
         SpaceError::InFile {
             path: path.to_owned(),
             problem: Box::new(self),
-        }
-    }
-
-    /// The parser's own text goes over five lines; ours is one.
-    pub(crate) fn not_toml(error: &toml::de::Error, text: &str) -> SpaceError {
-        let start = error.span().map_or(0, |span| span.start.min(text.len()));
-        SpaceError::NotToml {
-            line: 1 + text.as_bytes()[..start]
-                .iter()
-                .filter(|&&byte| byte == b'\n')
-                .count(),
-            problem: error.message().trim().replace('\n', ", "),
         }
     }
 }

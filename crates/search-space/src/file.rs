@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use adaplace_files::{from_toml, write_atomically};
 use serde::{Deserialize, Serialize};
 
-use crate::{Placement, SpaceError, write_atomically};
+use crate::{Placement, SpaceError};
 
 /// The format written and read by this version.
 pub const PLACEMENT_FORMAT: &str = "adaplace.placement/1";
@@ -84,6 +85,10 @@ struct Document {
     provenance: Option<toml::Table>,
 }
 
+impl adaplace_files::Document for Document {
+    const FORMAT: &'static str = PLACEMENT_FORMAT;
+}
+
 impl PlacementFile {
     /// Reads and checks the placement in the file at `path`.
     ///
@@ -102,21 +107,9 @@ impl PlacementFile {
     ///
     /// # Errors
     ///
-    /// [`SpaceError::NotToml`] (also for ranks of 0, scales that are not finite and connections given twice),
-    /// [`SpaceError::Format`], [`SpaceError::NoAdapter`], [`SpaceError::Passes`] and
-    /// [`SpaceError::ConnectionOutsideChain`].
+    /// [`SpaceError::Content`] (also for ranks of 0, scales that are not finite and connections given twice),
+    /// [`SpaceError::NoAdapter`], [`SpaceError::Passes`] and [`SpaceError::ConnectionOutsideChain`].
     pub fn from_toml(text: &str) -> Result<Self, SpaceError> {
-        // Only the format of a later version is sure to be understood: it is looked at before anything else.
-        let table: toml::Table =
-            toml::from_str(text).map_err(|error| SpaceError::not_toml(&error, text))?;
-        if let Some(toml::Value::String(found)) = table.get("format")
-            && found != PLACEMENT_FORMAT
-        {
-            return Err(SpaceError::Format {
-                found: found.clone(),
-                supported: PLACEMENT_FORMAT,
-            });
-        }
         let Document {
             format: _,
             passes,
@@ -124,7 +117,7 @@ impl PlacementFile {
             adapter,
             placement,
             provenance,
-        } = toml::from_str(text).map_err(|error| SpaceError::not_toml(&error, text))?;
+        } = from_toml(text)?;
         let file = PlacementFile {
             backbone,
             adapter,

@@ -6,7 +6,6 @@
 //! enumeration meet the [`Budget`] by construction: nothing is drawn and then rejected.
 
 mod adapter;
-mod atomic_write;
 mod budget;
 mod chain_shape;
 mod completion;
@@ -29,7 +28,6 @@ mod spacing;
 mod variation;
 
 pub use adapter::AdapterSpec;
-pub use atomic_write::write_atomically;
 pub use budget::{Budget, Cost};
 pub use chain_shape::ChainShape;
 pub use connection::{Connection, ConnectionKind};

@@ -135,7 +135,7 @@ fn wrong_placement_files_say_what_is_wrong() {
         (
             "placement/1",
             "placement/9",
-            "`adaplace.placement/9` is not supported",
+            "its format is `adaplace.placement/9`, this version reads",
         ),
         ("passes = 2", "passes = 1", "`passes = 1` contradicts"),
         (

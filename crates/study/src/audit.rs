@@ -3,14 +3,13 @@
 use std::fmt;
 
 use adaplace_analysis::{Interval, bootstrap, kendall, spearman, top_recall};
+use adaplace_files::Document;
 use adaplace_scorer::{GradientMap, Score, Statistic, Statistics};
 use adaplace_search_space::{Connection, Fidelity};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{RankedTrial, StudyError};
-
-const FORMAT: &str = "adaplace.audit/1";
 
 /// The share of the connections that recall asks for.
 const TOP: f64 = 0.1;
@@ -34,6 +33,10 @@ pub struct Audit {
     pub steps: Fidelity,
     /// Each predictor against each result.
     pub predictors: Vec<Audited>,
+}
+
+impl Document for Audit {
+    const FORMAT: &'static str = "adaplace.audit/1";
 }
 
 /// One predictor against the results.
@@ -185,7 +188,7 @@ impl Audit {
             })
             .collect();
         Ok(Self {
-            format: FORMAT.to_owned(),
+            format: Self::FORMAT.to_owned(),
             task: task.to_owned(),
             connections: trained.len(),
             of_connections: map.hidden_states().pow(2),

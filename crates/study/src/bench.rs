@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use adaplace_files::{Document, FileError, read_json, write_atomically};
 use adaplace_scorer::{Scorer, Statistic, Statistics};
 use adaplace_search_space::{
     AdapterSpec, BackboneReference, ChainShape, Connection, Fidelity, Placement, SearchSpace,
-    write_atomically,
 };
 use adaplace_strategy::{FixedProxy, StrategyDescription};
 use serde::{Deserialize, Serialize};
@@ -17,12 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::{Job, Replaying};
 use crate::runner::Runner;
 use crate::{
-    Configuration, Event, GradientMapFile, Journal, Phase, ProbeQuality, Record,
+    Configuration, Event, GradientMapFile, Journal, Phase, ProbeQuality, Record, STUDY_FORMAT,
     StudyConfiguration, StudyError, Workers,
 };
-
-/// The format written and read by this version.
-const FORMAT: &str = "adaplace.placement-bench/1";
 
 /// Losses are kept to a millionth of a nat.
 const LOSS_STEPS: f64 = 1e6;
@@ -32,12 +29,16 @@ const LOSS_STEPS: f64 = 1e6;
 #[serde(transparent)]
 pub struct BenchConfiguration(pub StudyConfiguration);
 
+impl Document for BenchConfiguration {
+    const FORMAT: &'static str = STUDY_FORMAT;
+
+    fn check(&self) -> Result<(), String> {
+        Document::check(&self.0)
+    }
+}
+
 impl Configuration for BenchConfiguration {
     const FILE: &'static str = "bench.toml";
-
-    fn read(path: &Path) -> Result<Self, StudyError> {
-        StudyConfiguration::read(path).map(Self)
-    }
 
     fn at_the_places_of(&self, other: &Self) -> Self {
         Self(self.0.at_the_places_of(&other.0))
@@ -65,6 +66,14 @@ pub struct PlacementBench {
     pub trained_by: Option<String>,
     /// One for each placement of the space, or of the sample.
     pub rows: Vec<BenchRow>,
+}
+
+impl Document for PlacementBench {
+    const FORMAT: &'static str = "adaplace.placement-bench/1";
+
+    fn check(&self) -> Result<(), String> {
+        Document::check(&self.configuration)
+    }
 }
 
 /// One placement and its repetitions.
@@ -162,7 +171,7 @@ impl PlacementBench {
                 score.map(|score| (score.validation_loss * LOSS_STEPS).round() / LOSS_STEPS);
         }
         Ok(Self {
-            format: FORMAT.to_owned(),
+            format: Self::FORMAT.to_owned(),
             configuration: configuration.clone(),
             backbone: map.backbone,
             shape: space.shape().clone(),
@@ -182,22 +191,13 @@ impl PlacementBench {
             path: path.to_owned(),
             reason,
         };
-        let text = std::fs::read(path).map_err(|source| StudyError::Read {
-            path: path.to_owned(),
-            source,
+        let bench: Self = read_json(path).map_err(|error| match error {
+            FileError::Content { path, problem } => StudyError::Bench {
+                path,
+                reason: problem.to_string(),
+            },
+            other => other.into(),
         })?;
-        let bench: Self =
-            serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?;
-        if bench.format != FORMAT {
-            return Err(invalid(format!(
-                "its format is `{}`, this version reads `{FORMAT}`",
-                bench.format
-            )));
-        }
-        bench
-            .configuration
-            .check()
-            .map_err(|error| invalid(error.to_string()))?;
         let space = bench.space()?;
         let adapter = only_adapter(&space)?;
         let repetitions = bench.configuration.search.repetitions as usize;

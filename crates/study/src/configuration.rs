@@ -2,13 +2,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adaplace_backbone::{Backbone, Pooling, Precision};
+use adaplace_files::Document;
 use adaplace_scorer::{GradientMapSettings, Statistics, TrainingSettings};
 use adaplace_search_space::{BackboneReference, Fidelity, SearchSpace, SpaceDescription};
 use adaplace_strategy::{
     ConnectionProxy, CostObjective, FixedProxy, Strategy, StrategyDescription, StrategySetting,
 };
 use adaplace_task::{Columns, Task};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{Configuration, Metric, StudyError, chain_shape};
@@ -134,10 +134,6 @@ pub struct GradientMapSource {
 impl Configuration for StudyConfiguration {
     const FILE: &'static str = "study.toml";
 
-    fn read(path: &Path) -> Result<Self, StudyError> {
-        read_toml(path, STUDY_FORMAT, Self::check)
-    }
-
     fn at_the_places_of(&self, other: &Self) -> Self {
         let mut moved = self.clone();
         moved.backbone.folder.clone_from(&other.backbone.folder);
@@ -159,33 +155,12 @@ impl Configuration for StudyConfiguration {
     }
 }
 
-/// Reads a configuration of this format, which `check` must find in order.
-pub(crate) fn read_toml<C: DeserializeOwned>(
-    path: &Path,
-    format: &str,
-    check: impl Fn(&C) -> Result<(), StudyError>,
-) -> Result<C, StudyError> {
-    let text = std::fs::read_to_string(path).map_err(|source| StudyError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let invalid = |reason: String| StudyError::Configuration {
-        path: path.to_owned(),
-        reason,
-    };
-    let not_toml = |error: toml::de::Error| invalid(one_line(&error, &text));
-    // The format first: what another version writes has other settings too.
-    let table: toml::Table = toml::from_str(&text).map_err(not_toml)?;
-    if let Some(toml::Value::String(found)) = table.get("format")
-        && found != format
-    {
-        return Err(invalid(format!(
-            "its format is `{found}`, this version reads `{format}`"
-        )));
+impl Document for StudyConfiguration {
+    const FORMAT: &'static str = STUDY_FORMAT;
+
+    fn check(&self) -> Result<(), String> {
+        Self::check(self).map_err(|error| error.to_string())
     }
-    let configuration: C = toml::from_str(&text).map_err(not_toml)?;
-    check(&configuration).map_err(|error| invalid(error.to_string()))?;
-    Ok(configuration)
 }
 
 impl StudyConfiguration {
@@ -396,22 +371,4 @@ fn changed(what: &'static str, path: &Path, expected: &str, found: &str) -> Resu
         expected: expected.to_owned(),
         found: found.to_owned(),
     })
-}
-
-/// A TOML error with its line, on one line.
-fn one_line(error: &toml::de::Error, text: &str) -> String {
-    let message = error
-        .message()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    match error.span() {
-        Some(span) => {
-            let before = &text.as_bytes()[..span.start.min(text.len())];
-            let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-            format!("line {line}: {message}")
-        }
-        None => message,
-    }
 }

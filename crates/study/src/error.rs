@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use adaplace_backbone::BackboneError;
+use adaplace_files::FileError;
 use adaplace_scorer::ScoreError;
 use adaplace_search_space::SpaceError;
 use adaplace_strategy::StrategyError;
@@ -76,7 +77,7 @@ pub enum StudyError {
         path: PathBuf,
     },
     /// A file that was made from the journal and cannot be read.
-    #[error("`{path}` is damaged: {reason}; run the search again, which writes it anew")]
+    #[error("`{path}` is damaged: {reason}; run the search again, which writes it again")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -255,4 +256,17 @@ pub enum StudyError {
     /// From the scorer.
     #[error(transparent)]
     Score(#[from] ScoreError),
+}
+
+impl From<FileError> for StudyError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Read { path, source } => Self::Read { path, source },
+            FileError::Write { path, source } => Self::Write { path, source },
+            FileError::Content { path, problem } => Self::Damaged {
+                path,
+                reason: problem.to_string(),
+            },
+        }
+    }
 }

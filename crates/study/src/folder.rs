@@ -1,7 +1,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use adaplace_search_space::write_atomically;
+use adaplace_files::{Document, FileError, Layout, read_toml, write_atomically, write_json};
 use serde::Serialize;
 
 use crate::differences::differences;
@@ -19,7 +19,7 @@ const REPORT: &str = "report.html";
 const PLACEMENTS: &str = "placements";
 
 /// What a folder of results is made for: the content of its configuration file.
-pub trait Configuration: Serialize + Clone {
+pub trait Configuration: Document + Clone {
     /// Name of the file.
     const FILE: &'static str;
 
@@ -27,7 +27,15 @@ pub trait Configuration: Serialize + Clone {
     ///
     /// # Errors
     /// If it cannot be read or understood; the message names the file.
-    fn read(path: &Path) -> Result<Self, StudyError>;
+    fn read(path: &Path) -> Result<Self, StudyError> {
+        read_toml(path).map_err(|error| match error {
+            FileError::Content { path, problem } => StudyError::Configuration {
+                path,
+                reason: problem.to_string(),
+            },
+            other => other.into(),
+        })
+    }
 
     /// The same with backbone and task where they stand in `other`: their hashes say whether they are the same.
     #[must_use]
@@ -216,12 +224,7 @@ impl StudyFolder {
     }
 
     fn write_json(&self, name: &str, content: &impl Serialize) -> Result<(), StudyError> {
-        let mut text = serde_json::to_vec_pretty(content).map_err(|error| StudyError::Write {
-            path: self.path.join(name),
-            source: error.into(),
-        })?;
-        text.push(b'\n');
-        self.write(name, &text)
+        Ok(write_json(&self.path.join(name), content, Layout::Pretty)?)
     }
 
     fn write(&self, name: &str, content: &[u8]) -> Result<(), StudyError> {

@@ -1,13 +1,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use adaplace_files::{Document, Layout, read_json, write_json};
 use adaplace_scorer::{Evaluation, GradientMap, GradientMapSettings, LinearProbe, Statistic};
-use adaplace_search_space::{BackboneReference, write_atomically};
+use adaplace_search_space::BackboneReference;
 use serde::{Deserialize, Serialize};
 
 use crate::StudyError;
-
-const FORMAT: &str = "adaplace.gradient-map/1";
 
 /// The gradient map of a frozen model as a JSON file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,7 +60,7 @@ impl GradientMapFile {
         task: &str,
     ) -> Self {
         Self {
-            format: FORMAT.to_owned(),
+            format: Self::FORMAT.to_owned(),
             backbone,
             task: task.to_owned(),
             examples: map.examples(),
@@ -79,27 +78,7 @@ impl GradientMapFile {
     /// # Errors
     /// If it cannot be read or is damaged; the message names it.
     pub fn read(path: &Path) -> Result<Self, StudyError> {
-        let map: Self = read_json(path)?;
-        let damaged = |reason: String| StudyError::Damaged {
-            path: path.to_owned(),
-            reason,
-        };
-        if map.format != FORMAT {
-            let found = &map.format;
-            return Err(damaged(format!(
-                "its format is `{found}`, this version reads `{FORMAT}`"
-            )));
-        }
-        let states = usize::from(map.backbone.hidden_states);
-        for (statistic, table) in &map.statistics {
-            let square = table.len() == states && table.iter().all(|row| row.len() == states);
-            if !square {
-                return Err(damaged(format!(
-                    "the table of the {statistic} is not {states} x {states}, as the hidden states are"
-                )));
-            }
-        }
-        Ok(map)
+        Ok(read_json(path)?)
     }
 
     /// Writes the file, or leaves an earlier one as it was.
@@ -107,24 +86,23 @@ impl GradientMapFile {
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), StudyError> {
-        let failed = |source| StudyError::Write {
-            path: path.to_owned(),
-            source,
-        };
-        let mut text = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
-        text.push(b'\n');
-        write_atomically(path, &text).map_err(failed)
+        Ok(write_json(path, self, Layout::Compact)?)
     }
 }
 
-/// The content of a file of JSON. Only what an unsound disk or a person changed can be wrong with it.
-pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, StudyError> {
-    let bytes = std::fs::read(path).map_err(|source| StudyError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    serde_json::from_slice(&bytes).map_err(|error| StudyError::Damaged {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })
+impl Document for GradientMapFile {
+    const FORMAT: &'static str = "adaplace.gradient-map/1";
+
+    fn check(&self) -> Result<(), String> {
+        let states = usize::from(self.backbone.hidden_states);
+        let mut tables = self.statistics.iter();
+        match tables
+            .find(|(_, table)| table.len() != states || table.iter().any(|row| row.len() != states))
+        {
+            Some((statistic, _)) => Err(format!(
+                "the table of the {statistic} is not {states} x {states}, as the hidden states are"
+            )),
+            None => Ok(()),
+        }
+    }
 }

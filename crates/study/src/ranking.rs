@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use adaplace_files::{Document, read_json};
 use adaplace_scorer::{JointJudgement, LinearProbe, Score};
 use adaplace_search_space::{Cost, Fidelity, Placement, PlacementHash, SearchSpace};
 use adaplace_strategy::{Merit, Objectives, nondominated_order, pareto_front};
@@ -11,11 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::coupling::coupling;
 use crate::finalists::Repeated;
-use crate::gradient_map_file::{ProbeQuality, read_json};
+use crate::gradient_map_file::ProbeQuality;
 use crate::race::{Race, Raced, finalists, standing};
 use crate::{Metric, Noise, Phase, Record, SearchSettings, StudyError, TrialResult};
-
-const FORMAT: &str = "adaplace.ranking/1";
 
 /// The content of `ranking.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -148,7 +147,7 @@ impl Ranking {
             })
             .collect();
         Self {
-            format: FORMAT.to_owned(),
+            format: Self::FORMAT.to_owned(),
             metric,
             probe: probe.into(),
             baseline,
@@ -164,30 +163,25 @@ impl Ranking {
     /// # Errors
     /// If it cannot be read or is damaged; the message names it.
     pub fn read(path: &Path) -> Result<Self, StudyError> {
-        let ranking: Self = read_json(path)?;
-        if ranking.format != FORMAT {
-            return Err(StudyError::Damaged {
-                path: path.to_owned(),
-                reason: format!(
-                    "its format is `{}`, this version reads `{FORMAT}`",
-                    ranking.format
-                ),
-            });
-        }
+        Ok(read_json(path)?)
+    }
+}
+
+impl Document for Ranking {
+    const FORMAT: &'static str = "adaplace.ranking/1";
+
+    fn check(&self) -> Result<(), String> {
         let whole = |finalist: &Finalist| {
             let size = finalist.repeated.placement.len();
             let table = finalist.coupling.as_ref();
             table.is_none_or(|rows| rows.len() == size && rows.iter().all(|row| row.len() == size))
         };
-        match ranking.finalists.iter().find(|finalist| !whole(finalist)) {
-            Some(finalist) => Err(StudyError::Damaged {
-                path: path.to_owned(),
-                reason: format!(
-                    "the coupling of place {} is not one of every two connections",
-                    finalist.place
-                ),
-            }),
-            None => Ok(ranking),
+        match self.finalists.iter().find(|finalist| !whole(finalist)) {
+            Some(finalist) => Err(format!(
+                "the coupling of place {} is not one of every two connections",
+                finalist.place
+            )),
+            None => Ok(()),
         }
     }
 }

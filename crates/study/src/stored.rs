@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use adaplace_files::{folder_name, read_json};
 use adaplace_search_space::{Connection, Placement};
 
 use crate::folder::{AUDIT, GRADIENT_MAP, JOURNAL, RANKING};
-use crate::gradient_map_file::read_json;
 use crate::journal::read_lines;
 use crate::ranking::ranked;
 use crate::{
@@ -56,12 +56,12 @@ impl StoredStudy {
             check_ranking(&ranking_path, ranking, metric, &records)?;
         }
         Ok(Self {
-            name: name(folder),
+            name: folder_name(folder),
             configuration,
             records,
             gradient_map,
             ranking,
-            audit: if_there(&folder.join(AUDIT), read_json)?,
+            audit: if_there(&folder.join(AUDIT), |path| Ok(read_json(path)?))?,
         })
     }
 
@@ -94,15 +94,6 @@ impl StoredStudy {
             None => tried(),
         }
     }
-}
-
-/// The folder's own name, also where it is given as `.`.
-pub(crate) fn name(folder: &Path) -> String {
-    let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    absolute.file_name().map_or_else(
-        || absolute.display().to_string(),
-        |name| name.to_string_lossy().into_owned(),
-    )
 }
 
 /// What `read` makes of the file, if there is one.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use adaplace_search_space::write_atomically;
+use adaplace_files::write_atomically;
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 use clap_complete::Shell;

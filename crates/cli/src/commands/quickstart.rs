@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use adaplace_files::write_atomically;
 use adaplace_quickstart::{BACKBONE_FOLDER, DrawnTask, SEED, TASKS_FOLDER, export, prepare};
-use adaplace_search_space::write_atomically;
 use anyhow::{Context, Result, bail};
 
 use super::{compare, print, search};

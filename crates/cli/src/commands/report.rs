@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use adaplace_files::write_atomically;
 use adaplace_report::{comparison_report, study_report};
-use adaplace_search_space::write_atomically;
 use adaplace_study::{StoredComparison, StudyFolder};
 use anyhow::{Context, Result};
 

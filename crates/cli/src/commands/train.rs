@@ -4,10 +4,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use adaplace_backbone::Precision;
+use adaplace_files::write_atomically;
 use adaplace_scorer::{ByClass, Evaluation, ProxyScorer, ScoreError, TrainingSettings, evaluate};
-use adaplace_search_space::{
-    BackboneReference, Fidelity, PlacementFile, PlacementHash, write_atomically,
-};
+use adaplace_search_space::{BackboneReference, Fidelity, PlacementFile, PlacementHash};
 use adaplace_study::{ProbeQuality, Setting, backbone_reference};
 use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, anyhow};

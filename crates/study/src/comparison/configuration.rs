@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
-use std::path::Path;
 
+use adaplace_files::Document;
 use adaplace_scorer::{Statistics, TrainingSettings};
 use adaplace_search_space::{ConnectionKind, Fidelity, SpaceDescription};
 use adaplace_strategy::StrategyDescription;
@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::repetitions::SPAN;
 use super::{Baseline, Competitor};
-use crate::configuration::read_toml;
 use crate::race;
 use crate::{
     BackboneSource, Configuration, GradientMapSource, Metric, STUDY_FORMAT, SearchSettings,
@@ -271,12 +270,16 @@ impl ComparisonConfiguration {
     }
 }
 
+impl Document for ComparisonConfiguration {
+    const FORMAT: &'static str = COMPARISON_FORMAT;
+
+    fn check(&self) -> Result<(), String> {
+        Self::check(self).map_err(|error| error.to_string())
+    }
+}
+
 impl Configuration for ComparisonConfiguration {
     const FILE: &'static str = "comparison.toml";
-
-    fn read(path: &Path) -> Result<Self, StudyError> {
-        read_toml(path, COMPARISON_FORMAT, Self::check)
-    }
 
     fn at_the_places_of(&self, other: &Self) -> Self {
         let mut moved = self.clone();

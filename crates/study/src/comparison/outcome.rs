@@ -1,18 +1,13 @@
 //! What a comparison says.
 
 use adaplace_analysis::{FEWEST_PAIRS, bootstrap, signed_rank_p};
+use adaplace_files::Document;
 use adaplace_search_space::{Cost, Placement};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::ComparisonSettings;
 use super::finals::Final;
 use crate::{Measured, Metric};
-
-/// The format written by this version.
-pub(super) const FORMAT: &str = "adaplace.comparison-result/2";
-
-/// The formats read by this version. The first one knew a single final training of a seed, and called it `last`.
-pub(super) const READ: [&str; 2] = ["adaplace.comparison-result/1", FORMAT];
 
 /// The content of `comparison.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +27,13 @@ pub struct Comparison {
     pub everywhere_seconds: Option<f64>,
     /// Best first, by mean test accuracy.
     pub competitors: Vec<Competed>,
+}
+
+impl Document for Comparison {
+    const FORMAT: &'static str = "adaplace.comparison-result/2";
+
+    // It knew a single final training of a seed, and called it `last`.
+    const ALSO_READ: &'static [&'static str] = &["adaplace.comparison-result/1"];
 }
 
 /// One competitor.
@@ -271,7 +273,7 @@ mod tests {
         ];
         let competed = Competed::new("greedy".to_owned(), seeds, 0);
         let mut comparison = Comparison {
-            format: FORMAT.to_owned(),
+            format: Comparison::FORMAT.to_owned(),
             metric: Metric::Accuracy,
             budget_steps: 64,
             hidden_states: 13,

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use adaplace_files::Document;
 use adaplace_scorer::{ScoreError, Scorer};
 use adaplace_search_space::{
     AdapterForm, BackboneReference, Placement, PlacementFile, SearchSpace,
@@ -13,7 +14,7 @@ use toml::{Table, Value};
 use super::entrants::{Course, Entrant, entrants, parallel_space};
 use super::finals::{Final, FinalKey, FinalRecord, FinalResult, FinalTraining, Finisher};
 use super::judgements::{Charged, Judgements};
-use super::outcome::{Comparison, Competed, FORMAT, SeedResult};
+use super::outcome::{Comparison, Competed, SeedResult};
 use super::repetitions::of_finals;
 use super::search::{Search, Searched};
 use super::{Baseline, ComparisonConfiguration, ComparisonSettings, Competitor};
@@ -298,7 +299,7 @@ fn outcome(
     };
     competed.sort_by(|a, b| order(b).total_cmp(&order(a)));
     Comparison {
-        format: FORMAT.to_owned(),
+        format: Comparison::FORMAT.to_owned(),
         metric: settings.metric,
         budget_steps: settings.budget_steps,
         hidden_states: space.shape().hidden_states,

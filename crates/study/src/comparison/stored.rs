@@ -1,11 +1,11 @@
 use std::path::Path;
 
-use super::outcome::{FORMAT, READ};
+use adaplace_files::{folder_name, read_json};
+
 use super::{Comparison, ComparisonConfiguration, FinalRecord};
 use crate::folder::{COMPARISON, Configuration, FINALS, JOURNAL};
-use crate::gradient_map_file::read_json;
 use crate::journal::read_lines;
-use crate::stored::{self, if_there};
+use crate::stored::if_there;
 use crate::{Record, StudyError};
 
 /// What the folder of a comparison holds, read and not touched: it may be at work in another process.
@@ -37,9 +37,9 @@ impl StoredComparison {
     pub fn read(folder: &Path) -> Result<Self, StudyError> {
         let configuration =
             ComparisonConfiguration::read(&folder.join(ComparisonConfiguration::FILE))?;
-        let comparison = if_there(&folder.join(COMPARISON), outcome)?;
+        let comparison = if_there(&folder.join(COMPARISON), |path| Ok(read_json(path)?))?;
         Ok(Self {
-            name: stored::name(folder),
+            name: folder_name(folder),
             comparison: comparison.filter(|comparison| is_of(comparison, &configuration)),
             configuration,
             trials: if_there(&folder.join(JOURNAL), read_lines)?.unwrap_or_default(),
@@ -56,18 +56,4 @@ fn is_of(comparison: &Comparison, configuration: &ComparisonConfiguration) -> bo
     let mut strategies = configuration.strategies.iter();
     competitors.all(|one| one.seeds.len() == seeds)
         && strategies.all(|strategy| took_part(strategy.name()))
-}
-
-fn outcome(path: &Path) -> Result<Comparison, StudyError> {
-    let comparison: Comparison = read_json(path)?;
-    if READ.contains(&comparison.format.as_str()) {
-        return Ok(comparison);
-    }
-    Err(StudyError::Damaged {
-        path: path.to_owned(),
-        reason: format!(
-            "its format is `{}`, this version reads `{FORMAT}`",
-            comparison.format
-        ),
-    })
 }

@@ -10,8 +10,9 @@ mod variance;
 use std::path::Path;
 use std::sync::Arc;
 
+use adaplace_files::{Document, Layout, read_json, write_json};
 use adaplace_scorer::{GradientMap, Statistics};
-use adaplace_search_space::{Fidelity, write_atomically};
+use adaplace_search_space::Fidelity;
 use adaplace_strategy::{ConnectionProxy, SurrogateModel};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -22,11 +23,8 @@ pub use ranked::RankedBy;
 pub use variance::{SetVariance, VarianceShares};
 
 use crate::audit::FEWEST;
-use crate::gradient_map_file::read_json;
 use crate::{Agreement, PlacementBench, StudyError};
 use repeated::{Trained, means};
-
-const FORMAT: &str = "adaplace.set-audit/1";
 
 /// The content of `sets.json`: what a placement bench says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -114,7 +112,7 @@ impl SetAudit {
         predictors.extend(first_training(&trained, seed));
         let [of_accuracy, of_loss] = SetVariance::of(&trained, seed);
         Ok(Self {
-            format: FORMAT.to_owned(),
+            format: Self::FORMAT.to_owned(),
             task: task.to_owned(),
             placements: placements.len(),
             of_placements: bench.rows.len(),
@@ -133,15 +131,7 @@ impl SetAudit {
     /// # Errors
     /// If it cannot be read or is damaged; the message names it.
     pub fn read(path: &Path) -> Result<Self, StudyError> {
-        let audit: Self = read_json(path)?;
-        if audit.format != FORMAT {
-            let found = &audit.format;
-            return Err(StudyError::Damaged {
-                path: path.to_owned(),
-                reason: format!("its format is `{found}`, this version reads `{FORMAT}`"),
-            });
-        }
-        Ok(audit)
+        Ok(read_json(path)?)
     }
 
     /// Writes the file, or leaves an earlier one as it was.
@@ -149,14 +139,12 @@ impl SetAudit {
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), StudyError> {
-        let failed = |source| StudyError::Write {
-            path: path.to_owned(),
-            source,
-        };
-        let mut text = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
-        text.push(b'\n');
-        write_atomically(path, &text).map_err(failed)
+        Ok(write_json(path, self, Layout::Pretty)?)
     }
+}
+
+impl Document for SetAudit {
+    const FORMAT: &'static str = "adaplace.set-audit/1";
 }
 
 /// What every other predictor is measured by: a training of the placement itself.
