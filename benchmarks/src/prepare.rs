@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, absolute};
+use std::sync::Arc;
 
 use adaplace_backbone::InputDescription;
 use adaplace_scorer::{ProxyScorer, training_batches};
@@ -29,8 +30,8 @@ pub(crate) type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 pub(crate) fn prepare(name: WorkName, shared: &Path, out: &Path) -> Result<()> {
     let definition = name.definition(&absolute(shared)?);
-    let setting = definition.source.load(SEED)?;
-    let (backbone, task) = (&setting.backbone, &setting.task);
+    let problem = definition.source.load(SEED)?;
+    let (backbone, task) = problem.shared();
     let description = backbone.description();
     let settings = settings();
     let batches =
@@ -65,10 +66,12 @@ pub(crate) fn prepare(name: WorkName, shared: &Path, out: &Path) -> Result<()> {
         } else {
             batches(&task.validation)
         },
-        placements: definition.placements.pairs(&chain_shape(backbone, task))?,
+        placements: definition
+            .placements
+            .pairs(&chain_shape(&backbone, &task))?,
     };
 
-    let scorer = ProxyScorer::new(backbone, task, settings, SEED)?;
+    let scorer = ProxyScorer::new(Arc::clone(&backbone), Arc::clone(&task), settings, SEED)?;
     let mut tensors = Tensors::new();
     push_examples(&mut tensors, "train", &task.train)?;
     push_examples(&mut tensors, "validation", &task.validation)?;
@@ -99,7 +102,7 @@ pub(crate) fn prepare(name: WorkName, shared: &Path, out: &Path) -> Result<()> {
 pub(crate) fn push_initial_adapter(
     tensors: &mut Tensors,
     prefix: &str,
-    scorer: &ProxyScorer<'_>,
+    scorer: &ProxyScorer,
     (connection, rank): (Connection, u16),
     repetition: u32,
 ) -> Result<()> {

@@ -7,15 +7,14 @@ use std::time::Instant;
 
 use adaplace_backbone::Precision;
 use adaplace_scorer::{
-    GradientMap, GradientMapSettings, ProxyScorer, Score, ScoreError, Scorer, evaluate, fine_tune,
+    GradientMap, GradientMapSettings, Score, ScoreError, Scorer, evaluate, fine_tune,
 };
 use adaplace_search_space::{Connection, Fidelity, Placement};
-use adaplace_study::Setting;
 use anyhow::{Context, Result, bail};
 use rayon::ThreadPoolBuilder;
 
 use crate::results::{Outcome, Report};
-use crate::work::{Kind, Work};
+use crate::work::{Kind, Shared, Work};
 
 pub(crate) fn run(
     folder: &Path,
@@ -24,15 +23,16 @@ pub(crate) fn run(
     limit: Option<usize>,
 ) -> Result<Report> {
     let work = Work::read(folder)?;
-    let mut setting = work.source.load(work.seed)?;
-    setting.backbone = setting.backbone.with_precision(precision);
+    let mut problem = work.source.load(work.seed)?;
+    problem.backbone = problem.backbone.with_precision(precision);
     // Packing the weights is part of loading them.
-    let _ = setting.backbone.packed();
+    let _ = problem.backbone.packed();
+    let shared = problem.shared();
     let placements = work.placements(limit)?;
     let (seconds, results) = match work.kind {
-        Kind::Steps => steps(&work, &setting, &placements)?,
-        Kind::Study => study(&work, &setting, &placements, workers)?,
-        Kind::GradientMap => gradient_map(&work, &setting)?,
+        Kind::Steps => steps(&work, &shared, &placements)?,
+        Kind::Study => study(&work, &shared, &placements, workers)?,
+        Kind::GradientMap => gradient_map(&work, &shared)?,
     };
     Ok(Report {
         engine: "adaplace",
@@ -61,7 +61,7 @@ fn timed<T>(work: &Work, mut repeat: impl FnMut() -> Result<T>) -> Result<(Vec<f
 /// Seconds per step of whole trainings; the caches of the frozen states are filled before.
 fn steps(
     work: &Work,
-    setting: &Setting,
+    shared: &Shared,
     placements: &[Placement],
 ) -> Result<(Vec<f64>, Vec<Outcome>)> {
     let [placement] = placements else {
@@ -71,7 +71,7 @@ fn steps(
             placements.len()
         );
     };
-    let scorer = ProxyScorer::new(&setting.backbone, &setting.task, work.settings, work.seed)?;
+    let scorer = work.scorer(shared)?;
     let (seconds, (model, train_loss)) = timed(work, || {
         let model = scorer.untrained(placement, 0)?;
         let data = scorer.train_data();
@@ -94,13 +94,13 @@ fn steps(
 /// Everything from the encoded examples to the scores: frozen states, linear probe and trainings.
 fn study(
     work: &Work,
-    setting: &Setting,
+    shared: &Shared,
     placements: &[Placement],
     workers: usize,
 ) -> Result<(Vec<f64>, Vec<Outcome>)> {
     let fidelity = Fidelity::new(work.steps).context("a study trains for at least one step")?;
     let (seconds, scores) = timed(work, || {
-        let scorer = ProxyScorer::new(&setting.backbone, &setting.task, work.settings, work.seed)?;
+        let scorer = work.scorer(shared)?;
         let score = |placement: &Placement| scorer.score(placement, fidelity, 0);
         side_by_side(placements, workers, score)
     })?;
@@ -147,14 +147,14 @@ fn side_by_side(
         .context("a placement was left out")
 }
 
-fn gradient_map(work: &Work, setting: &Setting) -> Result<(Vec<f64>, Vec<Outcome>)> {
-    let scorer = ProxyScorer::new(&setting.backbone, &setting.task, work.settings, work.seed)?;
+fn gradient_map(work: &Work, shared: &Shared) -> Result<(Vec<f64>, Vec<Outcome>)> {
+    let scorer = work.scorer(shared)?;
     let model = scorer.untrained(&Placement::new(), 0)?;
     let settings = GradientMapSettings {
         batch_size: work.settings.batch_size,
         ..GradientMapSettings::default()
     };
-    let train = &setting.task.train;
+    let train = &shared.1.train;
     let (seconds, map) = timed(work, || Ok(GradientMap::compute(&model, train, &settings)?))?;
     let states = map.hidden_states() as u16;
     let mut outcomes = Vec::new();

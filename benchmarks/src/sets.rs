@@ -4,11 +4,12 @@
 //! before their names: `1/{source}-{target}.down.weight`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use adaplace_scorer::{ProxyScorer, Score, training_batches};
 use adaplace_search_space::{Connection, Placement, SearchSpace};
 use adaplace_study::{
-    BenchConfiguration, Configuration, GradientMapFile, Phase, PlacementBench, Record, Setting,
+    BenchConfiguration, Configuration, GradientMapFile, Phase, PlacementBench, Problem, Record,
     StudyConfiguration, TrialResult, chain_shape, tabulated,
 };
 use adaplace_task::evaluation_batches;
@@ -42,7 +43,7 @@ struct Scored {
 
 struct Bench {
     configuration: StudyConfiguration,
-    setting: Setting,
+    problem: Problem,
 }
 
 impl Bench {
@@ -50,32 +51,33 @@ impl Bench {
         let path = folder.join(BenchConfiguration::FILE);
         let configuration = BenchConfiguration::read(&path)?.0;
         let (backbone, task) = (&configuration.backbone, &configuration.task);
-        let setting = Setting::for_search(
+        let problem = Problem::for_search(
             (&backbone.folder, Some(backbone.pooling)),
             (&task.folder, &task.columns),
             task.max_length,
             task.train_examples,
             configuration.search.seed,
         )?;
-        if setting.task.fingerprint != task.fingerprint {
+        if problem.task.fingerprint != task.fingerprint {
             bail!("`{}` is of another task than it names", path.display());
         }
         Ok(Self {
             configuration,
-            setting,
+            problem,
         })
     }
 
     fn space(&self) -> Result<SearchSpace> {
-        let shape = chain_shape(&self.setting.backbone, &self.setting.task);
+        let shape = chain_shape(&self.problem.backbone, &self.problem.task);
         Ok(SearchSpace::resolve(&self.configuration.space, &shape)?)
     }
 }
 
 pub(crate) fn prepare(bench: &Path, out: &Path) -> Result<()> {
     let bench = Bench::read(bench)?;
-    let (configuration, space) = (&bench.configuration, bench.space()?);
-    let (backbone, task) = (&bench.setting.backbone, &bench.setting.task);
+    let space = bench.space()?;
+    let configuration = &bench.configuration;
+    let (backbone, task) = bench.problem.shared();
     let (search, settings) = (&configuration.search, configuration.training);
     let repetitions = 1..=search.repetitions;
     let batches = |repetition| {
@@ -92,7 +94,12 @@ pub(crate) fn prepare(bench: &Path, out: &Path) -> Result<()> {
             .map(pairs)
             .collect(),
     };
-    let scorer = ProxyScorer::new(backbone, task, settings, search.seed)?;
+    let scorer = ProxyScorer::new(
+        Arc::clone(&backbone),
+        Arc::clone(&task),
+        settings,
+        search.seed,
+    )?;
     let mut tensors = Tensors::new();
     push_examples(&mut tensors, "train", &task.train)?;
     push_examples(&mut tensors, "validation", &task.validation)?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use adaplace_study::Setting;
+use adaplace_study::Problem;
 use adaplace_task::{Columns, EncodedText, Examples, Inputs};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
@@ -24,9 +24,9 @@ pub(crate) struct Source {
 const MOST_CUT_VALIDATION_EXAMPLES: usize = 128;
 
 impl Source {
-    pub(crate) fn load(&self, seed: u64) -> Result<Setting> {
+    pub(crate) fn load(&self, seed: u64) -> Result<Problem> {
         let examples = Some(self.train_examples);
-        let mut setting = Setting::for_search(
+        let mut problem = Problem::for_search(
             (&self.backbone, None),
             (&self.task, &Columns::default()),
             None,
@@ -34,11 +34,11 @@ impl Source {
             seed,
         )?;
         if let Some(tokens) = self.tokens {
-            let task = &mut setting.task;
+            let task = &mut problem.task;
             task.train = cut(&task.train, tokens, usize::MAX)?;
             task.validation = cut(&task.validation, tokens, MOST_CUT_VALIDATION_EXAMPLES)?;
         }
-        Ok(setting)
+        Ok(problem)
     }
 }
 

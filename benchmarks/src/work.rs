@@ -1,10 +1,12 @@
 //! What a work folder says is to be done: `work.json`, read by both engines.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use adaplace_backbone::Pooling;
-use adaplace_scorer::TrainingSettings;
+use adaplace_backbone::{Backbone, Pooling};
+use adaplace_scorer::{ProxyScorer, TrainingSettings};
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
+use adaplace_task::Task;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +64,16 @@ pub(crate) struct Work {
     pub(crate) placements: Vec<Vec<Pair>>,
 }
 
+/// A backbone and a task.
+pub(crate) type Shared = (Arc<Backbone>, Arc<Task>);
+
 impl Work {
+    /// What trains its placements, from a freshly fitted probe.
+    pub(crate) fn scorer(&self, (backbone, task): &Shared) -> Result<ProxyScorer> {
+        let (backbone, task) = (Arc::clone(backbone), Arc::clone(task));
+        Ok(ProxyScorer::new(backbone, task, self.settings, self.seed)?)
+    }
+
     pub(crate) fn read(folder: &Path) -> Result<Self> {
         let path = folder.join("work.json");
         let bytes = std::fs::read(&path)

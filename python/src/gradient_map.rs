@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use adaplace_scorer::{GradientMapSettings, Statistic, Statistics, TrainingSettings};
 use adaplace_study::{
-    Frozen, FrozenSettings, GradientMapFile, GradientMapSource, default_cache_memory,
+    GradientMapFile, GradientMapSource, PreparationSettings, Prepared, default_cache_memory,
 };
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
@@ -39,28 +39,31 @@ impl GradientMap {
         let statistics = Statistics::new(statistics.collect::<PyResult<_>>()?).or_raise()?;
         let examples = at_least_one("examples", examples)?.steps() as usize;
         let batch_size = at_least_one("batch_size", batch_size)?.steps() as usize;
-        let source = GradientMapSource {
-            examples,
-            settings: GradientMapSettings {
-                batch_size,
-                ..GradientMapSettings::default()
-            },
-        };
-        let settings = FrozenSettings {
+        let settings = PreparationSettings {
             training: TrainingSettings {
                 batch_size,
                 ..TrainingSettings::default()
             },
-            gradient_map: &source,
-            statistics: &statistics,
+            gradient_map: GradientMapSource {
+                examples,
+                settings: GradientMapSettings {
+                    batch_size,
+                    ..GradientMapSettings::default()
+                },
+            },
+            statistics,
             steps: at_least_one("steps", 1)?,
             seed,
         };
-        let (backbone, task) = (&*backbone.inner, &*task.inner);
         let made = interruptible(py, &AtomicBool::new(false), || {
-            Frozen::new(backbone, task, settings, default_cache_memory())
-                .map(|frozen| frozen.file)
-                .or_raise()
+            Prepared::new(
+                &backbone.inner,
+                &task.inner,
+                settings,
+                default_cache_memory(),
+            )
+            .map(|prepared| prepared.map_file)
+            .or_raise()
         });
         Ok(Self { inner: made?? })
     }

@@ -11,7 +11,6 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rayon::ThreadPoolBuilder;
-use self_cell::self_cell;
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::Backbone;
@@ -20,37 +19,18 @@ use crate::error::{AdaplaceError, DivergedError, OrRaise, raise};
 use crate::interrupt::interruptible;
 use crate::placement::Placement;
 use crate::score::Score;
-use crate::study::Prepared;
 use crate::task::Task;
-
-/// What is scored on.
-pub(crate) struct Subject {
-    pub(crate) backbone: Arc<FrozenBackbone>,
-    pub(crate) task: Arc<Encoded>,
-}
-
-self_cell!(
-    struct OwnedScorer {
-        owner: Subject,
-        #[covariant]
-        dependent: ProxyScorer,
-    }
-);
 
 /// The built-in scorer: a short training that starts from the linear probe.
 #[pyclass(frozen, module = "adaplace")]
 pub(crate) struct Scorer {
-    held: Held,
+    pub(crate) inner: Arc<ProxyScorer>,
+    pub(crate) backbone: Arc<FrozenBackbone>,
+    pub(crate) task: Arc<Encoded>,
     /// The backbone's folder, which goes along when the scorer is pickled; none of a scorer that was.
-    folder: Option<PathBuf>,
-    settings: TrainingSettings,
-    seed: u64,
-}
-
-enum Held {
-    Own(OwnedScorer),
-    /// The one of a study, with the states that it keeps.
-    OfStudy(Arc<Prepared>),
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) settings: TrainingSettings,
+    pub(crate) seed: u64,
 }
 
 /// A pickled scorer: all that its scores depend on.
@@ -64,32 +44,6 @@ struct Pickled {
     probe: LinearProbe,
     settings: TrainingSettings,
     seed: u64,
-}
-
-impl Scorer {
-    pub(crate) fn of_study(prepared: Arc<Prepared>, folder: PathBuf) -> Self {
-        let configuration = &prepared.configuration;
-        Self {
-            settings: configuration.training,
-            seed: configuration.search.seed,
-            held: Held::OfStudy(Arc::clone(&prepared)),
-            folder: Some(folder),
-        }
-    }
-
-    fn scorer(&self) -> &ProxyScorer<'_> {
-        match &self.held {
-            Held::Own(scorer) => scorer.borrow_dependent(),
-            Held::OfStudy(prepared) => prepared.scorer(),
-        }
-    }
-
-    fn subject(&self) -> &Subject {
-        match &self.held {
-            Held::Own(scorer) => scorer.borrow_owner(),
-            Held::OfStudy(prepared) => prepared.subject(),
-        }
-    }
 }
 
 #[pymethods]
@@ -111,20 +65,20 @@ impl Scorer {
             head_learning_rate: positive("head_learning_rate", head_learning_rate)?,
             ..TrainingSettings::default()
         };
-        let subject = Subject {
-            backbone: Arc::clone(&backbone.inner),
-            task: Arc::clone(&task.inner),
-        };
         let made = interruptible(py, &AtomicBool::new(false), || {
-            OwnedScorer::try_new(subject, |subject| {
-                let Subject { backbone, task } = subject;
-                let memory = default_cache_memory();
-                ProxyScorer::within_memory(backbone, task, settings, seed, memory)
-            })
+            ProxyScorer::within_memory(
+                Arc::clone(&backbone.inner),
+                Arc::clone(&task.inner),
+                settings,
+                seed,
+                default_cache_memory(),
+            )
             .or_raise()
         });
         Ok(Self {
-            held: Held::Own(made??),
+            inner: Arc::new(made??),
+            backbone: Arc::clone(&backbone.inner),
+            task: Arc::clone(&task.inner),
             folder: Some(backbone.folder.clone()),
             settings,
             seed,
@@ -142,8 +96,7 @@ impl Scorer {
         threads: Option<usize>,
     ) -> PyResult<Score> {
         let fidelity = at_least_one("steps", steps)?;
-        let scorer = self.scorer();
-        let score = || scorer.score(&placement.inner, fidelity, repetition);
+        let score = || self.inner.score(&placement.inner, fidelity, repetition);
         let result = interruptible(py, &AtomicBool::new(false), || match threads {
             None => Ok(score()),
             Some(threads) => ThreadPoolBuilder::new()
@@ -163,14 +116,13 @@ impl Scorer {
     /// The share of the validation part that the linear probe classifies correctly.
     #[getter]
     fn probe_accuracy(&self) -> f64 {
-        self.scorer().probe().validation.accuracy
+        self.inner.probe().validation.accuracy
     }
 
     fn __reduce__<'py>(
         &self,
         py: Python<'py>,
     ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
-        let Subject { backbone, task } = self.subject();
         let folder = self.folder.as_deref().ok_or_else(|| {
             AdaplaceError::new_err(
                 "a scorer that was pickled is not pickled once more; pickle the one that it was made from",
@@ -178,10 +130,10 @@ impl Scorer {
         })?;
         let pickled = Pickled {
             files: files(folder).or_raise()?,
-            pooling: backbone.description().pooling,
-            precision: backbone.precision(),
-            task: Encoded::clone(task),
-            probe: self.scorer().probe().clone(),
+            pooling: self.backbone.description().pooling,
+            precision: self.backbone.precision(),
+            task: Encoded::clone(&self.task),
+            probe: self.inner.probe().clone(),
             settings: self.settings,
             seed: self.seed,
         };
@@ -209,19 +161,24 @@ impl Scorer {
                 std::fs::write(folder.path().join(name), content).or_raise()?;
             }
             let backbone = load_backbone(folder.path(), Some(pooling)).or_raise()?;
-            let subject = Subject {
-                backbone: Arc::new(backbone.with_precision(precision)),
-                task: Arc::new(task),
-            };
-            let scorer = OwnedScorer::try_new(subject, |Subject { backbone, task }| {
-                // It works in a process beside others: on a machine with one of them for each core, they keep as
-                // much together as a study alone.
-                let cores = std::thread::available_parallelism().map_or(1, usize::from);
-                let memory = default_cache_memory() / cores;
-                ProxyScorer::with_probe(backbone, task, settings, seed, memory, probe)
-            });
+            let backbone = Arc::new(backbone.with_precision(precision));
+            let task = Arc::new(task);
+            // It works in a process next to others: on a machine with one of them for each core, they keep as much
+            // together as a study alone.
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let memory = default_cache_memory() / cores;
+            let scorer = ProxyScorer::with_probe(
+                Arc::clone(&backbone),
+                Arc::clone(&task),
+                settings,
+                seed,
+                memory,
+                probe,
+            );
             Ok(Self {
-                held: Held::Own(scorer.or_raise()?),
+                inner: Arc::new(scorer.or_raise()?),
+                backbone,
+                task,
                 folder: None,
                 settings,
                 seed,

@@ -3,17 +3,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use adaplace_backbone::Backbone as FrozenBackbone;
 use adaplace_files::write_atomically;
 use adaplace_report::study_report;
-use adaplace_scorer::ProxyScorer;
-use adaplace_search_space::SearchSpace;
 use adaplace_study::{
-    Event, Frozen, FrozenSettings, Record, Session, StudyConfiguration, StudyError, StudyFolder,
-    Summary, TrialResult, Workers, backbone_reference, default_cache_memory, run,
+    Event, Prepared, Record, StudyConfiguration, StudyError, StudyFolder, Summary, TrialResult,
+    Workers, backbone_reference, default_cache_memory, run,
 };
+use adaplace_task::Task as Encoded;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use self_cell::self_cell;
 
 use crate::backbone::Backbone;
 use crate::convert::to_python;
@@ -22,54 +21,24 @@ use crate::gradient_map::GradientMap;
 use crate::interrupt::interruptible;
 use crate::placement::Placement;
 use crate::score::{Score, Trial};
-use crate::scorer::{Scorer, Subject};
+use crate::scorer::Scorer;
 use crate::task::Task;
-
-self_cell!(
-    struct OwnedFrozen {
-        owner: Subject,
-        #[covariant]
-        dependent: Frozen,
-    }
-);
-
-/// What a study's session stands on.
-pub(crate) struct Prepared {
-    frozen: OwnedFrozen,
-    space: SearchSpace,
-    pub(crate) configuration: StudyConfiguration,
-}
-
-impl Prepared {
-    pub(crate) fn scorer(&self) -> &ProxyScorer<'_> {
-        &self.frozen.borrow_dependent().scorer
-    }
-
-    pub(crate) fn subject(&self) -> &Subject {
-        self.frozen.borrow_owner()
-    }
-}
-
-self_cell!(
-    struct OwnedSession {
-        owner: Arc<Prepared>,
-        #[covariant]
-        dependent: Session,
-    }
-);
 
 /// A study in its folder, by ask and tell.
 #[pyclass(frozen, subclass, module = "adaplace._adaplace")]
 pub(crate) struct Study {
     state: Mutex<Option<State>>,
-    prepared: Arc<Prepared>,
+    prepared: Prepared,
+    configuration: StudyConfiguration,
+    backbone: Arc<FrozenBackbone>,
     /// Where the backbone was read from.
-    backbone: PathBuf,
+    backbone_folder: PathBuf,
+    task: Arc<Encoded>,
     folder: StudyFolder,
 }
 
 struct State {
-    session: OwnedSession,
+    study: adaplace_study::Study,
     /// Trials that `ask` gave away.
     given: BTreeSet<usize>,
 }
@@ -87,22 +56,21 @@ impl Study {
         cache_memory: Option<usize>,
     ) -> PyResult<Self> {
         let configuration: StudyConfiguration = toml::from_str(configuration).or_raise()?;
-        let subject = Subject {
-            backbone: Arc::clone(&backbone.inner),
-            task: Arc::clone(&task.inner),
-        };
-        let backbone = backbone.folder.clone();
         let cache_memory = cache_memory.unwrap_or_else(default_cache_memory);
-        interruptible(py, &AtomicBool::new(false), || {
-            open(&folder, subject, configuration, cache_memory).or_raise()
-        })?
-        .map(|(prepared, folder, session)| Self {
+        let read = (&backbone.inner, &task.inner);
+        let (prepared, folder, study) = interruptible(py, &AtomicBool::new(false), || {
+            open(&folder, read, &configuration, cache_memory).or_raise()
+        })??;
+        Ok(Self {
             state: Mutex::new(Some(State {
-                session,
+                study,
                 given: BTreeSet::new(),
             })),
             prepared,
-            backbone,
+            configuration,
+            backbone: Arc::clone(&backbone.inner),
+            backbone_folder: backbone.folder.clone(),
+            task: Arc::clone(&task.inner),
             folder,
         })
     }
@@ -115,30 +83,35 @@ impl Study {
     /// The content of `study.toml`.
     #[getter]
     fn configuration<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        to_python(py, &self.prepared.configuration)
+        to_python(py, &self.configuration)
     }
 
     #[getter]
     fn gradient_map(&self) -> GradientMap {
         GradientMap {
-            inner: self.prepared.frozen.borrow_dependent().file.clone(),
+            inner: self.prepared.map_file.clone(),
         }
     }
 
     /// The built-in scorer, with the frozen states that the study keeps.
     #[getter]
     fn scorer(&self) -> Scorer {
-        Scorer::of_study(Arc::clone(&self.prepared), self.backbone.clone())
+        Scorer {
+            inner: Arc::clone(&self.prepared.scorer),
+            backbone: Arc::clone(&self.backbone),
+            task: Arc::clone(&self.task),
+            folder: Some(self.backbone_folder.clone()),
+            settings: self.configuration.training,
+            seed: self.configuration.search.seed,
+        }
     }
 
     #[pyo3(signature = (n = None))]
     fn ask(&self, py: Python<'_>, n: Option<usize>) -> PyResult<Vec<Trial>> {
         let asked = py.detach(|| {
             let mut guard = self.open()?;
-            let State { session, given } = state(&mut guard)?;
-            let mut asked = session
-                .with_dependent_mut(|_, session| session.ask(&mut |_| {}))
-                .or_raise()?;
+            let State { study, given } = state(&mut guard)?;
+            let mut asked = study.ask(&mut |_| {}).or_raise()?;
             asked.retain(|trial| !given.contains(&trial.number));
             asked.truncate(n.unwrap_or(usize::MAX));
             given.extend(asked.iter().map(|trial| trial.number));
@@ -168,9 +141,9 @@ impl Study {
         };
         py.detach(|| {
             let mut guard = self.open()?;
-            let session = &mut state(&mut guard)?.session;
-            session
-                .with_dependent_mut(|_, session| session.tell(number, result, seconds, &mut |_| {}))
+            let study = &mut state(&mut guard)?.study;
+            study
+                .tell(number, result, seconds, &mut |_| {})
                 .map_err(|error| match error {
                     StudyError::NotFinite { .. } => PyValueError::new_err(error.to_string()),
                     other => raise(&other),
@@ -201,12 +174,9 @@ impl Study {
         };
         let summary = interruptible(py, &stop, || -> PyResult<Summary> {
             let mut guard = self.open()?;
-            let State { session, given } = state(&mut guard)?;
+            let State { study, given } = state(&mut guard)?;
             let workers = Workers::new(workers).or_raise()?;
-            let scorer = self.prepared.scorer();
-            let summary = session.with_dependent_mut(|_, session| {
-                run(session, scorer, &workers, &stop, &mut notify)
-            });
+            let summary = run(study, &*self.prepared.scorer, &workers, &stop, &mut notify);
             given.clear();
             summary.or_raise()
         });
@@ -221,11 +191,10 @@ impl Study {
     fn finished(&self, py: Python<'_>) -> PyResult<bool> {
         py.detach(|| {
             let mut guard = self.open()?;
-            let session = &mut state(&mut guard)?.session;
+            let study = &mut state(&mut guard)?.study;
             // The last tell finishes a study only when it is asked again.
-            let asked = session.with_dependent_mut(|_, session| session.ask(&mut |_| {}));
-            asked.or_raise()?;
-            Ok(session.borrow_dependent().ranking().is_some())
+            study.ask(&mut |_| {}).or_raise()?;
+            Ok(study.ranking().is_some())
         })
     }
 
@@ -234,8 +203,8 @@ impl Study {
     fn records<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let records: Vec<Record> = py.detach(|| {
             let mut guard = self.open()?;
-            let session = &state(&mut guard)?.session;
-            PyResult::Ok(session.borrow_dependent().records().to_vec())
+            let study = &state(&mut guard)?.study;
+            PyResult::Ok(study.records().to_vec())
         })?;
         to_python(py, &records)
     }
@@ -245,8 +214,8 @@ impl Study {
     fn ranking<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let ranking = py.detach(|| {
             let mut guard = self.open()?;
-            let session = &state(&mut guard)?.session;
-            PyResult::Ok(session.borrow_dependent().ranking().cloned())
+            let study = &state(&mut guard)?.study;
+            PyResult::Ok(study.ranking().cloned())
         })?;
         to_python(py, &ranking)
     }
@@ -256,15 +225,15 @@ impl Study {
     fn best(&self, py: Python<'_>) -> PyResult<Placement> {
         let best = py.detach(|| {
             let mut guard = self.open()?;
-            let session = &state(&mut guard)?.session;
-            PyResult::Ok(session.borrow_dependent().best())
+            let study = &state(&mut guard)?.study;
+            PyResult::Ok(study.best())
         })?;
         best.map(|inner| Placement { inner }).ok_or_else(|| {
             PyValueError::new_err("no trial of a complete placement has a score yet")
         })
     }
 
-    /// Writes `report.html` anew.
+    /// Writes `report.html` again.
     fn report(&self, py: Python<'_>) -> PyResult<PathBuf> {
         py.detach(|| {
             let folder = self.folder.path();
@@ -300,45 +269,18 @@ fn state(guard: &mut Option<State>) -> PyResult<&mut State> {
 /// Opens the folder, fits the probe and makes the map; what can be refused is refused before anything is made.
 fn open(
     folder: &Path,
-    subject: Subject,
-    configuration: StudyConfiguration,
+    read: (&Arc<FrozenBackbone>, &Arc<Encoded>),
+    configuration: &StudyConfiguration,
     cache_memory: usize,
-) -> Result<(Arc<Prepared>, StudyFolder, OwnedSession), StudyError> {
+) -> Result<(Prepared, StudyFolder, adaplace_study::Study), StudyError> {
+    let (backbone, task) = read;
     configuration.check()?;
-    configuration.check_backbone(&backbone_reference(&subject.backbone))?;
-    configuration.check_task(&subject.task.fingerprint)?;
-    StudyFolder::check(folder, &configuration)?;
-    let space = configuration.resolve_space(&subject.backbone, &subject.task, None)?;
-    let (folder, journal, records) = StudyFolder::open(folder, &configuration)?;
-    let frozen = OwnedFrozen::try_new(subject, |Subject { backbone, task }| {
-        let search = &configuration.search;
-        let settings = FrozenSettings {
-            training: configuration.training,
-            gradient_map: &configuration.gradient_map,
-            statistics: &search.statistic,
-            steps: search.steps,
-            seed: search.seed,
-        };
-        Frozen::new(backbone, task, settings, cache_memory)
-    })?;
-    frozen
-        .borrow_dependent()
-        .file
-        .write(&folder.gradient_map())?;
-    let prepared = Arc::new(Prepared {
-        frozen,
-        space,
-        configuration,
-    });
-    let session = OwnedSession::try_new(Arc::clone(&prepared), |prepared| {
-        let Prepared {
-            frozen,
-            space,
-            configuration,
-        } = &**prepared;
-        let opened = (folder.clone(), journal, records);
-        let frozen = frozen.borrow_dependent();
-        frozen.session(configuration, space, opened)
-    })?;
-    Ok((prepared, folder, session))
+    configuration.check_backbone(&backbone_reference(backbone))?;
+    configuration.check_task(&task.fingerprint)?;
+    StudyFolder::check(folder, configuration)?;
+    let space = Arc::new(configuration.resolve_space(backbone, task, None)?);
+    let (prepared, opened) = Prepared::open(folder, configuration, read, cache_memory)?;
+    let folder = opened.folder.clone();
+    let study = prepared.study(configuration, &space, opened)?;
+    Ok((prepared, folder, study))
 }

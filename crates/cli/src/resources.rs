@@ -2,7 +2,7 @@
 
 use adaplace_backbone::{Backbone, InstructionSet, Precision};
 use adaplace_scorer::StateCache;
-use adaplace_study::{Setting, default_cache_memory, machine_memory};
+use adaplace_study::{Problem, default_cache_memory, machine_memory};
 use anyhow::{Result, bail};
 use bytesize::ByteSize;
 use clap::CommandFactory;
@@ -21,32 +21,32 @@ impl PrecisionArgument {
     }
 }
 
-/// The setting, computed as it is asked for, and the bytes of frozen states that are kept at most.
+/// The problem, computed as it is asked for, and the bytes of frozen states that are kept at most.
 ///
 /// # Errors
 /// If more is asked for than the machine has.
 pub(crate) fn within(
     resources: &Resources,
     precision: Precision,
-    mut setting: Setting,
-) -> Result<(Setting, usize)> {
-    let cache_memory = cache_memory(resources.cache_memory, &setting)?;
-    setting.backbone = computed_with(setting.backbone, precision, resources.instruction_set);
-    Ok((setting, cache_memory))
+    mut problem: Problem,
+) -> Result<(Problem, usize)> {
+    let cache_memory = cache_memory(resources.cache_memory, &problem)?;
+    problem.backbone = computed_with(problem.backbone, precision, resources.instruction_set);
+    Ok((problem, cache_memory))
 }
 
 /// Bytes of frozen states that are kept, at most.
 ///
 /// # Errors
 /// If more is asked for than the machine has.
-fn cache_memory(requested: Option<ByteSize>, setting: &Setting) -> Result<usize> {
+fn cache_memory(requested: Option<ByteSize>, problem: &Problem) -> Result<usize> {
     let memory = machine_memory();
     let Some(requested) = requested else {
         return Ok(default_cache_memory());
     };
     if requested.as_u64() > memory {
-        let size = |examples| StateCache::size(&setting.backbone, examples) as u64;
-        let needed = size(&setting.task.train) + size(&setting.task.validation);
+        let size = |examples| StateCache::size(&problem.backbone, examples) as u64;
+        let needed = size(&problem.task.train) + size(&problem.task.validation);
         let message = format!(
             "`--cache-memory` of {requested} is more than the {} of this machine; all frozen states of this task take {}",
             ByteSize(memory),

@@ -8,7 +8,7 @@ pub struct Dataset<'a> {
     /// The examples.
     pub examples: &'a Examples,
     /// Their frozen states; without them every batch starts at the embedding.
-    pub cache: Option<&'a StateCache<'a>>,
+    pub cache: Option<&'a StateCache>,
 }
 
 impl<'a> From<&'a Examples> for Dataset<'a> {

@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use adaplace_backbone::Backbone;
 use adaplace_search_space::{Fidelity, Placement};
-use adaplace_task::{Examples, Task};
+use adaplace_task::{Examples, Part, Task};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluation::{evaluate, features};
@@ -44,24 +46,24 @@ pub trait Scorer: Sync {
 
 /// Scores a placement by a short training that starts from the linear probe.
 #[derive(Debug)]
-pub struct ProxyScorer<'a> {
-    backbone: &'a Backbone,
-    task: &'a Task,
+pub struct ProxyScorer {
+    backbone: Arc<Backbone>,
+    task: Arc<Task>,
     settings: TrainingSettings,
     seed: u64,
-    train_states: StateCache<'a>,
-    validation_states: StateCache<'a>,
+    train_states: StateCache,
+    validation_states: StateCache,
     probe: LinearProbe,
 }
 
-impl<'a> ProxyScorer<'a> {
+impl ProxyScorer {
     /// Fits the linear probe, the common start of all trainings. All frozen states are kept.
     ///
     /// # Errors
     /// If the task's inputs are not of the backbone's kind.
     pub fn new(
-        backbone: &'a Backbone,
-        task: &'a Task,
+        backbone: Arc<Backbone>,
+        task: Arc<Task>,
         settings: TrainingSettings,
         seed: u64,
     ) -> Result<Self, ScoreError> {
@@ -73,15 +75,15 @@ impl<'a> ProxyScorer<'a> {
     /// # Errors
     /// As [`Self::new`].
     pub fn within_memory(
-        backbone: &'a Backbone,
-        task: &'a Task,
+        backbone: Arc<Backbone>,
+        task: Arc<Task>,
         settings: TrainingSettings,
         seed: u64,
         cache_memory: usize,
     ) -> Result<Self, ScoreError> {
+        let (fitted_on, classes) = (Arc::clone(&backbone), task.classes.len());
         let fit = |train: Dataset<'_>, validation: Dataset<'_>| {
-            let classes = task.classes.len();
-            fit_probe(backbone, train, validation, classes, settings.batch_size)
+            fit_probe(&fitted_on, train, validation, classes, settings.batch_size)
         };
         Self::starting_from(backbone, task, settings, seed, cache_memory, fit)
     }
@@ -91,8 +93,8 @@ impl<'a> ProxyScorer<'a> {
     /// # Errors
     /// If the memory for the states cannot be had.
     pub fn with_probe(
-        backbone: &'a Backbone,
-        task: &'a Task,
+        backbone: Arc<Backbone>,
+        task: Arc<Task>,
         settings: TrainingSettings,
         seed: u64,
         cache_memory: usize,
@@ -105,14 +107,14 @@ impl<'a> ProxyScorer<'a> {
 
     /// `probe` is given the training and the validation part; the states that it computes are kept.
     fn starting_from(
-        backbone: &'a Backbone,
-        task: &'a Task,
+        backbone: Arc<Backbone>,
+        task: Arc<Task>,
         settings: TrainingSettings,
         seed: u64,
         cache_memory: usize,
         probe: impl FnOnce(Dataset<'_>, Dataset<'_>) -> Result<LinearProbe, ScoreError>,
     ) -> Result<Self, ScoreError> {
-        let [train_states, validation_states] = caches(backbone, task, cache_memory)?;
+        let [train_states, validation_states] = caches(&backbone, &task, cache_memory)?;
         let train = dataset(&task.train, &train_states);
         let probe = probe(train, dataset(&task.validation, &validation_states))?;
         Ok(Self {
@@ -152,10 +154,10 @@ impl<'a> ProxyScorer<'a> {
         &self,
         placement: &Placement,
         repetition: u32,
-    ) -> Result<Model<'a>, ScoreError> {
+    ) -> Result<Model<'_>, ScoreError> {
         let width = self.backbone.description().width;
         let adapters = Adapters::initial(placement, width, self.seed, repetition)?;
-        Model::new(self.backbone, adapters, self.probe.head()?)
+        Model::new(&self.backbone, adapters, self.probe.head()?)
     }
 
     /// Trains `placement` for `fidelity` steps; gives the model and its mean training loss over the last epoch.
@@ -167,7 +169,7 @@ impl<'a> ProxyScorer<'a> {
         placement: &Placement,
         fidelity: Fidelity,
         repetition: u32,
-    ) -> Result<(Model<'a>, f64), ScoreError> {
+    ) -> Result<(Model<'_>, f64), ScoreError> {
         self.train_with(&self.settings, placement, fidelity, repetition)
     }
 
@@ -181,7 +183,7 @@ impl<'a> ProxyScorer<'a> {
         placement: &Placement,
         fidelity: Fidelity,
         repetition: u32,
-    ) -> Result<(Model<'a>, f64), ScoreError> {
+    ) -> Result<(Model<'_>, f64), ScoreError> {
         let model = self.untrained(placement, repetition)?;
         let training = fine_tune(
             &model,
@@ -211,7 +213,7 @@ impl<'a> ProxyScorer<'a> {
     }
 }
 
-impl ProxyScorer<'_> {
+impl ProxyScorer {
     /// The score of a model that a training of `fidelity` steps gave.
     ///
     /// # Errors
@@ -233,7 +235,7 @@ impl ProxyScorer<'_> {
     }
 }
 
-impl ProxyScorer<'_> {
+impl ProxyScorer {
     /// How much each adapter of `together` matters on the validation part once all of them were trained for `fidelity` steps:
     /// [`importances()`], in the placement's order.
     ///
@@ -249,7 +251,7 @@ impl ProxyScorer<'_> {
     }
 }
 
-impl Scorer for ProxyScorer<'_> {
+impl Scorer for ProxyScorer {
     fn score(
         &self,
         placement: &Placement,
@@ -262,22 +264,25 @@ impl Scorer for ProxyScorer<'_> {
 }
 
 /// Room for the states of both parts, each by its share.
-fn caches<'a>(
-    backbone: &'a Backbone,
-    task: &'a Task,
+fn caches(
+    backbone: &Arc<Backbone>,
+    task: &Arc<Task>,
     memory: usize,
-) -> Result<[StateCache<'a>; 2], ScoreError> {
+) -> Result<[StateCache; 2], ScoreError> {
     let size = |examples| StateCache::size(backbone, examples) as f64;
     let (train, validation) = (size(&task.train), size(&task.validation));
     let share = memory as f64 / (train + validation).max(1.0);
-    let cache = |examples, size: f64| StateCache::new(backbone, examples, (share * size) as usize);
+    let cache = |part, size: f64| {
+        let (backbone, task) = (Arc::clone(backbone), Arc::clone(task));
+        StateCache::new(backbone, task, part, (share * size) as usize)
+    };
     Ok([
-        cache(&task.train, train)?,
-        cache(&task.validation, validation)?,
+        cache(Part::Train, train)?,
+        cache(Part::Validation, validation)?,
     ])
 }
 
-fn dataset<'a>(examples: &'a Examples, states: &'a StateCache<'a>) -> Dataset<'a> {
+fn dataset<'a>(examples: &'a Examples, states: &'a StateCache) -> Dataset<'a> {
     Dataset {
         examples,
         cache: Some(states),

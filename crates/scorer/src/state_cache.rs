@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use adaplace_backbone::{Backbone, SublayerScratch};
-use adaplace_task::Examples;
+use adaplace_task::{Examples, Part, Task};
 use rayon::prelude::*;
 
 use crate::engine::shard_rows;
@@ -15,9 +15,10 @@ use crate::{Dataset, ScoreError};
 /// not all fit, the one that was least recently asked for makes room. What is looked up equals what would be
 /// computed to the bit, so the budget changes no result.
 #[derive(Debug)]
-pub struct StateCache<'a> {
-    backbone: &'a Backbone,
-    examples: &'a Examples,
+pub struct StateCache {
+    backbone: Arc<Backbone>,
+    task: Arc<Task>,
+    part: Part,
     offsets: Arc<[usize]>,
     /// How many states fit.
     capacity: usize,
@@ -58,27 +59,33 @@ pub(crate) struct KeptState {
     values: Vec<f32>,
 }
 
-impl<'a> StateCache<'a> {
-    /// A cache of at most `budget` bytes. Where all states fit they are computed right away, on all threads of the current
-    /// rayon pool; else each when it is first asked for.
+impl StateCache {
+    /// A cache of at most `budget` bytes for the examples of a part that the task has. Where all states fit they are
+    /// computed right away, on all threads of the current rayon pool; else each when it is first asked for.
     ///
     /// # Errors
     /// If the inputs are not of the backbone's kind.
+    ///
+    /// # Panics
+    /// If the task does not have the part.
     pub fn new(
-        backbone: &'a Backbone,
-        examples: &'a Examples,
+        backbone: Arc<Backbone>,
+        task: Arc<Task>,
+        part: Part,
         budget: usize,
     ) -> Result<Self, ScoreError> {
+        let examples = task.part(part).expect("the part is there");
         let states = backbone.description().hidden_states;
-        let size = Self::size(backbone, examples);
+        let size = Self::size(&backbone, examples);
         let capacity = match size {
             0 => states,
             _ => (budget / (size / states)).min(states),
         };
         let cache = Self {
+            offsets: offsets(&backbone, examples).into(),
             backbone,
-            examples,
-            offsets: offsets(backbone, examples).into(),
+            task,
+            part,
             capacity,
             kept: Mutex::new(Kept {
                 states: vec![None; states],
@@ -100,6 +107,11 @@ impl<'a> StateCache<'a> {
             * description.width
             * description.hidden_states
             * size_of::<f32>()
+    }
+
+    fn examples(&self) -> &Examples {
+        let examples = self.task.part(self.part);
+        examples.expect("the part was there when the cache was made")
     }
 
     /// All states from the embedding up.
@@ -156,11 +168,11 @@ impl<'a> StateCache<'a> {
         threads: Threads,
     ) -> Result<Vec<f32>, ScoreError> {
         let width = self.backbone.description().width;
-        let all: Vec<usize> = (0..self.examples.len()).collect();
+        let all: Vec<usize> = (0..self.examples().len()).collect();
         let mut values = vec![0.0; self.offsets[self.offsets.len() - 1] * width];
         let mut rest = &mut values[..];
         let mut pieces = Vec::new();
-        for rows in shard_rows(self.backbone, Dataset::from(self.examples), &all) {
+        for rows in shard_rows(&self.backbone, Dataset::from(self.examples()), &all) {
             let first = rows.first().copied().unwrap_or_default();
             let range = self.offsets[first]..self.offsets[first + rows.len()];
             let (own, behind) = rest.split_at_mut(range.len() * width);
@@ -189,7 +201,7 @@ impl<'a> StateCache<'a> {
             values,
         } = piece;
         let Some(before) = before else {
-            let inputs = inputs(&self.examples.batch(rows))?;
+            let inputs = inputs(&self.examples().batch(rows))?;
             values.copy_from_slice(&self.backbone.embed_rows(&inputs)?);
             return Ok(());
         };
@@ -282,6 +294,11 @@ mod tests {
     use super::*;
     use crate::support::{tiny_bert, tiny_task};
 
+    fn cache(backbone: &Arc<Backbone>, task: &Arc<Task>, budget: usize) -> StateCache {
+        let (backbone, task) = (Arc::clone(backbone), Arc::clone(task));
+        StateCache::new(backbone, task, Part::Train, budget).unwrap()
+    }
+
     /// h_n of the examples at `rows`, computed sublayer by sublayer.
     fn computed(backbone: &Backbone, examples: &Examples, n: usize, rows: &[usize]) -> Vec<f32> {
         let mut ends = vec![0];
@@ -308,40 +325,42 @@ mod tests {
     /// With room for all states, for some, for one: what is looked up is what would be computed, to the bit.
     #[test]
     fn states_are_those_of_the_backbone() {
-        let backbone = tiny_bert();
-        let examples = tiny_task(&TextTask::default()).train;
+        let backbone = Arc::new(tiny_bert());
+        let task = Arc::new(tiny_task(&TextTask::default()));
+        let examples = &task.train;
         let rows = [41, 3, 17, 8, 3];
-        let one = StateCache::size(&backbone, &examples) / 5;
+        let one = StateCache::size(&backbone, examples) / 5;
         for budget in [usize::MAX, 5 * one, 4 * one, 2 * one, one] {
-            let cache = StateCache::new(&backbone, &examples, budget).unwrap();
+            let cache = cache(&backbone, &task, budget);
             for n in [3, 1, 4, 0, 2, 2, 4, 1] {
-                let expected = computed(&backbone, &examples, n, &rows);
+                let expected = computed(&backbone, examples, n, &rows);
                 let mut found = vec![f32::NAN; expected.len()];
                 let state = cache.state(n).unwrap().unwrap();
                 state.gather(&rows, &mut found);
                 assert_eq!(found, expected, "state {n} within {budget}");
             }
         }
-        let cache = StateCache::new(&backbone, &examples, one - 1).unwrap();
+        let cache = cache(&backbone, &task, one - 1);
         assert!(cache.state(2).unwrap().is_none());
     }
 
     #[test]
     fn size_counts_every_value_and_the_budget_holds() {
-        let backbone = tiny_bert();
-        let examples = tiny_task(&TextTask::default()).train;
+        let backbone = Arc::new(tiny_bert());
+        let task = Arc::new(tiny_task(&TextTask::default()));
+        let examples = &task.train;
         let tokens: usize = examples.lengths().iter().sum();
-        let size = StateCache::size(&backbone, &examples);
+        let size = StateCache::size(&backbone, examples);
         assert_eq!(size, 4 * tokens * 32 * 5);
-        let kept = |cache: &StateCache<'_>| {
+        let kept = |cache: &StateCache| {
             let kept = cache.lock();
             let states = kept.states.iter().flatten();
             let bytes: usize = states.map(|state| 4 * state.values.len()).sum();
             (bytes, kept.by_use.clone())
         };
-        let all = StateCache::new(&backbone, &examples, size).unwrap();
+        let all = cache(&backbone, &task, size);
         assert_eq!(kept(&all).0, size);
-        let some = StateCache::new(&backbone, &examples, size - 1).unwrap();
+        let some = cache(&backbone, &task, size - 1);
         for n in [0, 1, 2, 3, 1, 4, 0] {
             some.state(n).unwrap();
             assert!(kept(&some).0 < size);
@@ -353,12 +372,13 @@ mod tests {
     /// Threads that ask at the same time get the same states.
     #[test]
     fn many_threads_share_a_small_cache() {
-        let backbone = tiny_bert();
-        let examples = tiny_task(&TextTask::default()).train;
-        let one = StateCache::size(&backbone, &examples) / 5;
-        let cache = StateCache::new(&backbone, &examples, 2 * one).unwrap();
+        let backbone = Arc::new(tiny_bert());
+        let task = Arc::new(tiny_task(&TextTask::default()));
+        let examples = &task.train;
+        let one = StateCache::size(&backbone, examples) / 5;
+        let cache = cache(&backbone, &task, 2 * one);
         let expected: Vec<Vec<f32>> = (0..5)
-            .map(|n| computed(&backbone, &examples, n, &[5]))
+            .map(|n| computed(&backbone, examples, n, &[5]))
             .collect();
         (0..200_usize).into_par_iter().for_each(|task| {
             let n = task * 7 % 5;

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::{Job, Replaying};
 use crate::runner::Runner;
 use crate::{
-    Configuration, Event, GradientMapFile, Journal, Phase, ProbeQuality, Record, STUDY_FORMAT,
-    StudyConfiguration, StudyError, Workers,
+    Configuration, Event, GradientMapFile, Journal, Phase, PreparationSettings, ProbeQuality,
+    Record, STUDY_FORMAT, StudyConfiguration, StudyError, Workers,
 };
 
 /// Losses are kept to a millionth of a nat.
@@ -39,6 +39,10 @@ impl Document for BenchConfiguration {
 
 impl Configuration for BenchConfiguration {
     const FILE: &'static str = "bench.toml";
+
+    fn preparation(&self) -> PreparationSettings {
+        self.0.preparation()
+    }
 
     fn at_the_places_of(&self, other: &Self) -> Self {
         Self(self.0.at_the_places_of(&other.0))

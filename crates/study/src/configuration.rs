@@ -11,7 +11,7 @@ use adaplace_strategy::{
 use adaplace_task::{Columns, Task};
 use serde::{Deserialize, Serialize};
 
-use crate::{Configuration, Metric, StudyError, chain_shape};
+use crate::{Configuration, Metric, PreparationSettings, StudyError, chain_shape};
 
 /// The format written and read by this version.
 pub const STUDY_FORMAT: &str = "adaplace.study/1";
@@ -133,6 +133,17 @@ pub struct GradientMapSource {
 
 impl Configuration for StudyConfiguration {
     const FILE: &'static str = "study.toml";
+
+    fn preparation(&self) -> PreparationSettings {
+        let search = &self.search;
+        PreparationSettings {
+            training: self.training,
+            gradient_map: self.gradient_map.clone(),
+            statistics: search.statistic.clone(),
+            steps: search.steps,
+            seed: search.seed,
+        }
+    }
 
     fn at_the_places_of(&self, other: &Self) -> Self {
         let mut moved = self.clone();

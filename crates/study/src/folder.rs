@@ -5,7 +5,7 @@ use adaplace_files::{Document, FileError, Layout, read_toml, write_atomically, w
 use serde::Serialize;
 
 use crate::differences::differences;
-use crate::{Audit, Comparison, Journal, Ranking, Record, StudyError};
+use crate::{Audit, Comparison, Journal, PreparationSettings, Ranking, Record, StudyError};
 
 pub(crate) const JOURNAL: &str = "journal.jsonl";
 pub(crate) const GRADIENT_MAP: &str = "gradient-map.json";
@@ -37,6 +37,9 @@ pub trait Configuration: Document + Clone {
         })
     }
 
+    /// What its trainings start from.
+    fn preparation(&self) -> PreparationSettings;
+
     /// The same with backbone and task where they stand in `other`: their hashes say whether they are the same.
     #[must_use]
     fn at_the_places_of(&self, other: &Self) -> Self;
@@ -64,6 +67,17 @@ pub trait Configuration: Document + Clone {
     }
 }
 
+/// A folder of results with its journal, which this process alone has open.
+#[derive(Debug)]
+pub struct Opened {
+    /// The folder.
+    pub folder: StudyFolder,
+    /// The journal.
+    pub journal: Journal,
+    /// The trainings that the journal held when it was opened.
+    pub records: Vec<Record>,
+}
+
 /// The folder of a study or a comparison, opened by this process alone.
 #[derive(Debug, Clone)]
 pub struct StudyFolder {
@@ -76,10 +90,7 @@ impl StudyFolder {
     ///
     /// # Errors
     /// If the folder holds something else, or a study with another configuration, which is left as it is.
-    pub fn open<C: Configuration>(
-        path: &Path,
-        configuration: &C,
-    ) -> Result<(Self, Journal, Vec<Record>), StudyError> {
+    pub fn open<C: Configuration>(path: &Path, configuration: &C) -> Result<Opened, StudyError> {
         let mut folder = Self {
             path: path.to_owned(),
             grown: false,
@@ -108,7 +119,11 @@ impl StudyFolder {
             }
             folder.grown = grown.has_grown();
         }
-        Ok((folder, journal, records))
+        Ok(Opened {
+            folder,
+            journal,
+            records,
+        })
     }
 
     /// Checks, before anything expensive is done, that `path` could hold a study of this configuration.

@@ -2,10 +2,11 @@
 //!
 //! A study is a folder: `study.toml`, the fully resolved [`StudyConfiguration`]; `journal.jsonl`, one [`Record`] for each
 //! finished training, the only state; and what is made from them, the gradient map, the ranking and the
-//! placement files. A [`Session`] asks for trainings and is told their scores (ask and tell); [`run()`] drives it on a
+//! placement files. A [`Study`] asks for trainings and is told their scores (ask and tell); [`run()`] drives it on a
 //! number of workers. A study that was stopped, however hard, is resumed by replaying its journal: nothing is lost and
 //! nothing trained twice.
 
+mod ask_tell;
 mod audit;
 mod bench;
 mod comparison;
@@ -15,7 +16,6 @@ mod differences;
 mod error;
 mod finalists;
 mod folder;
-mod frozen;
 mod gradient_map_file;
 mod importances;
 mod journal;
@@ -23,6 +23,8 @@ mod ledger;
 mod memory;
 mod metric;
 mod noise;
+mod prepared;
+mod problem;
 mod proxy;
 mod race;
 mod ranking;
@@ -31,13 +33,12 @@ mod replay;
 mod results;
 mod run;
 mod runner;
-mod session;
 mod sets;
-mod setting;
 mod stored;
 mod study;
 mod workers;
 
+pub use ask_tell::AskTell;
 pub use audit::{Agreement, Audit, Audited, Measured, Predictor};
 pub use bench::{BenchConfiguration, BenchRow, PlacementBench, tabulate, tabulated};
 pub use comparison::{
@@ -52,25 +53,24 @@ pub use configuration::{
 pub use coupling::Alike;
 pub use error::StudyError;
 pub use finalists::{Estimate, Repeated, parallel_baseline};
-pub use folder::{Configuration, StudyFolder};
-pub use frozen::{Frozen, FrozenSettings};
+pub use folder::{Configuration, Opened, StudyFolder};
 pub use gradient_map_file::{GradientMapFile, ProbeQuality};
 pub use importances::Importances;
 pub use journal::{Journal, Line};
 pub use memory::{default_cache_memory, machine_memory};
 pub use metric::Metric;
 pub use noise::{Advice, Noise, Repeatability};
+pub use prepared::{PreparationSettings, Prepared};
+pub use problem::{Problem, backbone_reference, chain_shape, encoder, load_backbone};
 pub use proxy::GradientProxy;
 pub use race::Raced;
 pub use ranking::{Finalist, RankedTrial, Ranking};
 pub use record::{Phase, Record, Result as TrialResult};
 pub use replay::Replay;
 pub use run::{Event, Summary, run};
-pub use session::{Session, SessionParts, Trial};
 pub use sets::{
     AuditedSets, DrawnSets, RankedBy, SetAudit, SetDraw, SetPredictor, SetVariance, VarianceShares,
 };
-pub use setting::{Setting, backbone_reference, chain_shape, encoder, load_backbone};
 pub use stored::StoredStudy;
-pub use study::Study;
+pub use study::{Study, StudyParts, Trial};
 pub use workers::Workers;

@@ -10,8 +10,8 @@ use crate::Importances;
 
 /// Judges by the gradient map of the frozen model: a connection alone by a statistic of its gradient matrix, or the mean rank by
 /// several; a set of connections, and what one adds to others, by their joint gain.
-pub struct GradientProxy<'a> {
-    scorer: &'a ProxyScorer<'a>,
+pub struct GradientProxy {
+    scorer: Arc<ProxyScorer>,
     map: Arc<GradientMap>,
     statistics: Statistics,
     /// Of the trainings of many connections together.
@@ -19,12 +19,12 @@ pub struct GradientProxy<'a> {
     importances: Importances,
 }
 
-impl<'a> GradientProxy<'a> {
+impl GradientProxy {
     /// `map` is that of the frozen model; connections are trained together for `fidelity` steps where `importances` does not
     /// hold them yet.
     #[must_use]
     pub fn new(
-        scorer: &'a ProxyScorer<'a>,
+        scorer: Arc<ProxyScorer>,
         map: Arc<GradientMap>,
         statistics: Statistics,
         fidelity: Fidelity,
@@ -45,7 +45,7 @@ impl<'a> GradientProxy<'a> {
     }
 }
 
-impl ConnectionProxy for GradientProxy<'_> {
+impl ConnectionProxy for GradientProxy {
     /// Beside adapters that are given, what a connection adds to their joint gain.
     fn promise(
         &self,
@@ -105,7 +105,7 @@ mod tests {
     use adaplace_testkit::{TextTask, TinyBert, text_task, tiny_bert};
 
     use super::*;
-    use crate::Setting;
+    use crate::Problem;
 
     #[test]
     fn connections_are_judged_beside_those_given() {
@@ -113,7 +113,7 @@ mod tests {
         let (backbone, task) = (folder.path().join("backbone"), folder.path().join("task"));
         tiny_bert(&backbone, &TinyBert::default());
         text_task(&task, &TextTask::default());
-        let setting = Setting::for_search(
+        let problem = Problem::for_search(
             (&backbone, None),
             (&task, &adaplace_task::Columns::default()),
             None,
@@ -121,9 +121,9 @@ mod tests {
             0,
         )
         .unwrap();
-        let task = &setting.task;
-        let scorer =
-            ProxyScorer::new(&setting.backbone, task, TrainingSettings::default(), 0).unwrap();
+        let (backbone, task) = problem.shared();
+        let scorer = ProxyScorer::new(backbone, Arc::clone(&task), TrainingSettings::default(), 0);
+        let scorer = Arc::new(scorer.unwrap());
         let settings = GradientMapSettings::default();
         let steps = Fidelity::new(4).unwrap();
         let statistics: Statistics = Statistic::NuclearNorm.into();
@@ -133,7 +133,13 @@ mod tests {
         let path = folder.path().join("importances.jsonl");
         let map = Arc::new(map);
         let importances = Importances::at(path.clone());
-        let proxy = GradientProxy::new(&scorer, Arc::clone(&map), statistics, steps, importances);
+        let proxy = GradientProxy::new(
+            Arc::clone(&scorer),
+            Arc::clone(&map),
+            statistics,
+            steps,
+            importances,
+        );
         let adapter = AdapterSpec::new(2, 1.0).unwrap();
         let given = Placement::new().with(Connection::new(0, 1), adapter);
         let connections = [Connection::new(0, 4), Connection::new(3, 1)];

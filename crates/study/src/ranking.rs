@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use adaplace_files::{Document, read_json};
-use adaplace_scorer::{JointJudgement, LinearProbe, Score};
+use adaplace_scorer::{JointJudgement, Score};
 use adaplace_search_space::{Cost, Fidelity, Placement, PlacementHash, SearchSpace};
 use adaplace_strategy::{Merit, Objectives, nondominated_order, pareto_front};
 use serde::{Deserialize, Serialize};
@@ -99,7 +99,7 @@ pub(crate) struct Ended<'a> {
 impl Ranking {
     pub(crate) fn new(
         search: &SearchSettings,
-        probe: &LinearProbe,
+        probe: ProbeQuality,
         space: &SearchSpace,
         ended: Ended<'_>,
     ) -> Self {
@@ -149,7 +149,7 @@ impl Ranking {
         Self {
             format: Self::FORMAT.to_owned(),
             metric,
-            probe: probe.into(),
+            probe,
             baseline,
             finalists,
             race: race.standings(space),
@@ -272,7 +272,7 @@ pub(crate) fn merit(metric: Metric, record: &Record) -> Option<Merit> {
 /// From the rungs of the race and the repetitions behind it: whoever is in one of these tables was not chosen by it.
 fn noise(
     search: &SearchSettings,
-    probe: &LinearProbe,
+    probe: ProbeQuality,
     space: &SearchSpace,
     records: &[Record],
     race: &Race,

@@ -3,7 +3,7 @@ use std::sync::atomic::AtomicBool;
 use adaplace_scorer::Scorer;
 
 use crate::runner::{timed, trial_result};
-use crate::{Ranking, Record, Session, StudyError, Trial, Workers};
+use crate::{Ranking, Record, Study, StudyError, Trial, Workers};
 
 /// What a caller may want to show while a study runs.
 #[derive(Debug)]
@@ -42,16 +42,16 @@ pub enum Summary {
 /// # Errors
 /// The first error that is not a failed trial. The journal then holds all trainings that were finished before it.
 pub fn run<S: Scorer>(
-    session: &mut Session<'_>,
+    study: &mut Study,
     scorer: &S,
     workers: &Workers,
     stop: &AtomicBool,
     notify: &mut dyn FnMut(Event<'_>),
 ) -> Result<Summary, StudyError> {
     loop {
-        let trials = session.ask(notify)?;
+        let trials = study.ask(notify)?;
         if trials.is_empty() {
-            let ranking = session.ranking().cloned();
+            let ranking = study.ranking().cloned();
             return Ok(Summary::Finished(Box::new(
                 ranking.expect("a study that asks for nothing is finished"),
             )));
@@ -61,11 +61,11 @@ pub fn run<S: Scorer>(
         workers.for_each(&trials, stop, train, |trial, (result, seconds)| {
             told += 1;
             let result = trial_result(trial.steps, result)?;
-            session.tell(trial.number, result, seconds, notify)
+            study.tell(trial.number, result, seconds, notify)
         })?;
         if told < trials.len() {
             return Ok(Summary::Stopped {
-                trainings: session.records().len(),
+                trainings: study.records().len(),
             });
         }
     }

@@ -59,6 +59,15 @@ pub struct Task {
 }
 
 impl Task {
+    /// The examples of a part; `None` for a test part that was not read or that the folder does not have.
+    pub fn part(&self, part: Part) -> Option<&Examples> {
+        match part {
+            Part::Train => Some(&self.train),
+            Part::Validation => Some(&self.validation),
+            Part::Test => self.test.as_ref(),
+        }
+    }
+
     /// Reads and encodes a task folder.
     ///
     /// Without validation part, 20 % of the training examples of every class become one: the same ones whatever

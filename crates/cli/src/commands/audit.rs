@@ -55,15 +55,15 @@ fn train(arguments: &Arguments) -> Result<Ending> {
         repetitions: 1,
         grown: false,
     };
-    let (mut configuration, setting) = configuration(subject, search, training)?;
+    let (mut configuration, problem) = configuration(subject, search, training)?;
     if arguments.sample.is_none() {
-        configuration.search.trials = setting.backbone.description().hidden_states.pow(2);
+        configuration.search.trials = problem.backbone.description().hidden_states.pow(2);
     }
-    let name = setting.task.name.clone();
+    let name = problem.task.name.clone();
     let executed = execute(
         configuration,
         &all_statistics(),
-        setting,
+        problem,
         output,
         None,
         None,

@@ -3,8 +3,8 @@ use std::time::Instant;
 use adaplace_search_space::SearchSpace;
 use adaplace_strategy::StrategyDescription;
 use adaplace_study::{
-    BenchConfiguration, Frozen, FrozenSettings, Metric, PlacementBench, SearchSettings, Setting,
-    StudyFolder, Workers, chain_shape, tabulate, tabulated,
+    BenchConfiguration, Metric, PlacementBench, Prepared, SearchSettings, StudyFolder, Workers,
+    chain_shape, tabulate, tabulated,
 };
 use anyhow::Result;
 
@@ -46,11 +46,11 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
         repetitions: arguments.repetitions,
         grown: false,
     };
-    let (configuration, setting) = configuration(subject, search, training)?;
+    let (configuration, problem) = configuration(subject, search, training)?;
     let precision = configuration.backbone.precision;
-    let (setting, cache_memory) = resources::within(output.resources, precision, setting)?;
-    let Setting { backbone, task, .. } = &setting;
-    let space = SearchSpace::resolve(&configuration.space, &chain_shape(backbone, task))
+    let (problem, cache_memory) = resources::within(output.resources, precision, problem)?;
+    let (backbone, task) = problem.shared();
+    let space = SearchSpace::resolve(&configuration.space, &chain_shape(&backbone, &task))
         .map_err(|error| in_file(error, arguments.space.file()))?;
     PlacementBench::check_space(&space)?;
     let placements = tabulated(&configuration, &space)?;
@@ -60,29 +60,22 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
 
     let workers = Workers::new(output.workers)?;
     let stop = stop_on_interrupt()?;
-    let (folder, journal, records) = StudyFolder::open(&output.out, &stored)?;
-    let search = &configuration.search;
-    let settings = FrozenSettings {
-        training: configuration.training,
-        gradient_map: &configuration.gradient_map,
-        statistics: &search.statistic,
-        steps,
-        seed: search.seed,
-    };
     let preparing = Preparation::begin(PREPARATION)?;
-    let Frozen { scorer, file, .. } = Frozen::new(backbone, task, settings, cache_memory)?;
+    let (prepared, opened) =
+        Prepared::open(&output.out, &stored, (&backbone, &task), cache_memory)?;
     drop(preparing);
-    file.write(&folder.gradient_map())?;
+    let search = &configuration.search;
+    let folder = opened.folder;
     let count = placements.len() * search.repetitions as usize;
     let mut progress = Progress::new(count, search.metric);
     let records = tabulate(
         &placements,
-        &scorer,
+        &*prepared.scorer,
         (steps, search.repetitions),
         &workers,
         stop,
         &mut |event| progress.notice(&event),
-        (journal, records),
+        (opened.journal, opened.records),
     );
     progress.finish();
     let Some(records) = records? else {
@@ -92,7 +85,7 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
         );
         return Ok(Ending::Interrupted);
     };
-    let bench = PlacementBench::new(configuration, &space, file, &records)?;
+    let bench = PlacementBench::new(configuration, &space, prepared.map_file, &records)?;
     let path = folder.bench();
     bench.write(&path)?;
     if output.json {

@@ -8,9 +8,8 @@ use adaplace_search_space::{Fidelity, SearchSpace};
 use adaplace_strategy::{ConnectionProxy, FixedProxy, StrategyDescription, StrategySetting};
 use adaplace_study::{
     Baseline, COMPARISON_FORMAT, ComparisonConfiguration, ComparisonRun, ComparisonSettings,
-    Competitor, Finisher, Frozen, FrozenMap, FrozenSettings, Journal, Metric, PlacementBench,
-    Replay, Setting, StudyConfiguration, StudyFolder, TestedTraining, Workers, chain_shape,
-    run_comparison,
+    Competitor, Finisher, FrozenMap, Journal, Metric, PlacementBench, Prepared, Problem, Replay,
+    StudyConfiguration, StudyFolder, TestedTraining, Workers, chain_shape, run_comparison,
 };
 use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, bail};
@@ -51,37 +50,38 @@ struct Places<'a> {
 fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
     let start = Instant::now();
     let output = &arguments.output.of(places.task, "compare");
-    let (configuration, setting) = configuration(arguments, places)?;
+    let (configuration, problem) = configuration(arguments, places)?;
     let precision = configuration.backbone.precision;
-    let (setting, cache_memory) = resources::within(output.resources, precision, setting)?;
-    let Setting { backbone, task, .. } = &setting;
+    let (problem, cache_memory) = resources::within(output.resources, precision, problem)?;
+    StudyFolder::check(&output.out, &configuration)?;
+    let space = SearchSpace::resolve(
+        &configuration.space,
+        &chain_shape(&problem.backbone, &problem.task),
+    )
+    .map_err(|error| in_file(error, arguments.space.file()))?;
+    let space = Arc::new(space);
+    announce(&problem, &space);
+    let (backbone, task) = problem.shared();
     let test = task.test.as_ref().with_context(|| {
         format!(
             "the task `{}` has no test part, on which a comparison is judged",
             places.task.display()
         )
     })?;
-    StudyFolder::check(&output.out, &configuration)?;
-    let space = SearchSpace::resolve(&configuration.space, &chain_shape(backbone, task))
-        .map_err(|error| in_file(error, arguments.space.file()))?;
-    announce(&setting, &space);
     check_strategies(&configuration, &space)?;
 
     let settings = &configuration.comparison;
-    let (folder, journal, records) = StudyFolder::open(&output.out, &configuration)?;
-    let frozen_settings = FrozenSettings {
-        training: configuration.training,
-        gradient_map: &configuration.gradient_map,
-        statistics: &settings.statistic,
-        steps: settings.steps,
-        seed: settings.seed,
-    };
     let preparing = Preparation::begin(PREPARATION)?;
-    let frozen = Frozen::new(backbone, task, frozen_settings, cache_memory)?;
+    let (prepared, opened) = Prepared::open(
+        &output.out,
+        &configuration,
+        (&backbone, &task),
+        cache_memory,
+    )?;
     drop(preparing);
-    frozen.file.write(&folder.gradient_map())?;
+    let folder = &opened.folder;
     let finisher = TestedTraining {
-        scorer: &frozen.scorer,
+        scorer: &prepared.scorer,
         test,
         settings: configuration.training,
         learning_rates: &settings.learning_rates,
@@ -91,17 +91,16 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
     let run = ComparisonRun {
         configuration: &configuration,
         space: &space,
-        scorer: &frozen.scorer,
+        scorer: &*prepared.scorer,
         finisher: &finisher,
-        proxy: Arc::new(frozen.proxy(&folder)),
+        proxy: Arc::new(prepared.proxy(folder)),
         map: FrozenMap {
-            gradient_norms: frozen.map.table(Statistic::FrobeniusNorm),
-            seconds: frozen.map_seconds,
+            gradient_norms: prepared.map.table(Statistic::FrobeniusNorm),
+            seconds: prepared.map_seconds,
         },
-        backbone: frozen.file.backbone.clone(),
+        backbone: prepared.map_file.backbone.clone(),
         finals: Journal::open(&folder.finals())?,
-        trials: (journal, records),
-        folder,
+        opened,
     };
     let judged = Judged {
         task: &task.name,
@@ -142,6 +141,7 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
         );
     }
     check_strategies(&configuration, &space)?;
+    let space = Arc::new(space);
     StudyFolder::check(&output.out, &configuration)?;
     let settings = &configuration.comparison;
     let promises = bench.promises(&settings.statistic).with_context(|| {
@@ -151,7 +151,7 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
             settings.statistic
         )
     })?;
-    let (folder, journal, records) = StudyFolder::open(&output.out, &configuration)?;
+    let opened = StudyFolder::open(&output.out, &configuration)?;
     let task = configuration.task.folder.display().to_string();
     let run = ComparisonRun {
         configuration: &configuration,
@@ -164,9 +164,8 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
             seconds: 0.0,
         },
         backbone: bench.backbone.clone(),
-        finals: Journal::open(&folder.finals())?,
-        trials: (journal, records),
-        folder,
+        finals: Journal::open(&opened.folder.finals())?,
+        opened,
     };
     let judged = Judged {
         task: &task,
@@ -217,13 +216,13 @@ fn compete<S: Scorer, F: Finisher>(
 fn configuration(
     arguments: &Compare,
     places: Places<'_>,
-) -> Result<(ComparisonConfiguration, Setting)> {
+) -> Result<(ComparisonConfiguration, Problem)> {
     let options = &arguments.training;
     let space = arguments.space.description()?;
     let strategies = strategies(arguments)?;
     let columns = arguments.columns.columns();
     let folder = hub::backbone(places.backbone)?;
-    let setting = Setting::load(
+    let problem = Problem::load(
         (&folder, options.pooling.map(Pooling::from)),
         &hub::task(places.task)?,
         options.max_length,
@@ -239,7 +238,7 @@ fn configuration(
         task,
         training,
         gradient_map,
-    } = Sources::of(&setting, (places.backbone, places.task), columns, options);
+    } = Sources::of(&problem, (places.backbone, places.task), columns, options);
     let final_steps = match arguments.final_steps {
         Some(steps) => steps,
         None => FINAL_STEPS.saturating_mul(options.steps),
@@ -262,7 +261,7 @@ fn configuration(
         space,
     };
     configuration.check()?;
-    Ok((configuration, setting))
+    Ok((configuration, problem))
 }
 
 /// The configuration of a replay, and the space that is searched.

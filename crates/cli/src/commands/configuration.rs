@@ -7,7 +7,7 @@ use adaplace_scorer::{GradientMapSettings, TrainingSettings};
 use adaplace_search_space::{Fidelity, SpaceDescription};
 use adaplace_strategy::StrategyDescription;
 use adaplace_study::{
-    BackboneSource, GradientMapSource, STUDY_FORMAT, SearchSettings, Setting, StudyConfiguration,
+    BackboneSource, GradientMapSource, Problem, STUDY_FORMAT, SearchSettings, StudyConfiguration,
     TaskSource,
 };
 use adaplace_task::Columns;
@@ -35,7 +35,7 @@ pub(super) fn configuration(
     subject: Subject<'_>,
     search: SearchSettings,
     options: &TrainingOptions,
-) -> Result<(StudyConfiguration, Setting)> {
+) -> Result<(StudyConfiguration, Problem)> {
     let Subject {
         backbone,
         task,
@@ -44,7 +44,7 @@ pub(super) fn configuration(
         strategy,
     } = subject;
     let folder = hub::backbone(backbone)?;
-    let setting = Setting::for_search(
+    let problem = Problem::for_search(
         (&folder, options.pooling.map(Pooling::from)),
         (&hub::task(task)?, &columns),
         options.max_length,
@@ -56,7 +56,7 @@ pub(super) fn configuration(
         task,
         training,
         gradient_map,
-    } = Sources::of(&setting, (backbone, task), columns, options);
+    } = Sources::of(&problem, (backbone, task), columns, options);
     let configuration = StudyConfiguration {
         format: STUDY_FORMAT.to_owned(),
         search,
@@ -68,7 +68,7 @@ pub(super) fn configuration(
         space,
     };
     configuration.check()?;
-    Ok((configuration, setting))
+    Ok((configuration, problem))
 }
 
 /// What studies and comparisons are made from alike.
@@ -82,12 +82,12 @@ pub(super) struct Sources {
 impl Sources {
     /// Of backbone and task as they were read from these folders.
     pub(super) fn of(
-        setting: &Setting,
+        problem: &Problem,
         (backbone, task): (&Path, &Path),
         columns: Columns,
         options: &TrainingOptions,
     ) -> Self {
-        let description = setting.backbone.description();
+        let description = problem.backbone.description();
         Self {
             backbone: BackboneSource {
                 folder: backbone.to_owned(),
@@ -97,9 +97,9 @@ impl Sources {
             },
             task: TaskSource {
                 folder: task.to_owned(),
-                fingerprint: setting.task.fingerprint.clone(),
+                fingerprint: problem.task.fingerprint.clone(),
                 train_examples: options.train_examples,
-                max_length: setting.max_length,
+                max_length: problem.max_length,
                 columns,
             },
             training: TrainingSettings {

@@ -66,7 +66,7 @@ impl Speed {
     ///
     /// An evaluation is the forward part of the steps that its examples would make, a third of each.
     pub(super) fn measure(
-        scorer: &ProxyScorer<'_>,
+        scorer: &ProxyScorer,
         task: &Task,
         batch_size: usize,
         space: &SearchSpace,

@@ -4,7 +4,7 @@ use std::path::Path;
 use adaplace_backbone::Pooling;
 use adaplace_scorer::{Adapters, Evaluation, Model, evaluate};
 use adaplace_search_space::{PlacementFile, PlacementHash};
-use adaplace_study::{Setting, backbone_reference};
+use adaplace_study::{Problem, backbone_reference};
 use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -47,16 +47,16 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
     };
     let pooling = pooling(&file, &arguments.placement)?;
     let folder = hub::backbone(&arguments.backbone)?;
-    let mut setting = Setting::load(
+    let mut problem = Problem::load(
         (&folder, pooling),
         &hub::task(&arguments.task)?,
         max_length,
         &options,
     )?;
     let precision = arguments.precision.resolve();
-    setting.backbone =
-        resources::computed_with(setting.backbone, precision, arguments.instruction_set);
-    let (backbone, task) = (&setting.backbone, &setting.task);
+    problem.backbone =
+        resources::computed_with(problem.backbone, precision, arguments.instruction_set);
+    let (backbone, task) = (&problem.backbone, &problem.task);
     file.check_backbone(&backbone_reference(backbone))
         .map_err(|error| error.in_file(&arguments.placement))?;
     check_origin(&metadata, &file, path)?;

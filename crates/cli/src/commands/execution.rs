@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use adaplace_scorer::{GradientMap, Statistics};
 use adaplace_study::{
-    Configuration, Frozen, FrozenSettings, Ranking, Setting, StudyConfiguration, StudyFolder,
-    Summary, Workers, run as run_study,
+    Configuration, PreparationSettings, Prepared, Problem, Ranking, StudyConfiguration,
+    StudyFolder, Summary, Workers, run as run_study,
 };
 use anyhow::Result;
 
@@ -38,7 +38,7 @@ pub(super) struct Executed {
 pub(super) fn execute(
     mut configuration: StudyConfiguration,
     statistics: &Statistics,
-    setting: Setting,
+    problem: Problem,
     output: &StudyOutput<'_>,
     described_in: Option<&Path>,
     until: Option<Duration>,
@@ -50,12 +50,13 @@ pub(super) fn execute(
     }
     let until = until.filter(|_| !stored.is_file());
     let precision = configuration.backbone.precision;
-    let (setting, cache_memory) = resources::within(output.resources, precision, setting)?;
-    let Setting { backbone, task, .. } = &setting;
+    let (problem, cache_memory) = resources::within(output.resources, precision, problem)?;
     StudyFolder::check(&output.out, &configuration)?;
-    let space = configuration.resolve_space(backbone, task, described_in)?;
+    let space =
+        Arc::new(configuration.resolve_space(&problem.backbone, &problem.task, described_in)?);
 
-    announce(&setting, &space);
+    announce(&problem, &space);
+    let (backbone, task) = problem.shared();
 
     let workers = Workers::new(output.workers)?;
     let stop = stop_on_interrupt()?;
@@ -65,22 +66,16 @@ pub(super) fn execute(
         Some(_) => None,
     };
     let preparing = Preparation::begin(PREPARATION)?;
-    let frozen = {
-        let search = &configuration.search;
-        let settings = FrozenSettings {
-            training: configuration.training,
-            gradient_map: &configuration.gradient_map,
-            statistics,
-            steps: search.steps,
-            seed: search.seed,
-        };
-        Frozen::new(backbone, task, settings, cache_memory)?
+    let settings = PreparationSettings {
+        statistics: statistics.clone(),
+        ..configuration.preparation()
     };
-    let done = opened.as_ref().map_or(0, |(_, _, records)| records.len());
+    let prepared = Prepared::new(&backbone, &task, settings, cache_memory)?;
+    let done = opened.as_ref().map_or(0, |opened| opened.records.len());
     let mut expected = Expected::of(&configuration, &space);
     if done < expected.trainings {
         let batch_size = configuration.training.batch_size;
-        let speed = Speed::measure(&frozen.scorer, task, batch_size, &space, &workers);
+        let speed = Speed::measure(&prepared.scorer, &task, batch_size, &space, &workers);
         if let Some(until) = until {
             let left = until.saturating_sub(start.elapsed());
             configuration.search.trials = speed.trials_within(left, &configuration, &space)?;
@@ -91,17 +86,17 @@ pub(super) fn execute(
     } else {
         drop(preparing);
     }
-    let (folder, journal, records) = match opened {
+    let opened = match opened {
         Some(opened) => opened,
         None => StudyFolder::open(&output.out, &configuration)?,
     };
-    frozen.file.write(&folder.gradient_map())?;
+    let folder = opened.folder.clone();
+    prepared.map_file.write(&folder.gradient_map())?;
 
     let mut progress = Progress::new(expected.trainings, configuration.search.metric);
-    let opened = (folder.clone(), journal, records);
-    let mut session = frozen.session(&configuration, &space, opened)?;
-    let scorer = &frozen.scorer;
-    let ended = run_study(&mut session, scorer, &workers, stop, &mut |event| {
+    let mut study = prepared.study(&configuration, &space, opened)?;
+    let scorer = &*prepared.scorer;
+    let ended = run_study(&mut study, scorer, &workers, stop, &mut |event| {
         progress.notice(&event)
     });
     progress.finish();
@@ -115,10 +110,9 @@ pub(super) fn execute(
             None
         }
     };
-    drop(session);
     Ok(Executed {
         ranking,
-        map: Arc::clone(&frozen.map),
+        map: Arc::clone(&prepared.map),
         folder,
         seconds: start.elapsed().as_secs_f64(),
         replayed: progress.replayed(),

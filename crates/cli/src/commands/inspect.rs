@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use adaplace_backbone::{BackboneDescription, InputDescription, Pooling};
 use adaplace_search_space::{AdapterSpec, Connection, ConnectionKind};
-use adaplace_study::{Setting, load_backbone};
+use adaplace_study::{Problem, load_backbone};
 use adaplace_task::{Part, TaskOptions, TaskSummary};
 use anyhow::Result;
 use serde::Serialize;
@@ -72,20 +72,20 @@ pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
                 columns: Some(&columns),
                 ..TaskOptions::default()
             };
-            let setting = Setting::load(
+            let problem = Problem::load(
                 (&folder, pooling),
                 &hub::task(task)?,
                 arguments.max_length,
                 &options,
             )?;
             let task = TaskReport {
-                summary: setting.task.summary(),
-                name: setting.task.name,
-                classes: setting.task.classes,
-                max_length: setting.max_length,
-                encoded_by: setting.encoded_by,
+                summary: problem.task.summary(),
+                name: problem.task.name,
+                classes: problem.task.classes,
+                max_length: problem.max_length,
+                encoded_by: problem.encoded_by,
             };
-            (setting.backbone, Some(task))
+            (problem.backbone, Some(task))
         }
     };
     let description = backbone.description();

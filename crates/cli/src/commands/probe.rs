@@ -1,11 +1,12 @@
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use adaplace_backbone::Pooling;
 use adaplace_scorer::{GradientMap, GradientMapSettings, ProxyScorer, TrainingSettings};
 use adaplace_search_space::Placement;
-use adaplace_study::{GradientMapFile, Setting, backbone_reference};
+use adaplace_study::{GradientMapFile, Problem, backbone_reference};
 use anyhow::{Context, Result, ensure};
 use terminal_size::{Width, terminal_size};
 
@@ -24,7 +25,7 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
     let statistics = statistics(&arguments.statistic)?;
     let pooling = arguments.pooling.map(Pooling::from);
     let folder = hub::backbone(&arguments.subject.backbone)?;
-    let setting = Setting::for_search(
+    let problem = Problem::for_search(
         (&folder, pooling),
         (
             &hub::task(&arguments.subject.task)?,
@@ -35,13 +36,18 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
         arguments.seed,
     )?;
     let precision = arguments.precision.resolve();
-    let (setting, cache_memory) = resources::within(&arguments.resources, precision, setting)?;
-    let (backbone, task) = (&setting.backbone, &setting.task);
+    let (problem, cache_memory) = resources::within(&arguments.resources, precision, problem)?;
+    let (backbone, task) = problem.shared();
     check_place(&arguments.out)?;
     let start = Instant::now();
     let training = TrainingSettings::default();
-    let scorer =
-        ProxyScorer::within_memory(backbone, task, training, arguments.seed, cache_memory)?;
+    let scorer = ProxyScorer::within_memory(
+        Arc::clone(&backbone),
+        Arc::clone(&task),
+        training,
+        arguments.seed,
+        cache_memory,
+    )?;
     let settings = GradientMapSettings::default();
     let map = match statistics.are_cross_fitted() {
         true => scorer.gradient_map(&task.train, &settings, &statistics)?,
@@ -58,7 +64,7 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
     let seconds = start.elapsed().as_secs_f64();
 
     let probe = scorer.probe();
-    let file = GradientMapFile::new(&map, probe, backbone_reference(backbone), &task.name);
+    let file = GradientMapFile::new(&map, probe, backbone_reference(&backbone), &task.name);
     file.write(&arguments.out)?;
 
     let mut text = String::new();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Instant;
 
-use adaplace_study::{Ranking, Setting, StoredStudy, StudyConfiguration, StudyFolder};
+use adaplace_study::{Problem, Ranking, StoredStudy, StudyConfiguration, StudyFolder};
 use anyhow::{Context, Result, bail};
 
 use crate::arguments::StudyOutput;
@@ -27,19 +27,21 @@ pub(super) struct Spread {
 /// name the file `described_in`.
 pub(super) fn execute(
     configuration: &StudyConfiguration,
-    setting: &Setting,
+    problem: &Problem,
     output: &StudyOutput<'_>,
     address: Option<&str>,
     described_in: Option<&Path>,
 ) -> Result<Spread> {
     let start = Instant::now();
     StudyFolder::check(&output.out, configuration)?;
-    configuration.resolve_space(&setting.backbone, &setting.task, described_in)?;
+    configuration.resolve_space(&problem.backbone, &problem.task, described_in)?;
     let python = std::env::var_os(INTERPRETER).unwrap_or_else(|| "python3".into());
     check_package(&python)?;
-    let (_, journal, records) = StudyFolder::open(&output.out, configuration)?;
-    // The driver is another process, and alone in the folder.
-    drop(journal);
+    let replayed = {
+        // The driver is another process, and alone in the folder: the journal is closed again.
+        let opened = StudyFolder::open(&output.out, configuration)?;
+        opened.records.len() as u64
+    };
 
     // Ctrl-C reaches the driver as well, which ends by itself.
     leave_signals_to_others()?;
@@ -55,7 +57,7 @@ pub(super) fn execute(
     Ok(Spread {
         ranking,
         seconds: start.elapsed().as_secs_f64(),
-        replayed: records.len() as u64,
+        replayed,
     })
 }
 

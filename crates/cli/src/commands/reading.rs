@@ -2,15 +2,15 @@
 
 use adaplace_backbone::InputDescription;
 use adaplace_search_space::SearchSpace;
-use adaplace_study::Setting;
+use adaplace_study::Problem;
 use adaplace_task::{Part, Shared, TaskSummary};
 
 use crate::table::grouped;
 use crate::terminal::say;
 
 /// Three lines: the backbone, the task and the space; then a warning of each leak.
-pub(super) fn announce(setting: &Setting, space: &SearchSpace) {
-    let description = setting.backbone.description();
+pub(super) fn announce(problem: &Problem, space: &SearchSpace) {
+    let description = problem.backbone.description();
     let reads = match description.input {
         InputDescription::Text { .. } => "tokens",
         InputDescription::Image { .. } => "pixels",
@@ -21,24 +21,24 @@ pub(super) fn announce(setting: &Setting, space: &SearchSpace) {
         description.blocks,
         description.width,
         description.pooling,
-        setting.encoded_by.join(", ")
+        problem.encoded_by.join(", ")
     );
-    let summary = setting.task.summary();
+    let summary = problem.task.summary();
     let parts: Vec<String> = summary
         .parts
         .iter()
         .map(|part| format!("{} {}", grouped(part.examples as u64), part.part))
         .collect();
     let cut: usize = summary.parts.iter().map(|part| part.cut).sum();
-    let cut = match setting.max_length {
+    let cut = match problem.max_length {
         Some(length) if cut > 0 => format!("; {} cut at {length} tokens", grouped(cut as u64)),
         Some(length) => format!("; none is longer than {length} tokens"),
         None => String::new(),
     };
     say!(
         "task      {}, {} classes, {} examples{cut}",
-        setting.task.name,
-        setting.task.classes.len(),
+        problem.task.name,
+        problem.task.classes.len(),
         parts.join(" and ")
     );
     let placements = match space.count() {

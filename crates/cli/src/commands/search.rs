@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use adaplace_strategy::{CostObjective, EvolutionSettings, PruneSettings, StrategyDescription};
 use adaplace_study::{
-    Configuration, Metric, Ranking, SearchSettings, Setting, StudyConfiguration, StudyError,
+    Configuration, Metric, Problem, Ranking, SearchSettings, StudyConfiguration, StudyError,
     backbone_reference,
 };
 use anyhow::{Result, bail};
@@ -30,7 +30,7 @@ struct Report<'a> {
 
 pub(crate) fn run(arguments: &Search) -> Result<Ending> {
     check_executor(arguments)?;
-    let (mut configuration, setting) = match &arguments.study {
+    let (mut configuration, problem) = match &arguments.study {
         Some(path) => stored_study(path, arguments)?,
         None => new_study(arguments)?,
     };
@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
             let executed = execute(
                 configuration,
                 &statistics,
-                setting,
+                problem,
                 output,
                 described_in,
                 until,
@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
         }
         ExecutorArgument::Ray => {
             let address = arguments.address.as_deref();
-            let spread = ray::execute(&configuration, &setting, output, address, described_in)?;
+            let spread = ray::execute(&configuration, &problem, output, address, described_in)?;
             (spread.ranking, spread.seconds, spread.replayed)
         }
     };
@@ -95,7 +95,7 @@ fn output(arguments: &Search) -> Result<StudyOutput<'_>> {
 }
 
 /// The study of a `study.toml`; backbone and task must still be what they were.
-fn stored_study(path: &Path, arguments: &Search) -> Result<(StudyConfiguration, Setting)> {
+fn stored_study(path: &Path, arguments: &Search) -> Result<(StudyConfiguration, Problem)> {
     let mut configuration = StudyConfiguration::read(path)?;
     let stored = [
         (&mut configuration.backbone.folder, &arguments.backbone),
@@ -116,16 +116,16 @@ fn stored_study(path: &Path, arguments: &Search) -> Result<(StudyConfiguration, 
     }
     let (backbone, task) = (&configuration.backbone, &configuration.task);
     let folder = hub::backbone(&backbone.folder)?;
-    let setting = Setting::for_search(
+    let problem = Problem::for_search(
         (&folder, Some(backbone.pooling)),
         (&hub::task(&task.folder)?, &task.columns),
         task.max_length,
         task.train_examples,
         configuration.search.seed,
     )?;
-    configuration.check_backbone(&backbone_reference(&setting.backbone))?;
-    configuration.check_task(&setting.task.fingerprint)?;
-    Ok((configuration, setting))
+    configuration.check_backbone(&backbone_reference(&problem.backbone))?;
+    configuration.check_task(&problem.task.fingerprint)?;
+    Ok((configuration, problem))
 }
 
 /// Where a folder is that the study at `study` calls `folder`: here, else as seen from a folder that the study lies in. The
@@ -141,7 +141,7 @@ fn found(folder: &Path, study: &Path) -> PathBuf {
 }
 
 /// The study that the command line describes.
-fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Setting)> {
+fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Problem)> {
     let (Some(backbone), Some(task)) = (&arguments.backbone, &arguments.task) else {
         bail!("either `--study`, or `--backbone` and `--task` are needed");
     };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use adaplace_study::{
-    Frozen, FrozenSettings, GradientProxy, Importances, Measured, PlacementBench, SetAudit,
-    SetVariance, Setting, VarianceShares, backbone_reference,
+    Configuration, GradientProxy, Importances, Measured, PlacementBench, PreparationSettings,
+    Prepared, Problem, SetAudit, SetVariance, VarianceShares, backbone_reference,
 };
 use anyhow::{Context, Result};
 
@@ -28,39 +28,37 @@ pub(super) fn run(arguments: &Arguments, path: &Path) -> Result<Ending> {
     let configuration = &bench.configuration;
     let (search, task) = (&configuration.search, &configuration.task);
     let folder = hub::backbone(&subject.backbone)?;
-    let setting = Setting::for_search(
+    let problem = Problem::for_search(
         (&folder, Some(configuration.backbone.pooling)),
         (&hub::task(&subject.task)?, &task.columns),
         task.max_length,
         task.train_examples,
         search.seed,
     )?;
-    let reference = backbone_reference(&setting.backbone);
-    bench.check_made_with(path, &reference, &setting.task.fingerprint)?;
+    let reference = backbone_reference(&problem.backbone);
+    bench.check_made_with(path, &reference, &problem.task.fingerprint)?;
     let precision = configuration.backbone.precision;
-    let (setting, cache_memory) = resources::within(output.resources, precision, setting)?;
+    let (problem, cache_memory) = resources::within(output.resources, precision, problem)?;
     let out = &output.out;
     std::fs::create_dir_all(out).with_context(|| format!("cannot make `{}`", out.display()))?;
 
-    let settings = FrozenSettings {
-        training: configuration.training,
-        gradient_map: &configuration.gradient_map,
-        statistics: &all_statistics(),
-        steps: search.steps,
-        seed: search.seed,
+    let settings = PreparationSettings {
+        statistics: all_statistics(),
+        ..configuration.preparation()
     };
-    let frozen = Frozen::new(&setting.backbone, &setting.task, settings, cache_memory)?;
-    frozen.file.write(&out.join(MAP))?;
+    let (backbone, task) = problem.shared();
+    let prepared = Prepared::new(&backbone, &task, settings, cache_memory)?;
+    prepared.map_file.write(&out.join(MAP))?;
     // The surrogate asks for no importances, so that none are written.
     let proxy = GradientProxy::new(
-        &frozen.scorer,
-        Arc::clone(&frozen.map),
+        Arc::clone(&prepared.scorer),
+        Arc::clone(&prepared.map),
         also.clone(),
         search.steps,
         Importances::at(out.join("importances.jsonl")),
     );
-    let name = &setting.task.name;
-    let audit = SetAudit::new(&bench, &frozen.map, Arc::new(proxy), name, &also)?;
+    let name = &task.name;
+    let audit = SetAudit::new(&bench, &prepared.map, Arc::new(proxy), name, &also)?;
     let file = out.join(SetAudit::FILE);
     audit.write(&file)?;
     if output.json {

@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use adaplace_backbone::Precision;
 use adaplace_files::write_atomically;
 use adaplace_scorer::{ByClass, Evaluation, ProxyScorer, ScoreError, TrainingSettings, evaluate};
 use adaplace_search_space::{BackboneReference, Fidelity, PlacementFile, PlacementHash};
-use adaplace_study::{ProbeQuality, Setting, backbone_reference};
+use adaplace_study::{ProbeQuality, Problem, backbone_reference};
 use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
@@ -58,16 +59,17 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     };
     let pooling = pooling(&file, &arguments.placement)?;
     let folder = hub::backbone(&arguments.backbone)?;
-    let setting = Setting::load(
+    let problem = Problem::load(
         (&folder, pooling),
         &hub::task(&arguments.task)?,
         arguments.max_length,
         &options,
     )?;
     let precision = arguments.precision.resolve();
-    let (setting, cache_memory) = resources::within(&arguments.resources, precision, setting)?;
-    let (backbone, task) = (&setting.backbone, &setting.task);
-    let reference = backbone_reference(backbone);
+    let (problem, cache_memory) = resources::within(&arguments.resources, precision, problem)?;
+    let max_length = problem.max_length;
+    let (backbone, task) = problem.shared();
+    let reference = backbone_reference(&backbone);
     file.check_backbone(&reference)
         .map_err(|error| error.in_file(&arguments.placement))?;
     let settings = TrainingSettings {
@@ -82,8 +84,13 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("cannot make `{}`", arguments.out.display()))?;
 
-    let scorer =
-        ProxyScorer::within_memory(backbone, task, settings, arguments.seed, cache_memory)?;
+    let scorer = ProxyScorer::within_memory(
+        backbone,
+        Arc::clone(&task),
+        settings,
+        arguments.seed,
+        cache_memory,
+    )?;
     let (model, last_epoch_loss) =
         scorer
             .train(&file.placement, steps, 0)
@@ -118,7 +125,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         (WEIGHTS.to_owned(), metrics.backbone.weights_sha256.clone()),
         (CLASSES.to_owned(), serde_json::to_string(&task.classes)?),
     ]);
-    if let Some(length) = setting.max_length {
+    if let Some(length) = max_length {
         metadata.insert(MAX_LENGTH.to_owned(), length.to_string());
     }
     model.adapters().write(model.head(), &metadata, &adapters)?;

@@ -1,14 +1,15 @@
 //! The importance of an adapter is the slope of the loss along its output.
 
+use std::sync::Arc;
+
 use adaplace_scorer::{Model, ProxyScorer, TrainingSettings, evaluate, importances};
 use adaplace_search_space::{AdapterSpec, Connection, Fidelity, Placement};
-use adaplace_testkit::TextTask;
 
-use crate::support::{model, tiny_bert, tiny_task};
+use crate::support::{model, tiny};
 
 #[test]
 fn importances_are_slopes_of_the_loss() {
-    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let (backbone, task) = tiny();
     let model = model(&backbone, &[(3, 1), (0, 1), (1, 1), (0, 3), (4, 4)]);
     let examples = task.validation.len();
     let found = importances(&model, &task.validation, examples).unwrap();
@@ -37,7 +38,7 @@ fn importances_are_slopes_of_the_loss() {
 
 #[test]
 fn batches_are_averaged_each_by_its_size_of_change() {
-    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let (backbone, task) = tiny();
     let model: Model<'_> = model(&backbone, &[(3, 1), (0, 4)]);
     let whole = importances(&model, &task.validation, task.validation.len()).unwrap();
     let parts = importances(&model, &task.validation, 4).unwrap();
@@ -49,12 +50,12 @@ fn batches_are_averaged_each_by_its_size_of_change() {
 
 #[test]
 fn all_connections_can_be_trained_together() {
-    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let (backbone, task) = tiny();
     let settings = TrainingSettings {
         batch_size: 16,
         ..TrainingSettings::default()
     };
-    let scorer = ProxyScorer::new(&backbone, &task, settings, 7).unwrap();
+    let scorer = ProxyScorer::new(Arc::clone(&backbone), Arc::clone(&task), settings, 7).unwrap();
     let spec = AdapterSpec::new(2, 1.0).unwrap();
     let all: Placement = (0..5)
         .flat_map(|source| (0..5).map(move |target| (Connection { source, target }, spec)))

@@ -1,5 +1,7 @@
 //! Small models and tasks, for the tests of this folder and those inside the crate.
 
+use std::sync::Arc;
+
 use adaplace_backbone::{Backbone, Inputs};
 use adaplace_scorer::{Adapter, Adapters, Head, Model};
 use adaplace_search_space::{AdapterSpec, Connection};
@@ -28,6 +30,14 @@ pub fn tiny_task(settings: &TextTask) -> Task {
     text_task(&task, settings);
     let encoder = TextEncoder::from_folder(&backbone, 64, 64, 32).unwrap();
     Task::load(&task, &Encoder::Text(encoder), &TaskOptions::default()).unwrap()
+}
+
+/// Both, to be shared.
+pub fn tiny() -> (Arc<Backbone>, Arc<Task>) {
+    (
+        Arc::new(tiny_bert()),
+        Arc::new(tiny_task(&TextTask::default())),
+    )
 }
 
 /// Three texts of 7, 4 and 2 tokens.

@@ -1,5 +1,7 @@
 //! Proxy training: deterministic, paired, and it learns.
 
+use std::sync::Arc;
+
 use adaplace_backbone::Backbone;
 use adaplace_scorer::{
     Adapters, GradientMapSettings, Head, LinearProbe, Model, ProxyScorer, Score, ScoreError,
@@ -7,9 +9,9 @@ use adaplace_scorer::{
 };
 use adaplace_search_space::{AdapterSpec, Connection, Fidelity, Placement};
 use adaplace_task::{Encoder, ImageEncoder, Task, TaskOptions};
-use adaplace_testkit::{ImageTask, TextTask, TinyVit, image_task, tiny_vit};
+use adaplace_testkit::{ImageTask, TinyVit, image_task, tiny_vit};
 
-use crate::support::{CLASSES, WIDTH, tiny_bert, tiny_task, trained_adapters, values};
+use crate::support::{CLASSES, WIDTH, tiny, trained_adapters, values};
 
 fn placement(connections: &[(u16, u16)]) -> Placement {
     let spec = AdapterSpec::new(4, 1.0).unwrap();
@@ -30,8 +32,8 @@ fn settings() -> TrainingSettings {
     }
 }
 
-fn scorer<'a>(backbone: &'a Backbone, task: &'a Task) -> ProxyScorer<'a> {
-    ProxyScorer::new(backbone, task, settings(), 7).unwrap()
+fn scorer(backbone: &Arc<Backbone>, task: &Arc<Task>) -> ProxyScorer {
+    ProxyScorer::new(Arc::clone(backbone), Arc::clone(task), settings(), 7).unwrap()
 }
 
 fn bits(score: Score) -> [u64; 3] {
@@ -46,9 +48,9 @@ fn bits(score: Score) -> [u64; 3] {
 
 #[test]
 fn a_score_depends_on_its_arguments_alone() {
-    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let (backbone, task) = tiny();
     let placements = [placement(&[(0, 1)]), placement(&[(3, 1), (2, 2)])];
-    let score = |scorer: &ProxyScorer<'_>, placement: &Placement, repetition| {
+    let score = |scorer: &ProxyScorer, placement: &Placement, repetition| {
         bits(scorer.score(placement, steps(5), repetition).unwrap())
     };
     let with_threads = |threads| {
@@ -72,9 +74,10 @@ fn a_score_depends_on_its_arguments_alone() {
 
 #[test]
 fn another_seed_gives_another_training() {
-    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let (backbone, task) = tiny();
     let score = |seed| {
-        let scorer = ProxyScorer::new(&backbone, &task, settings(), seed).unwrap();
+        let scorer =
+            ProxyScorer::new(Arc::clone(&backbone), Arc::clone(&task), settings(), seed).unwrap();
         let score = scorer.score(&placement(&[(0, 1)]), steps(3), 0);
         (scorer.probe().clone(), bits(score.unwrap()))
     };
@@ -131,7 +134,7 @@ fn connections_start_differently() {
 /// Untrained, the model is the probe.
 #[test]
 fn training_starts_from_the_probe() {
-    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let (backbone, task) = tiny();
     let scorer = scorer(&backbone, &task);
     let model = scorer.untrained(&placement(&[(0, 1), (4, 1)]), 0).unwrap();
     for (examples, reported) in [
@@ -150,13 +153,12 @@ fn training_starts_from_the_probe() {
 /// The classes differ in the order of two words, which no linear probe sees well: adapters have something to gain.
 #[test]
 fn training_learns() {
-    let backbone = tiny_bert();
-    let task = tiny_task(&TextTask::default());
+    let (backbone, task) = tiny();
     let settings = TrainingSettings {
         adapter_learning_rate: 1e-2,
         ..settings()
     };
-    let scorer = ProxyScorer::new(&backbone, &task, settings, 7).unwrap();
+    let scorer = ProxyScorer::new(Arc::clone(&backbone), Arc::clone(&task), settings, 7).unwrap();
     let before = scorer.probe().train.loss;
     for connections in [&[(0, 1), (2, 3)][..], &[(3, 1), (1, 1)][..]] {
         let (model, train_loss) = scorer
@@ -173,25 +175,25 @@ fn training_learns() {
 /// probe's loss on that batch.
 #[test]
 fn the_first_step_sees_the_probe() {
-    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let (backbone, task) = tiny();
     let settings = TrainingSettings {
         batch_size: task.train.len(),
         ..settings()
     };
-    let scorer = ProxyScorer::new(&backbone, &task, settings, 7).unwrap();
+    let scorer = ProxyScorer::new(Arc::clone(&backbone), Arc::clone(&task), settings, 7).unwrap();
     let (_, train_loss) = scorer.train(&placement(&[(0, 1)]), steps(1), 0).unwrap();
     assert!((train_loss - scorer.probe().train.loss).abs() < 1e-5);
 }
 
 #[test]
 fn divergence_is_an_error_and_no_score() {
-    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let (backbone, task) = tiny();
     let settings = TrainingSettings {
         adapter_learning_rate: 1e30,
         warm_up: 0.0,
         ..settings()
     };
-    let scorer = ProxyScorer::new(&backbone, &task, settings, 7).unwrap();
+    let scorer = ProxyScorer::new(Arc::clone(&backbone), Arc::clone(&task), settings, 7).unwrap();
     for connections in [&[(0, 1)][..], &[(4, 4)][..], &[(4, 0), (2, 2)][..]] {
         // after one step only the validation can find it
         for fidelity in [1, 5] {
@@ -210,7 +212,7 @@ fn divergence_is_an_error_and_no_score() {
 /// Whatever the learning rate, a score holds finite numbers.
 #[test]
 fn scores_are_finite() {
-    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let (backbone, task) = tiny();
     for exponent in [0, 3, 6, 9, 12, 16, 18, 19, 20, 25, 35] {
         let rate = 10.0_f64.powi(exponent);
         let settings = TrainingSettings {
@@ -218,7 +220,8 @@ fn scores_are_finite() {
             head_learning_rate: rate,
             ..settings()
         };
-        let scorer = ProxyScorer::new(&backbone, &task, settings, 7).unwrap();
+        let scorer =
+            ProxyScorer::new(Arc::clone(&backbone), Arc::clone(&task), settings, 7).unwrap();
         match scorer.score(&placement(&[(0, 1), (3, 1)]), steps(3), 0) {
             Ok(score) => {
                 let losses = [score.train_loss, score.validation_loss];
@@ -237,7 +240,7 @@ fn scores_are_finite() {
 /// A head of zeros passes nothing on to the adapters.
 #[test]
 fn an_adapter_without_influence_is_an_error() {
-    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let (backbone, task) = tiny();
     let adapters = Adapters::initial(&placement(&[(0, 1), (2, 3)]), WIDTH, 7, 0).unwrap();
     let head = Head::new(&[0.0; CLASSES * WIDTH], &[0.0; CLASSES], WIDTH).unwrap();
     let model = Model::new(&backbone, adapters, head).unwrap();
@@ -258,7 +261,7 @@ fn an_adapter_without_influence_is_an_error() {
 /// Every tensor of every adapter moves, also those whose first gradient is zero.
 #[test]
 fn training_moves_every_tensor() {
-    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let (backbone, task) = tiny();
     let scorer = scorer(&backbone, &task);
     let placement = placement(&[(0, 0), (1, 2), (0, 4), (4, 1), (4, 4)]);
     let before = scorer.untrained(&placement, 0).unwrap();
@@ -274,7 +277,7 @@ fn training_moves_every_tensor() {
 
 #[test]
 fn out_of_range_placements_are_refused() {
-    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let (backbone, task) = tiny();
     let scorer = scorer(&backbone, &task);
     let error = scorer
         .score(&placement(&[(0, 9)]), steps(1), 0)
@@ -285,7 +288,7 @@ fn out_of_range_placements_are_refused() {
 /// The map of a scorer is that of the frozen model with the probe's head, with and without cross-fitted statistics.
 #[test]
 fn maps_are_made_at_the_frozen_model() {
-    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let (backbone, task) = tiny();
     let scorer = scorer(&backbone, &task);
     let model = scorer.untrained(&Placement::new(), 0).unwrap();
     let settings = GradientMapSettings::default();
@@ -305,7 +308,7 @@ fn maps_are_made_at_the_frozen_model() {
 /// A probe that is stored and read again is the same start.
 #[test]
 fn the_probe_survives_its_file() {
-    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let (backbone, task) = tiny();
     let scorer = scorer(&backbone, &task);
     let text = serde_json::to_string(scorer.probe()).unwrap();
     let read: LinearProbe = serde_json::from_str(&text).unwrap();
@@ -315,7 +318,7 @@ fn the_probe_survives_its_file() {
 /// The batch size of an evaluation is a matter of speed.
 #[test]
 fn evaluation_does_not_depend_on_the_batch_size() {
-    let (backbone, task) = (tiny_bert(), tiny_task(&TextTask::default()));
+    let (backbone, task) = tiny();
     let adapters = trained_adapters(&[(3, 1), (0, 0)], 2);
     let model = Model::new(&backbone, adapters, crate::support::head()).unwrap();
     let [one, many] = [1, 30].map(|size| evaluate(&model, &task.validation, size).unwrap());
@@ -337,10 +340,7 @@ fn kept_states_change_nothing_but_rounding() {
     let encoder = Encoder::Image(ImageEncoder::from_folder(&path, 16, 3).unwrap());
     let images = Task::load(&task_path, &encoder, &TaskOptions::default()).unwrap();
     let vit = Backbone::load(&path, None).unwrap();
-    for (backbone, task) in [
-        (tiny_bert(), tiny_task(&TextTask::default())),
-        (vit, images),
-    ] {
+    for (backbone, task) in [tiny(), (Arc::new(vit), Arc::new(images))] {
         let scorer = scorer(&backbone, &task);
         assert!(scorer.train_data().cache.is_some());
         for connections in [&[(2, 3)][..], &[(4, 2), (1, 4)][..], &[][..]] {

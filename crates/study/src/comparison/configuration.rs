@@ -10,8 +10,8 @@ use super::repetitions::SPAN;
 use super::{Baseline, Competitor};
 use crate::race;
 use crate::{
-    BackboneSource, Configuration, GradientMapSource, Metric, STUDY_FORMAT, SearchSettings,
-    StudyConfiguration, StudyError, TaskSource,
+    BackboneSource, Configuration, GradientMapSource, Metric, PreparationSettings, STUDY_FORMAT,
+    SearchSettings, StudyConfiguration, StudyError, TaskSource,
 };
 
 /// The format written and read by this version.
@@ -280,6 +280,17 @@ impl Document for ComparisonConfiguration {
 
 impl Configuration for ComparisonConfiguration {
     const FILE: &'static str = "comparison.toml";
+
+    fn preparation(&self) -> PreparationSettings {
+        let settings = &self.comparison;
+        PreparationSettings {
+            training: self.training,
+            gradient_map: self.gradient_map.clone(),
+            statistics: settings.statistic.clone(),
+            steps: settings.steps,
+            seed: settings.seed,
+        }
+    }
 
     fn at_the_places_of(&self, other: &Self) -> Self {
         let mut moved = self.clone();

@@ -1,5 +1,7 @@
 //! Which competitors can take part, and how each comes to its placements.
 
+use std::sync::Arc;
+
 use adaplace_search_space::{ConnectionKind, Placement, SearchSpace, SpaceError};
 use adaplace_strategy::StrategyDescription;
 
@@ -20,7 +22,7 @@ pub(super) enum Course<'a> {
     FromMap(Placement),
     /// A search.
     Search {
-        space: &'a SearchSpace,
+        space: &'a Arc<SearchSpace>,
         strategy: StrategyDescription,
         trials: usize,
         /// How many race at its end; 1 for no race.
@@ -34,8 +36,8 @@ pub(super) enum Course<'a> {
 /// connection's gradient matrix, where that is known.
 pub(super) fn entrants<'a>(
     configuration: &ComparisonConfiguration,
-    space: &'a SearchSpace,
-    parallel: Result<&'a SearchSpace, &SpaceError>,
+    space: &'a Arc<SearchSpace>,
+    parallel: Result<&'a Arc<SearchSpace>, &SpaceError>,
     gradient_norms: Option<&[Vec<f64>]>,
 ) -> Vec<Entrant<'a>> {
     let settings = &configuration.comparison;
@@ -88,10 +90,10 @@ pub(super) fn entrants<'a>(
 ///
 /// # Errors
 /// If none is left.
-pub(super) fn parallel_space(space: &SearchSpace) -> Result<SearchSpace, SpaceError> {
+pub(super) fn parallel_space(space: &SearchSpace) -> Result<Arc<SearchSpace>, SpaceError> {
     let mut description = space.description().clone();
     description.connections.kinds = vec![ConnectionKind::Parallel];
     description.connections.min_span = None;
     description.connections.max_span = None;
-    SearchSpace::resolve(&description, space.shape())
+    SearchSpace::resolve(&description, space.shape()).map(Arc::new)
 }

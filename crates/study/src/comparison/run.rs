@@ -20,14 +20,14 @@ use super::search::{Search, Searched};
 use super::{Baseline, ComparisonConfiguration, ComparisonSettings, Competitor};
 use crate::ledger::Replaying;
 use crate::runner::Runner;
-use crate::{Event, Importances, Journal, Record, StudyError, StudyFolder, Workers};
+use crate::{Event, Importances, Journal, Opened, StudyError, Workers};
 
 /// A comparison that is ready to run.
 pub struct ComparisonRun<'a, S, F> {
     /// The content of `comparison.toml`.
     pub configuration: &'a ComparisonConfiguration,
     /// The resolved search space.
-    pub space: &'a SearchSpace,
+    pub space: &'a Arc<SearchSpace>,
     /// What scores placements.
     pub scorer: &'a S,
     /// What trains them to the end.
@@ -38,10 +38,8 @@ pub struct ComparisonRun<'a, S, F> {
     pub map: FrozenMap,
     /// What goes into placement files.
     pub backbone: BackboneReference,
-    /// Where results go.
-    pub folder: StudyFolder,
-    /// The journal of the trials, and what it held.
-    pub trials: (Journal, Vec<Record>),
+    /// Where results go, and the trials that are done.
+    pub opened: Opened,
     /// The journal of the final trainings, and what it held.
     pub finals: (Journal<FinalRecord>, Vec<FinalRecord>),
 }
@@ -75,17 +73,28 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
         proxy,
         map,
         backbone,
-        folder,
-        trials,
+        opened,
         finals,
     } = run;
+    let Opened {
+        folder,
+        journal,
+        records,
+    } = opened;
     let settings = &configuration.comparison;
     let parallel = parallel_space(space);
     let norms = map.gradient_norms.as_deref();
     let entrants = entrants(configuration, space, parallel.as_ref(), norms);
     let trained_together = Importances::seconds(&folder.importances())?;
     let judgements = Arc::new(Judgements::new(map.seconds, trained_together));
-    let mut runner = Runner::new(scorer, workers, stop, notify, trials, Replaying::InAnyOrder);
+    let mut runner = Runner::new(
+        scorer,
+        workers,
+        stop,
+        notify,
+        (journal, records),
+        Replaying::InAnyOrder,
+    );
     // Seed by seed, so that what an unfinished one holds can be compared.
     let mut found: Vec<Vec<Searched>> = entrants.iter().map(|_| Vec::new()).collect();
     for seed in 1..=settings.seeds {

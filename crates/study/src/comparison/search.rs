@@ -13,7 +13,7 @@ use super::outcome::{Improvement, SearchSeconds};
 use super::repetitions::first_of_race;
 use crate::ledger::Job;
 use crate::race::{Race, finalists};
-use crate::{Phase, Study, StudyError, TrialResult};
+use crate::{AskTell, Phase, StudyError, TrialResult};
 
 /// What a competitor came to with one seed.
 pub(super) struct Searched {
@@ -42,7 +42,7 @@ impl Searched {
 pub(super) struct Search<'a> {
     pub(super) name: String,
     pub(super) settings: &'a ComparisonSettings,
-    pub(super) space: &'a SearchSpace,
+    pub(super) space: &'a Arc<SearchSpace>,
     pub(super) strategy: &'a StrategyDescription,
     pub(super) trials: usize,
     /// How many race at its end; 1 for no race.
@@ -106,7 +106,12 @@ impl Search<'_> {
             costs: Vec::new(),
             proxy: Some(Arc::clone(proxy) as Arc<_>),
         })?;
-        let mut study = Study::new(space, strategy, settings.metric, settings.proposals);
+        let mut study = AskTell::new(
+            Arc::clone(space),
+            strategy,
+            settings.metric,
+            settings.proposals,
+        );
         let mut training = Training {
             train,
             steps: 0,
@@ -146,7 +151,7 @@ impl Search<'_> {
 
     fn try_placements(
         &self,
-        study: &mut Study<'_>,
+        study: &mut AskTell<'_>,
         training: &mut Training<impl FnMut(&[Job]) -> Result<Option<Trained>, StudyError>>,
     ) -> Result<Option<Tried>, StudyError> {
         let metric = self.settings.metric;

@@ -10,7 +10,7 @@ use crate::Metric;
 #[derive(Debug)]
 pub struct TestedTraining<'a> {
     /// What trains and validates.
-    pub scorer: &'a ProxyScorer<'a>,
+    pub scorer: &'a ProxyScorer,
     /// The test part.
     pub test: &'a Examples,
     /// How adapters are trained, but for their learning rate.

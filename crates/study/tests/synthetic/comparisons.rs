@@ -120,11 +120,11 @@ pub(crate) fn run(
     study.space = configuration.space.clone();
     let space = space(&study);
     let proxy = proxy(|connection| f64::from(connection.target));
-    let (folder, journal, records) = StudyFolder::open(folder, configuration)?;
-    let finals = Journal::open(&folder.finals())?;
+    let opened = StudyFolder::open(folder, configuration)?;
+    let finals = Journal::open(&opened.folder.finals())?;
     let run = ComparisonRun {
         configuration,
-        space: &space,
+        space: &Arc::new(space),
         scorer,
         finisher,
         proxy: Arc::new(proxy),
@@ -133,8 +133,7 @@ pub(crate) fn run(
             seconds: MAP_SECONDS,
         },
         backbone: backbone(),
-        folder,
-        trials: (journal, records),
+        opened,
         finals,
     };
     run_comparison(run, &Workers::new(workers)?, stop, &mut |_| {})

@@ -110,8 +110,8 @@ fn what_a_killed_process_leaves_is_no_obstacle() {
     StudyFolder::open(folder.path(), &configuration).unwrap();
     // Killed between configuration and journal.
     fs::remove_file(journal(folder.path())).unwrap();
-    let (_folder, _journal, records) = StudyFolder::open(folder.path(), &configuration).unwrap();
-    assert!(records.is_empty());
+    let opened = StudyFolder::open(folder.path(), &configuration).unwrap();
+    assert!(opened.records.is_empty());
 }
 
 #[test]

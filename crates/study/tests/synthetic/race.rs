@@ -1,19 +1,20 @@
 //! The race of the best, and what it leaves to be reported.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use adaplace_scorer::Score;
 use adaplace_search_space::{Placement, PlacementHash, SearchSpace};
 use adaplace_strategy::{Outcome, Proposal, Strategy, StrategyError};
 use adaplace_study::{
-    Event, Ranking, Session, StudyConfiguration, StudyError, Trial, TrialResult, Workers, run,
+    Event, Ranking, StudyConfiguration, StudyError, Trial, TrialResult, Workers, run,
 };
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::support::{
-    Synthetic, assert_distinct, configuration, finished, lines, score, with_strategy,
+    Synthetic, assert_distinct, configuration, finished, lines, open, open_with, score,
 };
 
 fn target(placement: &Placement) -> u16 {
@@ -137,17 +138,10 @@ fn what_the_strategy_recommends_races_first() {
     let scorer = Synthetic::new(|placement, _, _| Ok(score(f64::from(target(placement)), 1.0)));
     let believer = |inner| -> Box<dyn Strategy> { Box::new(Believer { inner, first: None }) };
     let configuration = exhaustive(4, 1, 1);
-    let ranking = with_strategy(folder.path(), &configuration, believer, |mut session| {
-        let never = std::sync::atomic::AtomicBool::new(false);
-        run(
-            &mut session,
-            &scorer,
-            &Workers::new(1)?,
-            &never,
-            &mut |_| {},
-        )
-    });
-    let ranking = finished(ranking.unwrap());
+    let mut study = open_with(folder.path(), &configuration, believer).unwrap();
+    let (workers, never) = (Workers::new(1).unwrap(), AtomicBool::new(false));
+    let summary = run(&mut study, &scorer, &workers, &never, &mut |_| {});
+    let ranking = finished(summary.unwrap());
     let trials: Vec<usize> = ranking.race.iter().map(|raced| raced.trial).collect();
     assert_eq!(trials, [12, 11, 10, 0]);
 }
@@ -232,25 +226,23 @@ fn drive(
 ) -> Result<(Option<usize>, Option<Ranking>, usize), StudyError> {
     let mut announced = None;
     let mut told = 0;
-    let ranking =
-        crate::support::with_session(folder, configuration, |mut session: Session<'_>| {
-            while told < trials {
-                let asked = session.ask(&mut |event| {
-                    if let Event::SearchFinished { remaining } = event {
-                        announced = Some(remaining);
-                    }
-                })?;
-                if asked.is_empty() {
-                    break;
-                }
-                for trial in asked.iter().take(trials - told) {
-                    let result = TrialResult::Score(noisy(trial));
-                    session.tell(trial.number, result, 0.5, &mut |_| {})?;
-                    told += 1;
-                }
+    let mut study = open(folder, configuration)?;
+    while told < trials {
+        let asked = study.ask(&mut |event| {
+            if let Event::SearchFinished { remaining } = event {
+                announced = Some(remaining);
             }
-            Ok(session.ranking().cloned())
         })?;
+        if asked.is_empty() {
+            break;
+        }
+        for trial in asked.iter().take(trials - told) {
+            let result = TrialResult::Score(noisy(trial));
+            study.tell(trial.number, result, 0.5, &mut |_| {})?;
+            told += 1;
+        }
+    }
+    let ranking = study.ranking().cloned();
     Ok((announced, ranking, told))
 }
 

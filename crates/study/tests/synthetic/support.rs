@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use adaplace_backbone::{Pooling, Precision};
 use adaplace_scorer::{
-    ByClass, Evaluation, GradientMapSettings, LinearProbe, Score, ScoreError, Scorer, Statistic,
+    ByClass, Evaluation, GradientMapSettings, Score, ScoreError, Scorer, Statistic,
     TrainingSettings,
 };
 use adaplace_search_space::{
@@ -15,9 +15,9 @@ use adaplace_search_space::{
 };
 use adaplace_strategy::{FixedProxy, Strategy, StrategyDescription};
 use adaplace_study::{
-    BackboneSource, Event, GradientMapSource, Metric, Phase, Ranking, Record, STUDY_FORMAT,
-    SearchSettings, Session, SessionParts, StudyConfiguration, StudyError, StudyFolder, Summary,
-    TaskSource, TrialResult, Workers, run,
+    BackboneSource, Event, GradientMapSource, Metric, Phase, ProbeQuality, Ranking, Record,
+    STUDY_FORMAT, SearchSettings, Study, StudyConfiguration, StudyError, StudyFolder, StudyParts,
+    Summary, TaskSource, TrialResult, Workers, run,
 };
 use serde_json::Value;
 
@@ -234,9 +234,8 @@ impl Synthetic {
         notify: &mut dyn FnMut(Event<'_>),
     ) -> Result<Summary, StudyError> {
         let workers = Workers::new(workers)?;
-        with_session(folder, configuration, |mut session| {
-            run(&mut session, self, &workers, &self.stop, notify)
-        })
+        let mut study = open(folder, configuration)?;
+        run(&mut study, self, &workers, &self.stop, notify)
     }
 }
 
@@ -252,39 +251,29 @@ pub(crate) fn proxy(promise: impl Fn(Connection) -> f64) -> FixedProxy {
         .collect()
 }
 
-/// Opens the study in `folder`, or goes on with it.
-pub(crate) fn with_session<T>(
-    folder: &Path,
-    configuration: &StudyConfiguration,
-    drive: impl FnOnce(Session<'_>) -> Result<T, StudyError>,
-) -> Result<T, StudyError> {
-    with_strategy(folder, configuration, |strategy| strategy, drive)
+/// Opens the study in `folder`, or resumes it.
+pub(crate) fn open(folder: &Path, configuration: &StudyConfiguration) -> Result<Study, StudyError> {
+    open_with(folder, configuration, |strategy| strategy)
 }
 
-/// As [`with_session`], with what `change` makes of the strategy.
-pub(crate) fn with_strategy<T>(
+/// As [`open`], with what `change` makes of the strategy.
+pub(crate) fn open_with(
     folder: &Path,
     configuration: &StudyConfiguration,
     change: impl FnOnce(Box<dyn Strategy>) -> Box<dyn Strategy>,
-    drive: impl FnOnce(Session<'_>) -> Result<T, StudyError>,
-) -> Result<T, StudyError> {
+) -> Result<Study, StudyError> {
     let space = space(configuration);
     let proxy = proxy(|connection| f64::from((7 * connection.source + 5 * connection.target) % 11));
     let strategy = change(configuration.build_strategy(&space, Arc::new(proxy))?);
-    let (folder, journal, records) = StudyFolder::open(folder, configuration)?;
-    let probe = probe();
-    let session = Session::new(SessionParts {
-        configuration,
-        space: &space,
+    Ok(Study::new(StudyParts {
+        configuration: configuration.clone(),
+        space: Arc::new(space),
         strategy,
-        probe: &probe,
+        probe: probe(),
         map: None,
         backbone: backbone(),
-        folder,
-        journal,
-        records,
-    });
-    drive(session)
+        opened: StudyFolder::open(folder, configuration)?,
+    }))
 }
 
 impl Scorer for Synthetic {
@@ -314,16 +303,14 @@ impl Scorer for Synthetic {
     }
 }
 
-fn probe() -> LinearProbe {
+fn probe() -> ProbeQuality {
     let evaluation = Evaluation {
         loss: 1.0,
         accuracy: 0.25,
         examples: 4,
         by_class: None,
     };
-    LinearProbe {
-        weight: vec![0.0; 8],
-        bias: vec![0.0; 2],
+    ProbeQuality {
         l2: 0.1,
         train: evaluation,
         validation: evaluation,

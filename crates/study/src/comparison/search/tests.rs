@@ -31,7 +31,7 @@ fn settings(trainings: u64, race: u32, seed: u64) -> ComparisonSettings {
     }
 }
 
-fn space() -> SearchSpace {
+fn space() -> Arc<SearchSpace> {
     let description = "
         [connections]
         kinds = ['sequential', 'parallel', 'long-range', 'recurrent']
@@ -45,7 +45,8 @@ fn space() -> SearchSpace {
         tokens: 2,
         sublayer_flops: vec![1000; 12],
     };
-    SearchSpace::resolve(&SpaceDescription::from_toml(description).unwrap(), &shape).unwrap()
+    let description = SpaceDescription::from_toml(description).unwrap();
+    Arc::new(SearchSpace::resolve(&description, &shape).unwrap())
 }
 
 /// A number that follows from these, nearly of a standard normal distribution: the sum of twelve even ones.
@@ -66,7 +67,7 @@ fn drawn(placement: &Placement, key: [u64; 3]) -> f64 {
 /// A random search with this seed of the comparison, where `accuracy` says what a training gives.
 fn searched(
     settings: &ComparisonSettings,
-    space: &SearchSpace,
+    space: &Arc<SearchSpace>,
     seed: u32,
     accuracy: impl Fn(&Job) -> f64,
 ) -> Searched {

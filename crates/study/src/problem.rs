@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::Arc;
 
 use adaplace_backbone::{Backbone, InputDescription, Pooling};
 use adaplace_search_space::{BackboneReference, ChainShape};
@@ -11,7 +12,7 @@ const MAX_LENGTH: usize = 128;
 
 /// A backbone and a task that it can read.
 #[derive(Debug)]
-pub struct Setting {
+pub struct Problem {
     /// The frozen model.
     pub backbone: Backbone,
     /// The task, encoded.
@@ -22,7 +23,7 @@ pub struct Setting {
     pub encoded_by: Vec<String>,
 }
 
-impl Setting {
+impl Problem {
     /// Reads both folders. `max_length` is that of texts, 128 or the backbone's longest if not given.
     ///
     /// # Errors
@@ -42,6 +43,12 @@ impl Setting {
             max_length,
             encoded_by: encoder.files(),
         })
+    }
+
+    /// Backbone and task, to be shared by all that is trained on them.
+    #[must_use]
+    pub fn shared(self) -> (Arc<Backbone>, Arc<Task>) {
+        (Arc::new(self.backbone), Arc::new(self.task))
     }
 
     /// As [`Self::load`], with the parts that a search may see: never the test part.
@@ -163,12 +170,12 @@ mod tests {
 
     use super::*;
 
-    fn text(bert: &TinyBert, max_length: Option<usize>) -> Result<Setting, StudyError> {
+    fn text(bert: &TinyBert, max_length: Option<usize>) -> Result<Problem, StudyError> {
         let folder = tempfile::tempdir().unwrap();
         let (backbone, task) = (folder.path().join("backbone"), folder.path().join("task"));
         tiny_bert(&backbone, bert);
         text_task(&task, &TextTask::default());
-        Setting::for_search(
+        Problem::for_search(
             (&backbone, None),
             (&task, &Columns::default()),
             max_length,
@@ -192,16 +199,16 @@ mod tests {
 
     #[test]
     fn a_search_sees_no_test_part() {
-        let setting = text(&TinyBert::default(), None).unwrap();
-        assert!(setting.task.test.is_none());
-        assert_eq!(setting.task.train.len(), 30);
+        let problem = text(&TinyBert::default(), None).unwrap();
+        assert!(problem.task.test.is_none());
+        assert_eq!(problem.task.train.len(), 30);
     }
 
     #[test]
     fn costs_are_counted_on_a_typical_example() {
-        let setting = text(&TinyBert::default(), None).unwrap();
-        let shape = chain_shape(&setting.backbone, &setting.task);
-        let mean = setting.task.train.mean_length();
+        let problem = text(&TinyBert::default(), None).unwrap();
+        let shape = chain_shape(&problem.backbone, &problem.task);
+        let mean = problem.task.train.mean_length();
         assert_eq!((shape.hidden_states, shape.width), (5, 32));
         assert!(f64::from(shape.tokens) >= mean && f64::from(shape.tokens) < mean + 1.0);
 
@@ -209,7 +216,7 @@ mod tests {
         let (backbone, task) = (folder.path().join("backbone"), folder.path().join("task"));
         tiny_vit(&backbone, &TinyVit::default());
         image_task(&task, &ImageTask::default());
-        let setting = Setting::for_search(
+        let problem = Problem::for_search(
             (&backbone, None),
             (&task, &Columns::default()),
             None,
@@ -217,9 +224,9 @@ mod tests {
             0,
         )
         .unwrap();
-        assert_eq!(setting.max_length, None);
+        assert_eq!(problem.max_length, None);
         // 4 x 4 patches and the class token
-        assert_eq!(chain_shape(&setting.backbone, &setting.task).tokens, 17);
+        assert_eq!(chain_shape(&problem.backbone, &problem.task).tokens, 17);
     }
 
     #[test]
@@ -231,7 +238,7 @@ mod tests {
         image_task(&task, &ImageTask::default());
         let load = |preprocessing: &str| {
             std::fs::write(&path, preprocessing).unwrap();
-            Setting::for_search(
+            Problem::for_search(
                 (&backbone, None),
                 (&task, &Columns::default()),
                 None,
@@ -241,9 +248,9 @@ mod tests {
         };
         let cropped =
             r#"{"image_processor_type": "CLIPImageProcessor", "size": 22, "crop_size": 20}"#;
-        let setting = load(cropped).unwrap();
+        let problem = load(cropped).unwrap();
         // 5 x 5 patches of 4 x 4 pixels and the class token
-        assert_eq!(chain_shape(&setting.backbone, &setting.task).tokens, 26);
+        assert_eq!(chain_shape(&problem.backbone, &problem.task).tokens, 26);
 
         let message = load(r#"{"size": 18}"#).unwrap_err().to_string();
         assert!(message.contains("preprocessor_config.json"), "{message}");

@@ -1,0 +1,140 @@
+//! What every training of a study starts from: the linear probe and the gradient map of the frozen model.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use adaplace_backbone::Backbone;
+use adaplace_scorer::{GradientMap, ProxyScorer, Statistics, TrainingSettings};
+use adaplace_search_space::{Fidelity, SearchSpace};
+use adaplace_task::Task;
+
+use crate::{
+    Configuration, GradientMapFile, GradientMapSource, GradientProxy, Importances, Opened, Study,
+    StudyConfiguration, StudyError, StudyFolder, StudyParts, backbone_reference,
+};
+
+/// A scorer with its probe fitted, and the gradient map at that probe.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The scorer, which holds the probe.
+    pub scorer: Arc<ProxyScorer>,
+    /// The map.
+    pub map: Arc<GradientMap>,
+    /// The map as it is written.
+    pub map_file: GradientMapFile,
+    /// Seconds that the map took.
+    pub map_seconds: f64,
+    statistics: Statistics,
+    steps: Fidelity,
+}
+
+/// What preparation depends on besides backbone and task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparationSettings {
+    /// How adapters are trained.
+    pub training: TrainingSettings,
+    /// How the map is made.
+    pub gradient_map: GradientMapSource,
+    /// The statistics that the map holds at least, and by which connections are scored.
+    pub statistics: Statistics,
+    /// Steps of the trainings of many connections together.
+    pub steps: Fidelity,
+    /// The seed of all random choices.
+    pub seed: u64,
+}
+
+impl Prepared {
+    /// Fits the probe and makes the map. Frozen states take at most `cache_memory` bytes.
+    ///
+    /// # Errors
+    /// If the task's inputs are not of the backbone's kind, or a gradient is not finite.
+    pub fn new(
+        backbone: &Arc<Backbone>,
+        task: &Arc<Task>,
+        settings: PreparationSettings,
+        cache_memory: usize,
+    ) -> Result<Self, StudyError> {
+        let PreparationSettings {
+            training,
+            gradient_map,
+            statistics,
+            steps,
+            seed,
+        } = settings;
+        let scorer = ProxyScorer::within_memory(
+            Arc::clone(backbone),
+            Arc::clone(task),
+            training,
+            seed,
+            cache_memory,
+        )?;
+        let examples = task.train.spread(gradient_map.examples);
+        let start = Instant::now();
+        let map = scorer.gradient_map(&examples, &gradient_map.settings, &statistics)?;
+        let map_seconds = start.elapsed().as_secs_f64();
+        let reference = backbone_reference(backbone);
+        let map_file = GradientMapFile::new(&map, scorer.probe(), reference, &task.name);
+        Ok(Self {
+            scorer: Arc::new(scorer),
+            map: Arc::new(map),
+            map_file,
+            map_seconds,
+            statistics,
+            steps,
+        })
+    }
+
+    /// Opens the folder of results at `path`, prepares its trainings and writes the map into it. The folder is locked before
+    /// anything is computed.
+    ///
+    /// # Errors
+    /// As [`StudyFolder::open`] and [`Self::new`].
+    pub fn open<C: Configuration>(
+        path: &Path,
+        configuration: &C,
+        (backbone, task): (&Arc<Backbone>, &Arc<Task>),
+        cache_memory: usize,
+    ) -> Result<(Self, Opened), StudyError> {
+        let opened = StudyFolder::open(path, configuration)?;
+        let prepared = Self::new(backbone, task, configuration.preparation(), cache_memory)?;
+        prepared.map_file.write(&opened.folder.gradient_map())?;
+        Ok((prepared, opened))
+    }
+
+    /// Scores connections and placements by the map, and by trainings of many connections together, which the study in
+    /// `folder` does once.
+    #[must_use]
+    pub fn proxy(&self, folder: &StudyFolder) -> GradientProxy {
+        GradientProxy::new(
+            Arc::clone(&self.scorer),
+            Arc::clone(&self.map),
+            self.statistics.clone(),
+            self.steps,
+            Importances::at(folder.importances()),
+        )
+    }
+
+    /// The study of a folder that was opened for `configuration`, with the trainings that its journal holds.
+    ///
+    /// # Errors
+    /// If the strategy cannot search the space.
+    pub fn study(
+        &self,
+        configuration: &StudyConfiguration,
+        space: &Arc<SearchSpace>,
+        opened: Opened,
+    ) -> Result<Study, StudyError> {
+        let own_objective = configuration.search.objective.is_some();
+        let proxy = Arc::new(self.proxy(&opened.folder));
+        Ok(Study::new(StudyParts {
+            strategy: configuration.build_strategy(space, proxy)?,
+            configuration: configuration.clone(),
+            space: Arc::clone(space),
+            probe: self.map_file.probe,
+            map: (!own_objective).then(|| Arc::clone(&self.map)),
+            backbone: self.map_file.backbone.clone(),
+            opened,
+        }))
+    }
+}
