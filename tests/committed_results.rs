@@ -1,4 +1,4 @@
-//! What the README says of the committed results must be what the files say.
+//! What the documentation says of the committed results must be what the files say.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -96,10 +96,11 @@ fn the_default_statistic_is_that_of_the_audits() {
     }
 }
 
-/// The README's tables of comparisons, cell by cell; the means are taken again over the seeds.
+/// The tables of comparisons in the documentation, cell by cell; the means are taken again over the seeds.
 #[test]
 fn the_tables_of_comparisons_are_those_of_the_files() {
     compared(
+        "docs/compare.md",
         &[
             ("TREC-6", "minilm-trec6"),
             ("SST-2", "minilm-sst2"),
@@ -118,6 +119,7 @@ fn the_tables_of_comparisons_are_those_of_the_files() {
         ],
     );
     compared(
+        "README.md",
         &[
             ("counting", "quickstart-counting"),
             ("orientation", "quickstart-orientation"),
@@ -139,10 +141,10 @@ fn the_tables_of_comparisons_are_those_of_the_files() {
     );
 }
 
-/// Checks that the README has the table of these tasks and competitors.
-fn compared(columns: &[(&str, &str)], rows: &[(&str, &str)]) {
+/// Checks that a page has the table of these tasks and competitors.
+fn compared(page: &str, columns: &[(&str, &str)], rows: &[(&str, &str)]) {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let readme = std::fs::read_to_string(repository.join("README.md")).unwrap();
+    let text = std::fs::read_to_string(repository.join(page)).unwrap();
     let mut table: Vec<String> = rows.iter().map(|row| format!("| {} |", row.0)).collect();
     let mut header = "| test accuracy, % |".to_string();
     for (task, file) in columns {
@@ -172,8 +174,8 @@ fn compared(columns: &[(&str, &str)], rows: &[(&str, &str)]) {
     }
     for line in table.iter().chain([&header]) {
         assert!(
-            readme.lines().any(|other| other == line),
-            "the README has no line {line}"
+            text.lines().any(|other| other == line),
+            "{page} has no line {line}"
         );
     }
 }

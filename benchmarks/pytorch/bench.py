@@ -16,8 +16,8 @@ Written as a competent user would, with what is fastest on a CPU:
 Modes: `f32`; `bf16-autocast`, f32 weights under torch.autocast; `bf16`, backbone weights and states in bfloat16, adapters,
 head and loss in f32. `--processes 2` shares the placements of a study between two processes of one thread each (by
 default one process has all threads); which of them is faster depends on the processor, so the driver tries all.
-What is meant by a placement is defined in the README: state n is the sublayer of state n-1, plus the adapters i -> n with
-i < n, plus those with i > n of the pass before, then plus the adapter n -> n of that sum.
+docs/how-it-works.md defines a placement: state n is the sublayer of state n-1, plus the adapters i -> n with i < n, plus
+those with i > n of the pass before, then plus the adapter n -> n of that sum.
 """
 
 import argparse
