@@ -113,17 +113,17 @@ impl From<Asked> for Trial {
     fn from(trial: Asked) -> Self {
         Self {
             number: trial.number,
-            phase: match trial.phase {
+            phase: match trial.training.phase {
                 Phase::Search => "search",
                 Phase::Race => "race",
                 Phase::Finalist => "finalist",
                 Phase::Baseline => "baseline",
             },
             placement: Placement {
-                inner: trial.placement,
+                inner: trial.training.placement,
             },
-            steps: trial.steps.steps(),
-            repetition: trial.repetition,
+            steps: trial.training.steps.steps(),
+            repetition: trial.training.repetition,
         }
     }
 }

@@ -46,7 +46,7 @@ impl Progress {
     pub(crate) fn notice(&mut self, event: &Event<'_>) {
         match event {
             Event::Done { record, replayed } => self.done(record, *replayed),
-            Event::Finished => {
+            Event::FinalTrainingDone => {
                 self.bar.inc(1);
                 self.line_now_and_then("final trainings", false);
             }

@@ -27,6 +27,19 @@ pub struct Score {
     pub by_class: Option<ByClass>,
 }
 
+impl Score {
+    /// A number of the score that is not finite, and its name: JSON cannot hold it.
+    #[must_use]
+    pub fn not_finite(&self) -> Option<(&'static str, f64)> {
+        let quantities = [
+            ("train loss", self.train_loss),
+            ("validation loss", self.validation_loss),
+            ("validation accuracy", self.validation_accuracy),
+        ];
+        quantities.into_iter().find(|(_, value)| !value.is_finite())
+    }
+}
+
 /// Scores placements.
 ///
 /// A score depends on nothing but the arguments: not on the trials before, nor on the threads, of which several may

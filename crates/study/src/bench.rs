@@ -14,11 +14,10 @@ use adaplace_search_space::{
 use adaplace_strategy::{FixedProxy, StrategyDescription};
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::{Job, Replaying};
-use crate::runner::Runner;
 use crate::{
-    Configuration, Event, GradientMapFile, Journal, Phase, PreparationSettings, ProbeQuality,
-    Record, STUDY_FORMAT, StudyConfiguration, StudyError, Workers,
+    Configuration, Event, GradientMapFile, Journal, Listed, Phase, PreparationSettings,
+    ProbeQuality, Record, Replaying, STUDY_FORMAT, StudyConfiguration, StudyError, Training,
+    Trainings, Workers, sort_by_target, train,
 };
 
 /// Losses are kept to a millionth of a nat.
@@ -125,23 +124,37 @@ pub fn tabulate<S: Scorer>(
     notify: &mut dyn FnMut(Event<'_>),
     journal: (Journal, Vec<Record>),
 ) -> Result<Option<Vec<Record>>, StudyError> {
-    let jobs: Vec<Job> = placements
-        .iter()
-        .flat_map(|placement| {
-            (1..=repetitions).map(move |repetition| Job {
-                phase: Phase::Search,
-                placement: placement.clone(),
-                fidelity: steps,
-                repetition,
-            })
+    let trainings = placements.iter().flat_map(|placement| {
+        (1..=repetitions).map(move |repetition| Training {
+            phase: Phase::Search,
+            placement: placement.clone(),
+            steps,
+            repetition,
         })
-        .collect();
-    let mut runner = Runner::new(scorer, workers, stop, notify, journal, Replaying::InOrder);
-    if runner.results(&jobs)?.is_none() {
+    });
+    let mut wanted: Vec<Training> = trainings.collect();
+    sort_by_target(&mut wanted);
+    let (journal, records) = journal;
+    let mut trainings = Trainings::new(journal, records, Replaying::InOrder);
+    trainings.want(&wanted, &mut |record| {
+        notify(Event::Done {
+            record,
+            replayed: true,
+        });
+    })?;
+    let mut written = |record: &Record| {
+        notify(Event::Done {
+            record,
+            replayed: false,
+        });
+    };
+    let mut list = Listed::new(trainings, &mut written);
+    if !workers.run(&mut list, stop, |training| train(scorer, training))? {
         return Ok(None);
     }
-    runner.check_replayed()?;
-    Ok(Some(runner.records().to_vec()))
+    let trainings = list.into_trainings();
+    trainings.check_replayed()?;
+    Ok(Some(trainings.lines().to_vec()))
 }
 
 impl PlacementBench {

@@ -6,7 +6,6 @@
 //! number of workers. A study that was stopped, however hard, is resumed by replaying its journal: nothing is lost and
 //! nothing trained twice.
 
-mod ask_tell;
 mod audit;
 mod bench;
 mod comparison;
@@ -19,7 +18,6 @@ mod folder;
 mod gradient_map_file;
 mod importances;
 mod journal;
-mod ledger;
 mod memory;
 mod metric;
 mod noise;
@@ -32,13 +30,13 @@ mod record;
 mod replay;
 mod results;
 mod run;
-mod runner;
+mod search;
 mod sets;
 mod stored;
 mod study;
+mod trainings;
 mod workers;
 
-pub use ask_tell::AskTell;
 pub use audit::{Agreement, Audit, Audited, Measured, Predictor};
 pub use bench::{BenchConfiguration, BenchRow, PlacementBench, tabulate, tabulated};
 pub use comparison::{
@@ -67,10 +65,12 @@ pub use race::Raced;
 pub use ranking::{Finalist, RankedTrial, Ranking};
 pub use record::{Phase, Record, Result as TrialResult};
 pub use replay::Replay;
-pub use run::{Event, Summary, run};
+pub use run::{Event, Summary, run, train};
+pub use search::{Search, SearchRules};
 pub use sets::{
     AuditedSets, DrawnSets, RankedBy, SetAudit, SetDraw, SetPredictor, SetVariance, VarianceShares,
 };
 pub use stored::StoredStudy;
 pub use study::{Study, StudyParts, Trial};
-pub use workers::Workers;
+pub use trainings::{Listed, Replaying, Training, TrainingLine, Trainings, sort_by_target};
+pub use workers::{Asks, Workers};

@@ -7,8 +7,7 @@ use adaplace_strategy::Merit;
 use serde::{Deserialize, Serialize};
 
 use crate::finalists::Repeated;
-use crate::ledger::Job;
-use crate::{Metric, Phase, SearchSettings, TrialResult};
+use crate::{Metric, Phase, SearchSettings, Training, TrialResult};
 
 /// How many a race leaves.
 const LAST: usize = 2;
@@ -169,17 +168,17 @@ impl Race {
     }
 
     /// The trainings of the present rung, placement by placement; none when the race is over.
-    pub(crate) fn jobs(&self) -> Vec<Job> {
+    pub(crate) fn trainings(&self) -> Vec<Training> {
         let Some(rung) = self.rungs.get(self.rung) else {
             return Vec::new();
         };
         let first = self.next_repetition();
         let of_entrant = |&index: &usize| {
             let placement = &self.entrants[index].placement;
-            repetitions(first, rung.repetitions).map(|repetition| Job {
+            repetitions(first, rung.repetitions).map(|repetition| Training {
                 phase: Phase::Race,
                 placement: placement.clone(),
-                fidelity: self.steps,
+                steps: self.steps,
                 repetition,
             })
         };
@@ -194,7 +193,7 @@ impl Race {
         })
     }
 
-    /// Takes the results of the rung's jobs: the better half goes on.
+    /// Takes the results of the rung's trainings: the better half goes on.
     pub(crate) fn observe(&mut self, metric: Metric, results: &[TrialResult]) {
         let Some(rung) = self.rungs.get(self.rung) else {
             return;
@@ -315,7 +314,7 @@ mod tests {
     }
 
     /// The accuracy of a training, by chance alone, the same for the same training; about as on 500 examples.
-    fn score(study: u64, job: &Job) -> TrialResult {
+    fn score(study: u64, job: &Training) -> TrialResult {
         let source = job
             .placement
             .connections()
@@ -335,16 +334,16 @@ mod tests {
     /// part, in three repetitions of both.
     fn reported_difference(study: u64) -> f64 {
         let adapter = AdapterSpec::new(2, 1.0).unwrap();
-        let job = |source: u16, repetition: u32| Job {
+        let job = |source: u16, repetition: u32| Training {
             phase: Phase::Search,
             placement: [(Connection::new(source, 0), adapter)]
                 .into_iter()
                 .collect(),
-            fidelity: Fidelity::new(1).unwrap(),
+            steps: Fidelity::new(1).unwrap(),
             repetition,
         };
-        let accuracy = |job: &Job| score(study, job).score().unwrap().validation_accuracy;
-        let mut trials: Vec<Job> = (0..32).map(|source| job(source, 0)).collect();
+        let accuracy = |job: &Training| score(study, job).score().unwrap().validation_accuracy;
+        let mut trials: Vec<Training> = (0..32).map(|source| job(source, 0)).collect();
         trials.sort_by(|a, b| accuracy(b).total_cmp(&accuracy(a)));
         let chosen = trials.into_iter().take(8).map(|job| job.placement);
         let mut race = Race::new(
@@ -354,7 +353,7 @@ mod tests {
             Fidelity::new(1).unwrap(),
         );
         loop {
-            let jobs = race.jobs();
+            let jobs = race.trainings();
             if jobs.is_empty() {
                 break;
             }
@@ -363,7 +362,7 @@ mod tests {
         }
         let (_, named) = race.last().swap_remove(0);
         let differences = repetitions(race.next_repetition(), 3).map(|repetition| {
-            let named = Job {
+            let named = Training {
                 placement: named.clone(),
                 ..job(0, repetition)
             };

@@ -7,14 +7,14 @@ use std::path::Path;
 use adaplace_files::{Document, read_json};
 use adaplace_scorer::{JointJudgement, Score};
 use adaplace_search_space::{Cost, Fidelity, Placement, PlacementHash, SearchSpace};
-use adaplace_strategy::{Merit, Objectives, nondominated_order, pareto_front};
+use adaplace_strategy::{CostObjective, Merit, Objectives, nondominated_order, pareto_front};
 use serde::{Deserialize, Serialize};
 
 use crate::coupling::coupling;
 use crate::finalists::Repeated;
 use crate::gradient_map_file::ProbeQuality;
 use crate::race::{Race, Raced, finalists, standing};
-use crate::{Metric, Noise, Phase, Record, SearchSettings, StudyError, TrialResult};
+use crate::{Metric, Noise, Phase, Record, SearchRules, SearchSettings, StudyError, TrialResult};
 
 /// The content of `ranking.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -202,20 +202,20 @@ pub(crate) fn ranked(metric: Metric, records: &[Record]) -> Vec<&Record> {
 /// best trials. With costs those of the Pareto front, its ends and those with the most room around them first; where there
 /// are not enough, the best of the others follow.
 pub(crate) fn best(
-    search: &SearchSettings,
+    rules: &SearchRules,
     space: &SearchSpace,
     records: &[Record],
     recommended: &[Placement],
 ) -> Vec<(usize, Placement)> {
-    let complete = complete(search.metric, space, records);
+    let complete = complete(rules.metric, space, records);
     let trials: Vec<(usize, &Placement)> = complete
         .iter()
         .map(|(record, _)| (record.trial, &record.placement))
         .collect();
-    if search.costs.is_empty() {
-        return finalists(&trials, recommended, search.finalists);
+    if rules.costs.is_empty() {
+        return finalists(&trials, recommended, rules.finalists);
     }
-    let points = objectives(search, space, &complete);
+    let points = objectives(&rules.costs, space, &complete);
     let on_front = pareto_front(&points);
     let front: Vec<usize> = (0..points.len()).filter(|&index| on_front[index]).collect();
     let points: Vec<Objectives> = front.iter().map(|&index| points[index].clone()).collect();
@@ -223,7 +223,7 @@ pub(crate) fn best(
         .into_iter()
         .map(|place| trials[front[place]].1.clone())
         .collect();
-    finalists(&trials, &ordered, search.finalists)
+    finalists(&trials, &ordered, rules.finalists)
 }
 
 /// Trials on the Pareto front, by their numbers; none where no costs are minimised.
@@ -232,7 +232,7 @@ fn front(search: &SearchSettings, space: &SearchSpace, records: &[Record]) -> BT
         return BTreeSet::new();
     }
     let complete = complete(search.metric, space, records);
-    let on_front = pareto_front(&objectives(search, space, &complete));
+    let on_front = pareto_front(&objectives(&search.costs, space, &complete));
     let members = complete.iter().zip(on_front);
     members
         .filter(|(_, on_front)| *on_front)
@@ -254,13 +254,13 @@ fn complete<'a>(
 }
 
 fn objectives(
-    search: &SearchSettings,
+    costs: &[CostObjective],
     space: &SearchSpace,
     complete: &[(&Record, Merit)],
 ) -> Vec<Objectives> {
-    let points = complete.iter().map(|(record, merit)| {
-        Objectives::new(*merit, &space.cost(&record.placement), &search.costs)
-    });
+    let points = complete
+        .iter()
+        .map(|(record, merit)| Objectives::new(*merit, &space.cost(&record.placement), costs));
     points.collect()
 }
 

@@ -1,11 +1,10 @@
 use std::sync::atomic::AtomicBool;
 
-use adaplace_scorer::Scorer;
+use adaplace_scorer::{Score, ScoreError, Scorer};
 
-use crate::runner::{timed, trial_result};
-use crate::{Ranking, Record, Study, StudyError, Trial, Workers};
+use crate::{Asks, Ranking, Record, Study, StudyError, Training, TrialResult, Workers};
 
-/// What a caller may want to show while a study runs.
+/// What a caller may want to show while trainings run.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A training was done, now or (`replayed`) before this run.
@@ -16,7 +15,7 @@ pub enum Event<'a> {
         replayed: bool,
     },
     /// A final training of a comparison was done.
-    Finished,
+    FinalTrainingDone,
     /// The strategy is finished: the race of the best and the repetitions of finalists and baseline follow.
     SearchFinished {
         /// How many trainings these are; fewer where the baseline is among the last of the race.
@@ -48,25 +47,64 @@ pub fn run<S: Scorer>(
     stop: &AtomicBool,
     notify: &mut dyn FnMut(Event<'_>),
 ) -> Result<Summary, StudyError> {
-    loop {
-        let trials = study.ask(notify)?;
-        if trials.is_empty() {
-            let ranking = study.ranking().cloned();
-            return Ok(Summary::Finished(Box::new(
-                ranking.expect("a study that asks for nothing is finished"),
-            )));
-        }
-        let mut told = 0;
-        let train = |trial: &Trial| timed(scorer, &trial.placement, trial.steps, trial.repetition);
-        workers.for_each(&trials, stop, train, |trial, (result, seconds)| {
-            told += 1;
-            let result = trial_result(trial.steps, result)?;
-            study.tell(trial.number, result, seconds, notify)
-        })?;
-        if told < trials.len() {
-            return Ok(Summary::Stopped {
-                trainings: study.records().len(),
-            });
-        }
+    let mut running = Running { study, notify };
+    let finished = workers.run(&mut running, stop, |training| train(scorer, training))?;
+    Ok(match study.ranking() {
+        Some(ranking) if finished => Summary::Finished(Box::new(ranking.clone())),
+        _ => Summary::Stopped {
+            trainings: study.records().len(),
+        },
+    })
+}
+
+/// A study, and who hears of it.
+struct Running<'a> {
+    study: &'a mut Study,
+    notify: &'a mut dyn FnMut(Event<'_>),
+}
+
+impl Asks for Running<'_> {
+    type Training = Training;
+    type Outcome = Result<TrialResult, StudyError>;
+
+    fn ask(&mut self, _workers: usize) -> Result<Vec<(usize, Training)>, StudyError> {
+        let trials = self.study.ask(self.notify)?.into_iter();
+        Ok(trials.map(|trial| (trial.number, trial.training)).collect())
+    }
+
+    fn tell(
+        &mut self,
+        number: usize,
+        outcome: Self::Outcome,
+        seconds: f64,
+    ) -> Result<(), StudyError> {
+        self.study.tell(number, outcome?, seconds, self.notify)
+    }
+}
+
+/// Trains as it is asked for; gives the result, or what ends the run.
+pub fn train<S: Scorer>(scorer: &S, training: &Training) -> Result<TrialResult, StudyError> {
+    let Training {
+        placement,
+        steps,
+        repetition,
+        ..
+    } = training;
+    let score = scorer.score(placement, *steps, *repetition);
+    match score.and_then(|score| finite(training, score)) {
+        Ok(score) => Ok(TrialResult::Score(score)),
+        Err(error @ ScoreError::Diverged { .. }) => Ok(TrialResult::Failed(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn finite(training: &Training, score: Score) -> Result<Score, ScoreError> {
+    match score.not_finite() {
+        None => Ok(score),
+        Some((quantity, value)) => Err(ScoreError::Diverged {
+            step: training.steps.steps(),
+            quantity,
+            value,
+        }),
     }
 }

@@ -1,21 +1,18 @@
 //! A study by ask and tell: what a loop of one's own drives, and [`crate::run()`] as well.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use adaplace_scorer::GradientMap;
-use adaplace_search_space::{BackboneReference, Fidelity, Placement, SearchSpace};
-use adaplace_strategy::{Proposal, Strategy};
+use adaplace_scorer::{GradientMap, Score};
+use adaplace_search_space::{BackboneReference, Placement, SearchSpace};
+use adaplace_strategy::Strategy;
 
 use crate::finalists::{Repeated, parallel_baseline};
-use crate::ledger::{Job, Ledger, Replaying};
-use crate::race::{Race, repetitions};
-use crate::ranking::{Ended, best};
+use crate::race::repetitions;
+use crate::ranking::Ended;
 use crate::results::write_results;
-use crate::runner::not_finite;
 use crate::{
-    AskTell, Event, Opened, Phase, ProbeQuality, Ranking, Record, StudyConfiguration, StudyError,
-    StudyFolder, TrialResult,
+    Event, Opened, Phase, ProbeQuality, Ranking, Record, Replaying, Search, SearchRules,
+    StudyConfiguration, StudyError, StudyFolder, Training, Trainings, TrialResult, sort_by_target,
 };
 
 /// What a study is made of.
@@ -41,21 +38,14 @@ pub struct StudyParts {
 pub struct Trial {
     /// Its number in the study, from 0: that of its line in the journal.
     pub number: usize,
-    /// What it is done for.
-    pub phase: Phase,
-    /// The placement.
-    pub placement: Placement,
-    /// Optimiser steps.
-    pub steps: Fidelity,
-    /// 0 in the search, from 1 in the race, behind it for the repetitions of finalists and baseline.
-    pub repetition: u32,
+    /// What is trained, and how.
+    pub training: Training,
 }
 
 /// A study at work: it asks for trainings, is told their results and keeps them in the journal, from the search over the
 /// race of the best and the repetitions of finalists and baseline to the ranking.
 ///
-/// Results may be told in any order. The journal is written in the order of the trials, so that it is the same however
-/// many worked on them; what is told ahead of an earlier trial waits for it, and is lost if the process ends before.
+/// Results may be told in any order; [`Trainings`] says what that means for the journal.
 pub struct Study {
     configuration: StudyConfiguration,
     space: Arc<SearchSpace>,
@@ -63,32 +53,25 @@ pub struct Study {
     map: Option<Arc<GradientMap>>,
     backbone: BackboneReference,
     folder: StudyFolder,
-    search: AskTell<'static>,
-    ledger: Ledger,
+    search: Search<'static>,
+    trainings: Trainings,
     stage: Stage,
-    /// Trainings whose results are missing, from the next line of the journal on.
-    open: VecDeque<Job>,
-    /// Results told ahead of their turn, by the numbers of their trials.
-    early: BTreeMap<usize, (TrialResult, f64)>,
 }
 
 enum Stage {
-    /// The strategy's present proposals.
-    Search(Vec<Proposal>),
-    /// The best of the search, on the present rung.
-    Race(Race),
+    /// The search, with the trainings that it waits for.
+    Search(Vec<Training>),
     /// Repetitions of those that the race left, and of the baseline behind them.
     Repetitions {
-        race: Race,
         finalists: Vec<(usize, Placement)>,
         baseline: Placement,
-        jobs: Vec<Job>,
+        trainings: Vec<Training>,
     },
     Finished(Box<Ranking>),
 }
 
 impl Study {
-    /// A study that goes on behind the records of its journal.
+    /// A study that continues behind the records of its journal.
     #[must_use]
     pub fn new(parts: StudyParts) -> Self {
         let StudyParts {
@@ -105,22 +88,26 @@ impl Study {
             journal,
             records,
         } = opened;
-        let search = &configuration.search;
         let replaying = match folder.has_grown() {
             true => Replaying::InAnyOrder,
             false => Replaying::InOrder,
         };
+        let settings = &configuration.search;
+        let rules = SearchRules {
+            metric: settings.metric,
+            costs: settings.costs.clone(),
+            proposals: settings.proposals,
+            finalists: settings.finalists,
+            race: settings.race_repetitions(),
+            steps: settings.steps,
+            // The race has the repetitions behind it.
+            repetition: 0,
+            first_of_race: 1,
+        };
         Self {
-            search: AskTell::new(
-                Arc::clone(&space),
-                strategy,
-                search.metric,
-                search.proposals,
-            ),
-            ledger: Ledger::new((journal, records), replaying),
+            search: Search::new(rules, Arc::clone(&space), strategy),
+            trainings: Trainings::new(journal, records, replaying),
             stage: Stage::Search(Vec::new()),
-            open: VecDeque::new(),
-            early: BTreeMap::new(),
             configuration,
             space,
             probe,
@@ -134,28 +121,25 @@ impl Study {
     /// are not told are asked for again.
     ///
     /// # Errors
-    /// If the journal is none of this study, the strategy cannot go on, nothing was found, or results cannot be written.
+    /// If the journal does not belong to this study, the strategy cannot continue, nothing was found, or results cannot be
+    /// written.
     pub fn ask(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<Vec<Trial>, StudyError> {
-        while self.open.is_empty() && self.ranking().is_none() {
+        while self.trainings.is_settled() && self.ranking().is_none() {
             self.advance(notify)?;
         }
-        let numbered = (self.next()..).zip(&self.open);
-        let untold = numbered.filter(|(number, _)| !self.early.contains_key(number));
+        let untold = self.trainings.untold();
         Ok(untold
-            .map(|(number, job)| Trial {
+            .map(|(number, training)| Trial {
                 number,
-                phase: job.phase,
-                placement: job.placement.clone(),
-                steps: job.fidelity,
-                repetition: job.repetition,
+                training: training.clone(),
             })
             .collect())
     }
 
-    /// The result of a trial that was asked for, and the seconds that it took.
+    /// Takes the result of a trial that was asked for, and the seconds that it took.
     ///
     /// # Errors
-    /// [`StudyError::NotAsked`] if it is none of those, or was told already; [`StudyError::NotFinite`], after which it
+    /// [`StudyError::NotAsked`] if it was not asked for, or was told already; [`StudyError::NotFinite`], after which it
     /// can be told again; if the journal cannot be written.
     pub fn tell(
         &mut self,
@@ -164,40 +148,31 @@ impl Study {
         seconds: f64,
         notify: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), StudyError> {
-        let open = self.next()..self.next() + self.open.len();
-        if !open.contains(&number) || self.early.contains_key(&number) {
+        if !self.trainings.is_untold(number) {
             return Err(StudyError::NotAsked { trial: number });
         }
-        if let Some((quantity, value)) = result.score().and_then(not_finite) {
+        if let Some((quantity, value)) = result.score().and_then(|score| self.not_finite(score)) {
             return Err(StudyError::NotFinite {
                 trial: number,
                 quantity,
                 value,
             });
         }
-        let metric = self.configuration.search.metric;
-        if let Some(value) = result.score().map(|score| metric.value(score))
-            && !value.is_finite()
-        {
-            return Err(StudyError::NotFinite {
-                trial: number,
-                quantity: metric.words(),
-                value,
+        self.trainings.tell(number, result, seconds, &mut |record| {
+            notify(Event::Done {
+                record,
+                replayed: false,
             });
-        }
-        self.early.insert(number, (result, seconds));
-        while let Some((result, seconds)) = self.early.remove(&self.next())
-            && let Some(job) = self.open.front()
-        {
-            self.ledger.append(job, result, seconds, notify)?;
-            self.open.pop_front();
-        }
-        Ok(())
+        })
     }
 
-    /// The number of the trial that is the next line of the journal.
-    fn next(&self) -> usize {
-        self.ledger.records().len()
+    /// The part of a score that is not finite: JSON cannot hold it, and it would damage the journal.
+    fn not_finite(&self, score: &Score) -> Option<(&'static str, f64)> {
+        let metric = self.configuration.search.metric;
+        score
+            .not_finite()
+            .or_else(|| Some((metric.words(), metric.value(score))))
+            .filter(|(_, value)| !value.is_finite())
     }
 
     /// The placement of the first place: of the finalists once the study is finished, of the complete trials before.
@@ -207,14 +182,21 @@ impl Study {
             let first = ranking.finalists.first();
             return first.map(|finalist| finalist.repeated.placement.clone());
         }
-        let chosen = self.chosen();
-        chosen.into_iter().next().map(|(_, placement)| placement)
+        let told: Vec<Record> = match &self.stage {
+            Stage::Search(waited_for) if self.search.race().is_none() => {
+                let told = waited_for.iter().filter_map(|one| self.trainings.get(one));
+                told.cloned().collect()
+            }
+            _ => Vec::new(),
+        };
+        let best = self.search.best(&told);
+        best.into_iter().next().map(|(_, placement)| placement)
     }
 
     /// All trainings done so far, those of the journal included.
     #[must_use]
     pub fn records(&self) -> &[Record] {
-        self.ledger.records()
+        self.trainings.lines()
     }
 
     /// The ranking, once the study is finished.
@@ -226,63 +208,30 @@ impl Study {
         }
     }
 
-    /// The placements of the search that go on.
-    fn chosen(&self) -> Vec<(usize, Placement)> {
-        let search = &self.configuration.search;
-        let recommended = self.search.recommend(search.finalists);
-        best(search, &self.space, &self.ledger.known(), &recommended)
-    }
-
-    /// All that was asked for is told: goes on to what follows.
+    /// All that was asked for is told: continues with what follows.
     fn advance(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
-        let told = "all that was asked for is told";
         match &self.stage {
-            Stage::Search(proposals) => {
-                let jobs: Vec<Job> = proposals.iter().map(search_job).collect();
-                let results = self.ledger.results(&jobs).expect(told);
-                for (proposal, result) in proposals.iter().zip(&results) {
-                    self.search.tell(proposal, result);
+            Stage::Search(waited_for) => {
+                let done = done(&self.trainings, waited_for);
+                let raced = self.search.race().is_some();
+                let next = self.search.advance(done)?;
+                if self.search.race().is_some() && !raced {
+                    self.announce_race(notify)?;
                 }
-                let proposals = self.search.ask()?;
-                if proposals.is_empty() {
-                    return self.race_the_best(notify);
+                if next.is_empty() {
+                    return self.repeat_the_last(notify);
                 }
-                let jobs: Vec<Job> = proposals.iter().map(search_job).collect();
-                self.stage = Stage::Search(proposals);
-                self.open(&jobs, notify)
-            }
-            Stage::Race(race) => {
-                let results = self.ledger.results(&race.jobs()).expect(told);
-                let mut race = race.clone();
-                race.observe(self.configuration.search.metric, &results);
-                self.next_rung(race, notify)
+                self.want(&next, notify)?;
+                self.stage = Stage::Search(next);
+                Ok(())
             }
             Stage::Repetitions {
-                race,
                 finalists,
                 baseline,
-                jobs,
+                trainings,
             } => {
-                self.ledger.check_replayed()?;
-                let results = self.ledger.results(jobs).expect(told);
-                let search = &self.configuration.search;
-                let mut groups = results.chunks(search.repetitions as usize);
-                let mut repeated = |placement: &Placement| {
-                    let results = groups.next().unwrap_or_default().to_vec();
-                    Repeated::new(placement.clone(), self.space.cost(placement), results)
-                };
-                let finalists = finalists
-                    .iter()
-                    .map(|(trial, placement)| (*trial, repeated(placement)))
-                    .collect();
-                let ended = Ended {
-                    records: &self.ledger.known(),
-                    race,
-                    finalists,
-                    baseline: repeated(baseline),
-                    joint: self.map.as_ref().and_then(|map| map.joint()),
-                };
-                let ranking = Ranking::new(search, self.probe, &self.space, ended);
+                self.trainings.check_replayed()?;
+                let ranking = self.ranked(finalists, baseline, trainings);
                 write_results(&self.folder, &self.configuration, &self.backbone, &ranking)?;
                 self.stage = Stage::Finished(Box::new(ranking));
                 Ok(())
@@ -291,76 +240,97 @@ impl Study {
         }
     }
 
-    /// The search is over: its best placements race.
-    fn race_the_best(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
-        let search = &self.configuration.search;
-        let chosen = self.chosen();
-        if chosen.is_empty() {
-            self.ledger.check_replayed()?;
-            return Err(nothing_found(&self.configuration, &self.ledger.known()));
+    /// The strategy is finished: its best placements race.
+    fn announce_race(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
+        let entrants = self.search.last().len();
+        if entrants == 0 {
+            self.trainings.check_replayed()?;
+            return Err(nothing_found(&self.configuration, self.search.trials()));
         }
         notify(Event::SearchFinished {
-            remaining: search.trainings_after_search(chosen.len()),
+            remaining: self.configuration.search.trainings_after_search(entrants),
         });
-        // Repetition 0 was the search.
-        let race = Race::new(chosen, search.race_repetitions(), 1, search.steps);
-        self.next_rung(race, notify)
+        Ok(())
     }
 
-    /// Goes on with the race or, when it is over, with trainings of those left and of the baseline on orders that chose
-    /// nothing.
-    fn next_rung(
-        &mut self,
-        race: Race,
-        notify: &mut dyn FnMut(Event<'_>),
-    ) -> Result<(), StudyError> {
-        let jobs = race.jobs();
-        if !jobs.is_empty() {
-            self.open(&jobs, notify)?;
-            self.stage = Stage::Race(race);
-            return Ok(());
-        }
+    /// The race is over: those that it left and the baseline are trained on orders that chose nothing.
+    fn repeat_the_last(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
+        let race = self.search.race().expect("a search ends with its race");
         let search = &self.configuration.search;
         let fresh = repetitions(race.next_repetition(), search.repetitions);
         let repeat = |phase, placement: &Placement| {
-            let placement = placement.clone();
-            fresh.clone().map(move |repetition| Job {
+            let (placement, steps) = (placement.clone(), search.steps);
+            fresh.clone().map(move |repetition| Training {
                 phase,
                 placement: placement.clone(),
-                fidelity: search.steps,
+                steps,
                 repetition,
             })
         };
-        let baseline = parallel_baseline(&self.space);
-        let finalists = race.last();
-        let mut jobs: Vec<Job> = finalists
+        let (finalists, baseline) = (race.last(), parallel_baseline(&self.space));
+        let mut trainings: Vec<Training> = finalists
             .iter()
             .flat_map(|(_, placement)| repeat(Phase::Finalist, placement))
             .collect();
-        jobs.extend(repeat(Phase::Baseline, &baseline));
-        self.open(&jobs, notify)?;
+        trainings.extend(repeat(Phase::Baseline, &baseline));
+        self.want(&trainings, notify)?;
         self.stage = Stage::Repetitions {
-            race,
             finalists,
             baseline,
-            jobs,
+            trainings,
         };
         Ok(())
     }
 
-    fn open(&mut self, jobs: &[Job], notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
-        self.open = self.ledger.missing(jobs, notify)?.into();
-        Ok(())
+    fn ranked(
+        &self,
+        finalists: &[(usize, Placement)],
+        baseline: &Placement,
+        trainings: &[Training],
+    ) -> Ranking {
+        let search = &self.configuration.search;
+        let done = done(&self.trainings, trainings);
+        let results: Vec<TrialResult> = done.into_iter().map(|record| record.result).collect();
+        let mut groups = results.chunks(search.repetitions as usize);
+        let mut repeated = |placement: &Placement| {
+            let results = groups.next().unwrap_or_default().to_vec();
+            Repeated::new(placement.clone(), self.space.cost(placement), results)
+        };
+        let finalists = finalists
+            .iter()
+            .map(|(trial, placement)| (*trial, repeated(placement)))
+            .collect();
+        let ended = Ended {
+            records: self.search.trials(),
+            race: self.search.race().expect("a search ends with its race"),
+            finalists,
+            baseline: repeated(baseline),
+            joint: self.map.as_ref().and_then(|map| map.joint()),
+        };
+        Ranking::new(search, self.probe, &self.space, ended)
+    }
+
+    fn want(
+        &mut self,
+        trainings: &[Training],
+        notify: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), StudyError> {
+        let mut sorted = trainings.to_vec();
+        sort_by_target(&mut sorted);
+        self.trainings.want(&sorted, &mut |record| {
+            notify(Event::Done {
+                record,
+                replayed: true,
+            });
+        })
     }
 }
 
-fn search_job(proposal: &Proposal) -> Job {
-    Job {
-        phase: Phase::Search,
-        placement: proposal.placement.clone(),
-        fidelity: proposal.fidelity,
-        repetition: 0,
-    }
+/// The records of trainings that were asked for and told.
+fn done(trainings: &Trainings, asked: &[Training]) -> Vec<Record> {
+    let done = trainings.get_all(asked);
+    let done = done.expect("all that was asked for is told");
+    done.into_iter().cloned().collect()
 }
 
 fn nothing_found(configuration: &StudyConfiguration, records: &[Record]) -> StudyError {

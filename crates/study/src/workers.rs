@@ -1,8 +1,8 @@
 //! Trainings side by side.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Instant;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -15,6 +15,33 @@ use crate::StudyError;
 pub struct Workers {
     /// One pool of one thread for each of several workers; none for a single one.
     pools: Vec<ThreadPool>,
+}
+
+/// What asks for trainings and is told what came of them: a study, the searches of a comparison, a list.
+pub trait Asks {
+    /// A training.
+    type Training: Send + Sync;
+    /// What came of a training.
+    type Outcome: Send;
+
+    /// The trainings that can be done now and were not told, with their numbers, in the order in which to start them. Those
+    /// that were given before and not told are among them. At least `workers` of them where there are as many; none at all
+    /// once everything was told.
+    ///
+    /// # Errors
+    /// Whatever ends the run.
+    fn ask(&mut self, workers: usize) -> Result<Vec<(usize, Self::Training)>, StudyError>;
+
+    /// What came of a training that was asked for, and the seconds that it took.
+    ///
+    /// # Errors
+    /// Whatever ends the run.
+    fn tell(
+        &mut self,
+        number: usize,
+        outcome: Self::Outcome,
+        seconds: f64,
+    ) -> Result<(), StudyError>;
 }
 
 impl Workers {
@@ -47,161 +74,165 @@ impl Workers {
 
     /// How long one piece of work takes when all workers do it side by side, in seconds: the time divided among them.
     pub fn seconds_each(&self, work: impl Fn() + Sync) -> f64 {
-        let jobs = vec![(); self.pools.len().max(1)];
         let start = Instant::now();
-        let all = self.for_each(&jobs, &AtomicBool::new(false), |()| work(), |(), ()| Ok(()));
-        debug_assert!(all.is_ok());
-        start.elapsed().as_secs_f64() / jobs.len() as f64
-    }
-
-    /// Runs `work` on every job and calls `done` with the results, in the order of the jobs, on the current thread.
-    ///
-    /// Once `stop` is set, or `done` fails, no further job is started; those that run are finished, and since jobs start in
-    /// order, the results that `done` sees are always those of the first jobs.
-    ///
-    /// # Errors
-    /// The first one of `done`.
-    pub(crate) fn for_each<J: Sync, T: Send>(
-        &self,
-        jobs: &[J],
-        stop: &AtomicBool,
-        work: impl Fn(&J) -> T + Sync,
-        mut done: impl FnMut(&J, T) -> Result<(), StudyError>,
-    ) -> Result<(), StudyError> {
         if self.pools.is_empty() {
-            for job in jobs {
-                if stop.load(Ordering::Relaxed) {
-                    break;
-                }
-                done(job, work(job))?;
-            }
-            return Ok(());
+            work();
+            return start.elapsed().as_secs_f64();
         }
-        let next = AtomicUsize::new(0);
-        let failed = AtomicBool::new(false);
-        let (sender, receiver) = mpsc::channel();
         std::thread::scope(|scope| {
             for pool in &self.pools {
-                let (sender, next, failed, work) = (sender.clone(), &next, &failed, &work);
+                scope.spawn(|| pool.install(&work));
+            }
+        });
+        start.elapsed().as_secs_f64() / self.pools.len() as f64
+    }
+
+    /// Does by `work` whatever `source` asks for; true if it was done to its end.
+    ///
+    /// Once `stop` is set no further training is started; those at work are finished and told. Trainings start in the order
+    /// in which they are asked for, so that those that were told then are the first ones. `source` is called on the current
+    /// thread.
+    ///
+    /// # Errors
+    /// The first one of `source`; what was told before is kept.
+    pub fn run<A: Asks>(
+        &self,
+        source: &mut A,
+        stop: &AtomicBool,
+        work: impl Fn(&A::Training) -> A::Outcome + Sync,
+    ) -> Result<bool, StudyError> {
+        let timed = |training: &A::Training| {
+            let start = Instant::now();
+            let outcome = work(training);
+            (outcome, start.elapsed().as_secs_f64())
+        };
+        if self.pools.is_empty() {
+            loop {
+                let Some((number, training)) = source.ask(1)?.into_iter().next() else {
+                    return Ok(true);
+                };
+                if stop.load(Ordering::Relaxed) {
+                    return Ok(false);
+                }
+                let (outcome, seconds) = timed(&training);
+                source.tell(number, outcome, seconds)?;
+            }
+        }
+        let queue = Queue::default();
+        let (sender, receiver) = mpsc::channel();
+        std::thread::scope(|scope| {
+            // Also when the source fails or panics: else the workers would wait for ever.
+            let _closing = Closing(&queue);
+            for pool in &self.pools {
+                let (sender, queue, timed) = (sender.clone(), &queue, &timed);
                 scope.spawn(move || {
-                    while !stop.load(Ordering::Relaxed) && !failed.load(Ordering::Relaxed) {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(job) = jobs.get(index) else { break };
-                        let result = pool.install(|| work(job));
-                        if sender.send((index, result)).is_err() {
+                    let _closing = Closing(queue);
+                    while let Some((number, training)) = queue.next(stop) {
+                        let done = pool.install(|| timed(&training));
+                        if sender.send((number, done)).is_err() {
                             break;
                         }
                     }
                 });
             }
             drop(sender);
-            let mut waiting = BTreeMap::new();
-            let mut expected = 0;
-            let mut outcome = Ok(());
-            for (index, result) in receiver {
-                waiting.insert(index, result);
-                while let Some(result) = waiting.remove(&expected) {
-                    if outcome.is_ok() {
-                        outcome = done(&jobs[expected], result);
-                        failed.store(outcome.is_err(), Ordering::Relaxed);
+            let mut given = BTreeSet::new();
+            let mut unfinished = 0;
+            loop {
+                if stop.load(Ordering::Relaxed) {
+                    unfinished -= queue.clear();
+                    if unfinished == 0 {
+                        return Ok(source.ask(1)?.is_empty());
                     }
-                    expected += 1;
+                } else {
+                    let asked = source.ask(self.pools.len())?;
+                    let fresh = asked
+                        .into_iter()
+                        .filter(|(number, _)| given.insert(*number));
+                    unfinished += queue.extend(fresh);
+                    if unfinished == 0 {
+                        return Ok(true);
+                    }
                 }
+                // Without a worker left one of them panicked, which the scope passes on.
+                let Ok((number, (outcome, seconds))) = receiver.recv() else {
+                    return Ok(false);
+                };
+                unfinished -= 1;
+                source.tell(number, outcome, seconds)?;
             }
-            outcome
         })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Trainings that wait for a worker.
+struct Queue<T> {
+    waiting: Mutex<Waiting<T>>,
+    changed: Condvar,
+}
 
-    #[test]
-    fn results_come_in_the_order_of_the_jobs() {
-        let jobs: Vec<u64> = (0..40).collect();
-        for count in [1, 2, 5] {
-            let mut seen = Vec::new();
-            let work = |&job: &u64| {
-                std::thread::sleep(std::time::Duration::from_micros(job * 37 % 500));
-                job * job
-            };
-            Workers::new(count)
-                .unwrap()
-                .for_each(&jobs, &AtomicBool::new(false), work, |&job, square| {
-                    assert_eq!(square, job * job);
-                    seen.push(job);
-                    Ok(())
-                })
-                .unwrap();
-            assert_eq!(seen, jobs);
+struct Waiting<T> {
+    trainings: VecDeque<(usize, T)>,
+    closed: bool,
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::new(Waiting {
+                trainings: VecDeque::new(),
+                closed: false,
+            }),
+            changed: Condvar::new(),
         }
-    }
-
-    #[test]
-    fn a_stop_leaves_a_beginning_without_gaps() {
-        let jobs: Vec<usize> = (0..100).collect();
-        for count in [1, 3] {
-            let stop = AtomicBool::new(false);
-            let mut seen = Vec::new();
-            // Jobs behind the one that stops wait for it: else a worker could run many before it is scheduled.
-            let work = |&job: &usize| {
-                stop.fetch_or(job == 10, Ordering::Relaxed);
-                while job > 10 && !stop.load(Ordering::Relaxed) {
-                    std::thread::yield_now();
-                }
-                job
-            };
-            Workers::new(count)
-                .unwrap()
-                .for_each(&jobs, &stop, work, |_, job| {
-                    seen.push(job);
-                    Ok(())
-                })
-                .unwrap();
-            assert!(seen.len() >= 11 && seen.len() < 11 + count);
-            assert_eq!(seen, jobs[..seen.len()]);
-        }
-    }
-
-    #[test]
-    fn the_first_error_ends_it() {
-        let jobs: Vec<usize> = (0..50).collect();
-        let mut calls = 0;
-        let result = Workers::new(2).unwrap().for_each(
-            &jobs,
-            &AtomicBool::new(false),
-            |&job| job,
-            |_, job| {
-                calls += 1;
-                match job {
-                    7 => Err(StudyError::NothingComplete {
-                        strategy: "test".to_owned(),
-                        trials: 50,
-                    }),
-                    _ => Ok(()),
-                }
-            },
-        );
-        assert!(result.is_err());
-        assert_eq!(calls, 8);
-    }
-
-    #[test]
-    fn each_of_several_workers_has_one_thread() {
-        let jobs = [(); 6];
-        let threads = |()| rayon::current_num_threads();
-        Workers::new(3)
-            .unwrap()
-            .for_each(
-                &jobs,
-                &AtomicBool::new(false),
-                |&job| threads(job),
-                |_, count| {
-                    assert_eq!(count, 1);
-                    Ok(())
-                },
-            )
-            .unwrap();
     }
 }
+
+impl<T> Queue<T> {
+    /// The next training, once there is one; none when it is closed or `stop` is set.
+    fn next(&self, stop: &AtomicBool) -> Option<(usize, T)> {
+        let mut waiting = self.lock();
+        loop {
+            if waiting.closed || stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            if let Some(next) = waiting.trainings.pop_front() {
+                return Some(next);
+            }
+            let woken = self.changed.wait(waiting);
+            waiting = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Appends trainings; gives how many.
+    fn extend(&self, trainings: impl Iterator<Item = (usize, T)>) -> usize {
+        let mut waiting = self.lock();
+        let before = waiting.trainings.len();
+        waiting.trainings.extend(trainings);
+        self.changed.notify_all();
+        waiting.trainings.len() - before
+    }
+
+    /// Drops what waits; gives how many.
+    fn clear(&self) -> usize {
+        std::mem::take(&mut self.lock().trainings).len()
+    }
+
+    /// A thread that panicked left a whole queue.
+    fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes a queue at the end of a scope, however that comes.
+struct Closing<'a, T>(&'a Queue<T>);
+
+impl<T> Drop for Closing<'_, T> {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests;

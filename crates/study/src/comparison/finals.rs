@@ -4,8 +4,8 @@ use adaplace_scorer::{Evaluation, Score, ScoreError};
 use adaplace_search_space::{Placement, PlacementHash};
 use serde::{Deserialize, Serialize};
 
-use crate::Line;
 use crate::journal::check_hash;
+use crate::{Line, TrainingLine};
 
 /// Trains placements to the end.
 pub trait Finisher: Sync {
@@ -26,15 +26,6 @@ pub struct FinalTraining {
     pub learned_scale: bool,
     /// Which of the seeds' final trainings it is: what its order of examples and its initial weights follow from.
     pub repetition: u32,
-}
-
-/// What final trainings differ by.
-pub(super) type FinalKey = (PlacementHash, bool, u32);
-
-impl FinalTraining {
-    pub(super) fn key(&self) -> FinalKey {
-        (self.placement.hash(), self.learned_scale, self.repetition)
-    }
 }
 
 /// A placement trained to the end.
@@ -80,9 +71,37 @@ pub struct FinalRecord {
     pub seconds: f64,
 }
 
-impl FinalRecord {
-    pub(super) fn key(&self) -> FinalKey {
+impl TrainingLine for FinalRecord {
+    type Training = FinalTraining;
+    type Result = FinalResult;
+    type Key = (PlacementHash, bool, u32);
+
+    fn key_of(training: &FinalTraining) -> Self::Key {
+        (
+            training.placement.hash(),
+            training.learned_scale,
+            training.repetition,
+        )
+    }
+
+    fn key(&self) -> Self::Key {
         (self.hash, self.learned_scale, self.repetition)
+    }
+
+    fn is_for(&self, _training: &FinalTraining) -> bool {
+        true
+    }
+
+    fn new(number: usize, training: FinalTraining, result: FinalResult, seconds: f64) -> Self {
+        Self {
+            number,
+            hash: training.placement.hash(),
+            placement: training.placement,
+            learned_scale: training.learned_scale,
+            repetition: training.repetition,
+            result,
+            seconds,
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod competitor;
 mod configuration;
+mod contest;
 mod entrants;
 mod finals;
 mod judgements;

@@ -1,7 +1,5 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
 
 use adaplace_files::Document;
 use adaplace_scorer::{ScoreError, Scorer};
@@ -11,16 +9,17 @@ use adaplace_search_space::{
 use adaplace_strategy::{ConnectionProxy, StrategyDescription};
 use toml::{Table, Value};
 
+use super::contest::{Contest, Entry};
 use super::entrants::{Course, Entrant, entrants, parallel_space};
-use super::finals::{Final, FinalKey, FinalRecord, FinalResult, FinalTraining, Finisher};
-use super::judgements::{Charged, Judgements};
+use super::finals::{Final, FinalRecord, FinalResult, FinalTraining, Finisher};
+use super::judgements::Judgements;
 use super::outcome::{Comparison, Competed, SeedResult};
 use super::repetitions::of_finals;
-use super::search::{Search, Searched};
+use super::search::{Planned, Searched};
 use super::{Baseline, ComparisonConfiguration, ComparisonSettings, Competitor};
-use crate::ledger::Replaying;
-use crate::runner::Runner;
-use crate::{Event, Importances, Journal, Opened, StudyError, Workers};
+use crate::{
+    Event, Importances, Journal, Listed, Opened, Replaying, StudyError, Trainings, Workers, train,
+};
 
 /// A comparison that is ready to run.
 pub struct ComparisonRun<'a, S, F> {
@@ -86,50 +85,26 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
     let norms = map.gradient_norms.as_deref();
     let entrants = entrants(configuration, space, parallel.as_ref(), norms);
     let trained_together = Importances::seconds(&folder.importances())?;
-    let judgements = Arc::new(Judgements::new(map.seconds, trained_together));
-    let mut runner = Runner::new(
-        scorer,
-        workers,
-        stop,
+    // Seed by seed, so that what an unfinished comparison holds can be compared.
+    let entries = (1..=settings.seeds).flat_map(|seed| {
+        entrants
+            .iter()
+            .map(move |entrant| entrant.entry(seed, settings, map.seconds))
+    });
+    let mut contest = Contest {
+        entries: entries.collect(),
+        trainings: Trainings::new(journal, records, Replaying::InAnyOrder),
+        proxy,
+        judgements: Arc::new(Judgements::new(map.seconds, trained_together)),
         notify,
-        (journal, records),
-        Replaying::InAnyOrder,
-    );
-    // Seed by seed, so that what an unfinished one holds can be compared.
+    };
+    if !workers.run(&mut contest, stop, |training| train(scorer, training))? {
+        return Ok(None);
+    }
     let mut found: Vec<Vec<Searched>> = entrants.iter().map(|_| Vec::new()).collect();
-    for seed in 1..=settings.seeds {
-        for (Entrant { competitor, course }, of_competitor) in entrants.iter().zip(&mut found) {
-            let searched = match course {
-                Course::Fixed(placement) => Some(Searched::without_trials(placement.clone(), 0.0)),
-                Course::FromMap(placement) => {
-                    Some(Searched::without_trials(placement.clone(), map.seconds))
-                }
-                Course::Search {
-                    space,
-                    strategy,
-                    trials,
-                    finalists,
-                } => {
-                    let search = Search {
-                        name: competitor.to_string(),
-                        settings,
-                        space,
-                        strategy,
-                        trials: *trials,
-                        finalists: *finalists,
-                        seed,
-                    };
-                    let proxy = Charged::new(Arc::clone(&proxy), Arc::clone(&judgements));
-                    search.run(&proxy, |jobs| {
-                        let results = runner.results(jobs)?;
-                        Ok(results.map(|results| (results, runner.seconds(jobs))))
-                    })?
-                }
-            };
-            let Some(searched) = searched else {
-                return Ok(None);
-            };
-            of_competitor.push(searched);
+    for (entry, of_competitor) in contest.entries.into_iter().zip((0..entrants.len()).cycle()) {
+        if let Entry::Done(searched) = entry {
+            found[of_competitor].push(searched);
         }
     }
 
@@ -143,9 +118,18 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
         })
         .flat_map(|(entrant, seed, one)| entrant.finals(&one.placement, seed, settings))
         .collect();
-    let Some(finals) = train_finals(finisher, workers, stop, notify, finals, wanted)? else {
+    let (journal, records) = finals;
+    let mut finals = Trainings::new(journal, records, Replaying::InAnyOrder);
+    finals.want(&wanted, &mut |_| {})?;
+    notify(Event::SearchFinished {
+        remaining: finals.untold().count(),
+    });
+    let mut told = |_: &FinalRecord| notify(Event::FinalTrainingDone);
+    let mut list = Listed::new(finals, &mut told);
+    if !workers.run(&mut list, stop, |training| finish(finisher, training))? {
         return Ok(None);
-    };
+    }
+    let finals = list.into_trainings();
     for (Entrant { competitor, .. }, seeds) in entrants.iter().zip(&found) {
         for (seed, searched) in (1..).zip(seeds) {
             if searched.placement.is_empty() {
@@ -165,7 +149,38 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
     Ok(Some(comparison))
 }
 
-impl Entrant<'_> {
+impl<'a> Entrant<'a> {
+    /// The entrant with one seed; the gradient map of the frozen model took `map_seconds`.
+    fn entry<'e>(
+        &'e self,
+        seed: u32,
+        settings: &'e ComparisonSettings,
+        map_seconds: f64,
+    ) -> Entry<'e> {
+        match &self.course {
+            Course::Fixed(placement) => {
+                Entry::Done(Searched::without_trials(placement.clone(), 0.0))
+            }
+            Course::FromMap(placement) => {
+                Entry::Done(Searched::without_trials(placement.clone(), map_seconds))
+            }
+            Course::Search {
+                space,
+                strategy,
+                trials,
+                finalists,
+            } => Entry::Planned(Planned {
+                name: self.competitor.to_string(),
+                settings,
+                space,
+                strategy,
+                trials: *trials,
+                finalists: *finalists,
+                seed,
+            }),
+        }
+    }
+
     /// The final trainings of a placement with one seed. The linear probe is the same every time.
     fn finals(
         &self,
@@ -186,63 +201,13 @@ impl Entrant<'_> {
     }
 }
 
-type Finals = BTreeMap<FinalKey, FinalRecord>;
-
-/// Does the final trainings that are not in the journal yet, each once; `None` if it was stopped.
-fn train_finals<F: Finisher>(
-    finisher: &F,
-    workers: &Workers,
-    stop: &AtomicBool,
-    notify: &mut dyn FnMut(Event<'_>),
-    (mut journal, records): (Journal<FinalRecord>, Vec<FinalRecord>),
-    wanted: Vec<FinalTraining>,
-) -> Result<Option<Finals>, StudyError> {
-    let mut finals: Finals = records
-        .iter()
-        .map(|record| (record.key(), record.clone()))
-        .collect();
-    let mut number = records.len();
-    let mut open: Vec<FinalTraining> = Vec::new();
-    for training in wanted {
-        if !finals.contains_key(&training.key()) && !open.contains(&training) {
-            open.push(training);
-        }
+/// Trains to the end as it is asked for; gives the result, or what ends the run.
+fn finish<F: Finisher>(finisher: &F, training: &FinalTraining) -> Result<FinalResult, StudyError> {
+    match finisher.finish(training) {
+        Ok(done) => Ok(FinalResult::Final(done)),
+        Err(error @ ScoreError::Diverged { .. }) => Ok(FinalResult::Failed(error.to_string())),
+        Err(error) => Err(error.into()),
     }
-    notify(Event::SearchFinished {
-        remaining: open.len(),
-    });
-    let finish = |training: &FinalTraining| {
-        let start = Instant::now();
-        let result = finisher.finish(training);
-        (result, start.elapsed().as_secs_f64())
-    };
-    workers.for_each(&open, stop, finish, |training, (result, seconds)| {
-        let result = match result {
-            Ok(done) => FinalResult::Final(done),
-            Err(error @ ScoreError::Diverged { .. }) => FinalResult::Failed(error.to_string()),
-            Err(error) => return Err(error.into()),
-        };
-        let record = FinalRecord {
-            number,
-            hash: training.placement.hash(),
-            placement: training.placement.clone(),
-            learned_scale: training.learned_scale,
-            repetition: training.repetition,
-            result,
-            seconds,
-        };
-        journal.append(&record)?;
-        number += 1;
-        finals.insert(record.key(), record);
-        notify(Event::Finished);
-        Ok(())
-    })?;
-    let stopped = stop.load(Ordering::Relaxed);
-    let complete = open
-        .iter()
-        .all(|training| finals.contains_key(&training.key()));
-    debug_assert!(complete || stopped);
-    Ok(complete.then_some(finals))
 }
 
 fn outcome(
@@ -250,12 +215,12 @@ fn outcome(
     space: &SearchSpace,
     entrants: &[Entrant<'_>],
     found: Vec<Vec<Searched>>,
-    finals: &Finals,
+    finals: &Trainings<FinalRecord>,
 ) -> Comparison {
     let records = |entrant: &Entrant<'_>, placement: &Placement, seed: u32| -> Vec<&FinalRecord> {
         let trainings = entrant.finals(placement, seed, settings);
         trainings
-            .filter_map(|training| finals.get(&training.key()))
+            .filter_map(|training| finals.get(&training))
             .collect()
     };
     let mut competed: Vec<Competed> = entrants

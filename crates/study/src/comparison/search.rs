@@ -1,21 +1,18 @@
 //! One search of a comparison: a strategy with one seed.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
-use std::time::Instant;
 
 use adaplace_search_space::{Placement, SearchSpace};
-use adaplace_strategy::{Merit, StrategyDescription, StrategySetting};
+use adaplace_strategy::{ConnectionProxy, StrategyDescription, StrategySetting};
 
 use super::ComparisonSettings;
-use super::judgements::Charged;
+use super::judgements::{Charged, Judgements};
 use super::outcome::{Improvement, SearchSeconds};
 use super::repetitions::first_of_race;
-use crate::ledger::Job;
-use crate::race::{Race, finalists};
-use crate::{AskTell, Phase, StudyError, TrialResult};
+use crate::{Metric, Record, Search, SearchRules, StudyError, Training};
 
 /// What a competitor came to with one seed.
+#[derive(Debug, Clone)]
 pub(super) struct Searched {
     pub(super) placement: Placement,
     pub(super) steps: u64,
@@ -24,7 +21,7 @@ pub(super) struct Searched {
 }
 
 impl Searched {
-    /// Without a search; `judgements` is what the placement was taken from took, in seconds.
+    /// A placement without a search; what it was taken from took `judgements` seconds.
     pub(super) fn without_trials(placement: Placement, judgements: f64) -> Self {
         Self {
             placement,
@@ -39,190 +36,152 @@ impl Searched {
 }
 
 /// A search that is to be run.
-pub(super) struct Search<'a> {
+#[derive(Debug, Clone)]
+pub(super) struct Planned<'a> {
     pub(super) name: String,
     pub(super) settings: &'a ComparisonSettings,
     pub(super) space: &'a Arc<SearchSpace>,
     pub(super) strategy: &'a StrategyDescription,
     pub(super) trials: usize,
-    /// How many race at its end; 1 for no race.
+    /// How many placements race at its end; 1 for no race.
     pub(super) finalists: usize,
     pub(super) seed: u32,
 }
 
-/// Results of trainings, and how many seconds they took.
-type Trained = (Vec<TrialResult>, f64);
-
-/// What trains for a search, and what that has cost it.
-struct Training<T> {
-    train: T,
+/// A search at work.
+pub(super) struct Searching<'a> {
+    planned: Planned<'a>,
+    search: Search<'a>,
+    proxy: Arc<Charged<'a>>,
+    /// The trainings that it waits for.
+    waits_for: Vec<Training>,
     steps: u64,
     seconds: f64,
 }
 
-impl<T: FnMut(&[Job]) -> Result<Option<Trained>, StudyError>> Training<T> {
-    fn results(&mut self, jobs: &[Job]) -> Result<Option<Vec<TrialResult>>, StudyError> {
-        let Some((results, seconds)) = (self.train)(jobs)? else {
-            return Ok(None);
+/// What a search needs next.
+pub(super) enum Next {
+    /// More trainings.
+    Trainings(Vec<Training>),
+    /// Nothing: it is over.
+    Over(Searched),
+}
+
+impl<'a> Planned<'a> {
+    /// Begins the search. `proxy` scores its connections, and what others prepared of that is charged by `judgements`.
+    ///
+    /// # Errors
+    /// If the strategy cannot search the space.
+    pub(super) fn begin(
+        self,
+        proxy: Arc<dyn ConnectionProxy + 'a>,
+        judgements: Arc<Judgements>,
+    ) -> Result<Searching<'a>, StudyError> {
+        let Self {
+            settings,
+            space,
+            strategy,
+            trials,
+            finalists,
+            seed,
+            ..
+        } = self;
+        let proxy = Charged::new(proxy, judgements);
+        let strategy = strategy.build(StrategySetting {
+            space,
+            fidelity: settings.steps,
+            seed: settings.seed.wrapping_add(seed.into()),
+            trials,
+            halving: None,
+            costs: Vec::new(),
+            proxy: Some(Arc::clone(&proxy) as Arc<_>),
+        })?;
+        let rules = SearchRules {
+            metric: settings.metric,
+            costs: Vec::new(),
+            proposals: settings.proposals,
+            finalists,
+            race: settings.race,
+            steps: settings.steps,
+            repetition: seed,
+            first_of_race: first_of_race(seed),
         };
-        let steps = jobs.iter().map(|job| u64::from(job.fidelity.steps()));
-        self.steps += steps.sum::<u64>();
-        self.seconds += seconds;
-        Ok(Some(results))
+        Ok(Searching {
+            search: Search::new(rules, Arc::clone(space), strategy),
+            planned: self,
+            proxy,
+            waits_for: Vec::new(),
+            steps: 0,
+            seconds: 0.0,
+        })
     }
 }
 
-/// What the trials of a search gave.
-#[derive(Default)]
-struct Tried {
-    trials: usize,
-    /// Seconds of the strategy's choices.
-    judgements: f64,
-    /// Those that gave a complete placement, by their numbers.
-    complete: Vec<(Merit, usize, Placement)>,
-    curve: Vec<Improvement>,
-}
+impl Searching<'_> {
+    /// The trainings that it waits for.
+    pub(super) fn waits_for(&self) -> &[Training] {
+        &self.waits_for
+    }
 
-impl Search<'_> {
-    /// Runs it, connections judged by `proxy`: its trials by `train`, then the race of what the strategy recommends and of its
-    /// best trials. `None` if `train` gave none, because it was stopped.
+    /// What follows once everything that it waits for is done.
     ///
     /// # Errors
-    /// If the strategy cannot search the space, no training went through, or `train` fails.
-    pub(super) fn run(
-        &self,
-        proxy: &Arc<Charged<'_>>,
-        train: impl FnMut(&[Job]) -> Result<Option<Trained>, StudyError>,
-    ) -> Result<Option<Searched>, StudyError> {
-        let Self {
-            settings, space, ..
-        } = *self;
-        let strategy = self.strategy.build(StrategySetting {
-            space,
-            fidelity: settings.steps,
-            seed: settings.seed.wrapping_add(self.seed.into()),
-            trials: self.trials,
-            halving: None,
-            costs: Vec::new(),
-            proxy: Some(Arc::clone(proxy) as Arc<_>),
-        })?;
-        let mut study = AskTell::new(
-            Arc::clone(space),
-            strategy,
-            settings.metric,
-            settings.proposals,
-        );
-        let mut training = Training {
-            train,
-            steps: 0,
-            seconds: 0.0,
-        };
-        let Some(mut tried) = self.try_placements(&mut study, &mut training)? else {
-            return Ok(None);
-        };
-        let start = Instant::now();
-        let recommended = study.recommend(self.finalists);
-        tried.judgements += start.elapsed().as_secs_f64();
-        // Stable: of equal ones the first stays ahead.
-        tried.complete.sort_by_key(|&(merit, ..)| Reverse(merit));
-        let complete = tried.complete.iter();
-        let complete: Vec<(usize, &Placement)> = complete
-            .map(|(_, trial, placement)| (*trial, placement))
-            .collect();
-        let chosen = finalists(&complete, &recommended, self.finalists);
-        let Some(race) = self.race(chosen, &mut training)? else {
-            return Ok(None);
-        };
-        let named = race.last().into_iter().next();
+    /// If the strategy cannot continue, or no training of a complete placement went through.
+    pub(super) fn advance(&mut self, done: &[&Record]) -> Result<Next, StudyError> {
+        let steps = done.iter().map(|record| u64::from(record.steps.steps()));
+        self.steps += steps.sum::<u64>();
+        self.seconds += done.iter().map(|record| record.seconds).sum::<f64>();
+        // Two searches may share a training: each numbers its own trials.
+        let first = self.search.trials().len();
+        let numbered = (first..).zip(done);
+        let numbered = numbered.map(|(trial, record)| Record {
+            trial,
+            ..(*record).clone()
+        });
+        let next = self.search.advance(numbered.collect())?;
+        if !next.is_empty() {
+            self.waits_for.clone_from(&next);
+            return Ok(Next::Trainings(next));
+        }
+        let named = self.search.last().into_iter().next();
         let (_, placement) = named.ok_or_else(|| StudyError::NothingComplete {
-            strategy: self.name.clone(),
-            trials: tried.trials,
+            strategy: self.planned.name.clone(),
+            trials: self.search.trials().len(),
         })?;
-        Ok(Some(Searched {
+        let Planned {
+            settings, space, ..
+        } = self.planned;
+        Ok(Next::Over(Searched {
             placement,
-            steps: training.steps,
-            curve: tried.curve,
+            steps: self.steps,
+            curve: improvements(settings.metric, space, self.search.trials()),
             seconds: SearchSeconds {
-                trials: training.seconds,
-                judgements: tried.judgements + proxy.saved(),
+                trials: self.seconds,
+                judgements: self.search.seconds() + self.proxy.saved(),
             },
         }))
     }
+}
 
-    fn try_placements(
-        &self,
-        study: &mut AskTell<'_>,
-        training: &mut Training<impl FnMut(&[Job]) -> Result<Option<Trained>, StudyError>>,
-    ) -> Result<Option<Tried>, StudyError> {
-        let metric = self.settings.metric;
-        let mut tried = Tried::default();
-        let (mut steps, mut best) = (0, None);
-        loop {
-            let start = Instant::now();
-            let proposals = study.ask()?;
-            tried.judgements += start.elapsed().as_secs_f64();
-            if proposals.is_empty() {
-                return Ok(Some(tried));
-            }
-            let jobs: Vec<Job> = proposals
-                .iter()
-                .map(|proposal| Job {
-                    phase: Phase::Search,
-                    placement: proposal.placement.clone(),
-                    fidelity: proposal.fidelity,
-                    repetition: self.seed,
-                })
-                .collect();
-            let Some(results) = training.results(&jobs)? else {
-                return Ok(None);
-            };
-            for (proposal, result) in proposals.iter().zip(&results) {
-                study.tell(proposal, result);
-                let trial = tried.trials;
-                tried.trials += 1;
-                steps += u64::from(proposal.fidelity.steps());
-                let Some(score) = result.score() else {
-                    continue;
-                };
-                let Some(merit) = metric.merit(proposal.fidelity, score) else {
-                    continue;
-                };
-                if !self.space.contains(&proposal.placement) {
-                    continue;
-                }
-                tried
-                    .complete
-                    .push((merit, trial, proposal.placement.clone()));
-                if best.is_none_or(|best| merit > best) {
-                    best = Some(merit);
-                    tried.curve.push(Improvement {
-                        steps,
-                        value: metric.value(score),
-                    });
-                }
-            }
+/// The trials that were the best of a complete placement so far.
+fn improvements(metric: Metric, space: &SearchSpace, trials: &[Record]) -> Vec<Improvement> {
+    let (mut steps, mut best) = (0, None);
+    let mut curve = Vec::new();
+    for record in trials {
+        steps += u64::from(record.steps.steps());
+        let Some(score) = record.result.score() else {
+            continue;
+        };
+        let merit = metric.merit(record.steps, score);
+        if merit > best && space.contains(&record.placement) {
+            best = merit;
+            curve.push(Improvement {
+                steps,
+                value: metric.value(score),
+            });
         }
     }
-
-    fn race(
-        &self,
-        chosen: Vec<(usize, Placement)>,
-        training: &mut Training<impl FnMut(&[Job]) -> Result<Option<Trained>, StudyError>>,
-    ) -> Result<Option<Race>, StudyError> {
-        let settings = self.settings;
-        let first = first_of_race(self.seed);
-        let mut race = Race::new(chosen, settings.race, first, settings.steps);
-        loop {
-            let jobs = race.jobs();
-            if jobs.is_empty() {
-                return Ok(Some(race));
-            }
-            let Some(results) = training.results(&jobs)? else {
-                return Ok(None);
-            };
-            race.observe(settings.metric, &results);
-        }
-    }
+    curve
 }
 
 #[cfg(test)]

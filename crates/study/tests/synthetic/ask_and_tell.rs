@@ -8,7 +8,11 @@ use adaplace_study::{Ranking, Study, StudyConfiguration, StudyError, Trial, Tria
 use crate::support::{Synthetic, all_configurations, configuration, finished, lines, open};
 
 fn result(scorer: &Synthetic, trial: &Trial) -> TrialResult {
-    let score = scorer.score(&trial.placement, trial.steps, trial.repetition);
+    let score = scorer.score(
+        &trial.training.placement,
+        trial.training.steps,
+        trial.training.repetition,
+    );
     TrialResult::Score(score.unwrap())
 }
 
@@ -105,7 +109,11 @@ fn a_score_that_is_no_number_is_refused() {
     let mut study = open(folder.path(), &configuration).unwrap();
     let first = study.ask(&mut |_| {}).unwrap().remove(0);
     let good = scorer
-        .score(&first.placement, first.steps, first.repetition)
+        .score(
+            &first.training.placement,
+            first.training.steps,
+            first.training.repetition,
+        )
         .unwrap();
     let bad = Score {
         validation_loss: f64::NAN,
@@ -120,5 +128,5 @@ fn a_score_that_is_no_number_is_refused() {
     study
         .tell(0, TrialResult::Score(good), 0.5, &mut |_| {})
         .unwrap();
-    assert_eq!(study.best(), Some(first.placement));
+    assert_eq!(study.best(), Some(first.training.placement));
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use adaplace_study::{Comparison, ComparisonConfiguration, Phase, StoredComparison};
 
 use crate::comparisons::{FINAL_STEPS, comparison, finished, of};
-use crate::support::{closed_form, journal, lines, steps};
+use crate::support::{closed_form, journal, steps, unordered};
 
 /// Sixteen trainings: twelve trials and a race of four.
 fn raced(strategies: &[&str]) -> ComparisonConfiguration {
@@ -112,7 +112,7 @@ fn a_comparison_goes_on_after_a_cut_anywhere() {
         std::fs::write(at("journal.jsonl"), begun).unwrap();
         let resumed = finished(folder.path(), &configuration, 1 + cut % 2);
         assert_eq!(resumed, expected, "after {cut} lines");
-        assert_eq!(lines(folder.path()), lines(undisturbed.path()));
+        assert_eq!(unordered(folder.path()), unordered(undisturbed.path()));
     }
 }
 

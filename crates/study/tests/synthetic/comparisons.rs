@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use adaplace_scorer::{Evaluation, ScoreError};
 use adaplace_search_space::{Placement, PlacementHash};
@@ -16,7 +16,7 @@ use adaplace_study::{
 
 use crate::support::{
     HIDDEN_STATES, SEQUENTIAL, Synthetic, assert_distinct, backbone, closed_form, configuration,
-    lines, proxy, space, steps,
+    proxy, space, steps, unordered,
 };
 
 pub(crate) const FINAL_STEPS: u32 = 20;
@@ -314,10 +314,41 @@ fn a_stopped_comparison_goes_on_where_it_was() {
             assert!(!folder.path().join("comparison.json").exists());
             let resumed = finished(folder.path(), &configuration, workers);
             assert_eq!(without_seconds(resumed), expected);
-            assert_eq!(lines(folder.path()), lines(undisturbed.path()));
+            assert_eq!(unordered(folder.path()), unordered(undisturbed.path()));
             assert_eq!(finals(folder.path()), finals(undisturbed.path()));
         }
     }
+}
+
+/// Strategies that propose one placement at a time keep several workers busy together, and come to what they come to alone.
+#[test]
+fn searches_take_place_side_by_side() {
+    let mut configuration = comparison(&["evolution", "surrogate"]);
+    configuration.comparison.proposals = 1;
+    let alone = tempfile::tempdir().unwrap();
+    let expected = without_seconds(finished(alone.path(), &configuration, 1));
+    // The first training ends when a second one has begun.
+    let (begun, second) = (Mutex::new(0), Condvar::new());
+    let scorer = Synthetic::new(move |placement, fidelity, repetition| {
+        let mut begun = begun.lock().unwrap();
+        *begun += 1;
+        second.notify_all();
+        let long = Duration::from_secs(300);
+        let waited = second.wait_timeout_while(begun, long, |begun| *begun < 2);
+        assert!(!waited.unwrap().1.timed_out(), "one training at a time");
+        Ok(closed_form(placement, fidelity, repetition))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let stop = AtomicBool::new(false);
+    let together = run(
+        folder.path(),
+        &configuration,
+        &scorer,
+        &Tested::default(),
+        &stop,
+        2,
+    );
+    assert_eq!(without_seconds(together.unwrap().unwrap()), expected);
 }
 
 #[test]

@@ -214,7 +214,11 @@ fn a_study_says_how_noisy_it_is() {
 }
 
 fn noisy(trial: &Trial) -> Score {
-    let value = noise(7, trial.placement.hash(), trial.repetition);
+    let value = noise(
+        7,
+        trial.training.placement.hash(),
+        trial.training.repetition,
+    );
     score(value, 1.0 - value)
 }
 

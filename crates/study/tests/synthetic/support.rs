@@ -351,6 +351,17 @@ pub(crate) fn lines(folder: &Path) -> Vec<Value> {
     text.lines().map(without_seconds).collect()
 }
 
+/// The trainings of a comparison's journal. With several workers its searches take turns, so that their order may differ.
+pub(crate) fn unordered(folder: &Path) -> Vec<String> {
+    let mut lines = lines(folder);
+    for line in &mut lines {
+        line.as_object_mut().unwrap().remove("trial").unwrap();
+    }
+    let mut lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+    lines.sort();
+    lines
+}
+
 pub(crate) fn assert_distinct(trainings: &[Training]) {
     let distinct: BTreeSet<&Training> = trainings.iter().collect();
     assert_eq!(

@@ -66,7 +66,7 @@ fn every_training_is_told_of_in_its_order() {
                     assert!(!replayed);
                     told.push(record.trial);
                 }
-                Event::Finished => panic!("a study has no finals"),
+                Event::FinalTrainingDone => panic!("a study has no finals"),
                 Event::SearchFinished { remaining: found } => remaining = Some((told.len(), found)),
             });
     finished(summary.unwrap());

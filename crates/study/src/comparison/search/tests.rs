@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::judgements::Judgements;
 use super::*;
-use crate::{Baseline, Difference, Metric};
+use crate::{Baseline, Difference, Metric, Phase, TrainingLine, TrialResult};
 
 fn settings(trainings: u64, race: u32, seed: u64) -> ComparisonSettings {
     ComparisonSettings {
@@ -69,9 +69,9 @@ fn searched(
     settings: &ComparisonSettings,
     space: &Arc<SearchSpace>,
     seed: u32,
-    accuracy: impl Fn(&Job) -> f64,
+    accuracy: impl Fn(&Training) -> f64,
 ) -> Searched {
-    let search = Search {
+    let planned = Planned {
         name: "random".to_owned(),
         settings,
         space,
@@ -82,20 +82,27 @@ fn searched(
     };
     let judgements = Arc::new(Judgements::new(0.0, BTreeMap::new()));
     let proxy: Arc<dyn ConnectionProxy> = Arc::new(FixedProxy::default());
-    let train = |jobs: &[Job]| {
-        let result = |job: &Job| {
-            let accuracy = accuracy(job);
-            TrialResult::Score(Score {
-                train_loss: 0.0,
-                validation_loss: 1.0 - accuracy,
-                validation_accuracy: accuracy,
-                by_class: None,
+    let mut searching = planned.begin(proxy, judgements).unwrap();
+    loop {
+        let done: Vec<Record> = searching
+            .waits_for()
+            .iter()
+            .map(|training| {
+                let accuracy = accuracy(training);
+                let result = TrialResult::Score(Score {
+                    train_loss: 0.0,
+                    validation_loss: 1.0 - accuracy,
+                    validation_accuracy: accuracy,
+                    by_class: None,
+                });
+                Record::new(0, training.clone(), result, 0.0)
             })
-        };
-        Ok(Some((jobs.iter().map(result).collect(), 0.0)))
-    };
-    let searched = search.run(&Charged::new(proxy, judgements), train);
-    searched.unwrap().unwrap()
+            .collect();
+        let done: Vec<&Record> = done.iter().collect();
+        if let Next::Over(searched) = searching.advance(&done).unwrap() {
+            return searched;
+        }
+    }
 }
 
 /// 48 trials, eight of them once more and four twice more, all on orders of their own.
@@ -103,9 +110,10 @@ fn searched(
 fn trials_and_race_take_the_budget() {
     let (settings, space) = (settings(64, 1, 0), space());
     let seen = std::cell::RefCell::new(Vec::new());
-    let result = searched(&settings, &space, 7, |job| {
-        seen.borrow_mut().push((job.phase, job.repetition));
-        drawn(&job.placement, [0, 0, job.repetition.into()])
+    let result = searched(&settings, &space, 7, |training| {
+        seen.borrow_mut()
+            .push((training.phase, training.repetition));
+        drawn(&training.placement, [0, 0, training.repetition.into()])
     });
     assert_eq!(result.steps, settings.budget_steps);
     let seen = seen.into_inner();
@@ -125,9 +133,12 @@ fn a_race_chooses_better_than_the_best_trial() {
     let mean = |race: u32| {
         let settings = settings(64, race, 0);
         let of_seed = |seed: u32| {
-            let result = searched(&settings, &space, seed, |job| {
-                let luck = drawn(&job.placement, [2, seed.into(), job.repetition.into()]);
-                0.5 + 0.01 * (quality(&job.placement) + 1.5 * luck)
+            let result = searched(&settings, &space, seed, |training| {
+                let luck = drawn(
+                    &training.placement,
+                    [2, seed.into(), training.repetition.into()],
+                );
+                0.5 + 0.01 * (quality(&training.placement) + 1.5 * luck)
             });
             assert_eq!(result.steps, settings.budget_steps);
             quality(&result.placement)
@@ -149,7 +160,8 @@ fn a_race_makes_no_difference_of_noise() {
                 let key = [comparison, phase, repetition.into()];
                 0.85 + 0.02 * drawn(placement, key)
             };
-            let trained = |job: &Job| accuracy(&job.placement, 0, job.repetition);
+            let trained =
+                |training: &Training| accuracy(&training.placement, 0, training.repetition);
             let result = searched(&settings, &space, seed, trained);
             accuracy(&result.placement, 1, seed)
         };
