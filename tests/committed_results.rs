@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use adaplace_analysis::spearman;
+use adaplace_experiments::{Audit, Comparison};
 use adaplace_scorer::Statistic;
-use adaplace_study::{
-    Audit, Comparison, Configuration, GradientMapFile, Ranking, StudyConfiguration,
-};
+use adaplace_study::{Configuration, GradientMapFile, Ranking, StudyConfiguration};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/minilm-trec6-single")

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use adaplace_study::{Comparison, PlacementBench};
+use adaplace_experiments::{Comparison, PlacementBench};
 
 use crate::common::Lab;
 

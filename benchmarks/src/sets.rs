@@ -6,11 +6,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use adaplace_experiments::{BenchConfiguration, PlacementBench, tabulated};
 use adaplace_scorer::{ProxyScorer, Score, training_batches};
 use adaplace_search_space::{Connection, Placement, SearchSpace};
 use adaplace_study::{
-    BenchConfiguration, Configuration, GradientMapFile, Phase, PlacementBench, Problem, Record,
-    StudyConfiguration, TrialResult, chain_shape, tabulated,
+    Configuration, GradientMapFile, Phase, Problem, Record, StudyConfiguration, TrialResult,
+    chain_shape,
 };
 use adaplace_task::evaluation_batches;
 use anyhow::{Context, Result, bail};

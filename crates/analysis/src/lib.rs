@@ -6,6 +6,7 @@
 mod bootstrap;
 mod components;
 mod correlation;
+mod estimate;
 mod kernel_ridge;
 mod moments;
 mod order;
@@ -18,6 +19,7 @@ mod wilson;
 pub use bootstrap::{Interval, bootstrap};
 pub use components::{Components, components};
 pub use correlation::{kendall, spearman, top_recall};
+pub use estimate::{Estimate, Measured};
 pub use kernel_ridge::{Kernel, explained, held_out};
 pub use order::{folds, shuffled};
 pub use pareto::pareto_front;

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use adaplace_analysis::Measured;
 use adaplace_analysis::{FEWEST_PAIRS, bootstrap};
-use adaplace_study::{
-    Comparison, ComparisonConfiguration, ComparisonSettings, Competed, Measured, SeedResult,
-    StoredComparison,
+use adaplace_experiments::{
+    Comparison, ComparisonConfiguration, ComparisonSettings, Competed, SeedResult, StoredComparison,
 };
 
 use crate::arcs::{arcs, kinds_legend};
@@ -323,8 +323,8 @@ fn failed() -> String {
 
 #[cfg(test)]
 mod tests {
+    use adaplace_experiments::Improvement;
     use adaplace_search_space::{Cost, Placement};
-    use adaplace_study::Improvement;
 
     use super::*;
 

@@ -1,3 +1,4 @@
+use adaplace_experiments::ExperimentError;
 use adaplace_study::StudyError;
 
 /// What can go wrong with a report.
@@ -6,6 +7,9 @@ pub enum ReportError {
     /// The study cannot be read.
     #[error(transparent)]
     Study(#[from] StudyError),
+    /// From an experiment: its message names the file.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
     /// The plotting library refused a chart.
     #[error("cannot draw the chart `{chart}`: {reason}")]
     Drawing {

@@ -1,7 +1,7 @@
 //! Numbers as people read them.
 
+use adaplace_analysis::{Estimate, Measured};
 use adaplace_search_space::Placement;
-use adaplace_study::{Estimate, Measured};
 
 /// What a number counts, which decides how it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

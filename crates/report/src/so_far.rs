@@ -1,7 +1,8 @@
 //! The report of a comparison that is unfinished.
 
+use adaplace_experiments::{FinalRecord, FinalResult, StoredComparison};
 use adaplace_scorer::Score;
-use adaplace_study::{FinalRecord, FinalResult, Metric, Phase, Record, StoredComparison};
+use adaplace_study::{Metric, Phase, Record};
 
 use crate::axes::{Axis, ChartSize};
 use crate::configuration;

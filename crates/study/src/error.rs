@@ -169,12 +169,6 @@ pub enum StudyError {
         /// Of the first failed one.
         reason: String,
     },
-    /// A strategy can compete only once.
-    #[error("the strategy `{strategy}` is named twice; name each once")]
-    NamedTwice {
-        /// The strategy.
-        strategy: &'static str,
-    },
     /// The strategy finished without a complete placement.
     #[error(
         "the strategy `{strategy}` proposed no complete placement within {trials} trials; allow more with `--trials`"
@@ -184,54 +178,6 @@ pub enum StudyError {
         strategy: String,
         /// Trials it was allowed.
         trials: usize,
-    },
-    /// An order needs some members.
-    #[error(
-        "only {trained} single connections were trained, an audit needs at least {fewest}; sample more of them"
-    )]
-    TooFewConnections {
-        /// Connections that were trained alone and to the end.
-        trained: usize,
-        /// How many it takes.
-        fewest: usize,
-    },
-    /// As of connections, of placements.
-    #[error(
-        "only {trained} placements of the bench were trained as often as the others, an audit needs at least {fewest}; train more"
-    )]
-    TooFewPlacements {
-        /// Placements with all repetitions that are compared.
-        trained: usize,
-        /// How many it takes.
-        fewest: usize,
-    },
-    /// A table has one adapter for all connections.
-    #[error("a placement bench has one rank, and the space has {ranks:?}; name one in `ranks`")]
-    SeveralAdapters {
-        /// The ranks of the space.
-        ranks: Vec<u16>,
-    },
-    /// A placement bench that cannot be used.
-    #[error("`{path}` is not a placement bench: {reason}")]
-    Bench {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A placement bench of something else.
-    #[error(
-        "`{path}` was made with another {what}: its hash is {expected}, that of the one given is {found}; give the one that the bench was made with"
-    )]
-    OtherBench {
-        /// `backbone` or `task`.
-        what: &'static str,
-        /// The bench.
-        path: PathBuf,
-        /// The bench's hash.
-        expected: String,
-        /// What was found.
-        found: String,
     },
     /// The threads of the workers could not be started.
     #[error("cannot start {workers} workers: {reason}")]

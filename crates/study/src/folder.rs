@@ -2,19 +2,13 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use adaplace_files::{Document, FileError, Layout, read_toml, write_atomically, write_json};
-use serde::Serialize;
 
 use crate::differences::differences;
-use crate::{Audit, Comparison, Journal, PreparationSettings, Ranking, Record, StudyError};
+use crate::{Journal, PreparationSettings, Ranking, Record, StudyError};
 
-pub(crate) const JOURNAL: &str = "journal.jsonl";
 pub(crate) const GRADIENT_MAP: &str = "gradient-map.json";
 pub(crate) const RANKING: &str = "ranking.json";
-pub(crate) const AUDIT: &str = "audit.json";
-const BENCH: &str = "bench.json";
 const IMPORTANCES: &str = "importances.jsonl";
-pub(crate) const FINALS: &str = "finals.jsonl";
-pub(crate) const COMPARISON: &str = "comparison.json";
 const REPORT: &str = "report.html";
 const PLACEMENTS: &str = "placements";
 
@@ -86,6 +80,9 @@ pub struct StudyFolder {
 }
 
 impl StudyFolder {
+    /// Name of the journal.
+    pub const JOURNAL: &str = "journal.jsonl";
+
     /// Opens the study at `path` for `configuration`, or makes it; gives its journal and the trainings done so far.
     ///
     /// # Errors
@@ -106,7 +103,7 @@ impl StudyFolder {
         if !exists {
             folder.write(C::FILE, configuration.to_toml()?.as_bytes())?;
         }
-        let (journal, records) = Journal::open(&path.join(JOURNAL))?;
+        let (journal, records) = Journal::open(&path.join(Self::JOURNAL))?;
         if exists {
             // The journal is locked by now.
             let before = C::read(&stored)?;
@@ -163,7 +160,7 @@ impl StudyFolder {
     /// Where the journal stands.
     #[must_use]
     pub fn journal(&self) -> PathBuf {
-        self.path.join(JOURNAL)
+        self.path.join(Self::JOURNAL)
     }
 
     /// Where the importances of adapters that were trained together stand.
@@ -178,48 +175,10 @@ impl StudyFolder {
         self.path.join(RANKING)
     }
 
-    /// Where the audit of an `adaplace audit` stands.
+    /// Where the placement of this name stands.
     #[must_use]
-    pub fn audit(&self) -> PathBuf {
-        self.path.join(AUDIT)
-    }
-
-    /// Writes the audit, or leaves an earlier one as it was.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn write_audit(&self, audit: &Audit) -> Result<(), StudyError> {
-        self.write_json(AUDIT, audit)
-    }
-
-    /// Where the table of a placement bench stands.
-    #[must_use]
-    pub fn bench(&self) -> PathBuf {
-        self.path.join(BENCH)
-    }
-
-    /// Where the finals of a comparison stand.
-    #[must_use]
-    pub fn finals(&self) -> PathBuf {
-        self.path.join(FINALS)
-    }
-
-    /// Where the result of a comparison stands.
-    #[must_use]
-    pub fn comparison(&self) -> PathBuf {
-        self.path.join(COMPARISON)
-    }
-
-    pub(crate) fn write_comparison(&self, comparison: &Comparison) -> Result<(), StudyError> {
-        self.write_json(COMPARISON, comparison)
-    }
-
-    /// Where the placement that a competitor came to with a seed stands.
-    #[must_use]
-    pub fn competitor_placement(&self, competitor: &str, seed: u32) -> PathBuf {
-        self.path
-            .join(PLACEMENTS)
-            .join(format!("{competitor}-{seed}.toml"))
+    pub fn placement(&self, name: &str) -> PathBuf {
+        self.path.join(PLACEMENTS).join(format!("{name}.toml"))
     }
 
     /// Where the report of the study in the folder at `path` stands.
@@ -228,18 +187,8 @@ impl StudyFolder {
         path.join(REPORT)
     }
 
-    /// Where the placement of the finalist on `place`, from 1, stands.
-    #[must_use]
-    pub fn placement(&self, place: usize) -> PathBuf {
-        self.path.join(PLACEMENTS).join(format!("{place}.toml"))
-    }
-
     pub(crate) fn write_ranking(&self, ranking: &Ranking) -> Result<(), StudyError> {
-        self.write_json(RANKING, ranking)
-    }
-
-    fn write_json(&self, name: &str, content: &impl Serialize) -> Result<(), StudyError> {
-        Ok(write_json(&self.path.join(name), content, Layout::Pretty)?)
+        Ok(write_json(&self.ranking(), ranking, Layout::Pretty)?)
     }
 
     fn write(&self, name: &str, content: &[u8]) -> Result<(), StudyError> {

@@ -61,8 +61,11 @@ impl Importances {
         }
     }
 
-    /// How long the trainings took whose importances the file at `path` holds. Nothing is locked or changed.
-    pub(crate) fn seconds(path: &Path) -> Result<BTreeMap<PlacementHash, f64>, StudyError> {
+    /// The seconds that each of the trainings took whose importances the file at `path` holds. Nothing is locked or changed.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn seconds(path: &Path) -> Result<BTreeMap<PlacementHash, f64>, StudyError> {
         let lines: Vec<Measured> = if_there(path, read_lines)?.unwrap_or_default();
         let seconds = lines
             .iter()

@@ -115,7 +115,10 @@ impl<L: Line> Journal<L> {
 
 /// The lines of the journal at `path`, without a torn last one. Nothing is locked or changed: another process may
 /// be writing the journal.
-pub(crate) fn read_lines<L: Line>(path: &Path) -> Result<Vec<L>, StudyError> {
+///
+/// # Errors
+/// If the file cannot be read, or another line than the last is damaged.
+pub fn read_lines<L: Line>(path: &Path) -> Result<Vec<L>, StudyError> {
     let bytes = std::fs::read(path).map_err(|source| StudyError::Read {
         path: path.to_owned(),
         source,
@@ -153,8 +156,11 @@ fn parse_line<L: Line>(line: &[u8]) -> Result<L, String> {
     serde_json::from_slice(line).map_err(|error| error.to_string())
 }
 
-/// Whether a line's hash and placement belong together.
-pub(crate) fn check_hash(hash: PlacementHash, placement: &Placement) -> Result<(), String> {
+/// Checks that a line's hash and placement belong together.
+///
+/// # Errors
+/// The hash that the placement does not have.
+pub fn check_hash(hash: PlacementHash, placement: &Placement) -> Result<(), String> {
     match hash == placement.hash() {
         true => Ok(()),
         false => Err(format!("its placement does not have the hash {hash}")),

@@ -61,7 +61,8 @@ fn rungs(entrants: usize, repetitions: u32) -> Vec<Rung> {
 }
 
 /// How many trainings a race of so many placements takes.
-pub(crate) fn trainings(entrants: usize, repetitions: u32) -> usize {
+#[must_use]
+pub fn race_trainings(entrants: usize, repetitions: u32) -> usize {
     let rungs = rungs(entrants, repetitions).into_iter();
     rungs.fold(0, |sum: usize, rung| {
         sum.saturating_add(rung.entrants.saturating_mul(rung.repetitions as usize))
@@ -96,7 +97,7 @@ impl SearchSettings {
     #[must_use]
     pub fn trainings_after_search(&self, found: usize) -> usize {
         let entrants = self.finalists.min(found);
-        let raced = trainings(entrants, self.race_repetitions());
+        let raced = race_trainings(entrants, self.race_repetitions());
         let last = if raced == 0 { entrants } else { LAST };
         raced.saturating_add((last + 1).saturating_mul(self.repetitions as usize))
     }
@@ -289,13 +290,13 @@ pub(crate) fn standing(
 
 #[cfg(test)]
 mod tests {
+    use adaplace_analysis::signed_rank_p;
     use adaplace_scorer::Score;
     use adaplace_search_space::{AdapterSpec, Connection};
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::Difference;
 
     fn sizes(entrants: usize, repetitions: u32) -> Vec<(usize, u32)> {
         let rungs = rungs(entrants, repetitions).into_iter();
@@ -380,8 +381,7 @@ mod tests {
                 let differences: Vec<f64> = (0..seeds)
                     .map(|seed| reported_difference(100 * comparison + seed))
                     .collect();
-                let p_value = Difference::of(&differences, comparison).unwrap().p_value;
-                p_value.expect("six seeds are enough") < 0.05
+                signed_rank_p(&differences) < 0.05
             });
             let share = significant.count() as f64 / 200.0;
             assert!(

@@ -1,9 +1,9 @@
 //! What a finished study writes: placement files and the ranking.
 
+use adaplace_analysis::Estimate;
 use adaplace_search_space::{AdapterForm, BackboneReference, PlacementFile};
 use toml::{Table, Value};
 
-use crate::finalists::Estimate;
 use crate::{Finalist, Ranking, StudyConfiguration, StudyError, StudyFolder};
 
 pub(crate) fn write_results(
@@ -19,7 +19,7 @@ pub(crate) fn write_results(
             placement: finalist.repeated.placement.clone(),
             provenance: Some(provenance(configuration, finalist)),
         };
-        file.write(&folder.placement(finalist.place))?;
+        file.write(&folder.placement(&finalist.place.to_string()))?;
     }
     folder.write_ranking(ranking)
 }

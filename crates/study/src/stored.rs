@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use adaplace_files::{folder_name, read_json};
+use adaplace_files::folder_name;
 use adaplace_search_space::{Connection, Placement};
 
-use crate::folder::{AUDIT, GRADIENT_MAP, JOURNAL, RANKING};
+use crate::folder::{GRADIENT_MAP, RANKING};
 use crate::journal::read_lines;
 use crate::ranking::ranked;
 use crate::{
-    Audit, Configuration, GradientMapFile, Metric, Ranking, Record, StudyConfiguration, StudyError,
+    Configuration, GradientMapFile, Metric, Ranking, Record, StudyConfiguration, StudyError,
+    StudyFolder,
 };
 
 /// What the folder of a study holds, read and not touched: it may be at work in another process.
@@ -25,8 +26,6 @@ pub struct StoredStudy {
     pub gradient_map: Option<GradientMapFile>,
     /// The ranking of a finished study.
     pub ranking: Option<Ranking>,
-    /// Where the study was made by `adaplace audit` and is finished.
-    pub audit: Option<Audit>,
 }
 
 impl StoredStudy {
@@ -46,7 +45,7 @@ impl StoredStudy {
         let ranking_path = folder.join(RANKING);
         let ranking = if_there(&ranking_path, Ranking::read)?;
         let gradient_map = if_there(&folder.join(GRADIENT_MAP), GradientMapFile::read)?;
-        let journal = folder.join(JOURNAL);
+        let journal = folder.join(StudyFolder::JOURNAL);
         let records = if_there(&journal, read_lines)?.unwrap_or_default();
         if let Some(map) = &gradient_map {
             check_connections(&journal, &records, map.backbone.hidden_states)?;
@@ -61,7 +60,6 @@ impl StoredStudy {
             records,
             gradient_map,
             ranking,
-            audit: if_there(&folder.join(AUDIT), |path| Ok(read_json(path)?))?,
         })
     }
 
@@ -97,7 +95,10 @@ impl StoredStudy {
 }
 
 /// What `read` makes of the file, if there is one.
-pub(crate) fn if_there<T>(
+///
+/// # Errors
+/// As `read`, unless the file is missing.
+pub fn if_there<T>(
     path: &Path,
     read: impl Fn(&Path) -> Result<T, StudyError>,
 ) -> Result<Option<T>, StudyError> {

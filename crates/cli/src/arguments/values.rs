@@ -1,10 +1,11 @@
 //! Values of options: the libraries' enums by name, and numbers within their range.
 
 use adaplace_backbone::Pooling;
+use adaplace_experiments::Baseline;
 use adaplace_quickstart::DrawnTask;
 use adaplace_scorer::Statistic;
 use adaplace_strategy::{CostObjective, FirstPopulation};
-use adaplace_study::{Baseline, Metric, Workers};
+use adaplace_study::{Metric, Workers};
 use adaplace_task::Part;
 use clap::ValueEnum;
 use clap::builder::TypedValueParser as _;

@@ -1,11 +1,12 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use adaplace_experiments::{Agreement, Audit};
 use adaplace_search_space::{
     AdapterRules, BudgetRules, ConnectionKind, ConnectionRules, SpaceDescription,
 };
 use adaplace_strategy::StrategyDescription;
-use adaplace_study::{Agreement, Audit, Metric, SearchSettings};
+use adaplace_study::{Metric, SearchSettings};
 use anyhow::Result;
 
 use super::configuration::{Subject, configuration, fidelity};
@@ -81,7 +82,7 @@ fn train(arguments: &Arguments) -> Result<Ending> {
         search.steps,
         search.seed,
     )?;
-    executed.folder.write_audit(&audit)?;
+    audit.write_in(executed.folder.path())?;
     let report = report::at_the_end(&output.out, true);
     if output.json {
         print_json(&audit)?;

@@ -1,11 +1,9 @@
 use std::time::Instant;
 
+use adaplace_experiments::{BenchConfiguration, PlacementBench, tabulate, tabulated};
 use adaplace_search_space::SearchSpace;
 use adaplace_strategy::StrategyDescription;
-use adaplace_study::{
-    BenchConfiguration, Metric, PlacementBench, Prepared, SearchSettings, StudyFolder, Workers,
-    chain_shape, tabulate, tabulated,
-};
+use adaplace_study::{Metric, Prepared, SearchSettings, StudyFolder, Workers, chain_shape};
 use anyhow::Result;
 
 use super::configuration::{Subject, configuration, fidelity};
@@ -86,7 +84,7 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
         return Ok(Ending::Interrupted);
     };
     let bench = PlacementBench::new(configuration, &space, prepared.map_file, &records)?;
-    let path = folder.bench();
+    let path = folder.path().join(PlacementBench::FILE);
     bench.write(&path)?;
     if output.json {
         print_json(&bench)?;

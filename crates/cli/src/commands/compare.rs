@@ -3,13 +3,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use adaplace_backbone::Pooling;
+use adaplace_experiments::{
+    Baseline, COMPARISON_FORMAT, ComparisonConfiguration, ComparisonRun, ComparisonSettings,
+    Competitor, FinalRecord, Finisher, FrozenMap, PlacementBench, Replay, TestedTraining,
+    run_comparison,
+};
 use adaplace_scorer::{Scorer, Statistic};
 use adaplace_search_space::{Fidelity, SearchSpace};
 use adaplace_strategy::{ConnectionProxy, FixedProxy, StrategyDescription, StrategySetting};
 use adaplace_study::{
-    Baseline, COMPARISON_FORMAT, ComparisonConfiguration, ComparisonRun, ComparisonSettings,
-    Competitor, Finisher, FrozenMap, Journal, Metric, PlacementBench, Prepared, Problem, Replay,
-    StudyConfiguration, StudyFolder, TestedTraining, Workers, chain_shape, run_comparison,
+    Journal, Metric, Prepared, Problem, StudyConfiguration, StudyFolder, Workers, chain_shape,
 };
 use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, bail};
@@ -99,7 +102,7 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
             seconds: prepared.map_seconds,
         },
         backbone: prepared.map_file.backbone.clone(),
-        finals: Journal::open(&folder.finals())?,
+        finals: Journal::open(&folder.path().join(FinalRecord::FILE))?,
         opened,
     };
     let judged = Judged {
@@ -164,7 +167,7 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
             seconds: 0.0,
         },
         backbone: bench.backbone.clone(),
-        finals: Journal::open(&opened.folder.finals())?,
+        finals: Journal::open(&opened.folder.path().join(FinalRecord::FILE))?,
         opened,
     };
     let judged = Judged {

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use adaplace_experiments::{Comparison, ComparisonSettings, SeedResult};
 use adaplace_report::comparison_notes;
-use adaplace_study::{Comparison, ComparisonSettings, SeedResult};
 use anyhow::Result;
 
 use crate::table;

@@ -1,8 +1,9 @@
 use std::path::{Path, PathBuf};
 
+use adaplace_experiments::StoredComparison;
 use adaplace_files::write_atomically;
 use adaplace_report::{comparison_report, study_report};
-use adaplace_study::{StoredComparison, StudyFolder};
+use adaplace_study::StudyFolder;
 use anyhow::{Context, Result};
 
 use super::print;

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use adaplace_analysis::Measured;
+use adaplace_experiments::{PlacementBench, SetAudit, SetVariance, VarianceShares};
 use adaplace_study::{
-    Configuration, GradientProxy, Importances, Measured, PlacementBench, PreparationSettings,
-    Prepared, Problem, SetAudit, SetVariance, VarianceShares, backbone_reference,
+    Configuration, GradientProxy, Importances, PreparationSettings, Prepared, Problem,
+    backbone_reference,
 };
 use anyhow::{Context, Result};
 

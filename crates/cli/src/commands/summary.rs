@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use adaplace_study::{Estimate, Ranking, Repeated, StudyConfiguration};
+use adaplace_analysis::Estimate;
+use adaplace_study::{Ranking, Repeated, StudyConfiguration};
 use adaplace_task::Columns;
 use anyhow::Result;
 

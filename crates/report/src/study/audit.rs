@@ -1,6 +1,6 @@
 //! How well each predictor foretold the results, of an audit.
 
-use adaplace_study::{Agreement, Audit};
+use adaplace_experiments::{Agreement, Audit};
 
 use crate::document::Section;
 use crate::numbers::{measured, percent, signed};

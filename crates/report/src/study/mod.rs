@@ -11,6 +11,7 @@ mod trials;
 
 use std::path::Path;
 
+use adaplace_experiments::Audit;
 use adaplace_study::StoredStudy;
 
 use crate::configuration;
@@ -26,6 +27,7 @@ use overview::Overview;
 /// If there is no study, or one of its files is damaged; the message names it.
 pub fn study_report(folder: &Path) -> Result<String, ReportError> {
     let study = StoredStudy::read(folder)?;
+    let audit = Audit::read_in(folder)?;
     let overview = Overview::new(&study);
     let mut document = Document::new(&study.name, &overview.lead(), "search");
     document.facts(&overview.facts());
@@ -35,7 +37,7 @@ pub fn study_report(folder: &Path) -> Result<String, ReportError> {
         Some(maps::section(&overview)),
         proxy::section(&overview)?,
         cost::section(&overview)?,
-        study.audit.as_ref().map(audit::section),
+        audit.as_ref().map(audit::section),
         trials::section(&overview),
         Some(configuration::section(&study.configuration)),
     ];

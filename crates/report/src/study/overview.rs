@@ -1,10 +1,10 @@
 //! What a study has come to, whether it is finished or not.
 
+use adaplace_analysis::Estimate;
 use adaplace_scorer::{Score, Statistic};
 use adaplace_search_space::{Cost, Placement};
 use adaplace_study::{
-    Estimate, Finalist, Metric, Noise, Phase, ProbeQuality, Raced, Record, Repeated, StoredStudy,
-    TrialResult,
+    Finalist, Metric, Noise, Phase, ProbeQuality, Raced, Record, Repeated, StoredStudy, TrialResult,
 };
 
 use crate::document::Fact;

@@ -5,7 +5,7 @@ use std::path::Path;
 use adaplace_scorer::{Score, Scorer};
 use adaplace_study::{Ranking, Study, StudyConfiguration, StudyError, Trial, TrialResult};
 
-use crate::support::{Synthetic, all_configurations, configuration, finished, lines, open};
+use adaplace_synthetic::{Synthetic, all_configurations, configuration, finished, lines, open};
 
 fn result(scorer: &Synthetic, trial: &Trial) -> TrialResult {
     let score = scorer.score(

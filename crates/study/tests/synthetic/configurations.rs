@@ -2,7 +2,7 @@ use std::fs;
 
 use adaplace_study::{Configuration, StudyConfiguration, StudyError};
 
-use crate::support::{backbone, configuration};
+use adaplace_synthetic::{backbone, configuration};
 
 fn read(text: &str) -> Result<StudyConfiguration, StudyError> {
     let folder = tempfile::tempdir().unwrap();
@@ -23,7 +23,7 @@ fn refused(text: &str) -> String {
 
 #[test]
 fn the_configuration_of_every_strategy_reads_back() {
-    for configuration in crate::support::all_configurations() {
+    for configuration in adaplace_synthetic::all_configurations() {
         let text = configuration.to_toml().unwrap();
         assert_eq!(read(&text).unwrap(), configuration);
     }

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use adaplace_study::{Journal, StudyConfiguration, StudyError, TrialResult};
 
-use crate::support::{
+use adaplace_synthetic::{
     Synthetic, assert_distinct, configuration, finished, journal, lines, placement, record, score,
 };
 

@@ -1,7 +1,7 @@
 use adaplace_search_space::Placement;
 use adaplace_study::{StudyError, TrialResult};
 
-use crate::support::{
+use adaplace_synthetic::{
     Synthetic, all_configurations, closed_form, configuration, diverged, finished, lines, score,
 };
 

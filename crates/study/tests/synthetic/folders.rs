@@ -5,7 +5,7 @@ use std::path::Path;
 use adaplace_strategy::{PruneSettings, StrategyDescription};
 use adaplace_study::{Journal, StudyError, StudyFolder};
 
-use crate::support::{Synthetic, configuration, finished, journal};
+use adaplace_synthetic::{Synthetic, configuration, finished, journal};
 
 /// Every file below `folder` with its content.
 fn content(folder: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {

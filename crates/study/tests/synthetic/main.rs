@@ -2,8 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod ask_and_tell;
-mod comparison_races;
-mod comparisons;
 mod configurations;
 mod damaged_journals;
 mod failures;
@@ -12,8 +10,6 @@ mod growing;
 mod race;
 mod ranking;
 mod resuming;
-mod rivals;
 mod round_trips;
 mod stored;
-mod support;
 mod worker_counts;

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::support::{
+use adaplace_synthetic::{
     Synthetic, assert_distinct, configuration, finished, lines, open, open_with, score,
 };
 
@@ -97,7 +97,7 @@ fn who_fails_in_the_race_leaves_it_first() {
     let scorer =
         Synthetic::new(
             |placement, fidelity, repetition| match (target(placement), repetition) {
-                (12, 1..) => Err(crate::support::diverged(fidelity)),
+                (12, 1..) => Err(adaplace_synthetic::diverged(fidelity)),
                 (target, _) => Ok(score(f64::from(target) / 20.0, 1.0)),
             },
         );

@@ -1,13 +1,14 @@
 use std::cmp::Ordering;
 
+use adaplace_analysis::Estimate;
 use adaplace_scorer::Score;
 use adaplace_search_space::{Placement, PlacementFile, SpaceDescription};
 use adaplace_strategy::{CostObjective, StrategyDescription};
 use adaplace_study::{
-    Estimate, Metric, RankedTrial, Ranking, StudyConfiguration, StudyError, parallel_baseline,
+    Metric, RankedTrial, Ranking, StudyConfiguration, StudyError, parallel_baseline,
 };
 
-use crate::support::{
+use adaplace_synthetic::{
     EVERY_SUBLAYER, SEQUENTIAL, Synthetic, all_configurations, backbone, closed_form,
     configuration, diverged, finished, lines, placement, score, space,
 };
@@ -76,7 +77,7 @@ fn trials_stand_in_the_promised_order_for_every_strategy() {
                 match score.validation_accuracy < lowest {
                     true => Err(diverged(fidelity)),
                     // Many ties in accuracy, broken against it.
-                    false => Ok(crate::support::score(
+                    false => Ok(adaplace_synthetic::score(
                         (4.0 * score.validation_accuracy).floor() / 4.0,
                         score.validation_accuracy,
                     )),
@@ -158,7 +159,7 @@ fn incomplete_placements_of_a_greedy_search_are_never_finalists() {
     let scorer = || {
         Synthetic::new(|placement, fidelity, repetition| {
             let score = closed_form(placement, fidelity, repetition);
-            Ok(crate::support::score(
+            Ok(adaplace_synthetic::score(
                 score.validation_accuracy / placement.len().pow(4) as f64,
                 score.validation_loss,
             ))

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use adaplace_study::{Event, StudyConfiguration, Summary};
 use serde_json::Value;
 
-use crate::support::{
+use adaplace_synthetic::{
     Synthetic, all_configurations, assert_distinct, configuration, finished, lines,
 };
 
@@ -153,7 +153,9 @@ fn an_error_of_the_study_keeps_what_was_finished_before() {
             5 => Err(adaplace_scorer::ScoreError::Probe {
                 reason: "no memory".to_owned(),
             }),
-            _ => Ok(crate::support::closed_form(placement, fidelity, repetition)),
+            _ => Ok(adaplace_synthetic::closed_form(
+                placement, fidelity, repetition,
+            )),
         }
     });
     let error = broken.run(folder.path(), &configuration, 1).unwrap_err();

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use adaplace_study::{StoredStudy, StudyError};
 
-use crate::support::{Synthetic, all_configurations, configuration, finished, journal, lines};
+use adaplace_synthetic::{Synthetic, all_configurations, configuration, finished, journal, lines};
 
 fn study(trainings_before_a_stop: Option<usize>) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -77,7 +77,7 @@ fn without_a_map_the_states_are_those_that_were_tried() {
     let folder = study(None);
     let mut stored = StoredStudy::read(folder.path()).unwrap();
     assert!(stored.gradient_map.is_none());
-    assert!(stored.hidden_states() <= crate::support::HIDDEN_STATES);
+    assert!(stored.hidden_states() <= adaplace_synthetic::HIDDEN_STATES);
     stored.records.clear();
     assert_eq!(stored.hidden_states(), 0);
 }

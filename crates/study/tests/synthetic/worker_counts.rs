@@ -1,6 +1,6 @@
 use adaplace_study::{Event, StudyConfiguration};
 
-use crate::support::{
+use adaplace_synthetic::{
     Synthetic, all_configurations, assert_distinct, closed_form, configuration, diverged, finished,
     lines,
 };

@@ -1,0 +1,371 @@
+use std::collections::BTreeSet;
+
+use adaplace_files::Document;
+use adaplace_scorer::{Statistics, TrainingSettings};
+use adaplace_search_space::{ConnectionKind, Fidelity, SpaceDescription};
+use adaplace_strategy::StrategyDescription;
+use serde::{Deserialize, Serialize};
+
+use super::repetitions::SPAN;
+use super::{Baseline, Competitor};
+use crate::ExperimentError;
+use adaplace_study::{
+    BackboneSource, Configuration, GradientMapSource, Metric, PreparationSettings, STUDY_FORMAT,
+    SearchSettings, StudyConfiguration, StudyError, TaskSource, race_trainings,
+};
+
+/// The format written and read by this version.
+pub const COMPARISON_FORMAT: &str = "adaplace.comparison/1";
+
+/// The most placements that race.
+const MOST_FINALISTS: usize = 8;
+
+/// A race takes one in so many trainings at most.
+const RACE_SHARE: usize = 4;
+
+/// Keeps the repetitions of a race of the most placements, three for each on the first rung, below [`SPAN`].
+const MOST_ON_FIRST_RUNG: u32 = SPAN / 4;
+
+/// Everything that a comparison depends on: the content of `comparison.toml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComparisonConfiguration {
+    /// [`COMPARISON_FORMAT`]
+    pub format: String,
+    /// Budgets, seeds and how the end is judged.
+    pub comparison: ComparisonSettings,
+    /// The strategies, each once.
+    pub strategies: Vec<StrategyDescription>,
+    /// The frozen model.
+    pub backbone: BackboneSource,
+    /// The task.
+    pub task: TaskSource,
+    /// How adapters are trained; the final trainings have learning rates of their own.
+    pub training: TrainingSettings,
+    /// How the gradient map is made.
+    pub gradient_map: GradientMapSource,
+    /// The search space and its budget.
+    pub space: SpaceDescription,
+}
+
+/// Budgets, seeds and how the end is judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComparisonSettings {
+    /// Of the choice of examples; seed r of the comparison adds r to it where a strategy needs one.
+    pub seed: u64,
+    /// How often everything is done, at least twice.
+    pub seeds: u32,
+    /// Optimiser steps of one strategy with one seed, its race included. Gradient maps and judgements come on top;
+    /// [`super::Comparison::search_cost`] counts them.
+    pub budget_steps: u64,
+    /// Optimiser steps of a trial.
+    pub steps: Fidelity,
+    /// How many placements a strategy proposes at a time.
+    pub proposals: usize,
+    /// What trials, and the learning rates of a final training, are ranked by on the validation part.
+    pub metric: Metric,
+    /// What stands for a connection's promise.
+    pub statistic: Statistics,
+    /// Trainings of each placement on the first rung of the race in which every strategy's search ends; 0 for no race, as in
+    /// files of earlier versions: then a strategy chooses by its trials alone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub race: u32,
+    /// What takes part beside the strategies; all in files of earlier versions.
+    #[serde(default = "all_baselines", skip_serializing_if = "are_all")]
+    pub baselines: Vec<Baseline>,
+    /// How many random placements each of the two baselines of that name tries: parallel ones, and any of the space.
+    pub random_parallel: usize,
+    /// Optimiser steps of a final training.
+    pub final_steps: Fidelity,
+    /// Final trainings of each placement, whose mean on the test part counts; one in files of earlier versions.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub final_repetitions: u32,
+    /// Highest learning rates of the adapters that every final training tries.
+    pub learning_rates: Vec<f64>,
+    /// Whether scores are looked up in a placement bench, which has no adapters at every sublayer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+}
+
+fn all_baselines() -> Vec<Baseline> {
+    Baseline::ALL.to_vec()
+}
+
+fn are_all(baselines: &[Baseline]) -> bool {
+    Baseline::ALL.iter().all(|one| baselines.contains(one))
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn is_one(number: &u32) -> bool {
+    *number == 1
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl ComparisonSettings {
+    /// Trainings of one strategy with one seed, those of its race included.
+    #[must_use]
+    pub fn trainings(&self) -> usize {
+        (self.budget_steps / u64::from(self.steps.steps())) as usize
+    }
+
+    /// How many placements race at the end of a search: at most eight, and only as many as a quarter of its trainings suffices
+    /// for; 1 where it suffices for none.
+    #[must_use]
+    pub fn finalists(&self) -> usize {
+        let affordable = self.trainings() / RACE_SHARE;
+        let mut sizes = (2..=MOST_FINALISTS).rev();
+        sizes
+            .find(|&size| race_trainings(size, self.race) <= affordable)
+            .unwrap_or(1)
+    }
+
+    /// Trials of one strategy with one seed: what its race leaves of its trainings.
+    #[must_use]
+    pub fn trials(&self) -> usize {
+        self.trainings() - race_trainings(self.finalists(), self.race)
+    }
+}
+
+impl ComparisonConfiguration {
+    /// The baselines and the strategies. A space can be too small for some: see [`super::run_comparison`].
+    #[must_use]
+    pub fn competitors(&self) -> Vec<Competitor> {
+        let Self {
+            comparison: settings,
+            strategies,
+            space,
+            ..
+        } = self;
+        let kinds = &space.connections.kinds;
+        // A bench may have no placement that a replay could look up.
+        let known = |baseline: Baseline| match baseline {
+            Baseline::LinearProbe | Baseline::LargestGradients | Baseline::BestRandom => true,
+            Baseline::BestRandomParallel => kinds.contains(&ConnectionKind::Parallel),
+            _ => false,
+        };
+        let mut baselines = Baseline::ALL.to_vec();
+        baselines
+            .retain(|&one| settings.baselines.contains(&one) && (!settings.replayed || known(one)));
+        // Behind all others that train: the journal of an unfinished comparison of an earlier version can be resumed.
+        let last = baselines.pop_if(|one| *one == Baseline::BestRandom);
+        let of_baseline = |one: Baseline| Competitor::Baseline(one, settings.random_parallel);
+        let before = baselines.into_iter().map(of_baseline);
+        let strategies = strategies.iter().cloned().map(Competitor::Strategy);
+        let last = last.into_iter().map(of_baseline);
+        before.chain(strategies).chain(last).collect()
+    }
+
+    /// Every number must be in its range, and no strategy there twice.
+    ///
+    /// # Errors
+    /// [`StudyError::OutOfRange`] or [`ExperimentError::NamedTwice`] for the first that is not.
+    pub fn check(&self) -> Result<(), ExperimentError> {
+        let settings = &self.comparison;
+        let positive = |rate: &f64| rate.is_finite() && *rate > 0.0;
+        let rates = &settings.learning_rates;
+        let checks: [(&'static str, String, bool, &'static str); 8] = [
+            (
+                "seeds",
+                settings.seeds.to_string(),
+                settings.seeds >= 2,
+                "at least 2: one says nothing of how sure a difference is",
+            ),
+            (
+                "seeds",
+                settings.seeds.to_string(),
+                settings.seeds <= SPAN,
+                "at most 1000",
+            ),
+            (
+                "race",
+                settings.race.to_string(),
+                settings.race <= MOST_ON_FIRST_RUNG,
+                "at most 250",
+            ),
+            (
+                "strategies",
+                "empty".to_owned(),
+                !self.strategies.is_empty(),
+                "at least one strategy",
+            ),
+            (
+                "budget_steps",
+                settings.budget_steps.to_string(),
+                settings.trials() > 0,
+                "at least the steps of one trial",
+            ),
+            (
+                "random_parallel",
+                settings.random_parallel.to_string(),
+                settings.random_parallel > 0,
+                "at least 1",
+            ),
+            (
+                "final_repetitions",
+                settings.final_repetitions.to_string(),
+                (1..SPAN).contains(&settings.final_repetitions),
+                "from 1 to 999",
+            ),
+            (
+                "learning_rates",
+                format!("{rates:?}"),
+                !rates.is_empty() && rates.iter().all(positive),
+                "one or more numbers above 0",
+            ),
+        ];
+        for (setting, value, holds, range) in checks {
+            if !holds {
+                return Err(StudyError::OutOfRange {
+                    setting,
+                    value,
+                    range,
+                }
+                .into());
+            }
+        }
+        let mut names = BTreeSet::new();
+        for strategy in &self.strategies {
+            if !names.insert(strategy.name()) {
+                return Err(ExperimentError::NamedTwice {
+                    strategy: strategy.name(),
+                });
+            }
+        }
+        Ok(self.as_study(&self.strategies[0]).check()?)
+    }
+
+    /// What a search with one of the strategies would be configured by.
+    fn as_study(&self, strategy: &StrategyDescription) -> StudyConfiguration {
+        let settings = &self.comparison;
+        StudyConfiguration {
+            format: STUDY_FORMAT.to_owned(),
+            search: SearchSettings {
+                seed: settings.seed,
+                trials: settings.trials(),
+                steps: settings.steps,
+                proposals: settings.proposals,
+                halving: None,
+                metric: settings.metric,
+                costs: Vec::new(),
+                statistic: settings.statistic.clone(),
+                objective: None,
+                finalists: 1,
+                race: 0,
+                repetitions: settings.seeds,
+                grown: false,
+            },
+            strategy: strategy.clone(),
+            backbone: self.backbone.clone(),
+            task: self.task.clone(),
+            training: self.training,
+            gradient_map: self.gradient_map.clone(),
+            space: self.space.clone(),
+        }
+    }
+}
+
+impl Document for ComparisonConfiguration {
+    const FORMAT: &'static str = COMPARISON_FORMAT;
+
+    fn check(&self) -> Result<(), String> {
+        Self::check(self).map_err(|error| error.to_string())
+    }
+}
+
+impl Configuration for ComparisonConfiguration {
+    const FILE: &'static str = "comparison.toml";
+
+    fn preparation(&self) -> PreparationSettings {
+        let settings = &self.comparison;
+        PreparationSettings {
+            training: self.training,
+            gradient_map: self.gradient_map.clone(),
+            statistics: settings.statistic.clone(),
+            steps: settings.steps,
+            seed: settings.seed,
+        }
+    }
+
+    fn at_the_places_of(&self, other: &Self) -> Self {
+        let mut moved = self.clone();
+        moved.backbone.folder.clone_from(&other.backbone.folder);
+        moved.task.folder.clone_from(&other.task.folder);
+        moved
+    }
+
+    /// What takes part, how often and how long each may search.
+    fn growing_as(&self, wanted: &Self) -> Self {
+        let settings = &wanted.comparison;
+        Self {
+            comparison: ComparisonSettings {
+                seeds: settings.seeds,
+                budget_steps: settings.budget_steps,
+                baselines: settings.baselines.clone(),
+                random_parallel: settings.random_parallel,
+                final_repetitions: settings.final_repetitions,
+                ..self.comparison.clone()
+            },
+            strategies: wanted.strategies.clone(),
+            ..self.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adaplace_scorer::Statistic;
+
+    use super::*;
+
+    /// A race takes n and, from five on, twice half of n more; two trainings for each on the first rung double it.
+    #[test]
+    fn a_race_takes_a_quarter_of_the_trainings_at_most() {
+        let steps = Fidelity::new(16).unwrap();
+        let of = |trainings: u64, race: u32| {
+            let settings = ComparisonSettings {
+                seed: 0,
+                seeds: 2,
+                budget_steps: 16 * trainings + 15,
+                steps,
+                proposals: 8,
+                metric: Metric::Accuracy,
+                statistic: Statistic::Rank.into(),
+                race,
+                baselines: Baseline::ALL.to_vec(),
+                random_parallel: 16,
+                final_steps: steps,
+                final_repetitions: 1,
+                learning_rates: vec![0.01],
+                replayed: false,
+            };
+            assert_eq!(settings.trainings() as u64, trainings);
+            (settings.trials(), settings.finalists())
+        };
+        for (trainings, expected) in [
+            (1, (1, 1)),
+            (7, (7, 1)),
+            (8, (6, 2)),
+            (16, (12, 4)),
+            (43, (39, 4)),
+            (44, (33, 5)),
+            (48, (36, 6)),
+            (63, (48, 7)),
+            (64, (48, 8)),
+            (256, (240, 8)),
+        ] {
+            assert_eq!(of(trainings, 1), expected, "{trainings}");
+        }
+        assert_eq!(of(15, 2), (15, 1));
+        assert_eq!(of(16, 2), (12, 2));
+        assert_eq!(of(64, 2), (56, 4));
+        assert_eq!(of(128, 2), (96, 8));
+        assert_eq!(of(64, 0).0, 64);
+    }
+}

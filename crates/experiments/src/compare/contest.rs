@@ -1,0 +1,95 @@
+//! All searches of a comparison at work, as many side by side as keep the workers busy.
+
+use std::sync::Arc;
+
+use adaplace_strategy::ConnectionProxy;
+
+use super::judgements::Judgements;
+use super::search::{Next, Planned, Searched, Searching};
+use adaplace_study::{Asks, Event, StudyError, Training, Trainings, TrialResult, sort_by_target};
+
+/// One competitor with one seed.
+pub(super) enum Entry<'a> {
+    /// Its search has not begun.
+    Planned(Planned<'a>),
+    /// Its search is at work.
+    Searching(Box<Searching<'a>>),
+    /// It has its placement.
+    Done(Searched),
+}
+
+/// The searches of a comparison, in the order in which they begin. One begins when those before it leave a worker idle, so
+/// that what an unfinished comparison holds can be compared seed by seed.
+pub(super) struct Contest<'a, 'n> {
+    pub(super) entries: Vec<Entry<'a>>,
+    pub(super) trainings: Trainings,
+    /// What scores connections.
+    pub(super) proxy: Arc<dyn ConnectionProxy + 'a>,
+    pub(super) judgements: Arc<Judgements>,
+    pub(super) notify: &'n mut dyn FnMut(Event<'_>),
+}
+
+impl Contest<'_, '_> {
+    /// Advances the search of an entry as far as what is done allows; a search that has not begun is left alone.
+    fn advance(&mut self, entry: usize) -> Result<(), StudyError> {
+        while let Entry::Searching(searching) = &mut self.entries[entry] {
+            let Some(done) = self.trainings.get_all(searching.waits_for()) else {
+                break;
+            };
+            match searching.advance(&done)? {
+                Next::Trainings(mut wanted) => {
+                    sort_by_target(&mut wanted);
+                    self.trainings.want(&wanted, &mut |record| {
+                        (self.notify)(Event::Done {
+                            record,
+                            replayed: true,
+                        });
+                    })?;
+                }
+                Next::Over(searched) => self.entries[entry] = Entry::Done(searched),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Asks for Contest<'_, '_> {
+    type Training = Training;
+    type Outcome = Result<TrialResult, StudyError>;
+
+    fn ask(&mut self, workers: usize) -> Result<Vec<(usize, Training)>, StudyError> {
+        for entry in 0..self.entries.len() {
+            self.advance(entry)?;
+        }
+        for entry in 0..self.entries.len() {
+            if self.trainings.untold().count() >= workers {
+                break;
+            }
+            if let Entry::Planned(planned) = &self.entries[entry] {
+                let (proxy, judgements) = (Arc::clone(&self.proxy), Arc::clone(&self.judgements));
+                let searching = planned.clone().begin(proxy, judgements)?;
+                self.entries[entry] = Entry::Searching(Box::new(searching));
+                self.advance(entry)?;
+            }
+        }
+        let untold = self.trainings.untold();
+        Ok(untold
+            .map(|(number, training)| (number, training.clone()))
+            .collect())
+    }
+
+    fn tell(
+        &mut self,
+        number: usize,
+        outcome: Self::Outcome,
+        seconds: f64,
+    ) -> Result<(), StudyError> {
+        self.trainings
+            .tell(number, outcome?, seconds, &mut |record| {
+                (self.notify)(Event::Done {
+                    record,
+                    replayed: false,
+                });
+            })
+    }
+}

@@ -1,0 +1,309 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use adaplace_files::{Document, Layout, write_json};
+use adaplace_scorer::{ScoreError, Scorer};
+use adaplace_search_space::{
+    AdapterForm, BackboneReference, Placement, PlacementFile, SearchSpace,
+};
+use adaplace_strategy::{ConnectionProxy, StrategyDescription};
+use toml::{Table, Value};
+
+use super::contest::{Contest, Entry};
+use super::entrants::{Course, Entrant, entrants, parallel_space};
+use super::finals::{Final, FinalRecord, FinalResult, FinalTraining, Finisher};
+use super::judgements::Judgements;
+use super::outcome::{Comparison, Competed, SeedResult};
+use super::repetitions::of_finals;
+use super::search::{Planned, Searched};
+use super::{Baseline, ComparisonConfiguration, ComparisonSettings, Competitor};
+use crate::ExperimentError;
+use adaplace_study::{
+    Event, Importances, Journal, Listed, Opened, Replaying, StudyError, Trainings, Workers, train,
+};
+
+/// A comparison that is ready to run.
+pub struct ComparisonRun<'a, S, F> {
+    /// The content of `comparison.toml`.
+    pub configuration: &'a ComparisonConfiguration,
+    /// The resolved search space.
+    pub space: &'a Arc<SearchSpace>,
+    /// What scores placements.
+    pub scorer: &'a S,
+    /// What trains them to the end.
+    pub finisher: &'a F,
+    /// What judges connections.
+    pub proxy: Arc<dyn ConnectionProxy + 'a>,
+    /// The gradient map of the frozen model.
+    pub map: FrozenMap,
+    /// What goes into placement files.
+    pub backbone: BackboneReference,
+    /// Where results go, and the trials that are done.
+    pub opened: Opened,
+    /// The journal of the final trainings, and what it held.
+    pub finals: (Journal<FinalRecord>, Vec<FinalRecord>),
+}
+
+/// What a comparison takes from the gradient map of the frozen model beside the promises of connections.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrozenMap {
+    /// The Frobenius norm of every connection's gradient matrix, rows are sources, columns targets. `None` leaves out
+    /// [`Baseline::LargestGradients`].
+    pub gradient_norms: Option<Vec<Vec<f64>>>,
+    /// How long the map took; 0 where it was read from a file.
+    pub seconds: f64,
+}
+
+/// Runs a comparison to its end: every strategy with every seed, then the final trainings. `None` if `stop` was set
+/// before; the journals hold what was done.
+///
+/// # Errors
+/// The first error that is not a failed training. The journals then hold what was finished before it.
+pub fn run_comparison<S: Scorer, F: Finisher>(
+    run: ComparisonRun<'_, S, F>,
+    workers: &Workers,
+    stop: &AtomicBool,
+    notify: &mut dyn FnMut(Event<'_>),
+) -> Result<Option<Comparison>, ExperimentError> {
+    let ComparisonRun {
+        configuration,
+        space,
+        scorer,
+        finisher,
+        proxy,
+        map,
+        backbone,
+        opened,
+        finals,
+    } = run;
+    let Opened {
+        folder,
+        journal,
+        records,
+    } = opened;
+    let settings = &configuration.comparison;
+    let parallel = parallel_space(space);
+    let norms = map.gradient_norms.as_deref();
+    let entrants = entrants(configuration, space, parallel.as_ref(), norms);
+    let trained_together = Importances::seconds(&folder.importances())?;
+    // Seed by seed, so that what an unfinished comparison holds can be compared.
+    let entries = (1..=settings.seeds).flat_map(|seed| {
+        entrants
+            .iter()
+            .map(move |entrant| entrant.entry(seed, settings, map.seconds))
+    });
+    let mut contest = Contest {
+        entries: entries.collect(),
+        trainings: Trainings::new(journal, records, Replaying::InAnyOrder),
+        proxy,
+        judgements: Arc::new(Judgements::new(map.seconds, trained_together)),
+        notify,
+    };
+    if !workers.run(&mut contest, stop, |training| train(scorer, training))? {
+        return Ok(None);
+    }
+    let mut found: Vec<Vec<Searched>> = entrants.iter().map(|_| Vec::new()).collect();
+    for (entry, of_competitor) in contest.entries.into_iter().zip((0..entrants.len()).cycle()) {
+        if let Entry::Done(searched) = entry {
+            found[of_competitor].push(searched);
+        }
+    }
+
+    let wanted: Vec<FinalTraining> = entrants
+        .iter()
+        .zip(&found)
+        .flat_map(|(entrant, seeds)| {
+            (1..)
+                .zip(seeds)
+                .map(move |(seed, one)| (entrant, seed, one))
+        })
+        .flat_map(|(entrant, seed, one)| entrant.finals(&one.placement, seed, settings))
+        .collect();
+    let (journal, records) = finals;
+    let mut finals = Trainings::new(journal, records, Replaying::InAnyOrder);
+    finals.want(&wanted, &mut |_| {})?;
+    notify(Event::SearchFinished {
+        remaining: finals.untold().count(),
+    });
+    let mut told = |_: &FinalRecord| notify(Event::FinalTrainingDone);
+    let mut list = Listed::new(finals, &mut told);
+    if !workers.run(&mut list, stop, |training| finish(finisher, training))? {
+        return Ok(None);
+    }
+    let finals = list.into_trainings();
+    for (Entrant { competitor, .. }, seeds) in entrants.iter().zip(&found) {
+        for (seed, searched) in (1..).zip(seeds) {
+            if searched.placement.is_empty() {
+                continue;
+            }
+            let file = PlacementFile {
+                backbone: backbone.clone(),
+                adapter: AdapterForm::default(),
+                placement: searched.placement.clone(),
+                provenance: Some(provenance(configuration, competitor, seed)),
+            };
+            file.write(&folder.placement(&format!("{competitor}-{seed}")))?;
+        }
+    }
+    let comparison = outcome(settings, space, &entrants, found, &finals);
+    let path = folder.path().join(Comparison::FILE);
+    write_json(&path, &comparison, Layout::Pretty).map_err(StudyError::from)?;
+    Ok(Some(comparison))
+}
+
+impl<'a> Entrant<'a> {
+    /// The entrant with one seed; the gradient map of the frozen model took `map_seconds`.
+    fn entry<'e>(
+        &'e self,
+        seed: u32,
+        settings: &'e ComparisonSettings,
+        map_seconds: f64,
+    ) -> Entry<'e> {
+        match &self.course {
+            Course::Fixed(placement) => {
+                Entry::Done(Searched::without_trials(placement.clone(), 0.0))
+            }
+            Course::FromMap(placement) => {
+                Entry::Done(Searched::without_trials(placement.clone(), map_seconds))
+            }
+            Course::Search {
+                space,
+                strategy,
+                trials,
+                finalists,
+            } => Entry::Planned(Planned {
+                name: self.competitor.to_string(),
+                settings,
+                space,
+                strategy,
+                trials: *trials,
+                finalists: *finalists,
+                seed,
+            }),
+        }
+    }
+
+    /// The final trainings of a placement with one seed. The linear probe is the same every time.
+    fn finals(
+        &self,
+        placement: &Placement,
+        seed: u32,
+        settings: &ComparisonSettings,
+    ) -> impl Iterator<Item = FinalTraining> + use<> {
+        let (seed, count) = match placement.is_empty() {
+            true => (1, 1),
+            false => (seed, settings.final_repetitions),
+        };
+        let (placement, learned_scale) = (placement.clone(), self.competitor.learned_scale());
+        of_finals(seed, count).map(move |repetition| FinalTraining {
+            placement: placement.clone(),
+            learned_scale,
+            repetition,
+        })
+    }
+}
+
+/// Trains to the end as it is asked for; gives the result, or what ends the run.
+fn finish<F: Finisher>(finisher: &F, training: &FinalTraining) -> Result<FinalResult, StudyError> {
+    match finisher.finish(training) {
+        Ok(done) => Ok(FinalResult::Final(done)),
+        Err(error @ ScoreError::Diverged { .. }) => Ok(FinalResult::Failed(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn outcome(
+    settings: &ComparisonSettings,
+    space: &SearchSpace,
+    entrants: &[Entrant<'_>],
+    found: Vec<Vec<Searched>>,
+    finals: &Trainings<FinalRecord>,
+) -> Comparison {
+    let records = |entrant: &Entrant<'_>, placement: &Placement, seed: u32| -> Vec<&FinalRecord> {
+        let trainings = entrant.finals(placement, seed, settings);
+        trainings
+            .filter_map(|training| finals.get(&training))
+            .collect()
+    };
+    let mut competed: Vec<Competed> = entrants
+        .iter()
+        .zip(&found)
+        .map(|(entrant, seeds)| {
+            let seeds = (1..).zip(seeds).map(|(seed, searched)| {
+                let records = records(entrant, &searched.placement, seed).into_iter();
+                let finals: Option<Vec<Final>> = records
+                    .map(|record| record.result.as_final().cloned())
+                    .collect();
+                SeedResult {
+                    seed,
+                    cost: space.cost(&searched.placement),
+                    placement: searched.placement.clone(),
+                    steps: searched.steps,
+                    seconds: (!settings.replayed).then_some(searched.seconds),
+                    curve: searched.curve.clone(),
+                    finals: finals.unwrap_or_default(),
+                }
+            });
+            let name = entrant.competitor.to_string();
+            Competed::new(name, seeds.collect(), settings.seed)
+        })
+        .collect();
+    let everywhere = entrants
+        .iter()
+        .position(|entrant| {
+            matches!(
+                entrant.competitor,
+                Competitor::Baseline(Baseline::ParallelEverywhere, _)
+            )
+        })
+        .and_then(|place| {
+            let seeds = (1..).zip(&found[place]);
+            let records = seeds
+                .flat_map(|(seed, searched)| records(&entrants[place], &searched.placement, seed));
+            seconds_of_one_training(records)
+        });
+    let random = Competitor::Strategy(StrategyDescription::Random {}).to_string();
+    let of_random = competed.iter().find(|one| one.name == random);
+    if let Some(of_random) = of_random.map(|one| one.seeds.clone()) {
+        for one in competed.iter_mut().filter(|one| one.name != random) {
+            one.compare_with(&of_random, settings.seed);
+        }
+    }
+    let order = |one: &Competed| {
+        one.test_accuracy
+            .map_or(f64::NEG_INFINITY, |mean| mean.value)
+    };
+    competed.sort_by(|a, b| order(b).total_cmp(&order(a)));
+    Comparison {
+        format: Comparison::FORMAT.to_owned(),
+        metric: settings.metric,
+        budget_steps: settings.budget_steps,
+        hidden_states: space.shape().hidden_states,
+        everywhere_seconds: everywhere,
+        competitors: competed,
+    }
+}
+
+/// The mean over final trainings that went through: each trains once with every learning rate.
+fn seconds_of_one_training<'a>(records: impl Iterator<Item = &'a FinalRecord>) -> Option<f64> {
+    let each = records.filter_map(|record| {
+        let trainings = record.result.as_final()?.candidates.len();
+        (trainings > 0).then(|| record.seconds / trainings as f64)
+    });
+    let (sum, count) = each.fold((0.0, 0_u32), |(sum, count), one| (sum + one, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
+}
+
+/// Where a placement comes from, for people.
+fn provenance(
+    configuration: &ComparisonConfiguration,
+    competitor: &Competitor,
+    seed: u32,
+) -> Table {
+    let mut table = Table::new();
+    let task = configuration.task.folder.display().to_string();
+    table.insert("task".to_owned(), Value::String(task));
+    table.insert("strategy".to_owned(), Value::String(competitor.to_string()));
+    table.insert("seed".to_owned(), Value::Integer(seed.into()));
+    table
+}

@@ -1,0 +1,57 @@
+use std::path::Path;
+
+use adaplace_files::{folder_name, read_json};
+
+use super::{Comparison, ComparisonConfiguration, FinalRecord};
+use crate::ExperimentError;
+use adaplace_study::{Configuration, Record, StudyFolder, if_there, read_lines};
+
+/// What the folder of a comparison holds, read and not touched: it may be at work in another process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredComparison {
+    /// Name of the folder.
+    pub name: String,
+    /// The content of `comparison.toml`.
+    pub configuration: ComparisonConfiguration,
+    /// The trainings of the searches so far.
+    pub trials: Vec<Record>,
+    /// The final trainings so far.
+    pub finals: Vec<FinalRecord>,
+    /// The content of `comparison.json`; none before the end, and none that was written before the comparison grew.
+    pub comparison: Option<Comparison>,
+}
+
+impl StoredComparison {
+    /// Whether `folder` holds a comparison, finished or not.
+    #[must_use]
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(ComparisonConfiguration::FILE).is_file()
+    }
+
+    /// Reads the comparison in `folder`.
+    ///
+    /// # Errors
+    /// One that names the file which is damaged.
+    pub fn read(folder: &Path) -> Result<Self, ExperimentError> {
+        let configuration =
+            ComparisonConfiguration::read(&folder.join(ComparisonConfiguration::FILE))?;
+        let comparison = if_there(&folder.join(Comparison::FILE), |path| Ok(read_json(path)?))?;
+        Ok(Self {
+            name: folder_name(folder),
+            comparison: comparison.filter(|comparison| is_of(comparison, &configuration)),
+            configuration,
+            trials: if_there(&folder.join(StudyFolder::JOURNAL), read_lines)?.unwrap_or_default(),
+            finals: if_there(&folder.join(FinalRecord::FILE), read_lines)?.unwrap_or_default(),
+        })
+    }
+}
+
+/// Whether all that takes part by now took part, with as many seeds.
+fn is_of(comparison: &Comparison, configuration: &ComparisonConfiguration) -> bool {
+    let seeds = configuration.comparison.seeds as usize;
+    let mut competitors = comparison.competitors.iter();
+    let took_part = |name: &str| comparison.competitors.iter().any(|one| one.name == name);
+    let mut strategies = configuration.strategies.iter();
+    competitors.all(|one| one.seeds.len() == seeds)
+        && strategies.all(|strategy| took_part(strategy.name()))
+}

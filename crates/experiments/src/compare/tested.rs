@@ -1,0 +1,92 @@
+use adaplace_scorer::{Evaluation, Model, ProxyScorer, ScoreError, TrainingSettings, evaluate};
+use adaplace_search_space::Fidelity;
+use adaplace_strategy::Merit;
+use adaplace_task::Examples;
+
+use super::finals::{Candidate, Final, FinalTraining, Finisher};
+use adaplace_study::Metric;
+
+/// Trains as [`ProxyScorer`] does, with several learning rates, and reads the test part.
+#[derive(Debug)]
+pub struct TestedTraining<'a> {
+    /// What trains and validates.
+    pub scorer: &'a ProxyScorer,
+    /// The test part.
+    pub test: &'a Examples,
+    /// How adapters are trained, but for their learning rate.
+    pub settings: TrainingSettings,
+    /// The learning rates.
+    pub learning_rates: &'a [f64],
+    /// Optimiser steps.
+    pub steps: Fidelity,
+    /// What the learning rate is chosen by.
+    pub metric: Metric,
+}
+
+impl TestedTraining<'_> {
+    fn test(&self, model: &Model<'_>) -> Result<Evaluation, ScoreError> {
+        evaluate(model, self.test, self.settings.batch_size)
+    }
+}
+
+impl Finisher for TestedTraining<'_> {
+    fn finish(&self, training: &FinalTraining) -> Result<Final, ScoreError> {
+        let FinalTraining {
+            placement,
+            learned_scale,
+            repetition,
+        } = training;
+        let repetition = *repetition;
+        if placement.is_empty() {
+            return Ok(Final {
+                candidates: Vec::new(),
+                learning_rate: None,
+                test: self.test(&self.scorer.untrained(placement, repetition)?)?,
+            });
+        }
+        let mut candidates = Vec::new();
+        let mut best: Option<(Option<Merit>, f64, Model<'_>)> = None;
+        let mut first_failure = None;
+        for &learning_rate in self.learning_rates {
+            let settings = TrainingSettings {
+                adapter_learning_rate: learning_rate,
+                learned_scale: *learned_scale,
+                ..self.settings
+            };
+            let trained = self
+                .scorer
+                .train_with(&settings, placement, self.steps, repetition)
+                .and_then(|(model, train_loss)| {
+                    let score = self.scorer.validate(&model, train_loss, self.steps)?;
+                    Ok((model, score))
+                });
+            let score = match trained {
+                Ok((model, score)) => {
+                    let merit = self.metric.merit(self.steps, &score);
+                    if best.as_ref().is_none_or(|(before, ..)| merit > *before) {
+                        best = Some((merit, learning_rate, model));
+                    }
+                    Some(score)
+                }
+                Err(error @ ScoreError::Diverged { .. }) => {
+                    first_failure.get_or_insert(error);
+                    None
+                }
+                Err(error) => return Err(error),
+            };
+            candidates.push(Candidate {
+                learning_rate,
+                score,
+            });
+        }
+        match (best, first_failure) {
+            (Some((_, learning_rate, model)), _) => Ok(Final {
+                candidates,
+                learning_rate: Some(learning_rate),
+                test: self.test(&model)?,
+            }),
+            (None, Some(error)) => Err(error),
+            (None, None) => unreachable!("there is at least one learning rate"),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+use std::path::PathBuf;
+
+use adaplace_files::FileError;
+use adaplace_scorer::ScoreError;
+use adaplace_search_space::SpaceError;
+use adaplace_strategy::StrategyError;
+use adaplace_study::StudyError;
+
+/// What can go wrong in an experiment.
+#[derive(Debug, thiserror::Error)]
+pub enum ExperimentError {
+    /// A strategy can compete only once.
+    #[error("the strategy `{strategy}` is named twice; name each once")]
+    NamedTwice {
+        /// The strategy.
+        strategy: &'static str,
+    },
+    /// An order needs some members.
+    #[error(
+        "only {trained} single connections were trained, an audit needs at least {fewest}; sample more of them"
+    )]
+    TooFewConnections {
+        /// Connections that were trained alone and to the end.
+        trained: usize,
+        /// How many it takes.
+        fewest: usize,
+    },
+    /// As of connections, of placements.
+    #[error(
+        "only {trained} placements of the bench were trained as often as the others, an audit needs at least {fewest}; train more"
+    )]
+    TooFewPlacements {
+        /// Placements with all repetitions that are compared.
+        trained: usize,
+        /// How many it takes.
+        fewest: usize,
+    },
+    /// A table has one adapter for all connections.
+    #[error("a placement bench has one rank, and the space has {ranks:?}; name one in `ranks`")]
+    SeveralAdapters {
+        /// The ranks of the space.
+        ranks: Vec<u16>,
+    },
+    /// A placement bench that cannot be used.
+    #[error("`{path}` is not a placement bench: {reason}")]
+    Bench {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A placement bench of something else.
+    #[error(
+        "`{path}` was made with another {what}: its hash is {expected}, that of the one given is {found}; give the one that the bench was made with"
+    )]
+    OtherBench {
+        /// `backbone` or `task`.
+        what: &'static str,
+        /// The bench.
+        path: PathBuf,
+        /// The bench's hash.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
+    /// From a study.
+    #[error(transparent)]
+    Study(#[from] StudyError),
+    /// From the search space.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+    /// From the strategy.
+    #[error(transparent)]
+    Strategy(#[from] StrategyError),
+    /// From the scorer.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
+}
+
+impl From<FileError> for ExperimentError {
+    fn from(error: FileError) -> Self {
+        Self::Study(error.into())
+    }
+}

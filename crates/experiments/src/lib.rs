@@ -1,0 +1,23 @@
+//! Experiments on studies: which gradient statistic predicts what a training gives, and which strategy is worth its steps.
+//!
+//! - [`Audit`] compares predictors with the trainings of single connections, [`SetAudit`] with those of sets.
+//! - [`PlacementBench`] is a table of trained placements; [`Replay`] runs strategies on it without training.
+//! - [`run_comparison`] runs strategies and baselines side by side with several seeds, and judges them on the test part.
+mod audit;
+mod bench;
+mod compare;
+mod error;
+mod sets;
+
+pub use audit::{Agreement, Audit, Audited, Predictor};
+pub use bench::{BenchConfiguration, BenchRow, PlacementBench, Replay, tabulate, tabulated};
+pub use compare::{
+    Baseline, COMPARISON_FORMAT, Candidate, Comparison, ComparisonConfiguration, ComparisonRun,
+    ComparisonSettings, Competed, Competitor, Difference, Final, FinalRecord, FinalResult,
+    FinalTraining, Finisher, FrozenMap, Improvement, SearchSeconds, SeedResult, StoredComparison,
+    TestedTraining, run_comparison,
+};
+pub use error::ExperimentError;
+pub use sets::{
+    AuditedSets, DrawnSets, RankedBy, SetAudit, SetDraw, SetPredictor, SetVariance, VarianceShares,
+};

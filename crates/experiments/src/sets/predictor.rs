@@ -1,0 +1,148 @@
+//! What is known of a set of connections before it is trained.
+
+use std::fmt;
+
+use adaplace_scorer::{GradientMap, Statistics};
+use adaplace_search_space::{Connection, Placement};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::ExperimentError;
+use crate::Predictor;
+
+/// What predicts the result of a placement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SetPredictor {
+    /// What its connections gain together, [`adaplace_scorer::JointJudgement::gain`].
+    JointGain,
+    /// The sum of what is known of its connections.
+    Sum(Predictor),
+    /// The mean of it.
+    Mean(Predictor),
+    /// The largest of it.
+    Largest(Predictor),
+    /// The mean distance between two of its connections, in states.
+    Spread,
+    /// The surrogate's model, told the first trainings of so many random other placements. Mean over several draws, also of
+    /// the bounds: they say how sure one draw's value is.
+    Surrogate(usize),
+    /// Its own first training, against the mean of its other ones. That mean is less sure than the one that the others are
+    /// judged by, so that what predicts as well may stand above it.
+    FirstTraining,
+}
+
+impl SetPredictor {
+    /// Those that need no training, `also` among the statistics. Where every placement is a `single` connection, sum and largest
+    /// are the same and nothing is spread.
+    pub(crate) fn untrained(also: &Statistics, single: bool) -> Vec<Self> {
+        let gradients: Vec<Predictor> = Predictor::all(also)
+            .into_iter()
+            .filter(|predictor| matches!(predictor, Predictor::Gradient(_)))
+            .collect();
+        let mut all = vec![Self::JointGain];
+        all.extend(gradients.iter().cloned().map(Self::Sum));
+        all.push(Self::Mean(Predictor::EarlyTarget));
+        if !single {
+            all.extend(gradients.into_iter().map(Self::Largest));
+            all.extend([Self::Largest(Predictor::EarlyTarget), Self::Spread]);
+        }
+        all
+    }
+
+    /// What it says of each placement; `None` where it needs trainings or what `map` does not hold.
+    ///
+    /// # Errors
+    /// If a gradient is not finite.
+    pub(crate) fn of(
+        &self,
+        map: &GradientMap,
+        placements: &[Placement],
+    ) -> Result<Option<Vec<f64>>, ExperimentError> {
+        let pooled = |predictor: &Predictor, pool: fn(&[f64]) -> f64| {
+            let connections: Vec<Connection> =
+                placements.iter().flat_map(Placement::connections).collect();
+            let values = predictor.of(map, &connections)?;
+            let mut left = &values[..];
+            let of = |placement: &Placement| {
+                let (own, others) = left.split_at(placement.len());
+                left = others;
+                pool(own)
+            };
+            Some(placements.iter().map(of).collect())
+        };
+        Ok(match self {
+            Self::JointGain => match map.joint() {
+                None => None,
+                Some(joint) => {
+                    let gains = placements.par_iter().map(|placement| joint.gain(placement));
+                    Some(gains.collect::<Result<_, _>>()?)
+                }
+            },
+            Self::Sum(predictor) => pooled(predictor, |values| values.iter().sum()),
+            Self::Mean(predictor) => pooled(predictor, |values| {
+                values.iter().sum::<f64>() / values.len() as f64
+            }),
+            Self::Largest(predictor) => pooled(predictor, |values| {
+                values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+            }),
+            Self::Spread => placements.iter().map(spread).collect(),
+            Self::Surrogate(_) | Self::FirstTraining => None,
+        })
+    }
+}
+
+/// The mean distance between two connections of a placement; `None` of fewer than two.
+pub(crate) fn spread(placement: &Placement) -> Option<f64> {
+    let connections: Vec<Connection> = placement.connections().collect();
+    let mut sum = 0;
+    for (index, &one) in connections.iter().enumerate() {
+        let others = connections[..index].iter();
+        sum += others.map(|&other| one.distance(other)).sum::<u32>();
+    }
+    let pairs = connections.len() * connections.len().saturating_sub(1) / 2;
+    (pairs > 0).then(|| f64::from(sum) / pairs as f64)
+}
+
+impl fmt::Display for SetPredictor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::JointGain => formatter.write_str("joint gain"),
+            Self::Sum(predictor) => write!(formatter, "sum of {predictor}"),
+            Self::Mean(predictor) => write!(formatter, "mean of {predictor}"),
+            Self::Largest(predictor) => write!(formatter, "largest {predictor}"),
+            Self::Spread => formatter.write_str("distance between connections"),
+            Self::Surrogate(told) => write!(formatter, "surrogate told {told} others"),
+            Self::FirstTraining => formatter.write_str("its own first training"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adaplace_search_space::AdapterSpec;
+
+    use super::*;
+
+    /// Distances 2 from 0->0 to 1->1, 2 from there to 2->2 and 4 between the ends.
+    #[test]
+    fn spread_is_the_mean_distance_of_pairs() {
+        let adapter = AdapterSpec::new(1, 1.0).unwrap();
+        let placement = |states: &[u16]| -> Placement {
+            let connections = states.iter().map(|&state| Connection::new(state, state));
+            connections
+                .map(|connection| (connection, adapter))
+                .collect()
+        };
+        let found = spread(&placement(&[0, 1, 2])).unwrap();
+        assert!((found - 8.0 / 3.0).abs() < 1e-12);
+        assert_eq!(spread(&placement(&[1])), None);
+    }
+
+    #[test]
+    fn single_connections_have_no_largest_one() {
+        let also: Statistics = adaplace_scorer::Statistic::Rank.into();
+        let count = |single| SetPredictor::untrained(&also, single).len();
+        assert_eq!((count(true), count(false)), (1 + 10 + 1, 1 + 20 + 3));
+    }
+}

@@ -1,0 +1,82 @@
+//! By which metric a single training ranks placements most like their other trainings.
+
+use adaplace_analysis::spearman;
+use serde::{Deserialize, Serialize};
+
+use super::repeated::{Trained, means};
+use adaplace_study::Metric;
+
+/// How well a single training ranks placements by one metric.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RankedBy {
+    /// What is ranked by.
+    pub metric: Metric,
+    /// Spearman's rho of one training by the metric, larger being better, with the mean accuracy of the placement's others: the
+    /// mean over which one it is. None where the metric or the accuracy is the same for all.
+    pub rho: Option<f64>,
+}
+
+/// Each metric; none where nothing was repeated.
+pub(super) fn ranked(trained: &Trained) -> Vec<RankedBy> {
+    if trained.repetitions < 2 {
+        return Vec::new();
+    }
+    let metrics = Metric::OF_TWO.into_iter();
+    let ranked = metrics.map(|metric| RankedBy {
+        metric,
+        rho: rho(trained, metric),
+    });
+    ranked.collect()
+}
+
+fn rho(trained: &Trained, metric: Metric) -> Option<f64> {
+    let of_one = |one: usize| {
+        let rows = trained.accuracy.iter().zip(&trained.loss);
+        let (merits, others): (Vec<f64>, Vec<Vec<f64>>) = rows
+            .map(|(accuracy, negated)| {
+                let merit = metric.signed(metric.of(accuracy[one], -negated[one], None));
+                let mut others = accuracy.clone();
+                others.remove(one);
+                (merit, others)
+            })
+            .unzip();
+        spearman(&merits, &means(&others))
+    };
+    let rhos: Option<Vec<f64>> = (0..trained.repetitions).map(of_one).collect();
+    Some(rhos?.iter().sum::<f64>() / trained.repetitions as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use adaplace_search_space::Placement;
+
+    use super::*;
+
+    /// Accuracies order three placements the same way twice, losses the other way round; half a loss that differs by 1 outweighs
+    /// accuracies that differ by 0.1.
+    #[test]
+    fn metrics_by_hand() {
+        let mut trained = Trained {
+            placements: vec![Placement::new(); 3],
+            accuracy: vec![vec![0.1, 0.1], vec![0.2, 0.2], vec![0.3, 0.3]],
+            loss: vec![vec![-1.0, -1.0], vec![-2.0, -2.0], vec![-3.0, -3.0]],
+            repetitions: 2,
+        };
+        let rhos = |trained: &Trained| -> Vec<(Metric, Option<f64>)> {
+            let ranked = ranked(trained).into_iter();
+            ranked.map(|one| (one.metric, one.rho)).collect()
+        };
+        let expected = [
+            (Metric::Accuracy, Some(1.0)),
+            (Metric::Loss, Some(-1.0)),
+            (Metric::Combined, Some(-1.0)),
+        ];
+        assert_eq!(rhos(&trained), expected);
+        // In the second training all have the same loss, which orders nothing.
+        trained.loss.iter_mut().for_each(|row| row[1] = -1.0);
+        assert_eq!(rhos(&trained)[1], (Metric::Loss, None));
+        trained.repetitions = 1;
+        assert_eq!(rhos(&trained), []);
+    }
+}

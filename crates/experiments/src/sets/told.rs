@@ -1,0 +1,75 @@
+//! How well the surrogate's model predicts placements that it was not told of.
+
+use adaplace_analysis::shuffled;
+use adaplace_strategy::SurrogateModel;
+use rayon::prelude::*;
+
+use super::SetPredictor;
+use super::repeated::{Trained, means};
+use super::{AuditedSets, FEWEST};
+use crate::Agreement;
+use adaplace_analysis::Measured;
+
+/// How many others are told.
+const TOLD: [usize; 3] = [16, 32, 64];
+
+/// Random choices of those told.
+const DRAWS: usize = 10;
+
+/// Against the means of the placements not told, in as many sizes as leave enough of them.
+pub(super) fn audited(
+    model: &SurrogateModel<'_>,
+    trained: &Trained,
+    seed: u64,
+) -> Vec<AuditedSets> {
+    let count = trained.placements.len();
+    let sizes = TOLD.into_iter().filter(|told| told + FEWEST <= count);
+    let agreement = |told: usize, table: &[Vec<f64>]| {
+        let result = means(table);
+        let draws: Vec<Agreement> = (0..DRAWS)
+            .into_par_iter()
+            .map(|draw| {
+                let order = shuffled(count, seed.wrapping_add(draw as u64));
+                let (known, others) = order.split_at(told);
+                let known: Vec<(usize, f64)> = known
+                    .iter()
+                    .map(|&index| (index, table[index][0]))
+                    .collect();
+                // Of equal scores nothing is learnt: all are predicted to be alike.
+                let predicted = model.means(&known).unwrap_or_else(|| vec![0.0; count]);
+                let pick = |values: &[f64]| -> Vec<f64> {
+                    others.iter().map(|&index| values[index]).collect()
+                };
+                Agreement::of(&pick(&predicted), &pick(&result), seed)
+            })
+            .collect();
+        mean(&draws)
+    };
+    sizes
+        .map(|told| AuditedSets {
+            predictor: SetPredictor::Surrogate(told),
+            validation_accuracy: agreement(told, &trained.accuracy),
+            validation_loss: agreement(told, &trained.loss),
+        })
+        .collect()
+}
+
+/// Of each number over the draws that have it.
+fn mean(draws: &[Agreement]) -> Agreement {
+    let number = |of: &dyn Fn(&Agreement) -> Option<f64>| {
+        let values: Vec<f64> = draws.iter().filter_map(of).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    };
+    let measured = |of: fn(&Agreement) -> Option<Measured>| {
+        Some(Measured {
+            value: number(&|draw| Some(of(draw)?.value))?,
+            low: number(&|draw| of(draw)?.low),
+            high: number(&|draw| of(draw)?.high),
+        })
+    };
+    Agreement {
+        spearman: measured(|draw| draw.spearman),
+        kendall: measured(|draw| draw.kendall),
+        top_recall: measured(|draw| draw.top_recall),
+    }
+}
