@@ -133,7 +133,7 @@ fn a_tokenizer_of_another_vocabulary() {
         &lab,
         &[
             "`backbone/tokenizer.json`",
-            "gives the id",
+            "produces the id",
             "vocabulary of 64",
         ],
     );

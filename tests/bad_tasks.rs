@@ -175,7 +175,7 @@ fn rows_of_text_beside_pictures_are_told_of() {
     let told = lab.run(inspect).succeeded();
     assert!(
         told.stderr
-            .contains("test.csv` holds text, not pictures, and is not read"),
+            .contains("test.csv` contains text, not pictures, and is not read"),
         "{told:#?}"
     );
 }

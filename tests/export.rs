@@ -216,18 +216,18 @@ fn an_export_is_replaced_and_nothing_else_is() {
     assert!(lab.content("out") != first);
     // Another's file among ours, another's folder, a file, and another's configuration.
     lab.write("out/notes.txt", "mine");
-    lab.refuses(&export, &["`out`", "no export", "--out"]);
+    lab.refuses(&export, &["`out`", "not an export", "--out"]);
     fs::remove_file(lab.path("out/notes.txt")).unwrap();
     lab.write("out/adapter_config.json", "{}");
-    lab.refuses(&export, &["`out`", "no export"]);
+    lab.refuses(&export, &["`out`", "not an export"]);
     for place in ["task", "placement.toml"] {
         lab.refuses(
             &format!("{EXPORT} adapters --out {place}"),
-            &[place, "no export"],
+            &[place, "not an export"],
         );
         lab.refuses(
             &format!("{EXPORT} json --out {place}"),
-            &[place, "no export"],
+            &[place, "not an export"],
         );
     }
     lab.refuses(&format!("{EXPORT} adapters --out .."), &["`..`", "name"]);

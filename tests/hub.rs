@@ -254,7 +254,7 @@ fn models_that_are_not_there_or_not_for_everyone() {
     hub.run("inspect org/none").failed(&[
         "`org/none` is no folder",
         &endpoint,
-        "shows you no model",
+        "has no model `org/none`",
         "HF_TOKEN",
     ]);
     hub.run("inspect org/tiny@v9")
@@ -292,7 +292,7 @@ fn servers_that_do_not_answer() {
     hub.server()
         .serve("odd", "../../commit", &hub.lab.path("backbone"));
     hub.run("inspect org/tiny@odd")
-        .failed(&["cannot reach", "`../../commit` is no commit"]);
+        .failed(&["cannot reach", "`../../commit` is not a commit"]);
 
     hub.server = None;
     let unreachable = hub.run("inspect org/tiny@v2");
@@ -300,7 +300,7 @@ fn servers_that_do_not_answer() {
     // A cache that another tool filled does not say what the model lacks; without a server it has to do.
     fs::remove_dir_all(hub.cached(".no_exist")).unwrap();
     let ended = hub.run("inspect org/tiny").succeeded();
-    assert!(ended.stderr.contains("going on with those"), "{ended:#?}");
+    assert!(ended.stderr.contains("continuing with the files in the cache"), "{ended:#?}");
     fs::remove_file(hub.cached("snapshots/c0ffee01/config.json")).unwrap();
     hub.run("inspect org/tiny").failed(&["cannot reach"]);
 }
@@ -391,9 +391,9 @@ fn a_subset_is_chosen_where_there_are_several() {
     let hub = HubLab::new();
     serve_mail(&hub);
     hub.run(&format!("{INSPECT} org/mail"))
-        .failed(&["has the subsets named, pairs; give one as `org/mail:SUBSET`"]);
+        .failed(&["has the subsets named, pairs; choose one as `org/mail:SUBSET`"]);
     hub.run(&format!("{INSPECT} org/nothing"))
-        .failed(&["shows you no dataset `org/nothing"]);
+        .failed(&["has no dataset `org/nothing"]);
     // A revision is that of the dataset itself.
     let own = hub
         .run(&format!("{INSPECT} org/mail@main"))

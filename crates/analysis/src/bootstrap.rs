@@ -1,24 +1,25 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The share of resamples between the bounds.
+/// The share of resamples that lie between the bounds.
 const CONFIDENCE: f64 = 0.95;
 
-/// Resamples: the bounds are then sure to about a tenth of the interval's width.
+/// The number of resamples. With this many, the bounds are accurate to about a tenth of the interval's width.
 const RESAMPLES: usize = 2000;
 
 /// A 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
-    /// Lower bound.
+    /// The lower bound.
     pub low: f64,
-    /// Upper bound.
+    /// The upper bound.
     pub high: f64,
 }
 
-/// The 95 % percentile bootstrap interval of a statistic of `count` items (Efron, 1979): the items are drawn anew, with
-/// replacement, and `statistic` is asked what the drawn indices give. Resamples without a value are left out; `None`
-/// where fewer than half have one.
+/// The 95 % percentile bootstrap interval of a statistic of `count` items (Efron, 1979).
+///
+/// Each resample draws the items again with replacement and passes their indices to `statistic`. Resamples without a
+/// value are left out. Returns `None` if fewer than half of them have one.
 pub fn bootstrap(
     count: usize,
     seed: u64,

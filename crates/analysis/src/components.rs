@@ -1,23 +1,24 @@
-//! How the variance of a table divides.
+//! Variance components of a table.
 
 use crate::moments::{column_means, mean, variance};
 use crate::within_variance;
 
-/// Variance components of a table with a row for each thing and a column for each condition, each 0 or more:
-/// y_ij = mean + thing_i + condition_j + rest_ij.
+/// The variance components of a table with a row for each item and a column for each condition, in the model y_ij =
+/// mean + item_i + condition_j + residual_ij. Each component is at least 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Components {
-    /// Variance between the things.
+    /// The variance between the items.
     pub rows: f64,
-    /// Variance between the conditions, which are common to all things.
+    /// The variance between the conditions, which affect all items alike.
     pub columns: f64,
-    /// Variance of the rest: noise, and what a condition does to a single thing.
+    /// The residual variance: noise, and the effects of conditions on single items.
     pub rest: f64,
 }
 
 impl Components {
-    /// The share of the variance of a thing's mean over `columns` conditions, the same for all things, that is the things' own,
-    /// 0 to 1: rows / (rows + rest / columns). `None` where nothing varies.
+    /// The reliability of an item's mean over `columns` conditions, which are the same for all items: the share of its
+    /// variance that is due to the item itself, rows / (rows + rest / columns), between 0 and 1. `None` if nothing
+    /// varies.
     #[must_use]
     pub fn reliability(&self, columns: usize) -> Option<f64> {
         let of_mean = self.rows + self.rest / columns.max(1) as f64;
@@ -25,9 +26,11 @@ impl Components {
     }
 }
 
-/// The components of a table, by the mean squares of the two-way layout without replication (Searle, Casella and McCulloch 1992):
-/// rest = MS_rest, rows = (MS_rows - MS_rest) / columns, columns = (MS_columns - MS_rest) / rows, where those below 0 count as 0.
-/// `None` with fewer than two rows or columns.
+/// The variance components of a table, or `None` if it has fewer than two rows or columns.
+///
+/// They are computed from the mean squares of the two-way layout without replication (Searle, Casella and McCulloch
+/// 1992): rest = MS_rest, rows = (MS_rows - MS_rest) / columns, columns = (MS_columns - MS_rest) / rows. Negative
+/// values become 0.
 ///
 /// # Panics
 /// If the rows differ in length.
@@ -37,7 +40,7 @@ pub fn components(table: &[Vec<f64>]) -> Option<Components> {
     let (rows, columns) = (table.len() as f64, table.first()?.len());
     let of_rows: Vec<f64> = table.iter().map(|row| mean(row)).collect();
     let of_columns = column_means(table, columns);
-    // MS_rows / columns is the variance of the rows' means.
+    // MS_rows / columns is the variance of the row means.
     Some(Components {
         rows: (variance(&of_rows)? - rest / columns as f64).max(0.0),
         columns: (variance(&of_columns)? - rest / rows).max(0.0),
@@ -49,8 +52,8 @@ pub fn components(table: &[Vec<f64>]) -> Option<Components> {
 mod tests {
     use super::*;
 
-    /// The contrast 0 - 2 - 4 + 10 is 4: rest 4. Means of rows 1 and 7, variance 18, less 4 / 2; of columns 2 and 6, variance 8,
-    /// less 4 / 2.
+    /// The contrast 0 - 2 - 4 + 10 is 4, so rest is 4. The row means 1 and 7 have variance 18, less 4 / 2; the column
+    /// means 2 and 6 have variance 8, less 4 / 2.
     #[test]
     fn a_table_of_two_by_two_by_hand() {
         let found = components(&[vec![0.0, 2.0], vec![4.0, 10.0]]).unwrap();

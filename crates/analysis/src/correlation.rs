@@ -1,14 +1,15 @@
-//! How two orders of the same things agree.
+//! Agreement between two rankings of the same items.
 
 use crate::ranks;
 
-/// Spearman's rho: the correlation of the ranks, ties sharing theirs. `None` where one side is all alike.
+/// Spearman's rho: the correlation of the ranks, where ties share the mean of their ranks. `None` if all values of one
+/// side are equal.
 ///
 /// # Panics
-/// If there are not as many of both.
+/// If `x` and `y` differ in length.
 #[must_use]
 pub fn spearman(x: &[f64], y: &[f64]) -> Option<f64> {
-    assert_eq!(x.len(), y.len(), "one value of each for every item");
+    assert_eq!(x.len(), y.len(), "both lists have one value per item");
     pearson(&ranks(x), &ranks(y))
 }
 
@@ -26,18 +27,18 @@ fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
     (xx > 0.0 && yy > 0.0).then(|| xy / (xx * yy).sqrt())
 }
 
-/// Kendall's tau-b: (concordant - discordant pairs) / sqrt(pairs untied in x * pairs untied in y). `None` where one side
-/// is all alike.
+/// Kendall's tau-b: (concordant - discordant pairs) / sqrt(pairs untied in x * pairs untied in y). `None` if all values
+/// of one side are equal.
 ///
-/// Kendall, "The treatment of ties in ranking problems", 1945; counted by merge sort in n log n as Knight, "A computer
-/// method for calculating Kendall's tau with ungrouped data", 1966.
+/// Kendall, "The treatment of ties in ranking problems", 1945. The pairs are counted by merge sort in O(n log n) as in
+/// Knight, "A computer method for calculating Kendall's tau with ungrouped data", 1966.
 ///
 /// # Panics
-/// If there are not as many of both.
+/// If `x` and `y` differ in length.
 #[must_use]
 pub fn kendall(x: &[f64], y: &[f64]) -> Option<f64> {
-    assert_eq!(x.len(), y.len(), "one value of each for every item");
-    // Ranks are equal exactly where values are, the two zeros included.
+    assert_eq!(x.len(), y.len(), "both lists have one value per item");
+    // Ranks are equal exactly where values are, and positive and negative zero are equal.
     let (x, y) = (ranks(x), ranks(y));
     let mut order: Vec<usize> = (0..x.len()).collect();
     order.sort_by(|&a, &b| x[a].total_cmp(&x[b]).then(y[a].total_cmp(&y[b])));
@@ -54,7 +55,7 @@ pub fn kendall(x: &[f64], y: &[f64]) -> Option<f64> {
     (product > 0.0).then(|| balance as f64 / product.sqrt())
 }
 
-/// Pairs of equal ones in a sorted sequence.
+/// The number of pairs of equal elements in a sorted sequence.
 fn tied_pairs<T: PartialEq>(sorted: impl Iterator<Item = T>) -> i64 {
     let (mut pairs, mut run) = (0, 0);
     let mut before = None;
@@ -70,7 +71,7 @@ fn tied_pairs<T: PartialEq>(sorted: impl Iterator<Item = T>) -> i64 {
     pairs
 }
 
-/// Sorts, and counts the pairs that stood the other way round.
+/// Sorts `values` and counts the pairs that were in the wrong order.
 fn sort_counting_swaps(values: &mut [f64], room: &mut [f64]) -> i64 {
     let middle = values.len() / 2;
     if middle == 0 {
@@ -96,20 +97,22 @@ fn sort_counting_swaps(values: &mut [f64], room: &mut [f64]) -> i64 {
     swaps
 }
 
-/// How much of the best `share` of the items by `result` the same number of the best by `prediction` hold, 0 to 1. Of
-/// items that the prediction does not tell apart at its edge, the expectation over their orders counts; of such results,
-/// all that are as good as the last of the best count as best.
+/// The share of the best items by `result` that are also among the best by `prediction`, between 0 and 1. Both sets
+/// hold the best `share` of all items.
+///
+/// If the prediction ties at the edge of its set, this is the expectation over all orders of the tied items. Every
+/// result as good as the last of the best counts as best. `None` if `share` selects no item.
 ///
 /// # Panics
-/// If there are not as many of both, or `share` is not from 0 to 1.
+/// If `prediction` and `result` differ in length, or `share` is not between 0 and 1.
 #[must_use]
 pub fn top_recall(prediction: &[f64], result: &[f64], share: f64) -> Option<f64> {
     assert_eq!(
         prediction.len(),
         result.len(),
-        "one value of each for every item"
+        "both lists have one value per item"
     );
-    assert!((0.0..=1.0).contains(&share), "a share is from 0 to 1");
+    assert!((0.0..=1.0).contains(&share), "a share is between 0 and 1");
     let count = (share * result.len() as f64).ceil() as usize;
     if count == 0 {
         return None;
@@ -137,7 +140,7 @@ pub fn top_recall(prediction: &[f64], result: &[f64], share: f64) -> Option<f64>
 mod tests {
     use super::*;
 
-    /// Without ties rho = 1 - 6 sum d^2 / (n (n^2 - 1)): d = 1, 1, 0, 0 gives 1 - 12 / 60.
+    /// Without ties rho = 1 - 6 sum d^2 / (n (n^2 - 1)). With d = 1, 1, 0, 0 this is 1 - 12 / 60.
     #[test]
     fn spearman_by_hand() {
         let rho = spearman(&[1.0, 2.0, 3.0, 4.0], &[20.0, 10.0, 30.0, 40.0]).unwrap();
@@ -147,14 +150,14 @@ mod tests {
         assert!((reverse + 1.0).abs() < 1e-12);
     }
 
-    /// Ranks 1.5, 1.5, 3 and 1, 2, 3: covariance 1.5, variances 1.5 and 2.
+    /// The ranks are 1.5, 1.5, 3 and 1, 2, 3, with covariance 1.5 and variances 1.5 and 2.
     #[test]
     fn spearman_with_ties() {
         let rho = spearman(&[5.0, 5.0, 7.0], &[1.0, 2.0, 3.0]).unwrap();
         assert!((rho - 1.5 / 3.0_f64.sqrt()).abs() < 1e-12);
     }
 
-    /// Of six pairs one is discordant: (5 - 1) / 6. With one tie in x: (5 - 0) / sqrt(5 * 6) where all others agree.
+    /// One of six pairs is discordant: (5 - 1) / 6. With one tie in x and no discordant pair: (5 - 0) / sqrt(5 * 6).
     #[test]
     fn kendall_by_hand() {
         let tau = kendall(&[1.0, 2.0, 3.0, 4.0], &[20.0, 10.0, 30.0, 40.0]).unwrap();
@@ -164,7 +167,7 @@ mod tests {
         assert_eq!(kendall(&[1.0], &[1.0]), None);
     }
 
-    /// The count by merge sort against the definition, pair by pair, on values with many ties.
+    /// Compares the count by merge sort with the definition, pair by pair, on values with many ties.
     #[test]
     fn kendall_is_what_its_pairs_say() {
         for count in [2, 3, 10, 57] {
@@ -193,7 +196,7 @@ mod tests {
         assert_eq!(top_recall(&result, &result, 0.2), Some(1.0));
         let reverse: Vec<f64> = result.iter().map(|value| -value).collect();
         assert_eq!(top_recall(&reverse, &result, 0.2), Some(0.0));
-        // Two of ten at random hold two tenths of the best two.
+        // Two of ten at random are expected to hold two tenths of the best two.
         assert_eq!(top_recall(&[1.0; 10], &result, 0.2), Some(0.2));
         assert_eq!(top_recall(&[], &[], 0.1), None);
     }

@@ -1,4 +1,4 @@
-//! What a kernel explains of things that it was not told of.
+//! Kernel ridge regression, and the share of variance that it explains on held-out items.
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::{
@@ -6,27 +6,28 @@ use faer::linalg::evd::{
 };
 use faer::{Mat, Par, Spec};
 
-/// A symmetric, positive semi-definite table of how alike every two things are, with a mean of 1 on its diagonal or near it.
+/// A symmetric, positive semi-definite table of the similarity of every two items. The mean of its diagonal is 1 or
+/// close to it.
 pub type Kernel = Vec<Vec<f64>>;
 
-/// The variance of noise, as a multiple of the kernel's mean diagonal, that regressions choose from: with the last one hardly
-/// anything but the mean is left.
+/// The noise variances from which a regression chooses, as multiples of the kernel's mean diagonal. With the last one,
+/// hardly anything but the mean is left.
 const NOISE: [f64; 11] = [
     0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0,
 ];
 
-/// Predicts the things in `held` by kernel ridge regression with a free constant on the others; one list for each of
-/// `targets`, in the order of `held`.
+/// Predicts the items in `held` from all others by kernel ridge regression with a free constant. Returns one list for
+/// each of `targets`, in the order of `held`.
 ///
-/// y = m + f + noise with cov(f) = K: the prediction is m + k^T C^-1 (y - m) with C = K + l and m by generalised least squares. Kernel
-/// and noise l are those of the least leave-one-out error on the others, (P y)_i / P_ii with
-/// P = C^-1 - C^-1 1 1^T C^-1 / (1^T C^-1 1) (Dubrule 1983), so that nothing held out is seen. All from the eigenvectors of K, on the
-/// calling thread.
+/// The model is y = m + f + noise with cov(f) = K. The prediction is m + k^T C^-1 (y - m), with C = K + l and m by
+/// generalised least squares. Each target gets the kernel and the noise l with the least leave-one-out error on the
+/// others, (P y)_i / P_ii with P = C^-1 - C^-1 1 1^T C^-1 / (1^T C^-1 1) (Dubrule 1983), so nothing held out is seen.
+/// Everything follows from the eigenvectors of K and runs on the calling thread.
 ///
-/// `None` where fewer than two others are left, or a kernel cannot be decomposed.
+/// Returns `None` if fewer than two items are not held out, or if a kernel cannot be decomposed.
 ///
 /// # Panics
-/// If kernels and targets are not of the same number of things.
+/// If the kernels and targets have different numbers of items.
 #[must_use]
 pub fn held_out(kernels: &[Kernel], targets: &[&[f64]], held: &[usize]) -> Option<Vec<Vec<f64>>> {
     let count = kernels.first()?.len();
@@ -57,21 +58,21 @@ pub fn held_out(kernels: &[Kernel], targets: &[&[f64]], held: &[usize]) -> Optio
         .collect()
 }
 
-/// The eigenvectors of a kernel on the things told.
+/// The eigenvectors of a kernel on the observed items.
 struct Regression {
     values: Vec<f64>,
-    /// Columns are eigenvectors.
+    /// The eigenvectors, as columns.
     vectors: Mat<f64>,
-    /// The mean of the diagonal.
+    /// The mean of the kernel's diagonal.
     scale: f64,
 }
 
-/// A regression at one noise.
+/// A regression fitted with one noise variance.
 struct Fitted {
-    /// Mean square of the leave-one-out residuals.
+    /// The mean square of the leave-one-out residuals.
     error: f64,
     constant: f64,
-    /// C^-1 (y - m)
+    /// The weights C^-1 (y - m).
     weights: Vec<f64>,
 }
 
@@ -135,7 +136,7 @@ impl Regression {
 }
 
 impl Fitted {
-    /// At a thing that is alike to all as `row` says.
+    /// The prediction for an item whose similarities to all items are `row`.
     fn at(&self, row: &[f64], told: &[usize]) -> f64 {
         let terms = told.iter().zip(&self.weights);
         self.constant
@@ -145,11 +146,11 @@ impl Fitted {
     }
 }
 
-/// The share of the variance of `values` that `predictions` explain: 1 - sum (y - p)^2 / sum (y - mean)^2, at most 1 and below 0
-/// where the mean predicts better. `None` where all values are alike.
+/// The share of the variance of `values` that `predictions` explain, 1 - sum (y - p)^2 / sum (y - mean)^2. It is at
+/// most 1, and negative if the mean predicts better. `None` if all values are equal.
 ///
 /// # Panics
-/// If there are not as many of both.
+/// If `values` and `predictions` differ in length.
 #[must_use]
 pub fn explained(values: &[f64], predictions: &[f64]) -> Option<f64> {
     assert_eq!(values.len(), predictions.len());
@@ -162,7 +163,7 @@ pub fn explained(values: &[f64], predictions: &[f64]) -> Option<f64> {
     (total > 0.0).then(|| 1.0 - left / total)
 }
 
-/// Eigenvalues and eigenvectors of a symmetric matrix, on the calling thread.
+/// The eigenvalues and eigenvectors of a symmetric matrix, computed on the calling thread.
 fn eigen(matrix: &Mat<f64>) -> Option<(Vec<f64>, Mat<f64>)> {
     let size = matrix.nrows();
     let mut values = faer::diag::Diag::<f64>::zeros(size);
@@ -194,8 +195,8 @@ mod tests {
             .collect()
     }
 
-    /// With K = 1 and noise l, C^-1 = 1 / (1 + l): m is the mean, the weights are (y - m) / (1 + l), and a residual that leaves
-    /// its own out is (y - m) n / (n - 1).
+    /// With K = 1 and noise l, C^-1 = 1 / (1 + l). Then m is the mean, the weights are (y - m) / (1 + l), and a
+    /// leave-one-out residual is (y - m) n / (n - 1).
     #[test]
     fn things_that_are_unlike_are_predicted_by_their_mean() {
         let kernel: Kernel = (0..4)
@@ -213,7 +214,7 @@ mod tests {
         assert!((fitted.at(&kernel[3], &told) - 3.0).abs() < 1e-12);
     }
 
-    /// The closed form of the leave-one-out error against leaving each out.
+    /// Compares the closed form of the leave-one-out error with leaving each item out.
     #[test]
     fn leaving_one_out_is_what_the_closed_form_says() {
         let rows: Vec<Vec<f64>> = (0..7)
@@ -236,7 +237,8 @@ mod tests {
         assert!((fitted.error - squares / 7.0).abs() < 1e-9, "{squares}");
     }
 
-    /// y = 3 + 2 a - b is linear: explained but for the least noise. What has nothing to do with the kernel is not.
+    /// y = 3 + 2 a - b is linear, so everything but the least noise is explained. Values unrelated to the kernel are
+    /// not.
     #[test]
     fn a_linear_target_is_explained_and_chance_is_not() {
         let digit =
@@ -261,7 +263,7 @@ mod tests {
         assert_eq!(held_out(&[linear(&rows[..2])], &[&target[..2]], &[0]), None);
     }
 
-    /// Squares 14 around the mean 3, of which 5 are left; the mean explains nothing.
+    /// The squares around the mean 3 sum to 14, of which 5 are left. The mean explains nothing.
     #[test]
     fn the_share_explained_by_hand() {
         let values = [1.0, 2.0, 6.0];

@@ -1,7 +1,24 @@
-//! What results say: ranks and their correlations, bootstrap intervals, reliability of single measurements, what variance is
-//! made of and what a kernel explains of it, and a test of paired differences.
+//! The statistics behind every statement about results: ranks and their correlations, bootstrap intervals, the
+//! reliability of single measurements, variance components, kernel ridge regression and a test of paired differences.
 //!
-//! Numbers in, numbers out; nothing here knows what was measured.
+//! All functions map numbers to numbers, and none of them knows what was measured.
+//!
+//! ```
+//! use adaplace_analysis::{bootstrap, signed_rank_p, spearman};
+//!
+//! let predicted = [0.1, 0.4, 0.3, 0.9];
+//! let accuracy = [0.71, 0.74, 0.75, 0.80];
+//! assert_eq!(spearman(&predicted, &accuracy), Some(0.8));
+//!
+//! let differences = [0.02, 0.01, 0.03, 0.01, 0.02, 0.04];
+//! let mean = |drawn: &[usize]| {
+//!     let sum: f64 = drawn.iter().map(|&index| differences[index]).sum();
+//!     Some(sum / drawn.len() as f64)
+//! };
+//! let interval = bootstrap(differences.len(), 0, mean).expect("every resample has a mean");
+//! assert!(interval.low > 0.0);
+//! assert!(signed_rank_p(&differences) < 0.05);
+//! ```
 
 mod bootstrap;
 mod components;

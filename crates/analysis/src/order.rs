@@ -2,7 +2,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// 0 .. count in a random order that follows from `seed`.
+/// The numbers 0 .. count in a random order determined by `seed`.
 #[must_use]
 pub fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
@@ -10,8 +10,8 @@ pub fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     order
 }
 
-/// The folds of a cross-validation: 0 .. count in a random order that follows from `seed`, dealt to `folds` in turns. None is
-/// empty, so that there are fewer of fewer items.
+/// The folds of a cross-validation: the numbers 0 .. count in a random order determined by `seed`, dealt to `folds`
+/// folds in turn. No fold is empty, so there are fewer folds if there are fewer items.
 #[must_use]
 pub fn folds(count: usize, folds: usize, seed: u64) -> Vec<Vec<usize>> {
     let order = shuffled(count, seed);

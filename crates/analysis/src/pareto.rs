@@ -1,5 +1,5 @@
-/// Whether each of `points` is on the Pareto front, every objective being the better the smaller: no other point is
-/// nowhere worse and somewhere better. Equal points stand together.
+/// Whether each of `points` is on the Pareto front, where smaller is better in every objective: no other point is at
+/// least as good in all objectives and better in one. Equal points are on the front together.
 ///
 /// # Examples
 /// ```
@@ -8,7 +8,7 @@
 /// ```
 #[must_use]
 pub fn pareto_front(points: &[Vec<f64>]) -> Vec<bool> {
-    // Whatever dominates a point comes before it.
+    // In this order, every point comes after the points that dominate it.
     let mut order: Vec<usize> = (0..points.len()).collect();
     order.sort_by(|&a, &b| {
         let pairs = points[a].iter().zip(&points[b]);
@@ -30,7 +30,7 @@ pub fn pareto_front(points: &[Vec<f64>]) -> Vec<bool> {
     on_front
 }
 
-/// Nowhere worse and somewhere better.
+/// Whether `point` is nowhere worse than `other` and better in one objective.
 fn dominates(point: &[f64], other: &[f64]) -> bool {
     let pairs = || point.iter().zip(other);
     pairs().all(|(own, other)| own <= other) && pairs().any(|(own, other)| own < other)
@@ -40,7 +40,7 @@ fn dominates(point: &[f64], other: &[f64]) -> bool {
 mod tests {
     use super::*;
 
-    /// (1, 5) and (2, 3) trade one for the other; (2, 4) is beaten, (3, 3) too, and equals stand together.
+    /// (1, 5) and (2, 3) are a trade-off. (2, 4) and (3, 3) are beaten, and equal points are on the front together.
     #[test]
     fn a_front_by_hand() {
         let points = [[2.0, 4.0], [1.0, 5.0], [3.0, 3.0], [2.0, 3.0], [1.0, 5.0]];
@@ -49,7 +49,7 @@ mod tests {
         assert!(pareto_front(&[]).is_empty());
     }
 
-    /// Against the definition, pair by pair, with three objectives and many ties.
+    /// Compares the sweep with the definition, pair by pair, with three objectives and many ties.
     #[test]
     fn the_sweep_finds_what_the_definition_says() {
         let digit = |n: usize, factor: usize, range: usize| (n * factor % range) as f64;

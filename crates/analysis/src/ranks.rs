@@ -1,4 +1,4 @@
-/// The ranks of `values`, 1 for the smallest; equal values share the mean of theirs.
+/// The ranks of `values`, where the smallest has rank 1 and equal values share the mean of their ranks.
 ///
 /// # Examples
 /// ```
@@ -17,7 +17,7 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
             .take_while(|&&index| values[index] == value)
             .count()
             .max(1);
-        // The mean of begin + 1 ..= begin + tied.
+        // This is the mean of begin + 1 ..= begin + tied.
         let rank = begin as f64 + (tied as f64 + 1.0) / 2.0;
         for &index in &order[begin..begin + tied] {
             ranks[index] = rank;

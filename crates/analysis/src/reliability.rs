@@ -1,34 +1,35 @@
-//! How far a single measurement can be relied on, from things that were measured several times.
+//! The reliability of single measurements, estimated from items that were measured several times.
 
 use crate::moments::{column_means, mean, variance};
 
-/// How far single measurements of different things tell the things apart.
+/// The reliability with which single measurements distinguish different items.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reliability {
-    /// The correlation to expect between two measurements of the same things, 0 to 1: the share of the variance of single
-    /// measurements that is the things' own, 1 - within / total.
+    /// The correlation to expect between two measurements of the same items, between 0 and 1. It is the share of the
+    /// variance of single measurements that is due to the items, 1 - within / total.
     pub agreement: f64,
-    /// Standard deviation of repeated measurements of one thing.
+    /// The standard deviation of repeated measurements of one item.
     pub deviation: f64,
-    /// Degrees of freedom that the deviation is estimated from.
+    /// The degrees of freedom from which the deviation is estimated.
     pub degrees: usize,
 }
 
 impl Reliability {
-    /// The difference between two single measurements below which it means nothing: 2 sqrt(2) s, two standard errors of
-    /// the difference.
+    /// The difference between two single measurements below which it is not meaningful: 2 sqrt(2) s, two standard
+    /// errors of the difference.
     #[must_use]
     pub fn least_difference(&self) -> f64 {
         2.0 * std::f64::consts::SQRT_2 * self.deviation
     }
 }
 
-/// Compares the variance of `single`, one measurement of each of many things under the same condition, with that of
-/// repeated measurements. `None` without two things that differ or where nothing was repeated.
+/// The reliability of single measurements: the variance of `single`, one measurement of each of many items under the
+/// same condition, compared with that of repeated measurements. `None` if fewer than two items differ or nothing was
+/// repeated.
 ///
-/// Each of `repeated` is a table of a row for each thing and a column for each condition. The things of a table must have
-/// been chosen without looking at it: the best of many by one measurement are lucky in it, so that measurement belongs to
-/// no table. See [`within_variance`].
+/// Each of `repeated` is a table with a row for each item and a column for each condition. The items of a table must
+/// have been chosen without looking at it: the best of many by one measurement were lucky in it, so that measurement
+/// belongs to no table. See [`within_variance`].
 ///
 /// # Panics
 /// If the rows of a table differ in length.
@@ -43,11 +44,12 @@ pub fn reliability(single: &[f64], repeated: &[Vec<Vec<f64>>]) -> Option<Reliabi
     })
 }
 
-/// The variance of repeated measurements of one thing beyond what a condition does to all things alike, and its degrees of
-/// freedom; `None` if there are none.
+/// The variance of repeated measurements of one item, beyond the effect that a condition has on all items, with its
+/// degrees of freedom. `None` if there are no degrees of freedom.
 ///
-/// sum (y_ij - mean_i - mean_j + mean)^2 / sum (rows - 1)(columns - 1), summed over the tables: the residual of the two-way
-/// analysis of variance without replication (Fisher, 1925), which a condition common to a column does not enter.
+/// It is sum (y_ij - mean_i - mean_j + mean)^2 / sum (rows - 1)(columns - 1), summed over the tables: the residual of
+/// the two-way analysis of variance without replication (Fisher, 1925), in which a condition common to a column has no
+/// part.
 ///
 /// # Panics
 /// If the rows of a table differ in length.
@@ -58,7 +60,7 @@ pub fn within_variance(tables: &[Vec<Vec<f64>>]) -> Option<(f64, usize)> {
         let columns = rows.first().map_or(0, Vec::len);
         assert!(
             rows.iter().all(|row| row.len() == columns),
-            "every thing is measured under every condition"
+            "every item is measured under every condition"
         );
         let own = rows.len().saturating_sub(1) * columns.saturating_sub(1);
         if own == 0 {
@@ -84,7 +86,8 @@ mod tests {
 
     use super::*;
 
-    /// Residuals +-a/4 in all four cells, with a the contrast 1 - 2 - 5 + 10: 4 (4/4)^2 on one degree.
+    /// The residuals are +-a/4 in all four cells, where a is the contrast 1 - 2 - 5 + 10: 4 (4/4)^2 with one degree of
+    /// freedom.
     #[test]
     fn a_table_of_two_by_two_by_hand() {
         let table = vec![vec![1.0, 2.0], vec![5.0, 10.0]];
@@ -106,7 +109,8 @@ mod tests {
         assert!(within < 1e-24 && degrees == 4);
     }
 
-    /// Squares 4 on one degree and none on one more: 4 / 2. Tables of one row or one column add nothing.
+    /// Squares of 4 with one degree of freedom and of 0 with another: 4 / 2. Tables with one row or one column add
+    /// nothing.
     #[test]
     fn tables_are_pooled_by_their_degrees() {
         let tables = [
@@ -120,7 +124,7 @@ mod tests {
         assert_eq!(within_variance(&tables[2..]), None);
     }
 
-    /// Variance of 0, 4, 8 is 16, of which 4 is within: 1 - 4 / 16; least difference 2 sqrt(2) 2.
+    /// The variance of 0, 4, 8 is 16, of which 4 is within: 1 - 4 / 16. The least difference is 2 sqrt(2) 2.
     #[test]
     fn reliability_by_hand() {
         let tables = [vec![vec![1.0, 2.0], vec![5.0, 10.0]]];
@@ -137,12 +141,12 @@ mod tests {
         assert_eq!(reliability(&[1.0, 2.0], &[]), None);
     }
 
-    /// y = thing + order + noise with variances 4, 9 and 1, so that 4 / 5 is the things'. Over 400 tables of 4 x 3 the mean of
-    /// the variance, chi^2 on 6 degrees each, has a standard error of sqrt(2 / 6 / 400).
+    /// y = item + order + noise with variances 4, 9 and 1, so the items account for 4 / 5. Over 400 tables of 4 x 3 the
+    /// mean of the variance, chi^2 with 6 degrees each, has a standard error of sqrt(2 / 6 / 400).
     #[test]
     fn the_variance_is_unbiased_and_the_agreement_near_its_definition() {
         let mut random = ChaCha8Rng::seed_from_u64(7);
-        // Twelve uniform ones: mean 6, variance 1.
+        // The sum of twelve uniform numbers has mean 6 and variance 1.
         let mut normal = || (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
         let mut tables = Vec::new();
         for _ in 0..400 {

@@ -1,14 +1,16 @@
 use crate::ranks;
 
-/// The fewest differences whose p-value can fall below 0.05: of n it is at least 2^(1 - n), two of the 2^n sign patterns.
+/// The smallest number of differences whose p-value can fall below 0.05. With n differences it is at least 2^(1 - n):
+/// two of the 2^n sign patterns.
 pub const FEWEST_PAIRS: usize = 6;
 
-/// The two-sided p-value of the Wilcoxon signed-rank test that paired differences are symmetric about zero. Differences of
-/// zero say nothing and are left out; without any other the p-value is 1.
+/// The two-sided p-value of the Wilcoxon signed-rank test for the hypothesis that paired differences are symmetric
+/// about zero. Differences of zero carry no information and are left out. If no other difference is left, the p-value
+/// is 1.
 ///
-/// Exact, also with ties: the distribution of the rank sum over all sign patterns is counted, in n^3 steps for n
-/// differences. Up to about a thousand of them the smallest share still is a number.
-/// Wilcoxon, "Individual comparisons by ranking methods", 1945.
+/// The test is exact, also with ties: it counts the distribution of the rank sum over all sign patterns, in n^3 steps
+/// for n differences. The smallest share is representable up to about a thousand differences. Wilcoxon, "Individual
+/// comparisons by ranking methods", 1945.
 #[must_use]
 pub fn signed_rank_p(differences: &[f64]) -> f64 {
     let kept: Vec<f64> = differences
@@ -17,7 +19,7 @@ pub fn signed_rank_p(differences: &[f64]) -> f64 {
         .filter(|&difference| difference != 0.0)
         .collect();
     let sizes: Vec<f64> = kept.iter().map(|difference| difference.abs()).collect();
-    // Ranks are whole or half numbers: doubled, they are whole.
+    // Ranks are whole or half numbers, so doubled ranks are whole.
     let ranks: Vec<usize> = ranks(&sizes)
         .into_iter()
         .map(|rank| (2.0 * rank) as usize)
@@ -29,7 +31,7 @@ pub fn signed_rank_p(differences: &[f64]) -> f64 {
         .filter(|(_, difference)| **difference > 0.0)
         .map(|(rank, _)| rank)
         .sum();
-    // The share of sign patterns by their sum of positive ranks.
+    // The share of sign patterns with each sum of positive ranks.
     let mut share = vec![0.0; total + 1];
     share[0] = 1.0;
     let mut reached = 0;
@@ -55,7 +57,7 @@ mod tests {
         assert!(signed_rank_p(&[1.0; FEWEST_PAIRS - 1]) >= 0.05);
     }
 
-    /// All five of a sign: one of 32 patterns on either side.
+    /// All five have the same sign: one of 32 patterns on either side.
     #[test]
     fn five_of_one_sign() {
         let p = signed_rank_p(&[0.1, 0.2, 0.3, 0.4, 0.5]);
@@ -63,13 +65,13 @@ mod tests {
         assert_eq!(p, signed_rank_p(&[-0.1, -0.2, -0.3, -0.4, -0.5]));
     }
 
-    /// Sums 0 and 1 are reached by one pattern each: the smallest of four negative gives 2 * 2 / 16.
+    /// One pattern each reaches the sums 0 and 1. With the smallest of four negative, p is 2 * 2 / 16.
     #[test]
     fn four_with_the_smallest_against_the_rest() {
         assert!((signed_rank_p(&[-1.0, 2.0, 3.0, 4.0]) - 0.25).abs() < 1e-12);
     }
 
-    /// Ranks 1.5, 1.5, 3: of eight patterns only the full one reaches 6.
+    /// The ranks are 1.5, 1.5, 3. Only the full one of eight patterns reaches 6.
     #[test]
     fn ties_are_counted_exactly() {
         assert!((signed_rank_p(&[1.0, 1.0, 2.0, 0.0]) - 0.25).abs() < 1e-12);
@@ -78,7 +80,7 @@ mod tests {
         assert_eq!(signed_rank_p(&[1.0, -1.0]), 1.0);
     }
 
-    /// Every sign pattern of nine differences with ties, one by one.
+    /// Compares with every sign pattern of nine differences with ties, one by one.
     #[test]
     fn the_count_is_that_of_all_sign_patterns() {
         let sizes = [1.0, 2.0, 2.0, 3.0, 4.0, 4.0, 4.0, 5.0, 6.0];
@@ -106,7 +108,8 @@ mod tests {
         }
     }
 
-    /// As many as a comparison may have: nearly all of a sign, the share too small to matter but still a number.
+    /// A comparison may have this many differences. Nearly all have one sign, and the share is tiny but still
+    /// representable.
     #[test]
     fn a_thousand_differences() {
         let differences: Vec<f64> = (1..=1000).map(f64::from).collect();

@@ -1,5 +1,5 @@
-//! BERT: post-norm blocks over token embeddings (Devlin et al., 2019), and RoBERTa, which differs in how it numbers
-//! positions and in having one token type (Liu et al., 2019; XLM-R: Conneau et al., 2020).
+//! BERT, with post-norm blocks over token embeddings (Devlin et al., 2019), and RoBERTa, which numbers positions
+//! differently and has one token type (Liu et al., 2019; XLM-R: Conneau et al., 2020).
 
 use serde::Deserialize;
 
@@ -46,7 +46,7 @@ struct Config {
     is_decoder: bool,
 }
 
-/// What only RoBERTa's embedding depends on.
+/// The part of the configuration that only RoBERTa's embedding depends on.
 #[derive(Deserialize)]
 struct PaddingConfig {
     pad_token_id: Option<u32>,
@@ -65,7 +65,7 @@ fn absolute() -> String {
     "absolute".to_owned()
 }
 
-/// The padding id of RoBERTa where the configuration names none.
+/// The padding id of RoBERTa if the configuration does not name one.
 const ROBERTA_PADDING: u32 = 1;
 
 pub(crate) fn load_bert(source: &Source<'_>) -> Result<Backbone, BackboneError> {
@@ -83,7 +83,7 @@ pub(crate) fn load_roberta(source: &Source<'_>) -> Result<Backbone, BackboneErro
             path: source.config.clone(),
             key: "max_position_embeddings",
             found: config.max_position_embeddings.to_string(),
-            expected: format!("positions begin behind the pad_token_id `{padding}`"),
+            expected: format!("positions start after the pad_token_id `{padding}`"),
         });
     }
     let types = TokenTypes::First(config.type_vocab_size);

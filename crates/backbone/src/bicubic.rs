@@ -1,10 +1,10 @@
-//! Bicubic interpolation of a square grid, as PyTorch's `interpolate` does it with `align_corners` off and without
+//! Bicubic interpolation of a square grid, as in PyTorch's `interpolate` with `align_corners` off and without
 //! antialiasing.
 
 /// The free parameter of the cubic convolution (Keys, 1981): its slope at distance 1 from the centre.
 const SLOPE: f64 = -0.75;
 
-/// `values` (side, side, width) at `target` x `target` points, (target, target, width).
+/// Interpolates `values` (side, side, width) at `target` x `target` points. The result is (target, target, width).
 pub(crate) fn resize(values: &[f32], side: usize, target: usize, width: usize) -> Vec<f32> {
     let taps: Vec<[(usize, f64); 4]> = (0..target).map(|at| taps(side, target, at)).collect();
     let mut result = Vec::with_capacity(target * target * width);
@@ -27,7 +27,8 @@ pub(crate) fn resize(values: &[f32], side: usize, target: usize, width: usize) -
     result
 }
 
-/// The four source points that target point `at` is a weighted sum of; those beyond an edge are the edge's.
+/// The four source points of which target point `at` is a weighted sum. Points beyond an edge take the value at the
+/// edge.
 fn taps(side: usize, target: usize, at: usize) -> [(usize, f64); 4] {
     let position = (at as f64 + 0.5) * side as f64 / target as f64 - 0.5;
     let before = position.floor();
@@ -70,7 +71,7 @@ mod tests {
         }
     }
 
-    /// Half way between two points the kernel is 1/2 - slope/8 at distance 1/2 and slope/8 at distance 3/2.
+    /// Halfway between two points the kernel is 1/2 - slope/8 at distance 1/2 and slope/8 at distance 3/2.
     #[test]
     fn half_way_the_weights_are_those_of_the_kernel() {
         let weights = taps(4, 2, 0).map(|(_, weight)| weight);

@@ -5,7 +5,8 @@ use crate::layers::{LayerNorm, Linear};
 use crate::sublayer::{NormPosition, Transform};
 use crate::{BackboneError, Sublayer};
 
-/// What an architecture calls the parts of block l: `blocks`, l and the part, with dots between.
+/// The names that an architecture gives to the parts of block l. A full name is `blocks`, l and the part, joined by
+/// dots.
 pub(crate) struct BlockNames {
     pub(crate) blocks: &'static str,
     pub(crate) query: &'static str,
@@ -13,16 +14,16 @@ pub(crate) struct BlockNames {
     pub(crate) value: &'static str,
     pub(crate) attention_output: &'static str,
     pub(crate) attention_norm: &'static str,
-    /// One factor for each feature of what the attention adds, where the architecture has them (LayerScale).
+    /// The factors for each feature of the attention's output, if the architecture has them (LayerScale).
     pub(crate) attention_scale: Option<&'static str>,
     pub(crate) mlp_up: &'static str,
     pub(crate) mlp_down: &'static str,
     pub(crate) mlp_norm: &'static str,
-    /// The same of the MLP.
+    /// The factors for each feature of the MLP's output, if the architecture has them (LayerScale).
     pub(crate) mlp_scale: Option<&'static str>,
 }
 
-/// How many blocks there are and of what shape.
+/// The number of blocks and their shape.
 pub(crate) struct BlockShape {
     pub(crate) blocks: usize,
     pub(crate) width: usize,
@@ -32,7 +33,7 @@ pub(crate) struct BlockShape {
     pub(crate) norm_position: NormPosition,
 }
 
-/// The chain of sublayers: attention and MLP of every block.
+/// Reads the chain of sublayers: the attention and the MLP of every block.
 pub(crate) fn take(
     checkpoint: &mut Checkpoint,
     names: &BlockNames,
@@ -87,8 +88,7 @@ impl BlockReader<'_> {
         Linear::take(self.checkpoint, &name, inputs, outputs)
     }
 
-    /// The layer that a sublayer ends with. Factors of its outputs become part of it, so that nothing else has to know
-    /// of them.
+    /// The last layer of a sublayer. Factors of its outputs become part of it, so nothing else has to know about them.
     fn output(
         &mut self,
         part: &str,

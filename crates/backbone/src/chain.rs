@@ -14,10 +14,10 @@ use crate::{
 };
 use crate::{bert, dinov2, distilbert, vit};
 
-/// Reads the folder of one architecture.
+/// A function that reads the folder of one architecture.
 type Loader = fn(&Source<'_>) -> Result<Backbone, BackboneError>;
 
-/// The architectures that are implemented, by their `model_type`.
+/// The implemented architectures by their `model_type`.
 const SUPPORTED: &[(&str, Loader)] = &[
     ("bert", bert::load_bert),
     ("distilbert", distilbert::load),
@@ -28,11 +28,11 @@ const SUPPORTED: &[(&str, Loader)] = &[
     ("dinov2", dinov2::load),
 ];
 
-/// Where a backbone comes from, and how it is to be read.
+/// The origin of a backbone, and how to read it.
 pub(crate) struct Source<'a> {
     pub(crate) model_type: &'static str,
     pub(crate) folder: &'a Path,
-    /// The configuration in it.
+    /// The configuration file in the folder.
     pub(crate) config: PathBuf,
     pub(crate) pooling: Option<Pooling>,
 }
@@ -49,33 +49,33 @@ pub struct Backbone {
     packed: OnceLock<Vec<PackedSublayer>>,
 }
 
-/// What there is to know of a backbone beside its weights.
+/// The properties of a backbone apart from its weights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BackboneDescription {
-    /// The architecture, as `config.json` names it.
+    /// The architecture, as named in `config.json`.
     pub model_type: &'static str,
-    /// Transformer blocks L.
+    /// The number L of transformer blocks.
     pub blocks: usize,
-    /// Hidden states N + 1 = 2L + 1.
+    /// The number of hidden states, N + 1 = 2L + 1.
     pub hidden_states: usize,
-    /// Width d of a hidden state.
+    /// The width d of a hidden state.
     pub width: usize,
-    /// Attention heads of a block.
+    /// The number of attention heads of a block.
     pub heads: usize,
-    /// Width of the MLP's hidden layer.
+    /// The width of the MLP's hidden layer.
     pub intermediate: usize,
-    /// How the last state becomes one vector per example.
+    /// The pooling that turns the last state into one vector per example.
     pub pooling: Pooling,
-    /// Number of frozen weights read from the folder.
+    /// The number of frozen weights read from the folder.
     pub parameters: usize,
-    /// Hash of the weights: the same however they are sharded, prefixed or stored.
+    /// The hash of the weights, which does not depend on how they are sharded, prefixed or stored.
     pub weights_sha256: String,
-    /// What the embedding reads.
+    /// The inputs that the embedding reads.
     pub input: InputDescription,
 }
 
 impl BackboneDescription {
-    /// After everything has been taken out of the checkpoint.
+    /// The description of a backbone, once everything has been taken out of the checkpoint.
     pub(crate) fn new(
         model_type: &'static str,
         shape: &BlockShape,
@@ -98,32 +98,32 @@ impl BackboneDescription {
     }
 }
 
-/// What the embedding of a backbone reads.
+/// The inputs that a backbone's embedding reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "modality", rename_all = "kebab-case")]
 pub enum InputDescription {
-    /// Token ids.
+    /// The backbone reads token ids.
     Text {
-        /// Ids are smaller than this.
+        /// The size of the vocabulary. All ids are smaller than this.
         vocabulary: usize,
-        /// The longest sequence, in tokens.
+        /// The length of the longest sequence, in tokens.
         positions: usize,
     },
-    /// Square images.
+    /// The backbone reads square images.
     Image {
-        /// Height and width, in pixels.
+        /// The height and width of an image, in pixels.
         image_size: usize,
-        /// Height and width of a patch, in pixels.
+        /// The height and width of a patch, in pixels.
         patch_size: usize,
-        /// Colour channels.
+        /// The number of colour channels.
         channels: usize,
-        /// Tokens beside the patches: the class token, and of a DeiT the distillation token.
+        /// The number of tokens in addition to the patches: the class token, and for a DeiT the distillation token.
         extra_tokens: usize,
     },
 }
 
 impl InputDescription {
-    /// Tokens of an example where all have the same number: patches and extra tokens of an image.
+    /// The number of tokens of an example if it is the same for all: the patches and extra tokens of an image.
     #[must_use]
     pub fn fixed_tokens(&self) -> Option<usize> {
         match self {
@@ -152,12 +152,13 @@ struct ModelType {
 impl Backbone {
     /// Reads a Hugging Face model folder (`config.json` and safetensors weights, sharded or not).
     ///
-    /// `pooling` chooses how a text backbone is pooled; `None` follows the folder's `1_Pooling/config.json`
-    /// (sentence-transformers) and is the mean where there is none. Image models are always read at their class token.
+    /// `pooling` selects the pooling of a text backbone. `None` follows the folder's `1_Pooling/config.json`
+    /// (sentence-transformers) and takes the mean if there is no such file. Image models are always read at their class
+    /// token.
     ///
     /// # Errors
-    /// If a file is missing, damaged or contradicts another one, or the architecture is not implemented; the
-    /// message names the file.
+    /// If a file is missing, damaged or contradicts another one, or if the architecture is not implemented. The message
+    /// names the file.
     pub fn load(folder: &Path, pooling: Option<Pooling>) -> Result<Self, BackboneError> {
         if !folder.is_dir() {
             return Err(BackboneError::NoFolder {
@@ -199,7 +200,7 @@ impl Backbone {
         }
     }
 
-    /// The same backbone computed with these instructions; without this, with the best ones of this machine.
+    /// This backbone computed with the given instructions instead of the best ones of this machine.
     #[must_use]
     pub fn with_instruction_set(mut self, set: InstructionSet) -> Self {
         self.set = set;
@@ -207,11 +208,11 @@ impl Backbone {
         self
     }
 
-    /// The same backbone for pictures of this height and width; without this, for those of the size in `config.json`.
-    /// The position embeddings of the patches are interpolated, bicubically, from those of the checkpoint.
+    /// This backbone for pictures of the given height and width instead of the size in `config.json`. The position
+    /// embeddings of the patches are interpolated bicubically from those of the checkpoint.
     ///
     /// # Errors
-    /// If the size is no multiple of the patches', or the backbone reads text.
+    /// If the size is not a multiple of the patch size, or if the backbone reads text.
     pub fn with_image_size(mut self, image_size: usize) -> Result<Self, BackboneError> {
         match &mut self.embedding {
             Embedding::Tokens(_) => return Err(self.reads("text", "images")),
@@ -223,7 +224,7 @@ impl Backbone {
         Ok(self)
     }
 
-    /// The same backbone with its products in this precision; without this, in f32.
+    /// This backbone with its products in the given precision instead of f32.
     #[must_use]
     pub fn with_precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
@@ -237,25 +238,25 @@ impl Backbone {
         self.precision
     }
 
-    /// What [`Self::packed`] computes with.
+    /// The instruction set with which [`Self::packed`] computes.
     #[must_use]
     pub fn instruction_set(&self) -> InstructionSet {
         self.set
     }
 
-    /// Shapes, sizes and the weights' hash.
+    /// The shapes and sizes of this backbone, and the hash of its weights.
     #[must_use]
     pub fn description(&self) -> &BackboneDescription {
         &self.description
     }
 
-    /// The chain: sublayer n maps h_n to h_{n+1}.
+    /// The chain, in which sublayer n maps h_n to h_{n+1}.
     #[must_use]
     pub fn sublayers(&self) -> &[Sublayer] {
         &self.sublayers
     }
 
-    /// The chain as the processor runs it; its weights are packed when it is first asked for.
+    /// The chain as the processor runs it. Its weights are packed at the first call.
     #[must_use]
     pub fn packed(&self) -> &[PackedSublayer] {
         self.packed.get_or_init(|| {
@@ -266,10 +267,10 @@ impl Backbone {
         })
     }
 
-    /// The rows of h_0, as [`PackedSublayer`] lays them out: the real tokens alone.
+    /// The rows of h_0 for the real tokens only, in the layout of [`PackedSublayer`].
     ///
     /// # Errors
-    /// As [`Self::embed`].
+    /// The errors of [`Self::embed`].
     pub fn embed_rows(&self, inputs: &Inputs) -> Result<Vec<f32>, BackboneError> {
         let rows = self.embed(inputs)?.flatten(0, 1)?;
         let Some(mask) = inputs.mask() else {
@@ -283,7 +284,8 @@ impl Backbone {
         Ok(real.flat_map(|(row, _)| row).copied().collect())
     }
 
-    /// `features` (examples, width) from the rows of h_N; `saved` is what [`Self::pool_rows_backward`] needs.
+    /// Computes `features` (examples, width) from the rows of h_N, and stores what [`Self::pool_rows_backward`] needs
+    /// in `saved`.
     ///
     /// # Panics
     /// If the rows of the state are not those of the examples.
@@ -298,10 +300,10 @@ impl Backbone {
         pooler.forward_rows(self.set, state, examples, features, saved);
     }
 
-    /// `result` = dL/dh_N from the gradient towards the features.
+    /// Computes `result` = dL/dh_N from the gradient with respect to the features.
     ///
     /// # Panics
-    /// As [`Self::pool_rows`].
+    /// If the rows of the state are not those of the examples.
     pub fn pool_rows_backward(
         &self,
         gradient: &[f32],
@@ -313,10 +315,10 @@ impl Backbone {
         pooler.backward_rows(self.set, gradient, examples, result, saved);
     }
 
-    /// Hidden state h_0 of shape (batch, tokens, width).
+    /// The hidden state h_0 of shape (batch, tokens, width).
     ///
     /// # Errors
-    /// If the inputs are of the other modality or of another size, too long, or hold ids outside the vocabulary.
+    /// If the inputs are of the other modality or of another size, are too long, or contain ids outside the vocabulary.
     pub fn embed(&self, inputs: &Inputs) -> Result<Tensor, BackboneError> {
         match (&self.embedding, inputs) {
             (Embedding::Tokens(embedding), Inputs::Text { ids, type_ids, .. }) => {
@@ -336,7 +338,8 @@ impl Backbone {
         }
     }
 
-    /// One vector per example, (batch, width), from the last hidden state; differentiable towards it.
+    /// Pools the last hidden state into one vector per example, (batch, width). The result is differentiable with
+    /// respect to it.
     ///
     /// # Errors
     /// If the shapes do not fit.
@@ -344,8 +347,8 @@ impl Backbone {
         Ok(self.pooler.forward(state, mask)?)
     }
 
-    /// Floating-point operations of every sublayer's forward for one example of `tokens` tokens: two for each
-    /// multiply-add of its matrix products.
+    /// The floating-point operations of the forward pass of each sublayer for one example of `tokens` tokens. A
+    /// multiply-add of a matrix product counts as two.
     #[must_use]
     pub fn sublayer_flops(&self, tokens: usize) -> Vec<u64> {
         self.sublayers

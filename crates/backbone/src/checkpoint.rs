@@ -1,4 +1,4 @@
-//! Reading a Hugging Face model folder: configuration and weights.
+//! Reads the configuration and the weights of a Hugging Face model folder.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,12 +14,12 @@ use crate::BackboneError;
 const SINGLE_FILE: &str = "model.safetensors";
 const SHARD_INDEX: &str = "model.safetensors.index.json";
 
-/// The weights of a model folder, not yet converted, and a running hash over those taken out of it.
+/// The weights of a model folder, not yet converted, and a running hash of those taken out of it.
 ///
-/// Weights may be stored as f32, f16 or bf16, in one file or in several shards, and their names may carry a
-/// prefix (`bert.`, `vit.`, as in the folders of models with a task head).
+/// Weights may be stored as f32, f16 or bf16, in one file or in several shards, and their names may have a prefix
+/// (`bert.`, `vit.`, as in the folders of models with a task head).
 pub(crate) struct Checkpoint {
-    /// What a message about a missing tensor names: the single file or the index.
+    /// The file that a message about a missing tensor names: the only file, or the index.
     listing: PathBuf,
     files: Vec<(PathBuf, Vec<u8>)>,
     tensors: BTreeMap<String, StoredTensor>,
@@ -41,8 +41,8 @@ struct ShardIndex {
 }
 
 impl Checkpoint {
-    /// Opens the weights of `folder`. `anchor` is a tensor that every model of the family has: what stands before
-    /// it in the stored name is the prefix of all names.
+    /// Opens the weights of `folder`. `anchor` is a tensor that every model of the family has. Whatever comes before it
+    /// in the stored name is the prefix of all names.
     pub(crate) fn open(folder: &Path, anchor: &str) -> Result<Self, BackboneError> {
         let (listing, names) = weight_files(folder)?;
         let mut files = Vec::new();
@@ -55,7 +55,7 @@ impl Checkpoint {
             };
             SafeTensors::deserialize(&bytes).map_err(damaged)?;
             let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
-            // The data begins behind the eight bytes of the header's length and the header.
+            // The data starts after the eight bytes of the header's length and the header itself.
             let begin = 8 + header;
             for name in metadata.offset_keys() {
                 let Some(info) = metadata.info(&name) else {
@@ -143,16 +143,17 @@ impl Checkpoint {
         Ok(values)
     }
 
-    /// Number of weights taken out so far.
+    /// The number of weights taken out so far.
     pub(crate) fn parameters(&self) -> usize {
         self.parameters
     }
 
-    /// SHA-256 over all tensors taken out, in the order of their names, as 64 hexadecimal digits.
+    /// The SHA-256 of all tensors taken out, in the order of their names, as 64 hexadecimal digits.
     ///
-    /// Per tensor, SHA-256 is taken over the name without prefix, a zero byte, the shape as `384x1536`, a zero byte
-    /// and the values as little-endian f32; the digests of all tensors are hashed once more. So the same weights have the same
-    /// hash whether they are sharded, prefixed or stored as f16, and a loaded model can be checked as well as a folder.
+    /// The digest of a tensor is the SHA-256 of its name without prefix, a zero byte, its shape as `384x1536`, a zero
+    /// byte and its values as little-endian f32. The digests of all tensors are then hashed together. So the same
+    /// weights have the same hash whether they are sharded, prefixed or stored as f16, and both a loaded model and a
+    /// folder can be checked.
     pub(crate) fn weights_sha256(&self) -> String {
         let mut hasher = Sha256::new();
         for digest in self.taken.values() {
@@ -162,7 +163,8 @@ impl Checkpoint {
     }
 }
 
-/// Checkpoints that were first written for TensorFlow call the weight of a layer norm gamma and its bias beta.
+/// Renames the parameters of layer norms: checkpoints first written for TensorFlow call the weight gamma and the bias
+/// beta.
 fn current_name(name: String) -> String {
     let renamed = |old: &str, new: &str| Some(format!("{}{new}", name.strip_suffix(old)?));
     renamed("LayerNorm.gamma", "LayerNorm.weight")
@@ -170,7 +172,7 @@ fn current_name(name: String) -> String {
         .unwrap_or(name)
 }
 
-/// Reads a JSON file of somebody else's making: keys that are not asked for are ignored.
+/// Reads a JSON file that another program wrote. Keys that are not needed are ignored.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, BackboneError> {
     let bytes = read(path)?;
     serde_json::from_slice(&bytes).map_err(|source| BackboneError::Json {
@@ -222,7 +224,7 @@ fn tensor_digest(name: &str, shape: &[usize], values: &[f32]) -> [u8; 32] {
 
 fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     match dtype {
-        // Rounded to nearest.
+        // This rounds to nearest.
         Dtype::F64 => Some(
             bytes
                 .as_chunks::<8>()

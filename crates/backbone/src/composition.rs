@@ -1,22 +1,22 @@
-//! The parts of a block, composed of candle's own operations over weights that are tensors.
+//! The parts of a block, composed of candle's own operations on weights that are tensors.
 //!
-//! Differentiable towards the state and towards the weights, on any device (candle-nn's fused layer norm and softmax
-//! have no backward). [`crate::Sublayer::forward`] runs the frozen weights through them; where the weights are
-//! variables, they train.
+//! They are differentiable with respect to the state and the weights, on any device (candle-nn's fused layer norm and
+//! softmax have no backward pass). [`crate::Sublayer::forward`] runs them on the frozen weights. Weights that are
+//! variables are trained.
 //!
-//! Weights of a linear layer are a pair of W (outputs, inputs) and b (outputs), those of a layer norm a pair of factors
-//! and offsets (width).
+//! The weights of a linear layer are a pair of W (outputs, inputs) and b (outputs), those of a layer norm a pair of
+//! factors and offsets (width).
 
 use candle_core::{D, Result, Tensor};
 
 use crate::TokenMask;
 
-/// y = x W^T + b; `x` of shape (batch, tokens, inputs).
+/// y = x W^T + b for `x` of shape (batch, tokens, inputs).
 ///
 /// # Errors
 /// If the shapes do not fit.
 pub fn linear(x: &Tensor, (weight, bias): (&Tensor, &Tensor)) -> Result<Tensor> {
-    // One product over all rows: a product for each example would repeat the weights, and add up their gradients.
+    // This is one product over all rows. One product per example would repeat the weights and add up their gradients.
     let (batch, tokens, inputs) = x.dims3()?;
     x.reshape((batch * tokens, inputs))?
         .matmul(&weight.t()?)?
@@ -41,15 +41,15 @@ pub fn layer_norm(
 /// (x - mean) / sqrt(variance + epsilon) over the last dimension.
 ///
 /// # Errors
-/// If `x` is no floating-point tensor.
+/// If `x` is not a floating-point tensor.
 pub fn normalize(x: &Tensor, epsilon: f64) -> Result<Tensor> {
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
     centred.broadcast_div(&(variance + epsilon)?.sqrt()?)
 }
 
-/// output(softmax(Q K^T / sqrt(width / heads)) V), head by head; `projection` gives Q, K and V side by side. `x` of
-/// shape (batch, tokens, width). Tokens that `mask` leaves out are not attended to.
+/// output(softmax(Q K^T / sqrt(width / heads)) V) for each head, for `x` of shape (batch, tokens, width). The output of
+/// `projection` is Q, K and V side by side. Tokens that `mask` leaves out are not attended to.
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -69,7 +69,7 @@ pub fn attention(
     let scale = ((width / heads) as f64).powf(-0.5);
     let mut scores = (query.matmul(&key.t()?)? * scale)?;
     if let Some(mask) = mask {
-        // 0 for a real token, the lowest number for any other
+        // This is 0 for a real token and the lowest number for any other.
         let lowest = f64::from(f32::MIN);
         let bias = mask.to_tensor(x.device())?.affine(-lowest, lowest)?;
         scores = scores.broadcast_add(&bias.reshape((batch, 1, 1, tokens))?)?;
@@ -84,7 +84,7 @@ pub fn attention(
     linear(&mixed, output)
 }
 
-/// down(gelu(up(x))); `x` of shape (batch, tokens, width).
+/// down(gelu(up(x))) for `x` of shape (batch, tokens, width).
 ///
 /// # Errors
 /// If the shapes do not fit.

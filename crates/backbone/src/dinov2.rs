@@ -1,5 +1,5 @@
-//! DINOv2: ViT's blocks with a learned factor for each feature of what a sublayer adds (Oquab et al., 2024; LayerScale:
-//! Touvron et al., 2021).
+//! DINOv2: the blocks of ViT with a learned factor for each feature of a sublayer's output (Oquab et al., 2024;
+//! LayerScale: Touvron et al., 2021).
 
 use serde::Deserialize;
 
@@ -25,7 +25,7 @@ const BLOCK_NAMES: BlockNames = BlockNames {
 
 const EPSILON: f64 = 1e-6;
 
-/// What the configuration says only of DINOv2.
+/// The part of the configuration that only DINOv2 has.
 #[derive(Deserialize)]
 struct MlpConfig {
     #[serde(default = "four")]
@@ -47,14 +47,14 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
             key: "use_swiglu_ffn",
             found: "true".to_owned(),
             expected:
-                "the MLP of the giant model is not supported; take the small, base or large one"
+                "the MLP of the giant model is not supported; use the small, base or large one"
                     .to_owned(),
         });
     }
     let architecture = Architecture {
         names: &BLOCK_NAMES,
         extra_tokens: &["cls_token"],
-        // A ratio may be a fraction; what is behind the point is cut off, as transformers does.
+        // The ratio may be a fraction; the fractional part of the product is cut off, as in transformers.
         intermediate: (config.hidden_size as f64 * mlp.mlp_ratio) as usize,
         epsilon: EPSILON,
     };

@@ -11,7 +11,7 @@ use crate::sublayer::{NormPosition, check_activation, check_heads};
 use crate::token_embedding::{Numbering, TableSizes, TokenEmbedding, TokenTypes};
 use crate::{Backbone, BackboneDescription, BackboneError, InputDescription};
 
-/// Of every layer norm; the configuration does not say it.
+/// The epsilon of every layer norm, which is not in the configuration.
 const EPSILON: f64 = 1e-12;
 
 const BLOCK_NAMES: BlockNames = BlockNames {

@@ -1,63 +1,63 @@
 use std::path::PathBuf;
 
-/// What can go wrong while a backbone is read or run.
+/// An error while a backbone is read or run.
 #[derive(Debug, thiserror::Error)]
 pub enum BackboneError {
-    /// The folder itself is not there.
+    /// The folder does not exist.
     #[error(
-        "backbone folder `{path}` does not exist; give the folder of a Hugging Face model with `config.json` and `model.safetensors`, or its name as `org/name`"
+        "backbone folder `{path}` does not exist; use the folder of a Hugging Face model with `config.json` and `model.safetensors`, or its name as `org/name`"
     )]
     NoFolder {
-        /// The folder asked for.
+        /// The path of the folder.
         path: PathBuf,
     },
-    /// A file of the folder could not be read.
+    /// A file of the folder cannot be read.
     #[error("cannot read `{path}`: {source}")]
     Read {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// Neither one weight file nor an index of several is there.
+    /// The folder contains neither a single weight file nor an index of several.
     #[error(
         "`{folder}` holds neither `model.safetensors` nor `model.safetensors.index.json`; download the weights in the safetensors format"
     )]
     NoWeights {
-        /// The backbone's folder.
+        /// The folder of the backbone.
         folder: PathBuf,
     },
-    /// A JSON file does not say what it should.
+    /// A JSON file does not have the expected content.
     #[error("`{path}` is not a valid description: {source}")]
     Json {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Where and why.
+        /// The position and the reason.
         source: serde_json::Error,
     },
-    /// An architecture that is not implemented.
+    /// The architecture is not implemented.
     #[error(
-        "`{path}` has model_type `{found}`; supported are {}",
+        "`{path}` has model_type `{found}`, which is not supported; choose one of {}",
         quoted(supported)
     )]
     UnknownModelType {
         /// The configuration file.
         path: PathBuf,
-        /// Its model type.
+        /// The model type in the configuration.
         found: String,
-        /// The implemented ones.
+        /// The implemented model types.
         supported: Vec<&'static str>,
     },
-    /// A setting of the architecture that is not implemented, or contradicts another one.
+    /// A setting of the architecture is not implemented or contradicts another one.
     #[error("`{path}` has `{key}` = `{found}`; {expected}")]
     Setting {
         /// The configuration file.
         path: PathBuf,
-        /// The key.
+        /// The name of the setting.
         key: &'static str,
-        /// Its value.
+        /// The value of the setting.
         found: String,
-        /// What it must be.
+        /// The values that would be accepted, in words.
         expected: String,
     },
     /// A weight file is truncated or otherwise damaged.
@@ -65,82 +65,86 @@ pub enum BackboneError {
     Damaged {
         /// The weight file.
         path: PathBuf,
-        /// What the parser said.
+        /// The error of the parser.
         source: safetensors::SafeTensorError,
     },
-    /// A tensor that the architecture needs is not there.
+    /// A tensor that the architecture needs is missing.
     #[error(
-        "`{path}` has no tensor `{name}` (also not with a prefix such as `bert.` or `vit.`); the weights do not belong to this `config.json`"
+        "`{path}` has no tensor `{name}` (not even with a prefix such as `bert.` or `vit.`); the weights do not belong to this `config.json`"
     )]
     MissingTensor {
         /// The weight file or its index.
         path: PathBuf,
-        /// The tensor, without prefix.
+        /// The name of the tensor, without prefix.
         name: String,
     },
-    /// More than one model's tensors, such as those of a teacher beside its student.
+    /// A file contains the tensors of several models, such as a teacher and its student.
     #[error(
-        "`{path}` holds several models: {}; save the one that is meant in a folder of its own",
+        "`{path}` holds several models: {}; save the one you want in a folder of its own",
         tensors.join(", ")
     )]
     SeveralModels {
         /// The weight file or its index.
         path: PathBuf,
-        /// The tensor that every model has, once for each.
+        /// The full names of a tensor that every model has, one for each model.
         tensors: Vec<String>,
     },
-    /// A tensor of another shape than the configuration says.
-    #[error("tensor `{name}` in `{path}` has shape {found:?}, `config.json` asks for {expected:?}")]
+    /// A tensor has another shape than the configuration says.
+    #[error(
+        "tensor `{name}` in `{path}` has shape {found:?}, but `config.json` implies {expected:?}"
+    )]
     TensorShape {
         /// The weight file.
         path: PathBuf,
-        /// The tensor, without prefix.
+        /// The name of the tensor, without prefix.
         name: String,
         /// The shape that the configuration implies.
         expected: Vec<usize>,
         /// The shape in the file.
         found: Vec<usize>,
     },
-    /// A tensor of a type that is not read as weights.
-    #[error("tensor `{name}` in `{path}` has type {found}; supported are F64, F32, F16 and BF16")]
+    /// A tensor has a type that is not supported for weights.
+    #[error(
+        "tensor `{name}` in `{path}` has type {found}; the supported types are F64, F32, F16 and BF16"
+    )]
     TensorType {
         /// The weight file.
         path: PathBuf,
-        /// The tensor, without prefix.
+        /// The name of the tensor, without prefix.
         name: String,
         /// The type in the file.
         found: String,
     },
-    /// A weight that is not a number.
+    /// A weight is not finite.
     #[error(
         "tensor `{name}` in `{path}` holds a value that is not finite; the weights are damaged"
     )]
     NotFinite {
         /// The weight file.
         path: PathBuf,
-        /// The tensor, without prefix.
+        /// The name of the tensor, without prefix.
         name: String,
     },
-    /// Inputs of the other modality, or of another size than the backbone reads.
+    /// The inputs are of the other modality, or of another size than the backbone reads.
     #[error("a `{model_type}` backbone reads {expected}, not {found}")]
     Inputs {
-        /// The backbone's architecture.
+        /// The architecture of the backbone.
         model_type: &'static str,
-        /// What it reads.
+        /// The inputs that the backbone reads.
         expected: String,
-        /// What it was given.
+        /// The inputs that it was given.
         found: String,
     },
-    /// Pictures of a size that patches do not fill.
+    /// The size of the pictures is not a multiple of the patch size.
     #[error(
         "pictures of {image_size} pixels a side cannot be read in patches of {patch_size}; choose a multiple of {patch_size} up to {largest}"
     )]
     ImageSize {
-        /// Height and width asked for.
+        /// The height and width asked for.
         image_size: usize,
-        /// Height and width of a patch.
+        /// The height and width of a patch.
         patch_size: usize,
-        /// The largest size.
+        /// The largest supported size.
         largest: usize,
     },
     /// A tensor operation failed.
@@ -149,7 +153,7 @@ pub enum BackboneError {
 }
 
 impl From<candle_core::Error> for BackboneError {
-    /// With RUST_BACKTRACE set, a candle error carries its backtrace in its message, which must not reach a journal.
+    /// With RUST_BACKTRACE set, the message of a candle error contains its backtrace, which must not reach a journal.
     fn from(error: candle_core::Error) -> Self {
         let mut error = error;
         while let candle_core::Error::WithBacktrace { inner, .. } = error {

@@ -1,4 +1,4 @@
-//! The embedding of pictures, as ViT and its relatives have it.
+//! The embedding of pictures in ViT and related models.
 
 use candle_core::Tensor;
 
@@ -7,26 +7,27 @@ use crate::checkpoint::Checkpoint;
 use crate::layers::tensor;
 use crate::{BackboneError, InputDescription};
 
-/// Height and width, in pixels: far above any model, and small enough that its square is a number of tokens.
+/// The largest height and width, in pixels: far above any model, and small enough that its square is a number of
+/// tokens.
 pub(crate) const LARGEST_IMAGE: usize = 16_384;
 
-/// The extra tokens, then the patches, each with its position.
+/// Embeds the extra tokens and then the patches, each with its position.
 #[derive(Debug)]
 pub(crate) struct ImageEmbedding {
     model_type: &'static str,
-    /// (channels * patch * patch, width): the convolution over patches as one product
+    /// The convolution over patches as one product, (channels * patch * patch, width).
     projection: Tensor,
     bias: Tensor,
-    /// (1, extra, width)
+    /// The extra tokens, (1, extra, width).
     extra_tokens: Tensor,
-    /// (1, extra + patches, width) for the image size of the checkpoint
+    /// The positions for the image size of the checkpoint, (1, extra + patches, width).
     stored_positions: Tensor,
-    /// The same for the image size that is read
+    /// The positions for the image size that is read, (1, extra + patches, width).
     positions: Tensor,
     geometry: Geometry,
 }
 
-/// Sizes in pixels, and channels.
+/// The sizes in pixels, and the number of channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Geometry {
     pub(crate) image_size: usize,
@@ -35,14 +36,14 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    /// Patches along a side.
+    /// The number of patches along a side.
     fn grid(self) -> usize {
         self.image_size / self.patch_size
     }
 }
 
 impl ImageEmbedding {
-    /// `extra` names the tokens that come before the patches, in their order.
+    /// Reads the embedding from a checkpoint. `extra` names the tokens that come before the patches, in order.
     pub(crate) fn take(
         checkpoint: &mut Checkpoint,
         model_type: &'static str,
@@ -94,7 +95,7 @@ impl ImageEmbedding {
         })
     }
 
-    /// From now on reads pictures of this size: the positions of the patches are interpolated from those stored.
+    /// Switches to pictures of this size, for which the positions of the patches are interpolated from the stored ones.
     pub(crate) fn set_image_size(&mut self, image_size: usize) -> Result<(), BackboneError> {
         let patch_size = self.geometry.patch_size;
         if !(patch_size..=LARGEST_IMAGE).contains(&image_size)
@@ -122,7 +123,7 @@ impl ImageEmbedding {
         Ok(())
     }
 
-    /// (rows, channels, height, width) pixels -> (rows, extra + patches, width)
+    /// Maps pixels (rows, channels, height, width) to tokens (rows, extra + patches, width).
     pub(crate) fn forward(&self, pixels: &Tensor) -> Result<Tensor, BackboneError> {
         let (rows, channels, height, width) = pixels.dims4()?;
         let Geometry {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Error, Result, Tensor};
 
-/// Which tokens of a batch are real and which only fill up its rows, shape (rows, tokens).
+/// The tokens of a batch that are real rather than padding, of shape (rows, tokens).
 #[derive(Debug, Clone)]
 pub struct TokenMask {
     rows: usize,
@@ -11,7 +11,7 @@ pub struct TokenMask {
 }
 
 impl TokenMask {
-    /// A mask from values in row-major order, 1 (or anything but 0) for a real token.
+    /// A mask from values in row-major order, which are 0 for padding and anything else for a real token.
     ///
     /// # Panics
     /// If there are not rows x tokens values.
@@ -25,7 +25,7 @@ impl TokenMask {
         }
     }
 
-    /// (rows, tokens)
+    /// The shape (rows, tokens).
     #[must_use]
     pub fn shape(&self) -> (usize, usize) {
         (self.rows, self.tokens)
@@ -43,31 +43,31 @@ impl TokenMask {
         &self.keep
     }
 
-    /// As f32 of shape (rows, tokens).
+    /// The mask as f32 of shape (rows, tokens).
     ///
     /// # Errors
-    /// If the tensor cannot be made on `device`.
+    /// If the tensor cannot be created on `device`.
     pub fn to_tensor(&self, device: &Device) -> Result<Tensor> {
         let values: Vec<f32> = self.keep.iter().map(|&value| f32::from(value)).collect();
         Tensor::from_vec(values, (self.rows, self.tokens), device)
     }
 }
 
-/// One batch of inputs, as the embedding of a backbone reads it.
+/// One batch of inputs, in the form that a backbone's embedding reads.
 #[derive(Debug, Clone)]
 pub enum Inputs {
-    /// Token and segment ids, both u32 of shape (rows, tokens), and which tokens are real.
+    /// Token ids and segment ids, both u32 of shape (rows, tokens), and a mask of the real tokens.
     Text {
-        /// Indices into the vocabulary.
+        /// The indices into the vocabulary.
         ids: Tensor,
-        /// 0 for the first segment, 1 for the second.
+        /// The segments, 0 for the first and 1 for the second.
         type_ids: Tensor,
-        /// Which tokens are real.
+        /// The mask of the real tokens.
         mask: TokenMask,
     },
     /// Normalised pixels, f32 of shape (rows, channels, height, width).
     Images {
-        /// The pixels.
+        /// The normalised pixels.
         pixels: Tensor,
     },
 }
@@ -101,14 +101,14 @@ impl Inputs {
     /// Images from pixels in the order (rows, channels, height, width).
     ///
     /// # Errors
-    /// If there are not as many pixels as `shape` says.
+    /// If the number of pixels does not match `shape`.
     pub fn images(shape: (usize, usize, usize, usize), pixels: Vec<f32>) -> Result<Self> {
         Ok(Self::Images {
             pixels: Tensor::from_vec(pixels, shape, &Device::Cpu)?,
         })
     }
 
-    /// The mask of a text batch; images have none.
+    /// The mask of a text batch. Images have none.
     #[must_use]
     pub fn mask(&self) -> Option<&TokenMask> {
         match self {
@@ -117,10 +117,10 @@ impl Inputs {
         }
     }
 
-    /// Number of examples.
+    /// The number of examples.
     ///
     /// # Errors
-    /// If pixels have no first dimension.
+    /// If the pixels have no first dimension.
     pub fn examples(&self) -> Result<usize> {
         match self {
             Self::Text { mask, .. } => Ok(mask.shape().0),

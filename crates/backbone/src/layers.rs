@@ -1,11 +1,11 @@
-//! The weights that every architecture is made of.
+//! The layers that every architecture consists of.
 
 use candle_core::{Device, Tensor};
 
 use crate::checkpoint::Checkpoint;
 use crate::{BackboneError, composition};
 
-/// y = x W^T + b with `weight` W of shape (outputs, inputs), row-major, and `bias` b of length outputs.
+/// A linear layer y = x W^T + b with `weight` W of shape (outputs, inputs), row-major, and `bias` b of length outputs.
 #[derive(Debug)]
 pub(crate) struct Linear {
     pub(crate) weight: Vec<f32>,
@@ -29,7 +29,7 @@ impl Linear {
         })
     }
 
-    /// Several layers with the same inputs as one: their outputs stand side by side.
+    /// Combines several layers with the same inputs into one, whose outputs are side by side.
     pub(crate) fn stack(layers: Vec<Self>) -> Self {
         let inputs = layers.first().map_or(0, |layer| layer.inputs);
         let mut stacked = Self {
@@ -57,7 +57,7 @@ impl Linear {
         self
     }
 
-    /// Weight and bias as tensors.
+    /// The weight and the bias as tensors.
     pub(crate) fn tensors(&self, device: &Device) -> candle_core::Result<(Tensor, Tensor)> {
         Ok((
             Tensor::from_slice(&self.weight, (self.outputs, self.inputs), device)?,
@@ -66,7 +66,7 @@ impl Linear {
     }
 }
 
-/// y = (x - mean) / sqrt(variance + epsilon) * weight + bias, over the last dimension.
+/// A layer norm y = (x - mean) / sqrt(variance + epsilon) * weight + bias, over the last dimension.
 #[derive(Debug)]
 pub(crate) struct LayerNorm {
     pub(crate) weight: Vec<f32>,
@@ -88,7 +88,8 @@ impl LayerNorm {
         })
     }
 
-    /// Differentiable towards `x`, any shape whose last dimension is the width.
+    /// Applies the norm to `x`, which may have any shape whose last dimension is the width. Differentiable with respect
+    /// to `x`.
     pub(crate) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let weight = Tensor::from_slice(&self.weight, self.weight.len(), x.device())?;
         let bias = Tensor::from_slice(&self.bias, self.bias.len(), x.device())?;

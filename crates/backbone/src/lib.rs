@@ -1,11 +1,12 @@
-//! A frozen transformer as a chain of sublayers.
+//! Frozen transformers as chains of sublayers.
 //!
-//! A backbone of L blocks is a chain of N = 2L sublayers between the hidden states h_0 .. h_N: h_0 is what the
-//! embedding gives, h_{2l+1} what the attention sublayer of block l gives (residual included), h_{2l+2} what its
-//! MLP sublayer gives. All states have the shape (batch, tokens, width).
+//! A backbone of L blocks is a chain of N = 2L sublayers between the hidden states h_0 .. h_N: h_0 is the output of the
+//! embedding, h_{2l+1} that of the attention sublayer of block l (including the residual) and h_{2l+2} that of its MLP
+//! sublayer. All states have the shape (batch, tokens, width).
 //!
-//! Every sublayer is one node of candle's autograd graph. Its backward gives the gradient towards the incoming
-//! state and nothing else: the weights are frozen, so their gradient is never computed.
+//! A chain runs in two ways. [`Backbone::sublayers`] are composed of candle's operations on any device and are
+//! differentiable with respect to the state. [`Backbone::packed`] runs the same sublayers on the processor, forward and
+//! backward, over rows without padding. The weights are frozen, so their gradient is never computed.
 //!
 //! ```no_run
 //! use adaplace_backbone::{Backbone, Inputs, Pooling};

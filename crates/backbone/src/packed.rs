@@ -13,17 +13,17 @@ use crate::kernels::product::Start;
 use crate::layers::Linear;
 use crate::sublayer::{NormPosition, Transform, Weights};
 
-/// A sublayer with its weights packed for the processor's kernels.
+/// A sublayer whose weights are packed for the processor's kernels.
 ///
-/// States are rows of `width` values, the real tokens of the examples one behind the other; `examples` are the
-/// rows where each of them begins, and behind the last one their number. Runs on the calling thread alone. What an
-/// example comes out as does not depend on the others in its batch.
+/// A state consists of rows of `width` values, the real tokens of one example after those of the other. `examples` are
+/// the offsets of the rows where each example starts, followed by the number of rows. Everything runs on the calling
+/// thread alone. The result for an example does not depend on the others in its batch.
 pub struct PackedSublayer {
     weights: Arc<Weights>,
     set: InstructionSet,
-    /// Projection of an attention, or up.
+    /// The projection of an attention, or `up` of an MLP.
     first: PackedLinear,
-    /// Output of an attention, or down.
+    /// The output layer of an attention, or `down` of an MLP.
     second: PackedLinear,
 }
 
@@ -34,17 +34,17 @@ impl std::fmt::Debug for PackedSublayer {
     }
 }
 
-/// What the gradient of one sublayer needs of its forward. Its memory is used again by the next one.
+/// The part of a sublayer's forward pass that its gradient needs. The memory is reused by the next sublayer.
 #[derive(Default)]
 pub struct SavedSublayer {
     norm: SavedNorm,
-    /// Projections (rows, 3 width), or gelu' of the hidden layer (rows, intermediate).
+    /// The projections (rows, 3 width), or gelu' of the hidden layer (rows, intermediate).
     hidden: Vec<f32>,
-    /// Attention weights, (heads, tokens, tokens) of each example.
+    /// The attention weights, (heads, tokens, tokens) for each example.
     attention: Vec<f32>,
 }
 
-/// Memory for what lies between; used again by every sublayer.
+/// Memory for intermediate values, reused by every sublayer.
 #[derive(Default)]
 pub struct SublayerScratch {
     hidden: Vec<f32>,
@@ -54,7 +54,7 @@ pub struct SublayerScratch {
     rounded: RoundedScratch,
 }
 
-/// A linear layer with its products packed for both directions.
+/// A linear layer whose products are packed for both directions.
 struct PackedLinear {
     set: InstructionSet,
     forward: FrozenProduct,
@@ -77,7 +77,7 @@ impl PackedLinear {
         }
     }
 
-    /// `result` = x W^T + b, or that added to it.
+    /// Computes `result` = x W^T + b, or adds that to it.
     fn apply(&self, x: &[f32], result: &mut [f32], add: bool, scratch: &mut RoundedScratch) {
         let start = match add {
             true => Start::ResultAndBias(&self.bias),
@@ -87,7 +87,7 @@ impl PackedLinear {
         self.forward.multiply(self.set, result, start, x, scratch);
     }
 
-    /// `result` = gradient W, or that added to it.
+    /// Computes `result` = gradient W, or adds that to it.
     fn pull_back(
         &self,
         gradient: &[f32],
@@ -102,7 +102,7 @@ impl PackedLinear {
     }
 }
 
-/// The first `length` values of a buffer that grows as it must.
+/// The first `length` values of a buffer that grows as needed.
 fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
     if buffer.len() < length {
         buffer.resize(length, 0.0);
@@ -122,7 +122,7 @@ impl PackedSublayer {
         }
     }
 
-    /// Whether each row of its result depends on that row alone: it is an MLP.
+    /// Whether each row of the result depends on that row of the state alone, as in an MLP.
     #[must_use]
     pub fn works_on_single_rows(&self) -> bool {
         match self.weights.transform {
@@ -131,7 +131,7 @@ impl PackedSublayer {
         }
     }
 
-    /// `result` = h_{n+1} from `state` = h_n; what the gradient needs goes to `saved`.
+    /// Computes `result` = h_{n+1} from `state` = h_n, and stores what the gradient needs in `saved`.
     ///
     /// # Panics
     /// If the rows of the states are not those of the examples.
@@ -169,7 +169,7 @@ impl PackedSublayer {
         }
     }
 
-    /// `result` += transform(input)
+    /// Computes `result` += transform(input).
     fn add_transform(
         &self,
         input: &[f32],
@@ -227,10 +227,10 @@ impl PackedSublayer {
         }
     }
 
-    /// `result` = dL/dh_n, or that added to it, from `gradient` = dL/dh_{n+1}, which is used up.
+    /// Computes `result` = dL/dh_n, or adds that to it, from `gradient` = dL/dh_{n+1}, which is used up.
     ///
     /// # Panics
-    /// If the rows of the states are not those of the examples, or `saved` is of another forward.
+    /// If the rows of the states are not those of the examples, or if `saved` belongs to another forward pass.
     pub fn backward(
         &self,
         saved: &SavedSublayer,
@@ -269,7 +269,7 @@ impl PackedSublayer {
         }
     }
 
-    /// The gradient towards the transform's input from the one towards its result, both (rows, width).
+    /// The gradient with respect to the transform's input from that with respect to its result, both (rows, width).
     fn transform_backward(
         &self,
         saved: &SavedSublayer,

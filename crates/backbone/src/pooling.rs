@@ -6,7 +6,7 @@ use crate::kernels::instruction_set::InstructionSet;
 use crate::kernels::layer_norm::{self, SavedNorm};
 use crate::layers::LayerNorm;
 
-/// How the last hidden state becomes one vector per example.
+/// The pooling that turns the last hidden state into one vector per example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pooling {
@@ -25,14 +25,14 @@ impl std::fmt::Display for Pooling {
     }
 }
 
-/// Pooling with the last layer norm of architectures that have one (pre-norm models).
+/// A pooling, including the last layer norm of architectures that have one (pre-norm models).
 #[derive(Debug)]
 pub(crate) struct Pooler {
     pub(crate) pooling: Pooling,
     pub(crate) last_norm: Option<LayerNorm>,
 }
 
-/// What the gradient of a pooling needs of its forward; its memory is used again.
+/// The part of a pooling's forward pass that its gradient needs. The memory is reused.
 #[derive(Debug, Default)]
 pub struct SavedPooling {
     norm: SavedNorm,
@@ -41,7 +41,7 @@ pub struct SavedPooling {
 }
 
 impl Pooler {
-    /// (batch, tokens, width) -> (batch, width), differentiable towards `state`.
+    /// Pools a state (batch, tokens, width) into (batch, width). Differentiable with respect to `state`.
     pub(crate) fn forward(&self, state: &Tensor, mask: Option<&TokenMask>) -> Result<Tensor> {
         match self.pooling {
             // Only the first token is read, so only it needs the norm.
@@ -58,7 +58,8 @@ impl Pooler {
         }
     }
 
-    /// `features` (examples, width) from the rows of the last state, as [`crate::PackedSublayer`] lays them out.
+    /// Computes `features` (examples, width) from the rows of the last state in the layout of
+    /// [`crate::PackedSublayer`].
     pub(crate) fn forward_rows(
         &self,
         set: InstructionSet,
@@ -95,7 +96,8 @@ impl Pooler {
         }
     }
 
-    /// `result` = the gradient towards the rows of the last state, from the one towards the features.
+    /// Computes `result`, the gradient with respect to the rows of the last state, from that with respect to the
+    /// features.
     pub(crate) fn backward_rows(
         &self,
         set: InstructionSet,

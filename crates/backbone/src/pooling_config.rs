@@ -1,4 +1,4 @@
-//! How a text backbone is pooled, as sentence-transformers writes it beside the model.
+//! The pooling of a text backbone, as sentence-transformers stores it next to the model.
 
 use std::path::{Path, PathBuf};
 
@@ -9,14 +9,14 @@ use crate::chain::Source;
 use crate::checkpoint::read_json;
 use crate::{BackboneError, Pooling};
 
-/// The list of a model's modules: transformer, pooling and whatever follows.
+/// The list of a model's modules: the transformer, the pooling and whatever follows.
 const MODULES: &str = "modules.json";
 
-/// Where the pooling stands without that list.
+/// The folder of the pooling if there is no such list.
 const USUAL: &str = "1_Pooling";
 
 const ADVICE: &str =
-    "only `mean` and `cls` are supported, and one of them alone; choose with `--pooling`";
+    "only `mean` and `cls` are supported, and only one of them; choose it with `--pooling`";
 
 /// An entry of `modules.json`.
 #[derive(Deserialize)]
@@ -27,7 +27,7 @@ struct Module {
     kind: String,
 }
 
-/// The pooling of a text backbone: what is asked for, else what its folder says, else the mean.
+/// The pooling of a text backbone: the one asked for, else the one in its folder, else the mean.
 pub(crate) fn text_pooling(source: &Source<'_>) -> Result<Pooling, BackboneError> {
     if let Some(pooling) = source.pooling {
         return Ok(pooling);
@@ -38,7 +38,7 @@ pub(crate) fn text_pooling(source: &Source<'_>) -> Result<Pooling, BackboneError
     }
 }
 
-/// The file that says how the model is pooled.
+/// The file that describes the pooling of the model.
 fn configuration(folder: &Path) -> Result<Option<PathBuf>, BackboneError> {
     let list = folder.join(MODULES);
     if !list.is_file() {
@@ -54,7 +54,9 @@ fn configuration(folder: &Path) -> Result<Option<PathBuf>, BackboneError> {
             path: list,
             key: "path",
             found: inner.path.clone(),
-            expected: "the transformer stands in a folder of its own there; give that folder as the backbone".to_owned(),
+            expected:
+                "the transformer is in a folder of its own there; use that folder as the backbone"
+                    .to_owned(),
         });
     }
     let pooling = modules.iter().find(|module| is(module, "Pooling"));
@@ -90,7 +92,8 @@ fn as_text(value: &Value) -> String {
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Up to version 5.3 every mode has a switch: `pooling_mode_cls_token`, `pooling_mode_mean_tokens`, `pooling_mode_max_tokens` ..
+/// The pooling modes that are switched on. Up to version 5.3 every mode has a switch: `pooling_mode_cls_token`,
+/// `pooling_mode_mean_tokens`, `pooling_mode_max_tokens` ..
 fn switched_on(config: &Map<String, Value>) -> Vec<String> {
     let on = config
         .iter()

@@ -6,15 +6,14 @@ use candle_core::Tensor;
 use crate::layers::{LayerNorm, Linear};
 use crate::{BackboneError, TokenMask, composition};
 
-/// One frozen sublayer, attention or MLP, residual included: maps h_n to h_{n+1}.
+/// One frozen sublayer, attention or MLP, including the residual. It maps h_n to h_{n+1}.
 #[derive(Debug)]
 pub struct Sublayer {
     weights: Arc<Weights>,
 }
 
-/// What a sublayer computes:
-/// `norm(h + transform(h))` with [`NormPosition::AfterResidual`], `h + transform(norm(h))` with
-/// [`NormPosition::BeforeTransform`].
+/// The weights of a sublayer, which computes `norm(h + transform(h))` with [`NormPosition::AfterResidual`] and
+/// `h + transform(norm(h))` with [`NormPosition::BeforeTransform`].
 #[derive(Debug)]
 pub(crate) struct Weights {
     pub(crate) transform: Transform,
@@ -24,17 +23,18 @@ pub(crate) struct Weights {
 
 #[derive(Debug)]
 pub(crate) enum Transform {
-    /// Multi-head self-attention. The projection gives query, key and value side by side, each of the model's width.
+    /// Multi-head self-attention. The output of the projection is query, key and value side by side, each of the
+    /// model's width.
     Attention {
         projection: Linear,
         output: Linear,
         heads: usize,
     },
-    /// down(gelu(up(x)))
+    /// The MLP down(gelu(up(x))).
     Mlp { up: Linear, down: Linear },
 }
 
-/// Where the layer norm of a sublayer stands.
+/// The position of a sublayer's layer norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NormPosition {
     /// Post-norm (BERT).
@@ -58,10 +58,12 @@ impl Sublayer {
         &self.weights
     }
 
-    /// h_{n+1} from h_n, both (batch, tokens, width), composed of candle's own operations; differentiable towards
-    /// `state`, on any device. Tokens that `mask` leaves out are not attended to.
+    /// Computes h_{n+1} from h_n, both (batch, tokens, width), composed of candle's own operations. It is
+    /// differentiable with respect to `state` and runs on any device. Tokens that `mask` leaves out are not attended
+    /// to.
     ///
-    /// The definition that [`crate::PackedSublayer`] is measured by, and what devices other than the processor run.
+    /// This is the definition with which [`crate::PackedSublayer`] is compared, and what devices other than the
+    /// processor run.
     ///
     /// # Errors
     /// If the shapes do not fit.
@@ -81,13 +83,13 @@ impl Sublayer {
         }
     }
 
-    /// Floating-point operations of a forward for one example of `tokens` tokens: two for each multiply-add of the
-    /// matrix products.
+    /// The floating-point operations of a forward pass for one example of `tokens` tokens. A multiply-add of a matrix
+    /// product counts as two.
     #[must_use]
     pub fn flops(&self, tokens: usize) -> u64 {
         let linear = |layer: &Linear| 2 * tokens * layer.inputs * layer.outputs;
         let operations = match &self.weights.transform {
-            // Scores and their application to the values: tokens^2 x width multiply-adds each.
+            // The scores and their application to the values take tokens^2 x width multiply-adds each.
             Transform::Attention {
                 projection, output, ..
             } => linear(projection) + linear(output) + 4 * tokens * tokens * output.inputs,
@@ -119,7 +121,7 @@ impl Transform {
     }
 }
 
-/// Only the exact gelu is implemented; with another activation every number would be silently wrong.
+/// Refuses any activation but the exact gelu. With another one every number would be silently wrong.
 pub(crate) fn check_activation(
     path: &Path,
     key: &'static str,
@@ -137,7 +139,7 @@ pub(crate) fn check_activation(
     })
 }
 
-/// The width must split evenly over the heads; both as the configuration calls them.
+/// Refuses a width that does not split evenly over the heads. The keys are the names of both in the configuration.
 pub(crate) fn check_heads(
     path: &Path,
     (width_key, width): (&'static str, usize),

@@ -1,4 +1,4 @@
-//! The embedding of token ids, as BERT and its relatives have it.
+//! The embedding of token ids in BERT and related models.
 
 use candle_core::Tensor;
 
@@ -6,7 +6,7 @@ use crate::BackboneError;
 use crate::checkpoint::Checkpoint;
 use crate::layers::{LayerNorm, tensor};
 
-/// norm(word + position + type)
+/// Embeds a token as norm(word + position + type).
 #[derive(Debug)]
 pub(crate) struct TokenEmbedding {
     model_type: &'static str,
@@ -17,24 +17,24 @@ pub(crate) struct TokenEmbedding {
     norm: LayerNorm,
 }
 
-/// Which row of the position table a token reads.
+/// The row of the position table that a token reads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Numbering {
-    /// Its place in the text.
+    /// The row is the token's place in the text.
     FromZero,
-    /// The first token reads the row behind the padding id's, and so on; padding reads its own row and is not counted
-    /// (RoBERTa).
+    /// The first token reads the row after that of the padding id, and so on. Padding reads its own row and is not
+    /// counted (RoBERTa).
     BehindPadding(u32),
 }
 
-/// What the embeddings of token types are worth to the architecture.
+/// The way in which the architecture uses embeddings of token types.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum TokenTypes {
-    /// It has none.
+    /// The architecture has no token types.
     None,
-    /// It has a table of so many rows, and its tokenizer never says anything but 0.
+    /// The architecture has a table with this many rows, but its tokenizer only uses type 0.
     First(usize),
-    /// It reads them from a table of so many rows.
+    /// The architecture reads the types from a table with this many rows.
     Read(usize),
 }
 
@@ -82,7 +82,7 @@ impl TokenEmbedding {
         })
     }
 
-    /// The longest text, in tokens.
+    /// The length of the longest text, in tokens.
     pub(crate) fn longest(&self) -> Result<usize, BackboneError> {
         let rows = self.positions.dim(0)?;
         Ok(match self.numbering {
@@ -91,7 +91,7 @@ impl TokenEmbedding {
         })
     }
 
-    /// (rows, tokens) ids -> (rows, tokens, width)
+    /// Maps ids (rows, tokens) to embeddings (rows, tokens, width).
     pub(crate) fn forward(&self, ids: &Tensor, type_ids: &Tensor) -> Result<Tensor, BackboneError> {
         let (rows, tokens) = ids.dims2()?;
         let longest = self.longest()?;
@@ -123,7 +123,7 @@ impl TokenEmbedding {
         Ok(self.norm.forward(&sum.broadcast_add(&positions)?)?)
     }
 
-    /// All of `ids` must be rows of `table`.
+    /// Checks that all of `ids` are rows of `table`.
     fn check_ids(&self, what: &str, ids: &Tensor, table: &Tensor) -> Result<(), BackboneError> {
         let ids = ids.flatten_all()?.to_vec1::<u32>()?;
         let rows = table.dim(0)?;

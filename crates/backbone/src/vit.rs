@@ -1,5 +1,5 @@
-//! ViT: pre-norm blocks over patches and a class token (Dosovitskiy et al., 2021), and DeiT with its distillation token
-//! (Touvron et al., 2021).
+//! ViT, with pre-norm blocks over patches and a class token (Dosovitskiy et al., 2021), and DeiT with its distillation
+//! token (Touvron et al., 2021).
 
 use serde::Deserialize;
 
@@ -53,19 +53,19 @@ fn yes() -> bool {
     true
 }
 
-/// What the configuration says only of ViT and DeiT.
+/// The part of the configuration that only ViT and DeiT have.
 #[derive(Deserialize)]
 struct MlpConfig {
     intermediate_size: usize,
 }
 
-/// What sets one image model apart from another.
+/// The differences between image models.
 pub(crate) struct Architecture<'a> {
     pub(crate) names: &'a BlockNames,
-    /// The tokens before the patches; the first is the one that is read.
+    /// The tokens before the patches. The first one is read out.
     pub(crate) extra_tokens: &'a [&'a str],
     pub(crate) intermediate: usize,
-    /// Of the layer norms, where the configuration says nothing.
+    /// The epsilon of the layer norms if the configuration does not name one.
     pub(crate) epsilon: f64,
 }
 

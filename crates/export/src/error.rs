@@ -1,4 +1,4 @@
-//! Why an export is refused.
+//! The errors of exports.
 
 use std::fmt;
 use std::io;
@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use adaplace_search_space::{Connection, SpaceError};
 
-/// A library that an export is for.
+/// A library for which an export is intended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Library {
-    /// `adapters`, of AdapterHub
+    /// The library `adapters` of AdapterHub.
     Adapters,
-    /// `peft`, of Hugging Face
+    /// The library `peft` of Hugging Face.
     Peft,
 }
 
@@ -24,18 +24,18 @@ impl fmt::Display for Library {
     }
 }
 
-/// What keeps a connection out of a library.
+/// The reason why a library cannot represent a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// It adds to h_0, before the first sublayer.
+    /// The connection adds to h_0, before the first sublayer.
     Embedding,
-    /// It skips sublayers.
+    /// The connection skips sublayers.
     LongRange,
-    /// It needs a second pass.
+    /// The connection needs a second pass.
     Recurrent,
-    /// Another adapter stands at the same sublayer.
+    /// Another adapter is at the same sublayer.
     Shared {
-        /// That of the other adapter.
+        /// The connection of the other adapter.
         other: Connection,
     },
 }
@@ -54,119 +54,119 @@ impl fmt::Display for Obstacle {
 /// A connection that a library cannot represent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Barred {
-    /// The connection.
+    /// The connection itself.
     pub connection: Connection,
-    /// Why it cannot.
+    /// The reason.
     pub obstacle: Obstacle,
 }
 
-/// Why an export is refused.
+/// The reason why an export is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
-    /// Connections that the library `adapters` cannot represent.
+    /// The library `adapters` cannot represent some of the connections.
     #[error(
-        "`adapters` cannot represent {}; it has one adapter at each attention and MLP sublayer, sequential or \
-         parallel: place others, or export `--to json`",
+        "`adapters` cannot represent {}; it supports one adapter at each attention and MLP sublayer, sequential or \
+         parallel; choose another placement, or export `--to json`",
         with_obstacles(connections)
     )]
     NotInAdapters {
-        /// All of them, in canonical order.
+        /// All such connections, in canonical order.
         connections: Vec<Barred>,
     },
-    /// Connections that `peft` cannot represent, which are all there are.
+    /// `peft` cannot represent any of the connections.
     #[error(
         "`peft` cannot represent {}: none of its tuners computes W_up gelu(W_down norm(x)) of a hidden state x; export \
          `--to adapters` or `--to json`",
         listed(connections)
     )]
     NotInPeft {
-        /// All of them, in canonical order.
+        /// All connections of the placement, in canonical order.
         connections: Vec<Connection>,
     },
-    /// A family of backbones that the library is not known to handle.
+    /// The library is not known to support this family of backbones.
     #[error(
         "`{library}` is not known to compute a backbone of type `{model_type}` as adaplace does; export `--to json`"
     )]
     UnknownFamily {
         /// The library.
         library: Library,
-        /// As in the placement file.
+        /// The model type in the placement file.
         model_type: String,
     },
-    /// A chain that does not consist of whole blocks.
+    /// The chain does not consist of whole blocks.
     #[error(
-        "a backbone of {hidden_states} hidden states has no whole number of blocks of two sublayers; correct \
+        "a backbone of {hidden_states} hidden states does not consist of whole blocks of two sublayers; correct \
          `hidden_states` in the placement"
     )]
     HalfBlock {
         /// The number of hidden states.
         hidden_states: u16,
     },
-    /// An adapter without values.
+    /// An adapter has no values.
     #[error(
-        "there are no weights for connection `{connection}`; give the adapters of this placement"
+        "there are no weights for connection `{connection}`; use the adapters of this placement"
     )]
     NoWeights {
-        /// Its connection.
+        /// The connection of the adapter.
         connection: Connection,
     },
-    /// Values that do not fill the shape which the placement asks for.
+    /// The number of values does not match the shape that the placement needs.
     #[error(
-        "tensor `{tensor}` has {values} values, the placement asks for shape {shape:?}; give the adapters of this \
+        "tensor `{tensor}` has {values} values, but the placement needs shape {shape:?}; use the adapters of this \
          placement"
     )]
     Shape {
-        /// Its name in the export.
+        /// The name of the tensor in the export.
         tensor: String,
-        /// How many values there are.
+        /// The number of values.
         values: usize,
-        /// What they should fill.
+        /// The shape that the placement needs.
         shape: Vec<usize>,
     },
-    /// A head whose rows are not its classes.
-    #[error("the head has {rows} rows for {classes} classes; give the adapters of this placement")]
+    /// The head does not have one row for each class.
+    #[error("the head has {rows} rows for {classes} classes; use the adapters of this placement")]
     Classes {
-        /// The rows of the head.
+        /// The number of rows of the head.
         rows: usize,
-        /// The names of classes.
+        /// The number of class names.
         classes: usize,
     },
-    /// Tensors that safetensors does not take.
-    #[error("cannot make the safetensors file: {0}")]
+    /// The tensors cannot be written as safetensors.
+    #[error("cannot create the safetensors file: {0}")]
     Safetensors(#[from] safetensors::SafeTensorError),
-    /// A placement that cannot be written.
+    /// The placement cannot be written.
     #[error(transparent)]
     Placement(#[from] SpaceError),
-    /// A value in the provenance that JSON does not have.
+    /// The provenance contains a value that JSON cannot represent.
     #[error(
-        "`[provenance]` holds a number that JSON does not have, such as `nan` or `inf`; take it out of the placement"
+        "`[provenance]` contains a number that JSON cannot represent, such as `nan` or `inf`; remove it from the placement"
     )]
     NotJson,
-    /// Text that is no export as JSON.
-    #[error("this is no placement exported `--to json`: {reason}; export it again")]
+    /// The text is not an export as JSON.
+    #[error("this is not a placement exported with `--to json`: {reason}; export it again")]
     NotADocument {
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// Something else where the export should stand.
-    #[error("`{}` holds something that is no export; choose another `--out`", path.display())]
+    /// The path of the export contains something else.
+    #[error("`{}` contains something that is not an export; choose another `--out`", path.display())]
     Occupied {
-        /// The place.
+        /// The path.
         path: PathBuf,
     },
-    /// A path without a name.
-    #[error("`{}` names nothing that can be made; give `--out` a name", path.display())]
+    /// The path does not end with a name.
+    #[error("`{}` does not end with a name; choose another `--out`", path.display())]
     NoName {
         /// The path.
         path: PathBuf,
     },
-    /// An export that cannot be written.
+    /// The export cannot be written.
     #[error("cannot write `{}`: {error}; check the folder, its permissions and the free space", path.display())]
     Write {
-        /// The place.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         error: io::Error,
     },
 }

@@ -11,8 +11,8 @@
 //! }
 //! ```
 //!
-//! `placement` has the keys of the placement file. `tensors` are what `adapters.safetensors` holds, all f32; with
-//! `adapters`, the file that was given, the head is among them.
+//! `placement` has the keys of the placement file. `tensors` lists the content of `adapters.safetensors`, all f32. If
+//! there is an entry `adapters`, for the given file, the head is among them.
 
 use std::collections::BTreeMap;
 
@@ -23,23 +23,23 @@ use serde_json::Value;
 
 use crate::{EXPORT_FORMAT, ExportError};
 
-/// What an adapter computes and what a connection does.
+/// The definition of an adapter and of a connection.
 const DEFINITION: &str = "A(x) = scale * (up.weight gelu(down.weight norm(x) + down.bias) + up.bias); gelu is the exact \
     one, norm is LayerNorm without weights, eps 1e-5. Connection i -> j reads hidden state h_i and adds A(h_i) to h_j: h_0 \
-    is what the embedding gives, h_(2l+1) what the attention of block l gives, h_(2l+2) what its MLP gives, residual and, \
+    is the output of the embedding, h_(2l+1) that of the attention of block l, h_(2l+2) that of its MLP, residual and, \
     in post-norm models, LayerNorm included. State n is its sublayer's output, plus A(h_i) of every i < n, plus A(h_i) of \
     every i > n as h_i was in the pass before (nothing in the first pass); then n -> n adds A of that sum. The last pass \
     counts.";
 
-/// The trained adapters that the document is about.
+/// The trained adapters to which the document refers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdapterFile {
-    /// Where they are, as it was given.
+    /// The path of the file, as given.
     pub path: String,
-    /// Rows of the head.
+    /// The number of rows of the head.
     pub classes: usize,
-    /// What the file says about itself.
+    /// The metadata of the file.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -69,7 +69,7 @@ struct Tensor {
 /// The document, with a line break at its end.
 ///
 /// # Errors
-/// Those of [`PlacementFile::to_toml`], and [`ExportError::NotJson`] for a provenance that would not read back.
+/// The errors of [`PlacementFile::to_toml`], and [`ExportError::NotJson`] for a provenance that would not read back.
 pub fn document(
     file: &PlacementFile,
     adapters: Option<AdapterFile>,
@@ -91,10 +91,10 @@ pub fn document(
     }
 }
 
-/// The placement in a document that [`document`] made, equal to the one that was exported.
+/// The placement in a document written by [`document`], equal to the one that was exported.
 ///
 /// # Errors
-/// [`ExportError::NotADocument`], and what is wrong with the placement in it.
+/// [`ExportError::NotADocument`], and the error of the placement in it.
 pub fn read(text: &str) -> Result<PlacementFile, ExportError> {
     let wrong = |reason: String| ExportError::NotADocument { reason };
     let document: Document =

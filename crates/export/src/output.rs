@@ -1,4 +1,4 @@
-//! Exports in their place: completely or not at all, and never over something else.
+//! Writes exports completely or not at all, and never over anything else.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -14,9 +14,9 @@ use crate::{EXPORT_FORMAT, ExportError};
 /// One file of an exported folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportedFile {
-    /// Its name in the folder.
+    /// The name of the file in the folder.
     pub name: &'static str,
-    /// All of it.
+    /// The content of the file.
     pub content: Vec<u8>,
 }
 
@@ -29,7 +29,7 @@ impl ExportedFile {
     }
 }
 
-/// Every file that an export may have written.
+/// All files that an export may have written.
 const NAMES: [&str; 8] = [
     "README.md",
     "adapter.safetensors",
@@ -41,16 +41,18 @@ const NAMES: [&str; 8] = [
     "placement.toml",
 ];
 
-/// The file that tells an export from something else.
+/// The file that distinguishes an export from other folders.
 const MARKED: &str = "adapter_config.json";
 
-/// Makes the folder at `path`, and those above it, with these files in it. An empty folder and an earlier export are
-/// replaced; whatever happens in between, `path` holds all of the old or all of the new. A process that is killed
-/// meanwhile leaves a hidden folder beside it that ends in `.part`, or, within the moment of the exchange, the earlier
+/// Creates the folder at `path`, and those above it, with these files. An empty folder and an earlier export are
+/// replaced.
+///
+/// Whatever happens in between, `path` contains all of the old or all of the new files. A process that is killed
+/// meanwhile leaves a hidden folder next to it that ends in `.part`, or, in the moment of the exchange, the earlier
 /// export in one that ends in `.old`.
 ///
 /// # Errors
-/// [`ExportError::Occupied`] for a folder with anything else in it, and for a file; [`ExportError::NoName`];
+/// [`ExportError::Occupied`] for a file, or for a folder with anything else in it; [`ExportError::NoName`];
 /// [`ExportError::Write`].
 pub fn write_folder(files: &[ExportedFile], path: &Path) -> Result<(), ExportError> {
     let failed = |error| ExportError::Write {
@@ -82,7 +84,7 @@ pub fn write_folder(files: &[ExportedFile], path: &Path) -> Result<(), ExportErr
     written.map_err(failed)
 }
 
-/// Writes one document at `path`, over nothing but an empty file or an earlier export.
+/// Writes one document to `path`, replacing only an empty file or an earlier export.
 ///
 /// # Errors
 /// [`ExportError::Occupied`], [`ExportError::NoName`] and [`ExportError::Write`].
@@ -112,7 +114,7 @@ pub fn write_document(text: &str, path: &Path) -> Result<(), ExportError> {
         .map_err(failed)
 }
 
-/// Whether nothing stands there, an empty folder, or a folder with an export and nothing else.
+/// Whether there is nothing, an empty folder, or a folder with an export and nothing else.
 fn is_free(path: &Path) -> io::Result<bool> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
@@ -138,7 +140,7 @@ fn is_free(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether a JSON document has our format where these keys lead.
+/// Whether a JSON document has our format under these keys.
 fn is_marked(content: &[u8], keys: &[&str]) -> bool {
     let document: Value = serde_json::from_slice(content).unwrap_or_default();
     let format = keys.iter().try_fold(&document, |value, key| value.get(key));
@@ -156,7 +158,7 @@ fn fill(files: &[ExportedFile], folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Puts `new` in the place of `path`, which may be missing.
+/// Replaces `path`, which may be missing, by `new`.
 fn exchange(new: &Path, path: &Path, old: &Path) -> io::Result<()> {
     let existed = match fs::rename(path, old) {
         Ok(()) => true,
@@ -166,7 +168,7 @@ fn exchange(new: &Path, path: &Path, old: &Path) -> io::Result<()> {
     let renamed = fs::rename(new, path);
     if existed {
         match renamed {
-            // The new one is in its place: what is left of the old one is no failure.
+            // The new folder is in place, so a rest of the old one is not an error.
             Ok(()) => drop(fs::remove_dir_all(old)),
             Err(_) => fs::rename(old, path)?,
         }

@@ -1,4 +1,4 @@
-//! Plain values of adapters and head, row by row.
+//! The plain values of adapters and head, in row-major order.
 
 use std::collections::BTreeMap;
 
@@ -7,40 +7,40 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::ExportError;
 
-/// What the adapters of a placement hold.
+/// The values of the adapters of a placement.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
-    /// One for each connection of the placement.
+    /// The adapters, one for each connection of the placement.
     pub adapters: BTreeMap<Connection, AdapterWeights>,
-    /// The head that was trained with them; untrained adapters have none.
+    /// The head that was trained with the adapters. Untrained adapters have none.
     pub head: Option<HeadWeights>,
 }
 
 /// The tensors of one adapter of rank r at width d.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdapterWeights {
-    /// W_down, shape (r, d)
+    /// The matrix W_down, of shape (r, d).
     pub down_weight: Vec<f32>,
-    /// b_down, shape (r)
+    /// The bias b_down, of shape (r).
     pub down_bias: Vec<f32>,
-    /// W_up, shape (d, r)
+    /// The matrix W_up, of shape (d, r).
     pub up_weight: Vec<f32>,
-    /// b_up, shape (d)
+    /// The bias b_up, of shape (d).
     pub up_bias: Vec<f32>,
 }
 
 /// The linear head on the pooled last state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadWeights {
-    /// Shape (classes, d)
+    /// The weights, of shape (classes, d).
     pub weight: Vec<f32>,
-    /// Shape (classes)
+    /// The bias, of shape (classes).
     pub bias: Vec<f32>,
-    /// Names of the classes, one for each row, or none where they are not known.
+    /// The names of the classes, one for each row, or empty if they are unknown.
     pub classes: Vec<String>,
 }
 
-/// A tensor in the making: its name, its shape and its values.
+/// A tensor to be written: its name, its shape and its values.
 pub(crate) struct Named {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
@@ -57,10 +57,10 @@ impl Named {
     }
 }
 
-/// The bytes of a safetensors file of f32.
+/// The bytes of a safetensors file of f32 tensors.
 ///
 /// # Errors
-/// [`ExportError::Shape`] for values that do not fill their shape.
+/// [`ExportError::Shape`] if the number of values does not match a shape.
 pub(crate) fn safetensors(tensors: &[Named]) -> Result<Vec<u8>, ExportError> {
     let mut bytes = Vec::with_capacity(tensors.len());
     for tensor in tensors {

@@ -1,4 +1,4 @@
-//! A placement reads back equal from JSON.
+//! A placement exported as JSON reads back equal.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use adaplace_export::json::{AdapterFile, document, read};

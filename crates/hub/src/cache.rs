@@ -1,4 +1,4 @@
-//! What of a repository is in the cache.
+//! Repositories in the cache.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,14 +9,14 @@ use serde::Deserialize;
 
 use crate::{HubError, Kind, RepositoryName};
 
-/// The architecture; nothing goes without it.
+/// The description of the architecture, without which nothing works.
 pub(crate) const CONFIGURATION: &str = "config.json";
-/// All weights in one file ..
+/// The weights, if they are in one file.
 pub(crate) const WEIGHTS: &str = "model.safetensors";
-/// .. or the list of several.
+/// The index of the weights, if they are in several files.
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
-/// What a backbone may come with. Which of them the model does not have is written down, because a missing one changes
-/// what a backbone does.
+/// The optional files of a backbone. The cache records which of them the model does not have, because a missing one
+/// changes the backbone.
 pub(crate) const OPTIONAL: [&str; 12] = [
     "tokenizer.json",
     "tokenizer_config.json",
@@ -35,18 +35,18 @@ pub(crate) const OPTIONAL: [&str; 12] = [
 /// One commit of a repository in the cache.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    /// With the files.
+    /// The folder with the files of the commit.
     pub(crate) folder: PathBuf,
-    /// With the names of those that are known not to be.
+    /// The folder with the names of files that the commit is known not to have.
     absent: PathBuf,
 }
 
-/// How much of a model is there.
+/// The extent to which a model is in the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Completeness {
-    /// Everything.
+    /// Everything is there.
     Full,
-    /// Configuration and weights; of another file it is not known whether the model has it.
+    /// The configuration and the weights are there, but it is unknown whether the model has other files.
     Usable,
     /// Something is missing.
     Partial,
@@ -58,7 +58,7 @@ struct ShardIndex {
 }
 
 impl Snapshot {
-    /// The commit that the name stood for when it was last loaded, or that it is itself.
+    /// The commit to which the name referred when it was last loaded, or the commit that it names directly.
     pub(crate) fn find(cache: &Cache, name: &RepositoryName) -> Option<Self> {
         let repository = repository(cache, name);
         let reference = repository.join("refs").join(name.revision());
@@ -70,7 +70,7 @@ impl Snapshot {
         snapshot.folder.is_dir().then_some(snapshot)
     }
 
-    /// The one of this commit, there or not.
+    /// The snapshot of this commit, whether it exists or not.
     pub(crate) fn of(cache: &Cache, name: &RepositoryName, commit: &str) -> Self {
         let repository = repository(cache, name);
         Self {
@@ -94,7 +94,7 @@ impl Snapshot {
         }
     }
 
-    /// Writes down that the model has no such file.
+    /// Records that the model does not have this file.
     pub(crate) fn note_absent(&self, file: &str) -> Result<(), HubError> {
         let path = self.absent.join(file);
         let folder = path.parent().unwrap_or(&self.absent);
@@ -114,14 +114,16 @@ pub(crate) fn shards(index: &Path) -> Result<BTreeSet<String>, HubError> {
     let ShardIndex { weight_map } =
         serde_json::from_slice(&bytes).map_err(|error| refuse(error.to_string()))?;
     let shards: BTreeSet<String> = weight_map.into_values().collect();
-    // They become paths in the cache, so they may not lead out of it.
+    // They become paths in the cache, so they must not lead out of it.
     match shards.iter().find(|shard| shard.contains(['/', '\\'])) {
-        Some(shard) => Err(refuse(format!("`{shard}` is no name of a file beside it"))),
+        Some(shard) => Err(refuse(format!(
+            "`{shard}` is not the name of a file next to it"
+        ))),
         None => Ok(shards),
     }
 }
 
-/// The repository as `hf-hub` names it.
+/// The repository in the form that `hf-hub` uses.
 pub(crate) fn repo(name: &RepositoryName, revision: &str) -> Repo {
     let kind = match name.kind() {
         Kind::Model => RepoType::Model,
@@ -169,7 +171,7 @@ mod tests {
         }
         assert_eq!(snapshot.completeness(), Completeness::Full);
 
-        // The commit itself is a name of it too.
+        // The commit is also a name of the snapshot.
         let by_commit = RepositoryName::parse(Kind::Model, "org/name@0123abc").unwrap();
         let found = Snapshot::find(&cache, &by_commit).unwrap();
         assert_eq!(found.folder, snapshot.folder);

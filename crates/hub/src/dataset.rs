@@ -1,4 +1,4 @@
-//! The Parquet files that a task is read from.
+//! The Parquet files of a dataset from which a task is read.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,24 +9,26 @@ use crate::HubError;
 use crate::download::Server;
 use crate::name::DatasetName;
 
-/// The branch that the hub keeps beside every public dataset, with all of it in Parquet: `SUBSET/SPLIT/0000.parquet` and so on.
+/// The branch that the hub keeps for every public dataset with all of it converted to Parquet:
+/// `SUBSET/SPLIT/0000.parquet` and so on.
 pub(crate) const CONVERTED: &str = "refs/convert/parquet";
 
-/// What the only subset of a dataset is called.
+/// The name of a dataset's only subset.
 const DEFAULT: &str = "default";
 
-/// A Parquet file whose place says what it holds.
+/// A Parquet file whose path tells which split and subset it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct SplitFile {
     subset: String,
     split: String,
-    /// Within the dataset.
+    /// The path within the dataset.
     path: String,
 }
 
 impl SplitFile {
-    /// `SUBSET/SPLIT/0000.parquet` as the hub writes them, or `SPLIT.parquet` and `SPLIT-00000-of-00002.parquet` as the library
-    /// `datasets` does, in the folder of a subset, in `data` or in none.
+    /// Recognises `SUBSET/SPLIT/0000.parquet` as the hub writes it, and `SPLIT.parquet` and
+    /// `SPLIT-00000-of-00002.parquet` as the library `datasets` does, in the folder of a subset, in `data` or in no
+    /// folder.
     fn at(path: &str) -> Option<Self> {
         let parts: Vec<&str> = path.split('/').collect();
         let (subset, split) = match parts[..] {
@@ -64,20 +66,20 @@ fn split_of(file: &str) -> Option<&str> {
         return Some(stem);
     };
     let (split, index) = before.rsplit_once('-')?;
-    // Older versions of `datasets` write a fingerprint behind it.
+    // Older versions of `datasets` append a fingerprint.
     let count = count.split('-').next().unwrap_or(count);
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     (digits(index) && digits(count)).then_some(split)
 }
 
-/// The files of every subset.
+/// The files of all subsets.
 fn splits<'a>(paths: impl IntoIterator<Item = &'a str>) -> Vec<SplitFile> {
     let mut files: Vec<SplitFile> = paths.into_iter().filter_map(SplitFile::at).collect();
     files.sort();
     files
 }
 
-/// The subset that is meant: the one that was asked for, the only one, or the default.
+/// The subset to use: the one asked for, the only one, or the default.
 fn subset<'a>(files: &'a [SplitFile], name: &DatasetName) -> Result<&'a str, Vec<String>> {
     let subsets: BTreeSet<&str> = files.iter().map(|file| file.subset.as_str()).collect();
     let wanted = name.subset.as_deref().unwrap_or(DEFAULT);
@@ -91,7 +93,7 @@ fn subset<'a>(files: &'a [SplitFile], name: &DatasetName) -> Result<&'a str, Vec
     }
 }
 
-/// The folder of a subset whose files are in this snapshot.
+/// The folder of the subset to which `file` belongs, in this snapshot.
 fn folder(snapshot: &Path, file: &SplitFile) -> PathBuf {
     let path = Path::new(&file.path);
     // In the hub's layout every split is a folder.
@@ -100,7 +102,8 @@ fn folder(snapshot: &Path, file: &SplitFile) -> PathBuf {
     snapshot.join(folder.unwrap_or(Path::new("")))
 }
 
-/// Where the task is in a snapshot of the cache, if all of it is there: its first training file is the last that is downloaded.
+/// The folder of the task in a snapshot of the cache, if all of it is there. Its first training file is the last one to
+/// be downloaded.
 pub(crate) fn cached(snapshot: &Path, name: &DatasetName) -> Option<PathBuf> {
     let mut paths = Vec::new();
     collect(snapshot, "", &mut paths);
@@ -114,13 +117,13 @@ pub(crate) fn cached(snapshot: &Path, name: &DatasetName) -> Option<PathBuf> {
     is_first.then(|| folder(snapshot, first))
 }
 
-/// Whether a snapshot that was loaded without the name of a subset says which one that was.
+/// Whether it is certain which subset a snapshot contains, even if it was loaded without the name of a subset.
 pub(crate) fn is_definite(folder: &Path, name: &DatasetName) -> bool {
     let last = folder.file_name();
     name.subset.is_some() || last.is_some_and(|last| last == DEFAULT || last == "data")
 }
 
-/// The paths of all files below a folder, with `/`.
+/// Collects the paths of all files below a folder, with `/` as the separator.
 fn collect(folder: &Path, prefix: &str, paths: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let Ok(name) = entry.file_name().into_string() else {
@@ -129,14 +132,14 @@ fn collect(folder: &Path, prefix: &str, paths: &mut Vec<String>) {
         let path = format!("{prefix}{name}");
         match entry.path().is_dir() {
             true => collect(&entry.path(), &format!("{path}/"), paths),
-            // Not a link to what was removed.
+            // This skips links to files that were removed.
             false if entry.path().exists() => paths.push(path),
             false => {}
         }
     }
 }
 
-/// Downloads the Parquet files of the parts that a task has; gives the folder that they are in.
+/// Downloads the Parquet files of the parts of a task and returns their folder.
 pub(crate) fn download(server: &Server<'_>, name: &DatasetName) -> Result<PathBuf, HubError> {
     let commit = server.commit()?;
     let files = splits(commit.files.iter().map(String::as_str));

@@ -1,4 +1,4 @@
-//! What is not in the cache, from the server.
+//! Downloads from the server what is not in the cache.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -13,12 +13,13 @@ use sha2::{Digest, Sha256};
 use crate::cache::{self, Snapshot};
 use crate::{HubError, RepositoryName};
 
-/// The list of a repository's files is short: a server that takes longer for it is not there.
+/// The timeout for the list of a repository's files. The list is short, so a server that takes longer is considered
+/// unreachable.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The server with one repository of it.
+/// The server, with one of its repositories.
 pub(crate) struct Server<'a> {
-    /// Its address.
+    /// The address of the server.
     endpoint: String,
     cache: &'a Cache,
     name: &'a RepositoryName,
@@ -26,7 +27,7 @@ pub(crate) struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
-    /// At `endpoint`, or where the client looks by itself.
+    /// The server at `endpoint`, or the client's default server.
     pub(crate) fn new(
         endpoint: Option<&str>,
         cache: &'a Cache,
@@ -55,25 +56,25 @@ impl<'a> Server<'a> {
         })
     }
 
-    /// The commit that the revision stands for.
+    /// The commit to which the revision refers.
     pub(crate) fn commit(&self) -> Result<Commit<'_>, HubError> {
         let RepoInfo { sha, siblings } = self.info()?;
         Ok(Commit {
             server: self,
             snapshot: Snapshot::of(self.cache, self.name, &sha),
-            // All files by the commit: a revision may move on in between.
+            // All files are requested by the commit, since a revision may move in between.
             repo: self.api.repo(cache::repo(self.name, &sha)),
             files: siblings.into_iter().map(|one| one.rfilename).collect(),
             sha,
         })
     }
 
-    /// Its address.
+    /// The address of the server.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// The commit that the revision stands for, and its files.
+    /// The commit to which the revision refers, with its files.
     fn info(&self) -> Result<RepoInfo, HubError> {
         let repo = self.api.repo(cache::repo(self.name, self.name.revision()));
         let request = repo
@@ -94,7 +95,7 @@ impl<'a> Server<'a> {
                 false => Err(HubError::Unreachable {
                     name: self.name.to_string(),
                     endpoint: self.endpoint.clone(),
-                    reason: format!("`{}` is no commit", info.sha),
+                    reason: format!("`{}` is not a commit", info.sha),
                 }),
             };
         }
@@ -108,7 +109,7 @@ impl<'a> Server<'a> {
                 endpoint,
             },
             (_, "GatedRepo") | (403, _) => HubError::Denied { name, endpoint },
-            // The server does not say whether it is private or not there.
+            // The server does not reveal whether the repository is private or does not exist.
             (401 | 404, _) => HubError::NoRepository {
                 kind: self.name.kind(),
                 name,
@@ -123,7 +124,8 @@ impl<'a> Server<'a> {
         })
     }
 
-    /// The file in the cache. One that is there already came without a name for its commit, so it is checked as well.
+    /// The file in the cache, after downloading it if necessary. An existing file arrived when its commit had not been
+    /// recorded, so it is checked as well.
     fn fetch(&self, repo: &ApiRepo, snapshot: &Snapshot, file: &str) -> Result<PathBuf, HubError> {
         let path = snapshot.folder.join(file);
         if !path.is_file() {
@@ -139,7 +141,7 @@ impl<'a> Server<'a> {
             Ok(blob) => blob
                 .file_name()
                 .map(|name| name.to_string_lossy().into_owned()),
-            // where links cannot be made, the file itself is there
+            // On systems without links, the file itself is there.
             Err(_) => {
                 let metadata = self.api.metadata(&repo.url(file));
                 let metadata = metadata.map_err(|error| self.not_downloaded(file, error))?;
@@ -148,14 +150,14 @@ impl<'a> Server<'a> {
         };
         match etag {
             Some(etag) if is_sha256(&etag) => self.check(file, &path, etag)?,
-            // a file outside of the large file storage; its tag is of another kind
+            // The file is outside the large file storage, so its tag is of another kind.
             _ => {}
         }
         Ok(path)
     }
 
-    /// A download goes on at the end of what arrived of it before. Where nothing is left to come, the server refuses that
-    /// for ever after: whether there was such a part and it is gone now.
+    /// Removes a partial download that already holds all of the file, and returns whether there was one. A download
+    /// resumes at the end of the part, but the server refuses every request for a range in which nothing is left.
     fn forget_part(&self, repo: &ApiRepo, file: &str, error: &ApiError) -> bool {
         let nothing_left = match error {
             ApiError::InvalidResume => true,
@@ -172,7 +174,7 @@ impl<'a> Server<'a> {
         nothing_left && part().is_some_and(|part| fs::remove_file(part).is_ok())
     }
 
-    /// Removes the file if its content is not the announced one.
+    /// Removes the file if its hash is not the announced one.
     fn check(&self, file: &str, path: &Path, announced: String) -> Result<(), HubError> {
         let unusable = |source| HubError::Cache {
             path: path.to_owned(),
@@ -185,7 +187,7 @@ impl<'a> Server<'a> {
         if let Ok(blob) = fs::canonicalize(path) {
             fs::remove_file(blob).map_err(unusable)?;
         }
-        // Of a link, the blob is gone, but not the link.
+        // If the file was a link, the blob is gone but the link is not.
         if path.symlink_metadata().is_ok() {
             fs::remove_file(path).map_err(unusable)?;
         }
@@ -225,7 +227,7 @@ impl<'a> Server<'a> {
         };
         match status {
             Some(401 | 403) => HubError::Denied { name, endpoint },
-            Some(404) => self.missing(file, "though it lists it: try again later"),
+            Some(404) => self.missing(file, "although it lists the file; try again later"),
             Some(status) => HubError::Status {
                 name,
                 endpoint,
@@ -244,14 +246,14 @@ impl<'a> Server<'a> {
     }
 }
 
-/// A commit on the server, and where its files come to lie.
+/// A commit on the server, and the snapshot for its files.
 pub(crate) struct Commit<'a> {
     server: &'a Server<'a>,
     sha: String,
     repo: ApiRepo,
-    /// In the cache.
+    /// The snapshot of the commit in the cache.
     pub(crate) snapshot: Snapshot,
-    /// The paths of its files.
+    /// The paths of the files in the commit.
     pub(crate) files: Vec<String>,
 }
 
@@ -265,7 +267,8 @@ impl Commit<'_> {
         self.server.fetch(&self.repo, &self.snapshot, file)
     }
 
-    /// Writes down that the revision stands for this commit: at last, so that it never does for one that is not there in full.
+    /// Records that the revision refers to this commit. This comes last, so the revision never refers to an incomplete
+    /// commit.
     pub(crate) fn keep(self) -> Result<PathBuf, HubError> {
         let (server, folder) = (self.server, self.snapshot.folder);
         let named = server

@@ -2,172 +2,170 @@ use std::path::PathBuf;
 
 use crate::Kind;
 
-/// Why a model or dataset could not be had from the hub.
+/// An error while a model or dataset is fetched from the hub.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    /// No place for the cache.
+    /// There is no place for the cache.
     #[error("there is no home folder for the cache of the hub; set `HF_HOME` to a folder")]
     NoHome,
-    /// The server cannot be reached, or says nothing that can be understood.
+    /// The server cannot be reached, or its response cannot be understood.
     #[error(
-        "cannot reach `{endpoint}` for `{name}`: {reason}; check the connection, or give a folder"
+        "cannot reach `{endpoint}` for `{name}`: {reason}; check the connection, or use a folder"
     )]
     Unreachable {
-        /// What was asked for.
+        /// The name asked for.
         name: String,
-        /// The server.
+        /// The address of the server.
         endpoint: String,
-        /// What went wrong.
+        /// The reason.
         reason: String,
     },
-    /// `HF_HUB_OFFLINE` is set.
+    /// `HF_HUB_OFFLINE` is set, and the model or dataset is not in the cache.
     #[error(
-        "`{name}` is not in the cache `{cache}`, and `HF_HUB_OFFLINE` forbids to download it; load it once without that"
+        "`{name}` is not in the cache `{cache}`, and `HF_HUB_OFFLINE` forbids downloading it; run once without that variable"
     )]
     Offline {
-        /// What was asked for.
+        /// The name asked for.
         name: String,
         /// The folder of the cache.
         cache: PathBuf,
     },
-    /// A model's folder in the cache that does not say which of its commits is meant.
+    /// A model's folder in the cache has several commits, and none of them is preferred.
     #[error(
-        "`{folder}` holds several snapshots: {}; give one of them as `{folder}/snapshots/COMMIT`, or the model's name",
+        "`{folder}` holds several snapshots: {}; use one of them as `{folder}/snapshots/COMMIT`, or the model's name",
         commits.join(", ")
     )]
     SeveralSnapshots {
-        /// The folder.
+        /// The folder of the model.
         folder: PathBuf,
-        /// Their names.
+        /// The names of the commits.
         commits: Vec<String>,
     },
-    /// The cache instead of a model.
-    #[error("`{folder}` is the cache of the hub; give the name of a model: {}", models.join(", "))]
+    /// The folder is the whole cache instead of a model.
+    #[error("`{folder}` is the cache of the hub; use the name of a model: {}", models.join(", "))]
     WholeCache {
-        /// The folder.
+        /// The folder of the cache.
         folder: PathBuf,
-        /// What it holds.
+        /// The names of the models in the cache.
         models: Vec<String>,
     },
-    /// Nothing of this name.
+    /// The server has nothing of this name.
     #[error(
-        "`{endpoint}` shows you no {kind} `{name}`; correct the name, or if it is private give a token in `HF_TOKEN` that may read it"
+        "`{endpoint}` has no {kind} `{name}` that you can see; correct the name, or if it is private set `HF_TOKEN` to a token that may read it"
     )]
     NoRepository {
         /// Whether a model or a dataset was asked for.
         kind: Kind,
-        /// Its name.
+        /// The name asked for.
         name: String,
-        /// The server.
+        /// The address of the server.
         endpoint: String,
     },
     /// There is no such branch, tag or commit.
     #[error(
-        "`{repository}` at `{endpoint}` has no revision `{revision}`; give a branch, tag or commit of it"
+        "`{repository}` at `{endpoint}` has no revision `{revision}`; use one of its branches, tags or commits"
     )]
     NoRevision {
         /// The name without its revision.
         repository: String,
         /// The revision asked for.
         revision: String,
-        /// The server.
+        /// The address of the server.
         endpoint: String,
     },
-    /// It is there, but not for this user.
+    /// The user may not read the repository.
     #[error(
-        "`{endpoint}` does not let you read `{name}`; accept its terms there and give a token in `HF_TOKEN` that may read it"
+        "`{endpoint}` does not let you read `{name}`; accept its terms there and set `HF_TOKEN` to a token that may read it"
     )]
     Denied {
-        /// What was asked for.
+        /// The name asked for.
         name: String,
-        /// The server.
+        /// The address of the server.
         endpoint: String,
     },
-    /// A file that is needed.
+    /// The repository lacks a file that is needed.
     #[error("`{name}` at `{endpoint}` has no file `{file}`; {advice}")]
     MissingFile {
-        /// What was asked for.
+        /// The name asked for.
         name: String,
-        /// The server.
+        /// The address of the server.
         endpoint: String,
-        /// Its name in the repository.
+        /// The name of the file in the repository.
         file: String,
-        /// What to do.
+        /// The advice to the user.
         advice: &'static str,
     },
-    /// A dataset without Parquet files that are laid out as the hub or the library `datasets` does.
+    /// The dataset has no Parquet files in the layout of the hub or of the library `datasets`.
     #[error(
-        "`{name}` at `{endpoint}` has no Parquet files of a `train` split{}; download the dataset and give its folder",
+        "`{name}` at `{endpoint}` has no Parquet files of a `train` split{}; download the dataset and use its folder",
         found(files)
     )]
     NoTask {
-        /// What was asked for.
+        /// The name asked for.
         name: String,
-        /// The server.
+        /// The address of the server.
         endpoint: String,
-        /// Some of the Parquet files that there are.
+        /// Some of the Parquet files in the dataset.
         files: Vec<String>,
     },
-    /// A dataset of several subsets.
+    /// The dataset has several subsets.
     #[error(
-        "`{name}` at `{endpoint}` has the subsets {}; give one as `{repository}:SUBSET`", subsets.join(", ")
+        "`{name}` at `{endpoint}` has the subsets {}; choose one as `{repository}:SUBSET`", subsets.join(", ")
     )]
     WhichSubset {
-        /// What was asked for.
+        /// The name asked for.
         name: String,
         /// The name without subset and revision.
         repository: String,
-        /// The server.
+        /// The address of the server.
         endpoint: String,
-        /// Their names.
+        /// The names of the subsets.
         subsets: Vec<String>,
     },
-    /// The server answers with an error.
-    #[error(
-        "`{endpoint}` answers with the status {status} for {what} of `{name}`; try again later"
-    )]
+    /// The server answered with an error.
+    #[error("`{endpoint}` answered with status {status} for {what} of `{name}`; try again later")]
     Status {
-        /// What was asked for.
+        /// The name asked for.
         name: String,
-        /// The server.
+        /// The address of the server.
         endpoint: String,
-        /// What was asked for.
+        /// The object of the request.
         what: String,
         /// The HTTP status.
         status: u16,
     },
-    /// A download that broke off.
+    /// A download was interrupted.
     #[error(
-        "cannot download `{file}` of `{name}`: {reason}; run the same command again: it goes on where it broke off"
+        "cannot download `{file}` of `{name}`: {reason}; run the same command again to resume the download"
     )]
     Download {
-        /// What was asked for.
+        /// The name asked for.
         name: String,
-        /// Its name in the repository.
+        /// The name of the file in the repository.
         file: String,
-        /// What went wrong.
+        /// The reason.
         reason: String,
     },
-    /// The content is not the announced one.
+    /// The hash of a file is not the announced one.
     #[error(
-        "`{file}` of `{name}` has the sha256 {found}, the server announced {announced}; it was removed: run the same command to download it again"
+        "`{file}` of `{name}` has the sha256 {found}, but the server announced {announced}; the file was removed, so run the same command again to download it"
     )]
     WrongHash {
-        /// What was asked for.
+        /// The name asked for.
         name: String,
-        /// Its name in the repository.
+        /// The name of the file in the repository.
         file: String,
-        /// What the server said.
+        /// The hash that the server announced.
         announced: String,
-        /// What arrived.
+        /// The hash of the file that arrived.
         found: String,
     },
-    /// An index of shards that cannot be read.
-    #[error("`{path}` is no index of weight files: {reason}")]
+    /// An index of shards cannot be read.
+    #[error("`{path}` is not an index of weight files: {reason}")]
     Index {
         /// The index in the cache.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// The cache cannot be read or written.
@@ -175,9 +173,9 @@ pub enum HubError {
         "cannot use `{path}` in the cache: {source}; check the free space and the permissions, or set `HF_HOME`"
     )]
     Cache {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 }

@@ -7,23 +7,23 @@ use crate::download::Server;
 use crate::name::DatasetName;
 use crate::{HubError, Kind, RepositoryName, dataset, model};
 
-/// The cache on this machine and the server behind it.
+/// The cache on this machine and the server from which it is filled.
 #[derive(Debug)]
 pub struct Hub {
     cache: Cache,
-    /// Another server than the one that the client knows.
+    /// The address of the server, if it is not the client's default.
     endpoint: Option<String>,
     token: Option<String>,
     offline: bool,
 }
 
 impl Hub {
-    /// As the environment has it, which other tools of the hub read in the same way: `HF_ENDPOINT`; `HF_HUB_CACHE`, or
-    /// `HF_HOME` and the folder `hub` in it, or `~/.cache/huggingface/hub`; `HF_TOKEN`, or the file `token` in `HF_HOME`
-    /// or `~/.cache/huggingface`; `HF_HUB_OFFLINE`.
+    /// The cache and the server that the environment specifies, in the same way as for other tools of the hub:
+    /// `HF_ENDPOINT`; `HF_HUB_CACHE`, or `HF_HOME` and the folder `hub` in it, or `~/.cache/huggingface/hub`;
+    /// `HF_TOKEN`, or the file `token` in `HF_HOME` or `~/.cache/huggingface`; `HF_HUB_OFFLINE`.
     ///
     /// # Errors
-    /// If there is no place for the cache: the variables say nothing, and the user has no home.
+    /// If there is no place for the cache: the variables do not name one, and the user has no home folder.
     pub fn from_environment() -> Result<Self, HubError> {
         let variable = |name: &str| {
             let value = std::env::var(name).ok()?;
@@ -32,7 +32,7 @@ impl Hub {
         };
         let home = match variable("HF_HOME") {
             Some(folder) => Some(Cache::new(PathBuf::from(folder).join("hub"))),
-            // the default of the cache takes a home for granted
+            // The default of the cache assumes that there is a home folder.
             None => std::env::home_dir().map(|_| Cache::default()),
         };
         let token = variable("HF_TOKEN").or_else(|| home.as_ref()?.token());
@@ -51,12 +51,12 @@ impl Hub {
         })
     }
 
-    /// A folder with the files of the model that a backbone is read from, downloaded if they are not there.
+    /// The folder with the files of the model from which a backbone is read, downloaded if they are not in the cache.
     ///
-    /// Files that the server announces with their sha256 are checked against it and removed if they differ.
+    /// If the server announces the sha256 of a file, the file is checked against it and removed if it differs.
     ///
     /// # Errors
-    /// If the model is not in the cache and cannot be downloaded in full; what has arrived stays for the next time.
+    /// If the model is not in the cache and cannot be downloaded in full. What has arrived stays for the next time.
     pub fn snapshot(&self, name: &RepositoryName) -> Result<PathBuf, HubError> {
         let cached = Snapshot::find(&self.cache, name);
         let completeness = cached.as_ref().map(Snapshot::completeness);
@@ -76,7 +76,7 @@ impl Hub {
                 Some(Completeness::Usable),
             ) => {
                 tracing::warn!(
-                    "the server cannot be asked whether `{name}` has more files than the cache: going on with those"
+                    "cannot ask the server whether `{name}` has more files than the cache; continuing with the files in the cache"
                 );
                 Ok(snapshot.folder)
             }
@@ -86,11 +86,12 @@ impl Hub {
 }
 
 impl Hub {
-    /// The folder of a task: the Parquet files of a dataset, downloaded if they are not there. Where the name holds no revision, they
-    /// are those that the hub made of the dataset, else its own.
+    /// The folder of a task: the Parquet files of a dataset, downloaded if they are not in the cache. If the name has
+    /// no revision, these are the files into which the hub converted the dataset, or else its own.
     ///
     /// # Errors
-    /// As [`Self::snapshot`]; if the dataset has no training split in Parquet, or several subsets and the name none of them.
+    /// The errors of [`Self::snapshot`]. Also if the dataset has no training split in Parquet, or if it has several
+    /// subsets and the name selects none of them.
     pub fn task(&self, name: &DatasetName) -> Result<PathBuf, HubError> {
         let revisions = match name.repository.has_revision() {
             true => vec![name.repository.clone()],
@@ -123,14 +124,14 @@ impl Hub {
                 }
                 (Err(HubError::Unreachable { .. }), Some(folder)) => {
                     tracing::warn!(
-                        "the server cannot be asked whether `{name}` has other subsets than the one in the cache: going on with that"
+                        "cannot ask the server whether `{name}` has subsets other than the one in the cache; continuing with that one"
                     );
                     return Ok(folder.clone());
                 }
                 (downloaded, _) => return downloaded,
             }
         }
-        Err(last.expect("there is a revision at least"))
+        Err(last.expect("there is at least one revision"))
     }
 
     fn server<'a>(&'a self, name: &'a RepositoryName) -> Result<Server<'a>, HubError> {
@@ -146,10 +147,11 @@ impl Hub {
     }
 }
 
-/// The snapshot in a model's folder of the hub's cache, which is not the model itself; any other folder as it is.
+/// The snapshot in a model's folder of the hub's cache, since that folder is not the model itself. Any other folder is
+/// returned as it is.
 ///
 /// # Errors
-/// If there are several snapshots and none is the one that `main` stood for last, or the folder is the whole cache.
+/// If there are several snapshots and `main` did not last refer to any of them, or if the folder is the whole cache.
 fn cached(given: &Path) -> Result<PathBuf, HubError> {
     if given.join(CONFIGURATION).exists() {
         return Ok(given.to_owned());
@@ -192,11 +194,11 @@ fn cached(given: &Path) -> Result<PathBuf, HubError> {
     }
 }
 
-/// Where a backbone is that was given as a folder, or as the name of a model of the hub; what is neither is given back as it
-/// is: reading it says so.
+/// The folder of a backbone that is given as a folder or as the name of a model of the hub. A path that is neither is
+/// returned as it is, so that reading it reports the error.
 ///
 /// # Errors
-/// If there is no such folder, it can be a name, and the model cannot be had from the hub.
+/// If there is no such folder, the path can be a name, and the model cannot be fetched from the hub.
 pub fn backbone_folder(given: &Path) -> Result<PathBuf, HubError> {
     if given.exists() {
         return cached(given);
@@ -208,11 +210,11 @@ pub fn backbone_folder(given: &Path) -> Result<PathBuf, HubError> {
     }
 }
 
-/// Where a task is that was given as a folder, or as the name of a dataset of the hub; what is neither is given back as it is:
-/// reading it says so.
+/// The folder of a task that is given as a folder or as the name of a dataset of the hub. A path that is neither is
+/// returned as it is, so that reading it reports the error.
 ///
 /// # Errors
-/// If there is no such folder, it can be a name, and the dataset cannot be had from the hub.
+/// If there is no such folder, the path can be a name, and the dataset cannot be fetched from the hub.
 pub fn task_folder(given: &Path) -> Result<PathBuf, HubError> {
     match given.to_str().and_then(DatasetName::parse) {
         Some(name) if !given.exists() => Hub::from_environment()?.task(&name),
@@ -250,10 +252,10 @@ mod tests {
         assert_eq!(of(&model).unwrap(), snapshot("4567"));
         let message = of(cache.path()).unwrap_err().to_string();
         assert!(
-            message.contains("give the name of a model: org/name"),
+            message.contains("use the name of a model: org/name"),
             "{message}"
         );
-        // Anything else is as it is.
+        // Any other folder is returned as it is.
         let other = cache.path().join("other");
         fs::create_dir(&other).unwrap();
         assert_eq!(of(&other).unwrap(), other);

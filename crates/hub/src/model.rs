@@ -1,4 +1,4 @@
-//! The files that a backbone is read from.
+//! The files from which a backbone is read.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,11 @@ use crate::HubError;
 use crate::cache::{self, CONFIGURATION, INDEX, OPTIONAL, WEIGHTS};
 use crate::download::Server;
 
-/// Downloads the model; gives the folder of its files.
+/// Downloads the model and returns the folder of its files.
 pub(crate) fn download(server: &Server<'_>) -> Result<PathBuf, HubError> {
     let commit = server.commit()?;
     if !commit.has(CONFIGURATION) {
-        return Err(server.missing(CONFIGURATION, "it is no model of transformers"));
+        return Err(server.missing(CONFIGURATION, "it is not a model of transformers"));
     }
     commit.fetch(CONFIGURATION)?;
     for file in OPTIONAL {
@@ -25,7 +25,7 @@ pub(crate) fn download(server: &Server<'_>) -> Result<PathBuf, HubError> {
             commit.fetch(&shard)?;
         }
     } else {
-        let advice = "only weights in the safetensors format are read: look for a model or revision that has them";
+        let advice = "only weights in the safetensors format are read; look for a model or revision that has them";
         return Err(server.missing(WEIGHTS, advice));
     }
     for file in OPTIONAL {

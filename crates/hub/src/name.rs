@@ -1,12 +1,12 @@
 use std::fmt;
 
-/// The revision where none is given.
+/// The revision of a name that does not contain one.
 const MAIN: &str = "main";
 
-/// The longest part of a name that the hub allows.
+/// The largest length of a part of a name that the hub allows.
 const LONGEST: usize = 96;
 
-/// What a repository of the hub holds.
+/// The kind of a repository on the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A model.
@@ -24,7 +24,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// `org/name` or `org/name@revision`: a model or dataset of the hub, and a branch, tag or commit of it.
+/// The name `org/name` or `org/name@revision` of a model or dataset of the hub, with a branch, tag or commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepositoryName {
     kind: Kind,
@@ -33,7 +33,8 @@ pub struct RepositoryName {
 }
 
 impl RepositoryName {
-    /// Reads a name; nothing if the text cannot be one. A path of one folder in another can be, so look there first.
+    /// Parses a name. `None` if the text cannot be one. The path of a folder in a folder also looks like a name, so
+    /// check whether it exists first.
     #[must_use]
     pub fn parse(kind: Kind, text: &str) -> Option<Self> {
         let (repository, revision) = match text.split_once('@') {
@@ -49,30 +50,30 @@ impl RepositoryName {
         })
     }
 
-    /// Whether it is a model or a dataset.
+    /// Whether the repository is a model or a dataset.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// `org/name`
+    /// The repository's name `org/name`.
     #[must_use]
     pub fn repository(&self) -> &str {
         &self.repository
     }
 
-    /// A branch, tag or commit; `main` where the name holds none.
+    /// The branch, tag or commit, `main` by default.
     #[must_use]
     pub fn revision(&self) -> &str {
         self.revision.as_deref().unwrap_or(MAIN)
     }
 
-    /// Whether the name itself says which revision.
+    /// Whether the name itself contains a revision.
     pub(crate) fn has_revision(&self) -> bool {
         self.revision.is_some()
     }
 
-    /// Another revision of the same repository.
+    /// The name of another revision of the same repository.
     pub(crate) fn at(&self, revision: &str) -> Self {
         Self {
             revision: Some(revision.to_owned()),
@@ -91,7 +92,8 @@ impl fmt::Display for RepositoryName {
     }
 }
 
-/// `org/name`, `org/name:subset` or either with `@revision`: a dataset of the hub, and the subset ("config") of it that is meant.
+/// The name of a dataset of the hub, and of the subset ("config") to use: `org/name`, `org/name:subset` or either of
+/// them with `@revision`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatasetName {
     pub(crate) repository: RepositoryName,
@@ -99,7 +101,7 @@ pub struct DatasetName {
 }
 
 impl DatasetName {
-    /// Reads a name; nothing if the text cannot be one.
+    /// Parses a name. `None` if the text cannot be one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (before, revision) = match text.split_once('@') {
@@ -142,7 +144,7 @@ fn is_part(text: &str) -> bool {
     is_word(text) && text.len() <= LONGEST && !text.starts_with('-') && !text.contains("--")
 }
 
-/// As `main`, `v1.0`, a commit or `refs/pr/3`.
+/// Whether the text looks like `main`, `v1.0`, a commit or `refs/pr/3`.
 fn is_revision(text: &str) -> bool {
     text.split('/').all(is_word)
 }

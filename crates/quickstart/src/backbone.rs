@@ -3,7 +3,7 @@ use std::path::Path;
 
 use crate::QuickstartError;
 
-/// The files of the backbone's folder; `weights/README.md` says how the weights were made.
+/// The files of the backbone's folder. `weights/README.md` describes how the weights were trained.
 const FILES: [(&str, &[u8]); 3] = [
     ("config.json", include_bytes!("../weights/config.json")),
     (
@@ -16,8 +16,8 @@ const FILES: [(&str, &[u8]); 3] = [
     ),
 ];
 
-/// Writes the backbone as a Hugging Face folder: a ViT of 6 blocks, width 64, for pictures of 32 x 32 pixels in
-/// patches of 4 x 4. What is there already is overwritten.
+/// Writes the backbone as a Hugging Face folder: a ViT of 6 blocks and width 64, for pictures of 32 x 32 pixels in
+/// patches of 4 x 4. Existing files are overwritten.
 ///
 /// # Errors
 /// If the folder or a file cannot be written.
@@ -33,7 +33,7 @@ pub fn write_backbone(folder: &Path) -> Result<(), QuickstartError> {
     Ok(())
 }
 
-/// Whether the backbone's files are in the folder, as they should be.
+/// Whether the backbone's files are in the folder, with the right content.
 pub(crate) fn is_backbone(folder: &Path) -> bool {
     let is_same = |(name, bytes): (&str, &[u8])| {
         fs::read(folder.join(name)).is_ok_and(|found| found == bytes)

@@ -1,26 +1,26 @@
 //! Anti-aliased pictures of shapes.
 //!
-//! All that is drawn at random are whole numbers, and what is computed from them takes additions, products and
-//! quotients alone, which IEEE 754 rounds in one way: a picture has the same pixels on every machine.
+//! All random numbers are integers, and everything computed from them uses only additions, products and quotients, for
+//! which IEEE 754 specifies the rounding. So a picture has the same pixels on every machine.
 
 use image::{Rgb, RgbImage};
 use rand::Rng;
 
 use crate::Shape;
 
-/// Height and width of a picture in pixels.
+/// The height and width of a picture in pixels.
 pub const SIDE: u32 = 32;
 
-/// Lengths are given in so many parts of a pixel.
+/// The number of units in a pixel. Lengths are given in these units.
 pub const UNITS: i32 = 16;
 
-/// Each pixel is looked at in this many places in each direction.
+/// The number of sample points of a pixel in each direction.
 const SAMPLES: u32 = 4;
 
 /// Red, green and blue.
 pub type Colour = [u8; 3];
 
-/// Colours that are told apart at a glance.
+/// Colours that are easy to tell apart.
 pub const COLOURS: [Colour; 6] = [
     [220, 50, 50],
     [50, 190, 70],
@@ -30,21 +30,21 @@ pub const COLOURS: [Colour; 6] = [
     [70, 205, 215],
 ];
 
-/// Where a shape stands. Lengths are in parts of a pixel ([`UNITS`]), from the upper left corner.
+/// The position, size and rotation of a shape. Lengths are in parts of a pixel ([`UNITS`]), from the upper left corner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pose {
-    /// Column of the centre.
+    /// The column of the centre.
     pub x: i32,
-    /// Row of the centre.
+    /// The row of the centre.
     pub y: i32,
     /// Half the extent.
     pub radius: i32,
-    /// Clockwise, in degrees.
+    /// The clockwise rotation, in degrees.
     pub turn: i32,
 }
 
 impl Pose {
-    /// Whether two shapes stand at least `gap` apart, in parts of a pixel.
+    /// Whether two shapes are at least `gap` apart, in parts of a pixel.
     #[must_use]
     pub fn is_apart(&self, other: &Self, gap: i32) -> bool {
         let distance = self.radius + other.radius + gap;
@@ -52,17 +52,17 @@ impl Pose {
     }
 }
 
-/// A picture in the making.
+/// A picture that is being drawn.
 #[derive(Debug, Clone)]
 pub struct Canvas {
     levels: Vec<[f32; 3]>,
-    /// The shape on top of each pixel: its number in the order of drawing, from 1; 0 for the background.
+    /// The shape on top of each pixel, as its number in the order of drawing, from 1, or 0 for the background.
     on_top: Vec<usize>,
     drawn: usize,
 }
 
 impl Canvas {
-    /// A dark, even or graded background.
+    /// A canvas with a dark background, uniform or with a gradient.
     #[must_use]
     pub fn new(random: &mut impl Rng) -> Self {
         let mut colour = || {
@@ -88,14 +88,14 @@ impl Canvas {
         }
     }
 
-    /// What is seen at each pixel, row by row: the number of a shape in the order of drawing, from 1, or 0 for the
+    /// The shape visible at each pixel, row by row, as its number in the order of drawing, from 1, or 0 for the
     /// background.
     #[must_use]
     pub fn on_top(&self) -> &[usize] {
         &self.on_top
     }
 
-    /// Draws a shape over what is there.
+    /// Draws a shape over what is already there.
     pub fn draw(&mut self, shape: Shape, pose: &Pose, colour: Colour) {
         self.drawn += 1;
         let (cosine, sine) = direction(pose.turn);
@@ -128,7 +128,8 @@ impl Canvas {
         }
     }
 
-    /// The picture with noise on every channel of every pixel: two throws from -`strength` to `strength`, added.
+    /// The picture with noise on every channel of every pixel: the sum of two numbers drawn from -`strength` to
+    /// `strength`.
     #[must_use]
     pub fn finish(self, strength: i32, random: &mut impl Rng) -> RgbImage {
         let mut levels = self.levels.into_iter();
@@ -142,7 +143,7 @@ impl Canvas {
     }
 }
 
-/// A colour like this one.
+/// A colour similar to this one.
 #[must_use]
 pub fn vary(colour: Colour, random: &mut impl Rng) -> Colour {
     colour.map(|level| level.saturating_add_signed(random.random_range(-25..=25)))
@@ -152,10 +153,10 @@ fn mix(from: f32, to: f32, share: f32) -> f32 {
     from + (to - from) * share
 }
 
-/// Cosine and sine, from their series: the functions of the system differ from machine to machine.
+/// The cosine and sine, computed from their series because the functions of the system differ between machines.
 fn direction(degrees: i32) -> (f32, f32) {
     let angle = f64::from(degrees.rem_euclid(360) - 180) * std::f64::consts::PI / 180.0;
-    // half a turn less, so that the series is short: both change their sign
+    // Half a turn less keeps the series short, and changes the sign of both.
     let (mut cosine, mut sine, mut term) = (0.0, 0.0, -1.0);
     for power in 0..15 {
         let even = f64::from(2 * power);
@@ -208,7 +209,7 @@ mod tests {
         );
     }
 
-    /// Turned by 90 degrees, what points to the right points down.
+    /// After a turn of 90 degrees, what pointed to the right points down.
     #[test]
     fn turns_are_clockwise() {
         let middle = |turn| {

@@ -1,42 +1,42 @@
 use std::path::PathBuf;
 
-/// What can go wrong while the folders are written.
+/// An error while the folders are written.
 #[derive(Debug, thiserror::Error)]
 pub enum QuickstartError {
-    /// There is something in the folder already.
-    #[error("the folder `{folder}` is not empty; give the name of a new one")]
+    /// The folder already contains something.
+    #[error("the folder `{folder}` is not empty; choose a new one")]
     NotEmpty {
         /// The folder asked for.
         folder: PathBuf,
     },
-    /// A file stands where the folder should be made.
-    #[error("`{path}` is a file; give the name of a folder")]
+    /// There is a file where the folder should be created.
+    #[error("`{path}` is a file; choose the path of a folder")]
     NotAFolder {
         /// The path asked for.
         path: PathBuf,
     },
-    /// The folder could not be looked into.
+    /// The folder cannot be read.
     #[error("cannot read `{path}`: {source}")]
     Read {
-        /// The folder.
+        /// The path of the folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A folder or file could not be written.
+    /// A folder or file cannot be written.
     #[error("cannot write `{path}`: {source}")]
     Write {
-        /// The folder or file.
+        /// The path of the folder or file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A picture could not be written.
+    /// A picture cannot be written.
     #[error("cannot write the picture `{path}`: {source}")]
     Picture {
-        /// Its file.
+        /// The path of the picture.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: image::ImageError,
     },
 }

@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use crate::backbone::is_backbone;
 use crate::{DrawnTask, QuickstartError, write_backbone};
 
-/// The seed that the program draws the tasks from.
+/// The seed from which the program draws the tasks.
 pub const SEED: u64 = 0;
 
-/// The folder of the backbone, in the one that is exported to.
+/// The folder of the backbone, within the folder of the export.
 pub const BACKBONE_FOLDER: &str = "backbone";
 
-/// The folder of the tasks, each in one of its own.
+/// The folder that contains a folder for each task, within the folder of the export.
 pub const TASKS_FOLDER: &str = "tasks";
 
 /// Writes the backbone to `backbone` and every task to `tasks/NAME`, in a new or empty folder.
 ///
 /// # Errors
-/// If there is something in the folder, or it cannot be written.
+/// If the folder contains something, or if it cannot be written.
 pub fn export(folder: &Path, seed: u64) -> Result<(), QuickstartError> {
     check_empty(folder)?;
     write_backbone(&folder.join(BACKBONE_FOLDER))?;
@@ -27,20 +27,20 @@ pub fn export(folder: &Path, seed: u64) -> Result<(), QuickstartError> {
     Ok(())
 }
 
-/// Where backbone and task of a search stand.
+/// The folders of backbone and task of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folders {
-    /// A Hugging Face folder.
+    /// The Hugging Face folder of the backbone.
     pub backbone: PathBuf,
-    /// An image task.
+    /// The folder of the image task.
     pub task: PathBuf,
 }
 
-/// Writes the backbone and one task to where [`export`] puts them, in a new or empty folder, or one that this was done
-/// in before: what else is in there stays.
+/// Writes the backbone and one task to the places where [`export`] puts them. The folder must be new or empty, or one
+/// in which this was done before; then its other contents stay.
 ///
 /// # Errors
-/// If there is something else in the folder, or it cannot be written.
+/// If the folder contains something else, or if it cannot be written.
 pub fn prepare(folder: &Path, task: DrawnTask, seed: u64) -> Result<Folders, QuickstartError> {
     let folders = Folders {
         backbone: folder.join(BACKBONE_FOLDER),

@@ -1,9 +1,9 @@
 //! A small backbone and three drawn tasks that come with the program.
 //!
-//! The backbone is a ViT that was trained to name shape and colour of an object ([`pretraining`], `examples/pretrain`);
-//! its files are part of the program. The tasks ([`DrawnTask`]) ask for what that did not need: how many objects there
-//! are, where one is, how it is turned. [`export`] writes all of it as ordinary folders. A seed gives the same
-//! pictures on every machine.
+//! The backbone is a ViT that was trained to name the shape and colour of an object ([`pretraining`],
+//! `examples/pretrain`). Its files are part of the program. The tasks ([`DrawnTask`]) ask for what that training did
+//! not need: how many objects there are, where one is, and how it is turned. [`export`] writes all of it as ordinary
+//! folders. A seed leads to the same pictures on every machine.
 //!
 //! ```
 //! let folder = tempfile::tempdir()?;

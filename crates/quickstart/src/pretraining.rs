@@ -1,8 +1,8 @@
-//! What the backbone was trained on: to name shape and colour of the largest object of a picture at its class token,
-//! and at each patch those of the object that is seen there.
+//! The task on which the backbone was trained: to name the shape and colour of the largest object of a picture at its
+//! class token, and those of the visible object at each patch.
 //!
-//! It must see both wherever an object stands, whatever its size and turn; nothing asks it where that is, how it is
-//! turned, or how many objects there are. These are what the tasks ask for.
+//! It must recognise both wherever the object is, whatever its size and rotation. Nothing in this task depends on where
+//! the object is, how it is turned, or how many objects there are, which is what the tasks of the quickstart ask for.
 
 use image::RgbImage;
 use rand::Rng;
@@ -24,28 +24,28 @@ pub const SHAPES: [Shape; 10] = [
     Shape::Tee,
 ];
 
-/// Every shape in every colour is a class: colour times the number of shapes, plus shape.
+/// The number of classes. Every shape in every colour is a class: colour times the number of shapes, plus shape.
 pub const CLASSES: u32 = SHAPES.len() as u32 * COLOURS.len() as u32;
 
-/// Height and width of a patch in pixels.
+/// The height and width of a patch in pixels.
 pub const PATCH: u32 = 4;
 
-/// An object is named at a patch if it is seen at so many of its pixels.
+/// The number of pixels of a patch at which an object must be visible to be named there.
 const NAMED: usize = 4;
 
-/// A picture and what is to be named.
+/// A picture and its labels.
 #[derive(Debug, Clone)]
 pub struct Example {
-    /// The picture.
+    /// The picture itself.
     pub picture: RgbImage,
     /// The class of the largest object.
     pub class: u32,
-    /// The class at every patch, row by row; [`CLASSES`] for the background.
+    /// The class at every patch, row by row, or [`CLASSES`] for the background.
     pub patches: Vec<u32>,
 }
 
 impl Example {
-    /// Some small objects, and over them a large one.
+    /// Draws some small objects, and over them a large one.
     pub fn draw(random: &mut impl Rng) -> Self {
         let mut canvas = Canvas::new(random);
         let small = random.random_range(0..=4);
@@ -65,7 +65,7 @@ impl Example {
     }
 }
 
-/// Draws an object anywhere in the picture, wholly, and gives its class.
+/// Draws an object anywhere in the picture, completely inside it, and returns its class.
 fn draw_object(
     canvas: &mut Canvas,
     radii: std::ops::RangeInclusive<i32>,
@@ -86,7 +86,7 @@ fn draw_object(
     class
 }
 
-/// The class at every patch; of two objects, that of the later one.
+/// The class at every patch. Of two objects, the later one counts.
 fn name_patches(on_top: &[usize], classes: &[u32]) -> Vec<u32> {
     let grid = SIDE / PATCH;
     let name = |patch: u32| {
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// The shares of the middle pixels' own colours tell the colour of most named patches.
+    /// The pixels in the middle of most named patches show the colour of the object.
     #[test]
     fn patches_are_named_by_what_is_seen_there() {
         let mut random = ChaCha8Rng::seed_from_u64(2);

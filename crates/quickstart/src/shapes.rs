@@ -1,4 +1,5 @@
-/// What can be drawn. Every shape lies in the disc of radius 1 around (0, 0), x to the right and y downwards.
+/// The shapes that can be drawn. Every shape lies in the disc of radius 1 around (0, 0), with x to the right and y
+/// downwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// The whole disc.
@@ -15,17 +16,17 @@ pub enum Shape {
     Cross,
     /// A long rectangle.
     Bar,
-    /// A disc that another one covers in part.
+    /// A disc that is partly covered by another one.
     Crescent,
-    /// A star of five points.
+    /// A star with five points.
     Star,
     /// The letter T.
     Tee,
-    /// A long triangle, pointing to the right; it looks different after every turn.
+    /// A long triangle that points to the right and looks different after every turn.
     Pointer,
 }
 
-/// The corners of a star: five at radius 1, between them five at radius 0.45.
+/// The corners of a star: five at radius 1, and between them five at radius 0.45.
 const STAR: [(f32, f32); 10] = [
     (0.0, -1.0),
     (0.264_5, -0.364_1),
@@ -94,7 +95,7 @@ mod tests {
         Shape::Pointer,
     ];
 
-    /// The area of a shape by counting points 0.01 apart.
+    /// The area of a shape, by counting points 0.01 apart.
     fn area(shape: Shape) -> f64 {
         let coordinate = |step: i32| step as f32 / 100.0 + 0.005;
         let rows = (-120..120).map(coordinate);
@@ -119,7 +120,7 @@ mod tests {
     #[test]
     fn areas_are_those_of_the_formulas() {
         let pi = std::f64::consts::PI;
-        // a star is ten triangles between radius 1, radius 0.45 and an angle of 36 degrees
+        // A star consists of ten triangles between radius 1, radius 0.45 and an angle of 36 degrees.
         let star = 10.0 * 0.5 * 0.45 * (pi / 5.0).sin();
         let expected = [
             (Shape::Disc, 0.81 * pi),

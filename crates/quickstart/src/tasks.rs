@@ -1,4 +1,5 @@
-//! Three tasks, in the manner of VTAB's structured group (Zhai et al., 2019): what is asked for is no name of an object.
+//! Three tasks in the style of VTAB's structured group (Zhai et al., 2019), in which the label is not the name of an
+//! object.
 
 mod counting;
 mod location;
@@ -17,30 +18,30 @@ use crate::{QuickstartError, Shape};
 /// A drawn task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DrawnTask {
-    /// How many red objects there are, from 1 to 6, among others in green and blue.
+    /// The number of red objects, from 1 to 6, among others in green and blue.
     Counting,
-    /// In which of the 4 x 4 cells of the picture the centre of the one red object stands.
+    /// The cell of a grid of 4 x 4 in which the centre of the only red object is.
     Location,
-    /// Where a pointer points, in steps of 45 degrees, clockwise from right.
+    /// The direction of a pointer, in steps of 45 degrees, clockwise from right.
     Orientation,
 }
 
-/// A part of a task: its folder and how many pictures it has.
+/// A part of a task, with its folder and its number of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DrawnPart {
-    /// 600 pictures.
+    /// The training part with 600 pictures.
     Train,
-    /// 500 pictures.
+    /// The validation part with 500 pictures.
     Validation,
-    /// 500 pictures.
+    /// The test part with 500 pictures.
     Test,
 }
 
 impl DrawnPart {
-    /// All parts.
+    /// All parts of a task.
     pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
 
-    /// The name of its folder.
+    /// The name of the part's folder.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -50,7 +51,7 @@ impl DrawnPart {
         }
     }
 
-    /// Number of pictures.
+    /// The number of pictures.
     #[must_use]
     pub fn pictures(self) -> u32 {
         match self {
@@ -61,10 +62,10 @@ impl DrawnPart {
 }
 
 impl DrawnTask {
-    /// All tasks.
+    /// All drawn tasks.
     pub const ALL: [Self; 3] = [Self::Counting, Self::Location, Self::Orientation];
 
-    /// The name of its folder.
+    /// The name of the task's folder.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -74,7 +75,7 @@ impl DrawnTask {
         }
     }
 
-    /// Number of classes.
+    /// The number of classes.
     #[must_use]
     pub fn classes(self) -> u32 {
         match self {
@@ -98,13 +99,13 @@ impl DrawnTask {
         }
     }
 
-    /// The class of a part's picture: each is as frequent as the others, but for one picture.
+    /// The class of a picture of any part. All classes are equally frequent, up to one picture.
     #[must_use]
     pub fn class(self, index: u32) -> u32 {
         index % self.classes()
     }
 
-    /// A picture of a part. Every picture of every part of every task has random numbers of its own.
+    /// A picture of a part. Every picture of every part of every task has its own random numbers.
     #[must_use]
     pub fn picture(self, part: DrawnPart, index: u32, seed: u64) -> RgbImage {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -117,7 +118,7 @@ impl DrawnTask {
         }
     }
 
-    /// Writes an image task: `PART/CLASS/0000.png`. What is there already is overwritten.
+    /// Writes an image task, `PART/CLASS/0000.png`. Existing files are overwritten.
     ///
     /// # Errors
     /// If a folder or picture cannot be written.
@@ -142,15 +143,15 @@ impl DrawnTask {
     }
 }
 
-/// The colour of what is asked for where there are other objects.
+/// The colour of the objects that are asked for, if there are others.
 const TARGET: Colour = COLOURS[0];
-/// The colours of the others.
+/// The colours of the other objects.
 const OTHERS: [Colour; 2] = [COLOURS[1], COLOURS[2]];
 
-/// How strong the noise is, at most.
+/// The largest strength of the noise.
 const NOISE: i32 = 6;
 
-/// One of these, in a turn and variation of colour of its own.
+/// Draws one of these shapes, with a random rotation and variation of colour.
 fn draw_one(
     canvas: &mut Canvas,
     shapes: &[Shape],
@@ -164,7 +165,7 @@ fn draw_one(
     canvas.draw(shape, &pose, vary(colour, random));
 }
 
-/// A place wholly within the picture and `gap` apart from the others; none if too many were tried.
+/// A place completely inside the picture and `gap` apart from the others. `None` if too many were tried.
 fn free_place(radius: i32, gap: i32, others: &[Pose], random: &mut ChaCha8Rng) -> Option<Pose> {
     let place = radius..=SIDE as i32 * UNITS - radius;
     (0..100)

@@ -12,29 +12,29 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::{Head, ScoreError, seeds};
 
-/// Epsilon of the layer norm that an adapter's input goes through.
+/// The epsilon of the layer norm at an adapter's input.
 pub(crate) const NORM_EPSILON: f32 = 1e-5;
 
-/// The entry of an adapter file's header that holds what belongs to the adapters.
+/// The entry of an adapter file's header that contains the metadata.
 const METADATA: &str = "adaplace";
 
-/// The bottleneck of one connection: A(x) = scale * (W_up gelu(W_down norm(x) + b_down) + b_up), with norm a layer
-/// norm without weights and the exact gelu (Houlsby et al., 2019).
+/// The bottleneck of one connection: A(x) = scale * (W_up gelu(W_down norm(x) + b_down) + b_up), where norm is a layer
+/// norm without weights and gelu the exact one (Houlsby et al., 2019).
 ///
 /// A clone shares the trained values.
 #[derive(Debug, Clone)]
 pub struct Adapter {
-    /// The state it reads and the state it adds to.
+    /// The connection, which determines the state that is read and the state that is added to.
     pub connection: Connection,
-    /// Its rank r and its scale.
+    /// The rank r and the scale.
     pub spec: AdapterSpec,
-    /// W_down, shape (r, width)
+    /// The matrix W_down, of shape (r, width).
     pub down_weight: Var,
-    /// b_down, shape (r)
+    /// The bias b_down, of shape (r).
     pub down_bias: Var,
-    /// W_up, shape (width, r)
+    /// The matrix W_up, of shape (width, r).
     pub up_weight: Var,
-    /// b_up, shape (width)
+    /// The bias b_up, of shape (width).
     pub up_bias: Var,
 }
 
@@ -43,7 +43,8 @@ pub struct Adapter {
 pub struct Adapters(Vec<Adapter>);
 
 impl Adapter {
-    /// A(x) for x of shape (batch, tokens, width), differentiable towards x and the adapter's weights.
+    /// Computes A(x) for x of shape (batch, tokens, width). The result is differentiable with respect to x and the
+    /// adapter's weights.
     ///
     /// # Errors
     /// If the shapes do not fit.
@@ -74,7 +75,7 @@ impl Adapter {
         ]
     }
 
-    /// The trained tensors: down weight and bias, up weight and bias.
+    /// The trained tensors: weight and bias of the down projection, then of the up projection.
     pub fn vars(&self) -> impl Iterator<Item = &Var> {
         self.tensors().into_iter().map(|(_, var)| var)
     }
@@ -101,11 +102,11 @@ impl Adapter {
 }
 
 impl Adapters {
-    /// Untrained adapters: W_down and b_down uniform in +-1/sqrt(width), W_up and b_up zero, so that they change
-    /// nothing yet. The same connection starts the same in every placement of a seed and repetition.
+    /// Untrained adapters: W_down and b_down are uniform in +-1/sqrt(width), W_up and b_up are zero, so they change
+    /// nothing yet. For a given seed and repetition, a connection starts in the same way in every placement.
     ///
     /// # Errors
-    /// If the tensors cannot be made.
+    /// If the tensors cannot be created.
     pub fn initial(
         placement: &Placement,
         width: usize,
@@ -144,7 +145,7 @@ impl Adapters {
         self.iter().flat_map(Adapter::vars).cloned().collect()
     }
 
-    /// The placement that these adapters stand in.
+    /// The placement of these adapters.
     #[must_use]
     pub fn placement(&self) -> Placement {
         self.iter()
@@ -152,7 +153,7 @@ impl Adapters {
             .collect()
     }
 
-    /// The connections must lie within the backbone's hidden states.
+    /// Checks that the connections are within the backbone's hidden states.
     pub(crate) fn check_range(&self, hidden_states: usize) -> std::result::Result<(), ScoreError> {
         for Adapter { connection, .. } in self.iter() {
             if usize::from(connection.source.max(connection.target)) >= hidden_states {
@@ -165,12 +166,12 @@ impl Adapters {
         Ok(())
     }
 
-    /// Writes the adapters and the head as safetensors: `{source}-{target}.down.weight` (r, width), `.down.bias`
-    /// (r), `.up.weight` (width, r), `.up.bias` (width), `head.weight` (classes, width), `head.bias` (classes),
-    /// all f32. `metadata` goes into the file's header as one JSON object, `adaplace`.
+    /// Writes the adapters and the head as safetensors: `{source}-{target}.down.weight` (r, width), `.down.bias` (r),
+    /// `.up.weight` (width, r), `.up.bias` (width), `head.weight` (classes, width), `head.bias` (classes), all f32.
+    /// `metadata` is written to the file's header as one JSON object, `adaplace`.
     ///
     /// # Errors
-    /// If the file cannot be written; an earlier file of that name is then left as it was.
+    /// If the file cannot be written. An earlier file of that name then stays as it was.
     pub fn write(
         &self,
         head: &Head,
@@ -197,7 +198,7 @@ impl Adapters {
             })
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|error| failed(error.to_string()))?;
-        // The header's entries have no order of their own; a single one makes equal trainings equal files.
+        // The header's entries have no fixed order, but with a single entry equal trainings lead to equal files.
         let metadata =
             serde_json::to_string(metadata).map_err(|error| failed(error.to_string()))?;
         let header = HashMap::from([(METADATA.to_owned(), metadata)]);
@@ -210,10 +211,10 @@ impl Adapters {
         })
     }
 
-    /// Reads back what [`Self::write`] wrote, for the connections and ranks of `placement`.
+    /// Reads a file written by [`Self::write`], for the connections and ranks of `placement`.
     ///
     /// # Errors
-    /// If the file is damaged, or a tensor is missing, of another shape, not finite or one too many.
+    /// If the file is damaged, or if a tensor is missing, superfluous, of another shape or not finite.
     pub fn read(
         placement: &Placement,
         width: usize,
@@ -235,7 +236,7 @@ impl Adapters {
             })?;
             if view.dtype() != Dtype::F32 || view.shape() != shape {
                 return Err(failed(format!(
-                    "tensor `{name}` is {:?} of shape {:?}, the placement asks for F32 of shape {shape:?}; it belongs to another rank or backbone",
+                    "tensor `{name}` is {:?} of shape {:?}, but the placement needs F32 of shape {shape:?}; it belongs to another rank or backbone",
                     view.dtype(),
                     view.shape(),
                 )));
@@ -243,7 +244,7 @@ impl Adapters {
             let values = from_bytes(view.data());
             if values.iter().any(|value| !value.is_finite()) {
                 return Err(failed(format!(
-                    "tensor `{name}` holds a value that is not finite; train the placement again"
+                    "tensor `{name}` contains a value that is not finite; train the placement again"
                 )));
             }
             Ok(values)
@@ -259,7 +260,7 @@ impl Adapters {
             .collect::<std::result::Result<Vec<_>, _>>()?;
         if tensors.len() != 4 * adapters.len() + 2 {
             return Err(failed(format!(
-                "it holds {} tensors, {} adapters and a head make {}; it belongs to another placement",
+                "it contains {} tensors, but {} adapters and a head have {}; it belongs to another placement",
                 tensors.len(),
                 adapters.len(),
                 4 * adapters.len() + 2

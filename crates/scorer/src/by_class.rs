@@ -1,21 +1,23 @@
-//! What of an evaluation does not let the large classes speak for the small ones.
+//! Metrics in which large classes do not outweigh small ones.
 
 use serde::{Deserialize, Serialize};
 
-/// Metrics that count every class, of predictions against labels, as scikit-learn computes them.
+/// Metrics that count every class, computed from predictions and labels as in scikit-learn.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ByClass {
-    /// Mean over the classes among the labels of the share that is predicted right, 0 to 1; chance is 1 / classes.
+    /// The mean recall over the classes that occur among the labels, between 0 and 1. Chance is 1 / classes.
     pub balanced_accuracy: f64,
-    /// Mean over the classes among labels or predictions of 2 tp / (2 tp + fp + fn), 0 to 1.
+    /// The mean of 2 tp / (2 tp + fp + fn) over the classes that occur among labels or predictions, between 0 and 1.
     pub macro_f1: f64,
-    /// Matthews correlation (Gorodkin 2004, for several classes): -1 to 1, 0 for guessing and for one class alone.
+    /// The Matthews correlation (Gorodkin 2004, for several classes), between -1 and 1. It is 0 for guessing and for a
+    /// single class.
     pub matthews: f64,
 }
 
 impl ByClass {
-    /// Counts pairs of label and prediction, both below `classes`. A prediction of `None` is wrong whatever the label.
+    /// Counts pairs of label and prediction, both below `classes`. A prediction of `None` is wrong whatever the label
+    /// is.
     pub(crate) fn of(classes: usize, pairs: impl Iterator<Item = (usize, Option<usize>)>) -> Self {
         let mut labelled = vec![0_u64; classes];
         let mut predicted = vec![0_u64; classes];
@@ -45,8 +47,8 @@ impl ByClass {
     }
 }
 
-/// (c s - sum p t) / sqrt((s^2 - sum p^2) (s^2 - sum t^2)), with s examples, c of them right, and p and t predictions and
-/// labels of each class.
+/// The Matthews correlation (c s - sum p t) / sqrt((s^2 - sum p^2) (s^2 - sum t^2)) for s examples, c of them right,
+/// where p and t are the numbers of predictions and labels of each class.
 fn matthews(labelled: &[u64], predicted: &[u64], right: u64) -> f64 {
     let examples = labelled.iter().sum::<u64>() as f64;
     let product = |a: &[u64], b: &[u64]| -> f64 {
@@ -85,7 +87,8 @@ mod tests {
         }
     }
 
-    /// Two classes: tp 2, fn 1, fp 1, tn 4. Recalls 2/3 and 4/5, F1 4/6 and 8/10; Matthews (2*4 - 1*1) / sqrt(3*3*5*5).
+    /// Two classes with tp 2, fn 1, fp 1 and tn 4: the recalls are 2/3 and 4/5, F1 is 4/6 and 8/10, and Matthews is
+    /// (2*4 - 1*1) / sqrt(3*3*5*5).
     #[test]
     fn two_classes_by_hand() {
         let found = of(2, &[1, 1, 1, 0, 0, 0, 0, 0], &[1, 1, 0, 0, 0, 0, 0, 1]);
@@ -98,21 +101,21 @@ mod tests {
         );
     }
 
-    /// All of the majority class, as a model that learned nothing on CoLA: half the balance, no correlation. The class that
-    /// neither a label nor a prediction has counts for nothing.
+    /// All predictions are the majority class, as from a model that learned nothing on CoLA: the balanced accuracy is
+    /// one half and there is no correlation. A class that occurs in neither labels nor predictions does not count.
     #[test]
     fn the_majority_class_alone_is_worth_nothing() {
         let found = of(3, &[0, 0, 0, 1], &[0, 0, 0, 0]);
         assert_close(found, 0.5, f64::midpoint(6.0 / 7.0, 0.0), 0.0);
     }
 
-    /// scikit-learn 1.9 gives 0.6111, 0.6111 and 0.4286 of these.
+    /// scikit-learn 1.9 computes 0.6111, 0.6111 and 0.4286 for these.
     #[test]
     fn three_classes_by_hand() {
         let found = of(3, &[0, 0, 1, 1, 2, 2, 2, 0], &[0, 1, 1, 2, 2, 2, 0, 0]);
-        // Recalls 2/3, 1/2, 2/3; F1 2 right / (3 labelled + 3 predicted), 1 / (2 + 2), 2 / (3 + 3).
+        // The recalls are 2/3, 1/2, 2/3, and F1 is 2 right / (3 labelled + 3 predicted), 1 / (2 + 2), 2 / (3 + 3).
         let recalls = (2.0 / 3.0 + 0.5 + 2.0 / 3.0) / 3.0;
-        // s = 8, c = 5: (40 - (9 + 4 + 9)) / (64 - 22)
+        // With s = 8 and c = 5 this is (40 - (9 + 4 + 9)) / (64 - 22).
         assert_close(found, recalls, recalls, 18.0 / 42.0);
     }
 
@@ -121,7 +124,7 @@ mod tests {
         let pairs = [(0, None), (0, Some(0)), (1, Some(1))];
         let found = ByClass::of(2, pairs.into_iter());
         assert_close(found, 0.75, f64::midpoint(2.0 / 3.0, 1.0), {
-            // s = 3, c = 2, labels 2 and 1, predictions 1 and 1: (6 - 3) / sqrt((9 - 2) (9 - 5))
+            // With s = 3, c = 2, labels 2 and 1, and predictions 1 and 1 this is (6 - 3) / sqrt((9 - 2) (9 - 5)).
             3.0 / 28.0_f64.sqrt()
         });
     }

@@ -1,5 +1,5 @@
-//! Statistics that compare the gradients of different examples: what a connection's gradient says of examples that it
-//! was not taken from.
+//! Statistics that compare the gradients of different examples. They measure how well a connection's gradient on some
+//! examples predicts its effect on others.
 
 use adaplace_task::{Examples, evaluation_batches};
 
@@ -18,9 +18,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CrossFit {
     validation_alignment: Vec<f64>,
-    /// Only at the frozen model.
+    /// The joint judgement, which exists only at the frozen model.
     joint: Option<JointJudgement>,
-    /// Only where one of its statistics was wanted.
+    /// The statistics of the halves, which exist only if one of them was asked for.
     halves: Option<Halves>,
 }
 
@@ -31,17 +31,17 @@ struct Halves {
     agreement: Vec<f64>,
 }
 
-/// What the gradient matrices of training and validation part say of a connection.
+/// The results for a connection from its gradient matrices on the training and the validation part.
 struct OfParts {
     singular_values: Vec<f64>,
     validation_alignment: f64,
-    /// Leading directions of the training part.
+    /// The leading directions of the training part.
     directions: Directions,
-    /// The derivatives of the validation loss along the first of them.
+    /// The derivatives of the validation loss along the first of these directions.
     validation: Vec<f64>,
 }
 
-/// One more forward and backward over the training examples, along the directions of their gradients.
+/// Runs one more forward and backward pass over the training examples, along the directions of their gradients.
 fn joint(
     model: &Model<'_>,
     train: &Examples,
@@ -65,7 +65,7 @@ fn joint(
 }
 
 impl CrossFit {
-    /// Those of `model` that are among `statistics`, and the singular values of its map on `train`.
+    /// The statistics of `model` that are among `statistics`, and the singular values of its map on `train`.
     pub(crate) fn compute(
         model: &Model<'_>,
         train: &Examples,
@@ -111,12 +111,12 @@ impl CrossFit {
         Ok((fit, singular_values))
     }
 
-    /// What sets of connections gain together, where it was made at the frozen model.
+    /// The judgement of sets of connections, if the map was computed at the frozen model.
     pub(crate) fn joint(&self) -> Option<&JointJudgement> {
         self.joint.as_ref()
     }
 
-    /// One of the statistics that it holds.
+    /// The values of one statistic, if it was computed.
     pub(crate) fn of(&self, statistic: Statistic) -> Option<&[f64]> {
         match statistic {
             Statistic::Alignment => self.halves.as_ref().map(|halves| &halves.alignment[..]),
@@ -134,7 +134,7 @@ impl CrossFit {
 }
 
 impl Halves {
-    /// Each half's gradients at the linear probe of the other one.
+    /// Computes each half's gradients at the linear probe of the other half.
     fn compute(
         model: &Model<'_>,
         train: &Examples,
@@ -161,12 +161,13 @@ impl Halves {
     }
 }
 
-/// <U V^T, G'> with G = U S V^T. The first factor does not depend on the number of examples, the second is their mean.
+/// <U V^T, G'> with G = U S V^T. The first factor does not depend on the number of examples, and the second is their
+/// mean.
 fn step(of: &Decomposition, on: Summed<'_>) -> Result<f64, String> {
     Ok(of.alignment(on.sums)? / on.examples as f64)
 }
 
-/// The model's adapters with the linear probe of its features on some examples.
+/// The model's adapters with the linear probe that was fitted to its features on some examples.
 fn fitted_to<'a>(
     model: &Model<'a>,
     examples: &Examples,
@@ -179,7 +180,7 @@ fn fitted_to<'a>(
     Model::new(model.backbone(), model.adapters().clone(), probe.head()?)
 }
 
-/// What `work` makes of the gradient matrices of two models on examples of their own.
+/// The results of `work` on the gradient matrices of two models, each on its own examples.
 fn on_both<T: Send>(
     sides: [(&Model<'_>, &Examples); 2],
     settings: &GradientMapSettings,

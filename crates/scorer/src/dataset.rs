@@ -2,12 +2,12 @@ use adaplace_task::Examples;
 
 use crate::StateCache;
 
-/// Examples to train or evaluate on, with the frozen states where they are kept.
+/// Examples to train or evaluate on, with their frozen states if these are cached.
 #[derive(Debug, Clone, Copy)]
 pub struct Dataset<'a> {
-    /// The examples.
+    /// The examples themselves.
     pub examples: &'a Examples,
-    /// Their frozen states; without them every batch starts at the embedding.
+    /// The cached frozen states. Without them every batch starts at the embedding.
     pub cache: Option<&'a StateCache>,
 }
 

@@ -3,96 +3,99 @@ use std::path::PathBuf;
 use adaplace_backbone::BackboneError;
 use adaplace_search_space::Connection;
 
-/// What can go wrong while a placement is scored.
+/// An error while a placement is scored.
 #[derive(Debug, thiserror::Error)]
 pub enum ScoreError {
-    /// The training left the finite numbers: a failed trial, not a failed program.
+    /// The training diverged. This is a failed trial, not a failed program.
     #[error("diverged at step {step}: the {quantity} is {value}")]
     Diverged {
-        /// Optimiser step, from 1; one behind the last step where the validation found it.
+        /// The optimiser step, counted from 1. It is one after the last step if the validation detected the divergence.
         step: u32,
-        /// What is not finite.
+        /// The name of the value that is not finite.
         quantity: &'static str,
-        /// NaN or infinite.
+        /// The value, NaN or infinite.
         value: f64,
     },
-    /// An adapter that the loss does not depend on would silently stay as it is.
+    /// The loss does not depend on an adapter, which would silently stay as it is.
     #[error(
-        "the adapter of connection {connection} gets no gradient; the loss does not depend on it, which is a defect of the backbone's forward"
+        "the adapter of connection {connection} gets no gradient because the loss does not depend on it, which is a defect of the backbone's forward pass"
     )]
     NoGradient {
-        /// The adapter's connection.
+        /// The connection of the adapter.
         connection: Connection,
     },
-    /// Trained from a head of zeros: the best that the linear probe could do.
+    /// The training starts from a head of zeros, which is the best that the linear probe could do.
     #[error(
-        "the frozen features tell the classes nothing, so that no adapter gets a gradient: {distinct} of {examples} training inputs are distinct{}, and equal ones may have different labels; correct the task, or cut its texts later (`--max-length`)",
+        "the frozen features carry no information about the classes, so no adapter gets a gradient: {distinct} of {examples} training inputs are distinct{}, and equal ones may have different labels; correct the task, or cut its texts later (`--max-length`)",
         cut(*longest, *at_longest)
     )]
     FeaturesSayNothing {
-        /// Training examples.
+        /// The number of training examples.
         examples: usize,
-        /// Different inputs among them.
+        /// The number of distinct inputs among them.
         distinct: usize,
-        /// Tokens of the longest.
+        /// The number of tokens of the longest input.
         longest: usize,
-        /// How many are as long.
+        /// The number of inputs with that length.
         at_longest: usize,
     },
-    /// A connection with a state that the backbone does not have.
+    /// A connection uses a state that the backbone does not have.
     #[error(
         "connection {connection} is out of range: the backbone has the hidden states 0 to {last}; use a placement made for it"
     )]
     OutOfRange {
-        /// The connection.
+        /// The rejected connection.
         connection: Connection,
-        /// The backbone's last hidden state.
+        /// The index of the backbone's last hidden state.
         last: usize,
     },
     /// The optimiser of the linear probe failed.
     #[error("the linear probe could not be fitted: {reason}")]
     Probe {
-        /// What the optimiser said.
+        /// The error of the optimiser.
         reason: String,
     },
     /// The singular values of a gradient matrix could not be computed.
     #[error("the gradient matrix of connection {connection} has no singular values: {reason}")]
     SingularValues {
-        /// The connection.
+        /// The connection of the matrix.
         connection: Connection,
-        /// What the decomposition said.
+        /// The error of the decomposition.
         reason: String,
     },
-    /// Cross-fitted statistics compare two halves of the training examples, and those with the validation part.
+    /// There are too few examples for the cross-fitted statistics, which compare two halves of the training examples,
+    /// and these with the validation part.
     #[error(
         "the cross-fitted statistics need at least 2 training examples and 1 validation example, not {train} and {validation}"
     )]
     TooFewExamples {
-        /// Training examples.
+        /// The number of training examples.
         train: usize,
-        /// Validation examples.
+        /// The number of validation examples.
         validation: usize,
     },
-    /// The same statistic was named more than once, or none at all.
-    #[error("`{statistics}` is not a choice of statistics: name at least one, and none twice")]
+    /// A statistic was named more than once, or none at all.
+    #[error(
+        "`{statistics}` is not a valid choice of statistics; name at least one, and each only once"
+    )]
     Statistics {
-        /// What was named.
+        /// The statistics that were named.
         statistics: String,
     },
-    /// A placement that a table of scores does not hold.
+    /// A table of scores does not contain the placement.
     #[error(
         "the placement bench has no placement `{placement}`; use a bench of the space that is searched"
     )]
     NotTabulated {
-        /// The placement.
+        /// The missing placement.
         placement: String,
     },
-    /// An adapter file could not be read or written.
+    /// An adapter file cannot be read or written.
     #[error("cannot use adapter file `{path}`: {reason}")]
     AdapterFile {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// The reason, and what to do about it.
         reason: String,
     },
     /// The backbone refused its inputs.
@@ -104,7 +107,7 @@ pub enum ScoreError {
 }
 
 impl From<candle_core::Error> for ScoreError {
-    /// With RUST_BACKTRACE set, a candle error carries its backtrace in its message, which must not reach a journal.
+    /// With RUST_BACKTRACE set, the message of a candle error contains its backtrace, which must not reach a journal.
     fn from(error: candle_core::Error) -> Self {
         let mut error = error;
         while let candle_core::Error::WithBacktrace { inner, .. } = error {
@@ -114,7 +117,7 @@ impl From<candle_core::Error> for ScoreError {
     }
 }
 
-/// Many of the greatest length have probably been cut to it.
+/// If many texts have the greatest length, they have probably been cut to it.
 fn cut(longest: usize, at_longest: usize) -> String {
     match longest > 1 && at_longest > 1 {
         true => format!(", {at_longest} have the greatest length of {longest} tokens"),

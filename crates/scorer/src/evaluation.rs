@@ -6,24 +6,24 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{Engine, Prefix, Shard, Workspace};
 use crate::{ByClass, Dataset, Features, Model, ScoreError};
 
-/// Loss and accuracy of a model on one part of a task.
+/// The loss and accuracy of a model on one part of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluation {
-    /// Mean cross-entropy, in nats.
+    /// The mean cross-entropy, in nats.
     pub loss: f64,
-    /// Share of the examples whose largest logit is their label's, 0 to 1.
+    /// The share of the examples whose largest logit is that of their label, between 0 and 1.
     pub accuracy: f64,
-    /// Number of examples.
+    /// The number of examples.
     pub examples: usize,
-    /// What counts every class; earlier versions did not measure it.
-    // Never skipped: a scorer with its probe is pickled in a format that does not name its fields.
+    /// The metrics that count every class, which earlier versions did not measure.
+    // This is never skipped, because a scorer with its probe is pickled in a format that does not contain field names.
     #[serde(default)]
     pub by_class: Option<ByClass>,
 }
 
 impl Evaluation {
-    /// From logits (examples, classes) in row-major order.
+    /// The evaluation of logits (examples, classes) in row-major order.
     pub(crate) fn of_logits(logits: &[f64], labels: &[u32]) -> Self {
         let classes = logits.len() / labels.len().max(1);
         let (mut loss, mut correct) = (0.0, 0_usize);
@@ -33,7 +33,7 @@ impl Evaluation {
             let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = row.iter().map(|logit| (logit - largest).exp()).sum();
             loss += largest + sum.ln() - row[label];
-            // A tie counts as wrong unless the label comes first, as an argmax would have it.
+            // A tie counts as wrong unless the label comes first, as with argmax.
             let best = row.iter().position(|&logit| logit == largest);
             correct += usize::from(best == Some(label));
             pairs.push((label, best));
@@ -48,7 +48,7 @@ impl Evaluation {
     }
 }
 
-/// Loss and accuracy of `model` on `data`, in batches of at most `batch_size`.
+/// The loss and accuracy of `model` on `data`, in batches of at most `batch_size`.
 ///
 /// # Errors
 /// If the inputs are not of the backbone's kind.
@@ -70,7 +70,7 @@ pub fn evaluate<'a>(
     Ok(Evaluation::of_logits(&logits, &labels))
 }
 
-/// Pooled features of all of `data`, in its own order.
+/// The pooled features of all of `data`, in its own order.
 ///
 /// # Errors
 /// If the inputs are not of the backbone's kind.
@@ -95,7 +95,7 @@ pub fn features<'a>(
     Ok(Features::new(features, data.examples.labels.clone()))
 }
 
-/// What `work` gives for each batch, side by side on the threads of the current rayon pool.
+/// The results of `work` for all batches, computed in parallel on the current rayon pool.
 fn for_batches(
     engine: &Engine<'_>,
     data: Dataset<'_>,
@@ -111,7 +111,7 @@ fn for_batches(
         .collect()
 }
 
-/// A batch as the backbone reads it.
+/// A batch in the form that the backbone reads.
 pub(crate) fn inputs(batch: &Batch) -> Result<Inputs, ScoreError> {
     Ok(match &batch.inputs {
         BatchInputs::Text {
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn loss_and_accuracy_by_hand() {
-        // Shares 1/4 and 3/4, then 1/2 and 1/2.
+        // The shares are 1/4 and 3/4, then 1/2 and 1/2.
         let logits = [0.0, 3.0_f64.ln(), 1.0, 1.0];
         let result = Evaluation::of_logits(&logits, &[1, 1]);
         let expected = ((4.0_f64 / 3.0).ln() + 2.0_f64.ln()) / 2.0;

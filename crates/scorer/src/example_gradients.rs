@@ -1,4 +1,4 @@
-//! What single examples say of the leading directions of every connection.
+//! The derivatives of single examples along the leading directions of every connection.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, ColRef, Mat, MatRef, Par};
@@ -11,9 +11,9 @@ use crate::{Model, ScoreError};
 /// The leading singular directions of a connection's gradient matrix G = U S V^T, each (width, directions).
 #[derive(Debug, Clone)]
 pub(crate) struct Directions {
-    /// u_1, u_2, .. at the target.
+    /// The directions u_1, u_2, .. at the target.
     pub(crate) left: Mat<f32>,
-    /// v_1, v_2, .. at the source.
+    /// The directions v_1, v_2, .. at the source.
     pub(crate) right: Mat<f32>,
 }
 
@@ -21,9 +21,9 @@ pub(crate) struct Directions {
 pub(crate) struct AllDirections {
     states: usize,
     count: usize,
-    /// By source, (width, targets x directions).
+    /// The directions v by source, (width, targets x directions).
     right: Vec<Mat<f32>>,
-    /// By target, (width, sources x directions).
+    /// The directions u by target, (width, sources x directions).
     left: Vec<Mat<f32>>,
 }
 
@@ -75,10 +75,10 @@ impl AllDirections {
         }
     }
 
-    /// For each example x of the shards, connection i -> j and map M the derivative of its loss along M, with the sign of a
-    /// decrease: - sum over tokens of dL/dh_j M norm(h_i). The maps are the first pairs u_m v_m^T, and the sum of the others.
+    /// For each example x of the shards, connection i -> j and map M, the derivative of its loss along M, with the sign
+    /// of a decrease: minus the sum over tokens of dL/dh_j M norm(h_i).
     ///
-    /// (examples, connections x maps)
+    /// The maps are the first pairs u_m v_m^T, and the sum of the others. The result is (examples, connections x maps).
     pub(crate) fn example_gradients(
         &self,
         model: &Model<'_>,
@@ -167,8 +167,8 @@ mod tests {
     use crate::singular_values::Decomposition;
     use crate::support::{model, tiny_bert, tiny_task};
 
-    /// The mean over the examples is u_m^T G v_m, taken from the matrices: of the examples whose G they decompose the singular
-    /// value, of others that of the others' G.
+    /// The mean over the examples is u_m^T G v_m, computed from the matrices. For the examples whose G was decomposed
+    /// this is the singular value; for others it is taken with their own G.
     #[test]
     fn means_over_examples_are_those_of_the_gradient_matrices() {
         let backbone = tiny_bert();

@@ -8,24 +8,25 @@ use crate::optimiser::AdamW;
 use crate::{Dataset, Model, ScoreError, seeds};
 use learned_scale::LearnedScale;
 
-/// How adapters and head are trained.
+/// The settings of the training of adapters and head.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingSettings {
-    /// Examples in a batch.
+    /// The number of examples in a batch.
     pub batch_size: usize,
-    /// Highest learning rate of the adapters.
+    /// The highest learning rate of the adapters.
     pub adapter_learning_rate: f64,
-    /// Highest learning rate of the head.
+    /// The highest learning rate of the head.
     pub head_learning_rate: f64,
-    /// Decoupled weight decay, as a share of the learning rate.
+    /// The decoupled weight decay, as a share of the learning rate.
     pub weight_decay: f64,
-    /// Share of the steps in which the learning rate climbs linearly; after them it falls linearly towards 0.
+    /// The share of the steps in which the learning rate rises linearly. After them it falls linearly towards 0.
     pub warm_up: f64,
-    /// The gradient of all trained tensors together is shortened to this norm.
+    /// The largest norm of the gradient of all trained tensors together. A longer gradient is shortened to it.
     pub gradient_clip: f64,
-    /// Whether each adapter's output is multiplied by a trained vector, as in Adapter+. W_up and b_up hold it in the end.
-    // Never skipped: a scorer is pickled in a format that does not name its fields.
+    /// Whether each adapter's output is multiplied by a trained vector, as in Adapter+. After the training it is part
+    /// of W_up and b_up.
+    // This is never skipped, because a scorer is pickled in a format that does not contain field names.
     #[serde(default)]
     pub learned_scale: bool,
 }
@@ -45,7 +46,7 @@ impl Default for TrainingSettings {
 }
 
 impl TrainingSettings {
-    /// Share of the highest learning rate at a step, counted from 0, of a training of `steps` steps.
+    /// The share of the highest learning rate at a step, counted from 0, of a training of `steps` steps.
     fn learning_rate_factor(&self, step: u32, steps: u32) -> f64 {
         let warm_up = (self.warm_up * f64::from(steps)).ceil();
         let (step, steps) = (f64::from(step), f64::from(steps));
@@ -57,10 +58,10 @@ impl TrainingSettings {
     }
 }
 
-/// What a training was like.
+/// The result of a training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Training {
-    /// Mean cross-entropy of the batches of the last epoch, or of all if there was less than one.
+    /// The mean cross-entropy of the batches of the last epoch, or of all batches if there was less than one epoch.
     pub train_loss: f64,
 }
 
@@ -69,8 +70,8 @@ pub struct Training {
 /// The order of the examples follows from `seed` and `repetition` alone.
 ///
 /// # Errors
-/// [`ScoreError::Diverged`] if the loss or the gradient is not finite, [`ScoreError::NoGradient`] if an adapter
-/// has no influence on the loss, [`ScoreError::FeaturesSayNothing`] if that is because the head is zero.
+/// [`ScoreError::Diverged`] if the loss or the gradient is not finite, [`ScoreError::NoGradient`] if an adapter has no
+/// influence on the loss, [`ScoreError::FeaturesSayNothing`] if that is because the head is zero.
 pub fn fine_tune<'a>(
     model: &Model<'_>,
     data: impl Into<Dataset<'a>>,
@@ -97,7 +98,7 @@ pub fn fine_tune<'a>(
     })
 }
 
-/// A head of zeros passes no gradient on to any adapter.
+/// Explains a missing gradient by a head of zeros, which does not pass gradients on to the adapters.
 fn explained(error: ScoreError, model: &Model<'_>, examples: &Examples) -> ScoreError {
     let weight = model
         .head()
@@ -133,7 +134,7 @@ pub fn training_batches(
     (0..steps).map(|_| order.next_batch()).collect()
 }
 
-/// Epoch after epoch of shuffled batches.
+/// Shuffled batches, epoch after epoch.
 struct ExampleOrder {
     lengths: Vec<usize>,
     batch_size: usize,
@@ -142,7 +143,7 @@ struct ExampleOrder {
 }
 
 impl ExampleOrder {
-    /// Of examples of these lengths.
+    /// The order of examples with these lengths.
     fn new(lengths: Vec<usize>, batch_size: usize, seed: u64, repetition: u32) -> Self {
         Self {
             lengths,
@@ -152,7 +153,7 @@ impl ExampleOrder {
         }
     }
 
-    /// Indices of the examples.
+    /// The indices of the examples in the next batch.
     fn next_batch(&mut self) -> Vec<usize> {
         self.epoch.next().unwrap_or_else(|| {
             let epoch = training_epoch(&self.lengths, self.batch_size, &mut self.generator);
@@ -162,13 +163,14 @@ impl ExampleOrder {
     }
 }
 
-/// The trained values of a model on their way.
+/// The values of a model during its training.
 struct Trainer<'a> {
     engine: Engine<'a>,
     settings: &'a TrainingSettings,
-    /// As the engine takes them.
+    /// The values in the engine's layout.
     values: Vec<f32>,
-    /// Towards the values, or with a learned scale towards what it trains in their stead.
+    /// The gradients with respect to the values, or with a learned scale with respect to what is trained instead of
+    /// them.
     gradients: Vec<f32>,
     learned_scale: Option<LearnedScale>,
     optimiser: AdamW,
@@ -200,7 +202,7 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// One step on the examples at `rows`; returns their mean loss before the step.
+    /// Makes one step on the examples at `rows`, and returns their mean loss before the step.
     fn step(
         &mut self,
         data: Dataset<'_>,
@@ -239,7 +241,7 @@ impl<'a> Trainer<'a> {
         Ok(loss)
     }
 
-    /// The mean loss of the examples at `rows`, and its gradients.
+    /// Computes the mean loss of the examples at `rows`, and its gradients.
     fn loss_and_gradients(&mut self, data: Dataset<'_>, rows: &[usize]) -> Result<f64, ScoreError> {
         let Self {
             engine,
@@ -273,7 +275,8 @@ impl<'a> Trainer<'a> {
         Ok(losses.iter().sum::<f64>() / rows.len() as f64)
     }
 
-    /// Every adapter must move the loss. At the first step W_up is zero, so W_down has a gradient of zero by nature.
+    /// Checks that every adapter has an influence on the loss. At the first step W_up is zero, so the gradient of
+    /// W_down is zero by nature.
     fn check_gradient_flow(&self) -> Result<(), ScoreError> {
         let layout = self.engine.layout();
         for place in &layout.adapters {
@@ -287,7 +290,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Shortens the gradient of all trained values together to the norm of the settings.
+    /// Shortens the gradient of all trained values together to the norm in the settings.
     fn clip(&mut self, step: u32) -> Result<(), ScoreError> {
         let squares = self.gradients.iter().map(|&g| f64::from(g) * f64::from(g));
         let norm = squares.sum::<f64>().sqrt();
@@ -300,7 +303,7 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// `step` counts from 0.
+/// Refuses a value that is not finite. `step` counts from 0.
 pub(crate) fn finite(step: u32, quantity: &'static str, value: f64) -> Result<(), ScoreError> {
     if value.is_finite() {
         return Ok(());

@@ -1,13 +1,13 @@
 //! The forward pass of a backbone with adapters, composed of candle's operations.
 //!
-//! In one pass, state n is the sublayer of the state before it (or the embedding, n = 0); plus A(h_i) of every
-//! connection i -> n with i < n, read in this pass; plus A(h_i) of every connection with i > n, read in the pass
-//! before (nothing in the first one); then a sequential connection n -> n adds A(h_n) of the sum so far. A placement
-//! with a recurrent connection runs two passes, any other one; the last pass gives the output, and the
+//! In one pass, state n is the output of the sublayer on the state before it (or the embedding if n = 0), plus A(h_i)
+//! of every connection i -> n with i < n, read in this pass, plus A(h_i) of every connection with i > n, read in the
+//! previous pass (nothing in the first one). Then a sequential connection n -> n adds A(h_n) of the sum so far. A
+//! placement with a recurrent connection runs two passes, any other placement one. The last pass is the output, and the
 //! gradient flows through all of them.
 //!
-//! This is the definition, differentiable and without a shortcut. What trains and evaluates is the engine, which
-//! gives the same numbers.
+//! This is the definition, differentiable and without shortcuts. Training and evaluation use the engine, which has the
+//! same results.
 
 use adaplace_backbone::{Backbone, Inputs};
 use adaplace_search_space::ConnectionKind;
@@ -24,10 +24,10 @@ pub struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    /// Joins the three.
+    /// Combines the three parts.
     ///
     /// # Errors
-    /// If a connection lies outside the backbone's hidden states.
+    /// If a connection is outside the backbone's hidden states.
     pub fn new(backbone: &'a Backbone, adapters: Adapters, head: Head) -> Result<Self, ScoreError> {
         adapters.check_range(backbone.description().hidden_states)?;
         Ok(Self {
@@ -43,25 +43,25 @@ impl<'a> Model<'a> {
         self.backbone
     }
 
-    /// The adapters.
+    /// The adapters of the placement.
     #[must_use]
     pub fn adapters(&self) -> &Adapters {
         &self.adapters
     }
 
-    /// The head.
+    /// The head on the pooled features.
     #[must_use]
     pub fn head(&self) -> &Head {
         &self.head
     }
 
-    /// Takes the trained parts out again.
+    /// The trained parts, without the backbone.
     #[must_use]
     pub fn into_parts(self) -> (Adapters, Head) {
         (self.adapters, self.head)
     }
 
-    /// Hidden states h_0 .. h_N of the last pass, each (batch, tokens, width).
+    /// The hidden states h_0 .. h_N of the last pass, each (batch, tokens, width).
     ///
     /// # Errors
     /// If the inputs are not of the backbone's kind.
@@ -74,7 +74,7 @@ impl<'a> Model<'a> {
         Ok(first)
     }
 
-    /// (batch, width) features, pooled from the last state.
+    /// The features (batch, width), pooled from the last state.
     ///
     /// # Errors
     /// If the inputs are not of the backbone's kind.
@@ -84,7 +84,7 @@ impl<'a> Model<'a> {
         Ok(self.backbone.pool(last, inputs.mask())?)
     }
 
-    /// (batch, classes) logits.
+    /// The logits (batch, classes).
     ///
     /// # Errors
     /// If the inputs are not of the backbone's kind.

@@ -1,12 +1,13 @@
-//! The gradient of the loss towards the best linear map along every connection, from one forward and backward.
+//! The gradient of the loss with respect to the best linear map along every connection, from one forward and backward
+//! pass.
 //!
-//! At adapters that give zero, a further connection i -> j changes nothing, so the frozen model's states h_i and the
-//! gradients dL/dh_j of its loss give, for all (N + 1)^2 connections at once,
+//! A further connection i -> j whose adapter outputs zero changes nothing. So the frozen model's states h_i and the
+//! gradients dL/dh_j of its loss determine, for all (N + 1)^2 connections at once,
 //!
-//! G_ij = 1/n sum over examples and real tokens of dL/dh_j norm(h_i)^T    (width x width)
+//! G_ij = 1/n sum over examples and real tokens of dL/dh_j norm(h_i)^T (width x width)
 //!
-//! with L the sum of the examples' losses. At given adapters with a recurrent one among them there are two passes: a
-//! further connection i -> j with i <= j then acts in both, G_ij is the sum over the passes, and one with i > j reads
+//! where L is the sum of the examples' losses. Given adapters with a recurrent one among them, there are two passes. A
+//! further connection i -> j with i <= j then acts in both, and G_ij is the sum over the passes; one with i > j reads
 //! the first pass and adds to the second.
 
 use adaplace_backbone::Inputs;
@@ -20,15 +21,17 @@ use crate::gradient_sums::{Side, for_connections};
 use crate::singular_values::singular_values;
 use crate::{Dataset, JointJudgement, Model, ScoreError, Statistic, Statistics};
 
-/// The numbers that a gradient map depends on beside model and examples.
+/// The numbers on which a gradient map depends in addition to model and examples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GradientMapSettings {
-    /// Examples in a batch.
+    /// The number of examples in a batch.
     pub batch_size: usize,
-    /// [`Statistic::Rank`] counts singular values above this share of the largest one in the whole map.
+    /// The threshold of [`Statistic::Rank`], which counts singular values above this share of the largest one in the
+    /// whole map.
     pub absolute_threshold: f64,
-    /// [`Statistic::RelativeRank`] counts singular values above this share of the matrix's own largest.
+    /// The threshold of [`Statistic::RelativeRank`], which counts singular values above this share of the matrix's own
+    /// largest one.
     pub relative_threshold: f64,
 }
 
@@ -46,19 +49,19 @@ impl Default for GradientMapSettings {
 #[derive(Debug, Clone, PartialEq)]
 pub struct GradientMap {
     hidden_states: usize,
-    /// By source, then target.
+    /// The singular values by source, then target.
     singular_values: Vec<Vec<f64>>,
-    /// Where it was made with them.
+    /// The cross-fitted statistics, if the map was computed with them.
     cross_fit: Option<CrossFit>,
     settings: GradientMapSettings,
     examples: usize,
 }
 
 impl GradientMap {
-    /// One forward and backward of `model` over `examples`.
+    /// Computes the map with one forward and backward pass of `model` over `examples`.
     ///
     /// # Errors
-    /// If the inputs are not of the backbone's kind, or a decomposition fails (a gradient that is not finite).
+    /// If the inputs are not of the backbone's kind, or if a decomposition fails because a gradient is not finite.
     pub fn compute(
         model: &Model<'_>,
         examples: &Examples,
@@ -73,14 +76,15 @@ impl GradientMap {
         Self::from_shards(model, shards, settings)
     }
 
-    /// As [`Self::compute`], with the cross-fitted ones of `statistics`: those of `train` and `validation` take one more
-    /// map and for every connection a decomposition with its vectors, those of two halves of `train`, its examples taken
-    /// in turns, another map and two more.
+    /// Computes the map like [`Self::compute`], and the cross-fitted ones of `statistics`.
     ///
-    /// The probe of a half is fitted to the model's features, its strength chosen on `validation`.
+    /// Those of `train` and `validation` take one more map and, for every connection, a decomposition with singular
+    /// vectors. Those of two halves of `train`, into which the examples are dealt in turn, take another map and two
+    /// more decompositions. The probe of a half is fitted to the model's features, and its strength chosen on
+    /// `validation`.
     ///
     /// # Errors
-    /// As [`Self::compute`], if a half is empty, or a probe cannot be fitted.
+    /// The errors of [`Self::compute`]. Also if a half is empty, or if a probe cannot be fitted.
     pub fn cross_fitted(
         model: &Model<'_>,
         train: &Examples,
@@ -105,10 +109,10 @@ impl GradientMap {
         })
     }
 
-    /// As [`Self::compute`], from batches of inputs and labels, one for each row.
+    /// Computes the map like [`Self::compute`], from batches of inputs and labels, one label for each row.
     ///
     /// # Errors
-    /// As [`Self::compute`].
+    /// The errors of [`Self::compute`].
     pub fn from_batches(
         model: &Model<'_>,
         batches: impl IntoIterator<Item = (Inputs, Vec<u32>)>,
@@ -150,25 +154,25 @@ impl GradientMap {
         })
     }
 
-    /// Number of hidden states: the map has the square of it as connections.
+    /// The number of hidden states. The map has the square of it as connections.
     #[must_use]
     pub fn hidden_states(&self) -> usize {
         self.hidden_states
     }
 
-    /// Number of examples that it was made from.
+    /// The number of examples from which the map was computed.
     #[must_use]
     pub fn examples(&self) -> usize {
         self.examples
     }
 
-    /// Thresholds and batch size.
+    /// The thresholds and the batch size.
     #[must_use]
     pub fn settings(&self) -> &GradientMapSettings {
         &self.settings
     }
 
-    /// The singular values of a connection's gradient matrix, largest first.
+    /// The singular values of a connection's gradient matrix, the largest first.
     ///
     /// # Panics
     /// If the connection is outside the map.
@@ -178,8 +182,8 @@ impl GradientMap {
         &self.singular_values[usize::from(source) * self.hidden_states + usize::from(target)]
     }
 
-    /// A statistic of every connection: rows are sources, columns targets. `None` for a cross-fitted one of a map that
-    /// was made without.
+    /// The values of a statistic for every connection, where rows are sources and columns targets. `None` for a
+    /// cross-fitted statistic if the map was computed without it.
     #[must_use]
     pub fn table(&self, statistic: Statistic) -> Option<Vec<Vec<f64>>> {
         let values = match &self.cross_fit {
@@ -195,7 +199,8 @@ impl GradientMap {
         Some(rows.map(<[f64]>::to_vec).collect())
     }
 
-    /// How promising an adapter on every connection is, by [`Statistics::promise`]. `None` as in [`Self::table`].
+    /// The promise of an adapter on every connection, by [`Statistics::promise`]. `None` if [`Self::table`] returns
+    /// `None` for one of the statistics.
     #[must_use]
     pub fn promise(&self, statistics: &Statistics) -> Option<Vec<Vec<f64>>> {
         let tables = statistics.as_slice().iter().map(|&one| self.table(one));
@@ -203,8 +208,8 @@ impl GradientMap {
         Some(statistics.promise(&tables.iter().collect::<Vec<_>>()))
     }
 
-    /// What sets of connections gain together. `None` of a map that was made without cross-fitted statistics, or at placed
-    /// adapters.
+    /// The judgement of sets of connections. `None` if the map was computed without cross-fitted statistics, or with
+    /// adapters in place.
     #[must_use]
     pub fn joint(&self) -> Option<&JointJudgement> {
         self.cross_fit.as_ref().and_then(CrossFit::joint)

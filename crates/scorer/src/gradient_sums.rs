@@ -10,14 +10,14 @@ use rayon::prelude::*;
 use crate::engine::{Engine, Prefix, Shard, Workspace};
 use crate::{Model, ScoreError};
 
-/// Rows (tokens) that are multiplied at a time: enough for a product at full speed, little memory.
+/// The number of rows (tokens) that are multiplied at a time: enough for a product at full speed, with little memory.
 const ROWS_PER_PRODUCT: usize = 2048;
 
-/// Values of the sums that are held at a time (768 MiB, what two sides of a model of width 384 and 12 blocks take).
-/// Where all pairs take more, the targets are worked on in groups, each with a forward and backward of its own.
+/// The largest number of values of the sums in memory (768 MiB, as needed for two sides of a model of width 384 and 12
+/// blocks). If all pairs take more, the targets are processed in groups, each with its own forward and backward pass.
 const MOST_SUMS: usize = 192 << 20;
 
-/// A model and the examples that its gradients are summed over.
+/// A model and the examples over which its gradients are summed.
 #[derive(Clone, Copy)]
 pub(crate) struct Side<'a> {
     pub(crate) model: &'a Model<'a>,
@@ -25,7 +25,7 @@ pub(crate) struct Side<'a> {
     pub(crate) examples: usize,
 }
 
-/// What `work` makes of the matrices of each connection, one for each side, by source, then target.
+/// The results of `work` on the matrices of each connection, one matrix for each side, by source, then target.
 pub(crate) fn for_connections<T: Send>(
     sides: &[Side<'_>],
     work: impl Fn(&[Summed<'_>]) -> Result<T, String> + Sync,
@@ -33,7 +33,7 @@ pub(crate) fn for_connections<T: Send>(
     in_groups(sides, MOST_SUMS, work)
 }
 
-/// The gradient matrix of a connection: `sums` = n G of `examples` = n examples.
+/// The gradient matrix of a connection: `sums` = n G for `examples` = n examples.
 #[derive(Clone, Copy)]
 pub(crate) struct Summed<'a> {
     pub(crate) sums: MatRef<'a, f32>,
@@ -105,7 +105,7 @@ fn in_groups<T: Send>(
     Ok(found.into_iter().flatten().collect())
 }
 
-/// How many shards make a product of [`ROWS_PER_PRODUCT`] rows.
+/// The number of shards that make up a product of [`ROWS_PER_PRODUCT`] rows.
 fn product_size(shards: &[Shard<'_>]) -> usize {
     let mut rows = 0;
     let enough = shards.iter().position(|shard| {
@@ -119,17 +119,17 @@ fn product_size(shards: &[Shard<'_>]) -> usize {
 struct GradientSums {
     width: usize,
     targets: Range<usize>,
-    /// Block (j, i) is n G_ij, (targets x width, states x width).
+    /// The sums, of which block (j, i) is n G_ij, (targets x width, states x width).
     sums: Mat<f32>,
     passes: Vec<PassRows>,
 }
 
-/// States and gradients of one pass, row-major, a row for each token.
+/// The states and gradients of one pass in row-major order, with a row for each token.
 #[derive(Default)]
 struct PassRows {
-    /// norm(h_i) side by side, (rows, states x width)
+    /// The values norm(h_i) side by side, (rows, states x width).
     normalized: Vec<f32>,
-    /// dL/dh_j side by side, (rows, targets x width)
+    /// The gradients dL/dh_j side by side, (rows, targets x width).
     gradients: Vec<f32>,
 }
 
@@ -172,7 +172,7 @@ impl GradientSums {
     ) -> Result<(), ScoreError> {
         let rows: usize = shards.iter().map(Shard::rows).sum();
         let (states, targets) = (self.sums.ncols(), self.sums.nrows());
-        // By shard: the memory of its own rows in every pass.
+        // For each shard, the memory of its own rows in every pass.
         let mut places: Vec<Vec<(&mut [f32], &mut [f32])>> = Vec::new();
         places.resize_with(shards.len(), Vec::new);
         for pass in &mut self.passes {
@@ -206,7 +206,7 @@ impl GradientSums {
         Ok(())
     }
 
-    /// Adds the products of the rows that the passes hold.
+    /// Adds the products of the rows in the passes.
     fn multiply(&mut self, rows: usize) {
         let width = self.width;
         match &self.passes[..] {
@@ -220,8 +220,8 @@ impl GradientSums {
                         of_first.subrows(begin, width),
                         of_second.subrows(begin, width),
                     );
-                    // Sources up to the target act within a pass, in both; later ones are read in the first pass and
-                    // added in the second.
+                    // Sources up to the target act within a pass, in both of them. Later sources are read in the first
+                    // pass and added in the second.
                     let later = (target + 1) * width;
                     let (mut within, across) = sums.split_at_col_mut(later);
                     let (up_to_in_first, later_in_first) = read_by_first.split_at_col(later);
@@ -258,7 +258,7 @@ mod tests {
     use crate::singular_values::singular_values;
     use crate::support::{model, tiny_bert, tiny_task};
 
-    /// Every target by itself, two at a time and all at once: the same values.
+    /// Every target by itself, two at a time and all at once have the same values.
     #[test]
     fn groups_of_targets_change_nothing() {
         let backbone = tiny_bert();

@@ -4,17 +4,17 @@ use candle_core::{Device, Tensor};
 use crate::engine::{Engine, Prefix, Shard, Workspace};
 use crate::{Model, ScoreError};
 
-/// The mean loss of a batch and its gradients, as a training computes them.
+/// The mean loss of a batch and its gradients, as computed by a training.
 #[derive(Debug)]
 pub struct Gradients {
-    /// Mean cross-entropy, in nats.
+    /// The mean cross-entropy, in nats.
     pub loss: f64,
-    /// Towards the trained tensors, in their shapes: those of the adapters in canonical order (down weight and bias, up
-    /// weight and bias), then the head's weight and bias.
+    /// The gradients with respect to the trained tensors, in their shapes: those of the adapters in canonical order
+    /// (weight and bias of the down projection, then of the up projection), then the head's weight and bias.
     pub tensors: Vec<Tensor>,
 }
 
-/// One forward and backward of `model` on the processor, with one label for each row of `inputs`.
+/// Runs one forward and backward pass of `model` on the processor, with one label for each row of `inputs`.
 ///
 /// # Errors
 /// If the inputs are not of the backbone's kind.
@@ -36,8 +36,8 @@ pub fn loss_and_gradients(
     })
 }
 
-/// Hidden states h_0 .. h_N of the last pass as the processor computes them, each (rows, width): the real tokens of all
-/// examples, one behind the other.
+/// The hidden states h_0 .. h_N of the last pass as the processor computes them, each (rows, width). The rows are the
+/// real tokens of all examples, one example after the other.
 ///
 /// # Errors
 /// If the inputs are not of the backbone's kind.

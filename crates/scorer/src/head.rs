@@ -1,11 +1,11 @@
 use candle_core::{Device, Result, Tensor, Var};
 
-/// The linear head on top of the pooled features: logits = features W^T + b.
+/// The linear head on the pooled features: logits = features W^T + b.
 #[derive(Debug)]
 pub struct Head {
-    /// W, shape (classes, width)
+    /// The weight W, of shape (classes, width).
     pub weight: Var,
-    /// b, shape (classes)
+    /// The bias b, of shape (classes).
     pub bias: Var,
 }
 
@@ -21,7 +21,7 @@ impl Head {
         })
     }
 
-    /// (batch, width) features -> (batch, classes) logits
+    /// Computes logits (batch, classes) from features (batch, width).
     ///
     /// # Errors
     /// If the shapes do not fit.

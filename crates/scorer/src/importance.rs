@@ -4,12 +4,12 @@ use rayon::prelude::*;
 use crate::engine::{Engine, Prefix, Shard, Workspace};
 use crate::{Dataset, Model, ScoreError};
 
-/// How much each adapter of `model` matters to its loss on `data`, in nats, one number for each in canonical order: the mean over
-/// batches of at most `batch_size` of `|sum over W_up and b_up of w dL/dw|`, with L the mean loss of the batch.
+/// The importance of each adapter of `model` for its loss on `data`, in nats, in canonical order: the mean over batches
+/// of at most `batch_size` of `|sum over W_up and b_up of w dL/dw|`, where L is the mean loss of the batch.
 ///
-/// To first order it is what the loss changes by when the adapter's output, which is linear in these values, is taken away
-/// (Molchanov et al. 2019, "Importance Estimation for Neural Network Pruning", arXiv 1906.10771). It is 0 for an adapter
-/// that was not trained.
+/// To first order the loss changes by this if the adapter's output, which is linear in these values, is removed
+/// (Molchanov et al. 2019, "Importance Estimation for Neural Network Pruning", arXiv 1906.10771). It is 0 for an
+/// adapter that was not trained.
 ///
 /// # Errors
 /// If the inputs are not of the backbone's kind.

@@ -1,4 +1,4 @@
-//! What adapters on several connections gain together, without training them.
+//! The joint gain of adapters on several connections, estimated without training them.
 
 use adaplace_search_space::{Connection, Placement};
 use faer::linalg::matmul::matmul;
@@ -9,47 +9,49 @@ use crate::singular_values::eigen;
 
 /// A second-order model of the loss in a few directions of every connection.
 ///
-/// The gradient matrix of a connection on the training examples, G = U S V^T, gives it three linear maps to step along: its
-/// leading pairs u_1 v_1^T and u_2 v_2^T, and all others together, the rest of the polar factor U V^T. Stepping w along a map M
-/// lowers the loss of example x by f_x w to first order, with f_x = - sum over tokens of dL_x/dh_j M norm(h_i). With
+/// The gradient matrix of a connection on the training examples, G = U S V^T, defines three linear maps to step along:
+/// its leading pairs u_1 v_1^T and u_2 v_2^T, and all others together, the rest of the polar factor U V^T. To first
+/// order, stepping w along a map M lowers the loss of example x by f_x w, where f_x = - sum over tokens of dL_x/dh_j M
+/// norm(h_i). With
 ///
-/// - g' the mean of f over the validation examples, 0 where it has not the sign that it has on the training examples,
+/// - g' the mean of f over the validation examples, or 0 if its sign differs from that on the training examples,
 /// - H = 1/n sum over training examples of f f^T, the empirical Fisher matrix,
 /// - H_SS = Q diag(h) Q^T its part for the maps of a set S of connections,
 ///
 /// gain(S) = sum over k of (h_k + l)^(-1/2) (q_k . g'_S)^2
 ///
-/// is what a step preconditioned by H^(-1/2), as adaptive optimisers take it, lowers the validation loss by. Connections that do
-/// the same share their directions of H, so that the second of them adds little. With the power -1 it would be the decrease by
-/// Newton's step, and its greedy maximisation matching pursuit with the Schur complement; that agrees less with trainings.
+/// is the decrease of the validation loss in a step preconditioned by H^(-1/2), as taken by adaptive optimisers.
+/// Connections that do the same share their directions of H, so the second of them adds little. With the power -1 it
+/// would be the decrease by Newton's step, and its greedy maximisation would be matching pursuit with the Schur
+/// complement, but that agrees less with trainings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JointJudgement {
     hidden_states: usize,
-    /// f of the training examples, (examples, connections x maps)
+    /// The values f of the training examples, (examples, connections x maps).
     examples: Mat<f32>,
     /// The mean of f over the training examples, by connection, then map.
     train: Vec<f64>,
-    /// g'
+    /// The means g' over the validation examples.
     validation: Vec<f64>,
-    /// l
+    /// The damping l.
     damping: f64,
 }
 
-/// Leading pairs that are maps of their own.
+/// The number of leading pairs that are separate maps.
 pub(crate) const LEADING: usize = 2;
-/// Maps of a connection.
+/// The number of maps of a connection.
 pub(crate) const MAPS: usize = LEADING + 1;
 
 impl JointJudgement {
-    /// Pairs by which f of the rest is approximated; its g' is that of all.
+    /// The number of pairs by which f of the rest is approximated. Its g' is that of all pairs.
     pub(crate) const PAIRS: usize = 16;
-    /// l as a share of the mean of the diagonal of H over all connections.
+    /// The damping l as a share of the mean of the diagonal of H over all connections.
     const DAMPING: f64 = 0.1;
 
-    /// From f of the training examples, (examples, connections x maps), and g'.
+    /// The judgement for f of the training examples, (examples, connections x maps), and g'.
     ///
     /// # Panics
-    /// If the lengths do not belong together.
+    /// If the lengths do not match.
     pub(crate) fn new(hidden_states: usize, examples: Mat<f32>, validation: Vec<f64>) -> Self {
         let (count, columns) = (examples.nrows(), examples.ncols());
         assert_eq!(columns, validation.len());
@@ -71,16 +73,16 @@ impl JointJudgement {
         }
     }
 
-    /// Number of hidden states: every connection between two of them can be judged.
+    /// The number of hidden states. Every connection between two of them can be judged.
     #[must_use]
     pub fn hidden_states(&self) -> usize {
         self.hidden_states
     }
 
-    /// gain(S) of the connections of a placement, 0 or more; 0 of an empty one.
+    /// The gain(S) of the connections of a placement, at least 0. It is 0 for an empty placement.
     ///
     /// # Errors
-    /// If a connection is out of range, or a gradient is not finite.
+    /// If a connection is out of range, or if a gradient is not finite.
     pub fn gain(&self, placement: &Placement) -> Result<f64, ScoreError> {
         let connections: Vec<Connection> = placement.connections().collect();
         let Some(&first) = connections.first() else {
@@ -94,11 +96,12 @@ impl JointJudgement {
         Ok(gains.sum())
     }
 
-    /// The cosine between what steps on two connections, each by itself, would change in the losses of the training examples: 1
-    /// where they do the same, 0 where they have nothing in common or one has no gradient.
+    /// The cosine between the changes in the losses of the training examples that steps on two connections, each by
+    /// itself, would cause. It is 1 if they do the same, and 0 if they have nothing in common or one of them has no
+    /// gradient.
     ///
     /// # Errors
-    /// As [`Self::gain`].
+    /// If a connection is out of range, or if a gradient is not finite.
     pub fn coupling(&self, a: Connection, b: Connection) -> Result<f64, ScoreError> {
         let (a, b) = (self.effect(a)?, self.effect(b)?);
         let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
@@ -151,7 +154,7 @@ impl JointJudgement {
         Ok(columns)
     }
 
-    /// The eigenvectors of H on some columns, in f64 and on the calling thread alone.
+    /// The eigenvectors of H on some columns, computed in f64 on the calling thread alone.
     fn decompose(&self, columns: &[usize]) -> Result<Vec<Eigenvector>, String> {
         let (count, size) = (self.examples.nrows(), columns.len());
         let mut chosen = Mat::<f64>::zeros(count, size);
@@ -187,14 +190,14 @@ impl JointJudgement {
 
 /// A direction of H on some columns.
 struct Eigenvector {
-    /// (h + l)^(-1/2)
+    /// The factor (h + l)^(-1/2).
     scale: f64,
-    /// q
+    /// The eigenvector q.
     vector: Vec<f64>,
 }
 
 impl Eigenvector {
-    /// q . values, of which only some columns count.
+    /// The dot product of q and `values`, of which only the given columns count.
     fn along(&self, values: &[f64], columns: &[usize]) -> f64 {
         let pairs = self.vector.iter().zip(columns);
         pairs.map(|(q, &column)| q * values[column]).sum()
@@ -211,7 +214,8 @@ mod tests {
 
     use super::*;
 
-    /// Two states: connections 0->0, 0->1, 1->0, 1->1, of which only the first map does anything.
+    /// A judgement with two states, hence the connections 0->0, 0->1, 1->0, 1->1, of which only the first map has an
+    /// effect.
     fn judgement(examples: &[[f32; 4]], validation: [f64; 4]) -> JointJudgement {
         let spread = |column: usize| column.is_multiple_of(MAPS).then_some(column / MAPS);
         let matrix = Mat::from_fn(examples.len(), 4 * MAPS, |row, column| {
@@ -242,8 +246,8 @@ mod tests {
         assert_eq!(gain(&[(1, 1)]), 0.0);
     }
 
-    /// Two connections with the same f have one direction with twice the square: g' of sqrt(2) along it gives 2 (2h + l)^(-1/2)
-    /// instead of twice (h + l)^(-1/2), which those of different examples give.
+    /// Two connections with the same f have one direction with twice the square. A g' of sqrt(2) along it has a gain of
+    /// 2 (2h + l)^(-1/2), compared with twice (h + l)^(-1/2) for connections that affect different examples.
     #[test]
     fn what_does_the_same_gains_less_than_what_does_other_things() {
         let examples = [[2.0, 2.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0]];

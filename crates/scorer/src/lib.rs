@@ -1,11 +1,11 @@
-//! How good a placement is.
+//! Scores placements.
 //!
-//! - [`LinearProbe`]: the frozen model with only a linear head trained, where every training starts;
-//! - [`GradientMap`]: for every connection at once, the gradient of the probe's loss towards the best linear map
-//!   along it, summarised by its singular values;
-//! - [`JointJudgement`]: what adapters on several connections gain together, without training them;
-//! - [`fine_tune`]: adapters of one placement and the head, trained for a given number of steps;
-//! - [`Scorer`]: a placement's score, with [`ProxyScorer`] the one that trains it briefly.
+//! - [`LinearProbe`] is the frozen model with only a linear head trained, from which every training starts.
+//! - [`GradientMap`] is, for every connection at once, the gradient of the probe's loss with respect to the best linear
+//!   map along it, summarised by its singular values.
+//! - [`JointJudgement`] estimates what adapters on several connections gain together, without training them.
+//! - [`fine_tune`] trains the adapters of one placement and the head for a given number of steps.
+//! - [`Scorer`] is anything that scores a placement, and [`ProxyScorer`] scores it by a short training.
 
 mod adapters;
 mod by_class;

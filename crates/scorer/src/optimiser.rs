@@ -1,8 +1,8 @@
-/// AdamW (Loshchilov and Hutter, 2019) over values in one vector, with the usual decay rates and epsilon: 0.9, 0.999
-/// and 1e-8.
+/// AdamW (Loshchilov and Hutter, 2019) over values in one vector, with the usual decay rates 0.9 and 0.999 and epsilon
+/// 1e-8.
 ///
-/// With gradient g at step t, counted from 1: m = 0.9 m + 0.1 g, v = 0.999 v + 0.001 g^2, and the value x becomes
-/// x (1 - rate * decay) - rate * m / (1 - 0.9^t) / (sqrt(v / (1 - 0.999^t)) + 1e-8).
+/// With gradient g at step t, counted from 1, m = 0.9 m + 0.1 g and v = 0.999 v + 0.001 g^2, and the value x becomes x
+/// (1 - rate * decay) - rate * m / (1 - 0.9^t) / (sqrt(v / (1 - 0.999^t)) + 1e-8).
 #[derive(Debug, Clone)]
 pub struct AdamW {
     weight_decay: f64,
@@ -16,7 +16,7 @@ const SQUARE_DECAY: f64 = 0.999;
 const EPSILON: f32 = 1e-8;
 
 impl AdamW {
-    /// For `count` values; `weight_decay` is a share of the learning rate.
+    /// An optimiser for `count` values, whose `weight_decay` is a share of the learning rate.
     #[must_use]
     pub fn new(count: usize, weight_decay: f64) -> Self {
         Self {
@@ -27,11 +27,11 @@ impl AdamW {
         }
     }
 
-    /// One step. Neighbouring values may learn at different rates: each of `rates` is a learning rate and the number
-    /// of values that it holds for, from the first value on.
+    /// Makes one step. Neighbouring values may learn at different rates: each of `rates` is a learning rate and the
+    /// number of values to which it applies, starting with the first value.
     ///
     /// # Panics
-    /// If there are not as many values, gradients and rates as this optimiser is for.
+    /// If the number of values, gradients or rates differs from that of this optimiser.
     pub fn step(&mut self, values: &mut [f32], gradients: &[f32], rates: &[(f64, usize)]) {
         let count = self.means.len();
         let rated: usize = rates.iter().map(|(_, count)| count).sum();
@@ -68,7 +68,8 @@ impl AdamW {
 mod tests {
     use super::*;
 
-    /// Corrected moments of a constant gradient g are g and g^2 at every step, so each moves the value by its rate.
+    /// The corrected moments of a constant gradient g are g and g^2 at every step, so each step moves the value by its
+    /// rate.
     #[test]
     fn a_constant_gradient_moves_by_the_rate() {
         let mut optimiser = AdamW::new(3, 0.0);

@@ -1,8 +1,8 @@
 //! The linear probe: multinomial logistic regression on the frozen model's pooled features.
 //!
-//! Minimises (1/n) sum_i CE(y_i, W x_i + b) + (l2/2) |W|^2 over W and b by L-BFGS, for each strength of [`STRENGTHS`];
-//! x are the features minus their mean, divided by one number, their root mean square deviation, so that a strength
-//! means the same on every backbone. The strength with the lowest validation loss wins. The head that comes out
+//! It minimises (1/n) sum_i CE(y_i, W x_i + b) + (l2/2) |W|^2 over W and b by L-BFGS, for each strength of
+//! [`STRENGTHS`]. Here x are the features minus their mean, divided by one number, their root mean square deviation, so
+//! a strength means the same on every backbone. The strength with the lowest validation loss wins. The resulting head
 //! works on the features as they are.
 
 use std::cell::RefCell;
@@ -15,45 +15,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Evaluation, Head, ScoreError};
 
-/// The strengths l2 that are tried, strongest first: each fit starts from the one before.
+/// The strengths l2 that are tried, the strongest first. Each fit starts from the previous one.
 const STRENGTHS: [f64; 13] = [
     1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6,
 ];
 
-/// Fitted when the gradient's norm is below this: the loss is then exact to about its square over l2.
+/// The norm of the gradient below which the probe counts as fitted. The loss is then exact to about its square over l2.
 const GRADIENT_TOLERANCE: f64 = 1e-5;
 const MOST_ITERATIONS: u64 = 2000;
 
-/// Examples whose loss is summed by one task; a constant, so sums do not depend on the machine.
+/// The number of examples whose loss is summed by one task. It is a constant, so sums do not depend on the machine.
 const EXAMPLES_PER_TASK: usize = 128;
 
-/// Pooled features of some examples.
+/// The pooled features of some examples.
 #[derive(Debug, Clone)]
 pub struct Features {
-    /// (examples, width), row-major
+    /// The features, (examples, width), row-major.
     values: Vec<f64>,
     width: usize,
     labels: Vec<u32>,
 }
 
-/// The fitted probe, where every training of a study starts.
+/// The fitted probe, from which every training of a study starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinearProbe {
-    /// W, (classes, width), row-major
+    /// The weight W, (classes, width), row-major.
     pub weight: Vec<f32>,
-    /// b, (classes)
+    /// The bias b, (classes).
     pub bias: Vec<f32>,
     /// The chosen strength of the regularisation.
     pub l2: f64,
-    /// On the examples that it was fitted to.
+    /// The evaluation on the examples to which the probe was fitted.
     pub train: Evaluation,
-    /// On the validation part.
+    /// The evaluation on the validation part.
     pub validation: Evaluation,
 }
 
 impl Features {
-    /// Features in the order of their examples, each of the same width.
+    /// The features in the order of their examples, all of the same width.
     #[must_use]
     pub fn new(rows: Vec<Vec<f32>>, labels: Vec<u32>) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl Features {
         }
     }
 
-    /// The optimiser never returns from a value that is not finite.
+    /// Refuses features that are not finite, because the optimiser would never return.
     fn check_finite(&self) -> Result<(), ScoreError> {
         let broken = self.values.iter().position(|value| !value.is_finite());
         broken.map_or(Ok(()), |index| {
@@ -88,7 +88,7 @@ impl Features {
         mean
     }
 
-    /// Shifted by -mean and divided by `deviation`.
+    /// The features shifted by -mean and divided by `deviation`.
     fn standardised(&self, mean: &[f64], deviation: f64) -> Self {
         let rows = self.values.chunks_exact(self.width);
         let values = rows
@@ -106,7 +106,7 @@ impl Features {
         (squares / self.values.len().max(1) as f64).sqrt()
     }
 
-    /// `parameters` are W (classes, width) and then b (classes).
+    /// The logits, where `parameters` are W (classes, width) and then b (classes).
     fn logits(&self, parameters: &[f64], classes: usize) -> Vec<f64> {
         let (weight, bias) = parameters.split_at(classes * self.width);
         self.values
@@ -124,10 +124,10 @@ impl Features {
 }
 
 impl LinearProbe {
-    /// Fits on `train`, choosing the strength on `validation`.
+    /// Fits the probe on `train`, and chooses the strength on `validation`.
     ///
     /// # Errors
-    /// If a feature is not finite, or the optimiser fails.
+    /// If a feature is not finite, or if the optimiser fails.
     pub fn fit(
         train: &Features,
         validation: &Features,
@@ -137,7 +137,7 @@ impl LinearProbe {
         validation.check_finite()?;
         let mean = train.mean();
         let deviation = train.standardised(&mean, 1.0).root_mean_square();
-        // All examples alike: nothing to tell them apart by, whatever the scale.
+        // If all examples are equal, nothing distinguishes them, whatever the scale.
         let deviation = if deviation > 0.0 { deviation } else { 1.0 };
         let scaled = train.standardised(&mean, deviation);
         let scaled_validation = validation.standardised(&mean, deviation);
@@ -178,14 +178,14 @@ impl LinearProbe {
     /// The probe as a trainable head.
     ///
     /// # Errors
-    /// If the tensors cannot be made.
+    /// If the tensors cannot be created.
     pub fn head(&self) -> Result<Head, ScoreError> {
         let width = self.weight.len() / self.bias.len();
         Ok(Head::new(&self.weight, &self.bias, width)?)
     }
 }
 
-/// The regularised loss of some features. argmin asks for cost and gradient one after the other at the same point.
+/// The regularised loss of some features. argmin asks for cost and gradient at the same point, one after the other.
 struct Objective<'a> {
     features: &'a Features,
     classes: usize,
@@ -316,7 +316,7 @@ fn minimise(
     Ok(state.get_best_param().cloned().unwrap_or(start))
 }
 
-/// Turns logits into their softmax and returns the cross-entropy of `label`.
+/// Turns logits into their softmax, and returns the cross-entropy of `label`.
 fn softmax_loss(logits: &mut [f64], label: usize) -> f64 {
     let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let chosen = logits[label];
@@ -329,7 +329,7 @@ fn softmax_loss(logits: &mut [f64], label: usize) -> f64 {
     largest + sum.ln() - chosen
 }
 
-/// Sum of products, in eight sums side by side so that it can be vectorised.
+/// The dot product, computed as eight sums side by side so that it can be vectorised.
 fn dot(x: &[f64], y: &[f64]) -> f64 {
     let (x_chunks, x_rest) = x.as_chunks::<8>();
     let (y_chunks, y_rest) = y.as_chunks::<8>();

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ScoreError, Statistic};
 
-/// The statistics that stand for a connection's promise: one, or several whose ranks are averaged.
+/// The statistics that define a connection's promise: one, or several whose ranks are averaged.
 ///
-/// In files a single one is its name, several are a list of names.
+/// In files a single statistic is its name, and several are a list of names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Named", into = "Named")]
 pub struct Statistics(Vec<Statistic>);
@@ -23,7 +23,7 @@ impl Statistics {
     /// These statistics, in their order.
     ///
     /// # Errors
-    /// [`ScoreError::Statistics`] if there is none, or one twice.
+    /// [`ScoreError::Statistics`] if there are none, or if one occurs twice.
     pub fn new(statistics: Vec<Statistic>) -> Result<Self, ScoreError> {
         let mut distinct = statistics.clone();
         distinct.sort();
@@ -42,9 +42,11 @@ impl Statistics {
         &self.0
     }
 
-    /// How promising an adapter on every connection is, from a table of each statistic in their order, rows are sources,
-    /// columns targets. Never negative: one statistic as it is, of several the mean of their ranks among all
-    /// connections, from 0 to 1. A gradient that points against that of other examples promises nothing: 0.
+    /// The promise of an adapter on every connection, from a table of each statistic in their order, where rows are
+    /// sources and columns targets.
+    ///
+    /// A single statistic is used as it is, except that negative values count as 0. Several are combined by the mean of
+    /// their ranks among all connections, from 0 to 1.
     #[must_use]
     pub fn promise(&self, tables: &[&Vec<Vec<f64>>]) -> Vec<Vec<f64>> {
         if let [table] = tables {
@@ -62,7 +64,7 @@ impl Statistics {
         means.chunks(states.max(1)).map(<[f64]>::to_vec).collect()
     }
 
-    /// Whether one of them compares the gradients of different examples.
+    /// Whether one of the statistics compares the gradients of different examples.
     #[must_use]
     pub fn are_cross_fitted(&self) -> bool {
         self.0.iter().any(|statistic| statistic.is_cross_fitted())
@@ -96,7 +98,7 @@ impl From<Statistics> for Named {
 }
 
 impl fmt::Display for Statistics {
-    /// Their names, joined by `+`.
+    /// Writes the names of the statistics, joined by `+`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, statistic) in self.0.iter().enumerate() {
             if index > 0 {

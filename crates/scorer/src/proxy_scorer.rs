@@ -12,17 +12,18 @@ use crate::{
     ScoreError, StateCache, Statistics, TrainingSettings, importances,
 };
 
-/// How good a placement turned out to be.
+/// The score of a placement.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Score {
-    /// Mean cross-entropy of the last epoch's batches, in nats.
+    /// The mean cross-entropy of the batches of the last epoch, in nats.
     pub train_loss: f64,
-    /// Mean cross-entropy on the validation part, in nats.
+    /// The mean cross-entropy on the validation part, in nats.
     pub validation_loss: f64,
-    /// Share of the validation part that is classified correctly, 0 to 1.
+    /// The share of the validation part that is classified correctly, between 0 and 1.
     pub validation_accuracy: f64,
-    /// What of the validation part counts every class; unknown where something else than this crate measured the score.
+    /// The metrics on the validation part that count every class, or `None` if the score was not measured by this
+    /// crate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_class: Option<ByClass>,
 }
@@ -42,13 +43,13 @@ impl Score {
 
 /// Scores placements.
 ///
-/// A score depends on nothing but the arguments: not on the trials before, nor on the threads, of which several may
-/// call at once.
+/// A score depends on nothing but the arguments: neither on earlier trials nor on the threads. Several threads may call
+/// at the same time.
 pub trait Scorer: Sync {
-    /// Scores `placement` by a training of `fidelity` steps; repetitions differ in initial adapters and data order.
+    /// Scores `placement` by a training of `fidelity` steps. Repetitions differ in initial adapters and data order.
     ///
     /// # Errors
-    /// [`ScoreError::Diverged`] is a failed trial; any other error is one of the study.
+    /// [`ScoreError::Diverged`] means a failed trial, any other error a failed study.
     fn score(
         &self,
         placement: &Placement,
@@ -70,7 +71,7 @@ pub struct ProxyScorer {
 }
 
 impl ProxyScorer {
-    /// Fits the linear probe, the common start of all trainings. All frozen states are kept.
+    /// Fits the linear probe, the common starting point of all trainings, and caches all frozen states.
     ///
     /// # Errors
     /// If the task's inputs are not of the backbone's kind.
@@ -83,10 +84,11 @@ impl ProxyScorer {
         Self::within_memory(backbone, task, settings, seed, usize::MAX)
     }
 
-    /// As [`Self::new`], with frozen states of at most `cache_memory` bytes kept, which changes no result.
+    /// Fits the linear probe like [`Self::new`], but caches frozen states of at most `cache_memory` bytes, which
+    /// changes no result.
     ///
     /// # Errors
-    /// As [`Self::new`].
+    /// If the task's inputs are not of the backbone's kind.
     pub fn within_memory(
         backbone: Arc<Backbone>,
         task: Arc<Task>,
@@ -101,10 +103,10 @@ impl ProxyScorer {
         Self::starting_from(backbone, task, settings, seed, cache_memory, fit)
     }
 
-    /// As [`Self::within_memory`], with a probe that was fitted before to the same backbone and task.
+    /// Creates a scorer with a probe that was fitted earlier to the same backbone and task.
     ///
     /// # Errors
-    /// If the memory for the states cannot be had.
+    /// If the memory for the states cannot be allocated.
     pub fn with_probe(
         backbone: Arc<Backbone>,
         task: Arc<Task>,
@@ -118,7 +120,8 @@ impl ProxyScorer {
         })
     }
 
-    /// `probe` is given the training and the validation part; the states that it computes are kept.
+    /// Creates a scorer whose `probe` is computed from the training and the validation part. The states that it
+    /// computes stay in the cache.
     fn starting_from(
         backbone: Arc<Backbone>,
         task: Arc<Task>,
@@ -141,13 +144,13 @@ impl ProxyScorer {
         })
     }
 
-    /// The training part, with its frozen states where they are kept.
+    /// The training part, with its cached frozen states.
     #[must_use]
     pub fn train_data(&self) -> Dataset<'_> {
         dataset(&self.task.train, &self.train_states)
     }
 
-    /// The validation part, with its frozen states where they are kept.
+    /// The validation part, with its cached frozen states.
     #[must_use]
     pub fn validation_data(&self) -> Dataset<'_> {
         dataset(&self.task.validation, &self.validation_states)
@@ -173,10 +176,10 @@ impl ProxyScorer {
         Model::new(&self.backbone, adapters, self.probe.head()?)
     }
 
-    /// Trains `placement` for `fidelity` steps; gives the model and its mean training loss over the last epoch.
+    /// Trains `placement` for `fidelity` steps, and returns the model and its mean training loss over the last epoch.
     ///
     /// # Errors
-    /// As [`fine_tune`].
+    /// The errors of [`fine_tune`].
     pub fn train(
         &self,
         placement: &Placement,
@@ -186,10 +189,10 @@ impl ProxyScorer {
         self.train_with(&self.settings, placement, fidelity, repetition)
     }
 
-    /// As [`Self::train`], with settings of its own.
+    /// Trains like [`Self::train`], but with the given settings.
     ///
     /// # Errors
-    /// As [`fine_tune`].
+    /// The errors of [`fine_tune`].
     pub fn train_with(
         &self,
         settings: &TrainingSettings,
@@ -209,11 +212,11 @@ impl ProxyScorer {
         Ok((model, training.train_loss))
     }
 
-    /// The gradient map at the frozen model with the probe's head. It judges sets and holds at least `statistics`; it takes as
-    /// many validation examples as there are `examples`.
+    /// The gradient map at the frozen model with the probe's head. It judges sets and contains at least `statistics`.
+    /// It uses as many validation examples as there are `examples`.
     ///
     /// # Errors
-    /// As [`GradientMap::cross_fitted`].
+    /// The errors of [`GradientMap::cross_fitted`].
     pub fn gradient_map(
         &self,
         examples: &Examples,
@@ -227,10 +230,10 @@ impl ProxyScorer {
 }
 
 impl ProxyScorer {
-    /// The score of a model that a training of `fidelity` steps gave.
+    /// The score of a model that was trained for `fidelity` steps.
     ///
     /// # Errors
-    /// [`ScoreError::Diverged`] if its loss on the validation part is not finite.
+    /// [`ScoreError::Diverged`] if the loss on the validation part is not finite.
     pub fn validate(
         &self,
         model: &Model<'_>,
@@ -249,11 +252,11 @@ impl ProxyScorer {
 }
 
 impl ProxyScorer {
-    /// How much each adapter of `together` matters on the validation part once all of them were trained for `fidelity` steps:
-    /// [`importances()`], in the placement's order.
+    /// The importance of each adapter of `together` on the validation part after all of them were trained for
+    /// `fidelity` steps: [`importances()`], in the placement's order.
     ///
     /// # Errors
-    /// As [`Self::train`].
+    /// The errors of [`Self::train`].
     pub fn importances(
         &self,
         together: &Placement,
@@ -276,7 +279,7 @@ impl Scorer for ProxyScorer {
     }
 }
 
-/// Room for the states of both parts, each by its share.
+/// Caches for the states of both parts, which share the memory in proportion to their size.
 fn caches(
     backbone: &Arc<Backbone>,
     task: &Arc<Task>,

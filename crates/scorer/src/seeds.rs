@@ -1,7 +1,7 @@
 //! Random generators, one for each purpose.
 //!
-//! The same connection starts from the same adapter and sees the examples in the same order in every placement of a
-//! study and repetition, so comparisons between placements are paired.
+//! For a given study and repetition, a connection starts from the same adapter and the examples come in the same order
+//! in every placement, so comparisons between placements are paired.
 
 use adaplace_search_space::Connection;
 use rand::SeedableRng;
@@ -19,7 +19,8 @@ pub(crate) fn example_order(seed: u64, repetition: u32) -> ChaCha8Rng {
     generator("example-order", seed, repetition, &[])
 }
 
-/// Seeded by SHA-256 over purpose, seed, repetition and details, so nearby seeds give unrelated streams.
+/// A generator seeded by the SHA-256 of purpose, seed, repetition and details, so nearby seeds lead to unrelated
+/// streams.
 fn generator(purpose: &str, seed: u64, repetition: u32, details: &[u16]) -> ChaCha8Rng {
     let mut hasher = Sha256::new();
     hasher.update(purpose.as_bytes());

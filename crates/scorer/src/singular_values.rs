@@ -1,7 +1,7 @@
-//! Singular values of gradient matrices, and what depends on their singular vectors.
+//! Singular values of gradient matrices, and quantities that depend on their singular vectors.
 //!
 //! Both come from the eigenvalues of a Gram matrix in f64. The products of f32 values are exact there, and an error of
-//! 1e-16 of the largest eigenvalue is one of 1e-8 of the largest singular value, below what f32 values hold.
+//! 1e-16 of the largest eigenvalue is one of 1e-8 of the largest singular value, below the precision of f32 values.
 
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
@@ -13,11 +13,12 @@ use faer::{Accum, Mat, MatRef, Par, Spec};
 
 use crate::example_gradients::Directions;
 
-/// A singular value below this share of the largest is rounding: sums of f32 values are not surer than that.
+/// Singular values below this share of the largest are due to rounding, since sums of f32 values are not more accurate
+/// than that.
 const NEGLIGIBLE: f64 = 1e-6;
 
-/// The singular values of `matrix`, largest first, on the calling thread alone: the square roots of the eigenvalues of
-/// the smaller Gram matrix.
+/// The singular values of `matrix`, the largest first, on the calling thread alone: the square roots of the eigenvalues
+/// of the smaller Gram matrix.
 pub(crate) fn singular_values(matrix: MatRef<'_, f32>) -> Result<Vec<f64>, String> {
     let wide = widened(matrix);
     let gram = match matrix.nrows() < matrix.ncols() {
@@ -28,11 +29,12 @@ pub(crate) fn singular_values(matrix: MatRef<'_, f32>) -> Result<Vec<f64>, Strin
     Ok(roots(&eigenvalues))
 }
 
-/// What `matrix` = U S V^T says of others: its V and S, by the eigenvectors of its Gram matrix.
+/// The factors V and S of `matrix` = U S V^T, from the eigenvectors of its Gram matrix, for comparison with other
+/// matrices.
 pub(crate) struct Decomposition {
     matrix: Mat<f64>,
     eigenvalues: Vec<f64>,
-    /// The columns are the v_k, in the order of the eigenvalues.
+    /// The vectors v_k as columns, in the order of the eigenvalues.
     vectors: Mat<f64>,
 }
 
@@ -47,12 +49,12 @@ impl Decomposition {
         })
     }
 
-    /// One for each column of the matrix, largest first.
+    /// The singular values, one for each column of the matrix, the largest first.
     pub(crate) fn singular_values(&self) -> Vec<f64> {
         roots(&self.eigenvalues)
     }
 
-    /// The leading `count` pairs u_k, v_k, largest first; zeros for those that the matrix does not have.
+    /// The leading `count` pairs u_k, v_k, the largest first. Pairs that the matrix does not have are zeros.
     pub(crate) fn directions(&self, count: usize) -> Directions {
         let mut order: Vec<usize> = (0..self.eigenvalues.len()).collect();
         order.sort_by(|&a, &b| self.eigenvalues[b].total_cmp(&self.eigenvalues[a]));
@@ -80,8 +82,8 @@ impl Decomposition {
         Directions { left, right }
     }
 
-    /// <U V^T, other> with `other` of the same shape: the sum over k of (u_k . other v_k), with u_k = matrix v_k / s_k.
-    /// Directions in which the matrix is zero but for rounding are left out.
+    /// <U V^T, other> for `other` of the same shape: the sum over k of (u_k . other v_k), with u_k = matrix v_k / s_k.
+    /// Directions in which the matrix is zero up to rounding are left out.
     pub(crate) fn alignment(&self, other: MatRef<'_, f32>) -> Result<f64, String> {
         let largest = self.eigenvalues.iter().copied().fold(0.0, f64::max).sqrt();
         let images = product(self.matrix.as_ref(), self.vectors.as_ref());
@@ -101,14 +103,14 @@ impl Decomposition {
     }
 }
 
-/// The singular values that the eigenvalues of a Gram matrix give, largest first.
+/// The singular values that follow from the eigenvalues of a Gram matrix, the largest first.
 fn roots(eigenvalues: &[f64]) -> Vec<f64> {
     let mut values: Vec<f64> = eigenvalues.iter().map(|&s| s.max(0.0).sqrt()).collect();
     values.sort_by(|a, b| b.total_cmp(a));
     values
 }
 
-/// The cosine of two matrices, <a, b> / (|a| |b|); 0 where one is zero.
+/// The cosine of two matrices, <a, b> / (|a| |b|), or 0 if one of them is zero.
 pub(crate) fn cosine(a: MatRef<'_, f32>, b: MatRef<'_, f32>) -> f64 {
     let (mut aa, mut bb, mut ab) = (0.0, 0.0, 0.0);
     for (a, b) in a.col_iter().zip(b.col_iter()) {
@@ -139,7 +141,7 @@ fn product(left: MatRef<'_, f64>, right: MatRef<'_, f64>) -> Mat<f64> {
     result
 }
 
-/// Eigenvalues of a symmetric matrix, and its eigenvectors (columns, in the same order) where they are asked for.
+/// The eigenvalues of a symmetric matrix and, if asked for, its eigenvectors as columns in the same order.
 pub(crate) fn eigen(gram: &Mat<f64>, with_vectors: bool) -> Result<(Vec<f64>, Mat<f64>), String> {
     let size = gram.nrows();
     if (0..size).any(|n| !gram[(n, n)].is_finite()) {
@@ -173,7 +175,7 @@ mod tests {
         Decomposition::of(matrix)?.alignment(other)
     }
 
-    /// (3 0; 4 5) has the Gram matrix (25 20; 20 25): eigenvalues 45 and 5.
+    /// (3 0; 4 5) has the Gram matrix (25 20; 20 25) with eigenvalues 45 and 5.
     #[test]
     fn two_by_two_by_hand() {
         let matrix = Mat::from_fn(2, 2, |row, column| {
@@ -184,7 +186,7 @@ mod tests {
         assert!((values[1] - 5.0_f64.sqrt()).abs() < 1e-12);
     }
 
-    /// u v^T has the singular value |u| |v| and zeros, those within 1e-7 of it.
+    /// u v^T has the singular value |u| |v|, and the others are zero within 1e-7 of it.
     #[test]
     fn a_matrix_of_rank_one() {
         let (rows, columns) = (40, 30);
@@ -204,7 +206,8 @@ mod tests {
         }
     }
 
-    /// (0 2; 0 0) = u 2 v^T with u = e_1, v = e_2: U V^T has the one entry (1, 2). A diagonal matrix of signs has itself.
+    /// (0 2; 0 0) = u 2 v^T with u = e_1 and v = e_2, so the only entry of U V^T is (1, 2). A diagonal matrix of signs
+    /// equals its U V^T.
     #[test]
     fn alignment_by_hand() {
         let of = |values: [[f32; 2]; 2]| Mat::from_fn(2, 2, |row, column| values[row][column]);

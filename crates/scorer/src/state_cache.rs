@@ -8,60 +8,60 @@ use crate::engine::shard_rows;
 use crate::evaluation::inputs;
 use crate::{Dataset, ScoreError};
 
-/// Hidden states of the frozen backbone for some examples, without padding, within a budget of memory.
+/// The hidden states of the frozen backbone for some examples, without padding, within a memory budget.
 ///
 /// The backbone never changes, so the states below the earliest target of a placement are the same in every epoch of
-/// every trial: they are computed once and looked up ever after. A state is kept for all examples or for none; where
-/// not all fit, the one that was least recently asked for makes room. What is looked up equals what would be
-/// computed to the bit, so the budget changes no result.
+/// every trial. They are computed once and looked up from then on. A state is cached for all examples or for none. If
+/// not all states fit, the least recently used one makes room. A cached state equals a computed one to the bit, so the
+/// budget changes no result.
 #[derive(Debug)]
 pub struct StateCache {
     backbone: Arc<Backbone>,
     task: Arc<Task>,
     part: Part,
     offsets: Arc<[usize]>,
-    /// How many states fit.
+    /// The number of states that fit.
     capacity: usize,
     kept: Mutex<Kept>,
 }
 
-/// The states that are kept, by their index.
+/// The cached states by their index.
 #[derive(Debug)]
 struct Kept {
     states: Vec<Option<Arc<KeptState>>>,
-    /// Those of `states` that are there, the least recently used first.
+    /// The indices of the cached states, the least recently used first.
     by_use: Vec<usize>,
 }
 
-/// Consecutive examples: their places, their rows of h_{n-1}, and where those of h_n go.
+/// Consecutive examples: their offsets, their rows of h_{n-1}, and the destination of those of h_n.
 struct Piece<'a> {
     rows: &'a [usize],
     before: Option<&'a [f32]>,
     values: &'a mut [f32],
 }
 
-/// Which threads compute a state.
+/// The threads that compute a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Threads {
-    /// Those of the current rayon pool.
+    /// All threads of the current rayon pool.
     All,
-    /// The calling one alone, which may be one of several that a batch is spread over.
+    /// Only the calling thread, which may be one of several that process a batch.
     This,
 }
 
-/// h_n of all examples.
+/// The state h_n of all examples.
 #[derive(Debug)]
 pub(crate) struct KeptState {
     width: usize,
-    /// Where the tokens of each example begin, and the end of the last one.
+    /// The offset of each example's tokens, followed by the number of tokens.
     offsets: Arc<[usize]>,
-    /// (tokens of all examples, width), row-major
+    /// The values, (tokens of all examples, width), row-major.
     values: Vec<f32>,
 }
 
 impl StateCache {
-    /// A cache of at most `budget` bytes for the examples of a part that the task has. Where all states fit they are
-    /// computed right away, on all threads of the current rayon pool; else each when it is first asked for.
+    /// A cache of at most `budget` bytes for the examples of a part of the task. If all states fit, they are computed
+    /// at once, on all threads of the current rayon pool. Otherwise each is computed when it is first asked for.
     ///
     /// # Errors
     /// If the inputs are not of the backbone's kind.
@@ -74,7 +74,7 @@ impl StateCache {
         part: Part,
         budget: usize,
     ) -> Result<Self, ScoreError> {
-        let examples = task.part(part).expect("the part is there");
+        let examples = task.part(part).expect("the task has the part");
         let states = backbone.description().hidden_states;
         let size = Self::size(&backbone, examples);
         let capacity = match size {
@@ -98,7 +98,7 @@ impl StateCache {
         Ok(cache)
     }
 
-    /// Bytes that all states of these examples take.
+    /// The number of bytes that all states of these examples take.
     #[must_use]
     pub fn size(backbone: &Backbone, examples: &Examples) -> usize {
         let description = backbone.description();
@@ -111,10 +111,10 @@ impl StateCache {
 
     fn examples(&self) -> &Examples {
         let examples = self.task.part(self.part);
-        examples.expect("the part was there when the cache was made")
+        examples.expect("the task had the part when the cache was created")
     }
 
-    /// All states from the embedding up.
+    /// Computes all states from the embedding upwards.
     fn fill(&self) -> Result<(), ScoreError> {
         let mut below: Option<Arc<KeptState>> = None;
         for n in 0..self.backbone.description().hidden_states {
@@ -126,10 +126,11 @@ impl StateCache {
         Ok(())
     }
 
-    /// h_n, kept from now on, or nothing where not even one state fits.
+    /// The state h_n, which is cached from now on. `None` if not even one state fits.
     ///
-    /// Nothing is locked while a state is computed: a thread that waits within candle may take on another part of its
-    /// batch and ask again. Threads that miss the same state at the same time each compute it; one of them is kept.
+    /// Nothing is locked while a state is computed, since a thread that waits within candle may process another part of
+    /// its batch and ask again. Threads that miss the same state at the same time each compute it, and one of the
+    /// results is kept.
     pub(crate) fn state(&self, n: usize) -> Result<Option<Arc<KeptState>>, ScoreError> {
         if self.capacity == 0 {
             return Ok(None);
@@ -145,7 +146,7 @@ impl StateCache {
         Ok(Some(self.lock().insert(n, state, self.capacity)))
     }
 
-    /// h_n of all examples from a state below it, or from the embedding.
+    /// Computes h_n of all examples from a state below it, or from the embedding.
     fn compute(
         &self,
         n: usize,
@@ -160,7 +161,7 @@ impl StateCache {
         Ok(values)
     }
 
-    /// h_n of all examples from h_{n-1}, or the embedding.
+    /// Computes h_n of all examples from h_{n-1}, or the embedding.
     fn next(
         &self,
         n: usize,
@@ -221,14 +222,14 @@ impl StateCache {
         }
     }
 
-    /// A thread that panicked left the states it had finished.
+    /// A thread that panicked left only states that were finished.
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Kept {
-    /// h_n, which becomes the most recently used one.
+    /// The state h_n, which becomes the most recently used one.
     fn get(&mut self, n: usize) -> Option<Arc<KeptState>> {
         let state = self.states[n].clone()?;
         self.by_use.retain(|&other| other != n);
@@ -244,7 +245,7 @@ impl Kept {
             .next()
     }
 
-    /// Keeps h_n in place of the least recently used ones; if another thread was faster, the result is its state.
+    /// Caches h_n in place of the least recently used states. If another thread was faster, the result is its state.
     fn insert(&mut self, n: usize, state: Arc<KeptState>, capacity: usize) -> Arc<KeptState> {
         if let Some(state) = self.get(n) {
             return state;
@@ -260,7 +261,7 @@ impl Kept {
 }
 
 impl KeptState {
-    /// The rows of the examples at `rows`, one behind the other.
+    /// The rows of the examples at `rows`, one example after the other.
     pub(crate) fn gather(&self, rows: &[usize], to: &mut [f32]) {
         let mut rest = to;
         for &row in rows {
@@ -276,7 +277,7 @@ impl KeptState {
     }
 }
 
-/// Where the tokens of each example begin, and the end of the last one.
+/// The offset of each example's tokens, followed by the number of tokens.
 fn offsets(backbone: &Backbone, examples: &Examples) -> Vec<usize> {
     let fixed = backbone.description().input.fixed_tokens();
     let mut offsets = vec![0];
@@ -299,7 +300,7 @@ mod tests {
         StateCache::new(backbone, task, Part::Train, budget).unwrap()
     }
 
-    /// h_n of the examples at `rows`, computed sublayer by sublayer.
+    /// The state h_n of the examples at `rows`, computed sublayer by sublayer.
     fn computed(backbone: &Backbone, examples: &Examples, n: usize, rows: &[usize]) -> Vec<f32> {
         let mut ends = vec![0];
         for &row in rows {
@@ -322,7 +323,7 @@ mod tests {
         state
     }
 
-    /// With room for all states, for some, for one: what is looked up is what would be computed, to the bit.
+    /// With room for all states, for some or for one, a cached state equals a computed one to the bit.
     #[test]
     fn states_are_those_of_the_backbone() {
         let backbone = Arc::new(tiny_bert());
@@ -365,7 +366,7 @@ mod tests {
             some.state(n).unwrap();
             assert!(kept(&some).0 < size);
         }
-        // When 4 came, 0 was the one asked for longest ago; when 0 came back, 2 was.
+        // When 4 was added, 0 was the least recently used one; when 0 came back, it was 2.
         assert_eq!(kept(&some).1, [3, 1, 4, 0]);
     }
 

@@ -1,36 +1,38 @@
 use serde::{Deserialize, Serialize};
 
-/// A number that sums up a connection's gradient matrix: by its singular values s_1 >= s_2 >= .., or by what it has in
-/// common with the gradient of other examples (cross-fitted).
+/// A number that summarises a connection's gradient matrix, by its singular values s_1 >= s_2 >= .., or by its
+/// agreement with the gradient of other examples (cross-fitted).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Statistic {
-    /// Numerical rank by an absolute threshold: how many s_k exceed a share of the largest one in the whole map.
+    /// The numerical rank by an absolute threshold: the number of s_k that exceed a share of the largest one in the
+    /// whole map.
     Rank,
-    /// Numerical rank by a relative threshold: how many s_k exceed a share of the matrix's own s_1.
+    /// The numerical rank by a relative threshold: the number of s_k that exceed a share of the matrix's own s_1.
     RelativeRank,
-    /// exp(-sum p_k ln p_k) with p_k = s_k / sum s (Roy and Vetterli, 2007).
+    /// The effective rank exp(-sum p_k ln p_k) with p_k = s_k / sum s (Roy and Vetterli, 2007).
     EffectiveRank,
-    /// sum s_k^2 / s_1^2
+    /// The stable rank sum s_k^2 / s_1^2.
     StableRank,
-    /// Nuclear norm, sum s_k.
+    /// The nuclear norm sum s_k.
     NuclearNorm,
-    /// Frobenius norm, sqrt(sum s_k^2).
+    /// The Frobenius norm sqrt(sum s_k^2).
     FrobeniusNorm,
-    /// Spectral norm, s_1.
+    /// The spectral norm s_1.
     SpectralNorm,
-    /// <U V^T, G'> with G = U S V^T from one half of the training examples and G' from the other, the mean of both ways:
-    /// how far a step of unit spectral norm along one half's gradient lowers the other half's loss. Each half's
-    /// gradient is that of the linear probe fitted to the other half.
+    /// The alignment <U V^T, G'> with G = U S V^T from one half of the training examples and G' from the other,
+    /// averaged over both ways: the amount by which a step of unit spectral norm along one half's gradient lowers the
+    /// other half's loss. Each half's gradient is computed at the linear probe fitted to the other half.
     Alignment,
-    /// The same with G from the training examples and G' from the validation part, both at the probe of the former.
+    /// The alignment with G from the training examples and G' from the validation part, both at the probe of the
+    /// former.
     ValidationAlignment,
     /// The cosine of G and G' of the two halves.
     Agreement,
 }
 
 impl Statistic {
-    /// All of them, the default one first.
+    /// All statistics.
     pub const ALL: [Self; 10] = [
         Self::Rank,
         Self::RelativeRank,
@@ -44,7 +46,7 @@ impl Statistic {
         Self::Agreement,
     ];
 
-    /// Whether it compares the gradients of different examples, which takes a map of each.
+    /// Whether the statistic compares the gradients of different examples, which takes a map of each.
     #[must_use]
     pub fn is_cross_fitted(self) -> bool {
         match self {
@@ -59,9 +61,9 @@ impl Statistic {
         }
     }
 
-    /// The statistic of one matrix, if its singular values suffice. A matrix of zeros has 0 in all of them.
+    /// The statistic of one matrix, if its singular values suffice. All statistics of a matrix of zeros are 0.
     ///
-    /// `absolute` is the threshold of [`Self::Rank`], `relative` the share that [`Self::RelativeRank`] asks for.
+    /// `absolute` is the threshold of [`Self::Rank`], `relative` that of [`Self::RelativeRank`].
     pub(crate) fn of(self, singular_values: &[f64], absolute: f64, relative: f64) -> Option<f64> {
         let largest = singular_values.iter().copied().fold(0.0, f64::max);
         let above = |threshold: f64| {

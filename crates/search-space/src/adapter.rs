@@ -7,14 +7,14 @@ use crate::SpaceError;
 
 /// A bottleneck adapter `A(x) = scale * (W_up gelu(W_down norm(x) + b_down) + b_up)` of width `d` and rank `r`.
 ///
-/// `W_down` is (r, d), `b_down` (r), `W_up` (d, r), `b_up` (d). Compared, ordered and hashed by the bits of the
-/// scale. Made by [`AdapterSpec::new`], which checks both values.
+/// `W_down` is (r, d), `b_down` (r), `W_up` (d, r), `b_up` (d). Specs are compared, ordered and hashed by the bits of
+/// the scale. [`AdapterSpec::new`] makes one and checks both values.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct AdapterSpec {
-    /// Bottleneck width `r`, at least 1.
+    /// The bottleneck width `r`, at least 1.
     pub rank: u16,
-    /// Factor on the adapter's output, finite.
+    /// The factor on the adapter's output; finite and not 0.
     pub scale: f32,
 }
 
@@ -22,7 +22,6 @@ impl AdapterSpec {
     /// An adapter of this rank and scale.
     ///
     /// # Errors
-    ///
     /// [`SpaceError::ZeroRank`] and [`SpaceError::UnusableScale`].
     pub fn new(rank: u16, scale: f32) -> Result<Self, SpaceError> {
         if rank == 0 {
@@ -34,14 +33,14 @@ impl AdapterSpec {
         Ok(AdapterSpec { rank, scale })
     }
 
-    /// Trainable parameters at width `d`: `2 r d + r + d` (two matrices and two biases).
+    /// The number of trainable parameters at width `d`: `2 r d + r + d` (two matrices and two biases).
     pub fn parameters(self, width: u32) -> u64 {
         let (rank, width) = (u64::from(self.rank), u64::from(width));
         2 * rank * width + rank + width
     }
 
-    /// Floating-point operations of the adapter's two products over `tokens` tokens at width `d`: `4 r d` per
-    /// token, a multiply-add being two. Saturates at `u64::MAX`.
+    /// The floating-point operations of the adapter's two products over `tokens` tokens at width `d`: `4 r d` per
+    /// token, counting a multiply-add as two. Saturates at `u64::MAX`.
     pub fn flops(self, width: u32, tokens: u32) -> u64 {
         (4 * u64::from(self.rank) * u64::from(width)).saturating_mul(u64::from(tokens))
     }
@@ -85,7 +84,7 @@ mod tests {
         let adapter = AdapterSpec::new(8, 1.0).unwrap();
         // W_down 8 x 384, b_down 8, W_up 384 x 8, b_up 384
         assert_eq!(adapter.parameters(384), 3072 + 8 + 3072 + 384);
-        // one token: two products of 8 x 384 multiply-adds
+        // One token: two products of 8 x 384 multiply-adds.
         assert_eq!(adapter.flops(384, 1), 2 * 2 * 3072);
         assert_eq!(adapter.flops(384, 10), 10 * adapter.flops(384, 1));
     }

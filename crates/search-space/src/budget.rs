@@ -1,25 +1,25 @@
-//! What a placement may cost, and what it does cost.
+//! The budget of a placement and its actual cost.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ChainShape;
 
-/// What a placement may cost. Every limit is inclusive.
+/// The limits on the cost of a placement, all inclusive.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Budget {
-    /// The most adapters, `k`.
+    /// The largest number of adapters, `k`.
     pub adapters: u16,
-    /// The fewest adapters, at least 1; equal to `adapters` where a placement has exactly `k`.
+    /// The smallest number of adapters, at least 1. It equals `adapters` if every placement must have exactly `k`.
     pub min_adapters: u16,
-    /// The most trainable parameters of all adapters together (the head is not counted).
+    /// The largest number of trainable parameters of all adapters together, without the head.
     pub parameters: Option<u64>,
-    /// The most extra floating-point operations, as a share of the frozen forward pass.
+    /// The largest number of extra floating-point operations, as a share of the frozen forward pass.
     pub extra_flops: Option<f64>,
 }
 
 impl Budget {
-    /// Whether `cost` is within the limits above (the fewest adapters is not a limit on cost).
+    /// Whether `cost` is within these limits. The smallest number of adapters is not a limit on cost.
     pub fn admits(&self, cost: &Cost) -> bool {
         cost.adapters <= usize::from(self.adapters)
             && self.parameters.is_none_or(|limit| cost.parameters <= limit)
@@ -29,17 +29,18 @@ impl Budget {
     }
 }
 
-/// What a placement costs.
+/// The cost of a placement.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cost {
-    /// Number of adapters.
+    /// The number of adapters.
     pub adapters: usize,
-    /// Trainable parameters of all adapters.
+    /// The number of trainable parameters of all adapters.
     pub parameters: u64,
-    /// Extra floating-point operations per example, as a share of the frozen forward pass: the adapters' own
-    /// products, counted once, plus with a recurrent connection the sublayers from the earliest recurrent target
-    /// to the end, which run a second time.
+    /// The extra floating-point operations per example, as a share of the frozen forward pass.
+    ///
+    /// They are the products of the adapters, counted once, and with a recurrent connection also the sublayers from the
+    /// earliest recurrent target to the end, which run a second time.
     pub extra_flops: f64,
 }
 
@@ -47,8 +48,8 @@ impl Cost {
     /// The cost of `adapters` adapters whose ranks sum to `rank_sum`, with a second pass from hidden state
     /// `second_pass`, if there is one.
     ///
-    /// Parameters are affine in the sum of ranks, `(2 d + 1) rank_sum + d adapters`, and so are the adapters'
-    /// products, `4 d tokens rank_sum`: a budget is a bound on the sum of ranks.
+    /// Both the parameters, `(2 d + 1) rank_sum + d adapters`, and the products of the adapters, `4 d tokens rank_sum`,
+    /// are affine in the sum of ranks, so a budget is a bound on that sum.
     pub(crate) fn of_rank_sum(
         shape: &ChainShape,
         adapters: usize,

@@ -1,33 +1,33 @@
-//! The shape of a frozen backbone, as far as a search space needs it.
+//! The part of a backbone's shape that a search space needs.
 
 use serde::{Deserialize, Serialize};
 
 use crate::SpaceError;
 
-/// A chain of `N` sublayers between `N + 1` hidden states, and what its forward pass costs.
+/// A chain of `N` sublayers between `N + 1` hidden states, with the cost of its forward pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChainShape {
-    /// Number of hidden states `h_0 .. h_N`, i.e. `N + 1`.
+    /// The number of hidden states `h_0 .. h_N`, i.e. `N + 1`.
     pub hidden_states: u16,
-    /// Width `d` of every hidden state.
+    /// The width `d` of every hidden state.
     pub width: u32,
-    /// Tokens of a typical example, over which the cost of adapters is counted.
+    /// The number of tokens of a typical example, for which the cost of adapters is counted.
     pub tokens: u32,
-    /// Floating-point operations of each sublayer for a typical example; sublayer `n` maps `h_n` to `h_(n+1)`.
+    /// The floating-point operations of each sublayer on a typical example. Sublayer `n` maps `h_n` to `h_(n+1)`.
     pub sublayer_flops: Vec<u64>,
 }
 
 impl ChainShape {
-    /// More hidden states than this give more connections than are worth listing.
+    /// The largest supported number of hidden states. More would give more connections than are worth listing.
     pub(crate) const MOST_HIDDEN_STATES: u16 = 257;
 
-    /// Floating-point operations of one frozen forward pass through all sublayers.
+    /// The floating-point operations of one frozen forward pass through all sublayers.
     pub fn frozen_flops(&self) -> u64 {
         self.flops_from(0)
     }
 
-    /// Floating-point operations of the sublayers from hidden state `start` to the last one.
+    /// The floating-point operations of the sublayers from hidden state `start` to the last one.
     pub fn flops_from(&self, start: u16) -> u64 {
         let sublayers = self.sublayer_flops.iter().skip(usize::from(start));
         sublayers.fold(0, |sum: u64, &flops| sum.saturating_add(flops))

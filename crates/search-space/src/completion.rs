@@ -1,13 +1,13 @@
-//! Partial placements: what can still be added to them within the budget.
+//! Partial placements, and what can still be added to them within the budget.
 //!
-//! The cheapest way to complete a placement takes the smallest rank everywhere and the connections whose second
-//! pass starts latest. Whether that fits decides exactly whether any completion does.
+//! The cheapest way to complete a placement uses the smallest rank everywhere and the connections whose second pass
+//! starts latest. A placement can be completed if and only if this way fits the budget.
 
 use crate::pass_start::PassStart;
 use crate::space::rank_sum;
 use crate::{AdapterSpec, Connection, Placement, SearchSpace};
 
-/// What of a partial placement decides how it can go on.
+/// The properties of a partial placement that decide whether it can be completed.
 #[derive(Clone, Copy)]
 struct Partial {
     adapters: usize,
@@ -16,15 +16,15 @@ struct Partial {
 }
 
 impl SearchSpace {
-    /// Whether `partial` can be completed to a placement of `size` adapters within the budget, by adding adapters.
+    /// Whether adding adapters can complete `partial` to a placement of `size` adapters within the budget.
     ///
-    /// `size` need not be among [`SearchSpace::sizes`]: any number of adapters up to the budget's has an answer.
+    /// `size` may be any number of adapters up to the budget's limit, also one that is not in [`SearchSpace::sizes`].
     pub fn completable(&self, partial: &Placement, size: usize) -> bool {
         self.knows(partial) && self.fits(self.partial(partial), size)
     }
 
-    /// Every addition after which `partial` is still completable to `size` adapters, ascending by connection, then
-    /// by adapter. Empty for a placement that is complete or cannot be completed.
+    /// Every addition after which `partial` can still be completed to `size` adapters, ordered by connection, then by
+    /// adapter. Empty if the placement is complete or cannot be completed.
     pub fn extensions(&self, partial: &Placement, size: usize) -> Vec<(Connection, AdapterSpec)> {
         if !self.knows(partial) {
             return Vec::new();
@@ -43,10 +43,10 @@ impl SearchSpace {
             .collect()
     }
 
-    /// The adapter for `connection` when the budget of a placement of `size` adapters is split evenly: the largest
-    /// one that all adapters still missing could have as well, else the smallest one.
+    /// The adapter for `connection` when the budget of a placement of `size` adapters is split evenly.
     ///
-    /// `None` when no adapter on `connection` leaves `partial` completable.
+    /// This is the largest adapter that all adapters still missing could have as well, or else the smallest one. `None`
+    /// if no adapter on `connection` leaves `partial` completable.
     pub fn even_split(
         &self,
         partial: &Placement,
@@ -74,7 +74,7 @@ impl SearchSpace {
             .copied()
     }
 
-    /// Whether the budget admits `size` adapters when those missing have ranks that sum to `missing_ranks`.
+    /// Whether the budget admits `size` adapters if the ranks of the missing ones sum to `missing_ranks`.
     fn fits_with(&self, partial: Partial, size: usize, missing_ranks: u64) -> bool {
         let latest = self.starts.latest_of_size(size);
         latest.is_some_and(|latest| {

@@ -1,4 +1,4 @@
-//! A connection `i -> j` between two hidden states.
+//! Connections `i -> j` between two hidden states.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,29 +7,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::SpaceError;
 
-/// Reads hidden state `h_source` and adds the adapter's output to `h_target`.
+/// A connection that reads hidden state `h_source` and adds the adapter's output to `h_target`.
 ///
-/// Ordered by source, then by target; written `9->2`.
+/// Connections are ordered by source, then by target, and written as `9->2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Connection {
-    /// Index `i` of the hidden state that is read.
+    /// The index `i` of the hidden state that is read.
     pub source: u16,
-    /// Index `j` of the hidden state that is added to.
+    /// The index `j` of the hidden state to which the output is added.
     pub target: u16,
 }
 
-/// The four kinds of connection of arXiv 2410.15858, by where the target lies.
+/// The four kinds of connection of arXiv 2410.15858, distinguished by the position of the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConnectionKind {
     /// `j = i`: the adapter follows the sublayer.
     Sequential,
-    /// `j = i + 1`: the adapter runs beside one sublayer.
+    /// `j = i + 1`: the adapter runs in parallel to one sublayer.
     Parallel,
     /// `j > i + 1`: the adapter skips several sublayers.
     LongRange,
-    /// `j < i`: the adapter feeds back, which takes a second pass.
+    /// `j < i`: the adapter feeds back, which requires a second pass.
     Recurrent,
 }
 
@@ -42,7 +42,7 @@ impl ConnectionKind {
         ConnectionKind::Recurrent,
     ];
 
-    /// The name used in files, e.g. `long-range`.
+    /// The name used in files, for example `long-range`.
     pub fn name(self) -> &'static str {
         match self {
             ConnectionKind::Sequential => "sequential",
@@ -65,7 +65,7 @@ impl Connection {
         Connection { source, target }
     }
 
-    /// Which of the four kinds this is.
+    /// The kind of this connection.
     pub fn kind(self) -> ConnectionKind {
         if self.target < self.source {
             ConnectionKind::Recurrent
@@ -78,17 +78,17 @@ impl Connection {
         }
     }
 
-    /// Whether the target lies before the source.
+    /// Whether the target comes before the source.
     pub fn is_recurrent(self) -> bool {
         self.target < self.source
     }
 
-    /// `|target - source|`, in hidden states.
+    /// The span `|target - source|`, in hidden states.
     pub fn span(self) -> u16 {
         self.target.abs_diff(self.source)
     }
 
-    /// Manhattan distance `|source - other.source| + |target - other.target|`, in hidden states.
+    /// The Manhattan distance `|source - other.source| + |target - other.target|`, in hidden states.
     pub fn distance(self, other: Connection) -> u32 {
         u32::from(self.source.abs_diff(other.source))
             + u32::from(self.target.abs_diff(other.target))

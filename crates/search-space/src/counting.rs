@@ -1,18 +1,19 @@
-//! How many placements a space holds, by size and start of the second pass.
+//! The number of placements in a space, by size and start of the second pass.
 //!
-//! A placement of `size` adapters whose second pass starts exactly at `e` has `n >= 1` connections of that start and
-//! `size - n` later ones; its ranks are any `size` ranks whose sum is within the limit `S(size, e)`. So the number is
+//! A placement of `size` adapters whose second pass starts exactly at `e` has `n >= 1` connections with that start and
+//! `size - n` with a later one. Its ranks are any `size` ranks whose sum is within the limit `S(size, e)`. So the
+//! number is
 //!
 //! `sum over size, e of (sum over n of C(at e, n) C(after e, size - n)) * |{ranks in R^size : sum <= S(size, e)}|`
 //!
-//! where the last factor is a small dynamic programme over the sum.
+//! The last factor is computed by a small dynamic programme over the sum.
 
 use std::ops::{Add, Mul};
 
 use crate::pass_start::{PassStart, PassStarts};
 use crate::rank_sums::RankSumLimits;
 
-/// A number of placements: approximate for weights, exact as long as it fits.
+/// A number of placements, as an approximation for use as a weight and exactly if it fits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Count {
     pub(crate) approximate: f64,
@@ -60,7 +61,7 @@ impl Mul for Count {
     }
 }
 
-/// `C(n, 0), C(n, 1), .. C(n, most)`.
+/// The binomial coefficients `C(n, 0), C(n, 1), .. C(n, most)`.
 fn binomials(n: usize, most: usize) -> Vec<Count> {
     let mut row = vec![Count::ONE];
     for k in 1..=most {
@@ -81,23 +82,25 @@ fn binomials(n: usize, most: usize) -> Vec<Count> {
     row
 }
 
-/// Assignments of ranks to a number of adapters within a sum.
+/// The number of ways to assign ranks to a number of adapters such that their sum stays within a limit.
 #[derive(Clone, Debug)]
 pub(crate) struct RankAssignments {
     smallest: u64,
-    /// The common divisor of all differences between ranks.
+    /// The greatest common divisor of all differences between ranks.
     unit: u64,
-    /// Each rank's excess over the smallest, in units.
+    /// The excess of each rank over the smallest one, in units.
     excess: Vec<usize>,
-    /// `within[adapters][sum]`: assignments whose excess is at most `sum`; a larger sum counts like the last one.
+    /// `within[adapters][sum]` is the number of assignments whose excess is at most `sum`. Larger sums count like the
+    /// last one.
     within: Vec<Vec<Count>>,
 }
 
 impl RankAssignments {
-    /// Tables beyond this many entries are refused.
+    /// The largest table size, in entries.
     const MOST_ENTRIES: usize = 1 << 20;
 
-    /// `ranks` ascending; up to `most` adapters. `None` when the table would be too large.
+    /// The table for up to `most` adapters with these ranks, which are in ascending order. `None` if it would be too
+    /// large.
     fn new(ranks: &[u16], most: usize) -> Option<Self> {
         let differences = || ranks.iter().map(|&rank| u64::from(rank - ranks[0]));
         let unit = differences().fold(0, greatest_common_divisor).max(1);
@@ -123,12 +126,12 @@ impl RankAssignments {
         Some(table)
     }
 
-    /// The excess that `adapters` adapters may have within a sum of ranks of `limit`, in units.
+    /// The total excess, in units, of `adapters` adapters whose ranks sum to `limit`.
     pub(crate) fn allowance(&self, adapters: usize, limit: u64) -> usize {
         ((limit - adapters as u64 * self.smallest) / self.unit) as usize
     }
 
-    /// For each rank, the assignments in which the last of `adapters` adapters has it.
+    /// For each rank, the number of assignments in which the last of `adapters` adapters has that rank.
     fn choices(&self, adapters: usize, allowance: usize) -> impl Iterator<Item = Count> + '_ {
         self.excess
             .iter()
@@ -162,7 +165,7 @@ fn greatest_common_divisor(a: u64, b: u64) -> u64 {
     }
 }
 
-/// The placements of one size and one start of the second pass.
+/// The number of placements of one size and one start of the second pass.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell {
     pub(crate) size: usize,
@@ -170,18 +173,18 @@ pub(crate) struct Cell {
     pub(crate) count: Count,
 }
 
-/// The numbers of placements by which uniform sampling draws.
+/// The numbers of placements that uniform sampling uses as weights.
 #[derive(Clone, Debug)]
 pub(crate) struct Counts {
     pub(crate) cells: Vec<Cell>,
     pub(crate) assignments: RankAssignments,
     total: Count,
-    /// By start: `C(connections at the start, n)` and `C(connections after it, n)`.
+    /// For each start, `C(connections at the start, n)` and `C(connections after it, n)`.
     subsets: Vec<[Vec<Count>; 2]>,
 }
 
 impl Counts {
-    /// Counts the placements of each of `sizes` (ascending); `None` when there are too many to count.
+    /// Counts the placements of each of `sizes`, which are in ascending order. `None` if there are too many to count.
     pub(crate) fn new(
         starts: &PassStarts,
         limits: &RankSumLimits,
@@ -225,8 +228,8 @@ impl Counts {
         self.total
     }
 
-    /// For `n` from 1 to `size`, the connection subsets of which exactly `n` have the start `start`, the others a
-    /// later one.
+    /// For `n` from 1 to `size`, the number of sets of connections of which exactly `n` have the start `start` and the
+    /// others a later one.
     fn split(&self, size: usize, start: PassStart) -> impl Iterator<Item = Count> + '_ {
         let [at, after] = &self.subsets[start.0];
         (1..=size).map(move |n| at[n] * after[size - n])
@@ -262,11 +265,11 @@ mod tests {
 
     #[test]
     fn rank_assignments_by_hand() {
-        // ranks 2, 4, 8: excess 0, 1, 3 units of 2
+        // The ranks 2, 4, 8 have an excess of 0, 1, 3 units of 2.
         let table = RankAssignments::new(&[2, 4, 8], 2).unwrap();
-        // pairs with a sum of at most 8: (2,2) (2,4) (4,2) (4,4)
+        // Pairs with a sum of at most 8: (2,2) (2,4) (4,2) (4,4).
         assert_eq!(table.count(2, table.allowance(2, 8)).exact, Some(4));
-        // at most 10: also (2,8) (8,2)
+        // At most 10: also (2,8) (8,2).
         assert_eq!(table.count(2, table.allowance(2, 11)).exact, Some(6));
         assert_eq!(table.count(2, table.allowance(2, 1000)).exact, Some(9));
     }

@@ -1,9 +1,11 @@
-//! How an `f32` is written to a file: the shortest decimal that reads back to the same bits.
+//! Writes an `f32` to a file as the shortest decimal that reads back to the same bits.
 
 use serde::{Deserialize, Deserializer, Serializer};
 
-/// Files hold `f64`; the shortest decimal of the `f32` is written where it survives the detour through `f64`, and
-/// the exact value where double rounding would change it.
+/// The `f64` that is written to a file for `value`.
+///
+/// Files hold `f64`. This is the shortest decimal of the `f32` if that survives the detour through `f64`, and the exact
+/// value if double rounding would change it.
 pub(crate) fn widened(value: f32) -> f64 {
     match value.to_string().parse::<f64>() {
         Ok(decimal) if (decimal as f32).to_bits() == value.to_bits() => decimal,
@@ -16,7 +18,7 @@ pub(crate) fn serialize<S: Serializer>(value: &f32, serializer: S) -> Result<S::
 }
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
-    // A value beyond the range of `f32` becomes infinite, which every checked type here refuses.
+    // A value beyond the range of `f32` becomes infinite; every checked type in this crate refuses it.
     Ok(f64::deserialize(deserializer)? as f32)
 }
 

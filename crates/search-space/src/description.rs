@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Connection, ConnectionKind, SpaceError, decimal};
 
-/// A search space as a user writes it, not yet tied to a backbone.
+/// A search space as a user writes it, independent of any backbone.
 ///
 /// ```
 /// let text = r#"
@@ -28,58 +28,58 @@ use crate::{Connection, ConnectionKind, SpaceError, decimal};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpaceDescription {
-    /// Which connections may carry an adapter.
+    /// The rules for the connections that may carry an adapter.
     pub connections: ConnectionRules,
-    /// Which adapters they may carry.
+    /// The adapters that a connection may carry.
     pub adapter: AdapterRules,
-    /// What a placement may cost.
+    /// The limits on the cost of a placement.
     pub budget: BudgetRules,
 }
 
-/// Which connections may carry an adapter: those that meet every rule.
+/// The rules that a connection must meet to carry an adapter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectionRules {
-    /// The kinds allowed, each once.
+    /// The allowed kinds, each listed once.
     pub kinds: Vec<ConnectionKind>,
-    /// The least `|target - source|`.
+    /// The smallest allowed span `|target - source|`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_span: Option<u16>,
-    /// The greatest `|target - source|`.
+    /// The largest allowed span `|target - source|`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_span: Option<u16>,
-    /// The first and last hidden state that may be read, both included.
+    /// The first and last hidden state that a connection may read, both included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sources: Option<[u16; 2]>,
-    /// The first and last hidden state that may be added to, both included.
+    /// The first and last hidden state that a connection may add to, both included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targets: Option<[u16; 2]>,
 }
 
-/// Which adapters a connection may carry.
+/// The adapters that a connection may carry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdapterRules {
-    /// The ranks to choose from, each once.
+    /// The ranks to choose from, each listed once.
     pub ranks: Vec<u16>,
-    /// The scale of every adapter, 1 where it is not given.
+    /// The scale of every adapter, 1 by default.
     #[serde(default = "default_scale", with = "decimal")]
     pub scale: f32,
 }
 
-/// What a placement may cost; the meaning of each limit is that of [`crate::Budget`].
+/// The limits on the cost of a placement, as in [`crate::Budget`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BudgetRules {
-    /// The most adapters, `k`.
+    /// The largest number of adapters, `k`.
     pub adapters: u16,
-    /// The fewest adapters; exactly `k` where it is not given.
+    /// The smallest number of adapters. By default a placement has exactly `k`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_adapters: Option<u16>,
-    /// The most trainable parameters.
+    /// The largest number of trainable parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<u64>,
-    /// The most extra floating-point operations, as a share of the frozen forward pass.
+    /// The largest number of extra floating-point operations, as a share of the frozen forward pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra_flops: Option<f64>,
 }
@@ -108,8 +108,7 @@ impl SpaceDescription {
     /// Reads and checks the description in the file at `path`.
     ///
     /// # Errors
-    ///
-    /// [`SpaceError::Read`], or [`SpaceError::InFile`] with what [`SpaceDescription::from_toml`] found.
+    /// [`SpaceError::Read`], or [`SpaceError::InFile`] with an error of [`SpaceDescription::from_toml`].
     pub fn read(path: &Path) -> Result<Self, SpaceError> {
         let text = fs::read_to_string(path).map_err(|error| SpaceError::Read {
             path: path.to_owned(),
@@ -121,8 +120,7 @@ impl SpaceDescription {
     /// Reads and checks the description in `text`.
     ///
     /// # Errors
-    ///
-    /// [`SpaceError::Content`], or what [`SpaceDescription::check`] found.
+    /// [`SpaceError::Content`], or an error of [`SpaceDescription::check`].
     pub fn from_toml(text: &str) -> Result<Self, SpaceError> {
         let description: Self = toml::from_str(text).map_err(|error| toml_problem(&error, text))?;
         description.check()?;
@@ -132,7 +130,6 @@ impl SpaceDescription {
     /// The TOML form, which reads back equal.
     ///
     /// # Errors
-    ///
     /// [`SpaceError::NotWritableAsToml`] for a number beyond TOML's integers.
     pub fn to_toml(&self) -> Result<String, SpaceError> {
         toml::to_string(self).map_err(SpaceError::NotWritableAsToml)
@@ -141,7 +138,6 @@ impl SpaceDescription {
     /// Checks everything that does not depend on a backbone.
     ///
     /// # Errors
-    ///
     /// [`SpaceError::Empty`], [`SpaceError::Repeated`], [`SpaceError::Reversed`], [`SpaceError::Zero`],
     /// [`SpaceError::UnusableScale`] or [`SpaceError::NotAShare`].
     pub fn check(&self) -> Result<(), SpaceError> {

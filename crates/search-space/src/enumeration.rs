@@ -1,19 +1,19 @@
-//! Every placement of a space, one after the other.
+//! Enumeration of all placements of a space.
 
 use crate::pass_start::PassStart;
 use crate::{Placement, SearchSpace};
 
-/// Every placement of a space, each once: by size, within a size in the order of [`Placement`].
+/// An iterator over all placements of a space, each once, ordered by size and then by [`Placement`].
 ///
-/// A search in depth that takes an adapter only where the rest of the order can still complete it, so that every
-/// step leads to a placement.
+/// It searches in depth and takes an adapter only if the rest of the order can still complete the placement, so no step
+/// is wasted.
 #[derive(Clone, Debug)]
 pub struct Placements<'space> {
     space: &'space SearchSpace,
-    /// `latest[missing][index]`: the latest start of the second pass that `missing` connections from `index` on can
-    /// have; `None` when there are fewer.
+    /// `latest[missing][index]` is the latest start of the second pass that `missing` connections from `index` onwards
+    /// can have; `None` if there are fewer connections.
     latest: Vec<Vec<Option<PassStart>>>,
-    /// Position in the list of sizes.
+    /// The position in the list of sizes.
     size: usize,
     path: Vec<Step>,
     /// The next (connection, adapter) to try at the end of the path, as indices.
@@ -24,13 +24,13 @@ pub struct Placements<'space> {
 struct Step {
     connection: usize,
     adapter: usize,
-    /// Of the path up to here.
+    /// The sum of the ranks along the path up to and including this step.
     rank_sum: u64,
     start: PassStart,
 }
 
 impl SearchSpace {
-    /// Every placement of this space, each once: by size, within a size in the order of [`Placement`].
+    /// All placements of this space, each once, ordered by size and then by [`Placement`].
     pub fn placements(&self) -> Placements<'_> {
         Placements {
             space: self,
@@ -109,7 +109,7 @@ impl Iterator for Placements<'_> {
 fn latest_starts(space: &SearchSpace) -> Vec<Vec<Option<PassStart>>> {
     let (connections, most) = (space.connections().len(), space.largest_size());
     let mut latest = vec![vec![None; connections + 1]; most];
-    // The starts of the connections from `index` on, cheapest first, as many as can be missing.
+    // The starts of the connections from `index` onwards, cheapest first, as many as can be missing.
     let mut cheapest: Vec<PassStart> = Vec::new();
     for index in (0..=connections).rev() {
         if index < connections {

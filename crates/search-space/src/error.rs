@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a search space or a placement.
+//! The errors of search spaces and placements.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,93 +7,93 @@ use adaplace_files::ContentError;
 
 use crate::Connection;
 
-/// Everything that can be wrong with a search space or a placement.
+/// An error in a search space or a placement.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpaceError {
-    /// Text that is no connection.
+    /// The text is not a connection.
     #[error("`{text}` is not a connection; write it as `SOURCE->TARGET`, for example `9->2`")]
     NotAConnection {
-        /// The text.
+        /// The rejected text.
         text: String,
     },
-    /// Text that is no placement hash.
-    #[error("`{text}` is not a placement hash; give its 16 lower-case hexadecimal digits")]
+    /// The text is not a placement hash.
+    #[error("`{text}` is not a placement hash; write its 16 lower-case hexadecimal digits")]
     NotAHash {
-        /// The text.
+        /// The rejected text.
         text: String,
     },
-    /// An adapter of rank 0.
-    #[error("an adapter of rank 0 can learn nothing; give ranks of at least 1")]
+    /// The rank of an adapter is 0.
+    #[error("an adapter of rank 0 can learn nothing; use ranks of at least 1")]
     ZeroRank,
-    /// A scale that is infinite or no number, or 0: such an adapter does nothing and learns nothing.
-    #[error("the adapter scale {scale} is not a finite number other than 0; give one such as 1.0")]
+    /// The scale of an adapter is not finite, or 0. An adapter with scale 0 neither does nor learns anything.
+    #[error("the adapter scale {scale} is not a finite number other than 0; use one such as 1.0")]
     UnusableScale {
-        /// The scale.
+        /// The rejected scale.
         scale: f32,
     },
-    /// A connection that stands twice in a placement.
+    /// A placement has two adapters on one connection.
     #[error("connection `{connection}` is given twice; keep one of the two")]
     DuplicateConnection {
-        /// The connection.
+        /// The repeated connection.
         connection: Connection,
     },
-    /// A list without a value.
+    /// A list is empty.
     #[error("`{field}` is empty; list at least one value")]
     Empty {
-        /// The field.
+        /// The name of the field.
         field: &'static str,
     },
-    /// A value that stands twice in a list.
+    /// A list has the same value twice.
     #[error("`{field}` lists {value} twice; list each value once")]
     Repeated {
-        /// The field.
+        /// The name of the field.
         field: &'static str,
-        /// The value.
+        /// The repeated value.
         value: String,
     },
-    /// A range whose end lies before its start.
+    /// The end of a range is before its start.
     #[error("the range `{field}` goes from {from} down to {to}; put the smaller one first")]
     Reversed {
-        /// The field or the pair of fields.
+        /// The name of the field, or of the pair of fields.
         field: &'static str,
-        /// The start.
+        /// The start of the range.
         from: u16,
-        /// The end.
+        /// The end of the range.
         to: u16,
     },
-    /// A limit of zero.
+    /// A limit of the budget is 0.
     #[error(
         "`{field}` in `[budget]` is 0, which no placement meets; give at least 1 or leave it out"
     )]
     Zero {
-        /// The field.
+        /// The name of the field.
         field: &'static str,
     },
-    /// A share of FLOPs that is not positive and finite.
+    /// A share of FLOPs is not positive and finite.
     #[error(
-        "`extra_flops` in `[budget]` is {share}; give a positive share of the frozen forward, such as 0.5"
+        "`extra_flops` in `[budget]` is {share}; use a positive share of the frozen forward pass, such as 0.5"
     )]
     NotAShare {
-        /// The share.
+        /// The rejected share.
         share: f64,
     },
-    /// A range that names hidden states which the backbone does not have.
+    /// A range names hidden states that the backbone does not have.
     #[error(
-        "the range `{field} = [{from}, {to}]` leaves the backbone, whose hidden states are 0 to {last}; \
+        "the range `{field} = [{from}, {to}]` is outside the backbone, whose hidden states are 0 to {last}; \
          choose a range within them"
     )]
     RangeOutsideChain {
-        /// `sources` or `targets`.
+        /// The name of the field, `sources` or `targets`.
         field: &'static str,
-        /// The start.
+        /// The start of the range.
         from: u16,
-        /// The end.
+        /// The end of the range.
         to: u16,
-        /// The last hidden state.
+        /// The index of the last hidden state.
         last: u16,
     },
-    /// Rules that no connection meets.
+    /// No connection meets the rules.
     #[error(
         "no connection between the {hidden_states} hidden states meets the rules in `[connections]`; \
          allow more kinds, spans, sources or targets"
@@ -102,166 +102,166 @@ pub enum SpaceError {
         /// The number of hidden states.
         hidden_states: u16,
     },
-    /// More adapters asked for than there are connections.
+    /// A placement needs more adapters than there are connections.
     #[error(
         "every placement needs {adapters} adapters but the space has {connections} connections; \
          lower `adapters` or `min_adapters`, or allow more connections"
     )]
     TooFewConnections {
-        /// The fewest adapters of a placement.
+        /// The smallest number of adapters of a placement.
         adapters: u16,
-        /// The connections of the space.
+        /// The number of connections of the space.
         connections: usize,
     },
-    /// A parameter budget below the cheapest placement.
+    /// The parameter budget is below the cheapest placement.
     #[error(
         "the budget of {limit} parameters admits no placement: the cheapest one, {adapters} adapters of rank \
          {rank}, has {needed}; raise `parameters`, or lower `min_adapters` or the smallest rank"
     )]
     ParametersTooTight {
-        /// The budget.
+        /// The budget, in parameters.
         limit: u64,
-        /// The adapters of the cheapest placement.
+        /// The number of adapters of the cheapest placement.
         adapters: u16,
-        /// The rank of each of them.
+        /// The rank of each of its adapters.
         rank: u16,
-        /// Its parameters.
+        /// The number of parameters of the cheapest placement.
         needed: u64,
     },
-    /// A budget of FLOPs below the cheapest placement.
+    /// The budget of FLOPs is below the cheapest placement.
     #[error(
-        "the budget of {limit} extra FLOPs (share of the frozen forward) admits no placement: the cheapest one, \
+        "the budget of {limit} extra FLOPs (share of the frozen forward pass) admits no placement: the cheapest one, \
          {adapters} adapters of rank {rank}{}, needs {needed}; raise `extra_flops`, lower `min_adapters` or the \
          smallest rank, or allow connections that are not recurrent",
         match second_pass { Some(start) => format!(" with a second pass from state {start}"), None => String::new() }
     )]
     ExtraFlopsTooTight {
-        /// The budget, as a share of the frozen forward.
+        /// The budget, as a share of the frozen forward pass.
         limit: f64,
-        /// The adapters of the cheapest placement.
+        /// The number of adapters of the cheapest placement.
         adapters: u16,
-        /// The rank of each of them.
+        /// The rank of each of its adapters.
         rank: u16,
-        /// Where its second pass starts, if there is one.
+        /// The hidden state where its second pass starts, if it has one.
         second_pass: Option<u16>,
-        /// Its extra FLOPs, as a share of the frozen forward.
+        /// The extra FLOPs of the cheapest placement, as a share of the frozen forward pass.
         needed: f64,
     },
-    /// A space with more placements than can be counted.
+    /// The space has more placements than can be counted.
     #[error(
         "the space of up to {adapters} adapters on {connections} connections with {ranks} ranks is too large to \
          be counted; lower `adapters` or list fewer ranks"
     )]
     TooLarge {
-        /// The most adapters.
+        /// The largest number of adapters.
         adapters: u16,
-        /// The connections.
+        /// The number of connections of the space.
         connections: usize,
-        /// The number of ranks.
+        /// The number of ranks to choose from.
         ranks: usize,
     },
-    /// A backbone with too many hidden states.
+    /// The backbone has too many hidden states.
     #[error("the backbone has {hidden_states} hidden states; search spaces support up to {most}")]
     ChainTooLong {
-        /// Its hidden states.
+        /// The number of hidden states of the backbone.
         hidden_states: u16,
-        /// The most supported.
+        /// The largest supported number.
         most: u16,
     },
-    /// A chain whose numbers of hidden states and sublayers contradict each other.
+    /// The numbers of hidden states and sublayers of a chain contradict each other.
     #[error(
-        "a chain of {hidden_states} hidden states cannot have {sublayers} sublayers; give one fewer than states"
+        "a chain of {hidden_states} hidden states cannot have {sublayers} sublayers; give it one fewer sublayer than states"
     )]
     SublayerCount {
-        /// Its hidden states.
+        /// The number of hidden states of the chain.
         hidden_states: u16,
-        /// Its sublayers.
+        /// The number of sublayers of the chain.
         sublayers: usize,
     },
-    /// A chain without width, tokens or cost.
+    /// The chain has no width, no tokens or no cost.
     #[error(
         "a chain of width {width}, {tokens} tokens and {frozen_flops} FLOPs costs nothing to run; \
          give the shape of a real backbone"
     )]
     EmptyChain {
-        /// Its width.
+        /// The width of the chain.
         width: u32,
-        /// Its tokens per example.
+        /// The number of tokens per example.
         tokens: u32,
-        /// FLOPs of its frozen forward.
+        /// The FLOPs of the frozen forward pass.
         frozen_flops: u64,
     },
-    /// A placement file without an adapter.
+    /// A placement file has no adapter.
     #[error("the placement has no adapter; add at least one `[[connection]]`")]
     NoAdapter,
-    /// A placement file whose number of passes contradicts its connections.
+    /// The number of passes in a placement file contradicts its connections.
     #[error(
         "`passes = {found}` contradicts the connections, which take {needed}; correct `passes`"
     )]
     Passes {
-        /// The passes found.
+        /// The number of passes in the file.
         found: u8,
-        /// The passes needed.
+        /// The number of passes that the connections need.
         needed: u8,
     },
-    /// A connection between hidden states which the backbone does not have.
+    /// A connection uses a hidden state that the backbone does not have.
     #[error(
-        "connection `{connection}` leaves the backbone, whose hidden states are 0 to {}; choose states within them",
+        "connection `{connection}` is outside the backbone, whose hidden states are 0 to {}; choose states within them",
         hidden_states.saturating_sub(1)
     )]
     ConnectionOutsideChain {
-        /// The connection.
+        /// The rejected connection.
         connection: Connection,
-        /// The number of hidden states.
+        /// The number of hidden states of the backbone.
         hidden_states: u16,
     },
-    /// A placement made for another backbone.
+    /// The placement was made for another backbone.
     #[error(
         "the placement was made for a backbone with {field} `{expected}` but this one has `{found}`; \
-         give the backbone it was made for"
+         use the backbone it was made for"
     )]
     BackboneMismatch {
-        /// What differs.
+        /// The property that differs.
         field: &'static str,
         /// The value in the placement file.
         expected: String,
-        /// The value of the backbone at hand.
+        /// The value of the given backbone.
         found: String,
     },
-    /// A file that cannot be read.
+    /// A file cannot be read.
     #[error("cannot read `{}`: {error}; check that the file exists and is readable", path.display())]
     Read {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
-    /// A file that cannot be written.
+    /// A file cannot be written.
     #[error("cannot write `{}`: {error}; check the folder, its permissions and the free space", path.display())]
     Write {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
-    /// The text of a space or a placement that does not parse or is of another version.
+    /// The text of a space or a placement cannot be parsed, or is of another version.
     #[error(transparent)]
     Content(#[from] ContentError),
-    /// Values that TOML cannot hold.
+    /// A value cannot be written as TOML.
     #[error("cannot be written as TOML: {0}; use numbers below 2^63")]
     NotWritableAsToml(toml::ser::Error),
-    /// What is wrong with a file.
+    /// Another error of this enum, in a file.
     #[error("`{}`: {problem}", path.display())]
     InFile {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error in the file.
         problem: Box<SpaceError>,
     },
 }
 
 impl SpaceError {
-    /// This problem, as one of the file at `path`.
+    /// Adds the path of the file to this error.
     #[must_use]
     pub fn in_file(self, path: &Path) -> SpaceError {
         SpaceError::InFile {

@@ -1,17 +1,17 @@
-//! How long a proxy training is.
+//! The length of a proxy training.
 
 use std::fmt;
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-/// A number of optimiser steps, at least 1; written as an integer.
+/// A number of optimiser steps, at least 1, which is written to files as an integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fidelity(NonZeroU32);
 
 impl Fidelity {
-    /// A fidelity of `steps` optimiser steps; `None` for zero.
+    /// The fidelity of `steps` optimiser steps, or `None` if `steps` is 0.
     pub fn new(steps: u32) -> Option<Self> {
         NonZeroU32::new(steps).map(Fidelity)
     }

@@ -1,4 +1,4 @@
-//! The placement file: everything that another program needs to rebuild a placement.
+//! The placement file, with everything that another program needs to rebuild a placement.
 
 use std::fs;
 use std::path::Path;
@@ -8,52 +8,52 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Placement, SpaceError};
 
-/// The format written and read by this version.
+/// The format that this version reads and writes.
 pub const PLACEMENT_FORMAT: &str = "adaplace.placement/1";
 
 /// A placement together with the backbone it was made for.
 ///
-/// In the file stand also the format and the number of passes, which follow from the placement and are checked when
-/// it is read.
+/// The file also contains its format and the number of passes. Both follow from the placement and are checked when the
+/// file is read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlacementFile {
-    /// The backbone it was made for.
+    /// The backbone that the placement was made for.
     pub backbone: BackboneReference,
-    /// What all its adapters have in common.
+    /// The properties that all adapters of the placement share.
     pub adapter: AdapterForm,
-    /// The adapters.
+    /// The connections and their adapters.
     pub placement: Placement,
-    /// Where it comes from (study, seed, strategy, scores ..); never needed to rebuild it.
+    /// The origin of the placement (study, seed, strategy, scores ..), which is never needed to rebuild it.
     pub provenance: Option<toml::Table>,
 }
 
-/// What identifies a backbone.
+/// The properties that identify a backbone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackboneReference {
-    /// The family, as in `config.json`: `bert`, `vit` ..
+    /// The family as named in `config.json`: `bert`, `vit` ..
     pub model_type: String,
-    /// Number of hidden states, one more than sublayers.
+    /// The number of hidden states, one more than the number of sublayers.
     pub hidden_states: u16,
-    /// Width of every hidden state.
+    /// The width of every hidden state.
     pub width: u32,
-    /// How the last hidden state becomes one vector: `mean`, `cls` ..
+    /// The pooling that turns the last hidden state into one vector: `mean`, `cls` ..
     pub pooling: String,
-    /// SHA-256 of its weights, hexadecimal.
+    /// The SHA-256 of the weights, in hexadecimal.
     pub weights_sha256: String,
 }
 
-/// What all adapters of a placement have in common.
+/// The properties that all adapters of a placement share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdapterForm {
-    /// What stands between the two products.
+    /// The function between the two products.
     pub activation: Activation,
-    /// What the adapter's input goes through first.
+    /// The normalisation of the adapter's input.
     pub input_norm: InputNorm,
 }
 
-/// What stands between the two products of an adapter.
+/// The function between the two products of an adapter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
@@ -62,7 +62,7 @@ pub enum Activation {
     Gelu,
 }
 
-/// What an adapter's input goes through first.
+/// The normalisation of an adapter's input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InputNorm {
@@ -71,7 +71,7 @@ pub enum InputNorm {
     LayerNorm,
 }
 
-/// The file as it is written.
+/// The contents of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -93,8 +93,7 @@ impl PlacementFile {
     /// Reads and checks the placement in the file at `path`.
     ///
     /// # Errors
-    ///
-    /// [`SpaceError::Read`], or [`SpaceError::InFile`] with what [`PlacementFile::from_toml`] found.
+    /// [`SpaceError::Read`], or [`SpaceError::InFile`] with an error of [`PlacementFile::from_toml`].
     pub fn read(path: &Path) -> Result<Self, SpaceError> {
         let text = fs::read_to_string(path).map_err(|error| SpaceError::Read {
             path: path.to_owned(),
@@ -106,8 +105,7 @@ impl PlacementFile {
     /// Reads and checks the placement in `text`.
     ///
     /// # Errors
-    ///
-    /// [`SpaceError::Content`] (also for ranks of 0, scales that are not finite and connections given twice),
+    /// [`SpaceError::Content`] (also for a rank of 0, an unusable scale and a repeated connection),
     /// [`SpaceError::NoAdapter`], [`SpaceError::Passes`] and [`SpaceError::ConnectionOutsideChain`].
     pub fn from_toml(text: &str) -> Result<Self, SpaceError> {
         let Document {
@@ -134,12 +132,10 @@ impl PlacementFile {
         Ok(file)
     }
 
-    /// The TOML form, which reads back equal, floats to the last bit.
+    /// The TOML form, which reads back equal; floats keep every bit.
     ///
     /// # Errors
-    ///
-    /// [`SpaceError::NoAdapter`], [`SpaceError::ConnectionOutsideChain`], and
-    /// [`SpaceError::NotWritableAsToml`].
+    /// [`SpaceError::NoAdapter`], [`SpaceError::ConnectionOutsideChain`] and [`SpaceError::NotWritableAsToml`].
     pub fn to_toml(&self) -> Result<String, SpaceError> {
         self.check()?;
         let document = Document {
@@ -156,8 +152,7 @@ impl PlacementFile {
     /// Writes the file at `path`, completely or not at all.
     ///
     /// # Errors
-    ///
-    /// Those of [`PlacementFile::to_toml`], in [`SpaceError::InFile`], and [`SpaceError::Write`].
+    /// [`SpaceError::Write`], or [`SpaceError::InFile`] with an error of [`PlacementFile::to_toml`].
     pub fn write(&self, path: &Path) -> Result<(), SpaceError> {
         let text = self.to_toml().map_err(|problem| problem.in_file(path))?;
         write_atomically(path, text.as_bytes()).map_err(|error| SpaceError::Write {
@@ -166,16 +161,15 @@ impl PlacementFile {
         })
     }
 
-    /// Forward passes that the placement takes.
+    /// The number of forward passes that the placement needs.
     pub fn passes(&self) -> u8 {
         self.placement.passes()
     }
 
-    /// Checks that the placement was made for the backbone at hand.
+    /// Checks that the placement was made for the backbone `found`.
     ///
     /// # Errors
-    ///
-    /// [`SpaceError::BackboneMismatch`] with both values of the first field that differs.
+    /// [`SpaceError::BackboneMismatch`] with both values of the first property that differs.
     pub fn check_backbone(&self, found: &BackboneReference) -> Result<(), SpaceError> {
         let expected = &self.backbone;
         let fields = [

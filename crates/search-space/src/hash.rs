@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 
 use crate::{Placement, SpaceError};
 
-/// The first eight bytes of the SHA-256 of a placement's canonical bytes, shown as 16 hexadecimal digits.
+/// The first eight bytes of the SHA-256 of a placement's canonical bytes, displayed as 16 hexadecimal digits.
 ///
-/// The canonical bytes are the ASCII text `adaplace.placement/1` followed, for each connection in ascending order
-/// of (source, target), by ten bytes, all little-endian: source (2), target (2), rank (2), IEEE 754 bits of the
-/// scale (4). They depend neither on the order of insertion nor on the machine.
+/// The canonical bytes are the ASCII text `adaplace.placement/1` followed, for each connection in ascending order of
+/// (source, target), by ten bytes, all little-endian: source (2), target (2), rank (2), IEEE 754 bits of the scale (4).
+/// They depend neither on the order of insertion nor on the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlacementHash(u64);
 

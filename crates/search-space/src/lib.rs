@@ -1,9 +1,29 @@
-//! What may be placed where: connections, adapters, placements, budgets and search spaces.
+//! Connections, adapters, placements, budgets and search spaces: what may be placed where.
 //!
-//! The hidden states `h_0 .. h_N` of a frozen backbone are joined by [`Connection`]s `i -> j`, each carrying an
-//! adapter ([`AdapterSpec`]). A [`Placement`] is a set of such connections, a [`SearchSpace`] the set of all
-//! placements which a [`SpaceDescription`] allows on one [`ChainShape`]. Sampling, mutation, crossover and
-//! enumeration meet the [`Budget`] by construction: nothing is drawn and then rejected.
+//! [`Connection`]s `i -> j` join the hidden states `h_0 .. h_N` of a frozen backbone, and each carries an adapter
+//! ([`AdapterSpec`]). A [`Placement`] is a set of such connections. A [`SearchSpace`] is the set of all placements that
+//! a [`SpaceDescription`] allows on one [`ChainShape`]. Sampling, mutation, crossover and enumeration meet the
+//! [`Budget`] by construction: nothing is drawn and then rejected.
+//!
+//! ```
+//! use adaplace_search_space::{ChainShape, SearchSpace, SpaceDescription};
+//! use rand::SeedableRng;
+//!
+//! let chain = ChainShape {
+//!     hidden_states: 13,
+//!     width: 384,
+//!     tokens: 10,
+//!     sublayer_flops: vec![20_000_000; 12],
+//! };
+//! let description = SpaceDescription::named("extended").expect("`extended` is the name of a space");
+//! let space = SearchSpace::resolve(&description, &chain)?;
+//! assert_eq!(space.connections().len(), 169);
+//! assert_eq!(space.count(), Some(790_244)); // 169 choose 3
+//!
+//! let placement = space.sample(&mut rand_chacha::ChaCha8Rng::seed_from_u64(0));
+//! assert_eq!(placement.len(), 3);
+//! # Ok::<(), adaplace_search_space::SpaceError>(())
+//! ```
 
 mod adapter;
 mod budget;

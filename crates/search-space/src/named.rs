@@ -1,8 +1,8 @@
-//! Search spaces that need no file.
+//! Search spaces that are known by name and need no file.
 
 use crate::SpaceDescription;
 
-/// The files in `search-spaces/` that mean something for every backbone.
+/// The files in `search-spaces/` that are meaningful for every backbone.
 const NAMED: [(&str, &str); 6] = [
     (
         "extended",
@@ -28,11 +28,11 @@ const NAMED: [(&str, &str); 6] = [
 ];
 
 impl SpaceDescription {
-    /// The space of this name: `extended`, `parallel`, `sequential`, `long-range`, `recurrent` or `single`.
+    /// The search space of this name: `extended`, `parallel`, `sequential`, `long-range`, `recurrent` or `single`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let (_, text) = NAMED.iter().find(|(known, _)| *known == name)?;
-        Some(Self::from_toml(text).expect("a space of the project's own is sound"))
+        Some(Self::from_toml(text).expect("every named space is valid"))
     }
 }
 

@@ -1,24 +1,25 @@
-//! Where the second pass of a placement starts.
+//! The start of a placement's second pass.
 
 use crate::{Connection, Placement};
 
-/// Where the second pass of a placement starts, from the earliest (dearest) recurrent target to no second pass.
+/// The start of a placement's second pass, from the earliest (most expensive) recurrent target to no second pass at
+/// all.
 ///
-/// Apart from the number of adapters and their ranks this is all that the cost of a placement depends on, and a
-/// placement's start is the smallest among those of its connections.
+/// The cost of a placement depends on nothing but its number of adapters, their ranks and this start. The start of a
+/// placement is the smallest among the starts of its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PassStart(pub(crate) usize);
 
-/// The starts that occur in a space, and which connections have which.
+/// The starts that occur in a space, and the connections that have each of them.
 #[derive(Clone, Debug)]
 pub(crate) struct PassStarts {
-    /// The recurrent targets, ascending; start `n` is `targets[n]`, start `targets.len()` no second pass.
+    /// The recurrent targets, ascending. Start `n` is `targets[n]`, and start `targets.len()` is no second pass.
     targets: Vec<u16>,
     /// The start of each connection.
     of_connection: Vec<PassStart>,
-    /// Indices of connections, ascending by (start, index).
+    /// The indices of the connections, ordered by (start, index).
     by_start: Vec<usize>,
-    /// Where in `by_start` each start begins, and the number of connections at the end.
+    /// The position in `by_start` at which each start begins, and the number of connections at the end.
     offsets: Vec<usize>,
 }
 
@@ -52,17 +53,17 @@ impl PassStarts {
         }
     }
 
-    /// The dearest start to the cheapest.
+    /// All starts, from the most expensive to the cheapest.
     pub(crate) fn iter(&self) -> impl Iterator<Item = PassStart> {
         (0..=self.targets.len()).map(PassStart)
     }
 
-    /// No second pass.
+    /// The start that means no second pass.
     pub(crate) fn none(&self) -> PassStart {
         PassStart(self.targets.len())
     }
 
-    /// The hidden state from which the second pass runs.
+    /// The hidden state from which the second pass runs, if there is one.
     pub(crate) fn target(&self, start: PassStart) -> Option<u16> {
         self.targets.get(start.0).copied()
     }
@@ -89,13 +90,13 @@ impl PassStarts {
         &self.by_start[self.offsets[start.0 + 1]..]
     }
 
-    /// The latest start that `size` connections can have; `None` when there are fewer connections.
+    /// The latest start that `size` connections can have, or `None` if there are fewer connections.
     pub(crate) fn latest_of_size(&self, size: usize) -> Option<PassStart> {
         let count = self.by_start.len();
         if size == 0 {
             return Some(self.none());
         }
-        // The `size` cheapest connections stand at the end of `by_start`.
+        // The `size` cheapest connections are at the end of `by_start`.
         count
             .checked_sub(size)
             .map(|first| self.of_connection[self.by_start[first]])

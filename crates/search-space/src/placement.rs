@@ -1,4 +1,4 @@
-//! A placement: which connections carry which adapters.
+//! Placements: sets of connections with their adapters.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,32 +7,32 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{AdapterSpec, Connection, PlacementHash, SpaceError, decimal};
 
-/// A set of connections, each with its adapter; at most one adapter per connection.
+/// A set of connections, each with its adapter; a connection carries at most one adapter.
 ///
-/// The order of insertion has no meaning: equality, order, hash and the serialised list (of
+/// The order of insertion is irrelevant: equality, order, hash and the serialised list (of
 /// `{ source, target, rank, scale }`) all follow the ascending order of connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Placement(BTreeMap<Connection, AdapterSpec>);
 
 impl Placement {
-    /// The placement without adapters, i.e. the linear probe.
+    /// The placement without adapters, which is the linear probe.
     pub fn new() -> Self {
         Placement::default()
     }
 
-    /// Connections and adapters, connections ascending.
+    /// The connections with their adapters, in ascending order of connections.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Connection, AdapterSpec)> + '_ {
         self.0
             .iter()
             .map(|(&connection, &adapter)| (connection, adapter))
     }
 
-    /// The connections, ascending.
+    /// The connections in ascending order.
     pub fn connections(&self) -> impl DoubleEndedIterator<Item = Connection> + '_ {
         self.0.keys().copied()
     }
 
-    /// The adapter on `connection`, if there is one.
+    /// The adapter on `connection`, if it carries one.
     pub fn get(&self, connection: Connection) -> Option<AdapterSpec> {
         self.0.get(&connection).copied()
     }
@@ -47,12 +47,12 @@ impl Placement {
         self.0.len()
     }
 
-    /// Whether there is no adapter.
+    /// Whether the placement has no adapter.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// This placement with `adapter` on `connection`, replacing the one there.
+    /// This placement with `adapter` on `connection`, replacing an adapter that is already there.
     #[must_use]
     pub fn with(&self, connection: Connection, adapter: AdapterSpec) -> Placement {
         let mut adapters = self.0.clone();
@@ -68,7 +68,7 @@ impl Placement {
         Placement(adapters)
     }
 
-    /// Forward passes needed: 2 with a recurrent connection, else 1.
+    /// The number of forward passes that the placement needs: 2 with a recurrent connection, else 1.
     pub fn passes(&self) -> u8 {
         if self.earliest_recurrent_target().is_some() {
             2
@@ -77,17 +77,17 @@ impl Placement {
         }
     }
 
-    /// The earliest hidden state that any adapter adds to; below it nothing differs from the frozen backbone.
+    /// The earliest hidden state to which an adapter adds. Everything before it equals the frozen backbone.
     pub fn earliest_target(&self) -> Option<u16> {
         self.connections().map(|connection| connection.target).min()
     }
 
-    /// The earliest target of a recurrent connection, where the second pass starts.
+    /// The earliest target of a recurrent connection, at which the second pass starts.
     pub fn earliest_recurrent_target(&self) -> Option<u16> {
         self.recurrent().map(|connection| connection.target).min()
     }
 
-    /// The latest source of a recurrent connection, where the first pass may stop.
+    /// The latest source of a recurrent connection, at which the first pass may stop.
     pub fn latest_recurrent_source(&self) -> Option<u16> {
         self.recurrent().map(|connection| connection.source).max()
     }
@@ -102,10 +102,9 @@ impl Placement {
             .filter(|connection| connection.is_recurrent())
     }
 
-    /// The placement of these adapters; unlike `collect`, refuses a connection given twice.
+    /// The placement of these adapters. Unlike `collect`, this refuses a connection given twice.
     ///
     /// # Errors
-    ///
     /// [`SpaceError::DuplicateConnection`].
     pub fn from_distinct(
         adapters: impl IntoIterator<Item = (Connection, AdapterSpec)>,
@@ -139,7 +138,7 @@ impl fmt::Display for Placement {
     }
 }
 
-/// One adapter as it stands in a file.
+/// One adapter as written to a file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {

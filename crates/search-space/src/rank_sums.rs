@@ -1,4 +1,4 @@
-//! How large the ranks of a placement may be together: the budget as a bound on their sum.
+//! The budget as a bound on the sum of a placement's ranks.
 
 use crate::pass_start::{PassStart, PassStarts};
 use crate::{Budget, ChainShape, Cost};
@@ -6,12 +6,12 @@ use crate::{Budget, ChainShape, Cost};
 /// The largest sum of ranks within the budget, by number of adapters and start of the second pass.
 #[derive(Clone, Debug)]
 pub(crate) struct RankSumLimits {
-    /// `by_size[size][start]`; `None` where even adapters of the smallest rank are too dear.
+    /// `by_size[size][start]` is `None` if even adapters of the smallest rank are too expensive.
     by_size: Vec<Vec<Option<u64>>>,
 }
 
 impl RankSumLimits {
-    /// `ranks` ascending and not empty; sizes from 0 to `most`.
+    /// The limits for 0 to `most` adapters. `ranks` is in ascending order and not empty.
     pub(crate) fn new(
         shape: &ChainShape,
         budget: &Budget,
@@ -42,9 +42,9 @@ impl RankSumLimits {
     }
 }
 
-/// The greatest value of `low..=high` that is admitted, where everything below an admitted value is admitted.
+/// The largest value of `low..=high` that is admitted, provided that everything below an admitted value is admitted.
 ///
-/// A search with the budget's own comparison, not an inverted formula: both agree to the last bit.
+/// Searching with the budget's own comparison, instead of inverting its formula, makes both agree to the last bit.
 fn last_admitted(low: u64, high: u64, admits: impl Fn(u64) -> bool) -> Option<u64> {
     if !admits(low) {
         return None;

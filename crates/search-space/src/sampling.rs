@@ -7,10 +7,10 @@ use rand::Rng;
 use crate::{Connection, Placement, SearchSpace};
 
 impl SearchSpace {
-    /// A placement drawn uniformly from all of this space.
+    /// A placement drawn uniformly from this space.
     ///
-    /// Size and start of the second pass are drawn by the number of placements that have them, then the
-    /// connections, then the ranks, each by the number of ways to go on: nothing is drawn and then rejected.
+    /// The size and the start of the second pass are drawn by the number of placements that have them, then the
+    /// connections and the ranks, each by the number of ways to complete the draw. Nothing is drawn and then rejected.
     pub fn sample<R: Rng + ?Sized>(&self, random: &mut R) -> Placement {
         let cell = self.counts.cells[self.draw_cell(random)];
         let at_start =
@@ -26,7 +26,7 @@ impl SearchSpace {
         let limit = self
             .limits
             .limit(cell.size, cell.start)
-            .expect("a cell is made only where there is a limit");
+            .expect("a cell exists only if its limit does");
         let assignments = &self.counts.assignments;
         let mut allowance = assignments.allowance(cell.size, limit);
         let placed = chosen
@@ -42,11 +42,11 @@ impl SearchSpace {
         placed.collect()
     }
 
-    /// A placement whose connections are drawn one after the other, each by its weight among those that can still
-    /// be added; `weights` stand in the order of [`SearchSpace::connections`].
+    /// A placement whose connections are drawn one after the other, each by its weight among those that can still be
+    /// added. `weights` are in the order of [`SearchSpace::connections`].
     ///
-    /// Its size is drawn as by [`SearchSpace::sample`], each rank uniformly from those that still fit. A missing
-    /// weight, and one that is negative or not finite, counts as zero; where all are zero the draw is uniform.
+    /// The size is drawn as by [`SearchSpace::sample`], and each rank uniformly from those that still fit. A weight
+    /// that is missing, negative or not finite counts as zero. If all weights are zero, the draw is uniform.
     pub fn sample_weighted<R: Rng + ?Sized>(&self, random: &mut R, weights: &[f64]) -> Placement {
         let size = self.counts.cells[self.draw_cell(random)].size;
         let weight_of = |connection: &Connection| {
@@ -93,7 +93,7 @@ impl SearchSpace {
     }
 }
 
-/// An index drawn with probability proportional to its weight; `None` when no weight is positive.
+/// An index drawn with probability proportional to its weight, or `None` if no weight is positive.
 fn weighted_index<R: Rng + ?Sized>(weights: &[f64], random: &mut R) -> Option<usize> {
     let total: f64 = weights.iter().sum();
     let mut left = random.random::<f64>() * total;
@@ -113,7 +113,7 @@ fn weighted_index<R: Rng + ?Sized>(weights: &[f64], random: &mut R) -> Option<us
     last
 }
 
-/// `size` of `items`, every subset equally likely (Floyd's algorithm, Bentley and Floyd 1987).
+/// A uniformly drawn subset of `items` with `size` elements (Floyd's algorithm, Bentley and Floyd 1987).
 fn subset<R: Rng + ?Sized>(items: &[usize], size: usize, random: &mut R) -> Vec<usize> {
     let mut chosen = BTreeSet::new();
     for last in items.len() - size..items.len() {

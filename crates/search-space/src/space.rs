@@ -7,19 +7,19 @@ use crate::{
     AdapterSpec, Budget, ChainShape, Connection, Cost, Placement, SpaceDescription, SpaceError,
 };
 
-/// Every placement that a [`SpaceDescription`] allows on one [`ChainShape`]; never empty.
+/// The set of all placements that a [`SpaceDescription`] allows on one [`ChainShape`]; it is never empty.
 #[derive(Clone, Debug)]
 pub struct SearchSpace {
     description: SpaceDescription,
     shape: ChainShape,
     budget: Budget,
-    /// Ascending.
+    /// The adapters to choose from, ascending.
     adapters: Vec<AdapterSpec>,
-    /// Ascending.
+    /// The ranks to choose from, ascending.
     ranks: Vec<u16>,
-    /// Ascending.
+    /// The connections that may carry an adapter, ascending.
     connections: Vec<Connection>,
-    /// Ascending, not empty.
+    /// The numbers of adapters that a placement may have, ascending and not empty.
     sizes: Vec<usize>,
     pub(crate) starts: PassStarts,
     pub(crate) limits: RankSumLimits,
@@ -27,16 +27,16 @@ pub struct SearchSpace {
 }
 
 impl SearchSpace {
-    /// The most adapters for which tables are made.
+    /// The largest number of adapters for which tables are built.
     const MOST_ADAPTERS: usize = 1024;
 
-    /// The space that `description` means on a chain of this shape.
+    /// The space that `description` defines on a chain of this shape.
     ///
     /// # Errors
-    ///
-    /// What [`SpaceDescription::check`] finds; a shape that contradicts itself; [`SpaceError::RangeOutsideChain`];
-    /// [`SpaceError::NoConnection`]; a budget that admits no placement ([`SpaceError::TooFewConnections`],
-    /// [`SpaceError::ParametersTooTight`], [`SpaceError::ExtraFlopsTooTight`]); [`SpaceError::TooLarge`].
+    /// An error of [`SpaceDescription::check`]; [`SpaceError::ChainTooLong`], [`SpaceError::SublayerCount`] or
+    /// [`SpaceError::EmptyChain`] for a shape that cannot be used; [`SpaceError::RangeOutsideChain`];
+    /// [`SpaceError::NoConnection`]; [`SpaceError::TooFewConnections`], [`SpaceError::ParametersTooTight`] or
+    /// [`SpaceError::ExtraFlopsTooTight`] for a budget that admits no placement; [`SpaceError::TooLarge`].
     pub fn resolve(description: &SpaceDescription, shape: &ChainShape) -> Result<Self, SpaceError> {
         description.check()?;
         shape.check()?;
@@ -88,58 +88,58 @@ impl SearchSpace {
         })
     }
 
-    /// The description this space was made of.
+    /// The description from which this space was resolved.
     pub fn description(&self) -> &SpaceDescription {
         &self.description
     }
 
-    /// The chain it was resolved against.
+    /// The shape of the chain on which this space was resolved.
     pub fn shape(&self) -> &ChainShape {
         &self.shape
     }
 
-    /// What a placement may cost.
+    /// The limits on the cost of a placement.
     pub fn budget(&self) -> &Budget {
         &self.budget
     }
 
-    /// The connections that may carry an adapter, ascending; not empty.
+    /// The connections that may carry an adapter, ascending and not empty.
     pub fn connections(&self) -> &[Connection] {
         &self.connections
     }
 
-    /// The ranks to choose from, ascending; not empty.
+    /// The ranks to choose from, ascending and not empty.
     pub fn ranks(&self) -> &[u16] {
         &self.ranks
     }
 
-    /// The adapters to choose from, one for each rank, ascending; not empty.
+    /// The adapters to choose from, one for each rank, ascending and not empty.
     pub fn adapters(&self) -> &[AdapterSpec] {
         &self.adapters
     }
 
-    /// The numbers of adapters that a placement may have, ascending; not empty. The greatest one is below
-    /// [`Budget::adapters`] where the space has fewer connections or another limit comes first.
+    /// The numbers of adapters that a placement may have, ascending and not empty. The largest is below
+    /// [`Budget::adapters`] if the space has fewer connections or another limit is reached first.
     pub fn sizes(&self) -> &[usize] {
         &self.sizes
     }
 
-    /// The greatest number of adapters that a placement may have.
+    /// The largest number of adapters that a placement may have.
     pub fn largest_size(&self) -> usize {
         self.sizes[self.sizes.len() - 1]
     }
 
-    /// The number of placements; `None` when it is beyond `u128::MAX`.
+    /// The number of placements, or `None` if it exceeds `u128::MAX`.
     pub fn count(&self) -> Option<u128> {
         self.counts.total().exact
     }
 
-    /// The number of placements, rounded; always finite.
+    /// The number of placements, rounded. It is always finite.
     pub fn approximate_count(&self) -> f64 {
         self.counts.total().approximate
     }
 
-    /// What `placement`, of this space or not, costs on this chain.
+    /// The cost of `placement` on this chain. The placement need not belong to this space.
     pub fn cost(&self, placement: &Placement) -> Cost {
         Cost::of_rank_sum(
             &self.shape,
@@ -149,13 +149,13 @@ impl SearchSpace {
         )
     }
 
-    /// Whether `placement` is one of this space: its connections and adapters, its size and its cost.
+    /// Whether `placement` belongs to this space: its connections and adapters, its size and its cost.
     pub fn contains(&self, placement: &Placement) -> bool {
         self.sizes.binary_search(&placement.len()).is_ok()
             && self.completable(placement, placement.len())
     }
 
-    /// Whether every connection and every adapter of `placement` is one of this space.
+    /// Whether every connection and every adapter of `placement` belongs to this space.
     pub(crate) fn knows(&self, placement: &Placement) -> bool {
         placement.iter().all(|(connection, adapter)| {
             self.connections.binary_search(&connection).is_ok()
@@ -164,7 +164,7 @@ impl SearchSpace {
     }
 }
 
-/// The sum of all ranks.
+/// The sum of the ranks of all adapters.
 pub(crate) fn rank_sum(placement: &Placement) -> u64 {
     placement
         .iter()
@@ -197,8 +197,10 @@ fn connections(
     Ok(connections)
 }
 
-/// Says which limit refuses the cheapest placement: the fewest adapters, all of the smallest rank, with the second
-/// pass as late as can be. It is the cheapest by every measure, so the space is empty only if one refuses it.
+/// Checks that the budget admits the cheapest placement, and reports the limit that does not.
+///
+/// The cheapest placement has the fewest adapters, all of the smallest rank, and its second pass starts as late as
+/// possible. It is the cheapest by every measure, so the space is empty only if a limit refuses it.
 fn check_cheapest(
     budget: &Budget,
     shape: &ChainShape,

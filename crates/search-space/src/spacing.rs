@@ -1,26 +1,26 @@
-//! Placements whose connections lie near one another or far apart.
+//! Placements whose connections are close together or far apart.
 
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use crate::{Connection, Placement, SearchSpace};
 
-/// How the connections of a drawn placement lie to one another.
+/// The way in which the connections of a drawn placement are spaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spacing {
-    /// Each next connection is at most [`SearchSpace::NEAR`] away from one that is there, where one fits.
+    /// Each connection is at most [`SearchSpace::NEAR`] away from an earlier one, if such a connection fits.
     Near,
-    /// Each next connection is, of [`Spacing::CANDIDATES`] drawn ones, the farthest from those that are there.
+    /// Each connection is the farthest from the earlier ones among [`Spacing::CANDIDATES`] drawn ones.
     Spread,
 }
 
 impl Spacing {
-    /// Connections among which a spread placement takes the farthest.
+    /// The number of connections from which a spread placement takes the farthest.
     pub const CANDIDATES: usize = 4;
 }
 
 impl SearchSpace {
-    /// A placement of this space whose connections lie as `spacing` says. Its size is drawn as by
+    /// A placement of this space whose connections are spaced as `spacing` says. Its size is drawn as by
     /// [`SearchSpace::sample`], its first connection and all ranks uniformly from what fits the budget.
     pub fn sample_spaced<R: Rng + ?Sized>(&self, random: &mut R, spacing: Spacing) -> Placement {
         let size = self.sample(random).len();

@@ -1,11 +1,11 @@
-//! New placements from known ones: mutation and crossover.
+//! Mutation and crossover, which derive new placements from known ones.
 
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
 use crate::{AdapterSpec, Connection, Placement, SearchSpace};
 
-/// How a mutation changes a placement.
+/// The way in which a mutation changes a placement.
 #[derive(Clone, Copy)]
 enum Change {
     Add,
@@ -14,18 +14,19 @@ enum Change {
 }
 
 impl SearchSpace {
-    /// The greatest distance at which a connection counts as near another one.
+    /// The largest distance at which two connections count as near each other.
     pub const NEAR: u32 = 2;
 
-    /// Another placement of this space, one adapter away from `placement`; `None` when there is no other placement.
+    /// Another placement of this space that differs from `placement` in one adapter, or `None` if there is no other
+    /// placement.
     ///
-    /// Adds an adapter, removes one, or (half of the time, always where the size is fixed) replaces one: 19
-    /// times of 20 by one on a near connection (at most 2 away; on the same one with another rank), else by any. A
-    /// placement that is not of this space is answered with a uniform sample.
+    /// A mutation adds an adapter, removes one, or (half of the time, and always if the size is fixed) replaces one: 19
+    /// times out of 20 by one on a near connection (at most 2 away; on the same connection with another rank), else by
+    /// any. A placement outside this space is answered with a uniform sample.
     ///
-    /// One change is always enough: unless all ranks are the smallest one can be lowered; if they are, and the
-    /// connections are not the cheapest of their number, one can be exchanged for a cheaper one; and if they are,
-    /// the next size fits by one addition whenever it fits at all.
+    /// One change is always enough. Unless all ranks are the smallest, one of them can be lowered. If they are, and the
+    /// connections are not the cheapest of their number, one can be exchanged for a cheaper one. And if those are, too,
+    /// one addition gives the next size whenever that size fits at all.
     pub fn mutate<R: Rng + ?Sized>(
         &self,
         placement: &Placement,
@@ -48,11 +49,11 @@ impl SearchSpace {
         })
     }
 
-    /// A placement of this space made of two others, of the size of one of them.
+    /// A placement of this space that combines two others and has the size of one of them.
     ///
-    /// The connections that both have are kept, the others drawn from either while the placement remains
-    /// completable; extensions from the whole space fill what is still missing. A parent that is not of this space
-    /// is answered with a uniform sample.
+    /// The connections that both parents have are kept. The others are drawn from either parent as long as the
+    /// placement remains completable, and extensions from the whole space fill what is still missing. A parent outside
+    /// this space is answered with a uniform sample.
     pub fn crossover<R: Rng + ?Sized>(
         &self,
         a: &Placement,
@@ -68,7 +69,7 @@ impl SearchSpace {
             (b, a)
         };
         let size = first.len();
-        // What both have is a part of `first`, hence completable to its size.
+        // What both parents have is a part of `first`, hence completable to its size.
         let common = first
             .iter()
             .filter(|&(connection, _)| second.contains(connection));

@@ -1,4 +1,4 @@
-//! Counting, enumeration, sampling and variation against a brute-force enumeration of small spaces.
+//! Counting, enumeration, sampling and variation, checked against a brute-force enumeration of small spaces.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -14,8 +14,8 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The space, all placements within the budget, and those of them with enough adapters; `None` for an empty space,
-/// whose refusal is checked here.
+/// The space, all placements within the budget, and those among them with enough adapters. For an empty space this
+/// checks the refusal and returns `None`.
 fn resolved(
     description: &SpaceDescription,
 ) -> Option<(SearchSpace, Vec<Placement>, Vec<Placement>)> {
@@ -122,7 +122,7 @@ proptest! {
                         .filter(|(extension, _)| *extension == connection)
                         .map(|&(_, adapter)| adapter)
                         .collect();
-                    // The largest adapter that some completion gives to every adapter it adds, else the smallest.
+                    // The largest adapter that some completion uses for every adapter it adds, else the smallest.
                     let even = possible.iter().rev().find(|&&adapter| completions.iter().any(|placement| {
                         placement.get(connection) == Some(adapter) && placement
                             .iter()
@@ -136,7 +136,7 @@ proptest! {
     }
 }
 
-/// Up to two adapters of the space, within the budget or not.
+/// A placement of up to two adapters of the space, within the budget or not.
 fn any_partial(space: &SearchSpace, random: &mut ChaCha8Rng) -> Placement {
     (0..random.random_range(0..=2))
         .map(|_| {

@@ -1,4 +1,4 @@
-//! Search-space and placement files: round trips, and one clear message for everything that is wrong.
+//! Search-space and placement files: round trips, and one clear message for each possible mistake.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -80,7 +80,7 @@ proptest! {
         let read = PlacementFile::read(&path).unwrap();
         prop_assert_eq!(&read, &file);
         prop_assert_eq!(read.placement.hash(), file.placement.hash());
-        // Nothing but the file itself is left in the folder.
+        // The folder contains nothing but the file itself.
         prop_assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -141,7 +141,7 @@ fn wrong_placement_files_say_what_is_wrong() {
         (
             "source = 9",
             "source = 13",
-            "connection `13->2` leaves the backbone, whose hidden states are 0 to 12",
+            "connection `13->2` is outside the backbone, whose hidden states are 0 to 12",
         ),
         ("rank = 8", "rank = 0", "rank 0"),
         ("scale = 1.0", "scale = nan", "not a finite number"),

@@ -62,7 +62,7 @@ fn pairs_of_thirteen_states_are_counted_and_enumerated() {
 fn sizes_and_ranks_multiply() {
     let mut description = description(2, &[2, 4, 8]);
     description.budget.min_adapters = Some(1);
-    // 9 connections: 9 * 3 singles and C(9, 2) * 3^2 pairs
+    // 9 connections: 9 * 3 singles and C(9, 2) * 3^2 pairs.
     assert_eq!(space(3, &description).count(), Some(27 + 324));
     description.budget.adapters = 20;
     description.budget.min_adapters = Some(9);
@@ -73,7 +73,7 @@ fn sizes_and_ranks_multiply() {
 
 #[test]
 fn cost_of_a_recurrent_placement_by_hand() {
-    // Width 4, 3 tokens, sublayers of 100, 110, 120 FLOPs.
+    // The width is 4, with 3 tokens and sublayers of 100, 110 and 120 FLOPs.
     let space = space(4, &description(2, &[1, 2]));
     let placement: Placement = [(3, 1, 2), (0, 0, 1)]
         .into_iter()
@@ -128,7 +128,7 @@ fn samples_are_uniform_under_budgets_and_several_ranks() {
         .values()
         .map(|&count| (f64::from(count) - expected).powi(2) / expected)
         .sum();
-    // Mean n - 1 and variance 2 (n - 1); five standard deviations.
+    // The mean is n - 1 and the variance 2 (n - 1); the bound is five standard deviations.
     let freedom = drawn.len() as f64 - 1.0;
     assert!(
         (chi_square - freedom).abs() < 5.0 * (2.0 * freedom).sqrt(),
@@ -200,7 +200,7 @@ fn empty_spaces_say_which_limit_and_what_the_cheapest_needs() {
 
     let mut tight = description(1, &[1]);
     tight.connections.kinds = vec![ConnectionKind::Recurrent];
-    // The latest target is 1: 4*1*4*3 = 48 FLOPs, then the sublayer of 110 again, of 210 in all.
+    // The latest target is 1: 4*1*4*3 = 48 FLOPs, then again the sublayer of 110, out of 210 in all.
     tight.budget.extra_flops = Some(0.5);
     let error = SearchSpace::resolve(&tight, &shape(3)).unwrap_err();
     assert!(matches!(

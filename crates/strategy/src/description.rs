@@ -12,56 +12,58 @@ use crate::{
     StrategyError, Stratified, Surrogate,
 };
 
-/// A strategy and its settings, told apart by `name`; settings left out have their defaults.
+/// A strategy and its settings, distinguished by `name`. Settings that are left out have their defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum StrategyDescription {
-    /// [`Random`].
+    /// Uniform random search; see [`Random`].
     Random {},
-    /// [`Greedy`].
+    /// Greedy search, one adapter after the other; see [`Greedy`].
     Greedy {
-        /// Additions trained in every stage; the trials divided among the adapters where it is not given.
+        /// The number of additions trained in each stage. By default the trials are divided evenly among the adapters.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         candidates: Option<usize>,
     },
-    /// [`GradientGreedy`].
+    /// A placement by the gradient map alone; see [`GradientGreedy`].
     GradientGreedy {},
-    /// [`Evolution`].
+    /// Regularised evolution; see [`Evolution`].
     Evolution(EvolutionSettings),
-    /// [`Surrogate`].
+    /// Bayesian optimisation; see [`Surrogate`].
     Surrogate {},
-    /// [`Prune`].
+    /// Pruning of adapters that are trained together; see [`Prune`].
     Prune(PruneSettings),
-    /// [`Exhaustive`].
+    /// All placements of the space; see [`Exhaustive`].
     Exhaustive {},
-    /// [`Stratified`].
+    /// A systematic sample of the single connections; see [`Stratified`].
     Stratified {},
-    /// [`Sample`].
+    /// A random sample of placements of different spacing; see [`Sample`].
     Sample {},
 }
 
 impl Default for StrategyDescription {
-    /// The strategy of a search that names none.
+    /// The strategy of a search that does not choose one.
     fn default() -> Self {
         StrategyDescription::Surrogate {}
     }
 }
 
-/// Everything that a strategy is built of beside its description.
+/// Everything apart from its description that is needed to build a strategy.
 pub struct StrategySetting<'space, 'proxy> {
-    /// The space to be searched.
+    /// The space to search.
     pub space: &'space SearchSpace,
     /// The fidelity of a full trial.
     pub fidelity: Fidelity,
-    /// From which every random choice follows.
+    /// The seed of all random choices.
     pub seed: u64,
-    /// How many placements the study tries; with halving, those that start at the first rung.
+    /// The number of placements that the study tries. With successive halving, these are the ones that start on the
+    /// first rung.
     pub trials: usize,
-    /// The reduction factor of successive halving, if it is wanted.
+    /// The reduction factor of successive halving, or `None` to do without.
     pub halving: Option<u32>,
-    /// Costs that are minimised beside the merit; only [`Evolution`] and [`Surrogate`] heed them.
+    /// The costs that are minimised in addition to the merit. Only [`Evolution`] and [`Surrogate`] take them into
+    /// account.
     pub costs: Vec<CostObjective>,
-    /// What judges connections; see [`StrategyDescription::needs_proxy`].
+    /// The proxy that judges connections; see [`StrategyDescription::needs_proxy`].
     pub proxy: Option<Arc<dyn ConnectionProxy + 'proxy>>,
 }
 
@@ -79,7 +81,7 @@ impl StrategyDescription {
         "sample",
     ];
 
-    /// The name of the strategy.
+    /// The name of this strategy.
     pub fn name(&self) -> &'static str {
         match self {
             StrategyDescription::Random {} => "random",
@@ -94,7 +96,7 @@ impl StrategyDescription {
         }
     }
 
-    /// Whether the strategy judges connections and so needs a proxy.
+    /// Whether this strategy judges connections and so needs a proxy.
     pub fn needs_proxy(&self) -> bool {
         match self {
             StrategyDescription::Random {}
@@ -112,12 +114,11 @@ impl StrategyDescription {
         }
     }
 
-    /// The strategy itself, within successive halving if the setting asks for it.
+    /// Builds the strategy, within successive halving if the setting asks for it.
     ///
     /// # Errors
-    ///
-    /// [`StrategyError::OutOfRange`], [`StrategyError::NeedsProxy`], and [`StrategyError::SpaceTooLarge`] for an
-    /// exhaustive search with too few trials.
+    /// [`StrategyError::OutOfRange`], [`StrategyError::NeedsProxy`], [`StrategyError::SpaceTooLarge`] for an exhaustive
+    /// search with too few trials, and [`StrategyError::NotSingle`] for a stratified sample of larger placements.
     pub fn build<'proxy>(
         &self,
         setting: StrategySetting<'_, 'proxy>,

@@ -1,79 +1,81 @@
-//! Why a strategy cannot go on.
+//! The errors of strategies.
 
 use crate::ProxyError;
 
-/// Why a strategy cannot be built or cannot go on.
+/// An error that keeps a strategy from being built or from continuing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StrategyError {
-    /// A name that no strategy has.
+    /// No strategy has this name.
     #[error("there is no strategy `{name}`; choose one of {}", known.join(", "))]
     Unknown {
-        /// The name.
+        /// The unknown name.
         name: String,
-        /// The names there are.
+        /// The names of all strategies.
         known: &'static [&'static str],
     },
-    /// A space with more placements than trials.
+    /// The space has more placements than there are trials.
     #[error(
         "the space has {} placements, more than the {trials} trials; allow that many trials, narrow the space, or \
-         choose another strategy than `exhaustive`",
+         choose a strategy other than `exhaustive`",
         count.map_or("more than 2^128".to_owned(), |count| count.to_string())
     )]
     SpaceTooLarge {
-        /// The placements; `None` beyond `u128::MAX`.
+        /// The number of placements, or `None` if it exceeds `u128::MAX`.
         count: Option<u128>,
-        /// The trials.
+        /// The number of trials.
         trials: usize,
     },
-    /// A sample of single connections from a space of larger placements.
+    /// A sample of single connections was asked for, but the placements of the space are larger.
     #[error(
         "`stratified` samples single connections, and the space's placements have up to {adapters} adapters; set \
          `adapters = 1`, or choose another strategy"
     )]
     NotSingle {
-        /// Adapters of the largest placement.
+        /// The number of adapters of the largest placement.
         adapters: usize,
     },
-    /// A strategy that judges connections without anything to judge them by.
+    /// The strategy judges connections, but there is no proxy.
     #[error(
         "strategy `{strategy}` needs a gradient map; provide one or choose `random` or `exhaustive`"
     )]
     NeedsProxy {
-        /// The strategy.
+        /// The name of the strategy.
         strategy: &'static str,
     },
-    /// A setting out of its range.
-    #[error("`{setting} = {value}` is out of range for strategy `{strategy}`; give {range}")]
+    /// A setting is out of range.
+    #[error("`{setting} = {value}` is out of range for strategy `{strategy}`; it must be {range}")]
     OutOfRange {
-        /// The strategy.
+        /// The name of the strategy.
         strategy: &'static str,
-        /// The setting.
+        /// The name of the setting.
         setting: &'static str,
-        /// Its value.
+        /// The value of the setting.
         value: f64,
-        /// The values allowed, in words.
+        /// The allowed values, in words.
         range: &'static str,
     },
-    /// A proxy that failed.
-    #[error("cannot judge the connections: {0}; see to this first")]
+    /// The proxy failed.
+    #[error("cannot judge the connections: {0}; fix this first")]
     Proxy(ProxyError),
-    /// A proxy that gave another number of values than there are connections.
+    /// The proxy returned the wrong number of values.
     #[error(
-        "the proxy gave {values} values for {connections} connections; it must give one for each"
+        "the proxy returned {values} values for {connections} connections; it must return one for each"
     )]
     ProxyLength {
-        /// The values.
+        /// The number of values that the proxy returned.
         values: usize,
-        /// The connections.
+        /// The number of connections that it was asked about.
         connections: usize,
     },
-    /// A promise that is infinite or no number.
-    #[error("the proxy gave {value} for connection `{connection}`; it must give finite numbers")]
+    /// The proxy returned a value that is not finite.
+    #[error(
+        "the proxy returned {value} for connection `{connection}`; it must return finite numbers"
+    )]
     ProxyNotFinite {
-        /// The connection.
+        /// The connection that it was asked about.
         connection: adaplace_search_space::Connection,
-        /// The value.
+        /// The value that the proxy returned.
         value: f64,
     },
 }

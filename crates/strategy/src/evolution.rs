@@ -16,36 +16,39 @@ use crate::{
     nondominated_order,
 };
 
-/// How the first population is drawn.
+/// The way in which founders and newcomers are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FirstPopulation {
-    /// Connections by the softmax of their standardised promise.
+    /// Connections are drawn by the softmax of their standardised promise.
     Gradient,
-    /// Uniformly from the space.
+    /// Placements are drawn uniformly from the space.
     Uniform,
 }
 
-/// How [`Evolution`] evolves.
+/// The settings of [`Evolution`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvolutionSettings {
-    /// Placements that are drawn before there are children, at least 1; of more than the population the last ones stay. As
-    /// many as the population where it is not given; a [`StrategyDescription`](crate::StrategyDescription) then makes it
-    /// a third of the trials, at least 4 and at most the population.
+    /// The number of placements that are drawn before there are children, at least 1. If it exceeds the population, the
+    /// last ones stay.
+    ///
+    /// By default there are as many founders as the population has placements. A
+    /// [`StrategyDescription`](crate::StrategyDescription) instead defaults to a third of the trials, at least 4 and at
+    /// most the population.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub founders: Option<usize>,
-    /// Placements alive at a time, at least 1.
+    /// The number of placements that are alive at a time, at least 1.
     pub population: usize,
-    /// Placements among which a parent is the best, at least 1.
+    /// The number of placements in a tournament, of which the best becomes a parent; at least 1.
     pub tournament: usize,
-    /// Share of children with two parents, 0 to 1.
+    /// The share of children that have two parents, between 0 and 1.
     pub crossover: f64,
-    /// Share of children that have no parents and are drawn as the founders are, 0 to 1.
+    /// The share of children that have no parents and are drawn like the founders, between 0 and 1.
     pub newcomers: f64,
-    /// How founders and newcomers are drawn.
+    /// The way in which founders and newcomers are drawn.
     pub first: FirstPopulation,
-    /// Divides the standardised promise before the softmax: the higher, the closer to uniform.
+    /// The divisor of the standardised promise before the softmax. The higher it is, the closer the draw is to uniform.
     pub temperature: f64,
 }
 
@@ -63,35 +66,34 @@ impl Default for EvolutionSettings {
     }
 }
 
-/// Regularised evolution with ageing: a child of the best of a random tournament takes the place of the oldest, not
-/// of the worst, so that no placement stays by one lucky score.
+/// Regularised evolution with ageing: a child of the best of a random tournament replaces the oldest placement, not the
+/// worst, so no placement stays because of one lucky score.
 ///
 /// Real, Aggarwal, Huang and Le 2019, "Regularized Evolution for Image Classifier Architecture Search"; crossover and
-/// newcomers are additions. The founders are observed as a whole before they have children. Failed placements never enter
-/// the population. Finished when the space is exhausted.
+/// newcomers are additions. The founders are observed as a whole before they have children. Failed placements never
+/// enter the population. The strategy is finished when the space is exhausted.
 pub struct Evolution<'proxy> {
     settings: EvolutionSettings,
     founders: usize,
     fidelity: Fidelity,
     proxy: Option<Arc<dyn ConnectionProxy + 'proxy>>,
-    /// Of the space's connections, once they are known.
+    /// The weights of the space's connections, once they are known.
     weights: Option<Vec<f64>>,
     random: ChaCha8Rng,
     unseen: Unseen,
-    /// The oldest first.
+    /// The placements alive, the oldest first.
     population: VecDeque<(Placement, Merit)>,
-    /// Minimised beside the merit.
+    /// The costs that are minimised in addition to the merit.
     costs: Vec<CostObjective>,
-    /// With several objectives: each member's place, 0 the best.
+    /// With several objectives, the place of each member in their order, where 0 is the best.
     places: Vec<usize>,
     proposed: usize,
 }
 
 impl<'proxy> Evolution<'proxy> {
-    /// Evolution whose proposals follow from `seed`.
+    /// Evolution with these settings, whose proposals follow from `seed`.
     ///
     /// # Errors
-    ///
     /// [`StrategyError::OutOfRange`], and [`StrategyError::NeedsProxy`] for a first population from the gradient map
     /// without a proxy.
     pub fn new(
@@ -176,14 +178,14 @@ impl<'proxy> Evolution<'proxy> {
         })
     }
 
-    /// The same with costs to be minimised beside the merit: the population then holds the best by front and crowding
-    /// distance instead of the youngest, and tournaments are won by the same order.
+    /// This strategy with costs that are minimised in addition to the merit. The population then keeps the best by
+    /// front and crowding distance instead of the youngest, and the same order decides tournaments.
     #[must_use]
     pub fn with_costs(self, costs: Vec<CostObjective>) -> Self {
         Evolution { costs, ..self }
     }
 
-    /// With several objectives, lets the best stay and notes their places.
+    /// With several objectives, keeps the best members and notes their places.
     fn select(&mut self, space: &SearchSpace) {
         if self.costs.is_empty() {
             return;
@@ -257,7 +259,7 @@ impl<'proxy> Evolution<'proxy> {
         self.unseen.draw(space, &mut self.random)
     }
 
-    /// The best of a tournament drawn with replacement; the younger of equals.
+    /// The best of a tournament drawn with replacement. Among equals the youngest wins.
     fn parent(&mut self) -> Placement {
         let drawn = (0..self.settings.tournament)
             .map(|_| self.random.random_range(0..self.population.len()));

@@ -1,4 +1,4 @@
-//! Every placement of the space.
+//! Exhaustive search.
 
 use adaplace_search_space::{Fidelity, Placement, SearchSpace};
 
@@ -10,10 +10,9 @@ use crate::{Outcome, Proposal, Strategy, StrategyError};
 pub struct Exhaustive(Listed);
 
 impl Exhaustive {
-    /// Every placement of `space`, of which there must be no more than `trials`.
+    /// A search of all placements of `space`, of which there must be no more than `trials`.
     ///
     /// # Errors
-    ///
     /// [`StrategyError::SpaceTooLarge`] with the number of placements.
     pub fn new(
         space: &SearchSpace,

@@ -1,4 +1,4 @@
-//! A whole placement from the gradient map alone.
+//! A single placement chosen by the gradient map alone.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -8,11 +8,12 @@ use adaplace_search_space::{AdapterSpec, Connection, Fidelity, Placement, Search
 use crate::proxy::promises;
 use crate::{ConnectionProxy, Outcome, Proposal, Strategy, StrategyError};
 
-/// Gradient-guided greedy placement (GGA): picks one connection after the other, each time the one that promises the most
-/// beside those picked, without any training in between, and proposes that one placement.
+/// Gradient-guided greedy placement (GGA): picks one connection after the other, each time the one that promises the
+/// most given those already picked, without any training in between, and proposes that one placement.
 ///
-/// arXiv 2410.15858, where the promise is the rank of the gradient, at a discount near the connections picked. Here the proxy
-/// judges beside them, so that one that does what they do promises little however far away it is.
+/// In arXiv 2410.15858 the promise is the rank of the gradient, with a discount near the connections already picked.
+/// Here the proxy takes them into account, so a connection that does what they do promises little, however far away it
+/// is.
 pub struct GradientGreedy<'proxy> {
     proxy: Arc<dyn ConnectionProxy + 'proxy>,
     fidelity: Fidelity,
@@ -20,7 +21,7 @@ pub struct GradientGreedy<'proxy> {
 }
 
 impl<'proxy> GradientGreedy<'proxy> {
-    /// GGA by the promises of `proxy`.
+    /// Greedy placement by the promises of `proxy`.
     #[must_use]
     pub fn new(proxy: Arc<dyn ConnectionProxy + 'proxy>, fidelity: Fidelity) -> Self {
         GradientGreedy {
@@ -42,7 +43,7 @@ impl<'proxy> GradientGreedy<'proxy> {
                 space.connections().iter().filter_map(adapter).unzip();
             let promises = promises(&*self.proxy, &placement, &connections)?;
             let candidates = connections.into_iter().zip(adapters).zip(promises);
-            // On equal promises the first connection.
+            // Of equal promises the first connection wins.
             let best = candidates.reduce(|best, other| match other.1.total_cmp(&best.1) {
                 Ordering::Greater => other,
                 Ordering::Less | Ordering::Equal => best,

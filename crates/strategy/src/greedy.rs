@@ -1,4 +1,4 @@
-//! One connection at a time, each chosen by proxy training.
+//! Greedy search: one adapter after the other, each chosen by proxy trainings.
 
 use std::sync::Arc;
 
@@ -7,13 +7,14 @@ use adaplace_search_space::{Connection, Fidelity, Placement, SearchSpace};
 use crate::proxy::promises;
 use crate::{ConnectionProxy, Merit, Outcome, Proposal, Strategy, StrategyError};
 
-/// Places one adapter after the other: each stage trains additions to what has been placed and keeps the best. Half of
-/// them are those that promise the most beside what has been placed, judged before every stage; the others are near the best
-/// of the stage so far, because near connections give much the same results.
+/// Places one adapter after the other: each stage trains additions to the adapters placed so far and keeps the best.
 ///
-/// The greedy forward selection that arXiv 2410.15858 compares its placements with, with a local search in each stage; the
-/// gradient map only chooses which additions are worth a training. Finished with the last adapter, or when a whole stage
-/// fails.
+/// Half of the additions are the ones that promise the most given the placed adapters, which the proxy judges before
+/// every stage. The others are near the best of the stage so far, because nearby connections have similar results.
+///
+/// This is the greedy forward selection with which arXiv 2410.15858 compares its placements, plus a local search in
+/// each stage. The gradient map only decides which additions are worth a training. The strategy is finished with the
+/// last adapter, or when a whole stage fails.
 pub struct Greedy<'proxy> {
     proxy: Arc<dyn ConnectionProxy + 'proxy>,
     fidelity: Fidelity,
@@ -23,23 +24,23 @@ pub struct Greedy<'proxy> {
     finished: bool,
 }
 
-/// The additions to what has been placed.
+/// The possible additions to the adapters placed so far.
 struct Stage {
-    /// Those not proposed yet, in the order in which they will be.
+    /// The additions that have not been proposed, in the order in which they will be.
     open: Vec<Addition>,
-    /// How many more are trained for their promise alone ..
+    /// The number of additions still to be trained for their promise alone.
     promising: usize,
-    /// .. and how many near the best.
+    /// The number of additions still to be trained because they are near the best.
     near: usize,
-    /// Those that are being trained.
+    /// The additions that are being trained.
     proposed: Vec<Addition>,
-    /// Those that gave a score, the best first, earlier ones before equal ones.
+    /// The scored additions, the best first. Among equals the earliest comes first.
     scored: Vec<(Merit, Addition)>,
 }
 
 #[derive(Clone)]
 struct Addition {
-    /// By promise, 0 the most promising.
+    /// The place in the order of promise, where 0 is the most promising.
     place: usize,
     connection: Connection,
     placement: Placement,
@@ -57,21 +58,21 @@ impl Stage {
         }
     }
 
-    /// The next ones, `n` at most; none at the end of the stage.
+    /// The next additions, at most `n`. There are none at the end of the stage.
     fn next(&mut self, n: usize) -> Vec<Addition> {
         if self.promising > 0 {
             let count = n.min(self.promising).min(self.open.len());
             self.promising -= count;
             return self.open.drain(..count).collect();
         }
-        // A round of half of what is left lets the later ones learn from it.
+        // Each round takes half of what is left, so that later rounds can learn from it.
         let count = n.min(self.near.div_ceil(2)).min(self.open.len());
         self.near -= count;
         self.sort_by_nearness();
         self.open.drain(..count).collect()
     }
 
-    /// Those near the best first, then those near the second best, and so on, each by promise.
+    /// Sorts the additions near the best first, then those near the second best, and so on, each group by promise.
     fn sort_by_nearness(&mut self) {
         let scored = &self.scored;
         let near_which = |addition: &Addition| {
@@ -98,11 +99,10 @@ impl Stage {
 }
 
 impl<'proxy> Greedy<'proxy> {
-    /// Greedy search which trains `candidates` additions in every stage.
+    /// A greedy search that trains `candidates` additions in every stage.
     ///
     /// # Errors
-    ///
-    /// [`StrategyError::OutOfRange`] without a candidate.
+    /// [`StrategyError::OutOfRange`] if `candidates` is 0.
     pub fn new(
         proxy: Arc<dyn ConnectionProxy + 'proxy>,
         fidelity: Fidelity,

@@ -1,4 +1,4 @@
-//! Successive halving around another strategy.
+//! Successive halving of another strategy's proposals.
 
 use std::collections::VecDeque;
 
@@ -6,46 +6,46 @@ use adaplace_search_space::{Fidelity, Placement, SearchSpace};
 
 use crate::{Outcome, Proposal, Strategy, StrategyError};
 
-/// Synchronous successive halving: starts the proposals of another strategy at a fraction of the steps and promotes
+/// Synchronous successive halving: trains the proposals of another strategy for a fraction of the steps and promotes
 /// the best of each rung to the next.
 ///
-/// With reduction `R` and rungs `0 .. m-1`, rung `i` trains for `ceil(full / R^(m-1-i))` steps; of `n` placements
-/// on a rung the best `ceil(n / R)` that did not fail go on. A bracket starts with `R^(m-1)` proposals, or as many as
-/// the inner strategy gives at a time; when it ends, the inner strategy observes each of them, in its order, with
-/// the outcome at its highest fidelity. Every promotion is a training from the start and a trial of its own.
+/// With reduction `R` and rungs `0 .. m-1`, rung `i` trains for `ceil(full / R^(m-1-i))` steps. Of the `n` placements
+/// on a rung the best `ceil(n / R)` are promoted, unless they failed. A bracket starts with `R^(m-1)` proposals, or
+/// with as many as the inner strategy makes at a time. When it ends, the inner strategy observes each of them, in its
+/// own order, with the outcome at its highest fidelity. Every promotion is a new training from the start and counts as
+/// a trial of its own.
 ///
 /// Jamieson and Talwalkar 2016, "Non-stochastic Best Arm Identification and Hyperparameter Optimization".
 pub struct Halving<'inner> {
     inner: Box<dyn Strategy + 'inner>,
     reduction: usize,
-    /// Of the rungs, ascending, the last one the full one.
+    /// The fidelities of the rungs, ascending. The last one is the full fidelity.
     fidelities: Vec<Fidelity>,
     bracket: Vec<Entry>,
     rung: usize,
-    /// The bracket's entries on this rung.
+    /// The indices of the entries on the current rung.
     on_rung: Vec<usize>,
-    /// Those of them still to be proposed.
+    /// The entries on this rung that have not been proposed.
     pending: VecDeque<usize>,
-    /// Those of them proposed but not observed.
+    /// The entries on this rung that have been proposed but not observed.
     outstanding: VecDeque<usize>,
 }
 
 struct Entry {
-    /// As the inner strategy made it.
+    /// The proposal as the inner strategy made it.
     proposal: Proposal,
     outcome: Outcome,
 }
 
 impl<'inner> Halving<'inner> {
-    /// The usual number of rungs.
+    /// The default number of rungs.
     pub const RUNGS: u32 = 3;
 
-    /// Halving of the proposals of `inner` up to the fidelity `full`; rungs whose steps would not differ from those
-    /// of the next one are left out.
+    /// Successive halving of the proposals of `inner` up to the fidelity `full`. Rungs with the same number of steps as
+    /// the next one are left out.
     ///
     /// # Errors
-    ///
-    /// [`StrategyError::OutOfRange`] for a reduction below 2 or no rung.
+    /// [`StrategyError::OutOfRange`] if `reduction` is below 2 or `rungs` is 0.
     pub fn new(
         inner: Box<dyn Strategy + 'inner>,
         reduction: u32,
@@ -114,7 +114,7 @@ impl<'inner> Halving<'inner> {
                 .map(|merit| (merit, index))
         };
         let mut scored: Vec<_> = self.on_rung.iter().filter_map(merit).collect();
-        // On equal merits the one proposed first.
+        // Of equal merits the one proposed first wins.
         scored.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         scored.truncate(quota);
         if self.rung + 1 < self.fidelities.len() && !scored.is_empty() {

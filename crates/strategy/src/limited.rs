@@ -1,10 +1,10 @@
-//! A bound on the number of proposals.
+//! A limit on the number of proposals.
 
 use adaplace_search_space::{Placement, SearchSpace};
 
 use crate::{Outcome, Proposal, Strategy, StrategyError};
 
-/// Another strategy, finished after a given number of proposals.
+/// Another strategy, which is finished after a given number of proposals.
 pub struct Limited<'inner> {
     inner: Box<dyn Strategy + 'inner>,
     remaining: usize,

@@ -1,24 +1,24 @@
-//! How a proposal turned out.
+//! The outcome of a proposal.
 
 use std::cmp::Ordering;
 
 use adaplace_search_space::Fidelity;
 
-/// How good a placement is. Larger is better: first the fidelity (a longer training says more), then the objective,
-/// then the tie-break. Neither of them is ever NaN.
+/// The merit of a placement, where larger is better. The fidelity counts first (a longer training is more informative),
+/// then the objective, then the tie-break. None of them is ever NaN.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Merit {
-    /// The fidelity at which it was scored.
+    /// The fidelity at which the placement was scored.
     pub fidelity: Fidelity,
-    /// What is searched for, larger is better: for instance validation accuracy, or negated loss.
+    /// The objective of the search, where larger is better: for instance the validation accuracy, or the negated loss.
     pub objective: f64,
-    /// What decides between equal objectives, larger is better.
+    /// The value that decides between equal objectives, where larger is better.
     pub tie_break: f64,
 }
 
 impl Merit {
-    /// `None` when either number is NaN: such a trial has failed.
+    /// A merit, or `None` if either number is NaN. Such a trial has failed.
     pub fn new(fidelity: Fidelity, objective: f64, tie_break: f64) -> Option<Self> {
         let numbers = !objective.is_nan() && !tie_break.is_nan();
         numbers.then_some(Merit {
@@ -52,17 +52,17 @@ impl Ord for Merit {
     }
 }
 
-/// How a proposal turned out.
+/// The outcome of a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was trained and scored.
+    /// The proposal was trained and scored.
     Scored(Merit),
-    /// Its training diverged; it is never a winner and never a parent.
+    /// The training diverged. Such a proposal never wins and never becomes a parent.
     Failed,
 }
 
 impl Outcome {
-    /// The merit of a scored proposal.
+    /// The merit of a scored proposal, `None` for a failed one.
     pub fn merit(&self) -> Option<Merit> {
         match self {
             Outcome::Scored(merit) => Some(*merit),

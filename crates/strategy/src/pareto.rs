@@ -1,22 +1,22 @@
-//! Several objectives at once: which placements no other one beats in all of them.
+//! Several objectives at once: the placements that no other one beats in all of them.
 
 use adaplace_search_space::Cost;
 use serde::{Deserialize, Serialize};
 
 use crate::Merit;
 
-/// A cost that is minimised beside the merit.
+/// A cost that is minimised in addition to the merit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CostObjective {
-    /// Trainable parameters.
+    /// The number of trainable parameters.
     Parameters,
-    /// Extra floating-point operations.
+    /// The extra floating-point operations.
     ExtraFlops,
 }
 
 impl CostObjective {
-    /// Its value, smaller is better.
+    /// The value of this objective, where smaller is better.
     pub fn of(self, cost: &Cost) -> f64 {
         match self {
             CostObjective::Parameters => cost.parameters as f64,
@@ -25,17 +25,17 @@ impl CostObjective {
     }
 }
 
-/// A scored placement by its objectives.
+/// A scored placement, represented by its objectives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objectives {
-    /// Larger is better.
+    /// The merit, where larger is better.
     pub merit: Merit,
-    /// Smaller is better, each.
+    /// The costs, where smaller is better.
     pub costs: Vec<f64>,
 }
 
 impl Objectives {
-    /// The merit and the costs of a placement.
+    /// The objectives of a placement with this merit and cost.
     pub fn new(merit: Merit, cost: &Cost, costs: &[CostObjective]) -> Self {
         Objectives {
             merit,
@@ -44,12 +44,13 @@ impl Objectives {
     }
 }
 
-/// Whether each of `points` is on the Pareto front: no other one is nowhere worse and somewhere better.
+/// Whether each of `points` is on the Pareto front: no other one is at least as good in all objectives and better in
+/// one.
 pub fn pareto_front(points: &[Objectives]) -> Vec<bool> {
     let mut merits: Vec<Merit> = points.iter().map(|point| point.merit).collect();
     merits.sort_by(|a, b| b.cmp(a));
     merits.dedup();
-    // A merit is more than one number, its place among all of them is one.
+    // A merit is more than one number, but its place among all merits is one.
     let place = |merit: Merit| merits.partition_point(|other| *other > merit) as f64;
     let numbers: Vec<Vec<f64>> = points
         .iter()
@@ -58,8 +59,8 @@ pub fn pareto_front(points: &[Objectives]) -> Vec<bool> {
     adaplace_analysis::pareto_front(&numbers)
 }
 
-/// Indices of `points`, best first: by front, those of one front by how much room they have around them, its ends first
-/// (NSGA-II: Deb, Pratap, Agarwal and Meyarivan, 2002); equal ones by merit.
+/// The indices of `points`, the best first: by front, and within a front by the room around each point, with the ends
+/// of the front first (NSGA-II: Deb, Pratap, Agarwal and Meyarivan, 2002). Equal points are ordered by merit.
 pub fn nondominated_order(points: &[Objectives]) -> Vec<usize> {
     let mut rest: Vec<usize> = (0..points.len()).collect();
     let mut order = Vec::with_capacity(points.len());
@@ -88,8 +89,8 @@ pub fn nondominated_order(points: &[Objectives]) -> Vec<usize> {
     order
 }
 
-/// For each member of a front the sum over the objectives of the distance between its neighbours, as a share of the
-/// front's range; infinite at its ends.
+/// For each member of a front, the sum over the objectives of the distance between its neighbours, as a share of the
+/// front's range. It is infinite at the ends of the front.
 fn crowding_distances(points: &[Objectives], front: &[usize]) -> Vec<f64> {
     let objectives = points.first().map_or(0, |point| 1 + point.costs.len());
     let value = |member: usize, objective: usize| {
@@ -132,7 +133,8 @@ mod tests {
         }
     }
 
-    /// (0.9, 5) and (0.8, 3) trade one for the other; (0.8, 4) is beaten, (0.7, 3) too, and equals stand together.
+    /// (0.9, 5) and (0.8, 3) are a trade-off. (0.8, 4) and (0.7, 3) are beaten, and equal points are on the front
+    /// together.
     #[test]
     fn fronts_by_hand() {
         let points = [
@@ -144,15 +146,15 @@ mod tests {
         ];
         assert_eq!(pareto_front(&points), [false, true, false, true, true]);
         assert!(pareto_front(&[]).is_empty());
-        // Three on the first front, then the two that it beat.
+        // The three on the first front come first, then the two that they beat.
         let order = nondominated_order(&points);
         let mut first = order[..3].to_vec();
         first.sort_unstable();
         assert_eq!(first, [1, 3, 4]);
     }
 
-    /// Ends first, then by the room around: of 0, 1, 3, 9, 10 the one at 3 has neighbours 8 apart, the one at 9 7, and the one
-    /// at 1 3.
+    /// The ends come first, then the points by the room around them: of 0, 1, 3, 9, 10 the one at 3 has neighbours 8
+    /// apart, the one at 9 neighbours 7 apart, and the one at 1 neighbours 3 apart.
     #[test]
     fn lonely_ones_come_first() {
         let points: Vec<Objectives> = [0.0, 1.0, 3.0, 9.0, 10.0]

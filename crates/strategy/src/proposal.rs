@@ -1,12 +1,12 @@
-//! What a strategy asks to be tried.
+//! A proposal of a strategy.
 
 use adaplace_search_space::{Fidelity, Placement};
 
 /// A placement to be scored at a fidelity.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Proposal {
-    /// What to train.
+    /// The placement to train.
     pub placement: Placement,
-    /// For how many optimiser steps.
+    /// The number of optimiser steps to train for.
     pub fidelity: Fidelity,
 }

@@ -7,32 +7,30 @@ use adaplace_search_space::{Connection, Placement};
 
 use crate::StrategyError;
 
-/// Why connections could not be judged.
+/// The reason why connections could not be judged.
 pub type ProxyError = Box<dyn Error + Send + Sync>;
 
 /// Judges connections and placements without training them, for instance by a statistic of the gradient map.
 ///
-/// What a proxy knows of single connections is all that it must give; what it knows of several together it may add. The same
-/// arguments always give the same numbers.
+/// A proxy must judge single connections. Judging several together is optional. The same arguments always lead to the
+/// same numbers.
 pub trait ConnectionProxy: Send + Sync {
-    /// How promising an adapter on each of `connections` is, given the adapters of `given`; one finite number for
-    /// each, in their order, larger is more promising.
+    /// The promise of an adapter on each of `connections`, given the adapters of `given`: one finite number for each,
+    /// in their order, where larger is more promising.
     ///
     /// # Errors
-    ///
-    /// Whatever keeps it from judging.
+    /// Anything that keeps the proxy from judging.
     fn promise(
         &self,
         given: &Placement,
         connections: &[Connection],
     ) -> Result<Vec<f64>, ProxyError>;
 
-    /// How promising each of `placements` is as a whole; one finite number for each, in their order, larger is more
-    /// promising. The sum of what its connections promise alone, unless the proxy knows what they do together.
+    /// The promise of each of `placements` as a whole: one finite number for each, in their order, where larger is more
+    /// promising. By default it is the sum of what the connections promise alone.
     ///
     /// # Errors
-    ///
-    /// Whatever keeps it from judging.
+    /// Anything that keeps the proxy from judging.
     fn joint_promise(&self, placements: &[Placement]) -> Result<Vec<f64>, ProxyError> {
         let nothing = Placement::new();
         let sum = |placement: &Placement| {
@@ -43,36 +41,34 @@ pub trait ConnectionProxy: Send + Sync {
         placements.iter().map(sum).collect()
     }
 
-    /// What is known of each of `connections` apart from where it lies: a row of finite numbers for each, all of one
-    /// length. Connections with like rows are likely to do alike.
+    /// The features of each of `connections` apart from its position: a row of finite numbers for each, all of the same
+    /// length. Connections with similar rows are likely to have similar results.
     ///
     /// # Errors
-    ///
-    /// Whatever keeps it from judging.
+    /// Anything that keeps the proxy from judging.
     fn features(&self, connections: &[Connection]) -> Result<Vec<Vec<f64>>, ProxyError> {
         let promises = self.promise(&Placement::new(), connections)?;
         Ok(promises.into_iter().map(|promise| vec![promise]).collect())
     }
 
-    /// How much the adapter on each connection of `together` matters once all of them have been trained together; one
-    /// finite number for each, in the placement's order, larger matters more. What each promises alone, unless the proxy
-    /// can train.
+    /// The importance of the adapter on each connection of `together` after all of them have been trained together: one
+    /// finite number for each, in the placement's order, where larger is more important. By default it is what each
+    /// promises alone.
     ///
     /// # Errors
-    ///
-    /// Whatever keeps it from judging.
+    /// Anything that keeps the proxy from judging.
     fn importance(&self, together: &Placement) -> Result<Vec<f64>, ProxyError> {
         let connections: Vec<Connection> = together.connections().collect();
         self.promise(&Placement::new(), &connections)
     }
 }
 
-/// A table of promises, the same whatever has been placed: for replays and tests.
+/// A table of promises that do not depend on the adapters already placed, for replays and tests.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FixedProxy(BTreeMap<Connection, f64>);
 
 impl FixedProxy {
-    /// Promises as given by the table.
+    /// A proxy that answers from the table `promises`.
     pub fn new(promises: BTreeMap<Connection, f64>) -> Self {
         FixedProxy(promises)
     }
@@ -100,7 +96,7 @@ impl ConnectionProxy for FixedProxy {
     }
 }
 
-/// The promises of `connections`, checked.
+/// The promises of `connections`, after checking their number and that they are finite.
 pub(crate) fn promises(
     proxy: &dyn ConnectionProxy,
     given: &Placement,

@@ -1,4 +1,4 @@
-//! All connections trained together, and dropped.
+//! Pruning: all connections are trained together, and the least important dropped.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -10,13 +10,15 @@ use serde::{Deserialize, Serialize};
 use crate::proxy::promises;
 use crate::{ConnectionProxy, Outcome, Proposal, Strategy, StrategyError};
 
-/// How [`Prune`] prunes.
+/// The settings of [`Prune`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PruneSettings {
-    /// Times that what is left is trained together and the least important of it dropped, at least 1.
+    /// The number of rounds, at least 1. In each of them the remaining connections are trained together and the least
+    /// important are dropped.
     pub rounds: usize,
-    /// Connections to begin with, at least 1: the most promising; all of the space where it is not given.
+    /// The number of connections in the first round, at least 1: the most promising ones. By default it is all of the
+    /// space.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<usize>,
 }
@@ -30,15 +32,20 @@ impl Default for PruneSettings {
     }
 }
 
-/// Trains the connections of the space together, an adapter on each, and drops the least important until as many are left as
-/// the largest placement has: from m to k in R rounds, `m (k / m)^(i / R)` are left by round i. How important a connection is
-/// after a training is [`ConnectionProxy::importance`]; what was dropped later counts as more important.
+/// Trains the connections of the space together, with an adapter on each, and drops the least important until as many
+/// are left as the largest placement has.
 ///
-/// Proposes the most important connections that fit the budget together, then exchanges: sets of as many connections by the sum of
-/// their places in the order of importance, so that the weakest one kept gives way to the strongest one dropped first.
-/// Scores have no influence. Finished when no other set fits.
+/// From m to k connections in R rounds, round i (starting with 0) trains `m (k / m)^(i / R)` of them. The importance of
+/// a connection after a training is [`ConnectionProxy::importance`]. A connection dropped later counts as more
+/// important.
 ///
-/// The strongest simple rival of a search: pruning by the first-order Taylor term (Molchanov et al. 2019, arXiv 1906.10771).
+/// The strategy first proposes the most important connections that fit the budget together. It continues with
+/// exchanges: sets of the same size, ordered by the sum of their places in the order of importance, so the first
+/// exchange replaces the weakest connection kept by the strongest one dropped. Scores have no influence. The strategy
+/// is finished when no other set fits.
+///
+/// It is the strongest simple rival of a search: pruning by the first-order Taylor term (Molchanov et al. 2019, arXiv
+/// 1906.10771).
 pub struct Prune<'proxy> {
     proxy: Arc<dyn ConnectionProxy + 'proxy>,
     fidelity: Fidelity,
@@ -47,9 +54,10 @@ pub struct Prune<'proxy> {
 }
 
 impl<'proxy> Prune<'proxy> {
-    /// # Errors
+    /// Pruning with these settings and the importances of `proxy`.
     ///
-    /// [`StrategyError::OutOfRange`] without a round or a connection to begin with.
+    /// # Errors
+    /// [`StrategyError::OutOfRange`] if there are no rounds or no connections to start with.
     pub fn new(
         proxy: Arc<dyn ConnectionProxy + 'proxy>,
         fidelity: Fidelity,
@@ -76,11 +84,11 @@ impl<'proxy> Prune<'proxy> {
         })
     }
 
-    /// The space's connections that a placement may have, the most important first.
+    /// The connections of the space that a placement may have, the most important first.
     fn by_importance(&self, space: &SearchSpace) -> Result<Vec<Connection>, StrategyError> {
         let size = space.largest_size();
         let nothing = Placement::new();
-        // Each with the adapter that it would have in a placement of k.
+        // Each connection comes with the adapter that it would have in a placement of k.
         let all: Vec<_> = space
             .connections()
             .iter()
@@ -106,7 +114,8 @@ impl<'proxy> Prune<'proxy> {
     }
 }
 
-/// Connections trained together in each round, from `start` towards `size`; the first places of the last are what is kept.
+/// The number of connections trained together in each round, from `start` towards `size`. The connections kept are the
+/// most important of the last round.
 fn rounds(start: usize, size: usize, rounds: usize) -> Vec<usize> {
     let ratio = size.min(start) as f64 / start as f64;
     let left =
@@ -116,7 +125,7 @@ fn rounds(start: usize, size: usize, rounds: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Sorted by value, the greatest first; equal ones keep their order.
+/// The connections sorted by value, the largest first. Equal values are ordered by connection.
 fn sorted(connections: Vec<Connection>, values: &[f64]) -> Vec<Connection> {
     let mut pairs: Vec<(f64, Connection)> = values.iter().copied().zip(connections).collect();
     pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -126,7 +135,7 @@ fn sorted(connections: Vec<Connection>, values: &[f64]) -> Vec<Connection> {
         .collect()
 }
 
-/// The importance of the connections of `together`, checked.
+/// The importance of the connections of `together`, after checking the number of values and that they are finite.
 fn importance(
     proxy: &dyn ConnectionProxy,
     together: &Placement,
@@ -148,20 +157,20 @@ fn importance(
     }
 }
 
-/// Sets of places in an order, by the sum of the places: a set follows from one with a smaller sum, in which one place is by one
-/// smaller.
+/// Sets of places in an order, enumerated by the sum of their places. Each set follows from one with a smaller sum, in
+/// which one place is smaller by one.
 struct Exchanges {
     order: Vec<Connection>,
-    /// The most important that fit together: proposed first.
+    /// The most important connections that fit together, which are proposed first.
     first: Option<Placement>,
     proposed: BTreeSet<Placement>,
-    /// By sum, then by the places, ascending.
+    /// The sets not looked at yet, ordered by sum and then by places, ascending.
     open: BinaryHeap<Reverse<(usize, Vec<usize>)>>,
     found: BTreeSet<Vec<usize>>,
 }
 
 impl Exchanges {
-    /// Sets that are looked at for one proposal, at most: few of them may fit a tight budget.
+    /// The largest number of sets that are examined for one proposal, since few of them may fit a tight budget.
     const LOOKS: usize = 10_000;
 
     fn new(order: Vec<Connection>, space: &SearchSpace) -> Self {

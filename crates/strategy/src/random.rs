@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::unseen::Unseen;
 use crate::{Outcome, Proposal, Strategy, StrategyError};
 
-/// Proposes placements drawn uniformly from those not proposed yet, until the space is exhausted.
+/// Proposes placements drawn uniformly from those not yet proposed, until the space is exhausted.
 ///
 /// Bergstra and Bengio 2012, "Random Search for Hyper-Parameter Optimization".
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct Random {
 }
 
 impl Random {
-    /// Random search whose proposals follow from `seed`.
+    /// A random search whose proposals follow from `seed`.
     pub fn new(fidelity: Fidelity, seed: u64) -> Self {
         Random {
             fidelity,

@@ -1,4 +1,4 @@
-//! A sample of a space whose placements are too many to try all.
+//! A sample of a space that has too many placements to try all of them.
 
 use std::collections::BTreeSet;
 
@@ -9,23 +9,24 @@ use rand_chacha::ChaCha8Rng;
 use crate::listed::Listed;
 use crate::{Outcome, Proposal, Strategy, StrategyError};
 
-/// Proposes, in turns, a placement drawn uniformly, one whose connections lie near one another and one whose connections lie
-/// far apart, so that a table of them shows what nearness does. Which ones follows from the seed alone.
+/// Proposes in turn a placement drawn uniformly, one whose connections are close together and one whose connections are
+/// far apart, so that a table of the results shows the effect of distance. The sample follows from the seed alone.
 #[derive(Clone, Debug)]
 pub struct Sample(Listed);
 
 impl Sample {
-    /// Draws that may repeat a placement before fewer are proposed than asked for.
+    /// The number of draws for one placement, since a draw may repeat an earlier one.
     const TRIES: usize = 200;
 
-    /// At most `trials` placements of `space`; fewer where no other ones are found.
+    /// A sample of at most `trials` placements of `space`. There are fewer if no other ones are found.
     pub fn new(space: &SearchSpace, fidelity: Fidelity, seed: u64, trials: usize) -> Self {
         let drawn = Self::drawn(space, seed, trials).into_iter();
         let placements = drawn.map(|(placement, _)| placement).collect();
         Sample(Listed::new(fidelity, placements))
     }
 
-    /// The placements of [`Self::new`], each with how it was drawn: uniformly where there is no spacing.
+    /// The placements of [`Self::new`], each with the spacing with which it was drawn, or `None` if it was drawn
+    /// uniformly.
     #[must_use]
     pub fn drawn(
         space: &SearchSpace,

@@ -1,7 +1,7 @@
-//! Promises as weights.
+//! Sampling weights from promises.
 
-/// `exp(z / temperature)` up to a common factor, where `z = (x - mean) / standard deviation`; all 1 when all `x` are
-/// equal.
+/// `exp(z / temperature)` up to a common factor, where `z = (x - mean) / standard deviation`. All weights are 1 if all
+/// `x` are equal.
 pub(crate) fn softmax_of_standardised(values: &[f64], temperature: f64) -> Vec<f64> {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
@@ -16,7 +16,7 @@ pub(crate) fn softmax_of_standardised(values: &[f64], temperature: f64) -> Vec<f
         .copied()
         .max_by(f64::total_cmp)
         .unwrap_or(mean);
-    // The greatest value gets weight 1, so that nothing overflows.
+    // The largest value has weight 1, so nothing overflows.
     values
         .iter()
         .map(|value| ((value - greatest) / (deviation * temperature)).exp())

@@ -1,4 +1,4 @@
-//! A sample of the single connections that mirrors all of them.
+//! A sample of single connections that represents all of them.
 
 use adaplace_search_space::{Fidelity, Placement, SearchSpace};
 use rand::{Rng, SeedableRng};
@@ -7,17 +7,17 @@ use rand_chacha::ChaCha8Rng;
 use crate::listed::Listed;
 use crate::{Outcome, Proposal, Strategy, StrategyError};
 
-/// A systematic sample of a space of single connections: ordered by kind, then target, then source, every so many-th is
-/// proposed from a random one on. Each kind, and within it each part of the chain, is so represented by its share.
+/// A systematic sample of a space of single connections: they are ordered by kind, then target, then source, and
+/// proposed at a constant interval from a random start. So each kind, and each part of the chain within it, is
+/// represented by its share.
 #[derive(Clone, Debug)]
 pub struct Stratified(Listed);
 
 impl Stratified {
-    /// At most `trials` placements of `space`.
+    /// A sample of at most `trials` placements of `space`.
     ///
     /// # Errors
-    ///
-    /// [`StrategyError::NotSingle`] where placements have more than one adapter.
+    /// [`StrategyError::NotSingle`] if placements have more than one adapter.
     pub fn new(
         space: &SearchSpace,
         fidelity: Fidelity,

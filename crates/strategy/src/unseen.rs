@@ -12,12 +12,12 @@ pub(crate) struct Unseen {
 }
 
 impl Unseen {
-    /// Draws that may repeat a known placement before the rest is enumerated.
+    /// The number of draws that may repeat a known placement before the rest of the space is enumerated.
     pub(crate) const TRIES: usize = 64;
-    /// Spaces up to this many placements are enumerated to draw uniformly from what is left.
+    /// The largest number of placements of a space that is enumerated to draw uniformly from the rest.
     const ENUMERABLE: u128 = 100_000;
 
-    /// Marks `placement` as seen; whether it was new.
+    /// Marks `placement` as seen, and returns whether it was new.
     pub(crate) fn insert(&mut self, placement: &Placement) -> bool {
         self.seen.insert(placement.clone())
     }
@@ -26,7 +26,7 @@ impl Unseen {
         self.seen.contains(placement)
     }
 
-    /// A placement not seen before, uniformly drawn, and marked as seen; `None` when the space is exhausted.
+    /// A placement that was not seen before, drawn uniformly and marked as seen. `None` if the space is exhausted.
     pub(crate) fn draw<R: Rng + ?Sized>(
         &mut self,
         space: &SearchSpace,
@@ -59,8 +59,8 @@ impl Unseen {
                 rest().nth(random.random_range(0..left))
             };
         }
-        // So many repetitions in a large space mean that nearly all of it has been seen: the first of the rest is
-        // found after as many steps at most.
+        // So many repetitions in a large space mean that nearly all of it has been seen. The first of the rest is found
+        // after at most as many steps.
         rest().next()
     }
 }

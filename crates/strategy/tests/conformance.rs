@@ -1,4 +1,4 @@
-//! What every strategy keeps, with and without successive halving, on spaces of every sort.
+//! The contract of every strategy, with and without successive halving, on spaces of every sort.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -26,10 +26,10 @@ fn descriptions() -> Vec<StrategyDescription> {
 
 fn spaces() -> Vec<SearchSpace> {
     vec![
-        // exhausted by every strategy that goes on until the end
+        // Every strategy that continues to the end exhausts this one.
         extended(2, 1),
         extended(3, 2),
-        // a single placement
+        // This one has a single placement.
         extended(2, 4),
         space(
             5,
@@ -76,13 +76,13 @@ fn every_other_failed(proposal: &Proposal) -> Outcome {
 /// The one conformance function: see the contract on `Strategy`.
 fn conforms(description: &StrategyDescription, space: &SearchSpace, halving: Option<u32>) {
     let trials = match description {
-        // It needs as many trials as there are placements; the largest space is too much for a test.
+        // It needs as many trials as there are placements, too many for a test of the largest space.
         StrategyDescription::Exhaustive {} => match space.count() {
             Some(count) if count < 100_000 => count as usize,
             _ => return,
         },
         StrategyDescription::Stratified {} if space.largest_size() > 1 => return,
-        // A proposal of its takes a thousand times as long as one of the others.
+        // One of its proposals takes a thousand times as long as one of the other strategies.
         StrategyDescription::Surrogate {} => MOST / 3,
         _ => MOST,
     };
@@ -124,7 +124,7 @@ fn conforms(description: &StrategyDescription, space: &SearchSpace, halving: Opt
             if proposals.len() < MOST {
                 assert!(
                     strategy.propose(space, n).unwrap().is_empty(),
-                    "finished and went on: {context}"
+                    "continued after it was finished: {context}"
                 );
             }
         }

@@ -106,7 +106,7 @@ fn exhaustive_search_is_refused_with_the_count() {
     };
     let exhaustive = StrategyDescription::Exhaustive {};
     let error = exhaustive.build(setting).err().unwrap();
-    // C(169, 3)
+    // This is C(169, 3).
     assert!(matches!(
         error,
         StrategyError::SpaceTooLarge {

@@ -1,4 +1,4 @@
-//! Regularised evolution: ageing, parents, the first population, and that it finds something.
+//! Regularised evolution: ageing, parents, the first population, and whether it finds something.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -41,13 +41,13 @@ fn the_oldest_leaves_even_if_it_is_the_best() {
     let space = extended(13, 3);
     let mut compared = 0;
     for seed in 0..20 {
-        // With a tournament of 64 among two, the best is always a parent (all but 2^-64).
+        // With a tournament of 64 among two, the best is always a parent (with a probability of all but 2^-64).
         let mut strategy = Evolution::new(uniform(2, 64, 0.0), steps(1), seed, None).unwrap();
         let oldest = next(&mut strategy, &space, 2.0);
         let second = next(&mut strategy, &space, 1.0);
         let child_of_oldest = next(&mut strategy, &space, 0.0);
         let child_of_second = next(&mut strategy, &space, 0.0);
-        // A mutation keeps two of three connections; founders have mostly none in common.
+        // A mutation keeps two of three connections, while founders mostly have none in common.
         assert_eq!(shared(&oldest, &child_of_oldest), 2);
         assert_eq!(shared(&second, &child_of_second), 2);
         compared +=
@@ -72,7 +72,8 @@ fn failed_placements_are_never_parents() {
     }
 }
 
-/// Few trials are not spent on founders alone: a third of them, at least four and at most the population.
+/// A search with few trials does not spend them all on founders: there are a third of the trials, at least four and at
+/// most the population.
 #[test]
 fn founders_are_a_third_of_the_trials() {
     let space = extended(13, 3);
@@ -85,8 +86,8 @@ fn founders_are_a_third_of_the_trials() {
 
 #[test]
 fn the_first_population_follows_the_softmax_of_the_standardised_promise() {
-    // One connection of four (two states) with promise 1, three with 0: mean 1/4, deviation sqrt(3)/4, so the
-    // standardised promises differ by 4 / sqrt(3) and the softmax gives e^2.3094 / (e^2.3094 + 3) = 0.7704.
+    // One of four connections (two states) has promise 1 and three have 0: mean 1/4, deviation sqrt(3)/4. So the
+    // standardised promises differ by 4 / sqrt(3), and the softmax is e^2.3094 / (e^2.3094 + 3) = 0.7704.
     let space = extended(2, 1);
     let promising = Connection::new(1, 0);
     let promise =
@@ -104,11 +105,11 @@ fn the_first_population_follows_the_softmax_of_the_standardised_promise() {
             .contains(promising)
     });
     let share = drawn.count() as f64 / 2000.0;
-    // Five standard deviations of a binomial share: 5 sqrt(0.77 * 0.23 / 2000) = 0.047
+    // Five standard deviations of a binomial share are 5 sqrt(0.77 * 0.23 / 2000) = 0.047.
     assert!((share - 0.7704).abs() < 0.047, "{share}");
 }
 
-/// The sum of one value per connection, the best near the middle of the map.
+/// The sum of one value per connection, with the best near the middle of the map.
 fn separable(proposal: &Proposal) -> Outcome {
     let value = |connection: Connection| -f64::from(connection.distance(Connection::new(9, 2)));
     scored(proposal, proposal.placement.connections().map(value).sum())
@@ -207,8 +208,9 @@ fn settings_out_of_range_are_refused() {
     ));
 }
 
-/// Ranks of 1 to 16 on 81 connections. A better connection and a larger rank are better, a smaller rank is cheaper: the
-/// front has one placement for each rank. With the cost as a second objective most of it is found, cheap ends included.
+/// Ranks of 1 to 16 on 81 connections, where a better connection and a larger rank are better and a smaller rank is
+/// cheaper. The front has one placement for each rank. With the cost as a second objective most of the front is found,
+/// including its cheap ends.
 #[test]
 fn with_costs_the_front_is_searched_instead_of_its_best_end() {
     let space = common::space(
@@ -243,7 +245,7 @@ fn with_costs_the_front_is_searched_instead_of_its_best_end() {
         let seeds = 0..20;
         let of_seed = |seed| {
             let best = found(costs.to_vec(), seed);
-            // How far the best of each rank is from the front, log2(rank).
+            // The distance of the best placement of each rank from the front, log2(rank).
             let of_rank = |rank: u16| f64::from(rank).log2() - best.get(&rank).unwrap_or(&-14.0);
             [1, 2, 4, 8, 16].map(of_rank).iter().sum::<f64>()
         };

@@ -1,4 +1,4 @@
-//! Greedy and gradient-greedy search, each step by hand.
+//! Greedy and gradient-greedy search, with each step computed by hand.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -19,7 +19,7 @@ fn connections(placement: &Placement) -> Vec<String> {
         .collect()
 }
 
-/// Three states; the promises of `0->0 0->1 0->2 1->0 1->1 1->2 2->0 2->1 2->2`.
+/// A proxy on three states with the promises of `0->0 0->1 0->2 1->0 1->1 1->2 2->0 2->1 2->2`.
 fn table(promises: [f64; 9]) -> Arc<dyn ConnectionProxy> {
     let pairs = (0..3).flat_map(|source| (0..3).map(move |target| Connection::new(source, target)));
     Arc::new(pairs.zip(promises).collect::<FixedProxy>())
@@ -32,7 +32,7 @@ fn gradient_greedy(proxy: Arc<dyn ConnectionProxy>, adapters: u16) -> Vec<String
     connections(&proposals[0].placement)
 }
 
-/// Promises what a table says, less half of it for each adapter given that has the same target.
+/// Promises what a table says, minus half of it for each given adapter with the same target.
 struct Redundant([f64; 9]);
 
 impl ConnectionProxy for Redundant {
@@ -52,7 +52,8 @@ impl ConnectionProxy for Redundant {
     }
 }
 
-/// 0->1 comes first. Beside it 1->1 promises 4.5 and 2->1 4, less than the 5 of 0->0, and beside both 2->2 as much as 1->1.
+/// 0->1 comes first. Given that, 1->1 promises 4.5 and 2->1 promises 4, less than the 5 of 0->0. Given both, 2->2
+/// promises as much as 1->1.
 #[test]
 fn each_pick_is_judged_beside_those_before_it() {
     let promises = [5.0, 10.0, 1.0, 1.0, 9.0, 1.0, 2.0, 8.0, 4.5];
@@ -61,7 +62,7 @@ fn each_pick_is_judged_beside_those_before_it() {
     assert_eq!(picks(2), ["0->0", "0->1"]);
     assert_eq!(picks(3), ["0->0", "0->1", "1->1"]);
     assert_eq!(picks(4), ["0->0", "0->1", "1->1", "2->2"]);
-    // Where all is judged alone, the largest promises.
+    // If each connection is judged alone, the largest promises win.
     assert_eq!(
         gradient_greedy(table(promises), 3),
         ["0->1", "1->1", "2->1"]
@@ -75,8 +76,8 @@ fn equal_promises_are_taken_in_order() {
 
 #[test]
 fn ranks_are_the_largest_that_all_could_have() {
-    // At width 4 an adapter of rank r has 9 r + 4 parameters: two of rank 8 have 152, of rank 8 and 16 have 224, two
-    // of rank 16 have 296.
+    // At width 4 an adapter of rank r has 9 r + 4 parameters: two of rank 8 have 152, one of rank 8 and one of rank 16
+    // have 224, two of rank 16 have 296.
     for (parameters, expected) in [
         (223, [8, 8]),
         (224, [8, 16]),
@@ -99,7 +100,7 @@ fn ranks_are_the_largest_that_all_could_have() {
     }
 }
 
-/// Promises the connections that end where the last adapter starts; remembers what it was given.
+/// Promises the connections that end where the last adapter starts, and remembers what it was given.
 struct Chaining(Mutex<Vec<Placement>>);
 
 impl ConnectionProxy for Chaining {
@@ -118,8 +119,8 @@ impl ConnectionProxy for Chaining {
     }
 }
 
-/// 2->2 wins the first stage; those that end at state 2 promise the most in both. The last one of a stage is the next one near
-/// the best.
+/// 2->2 wins the first stage, and the connections that end at state 2 promise the most in both. The last addition of a
+/// stage is the next one near the best.
 #[test]
 fn stages_train_the_most_promising_at_what_has_been_placed() {
     let space = extended(3, 2);
@@ -149,7 +150,8 @@ fn stages_train_the_most_promising_at_what_has_been_placed() {
     assert_eq!(connections(&given[1]), ["2->2"]);
 }
 
-/// Half of a stage goes by promise, the other half by nearness to the best so far, in rounds of half of what is left.
+/// Half of a stage is chosen by promise, the other half by nearness to the best so far, in rounds of half of what is
+/// left.
 #[test]
 fn the_second_half_of_a_stage_is_near_the_best() {
     let space = extended(5, 1);
@@ -172,15 +174,15 @@ fn the_second_half_of_a_stage_is_near_the_best() {
         .iter()
         .flat_map(connections)
         .collect();
-    // 0->0 and 2->2 are as good, the earlier one counts: 0->1 and 0->2 are the first near it. Then 0->1 is the best, near
-    // it are 0->3 and, as that is worse, 1->0.
+    // 0->0 and 2->2 are equally good and the earlier one counts, so 0->1 and 0->2 are the first near it. Then 0->1 is
+    // the best; near it are 0->3 and, because that is worse, 1->0.
     let expected = [
         "4->4", "0->0", "2->2", "0->4", "0->1", "0->2", "0->3", "1->0",
     ];
     assert_eq!(names, expected);
 }
 
-/// A proxy that borrows, as one that holds a scorer does.
+/// A proxy that borrows, like one that holds a scorer.
 struct Borrowed<'a>(&'a Chaining);
 
 impl ConnectionProxy for Borrowed<'_> {
@@ -222,7 +224,7 @@ fn a_failed_stage_ends_the_search_but_a_failed_addition_does_not() {
         },
     );
     assert_eq!(proposals.len(), 8);
-    // All scores equal: the first one that did not fail goes on.
+    // All scores are equal, so the first addition that did not fail is kept.
     let kept = &proposals[1].placement;
     assert!(proposals[4..].iter().all(|later| {
         kept.connections()
@@ -241,7 +243,7 @@ fn trials_are_divided_among_the_stages() {
         100,
         &|proposal| scored(proposal, 0.0),
     );
-    // 13 / 2 = 6 in each of the two stages
+    // 13 / 2 = 6 in each of the two stages.
     assert_eq!(all.len(), 12);
 }
 

@@ -1,4 +1,4 @@
-//! Successive halving: the steps of every rung, who is promoted, and what the inner strategy hears.
+//! Successive halving: the steps of every rung, the promotions, and what the inner strategy observes.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -9,7 +9,7 @@ use adaplace_search_space::SearchSpace;
 use adaplace_strategy::{Exhaustive, Halving, Outcome, Proposal, Random, Strategy, StrategyError};
 use common::{extended, placements, run, scored, steps};
 
-/// A strategy that writes down what it observes.
+/// A strategy that records what it observes.
 struct Listening {
     inner: Random,
     heard: Arc<Mutex<Vec<(Proposal, Outcome)>>>,
@@ -38,7 +38,7 @@ fn steps_of(proposals: &[Proposal]) -> Vec<u32> {
 #[test]
 fn steps_of_a_bracket_by_hand() {
     let space = extended(13, 3);
-    // 64 steps reduced by 3: ceil(64 / 9) = 8, ceil(64 / 3) = 22, 64; nine placements, then three, then one.
+    // 64 steps reduced by 3 are ceil(64 / 9) = 8, ceil(64 / 3) = 22 and 64, for nine placements, then three, then one.
     let mut halving = Halving::new(Box::new(Random::new(steps(64), 0)), 3, steps(64), 3).unwrap();
     let bracket = run(&mut halving, &space, 4, 13, &|proposal| {
         scored(proposal, 0.0)
@@ -47,7 +47,7 @@ fn steps_of_a_bracket_by_hand() {
         steps_of(&bracket),
         [8, 8, 8, 8, 8, 8, 8, 8, 8, 22, 22, 22, 64]
     );
-    // All scores equal: the first ones proposed go on.
+    // All scores are equal, so the first proposals are promoted.
     let all = placements(&bracket);
     assert_eq!(all[9..12], all[..3]);
     assert_eq!(all[12], all[0]);
@@ -64,7 +64,7 @@ fn rungs_that_would_not_differ_are_left_out() {
         });
         (proposals.len(), proposals[0].fidelity.steps())
     };
-    // 2 steps: ceil(2 / 9) = ceil(2 / 3) = 1, then 2: two rungs, a bracket of three
+    // With 2 steps, ceil(2 / 9) = ceil(2 / 3) = 1, then 2: two rungs, and a bracket of three.
     assert_eq!(first_steps(2), (3, 1));
     assert_eq!(first_steps(1), (1, 1));
 }
@@ -128,7 +128,7 @@ fn the_best_are_promoted_and_the_inner_strategy_hears_the_last_word() {
 
 #[test]
 fn the_last_bracket_may_be_smaller() {
-    // Four placements, brackets of 3^2 = 9: four, ceil(4/3) = 2, ceil(2/3) = 1.
+    // Of four placements in brackets of 3^2 = 9 there are four, ceil(4/3) = 2 and ceil(2/3) = 1.
     let space = extended(2, 1);
     let inner = Exhaustive::new(&space, steps(9), 4).unwrap();
     let mut halving = Halving::new(Box::new(inner), 3, steps(9), 3).unwrap();

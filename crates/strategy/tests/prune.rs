@@ -11,7 +11,8 @@ use adaplace_strategy::{
 };
 use common::{extended, placements, run, space, steps};
 
-/// Important are the connections of a large source, the more the fewer there are; promising those of a large target.
+/// Connections with a large source are important, the more so the fewer there are. Those with a large target are
+/// promising.
 #[derive(Default)]
 struct Trained(Mutex<Vec<usize>>);
 
@@ -47,7 +48,8 @@ fn the_important_are_kept_and_then_exchanged() {
     let all = placements(&run(&mut prune, &space, 3, 9, &|_| Outcome::Failed));
     assert_eq!(*trained.0.lock().unwrap(), [64, 16]);
     assert_eq!(names(&all[0]), [(7, 4), (7, 5), (7, 6), (7, 7)]);
-    // The weakest kept for the strongest dropped; then that for the next one, and the second weakest kept for the strongest dropped.
+    // First the weakest kept is exchanged for the strongest dropped; then the latter for the next one, or the second
+    // weakest kept for the strongest dropped.
     assert_eq!(names(&all[1]), [(7, 3), (7, 5), (7, 6), (7, 7)]);
     let mut two = [names(&all[2]), names(&all[3])];
     two.sort();

@@ -1,4 +1,4 @@
-//! A sample has random placements, ones of near and ones of far connections in turns.
+//! A sample contains in turn random placements, ones of near and ones of far connections.
 #![allow(clippy::unwrap_used)]
 
 mod common;

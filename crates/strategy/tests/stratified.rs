@@ -1,4 +1,4 @@
-//! A sample mirrors the space.
+//! A stratified sample represents the space.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -13,7 +13,7 @@ fn sample(seed: u64, trials: usize) -> Vec<Proposal> {
     run(&mut strategy, &space, 7, 1000, &|_| Outcome::Failed)
 }
 
-/// Of 13 states 13 connections are sequential, 12 parallel, 66 long-range and 78 recurrent.
+/// With 13 states, 13 connections are sequential, 12 parallel, 66 long-range and 78 recurrent.
 #[test]
 fn every_kind_has_its_share() {
     for seed in 0..20 {

@@ -1,4 +1,4 @@
-//! The surrogate against random search, what it recommends, what it asks of its proxy.
+//! The surrogate compared with random search, its recommendations, and what it asks of its proxy.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -13,7 +13,7 @@ use adaplace_strategy::{
 };
 use common::{extended, promise, proxy, run, scored, space, steps};
 
-/// A hill of connections, less what near ones have in common.
+/// The worth of a placement: a hill of connections, minus what nearby ones have in common.
 fn worth(placement: &Placement) -> f64 {
     let hill = |c: Connection| {
         let (s, t) = (f64::from(c.source), f64::from(c.target));
@@ -29,7 +29,7 @@ fn worth(placement: &Placement) -> f64 {
     sum
 }
 
-/// Between -0.5 and 0.5, by the placement alone.
+/// A number between -0.5 and 0.5 that depends on the placement alone.
 fn luck(placement: &Placement, seed: u64) -> f64 {
     let hash: u64 = placement
         .hash()
@@ -86,7 +86,7 @@ fn what_is_recommended_was_trained_fully() {
     let mut surrogate = Surrogate::new(proxy(), steps(64), 0, 4);
     assert!(surrogate.recommend(&space, 3).is_empty());
     let mut full = Vec::new();
-    // Every other one was stopped early, as within successive halving.
+    // Every other training was stopped early, as within successive halving.
     run(&mut surrogate, &space, 4, 24, &|proposal: &Proposal| {
         let placement = &proposal.placement;
         let early = luck(placement, 1) < 0.0;
@@ -107,7 +107,7 @@ fn trainings_that_it_did_not_propose_are_learnt_from() {
         placement: space.placements().nth(5000).unwrap(),
         fidelity: steps(64),
     };
-    // Far above all others, and twice.
+    // A score far above all others, told twice.
     surrogate.observe(&other, &scored(&other, 9.0));
     surrogate.observe(&other, &scored(&other, 9.5));
     surrogate.propose(&space, 4).unwrap();
@@ -169,7 +169,7 @@ impl ConnectionProxy for Counting {
     }
 }
 
-/// What else a proposal costs is linear algebra, which the note on `Surrogate` counts.
+/// The other costs of a proposal are linear algebra; the documentation of `Surrogate` counts them.
 #[test]
 fn a_batch_judges_no_more_after_a_thousand_trials() {
     let space = extended(13, 4);

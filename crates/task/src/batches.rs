@@ -3,19 +3,19 @@
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-/// So many batches are sorted by length together: enough for examples of equal length to find each other, few enough
-/// for the composition of batches to stay random.
+/// The number of batches that are sorted by length together: enough for examples of equal length to find each other,
+/// few enough for the composition of batches to stay random.
 const BATCHES_PER_POOL: usize = 8;
 
-/// The batches of one epoch, as indices into `lengths` (tokens per example): all examples once, `batch_size` at a time,
-/// the batch that is left over smaller.
+/// The batches of one epoch, as indices into `lengths` (tokens per example). They contain every example once,
+/// `batch_size` at a time; the batch left over is smaller.
 ///
-/// The examples are shuffled, cut into pools of 8 batches, each pool is sorted by length and cut into batches, and the
-/// batches are shuffled. With examples of one length this is a plain shuffle. The same state of `random` gives the
-/// same batches.
+/// The examples are shuffled and cut into pools of 8 batches. Each pool is sorted by length and cut into batches, and
+/// the batches are shuffled. If all examples have the same length, this is a plain shuffle. The same state of `random`
+/// leads to the same batches.
 ///
 /// # Panics
-/// When `batch_size` is 0.
+/// If `batch_size` is 0.
 pub fn training_epoch(
     lengths: &[usize],
     batch_size: usize,
@@ -32,11 +32,12 @@ pub fn training_epoch(
     batches
 }
 
-/// Batches for evaluation, as indices into `lengths` (tokens per example): all examples once, sorted by length (equal
-/// lengths in their own order), `batch_size` at a time, the last batch smaller where they do not divide.
+/// The batches for evaluation, as indices into `lengths` (tokens per example). They contain every example once, sorted
+/// by length (equal lengths in their original order), `batch_size` at a time; the last batch is smaller if the division
+/// leaves a remainder.
 ///
 /// # Panics
-/// When `batch_size` is 0.
+/// If `batch_size` is 0.
 pub fn evaluation_batches(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|&index| lengths[index]);
@@ -51,7 +52,7 @@ mod tests {
 
     use super::*;
 
-    /// Padding tokens when every batch is padded to its longest example.
+    /// The number of padding tokens if every batch is padded to its longest example.
     fn padding(lengths: &[usize], batches: &[Vec<usize>]) -> usize {
         let of_batch = |batch: &Vec<usize>| {
             let longest = batch.iter().map(|&index| lengths[index]).max().unwrap();
@@ -63,7 +64,7 @@ mod tests {
         batches.iter().map(of_batch).sum()
     }
 
-    /// Lengths from 3 on whose excess is geometric with mean 12.
+    /// Lengths from 3 upwards whose excess is geometric with mean 12.
     fn geometric_lengths(count: usize, random: &mut impl Rng) -> Vec<usize> {
         let stay: f64 = 12.0 / 13.0;
         let draw = |_| 3 + ((1.0 - random.random::<f64>()).ln() / stay.ln()) as usize;

@@ -1,26 +1,27 @@
-//! What the columns of rows are called.
+//! The names of the columns of rows.
 
 use serde::{Deserialize, Serialize};
 
-/// Names of the columns, or keys, of a task of rows.
+/// The names of the columns, or keys, of a task of rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Columns {
-    /// The text.
+    /// The name of the column with the text.
     pub text: String,
-    /// The second text of a pair. Under its usual name the column may be missing.
+    /// The name of the column with the second text of a pair. The column may be missing if it has its default name.
     pub pair: String,
-    /// The class.
+    /// The name of the column with the class.
     pub label: String,
-    /// The encoded picture, in Parquet files. Under its usual name it may be another if that is the only one of pictures.
+    /// The name of the column with the encoded picture in Parquet files. If this is the default name, another column
+    /// may take its place if it is the only one with pictures.
     #[serde(default = "image")]
     pub image: String,
 }
 
-/// The usual name of the second text's column.
+/// The default name of the column with the second text.
 const PAIR: &str = "text_pair";
 
-/// The usual name of the pictures' column.
+/// The default name of the column with the pictures.
 const IMAGE: &str = "image";
 
 fn image() -> String {
@@ -39,7 +40,7 @@ impl Default for Columns {
 }
 
 impl Columns {
-    /// Whether they are called as usual: `text`, `text_pair`, `label` and `image`.
+    /// Whether all columns have their default names: `text`, `text_pair`, `label` and `image`.
     #[must_use]
     pub fn is_usual(&self) -> bool {
         *self == Self::default()
@@ -50,7 +51,7 @@ impl Columns {
         self.pair != PAIR
     }
 
-    /// Whether the pictures may stand in a column of any name.
+    /// Whether the pictures may be in a column of any name.
     pub(crate) fn any_image(&self) -> bool {
         self.image == IMAGE
     }

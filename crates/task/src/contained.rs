@@ -1,4 +1,4 @@
-//! Libraries that panic where a file is damaged.
+//! Contains the panics of libraries on damaged files.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -11,8 +11,8 @@ thread_local! {
 
 static HOOK: Once = Once::new();
 
-/// What `work` gives, or the message of its panic, which is printed nowhere. `work` must leave nothing behind that its panic could
-/// leave half done.
+/// The result of `work`, or the message of its panic, which is not printed. A panic of `work` must not leave anything
+/// half done.
 pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     HOOK.call_once(|| {
         let before = panic::take_hook();

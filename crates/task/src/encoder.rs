@@ -1,8 +1,8 @@
-//! What turns the rows of a task into the inputs of a backbone.
+//! The encoder that turns the rows of a task into the inputs of a backbone.
 
 use crate::{ImageEncoder, TextEncoder};
 
-/// The encoder that comes with a backbone; it decides which kind of task can be read.
+/// The encoder that belongs to a backbone. It determines which kind of task can be read.
 #[derive(Clone, Debug)]
 pub enum Encoder {
     /// The tokenizer of a text backbone.
@@ -12,7 +12,7 @@ pub enum Encoder {
 }
 
 impl Encoder {
-    /// Names of the backbone's files that decide what a text or a picture becomes.
+    /// The names of the backbone's files that determine how texts or pictures are encoded.
     #[must_use]
     pub fn files(&self) -> Vec<String> {
         match self {

@@ -1,4 +1,4 @@
-//! Encoded examples, and batches of them.
+//! Encoded examples and their batches.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 /// Encoded examples with their labels, in the order of the task folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Examples {
-    /// What the backbone reads.
+    /// The inputs that the backbone reads.
     pub inputs: Inputs,
-    /// The class of each example, an index into [`crate::Task::classes`].
+    /// The class of each example, as an index into [`crate::Task::classes`].
     pub labels: Vec<u32>,
 }
 
 /// The inputs of examples, one per label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Inputs {
-    /// Texts or text pairs.
+    /// Texts or pairs of texts.
     Text(Texts),
     /// Pictures.
     Images(Images),
@@ -26,20 +26,20 @@ pub enum Inputs {
 /// Tokenized texts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Texts {
-    /// One entry per example.
+    /// The texts, one entry per example.
     pub texts: Vec<EncodedText>,
-    /// The id that fills up a batch.
+    /// The token id for padding.
     pub padding_id: u32,
 }
 
-/// A text, or a pair of texts, as tokens; not padded.
+/// A text, or a pair of texts, as tokens without padding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncodedText {
-    /// Token ids, special tokens included.
+    /// The token ids, including special tokens.
     pub ids: Vec<u32>,
-    /// 0 for tokens of the first text, 1 for those of the second; as long as `ids`.
+    /// The token types, 0 for tokens of the first text and 1 for those of the second. There are as many as `ids`.
     pub type_ids: Vec<u32>,
-    /// Whether tokens were left out at the maximum length.
+    /// Whether tokens were cut off at the maximum length.
     #[serde(default)]
     pub cut: bool,
 }
@@ -50,14 +50,14 @@ pub struct Images {
     pub(crate) count: usize,
     pub(crate) height: usize,
     pub(crate) width: usize,
-    /// RGB, interleaved, rows from the top: (count, height, width, 3).
+    /// The RGB levels, interleaved, rows from the top: (count, height, width, 3).
     pub(crate) pixels: Vec<u8>,
-    /// What each of the 256 levels becomes in each channel.
+    /// The value of each of the 256 levels in each channel.
     #[serde(with = "levels")]
     pub(crate) levels: Arc<[[f32; 256]; 3]>,
 }
 
-/// The table of levels as a list: serde knows no arrays of this length.
+/// Serialises the table of levels as a list, because serde does not support arrays of this length.
 mod levels {
     use std::sync::Arc;
 
@@ -81,22 +81,22 @@ mod levels {
 }
 
 impl Images {
-    /// Number of pictures.
+    /// The number of pictures.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there is no picture.
+    /// Whether there are no pictures.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Height in pixels.
+    /// The height in pixels.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// Width in pixels.
+    /// The width in pixels.
     pub fn width(&self) -> usize {
         self.width
     }
@@ -104,17 +104,17 @@ impl Images {
     /// The RGB bytes of one picture, (height, width, 3), before rescaling and normalisation.
     ///
     /// # Panics
-    /// When there are fewer pictures.
+    /// If there are fewer pictures.
     pub fn picture(&self, index: usize) -> &[u8] {
         let size = self.height * self.width * 3;
         &self.pixels[index * size..(index + 1) * size]
     }
 }
 
-/// Some examples, put together for the backbone.
+/// A batch of examples for the backbone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// What the backbone reads.
+    /// The inputs that the backbone reads.
     pub inputs: BatchInputs,
     /// The class of each row.
     pub labels: Vec<u32>,
@@ -123,46 +123,47 @@ pub struct Batch {
 /// The inputs of a batch, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BatchInputs {
-    /// Texts, padded on the right to the longest of the batch.
+    /// Texts, padded on the right to the longest one of the batch.
     Text {
-        /// Number of examples.
+        /// The number of examples.
         rows: usize,
-        /// Number of tokens of the longest example.
+        /// The number of tokens of the longest example.
         tokens: usize,
-        /// Token ids (rows, tokens).
+        /// The token ids, (rows, tokens).
         ids: Vec<u32>,
-        /// Token types (rows, tokens); 0 for padding.
+        /// The token types, (rows, tokens), 0 for padding.
         type_ids: Vec<u32>,
-        /// 1 for a token, 0 for padding (rows, tokens).
+        /// The mask, (rows, tokens), 1 for a token and 0 for padding.
         mask: Vec<u8>,
     },
-    /// Pictures, rescaled and normalised.
+    /// Rescaled and normalised pictures.
     Images {
-        /// Number of examples.
+        /// The number of examples.
         rows: usize,
-        /// Number of channels: 3.
+        /// The number of channels, 3.
         channels: usize,
-        /// Height in pixels.
+        /// The height in pixels.
         height: usize,
-        /// Width in pixels.
+        /// The width in pixels.
         width: usize,
-        /// Values (rows, channels, height, width).
+        /// The normalised values, (rows, channels, height, width).
         pixels: Vec<f32>,
     },
 }
 
 impl Examples {
-    /// Number of examples.
+    /// The number of examples.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there is no example.
+    /// Whether there are no examples.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Tokens per example, special tokens included; 1 for every picture, since all have the same number of patches.
+    /// The number of tokens of each example, including special tokens. It is 1 for every picture, since all have the
+    /// same number of patches.
     pub fn lengths(&self) -> Vec<usize> {
         match &self.inputs {
             Inputs::Text(texts) => texts.texts.iter().map(|text| text.ids.len()).collect(),
@@ -170,7 +171,7 @@ impl Examples {
         }
     }
 
-    /// Tokens of the example at `index`, as in [`Examples::lengths`].
+    /// The number of tokens of the example at `index`, as in [`Examples::lengths`].
     ///
     /// # Panics
     /// If there is no such example.
@@ -181,7 +182,7 @@ impl Examples {
         }
     }
 
-    /// How many different inputs there are, whatever their labels.
+    /// The number of distinct inputs, whatever their labels.
     pub fn distinct(&self) -> usize {
         match &self.inputs {
             Inputs::Text(texts) => {
@@ -195,7 +196,7 @@ impl Examples {
         }
     }
 
-    /// The mean of [`Examples::lengths`]; 0 without examples.
+    /// The mean of [`Examples::lengths`], or 0 if there are no examples.
     pub fn mean_length(&self) -> f64 {
         if self.is_empty() {
             return 0.0;
@@ -206,7 +207,7 @@ impl Examples {
     /// The examples at `indices`, in that order.
     ///
     /// # Panics
-    /// When an index is not below [`Examples::len`].
+    /// If an index is not below [`Examples::len`].
     pub fn select(&self, indices: &[usize]) -> Examples {
         let inputs = match &self.inputs {
             Inputs::Text(texts) => Inputs::Text(Texts {
@@ -242,10 +243,10 @@ impl Examples {
         self.select(&indices)
     }
 
-    /// Puts the examples at `indices` together, in that order.
+    /// The batch of the examples at `indices`, in that order.
     ///
     /// # Panics
-    /// When an index is not below [`Examples::len`].
+    /// If an index is not below [`Examples::len`].
     pub fn batch(&self, indices: &[usize]) -> Batch {
         let inputs = match &self.inputs {
             Inputs::Text(texts) => text_batch(texts, indices),

@@ -1,11 +1,11 @@
-//! A hash of what is trained and validated on.
+//! The hash of the data for training and validation.
 
 use sha2::{Digest, Sha256};
 
 use crate::{Examples, Inputs};
 
-/// The hex SHA-256 over the class names and, of each of `parts`, labels and encoded inputs. Every list is preceded by
-/// its length, so that no two contents are written the same.
+/// The hex SHA-256 of the class names and, for each of `parts`, the labels and encoded inputs. Every list is preceded
+/// by its length, so different contents are never written in the same way.
 pub(crate) fn fingerprint(classes: &[String], parts: &[&Examples]) -> String {
     let mut hash = Hash(Sha256::new());
     hash.count(classes.len());

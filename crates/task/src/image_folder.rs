@@ -12,29 +12,31 @@ use crate::layout::{entries, file_name};
 use crate::rows::{RawPart, Row};
 use crate::{Part, Place, TaskError};
 
-/// Bytes that tell every format.
+/// The number of bytes that is enough to recognise every format.
 const HEAD: u64 = 32;
 
-/// Where a picture is.
+/// The location of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PictureAt {
-    /// It is a file.
+    /// The picture is a file.
     File,
-    /// It stands in these columns of a Parquet file, in the row that its place says.
+    /// The picture is in these columns of a Parquet file, in the row of its place.
     Columns(PictureColumns),
 }
 
-/// Where a Parquet file holds pictures.
+/// The columns of a Parquet file that hold pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PictureColumns {
-    /// Their encoded content ..
+    /// The column with the encoded content.
     pub(crate) bytes: usize,
-    /// .. and the paths of the files that those without one are in.
+    /// The column with the path of the file, for pictures without content.
     pub(crate) path: Option<usize>,
 }
 
-/// Lists the pictures of `path`, which has a folder for each class, sorted by class and path. Whether a file is a picture its content
-/// says, not its name; folders within a class belong to it. What is passed over is told in one warning.
+/// Lists the pictures of `path`, which has a folder for each class, sorted by class and path.
+///
+/// The content of a file decides whether it is a picture, not its name. Folders within a class belong to it. One
+/// warning lists what was skipped.
 pub(crate) fn list_images(path: &Path, part: Part) -> Result<RawPart<PictureAt>, TaskError> {
     let mut rows = Vec::new();
     let mut passed = PassedOver::default();
@@ -79,8 +81,8 @@ pub(crate) fn list_images(path: &Path, part: Part) -> Result<RawPart<PictureAt>,
     Ok(RawPart { part, path, rows })
 }
 
-/// All files and links under the folder but hidden ones, sorted by their paths. Links to folders are not followed: they may lead
-/// above it.
+/// All files and links in the folder except hidden ones, sorted by path. Links to folders are not followed because they
+/// may lead out of it.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, TaskError> {
     let walk = WalkDir::new(folder).sort_by_file_name();
     let visible = walk.into_iter().filter_entry(|entry| {
@@ -109,14 +111,14 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, TaskError> {
 
 enum Kind {
     Picture,
-    /// Why it is passed over.
+    /// The reason why the file is skipped.
     Other(&'static str),
 }
 
 fn kind(path: &Path) -> Result<Kind, TaskError> {
     if !path.is_file() {
         return Ok(Kind::Other(match path.is_symlink() {
-            true => "links to no file",
+            true => "broken links",
             false => "neither files nor folders",
         }));
     }
@@ -129,16 +131,16 @@ fn kind(path: &Path) -> Result<Kind, TaskError> {
     file.take(HEAD).read_to_end(&mut head).map_err(unreadable)?;
     Ok(match image::guess_format(&head) {
         Ok(format) if format.reading_enabled() => Kind::Picture,
-        Ok(_) => Kind::Other("pictures in a format that is not read"),
+        Ok(_) => Kind::Other("pictures in an unsupported format"),
         // A damaged picture must not go unnoticed.
         Err(_) if ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled()) => {
             Kind::Picture
         }
-        Err(_) => Kind::Other("no pictures"),
+        Err(_) => Kind::Other("files that are not pictures"),
     })
 }
 
-/// Files that are not read, by the reason.
+/// Skipped files, by the reason.
 #[derive(Debug, Default)]
 struct PassedOver(BTreeMap<&'static str, (usize, String)>);
 
@@ -160,7 +162,7 @@ impl PassedOver {
             .map(|(reason, (count, first))| format!("{count} {reason} (the first is `{first}`)"))
             .collect();
         tracing::warn!(
-            "{count} entries of `{}` are passed over: {}",
+            "{count} entries of `{}` are skipped: {}",
             file_name(folder),
             reasons.join(", ")
         );

@@ -1,4 +1,4 @@
-//! Which of Hugging Face's image processors a backbone folder means, and what that class does where the folder is silent.
+//! The classes of Hugging Face's image processors, and their defaults for what a backbone folder does not specify.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,15 @@ use crate::resize::Filter;
 
 const PREPROCESSOR: &str = "preprocessor_config.json";
 
-/// A class, and what it does where a file says nothing.
+/// An image processor class with its defaults.
 #[derive(Debug, PartialEq)]
 pub(crate) struct ImageProcessor {
     name: &'static str,
-    /// The `model_type`s that `AutoImageProcessor` takes it for.
+    /// The `model_type`s for which `AutoImageProcessor` selects this class.
     model_types: &'static [&'static str],
     pub(crate) resize: ResizeTarget,
     pub(crate) filter: Filter,
-    /// The size of its crop; none if it does not crop.
+    /// The size of the crop, or `None` if the class does not crop.
     pub(crate) crop: Option<Size>,
     pub(crate) mean: [f64; 3],
     pub(crate) deviation: [f64; 3],
@@ -32,7 +32,7 @@ const SQUARE_224: Size = Size {
 const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const CLIP_DEVIATION: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
-/// The classes that transformers 4 and 5 define alike.
+/// The classes that transformers 4 and 5 define in the same way.
 static CLASSES: [ImageProcessor; 4] = [
     ImageProcessor {
         name: "ViTImageProcessor",
@@ -76,12 +76,12 @@ static CLASSES: [ImageProcessor; 4] = [
 ];
 
 impl ImageProcessor {
-    /// Whether a size that is one number is that of the shorter edge; else it is a square.
+    /// Whether a size that is one number is that of the shorter edge. Otherwise it means a square.
     pub(crate) fn keeps_aspect_ratio(&self) -> bool {
         matches!(self.resize, ResizeTarget::ShortestEdge(_))
     }
 
-    /// The class of a name, old or new; nothing for another.
+    /// The class with this name, old or new, if it is supported.
     fn named(name: &str) -> Option<&'static Self> {
         let short = ["Fast", "Pil"]
             .iter()
@@ -94,20 +94,21 @@ impl ImageProcessor {
 
 /// The settings of a backbone's pictures.
 pub(crate) struct Configuration {
-    /// The file that they stand in.
+    /// The file that contains the settings.
     pub(crate) path: PathBuf,
     pub(crate) settings: Map<String, Value>,
     pub(crate) class: &'static ImageProcessor,
 }
 
-/// Where a folder's settings stand, or would if it had any.
+/// The file in which a folder usually has its settings.
 pub(crate) fn usual_path(folder: &Path) -> PathBuf {
     folder.join(PREPROCESSOR)
 }
 
-/// Reads `preprocessor_config.json`, or the image processor in `processor_config.json` where that is all there is. The class is
-/// the one that is named there, else the one of the `model_type` in `config.json`, as `AutoImageProcessor` finds it. Nothing
-/// if there are no such files.
+/// Reads `preprocessor_config.json`, or the image processor in `processor_config.json` if there is nothing else.
+/// Returns `None` if neither file exists.
+///
+/// The class is the one named there, else the one for the `model_type` in `config.json`, as in `AutoImageProcessor`.
 pub(crate) fn read(folder: &Path) -> Result<Option<Configuration>, TaskError> {
     let mut path = usual_path(folder);
     let mut settings = object(&path)?;
@@ -143,7 +144,7 @@ pub(crate) fn read(folder: &Path) -> Result<Option<Configuration>, TaskError> {
         let names: Vec<&str> = CLASSES.iter().map(|class| class.name).collect();
         TaskError::InvalidPreprocessing {
             path: path.clone(),
-            message: format!("{reason}; those that are: {}", names.join(", ")),
+            message: format!("{reason}; the supported ones are {}", names.join(", ")),
         }
     })?;
     Ok(Some(Configuration {
@@ -153,7 +154,7 @@ pub(crate) fn read(folder: &Path) -> Result<Option<Configuration>, TaskError> {
     }))
 }
 
-/// Nothing if there is no such file.
+/// The JSON object in a file, or `None` if the file does not exist.
 fn object(path: &Path) -> Result<Option<Map<String, Value>>, TaskError> {
     let invalid = |message: String| TaskError::InvalidPreprocessing {
         path: path.to_owned(),
@@ -162,7 +163,7 @@ fn object(path: &Path) -> Result<Option<Map<String, Value>>, TaskError> {
     match std::fs::read(path) {
         Ok(content) => serde_json::from_slice(&content)
             .map(Some)
-            .map_err(|error| invalid(format!("it is no JSON object: {error}"))),
+            .map_err(|error| invalid(format!("it is not a JSON object: {error}"))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(invalid(error.to_string())),
     }

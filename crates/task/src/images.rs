@@ -15,7 +15,7 @@ use crate::resize::resize;
 use crate::rows::Row;
 use crate::{Images, Place, TaskError};
 
-/// How many pictures are in memory undecoded, or in their own size.
+/// The number of pictures that are in memory undecoded, or in their original size, at the same time.
 const AT_A_TIME: usize = 64;
 
 /// The picture preprocessing of a backbone folder.
@@ -24,19 +24,21 @@ pub struct ImageEncoder {
     preprocessing: Arc<Preprocessing>,
     levels: Arc<[[f32; 256]; 3]>,
     image_size: usize,
-    /// Name of the file that says how.
+    /// The name of the file with the settings.
     file: String,
 }
 
 impl ImageEncoder {
-    /// Reads `preprocessor_config.json` or `processor_config.json` of a backbone that takes square pictures of `image_size`
-    /// pixels a side with `channels` channels. The file means what it means to Hugging Face's image processors on Pillow:
-    /// resize, centre crop, `(level * rescale_factor - mean) / std`; a missing key means what the class does that it names,
-    /// or that `AutoImageProcessor` takes for the backbone's `model_type`.
+    /// Reads `preprocessor_config.json` or `processor_config.json` of a backbone that takes square pictures of
+    /// `image_size` pixels a side with `channels` channels.
+    ///
+    /// The file has the meaning that it has for Hugging Face's image processors on Pillow: resize, centre crop,
+    /// `(level * rescale_factor - mean) / std`. A missing key has the default of the class that the file names, or that
+    /// `AutoImageProcessor` selects for the backbone's `model_type`.
     ///
     /// # Errors
-    /// When the file is missing or says something that cannot be done, makes pictures of another size than
-    /// `image_size`, or `channels` is not 3.
+    /// If the file is missing, cannot be honoured or makes pictures of another size than `image_size`, or if `channels`
+    /// is not 3.
     pub fn from_folder(
         backbone_folder: &Path,
         image_size: usize,
@@ -54,7 +56,7 @@ impl ImageEncoder {
         let Some(configuration) = image_processor::read(backbone_folder)? else {
             return Err(TaskError::InvalidPreprocessing {
                 path,
-                message: "it does not exist; take it from where the backbone came from".to_owned(),
+                message: "it does not exist; get it from where the backbone came from".to_owned(),
             });
         };
         let preprocessing = Preprocessing::of(&configuration)?;
@@ -77,17 +79,17 @@ impl ImageEncoder {
         })
     }
 
-    /// Name of the backbone's file that decides what pixels a picture becomes.
+    /// The name of the backbone's file that determines the pixels of a picture.
     #[must_use]
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// Height and width of the squares that the backbone's preprocessing makes of every picture; nothing where its folder does
-    /// not say how, or it makes no squares of one size.
+    /// The height and width of the squares into which the backbone's preprocessing turns every picture. `None` if its
+    /// folder does not specify it, or if the results are not squares of one size.
     ///
     /// # Errors
-    /// When the file says something that cannot be done.
+    /// If the file cannot be honoured.
     pub fn picture_size(backbone_folder: &Path) -> Result<Option<usize>, TaskError> {
         let Some(configuration) = image_processor::read(backbone_folder)? else {
             return Ok(None);
@@ -98,8 +100,8 @@ impl ImageEncoder {
             .map(|size| size.height as usize))
     }
 
-    /// Decodes, resizes and crops the pictures, in parallel on the current rayon pool and a few at a time, so that no more than those
-    /// are in memory in their own size.
+    /// Decodes, resizes and crops the pictures in parallel on the current rayon pool. Only a few at a time are in
+    /// memory in their original size.
     pub(crate) fn encode(&self, rows: &[&Row<PictureAt>]) -> Result<Images, TaskError> {
         let size = 3 * self.image_size * self.image_size;
         let mut pixels = vec![0; rows.len() * size];
@@ -126,7 +128,8 @@ impl ImageEncoder {
                     Ok(())
                 })
                 .collect();
-            // collected in order first: the error reported is that of the first wrong picture, whatever the threads do
+            // Collecting the results in order makes the reported error that of the first broken picture, whatever the
+            // threads do.
             encoded.into_iter().collect::<Result<(), TaskError>>()?;
         }
         Ok(Images {
@@ -142,7 +145,7 @@ impl ImageEncoder {
         let mut picture = picture::decode(bytes, place)?;
         if let Some((target, filter)) = self.preprocessing.resize {
             let (width, height) = resized_size(target, &picture);
-            // in between it has the new width and the old height
+            // Between the two passes the picture has the new width and the old height.
             picture::check_size(place, width, height.max(u64::from(picture.height)))?;
             picture = resize(picture, width as u32, height as u32, filter);
         }
@@ -177,7 +180,7 @@ fn is_square_of(size: Size, length: usize) -> bool {
     size.height as usize == length && size.width as usize == length
 }
 
-/// Width and height after resizing; the longer edge is rounded down, as in Hugging Face's
+/// The width and height after resizing. The longer edge is rounded down, as in Hugging Face's
 /// `get_resize_output_image_size`.
 fn resized_size(target: ResizeTarget, picture: &Picture) -> (u64, u64) {
     let (width, height) = (u64::from(picture.width), u64::from(picture.height));
@@ -194,8 +197,8 @@ fn resized_size(target: ResizeTarget, picture: &Picture) -> (u64, u64) {
     }
 }
 
-/// The middle of the picture, one pixel further up and left where it cannot be exact; black where the picture is
-/// smaller than `size`. As Hugging Face's `center_crop`.
+/// The middle of the picture, one pixel further up and left if it cannot be exact, and black where the picture is
+/// smaller than `size`. This is Hugging Face's `center_crop`.
 fn centre_crop(picture: &Picture, size: Size) -> Picture {
     let top = (i64::from(picture.height) - i64::from(size.height)).div_euclid(2);
     let left = (i64::from(picture.width) - i64::from(size.width)).div_euclid(2);

@@ -1,4 +1,4 @@
-//! What the entries of a task folder mean.
+//! The meaning of the entries of a task folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,37 +6,39 @@ use std::path::{Path, PathBuf};
 
 use crate::{Part, TaskError};
 
-/// Endings of files of rows.
+/// The endings of files of rows.
 const ROWS: [&str; 7] = [
     "jsonl", "jsonl.gz", "csv", "csv.gz", "tsv", "tsv.gz", "parquet",
 ];
 
-/// What commonly lies beside the data and says nothing of it.
+/// The names of files that are often next to the data and can be ignored.
 const BESIDE: [&str; 4] = ["readme", "license", "dataset_info", "dataset_infos"];
 
-/// Where the data lie in a repository of the hub.
+/// The folder of the data in a repository of the hub.
 const DATA: &str = "data";
 
-/// What `save_to_disk` of the library `datasets` writes beside the parts.
+/// The file that `save_to_disk` of the library `datasets` writes next to the parts.
 const SAVED_TO_DISK: &str = "dataset_dict.json";
 
-/// Where the parts of a task lie: whose part the files of rows and the folders of pictures are.
+/// The files of rows and the folders of pictures of each part of a task.
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
-    /// The files in the order of their rows, at least one.
+    /// The files of each part in the order of their rows, at least one.
     rows: BTreeMap<Part, Vec<PathBuf>>,
     pictures: BTreeMap<Part, PathBuf>,
-    /// Names of entries that mean nothing.
+    /// The names of entries that mean nothing.
     pub(crate) ignored: Vec<String>,
 }
 
 impl Layout {
-    /// Reads what the entries of `folder` mean, hidden ones left out. A part is a file `PART.ENDING`, several called
-    /// `PART-00000-of-00003.ENDING` and so on, a folder `PART` of Parquet files, or a folder `PART` of pictures. Where no entry is one,
-    /// the folder `data` in it is looked at.
+    /// Determines the meaning of the entries of `folder`, except hidden ones.
+    ///
+    /// A part is a file `PART.ENDING`, several files `PART-00000-of-00003.ENDING` and so on, a folder `PART` of Parquet
+    /// files, or a folder `PART` of pictures. If no entry is a part, the folder `data` in it is searched.
     ///
     /// # Errors
-    /// When the folder is missing or cannot be read, two of its entries are the same part, or one of several files is missing.
+    /// If the folder is missing or cannot be read, if two of its entries are the same part, or if one of several files
+    /// is missing.
     pub(crate) fn of(folder: &Path) -> Result<Self, TaskError> {
         if !folder.is_dir() {
             let folder = folder.to_owned();
@@ -77,7 +79,8 @@ impl Layout {
         }
         for (part, pieces) in pieces {
             let parquet = pieces.iter().find(|piece| piece.name.ends_with(".parquet"));
-            // Parquet holds texts or pictures. Of other rows beside pictures, the backbone says which are meant.
+            // Parquet holds texts or pictures. If there are other rows as well as pictures, the backbone decides which
+            // are meant.
             if let (Some(piece), Some(pictures)) = (parquet, layout.pictures.get(&part)) {
                 return Err(two_of(
                     folder,
@@ -114,21 +117,21 @@ impl Layout {
     }
 }
 
-/// An entry that is a part, or one of several files of it.
+/// An entry that is a part, or one of several files of a part.
 struct Piece {
     name: String,
     files: Vec<PathBuf>,
     shard: Option<Shard>,
 }
 
-/// `-00001-of-00003` behind the name of a part.
+/// The suffix `-00001-of-00003` after the name of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shard {
     index: usize,
     count: usize,
 }
 
-/// The part whose rows a file of this name holds, and which of several files it is.
+/// The part whose rows a file of this name holds, and its number if it is one of several files.
 fn rows_of(name: &str) -> Option<(Part, Option<Shard>)> {
     let (stem, ending) = name.split_once('.')?;
     if !ROWS.contains(&&*ending.to_ascii_lowercase()) {
@@ -139,7 +142,7 @@ fn rows_of(name: &str) -> Option<(Part, Option<Shard>)> {
     }
     let (stem, count) = stem.rsplit_once("-of-")?;
     let (stem, index) = stem.rsplit_once('-')?;
-    // Older versions of `datasets` write a fingerprint behind it.
+    // Older versions of `datasets` append a fingerprint.
     let count = count.split('-').next().unwrap_or(count);
     let shard = Shard {
         index: index.parse().ok()?,
@@ -148,7 +151,7 @@ fn rows_of(name: &str) -> Option<(Part, Option<Shard>)> {
     Some((Part::called(stem)?, Some(shard)))
 }
 
-/// All files of a part in their order, which must be one entry or all of several that belong together.
+/// All files of a part in order. They must be a single entry, or all of several that belong together.
 fn whole(folder: &Path, part: Part, mut pieces: Vec<Piece>) -> Result<Vec<PathBuf>, TaskError> {
     pieces.sort_by_key(|piece| piece.shard.map(|shard| shard.index));
     for pair in pieces.windows(2) {
@@ -177,7 +180,7 @@ fn whole(folder: &Path, part: Part, mut pieces: Vec<Piece>) -> Result<Vec<PathBu
     Ok(pieces.into_iter().flat_map(|piece| piece.files).collect())
 }
 
-/// The Parquet files of a folder, sorted by name; nothing where other folders are in it.
+/// The Parquet files of a folder, sorted by name. `None` if the folder contains other folders.
 fn parquet_files(folder: &Path) -> Result<Vec<PathBuf>, TaskError> {
     let entries = entries(folder)?;
     if entries.iter().any(|(path, _)| path.is_dir()) {
@@ -187,7 +190,7 @@ fn parquet_files(folder: &Path) -> Result<Vec<PathBuf>, TaskError> {
     Ok(files.filter(|path| is_parquet(path)).collect())
 }
 
-/// Whether the file's name says that it is Parquet.
+/// Whether the file's name has the ending of Parquet.
 pub(crate) fn is_parquet(path: &Path) -> bool {
     path.extension()
         .is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"))
@@ -204,7 +207,7 @@ fn two_of(folder: &Path, part: Part, first: String, second: String) -> TaskError
 /// The entries that are not hidden, with their names, sorted by name.
 ///
 /// # Errors
-/// When the folder cannot be read, or a name is not UTF-8.
+/// If the folder cannot be read, or if a name is not UTF-8.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<(PathBuf, String)>, TaskError> {
     let unreadable = |source| TaskError::Unreadable {
         path: folder.to_owned(),
@@ -284,7 +287,7 @@ mod tests {
         assert!(layout(&["train.jsonl", "train.csv"], &[]).is_err());
         assert!(layout(&[], &["val", "dev"]).is_err());
         assert!(layout(&["train.parquet"], &["train"]).is_err());
-        // Rows and pictures of one name: the backbone says which are meant.
+        // Rows and pictures may have the same name: the backbone decides which are meant.
         assert!(layout(&["train.jsonl"], &["train"]).is_ok());
     }
 
@@ -332,7 +335,7 @@ mod tests {
             (2, "0000.parquet".to_owned())
         );
         assert!(found.rows(Part::Test).is_some() && found.pictures(Part::Train).is_none());
-        // A folder of a class among them: pictures, of which one file has a strange name.
+        // If one of the entries is the folder of a class, they are pictures, one of which has an unusual name.
         write("data/train/cat/1.png");
         let found = Layout::of(folder.path()).unwrap();
         assert!(found.pictures(Part::Train).is_some());

@@ -1,11 +1,14 @@
-//! Labelled examples, encoded and batched.
+//! Labelled examples, encoded for a backbone and put into batches.
 //!
-//! A task is a folder. Text: `{train,validation,test}.jsonl`, `.csv`, `.tsv` or `.parquet` with `text`, optional `text_pair` and
-//! `label`. Images: `{train,validation,test}/CLASS/` with PNG, JPEG, BMP, GIF, TIFF or WebP pictures, or Parquet with `image` and
-//! `label`. Parts may have other usual names ([`Part::names`]), and several files, as the library `datasets` writes them. [`Task::load`] reads it, splits a validation
-//! part off train where there is none, and encodes everything once with the [`Encoder`] that comes with the backbone:
-//! its tokenizer ([`TextEncoder`]) or its picture preprocessing ([`ImageEncoder`]). [`training_epoch`] and
-//! [`evaluation_batches`] cut the examples into batches of similar length, [`Examples::batch`] puts one together.
+//! A task is a folder. Text tasks are `{train,validation,test}.jsonl`, `.csv`, `.tsv` or `.parquet` with `text`,
+//! optional `text_pair` and `label`. Image tasks are `{train,validation,test}/CLASS/` with PNG, JPEG, BMP, GIF, TIFF or
+//! WebP pictures, or Parquet files with `image` and `label`. Parts may have other common names ([`Part::names`]) and
+//! consist of several files, as written by the library `datasets`.
+//!
+//! [`Task::load`] reads a task, splits a validation part off the training part if there is none, and encodes everything
+//! once with the [`Encoder`] that belongs to the backbone: its tokenizer ([`TextEncoder`]) or its picture preprocessing
+//! ([`ImageEncoder`]). [`training_epoch`] and [`evaluation_batches`] cut the examples into batches of similar length,
+//! and [`Examples::batch`] builds one of them.
 //!
 //! ```
 //! use adaplace_task::{Encoder, Task, TaskOptions, TextEncoder, evaluation_batches};

@@ -8,19 +8,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
-    /// What adapters and heads are trained on.
+    /// The part on which adapters and heads are trained.
     Train,
-    /// What placements are compared on.
+    /// The part on which placements are compared.
     Validation,
-    /// What a search never sees.
+    /// The part that a search never sees.
     Test,
 }
 
 impl Part {
-    /// All parts.
+    /// All parts of a task.
     pub const ALL: [Self; 3] = [Part::Train, Part::Validation, Part::Test];
 
-    /// The names that files and folders of each part may have, whatever their case: those that the library `datasets` knows.
+    /// The names that files and folders of each part may have, in upper or lower case: those that the library
+    /// `datasets` recognises.
     pub fn names(self) -> &'static [&'static str] {
         match self {
             Part::Train => &["train", "training"],
@@ -29,7 +30,7 @@ impl Part {
         }
     }
 
-    /// The part that a file (without its ending) or folder of this name is.
+    /// The part to which a file (without its ending) or folder of this name belongs.
     pub(crate) fn called(name: &str) -> Option<Self> {
         let of = |part: &Part| {
             part.names()
@@ -39,7 +40,7 @@ impl Part {
         Part::ALL.into_iter().find(of)
     }
 
-    /// The usual name in file and folder names: `train`, `validation` or `test`.
+    /// The standard name in file and folder names: `train`, `validation` or `test`.
     pub fn name(self) -> &'static str {
         match self {
             Part::Train => "train",

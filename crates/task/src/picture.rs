@@ -1,4 +1,4 @@
-//! Decoding one picture.
+//! Decodes one picture.
 
 use std::io::Cursor;
 
@@ -7,13 +7,13 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::{Place, TaskError};
 
-/// Pictures of more pixels are refused before they are decoded.
+/// The largest number of pixels. Pictures with more are refused before they are decoded.
 pub(crate) const MAX_PIXELS: u64 = 64_000_000;
 
-/// What a decoder may allocate: 16 bytes for each of [`MAX_PIXELS`], twice the largest pixel.
+/// The number of bytes that a decoder may allocate: 16 for each of [`MAX_PIXELS`], twice the largest pixel.
 const MAX_ALLOCATION: u64 = 16 * MAX_PIXELS;
 
-/// RGB, interleaved, rows from the top: (height, width, 3).
+/// A picture in RGB, interleaved, rows from the top: (height, width, 3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Picture {
     pub(crate) width: u32,
@@ -21,8 +21,8 @@ pub(crate) struct Picture {
     pub(crate) pixels: Vec<u8>,
 }
 
-/// Decodes a picture; its content, not a name, says in which format it is. JPEGs whose colours have half the resolution differ from
-/// libjpeg's by half a level in the mean, all other pictures by next to nothing.
+/// Decodes a picture, whose format is recognised by its content and not by its name. JPEGs whose colours have half the
+/// resolution differ from those of libjpeg by half a level on average, all other pictures by next to nothing.
 pub(crate) fn decode(bytes: &[u8], place: &Place) -> Result<Picture, TaskError> {
     let broken = |message: String| TaskError::BrokenPicture {
         place: place.clone(),
@@ -31,7 +31,7 @@ pub(crate) fn decode(bytes: &[u8], place: &Place) -> Result<Picture, TaskError> 
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| broken(error.to_string()))?;
-    // The decoder fills up what is missing of one with grey.
+    // The decoder would replace the missing part of a JPEG by grey.
     if reader.format() == Some(ImageFormat::Jpeg) && !jpeg_is_whole(bytes) {
         return Err(broken("it is truncated".to_owned()));
     }
@@ -46,7 +46,7 @@ pub(crate) fn decode(bytes: &[u8], place: &Place) -> Result<Picture, TaskError> 
     if width == 0 || height == 0 {
         return Err(broken("it has no pixels".to_owned()));
     }
-    // Metadata that cannot be read say nothing.
+    // Unreadable metadata are ignored.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut decoded =
         DynamicImage::from_decoder(decoder).map_err(|error| broken(error.to_string()))?;
@@ -58,19 +58,20 @@ pub(crate) fn decode(bytes: &[u8], place: &Place) -> Result<Picture, TaskError> 
     })
 }
 
-/// Whether the marker that ends a JPEG stands anywhere behind the first scan's beginning. It cannot stand by chance within a scan,
-/// whose bytes FF are followed by 00 or a restart marker; before, it may end a preview (ITU T.81, B.1.1).
+/// Whether the marker that ends a JPEG occurs anywhere after the start of the first scan. It cannot occur by chance
+/// within a scan, whose bytes FF are followed by 00 or a restart marker. Before the scan it may end a preview (ITU
+/// T.81, B.1.1).
 fn jpeg_is_whole(bytes: &[u8]) -> bool {
     let mut at = 2;
     loop {
         match bytes.get(at..at + 4) {
-            // A fill byte.
+            // This is a fill byte.
             Some([0xff, 0xff, ..]) => at += 1,
             Some([0xff, 0xda, ..]) => break,
-            // Markers that stand alone.
+            // These markers have no content.
             Some([0xff, 0x01 | 0xd0..=0xd8, ..]) => at += 2,
             Some(&[0xff, _, high, low]) => at += 2 + usize::from(u16::from_be_bytes([high, low])),
-            // Not for this function to judge, as long as there is something.
+            // This function does not judge the content, as long as there is some.
             Some(_) => break,
             None => return false,
         }
@@ -78,7 +79,7 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
     bytes[at..].windows(2).any(|pair| pair == [0xff, 0xd9])
 }
 
-/// Refuses what has more than [`MAX_PIXELS`].
+/// Refuses a picture with more than [`MAX_PIXELS`].
 pub(crate) fn check_size(place: &Place, width: u64, height: u64) -> Result<(), TaskError> {
     if width.saturating_mul(height) > MAX_PIXELS {
         return Err(TaskError::PictureTooLarge {
@@ -90,8 +91,8 @@ pub(crate) fn check_size(place: &Place, width: u64, height: u64) -> Result<(), T
     Ok(())
 }
 
-/// As `convert("RGB")` of Pillow: grey goes to all three channels, alpha is dropped without blending, of 16 bits the
-/// upper 8 remain. (Pillow keeps the upper 8 bits of colours only; it clips 16 bit grey to white.)
+/// Converts to RGB like Pillow's `convert("RGB")`: grey goes to all three channels, alpha is dropped without blending,
+/// and of 16 bits the upper 8 remain. (Pillow keeps the upper 8 bits of colours only; it clips 16-bit grey to white.)
 fn to_rgb(picture: DynamicImage) -> Vec<u8> {
     let upper = |level: u16| (level >> 8) as u8;
     match picture {
@@ -129,14 +130,14 @@ mod tests {
         bytes.into_inner()
     }
 
-    /// A picture of which no two corners are alike.
+    /// A picture whose corners all differ.
     fn corners() -> DynamicImage {
         let colours = [[250, 10, 10], [10, 250, 10], [10, 10, 250], [250, 250, 10]];
         let colour = |column: u32, row: u32| Rgb(colours[(column / 16 + 2 * (row / 8)) as usize]);
         DynamicImage::ImageRgb8(RgbImage::from_fn(32, 16, colour))
     }
 
-    /// The same JPEG with an Exif segment that says how it is turned.
+    /// The same JPEG with an Exif segment that specifies its orientation.
     fn turned(jpeg: &[u8], orientation: u8) -> Vec<u8> {
         let mut exif = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
         exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
@@ -144,7 +145,8 @@ mod tests {
         [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat()
     }
 
-    /// As Pillow's `exif_transpose`: 3 is upside down, 6 and 8 a quarter turn to the right and left, 2 and 4 mirrored.
+    /// As in Pillow's `exif_transpose`, 3 is upside down, 6 and 8 are a quarter turn to the right and left, 2 and 4 are
+    /// mirrored.
     #[test]
     fn pictures_are_turned_as_their_metadata_say() {
         let jpeg = written(&corners(), ImageFormat::Jpeg);
@@ -174,7 +176,7 @@ mod tests {
         }
     }
 
-    /// Wherever it is cut. The decoder gives a picture with a grey part.
+    /// The picture may be cut anywhere; the decoder alone would return one with a grey part.
     #[test]
     fn a_truncated_jpeg_is_refused() {
         let jpeg = turned(&written(&corners(), ImageFormat::Jpeg), 1);
@@ -202,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_huge_picture_is_refused_by_its_header() {
-        // only the header of a PNG of 20,000 x 20,000 pixels: decoding it would fail, its size is read first
+        // This is only the header of a PNG of 20,000 x 20,000 pixels. Decoding would fail, but the size is read first.
         let mut bytes = written(
             &DynamicImage::ImageRgb8(RgbImage::new(1, 1)),
             ImageFormat::Png,
@@ -212,7 +214,7 @@ mod tests {
         bytes[29..33].copy_from_slice(&checksum.to_be_bytes());
         assert_eq!(
             decode_bytes(&bytes).unwrap_err().to_string(),
-            "the picture `task/train/cat/1.png` has 20000 x 20000 pixels, the limit is 64 megapixels; \
+            "the picture `task/train/cat/1.png` has 20000 x 20000 pixels, but the limit is 64 megapixels; \
              scale it down or remove it"
         );
     }

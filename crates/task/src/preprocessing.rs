@@ -1,4 +1,4 @@
-//! The settings of a backbone's pictures, as Hugging Face image processors mean them.
+//! The settings of a backbone's pictures, with the meaning that they have for Hugging Face's image processors.
 
 use serde_json::{Map, Value};
 
@@ -6,36 +6,36 @@ use crate::TaskError;
 use crate::image_processor::Configuration;
 use crate::resize::Filter;
 
-/// The longest edge that a configuration may ask for.
+/// The longest edge that a configuration may ask for, in pixels.
 const MAX_EDGE: u64 = 8_192;
 
-/// Height and width in pixels.
+/// A height and a width in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) height: u32,
     pub(crate) width: u32,
 }
 
-/// What pictures are resized to.
+/// The size to which pictures are resized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResizeTarget {
-    /// This size; the aspect ratio may change.
+    /// Exactly this size, so that the aspect ratio may change.
     Exact(Size),
-    /// The shorter edge gets this length, the aspect ratio stays.
+    /// The shorter edge gets this length, and the aspect ratio stays the same.
     ShortestEdge(u32),
 }
 
-/// Checked settings: resize, then crop, then levels.
+/// Checked settings for a resize, a crop and the levels, in that order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Preprocessing {
     pub(crate) resize: Option<(ResizeTarget, Filter)>,
     pub(crate) crop: Option<Size>,
-    /// What each of the 256 levels becomes in each channel: `(level * rescale_factor - mean) / std`.
+    /// The value of each of the 256 levels in each channel: `(level * rescale_factor - mean) / std`.
     pub(crate) levels: [[f32; 256]; 3],
 }
 
 impl Preprocessing {
-    /// The size of every result, when it does not depend on the picture.
+    /// The size of every result, if it does not depend on the picture.
     pub(crate) fn fixed_size(&self) -> Option<Size> {
         match (self.crop, self.resize) {
             (Some(size), _) | (None, Some((ResizeTarget::Exact(size), _))) => Some(size),
@@ -43,8 +43,8 @@ impl Preprocessing {
         }
     }
 
-    /// What `configuration` asks for; keys that say nothing about the picture are ignored, and a missing one means what its
-    /// class does.
+    /// The settings that `configuration` asks for. Keys that do not concern the picture are ignored, and a missing key
+    /// has the default of its class.
     pub(crate) fn of(configuration: &Configuration) -> Result<Self, TaskError> {
         let keys = Keys(configuration);
         let resize = match keys.switch("do_resize", true)? {
@@ -82,7 +82,7 @@ impl Preprocessing {
     }
 }
 
-/// The keys of the file, null meaning absent.
+/// The keys of the file, where null means absent.
 struct Keys<'a>(&'a Configuration);
 
 impl Keys<'_> {
@@ -131,7 +131,7 @@ impl Keys<'_> {
         let target = match self.get(key) {
             None => Some(self.0.class.resize),
             Some(Value::Object(size)) => match size.get("shortest_edge") {
-                // the other classes take height and width alone
+                // The other classes accept only height and width.
                 Some(_) if !self.0.class.keeps_aspect_ratio() => None,
                 Some(shortest) if size.len() == 1 => edge(shortest).map(ResizeTarget::ShortestEdge),
                 _ => height_and_width(size).map(ResizeTarget::Exact),
@@ -160,13 +160,13 @@ impl Keys<'_> {
         let crop = match self.get("crop_size") {
             Some(Value::Object(size)) => height_and_width(size),
             Some(number) => square(number),
-            // A size that is given and a crop that is not: the class would put smaller pictures in a black frame.
+            // If there is a size but no crop, the class would put smaller pictures in a black frame.
             None => match target {
                 Some(ResizeTarget::Exact(size))
                     if size.height < of_class.height || size.width < of_class.width =>
                 {
                     tracing::warn!(
-                        "`{}` asks for pictures of {} x {} and for no `crop_size`; they stay as they are, where transformers would \
+                        "`{}` resizes pictures to {} x {} without a `crop_size`; they are not cropped, whereas transformers would \
                          put them in a black frame of {} x {}",
                         self.0.path.display(),
                         size.height,
@@ -183,7 +183,7 @@ impl Keys<'_> {
             .ok_or_else(|| self.wrong("crop_size", expected))
     }
 
-    /// The numbers of Pillow's filters.
+    /// The filter, by its number in Pillow.
     fn resample(&self) -> Result<Filter, TaskError> {
         let expected =
             "0 (nearest), 1 (lanczos), 2 (bilinear), 3 (bicubic), 4 (box) or 5 (hamming)";
@@ -282,7 +282,7 @@ mod tests {
         let off = r#"{"size": {"height": 30, "width": 30}, "do_center_crop": false, "crop_size": {"height": 2, "width": 3}}"#;
         assert_eq!(crop(off), size(30, 30));
         assert_eq!(crop(&off.replace("false", "true")), size(2, 3));
-        // Smaller than the crop that the class makes where none is given.
+        // These pictures are smaller than the default crop of the class.
         assert_eq!(
             crop(r#"{"size": {"height": 98, "width": 98}}"#),
             size(98, 98)
@@ -298,7 +298,7 @@ mod tests {
         let levels = parse(r#"{"image_mean": [0, 0.5, 1], "image_std": [1, 0.5, 0.25]}"#)
             .unwrap()
             .levels;
-        // 255 / 255 = 1: (1 - 0) / 1, (1 - 0.5) / 0.5, (1 - 1) / 0.25; and the same from 0
+        // 255 / 255 = 1 becomes (1 - 0) / 1, (1 - 0.5) / 0.5 and (1 - 1) / 0.25; the same holds for 0.
         assert_eq!(levels.map(|channel| channel[255]), [1.0, 1.0, 0.0]);
         assert_eq!(levels.map(|channel| channel[0]), [0.0, -1.0, -4.0]);
         let plain = parse(r#"{"do_rescale": false, "do_normalize": false}"#).unwrap();
@@ -326,13 +326,13 @@ mod tests {
             message(r#"{"image_mean": [0.5]}"#).contains("one number per channel (3), not `[0.5]`")
         );
         assert!(message(r#"{"image_std": 0}"#).contains("positive numbers"));
-        assert!(message("[]").contains("no JSON object"));
+        assert!(message("[]").contains("not a JSON object"));
         assert!(message(r#"{"size": {"shortest_edge": 4}}"#).contains("`size` must be"));
         assert!(message(r#"{"do_center_crop": true}"#).contains("does not crop"));
         assert!(message(r#"{"do_pad": true}"#).contains("padding is not supported"));
         assert!(
             message(r#"{"image_processor_type": "BeitImageProcessor"}"#).contains(
-                "`BeitImageProcessor` is not supported; those that are: ViTImageProcessor, Bit"
+                "`BeitImageProcessor` is not supported; the supported ones are ViTImageProcessor, Bit"
             )
         );
         let unknown = parse_for("swin", b"{}").unwrap_err().to_string();

@@ -1,15 +1,15 @@
-//! Pillow's resizing, to the last level.
+//! Pillow's resizing, exact to the last level.
 //!
-//! Other libraries resize by the same filters and round otherwise, so that pixels differ by a level here and there. The steps are
-//! those of `Resample.c` of Pillow: each output pixel is a weighted mean of the input pixels under the filter, which is
-//! stretched where the picture shrinks (Turkowski 1990, "Filters for Common Resampling Tasks"). The weights are whole numbers
-//! of 22 bits behind the point; rows are resized first, their levels rounded to 8 bits, then columns.
+//! Other libraries use the same filters but round differently, so some pixels differ by a level. The steps are those of
+//! Pillow's `Resample.c`: each output pixel is a weighted mean of the input pixels under the filter, which is stretched
+//! if the picture shrinks (Turkowski 1990, "Filters for Common Resampling Tasks"). The weights are fixed-point numbers
+//! with 22 bits after the point. Rows are resized first and their levels rounded to 8 bits, then columns.
 
 use std::f64::consts::PI;
 
 use crate::picture::Picture;
 
-/// Pillow's filters.
+/// The filters of Pillow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filter {
     /// The nearest pixel.
@@ -21,11 +21,11 @@ pub(crate) enum Filter {
     Hamming,
 }
 
-/// Bits behind the point of a weight; sums of weights and levels stay within 32 bits.
+/// The number of bits after the point of a weight. Sums of weights and levels stay within 32 bits.
 const PRECISION: u32 = 32 - 8 - 2;
 
 impl Filter {
-    /// As Pillow numbers them.
+    /// The filters in the order of their numbers in Pillow.
     pub(crate) const NUMBERED: [Self; 6] = [
         Self::Nearest,
         Self::Lanczos,
@@ -35,7 +35,7 @@ impl Filter {
         Self::Hamming,
     ];
 
-    /// Half the width of the filter, in output pixels where the picture shrinks, else in input pixels.
+    /// Half the width of the filter, in output pixels if the picture shrinks, else in input pixels.
     fn support(self) -> f64 {
         match self {
             Self::Nearest => 0.0,
@@ -46,7 +46,7 @@ impl Filter {
         }
     }
 
-    /// Its weight, before all weights are divided by their sum, at a distance of `x`.
+    /// The weight at a distance of `x`, before all weights are divided by their sum.
     fn weight(self, x: f64) -> f64 {
         let sinc = |x: f64| {
             if x == 0.0 {
@@ -62,7 +62,7 @@ impl Filter {
             Self::Bilinear => (1.0 - distance).max(0.0),
             Self::Hamming if distance >= 1.0 => 0.0,
             Self::Hamming => sinc(distance) * (0.54 + 0.46 * (distance * PI).cos()),
-            // a = -0.5
+            // The parameter a is -0.5.
             Self::Bicubic if distance < 1.0 => (1.5 * distance - 2.5) * distance * distance + 1.0,
             Self::Bicubic if distance < 2.0 => {
                 (((distance - 5.0) * distance + 8.0) * distance - 4.0) * -0.5
@@ -74,7 +74,7 @@ impl Filter {
     }
 }
 
-/// What one output pixel is made of: the weights of neighbouring input pixels, from `first` on.
+/// The composition of one output pixel: the weights of neighbouring input pixels, starting at `first`.
 struct Taps {
     first: usize,
     weights: Vec<i32>,
@@ -167,7 +167,7 @@ fn resize_columns(picture: Picture, height: u32, filter: Filter) -> Picture {
 }
 
 fn nearest(picture: &Picture, width: u32, height: u32) -> Picture {
-    // Added up step by step as Pillow does, which rounds otherwise than a product.
+    // Pillow adds up step by step, which rounds differently from a product.
     let places = |source: u32, target: u32| -> Vec<usize> {
         let scale = f64::from(source) / f64::from(target);
         let centres = std::iter::successors(Some(0.5 * scale), |centre| Some(centre + scale));

@@ -13,15 +13,15 @@ use crate::{Columns, Part, TaskError, parquet};
 
 mod delimited;
 
-/// What stands for the label of an example that has none, as in the test parts of GLUE.
+/// The label that marks an example without one, as in the test parts of GLUE.
 pub(crate) const UNLABELLED: &str = "-1";
 
-/// Where a row stands: a file and, in a file of several rows, the line (in a Parquet file the row; both counted from 1).
+/// The place of a row: a file and, in a file of several rows, the line (or the row of a Parquet file), counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// The line on which the row starts; none for a picture.
+    /// The line on which the row starts, or `None` for a picture file.
     pub line: Option<u64>,
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// One example as it stands in the task folder.
+/// One example as found in the task folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row<Content> {
     pub(crate) place: Place,
@@ -49,17 +49,17 @@ pub(crate) struct Text {
     pub(crate) pair: Option<String>,
 }
 
-/// The rows of one part, none of them checked against the others yet.
+/// The rows of one part, not yet checked against each other.
 #[derive(Debug)]
 pub(crate) struct RawPart<Content> {
     pub(crate) part: Part,
-    /// The first of its files, or its folder.
+    /// The first file of the part, or its folder.
     pub(crate) path: PathBuf,
     pub(crate) rows: Vec<Row<Content>>,
 }
 
 impl<Content> RawPart<Content> {
-    /// The rows of all `files`, at least one, which `read` reads one by one.
+    /// The rows of all `files`, of which there is at least one. `read` reads each file.
     pub(crate) fn of_files(
         files: &[PathBuf],
         part: Part,
@@ -74,7 +74,7 @@ impl<Content> RawPart<Content> {
     }
 }
 
-/// Reads a file of rows, unpacked where it is gzipped.
+/// Reads a file of rows, and unpacks it if it is gzipped.
 pub(crate) fn read_text(
     path: &Path,
     part: Part,
@@ -138,7 +138,7 @@ fn parse_jsonl(
         let object: Map<String, Value> = match serde_json::from_str(line) {
             Ok(object) => object,
             Err(error) => {
-                // serde_json counts lines within this one line, which would contradict the place
+                // serde_json counts lines within this single line, which would contradict the place.
                 let message = error.to_string();
                 let message = message.split(" at line ").next().unwrap_or(&message);
                 let message = format!("{message} at column {}", error.column());
@@ -185,7 +185,7 @@ fn json_row(
     complete_row((text, pair), label, place, part, columns)
 }
 
-/// An integer, also one that is written as `1.0`.
+/// The digits of an integer, also if it is written as `1.0`.
 fn whole(number: &serde_json::Number) -> Option<String> {
     if number.is_i64() || number.is_u64() {
         return Some(number.to_string());
@@ -193,12 +193,12 @@ fn whole(number: &serde_json::Number) -> Option<String> {
     whole_number(number.as_f64()?)
 }
 
-/// The integer that a number is; integers of more than 15 digits have no exact f64.
+/// The digits of a number if it is an integer. Integers with more than 15 digits have no exact f64.
 pub(crate) fn whole_number(value: f64) -> Option<String> {
     (value.fract() == 0.0 && value.abs() < 1e15).then(|| format!("{value:.0}"))
 }
 
-/// The text must be there; the label, too, but in a test part.
+/// Checks that there is a text and, except in a test part, a label.
 pub(crate) fn complete_row(
     (text, pair): (Option<String>, Option<String>),
     label: Option<String>,
@@ -217,7 +217,7 @@ pub(crate) fn complete_row(
     })
 }
 
-/// The label, which may be missing in a test part only.
+/// The label, which may be missing only in a test part.
 pub(crate) fn labelled(
     label: Option<String>,
     place: &Place,

@@ -4,14 +4,15 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// The seed of the validation split. A constant: which examples validate never depends on the study.
+/// The seed of the validation split. It is a constant, so the validation examples never depend on the study.
 const VALIDATION_SEED: u64 = 0x0061_6461_706c_6163;
 
-/// One in so many training examples goes to validation where a task has no validation part.
+/// One in this many training examples goes to validation if a task has no validation part.
 const VALIDATION_SHARE: usize = 5;
 
-/// Splits the examples with these `labels` (each below `classes`) into train and validation, 80 % and 20 % in every
-/// class; every class of at least two examples is in both, a single example stays in train. Both lists are ascending.
+/// Splits the examples with these `labels` (each below `classes`) into train and validation, 80 % and 20 % of every
+/// class. Every class with at least two examples is in both, and a single example stays in train. Both lists are
+/// ascending.
 pub(crate) fn split_validation(labels: &[u32], classes: usize) -> (Vec<usize>, Vec<usize>) {
     let counts = class_counts(labels, classes);
     let divisible: Vec<usize> = (0..labels.len())
@@ -37,10 +38,11 @@ pub(crate) fn split_validation(labels: &[u32], classes: usize) -> (Vec<usize>, V
     (train, validation)
 }
 
-/// The ascending indices of `size` examples (all, if there are no more) in which every class has its share: the quotas
-/// `size * count / total` rounded by largest remainder (Hamilton's method; ties go to the first class), and at
-/// least one example of every class if `size` allows it. Within a class a larger subset of the same seed contains the
-/// smaller one, up to rounding.
+/// The ascending indices of `size` examples (all, if there are no more) in which every class has its share.
+///
+/// The quotas are `size * count / total`, rounded by largest remainder (Hamilton's method; ties go to the first class),
+/// with at least one example of every class if `size` allows it. Within a class, a larger subset with the same seed
+/// contains the smaller one, up to rounding.
 pub(crate) fn stratified_subset(
     labels: &[u32],
     classes: usize,
@@ -73,7 +75,7 @@ pub(crate) fn class_counts(labels: &[u32], classes: usize) -> Vec<usize> {
     counts
 }
 
-/// Shares `size` (at most the sum of `counts`) out among the classes; no class gets more than its count.
+/// Distributes `size` (at most the sum of `counts`) among the classes, where no class gets more than its count.
 fn quotas(counts: &[usize], size: usize) -> Vec<usize> {
     let total: usize = counts.iter().sum();
     if total == 0 {
@@ -109,11 +111,12 @@ mod tests {
 
     #[test]
     fn quotas_are_rounded_by_largest_remainder() {
-        // 10 * (50, 30, 13, 7) / 100 = 5.0, 3.0, 1.3, 0.7: the tenth goes to the last class
+        // 10 * (50, 30, 13, 7) / 100 = 5.0, 3.0, 1.3, 0.7: the tenth goes to the last class.
         assert_eq!(quotas(&[50, 30, 13, 7], 10), [5, 3, 1, 1]);
-        // 3 * (97, 2, 1) / 100 = 2.91, 0.06, 0.03 would be 3, 0, 0: one is taken from the richest for each other
+        // 3 * (97, 2, 1) / 100 = 2.91, 0.06, 0.03 would be 3, 0, 0: the richest class passes one on to each of the
+        // others.
         assert_eq!(quotas(&[97, 2, 1], 3), [1, 1, 1]);
-        // not possible for all three
+        // There are not enough for all three.
         assert_eq!(quotas(&[97, 2, 1], 2), [2, 0, 0]);
     }
 

@@ -1,4 +1,4 @@
-//! What was read of a task, to be looked at before anything is trained on it.
+//! A summary of a task, to be inspected before anything is trained on it.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,43 +7,43 @@ use serde::Serialize;
 
 use crate::{Examples, Inputs, Part, Task};
 
-/// What the parts of a task hold, and what they share.
+/// The contents of the parts of a task, and the inputs that they share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TaskSummary {
-    /// Train, validation and, if it was read, test.
+    /// The training, the validation and, if it was read, the test part.
     pub parts: Vec<PartSummary>,
-    /// Parts that have inputs in common; those that have none are left out.
+    /// The pairs of parts that have inputs in common.
     pub shared: Vec<Shared>,
 }
 
-/// What one part holds.
+/// The contents of one part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PartSummary {
-    /// Which one.
+    /// The part that is summarised.
     pub part: Part,
-    /// How many examples it has.
+    /// The number of examples.
     pub examples: usize,
-    /// How many of each class, in the order of [`Task::classes`].
+    /// The number of examples of each class, in the order of [`Task::classes`].
     pub classes: Vec<usize>,
-    /// Texts of which tokens were left out at the maximum length.
+    /// The number of texts whose tokens were cut off at the maximum length.
     pub cut: usize,
-    /// Examples whose input an earlier one has.
+    /// The number of examples with the same input as an earlier one.
     pub repeated: usize,
-    /// Repeated examples whose label differs from the earlier one's.
+    /// The number of repeated examples whose label differs from that of the earlier one.
     pub contradicting: usize,
 }
 
-/// A leak: what is learned is what is judged by.
+/// A leak between two parts: examples of the second also occur in the first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Shared {
     /// The two parts.
     pub parts: [Part; 2],
-    /// Examples of the second one whose input, as the backbone reads it, the first one has.
+    /// The number of examples of the second part whose input, as the backbone reads it, also occurs in the first.
     pub examples: usize,
 }
 
 impl Task {
-    /// What was read.
+    /// A summary of what was read.
     #[must_use]
     pub fn summary(&self) -> TaskSummary {
         let mut parts = vec![
@@ -102,7 +102,7 @@ impl Task {
     }
 }
 
-/// How many inputs came before, and how many of those with another label.
+/// The number of inputs that occurred before, and how many of those had another label.
 fn repetitions<'a, T: Eq + Hash>(labelled: impl Iterator<Item = (T, &'a u32)>) -> (usize, usize) {
     let mut first: HashMap<T, u32> = HashMap::new();
     let (mut repeated, mut contradicting) = (0, 0);
@@ -117,7 +117,7 @@ fn repetitions<'a, T: Eq + Hash>(labelled: impl Iterator<Item = (T, &'a u32)>) -
     (repeated, contradicting)
 }
 
-/// How many inputs of `second` stand in `first`.
+/// The number of inputs of `second` that occur in `first`.
 fn in_both(first: &Examples, second: &Examples) -> usize {
     fn count<T: Eq + Hash>(
         first: impl Iterator<Item = T>,

@@ -1,4 +1,4 @@
-//! Reading a task folder.
+//! Reads a task folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,18 +13,18 @@ use crate::rows::{RawPart, Row, UNLABELLED, read_text};
 use crate::split::{split_validation, stratified_subset};
 use crate::{Columns, Encoder, Examples, Inputs, Part, TaskError, parquet};
 
-/// What to read of a task folder.
+/// The options for reading a task folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskOptions<'a> {
-    /// The parts wanted. Train and validation are always read, since classes and fingerprint come from them; the test
-    /// part is read only when it is named here.
+    /// The parts to read. Train and validation are always read, since classes and fingerprint come from them. The test
+    /// part is read only if it is named here.
     pub parts: &'a [Part],
-    /// Train on a stratified subset of this size, with at least one example per class when that is possible. None, and
-    /// more than there are, means all. It is drawn after a validation part has been split off.
+    /// The size of a stratified subset to train on, with at least one example per class if possible. All examples are
+    /// used if it is `None` or exceeds their number. The subset is drawn after a validation part has been split off.
     pub train_examples: Option<usize>,
-    /// The seed of that subset, and of nothing else.
+    /// The seed of the subset, which affects nothing else.
     pub seed: u64,
-    /// What the columns of rows are called; as usual where it is not given. Pictures in folders have none.
+    /// The names of the columns of rows, or `None` for the default names. They do not apply to pictures in folders.
     pub columns: Option<&'a Columns>,
 }
 
@@ -42,24 +42,24 @@ impl Default for TaskOptions<'_> {
 /// A classification task, encoded for one backbone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
-    /// The name of the task folder, or of the dataset where it lies in the cache of the hub.
+    /// The name of the task folder, or of the dataset if the folder is in the cache of the hub.
     pub name: String,
-    /// The labels of the training part, sorted: as numbers if all are integers, else as text. Labels of examples are
+    /// The labels of the training part, sorted as numbers if all are integers, else as text. The labels of examples are
     /// indices into this list.
     pub classes: Vec<String>,
-    /// What adapters and heads are trained on.
+    /// The examples on which adapters and heads are trained.
     pub train: Examples,
-    /// What placements are compared on.
+    /// The examples on which placements are compared.
     pub validation: Examples,
-    /// The test part, when it was asked for and the folder has one.
+    /// The examples of the test part, if it was asked for and the folder has one.
     pub test: Option<Examples>,
-    /// The hex SHA-256 over classes, labels and encoded inputs of `train` and `validation`, as they are here: another
-    /// subset, tokenizer or maximum length gives another fingerprint, the test part does not count.
+    /// The hex SHA-256 of the classes, labels and encoded inputs of `train` and `validation` as they are here. Another
+    /// subset, tokenizer or maximum length leads to another fingerprint. The test part does not matter.
     pub fingerprint: String,
 }
 
 impl Task {
-    /// The examples of a part; `None` for a test part that was not read or that the folder does not have.
+    /// The examples of a part. `None` for a test part that was not read or that the folder does not have.
     pub fn part(&self, part: Part) -> Option<&Examples> {
         match part {
             Part::Train => Some(&self.train),
@@ -70,13 +70,13 @@ impl Task {
 
     /// Reads and encodes a task folder.
     ///
-    /// Without validation part, 20 % of the training examples of every class become one: the same ones whatever
-    /// the options say.
+    /// If there is no validation part, 20 % of the training examples of every class are used as one: always the same
+    /// ones, whatever the options are.
     ///
     /// # Errors
-    /// When the folder or its training part is missing, the task is not of the encoder's kind, a part is empty, has
-    /// one class only or a label that train does not have, or a row or picture cannot be read or encoded. The first
-    /// such row in the order of the folder is reported.
+    /// If the folder or its training part is missing, if the task is not of the encoder's kind, if a part is empty, has
+    /// only one class or has a label that train does not have, or if a row or picture cannot be read or encoded. The
+    /// error is that of the first such row in the order of the folder.
     pub fn load(
         folder: &Path,
         encoder: &Encoder,
@@ -120,7 +120,7 @@ impl Task {
     }
 }
 
-/// Loads a task of one kind: `read` gives the rows of a part that is there, `encode` makes inputs of them.
+/// Loads a task of one kind. `read` returns the rows of an existing part, and `encode` turns them into inputs.
 fn load_parts<Content>(
     folder: &Path,
     layout: &Layout,
@@ -154,7 +154,7 @@ fn load_parts<Content>(
                 return Err(TaskError::TooSmallToSplit { folder });
             }
             tracing::info!(
-                "no validation part in `{}`: {} of {} training examples become one",
+                "`{}` has no validation part, so {} of {} training examples are used as one",
                 folder.display(),
                 split_off.len(),
                 train_labels.len()
@@ -199,13 +199,13 @@ fn load_parts<Content>(
     })
 }
 
-/// Says which parts of a task of pictures are rows of text, which are not read.
+/// Warns about the parts of an image task that are rows of text, which are not read.
 fn warn_of_texts(layout: &Layout) {
     for part in Part::ALL {
         let rows = layout.rows(part).filter(|rows| !is_parquet(&rows[0]));
         if let (Some(rows), None) = (rows, layout.pictures(part)) {
             tracing::warn!(
-                "`{}` holds text, not pictures, and is not read",
+                "`{}` contains text, not pictures, and is not read",
                 rows[0].display()
             );
         }
@@ -218,7 +218,7 @@ fn warn_of_ignored(folder: &Path, ignored: &[String]) {
     }
     let names = Part::ALL.map(|part| part.names().join(", "));
     tracing::warn!(
-        "{} in `{}` mean nothing to a task: its parts are called {}, or {}",
+        "{} in `{}` are not parts of a task and are ignored; the parts are called {}, or {}",
         listed(ignored),
         folder.display(),
         names[..2].join("; "),
@@ -226,7 +226,7 @@ fn warn_of_ignored(folder: &Path, ignored: &[String]) {
     );
 }
 
-/// Whether anything in a test part can be judged; that of a contest often has no labels.
+/// Whether any example of a test part has a label. Test parts of contests often have none.
 fn is_labelled<Content>(test: &RawPart<Content>, classes: &[String]) -> bool {
     let unlabelled = !test.rows.is_empty()
         && test.rows.iter().all(|row| row.label == UNLABELLED)
@@ -240,7 +240,7 @@ fn is_labelled<Content>(test: &RawPart<Content>, classes: &[String]) -> bool {
     !unlabelled
 }
 
-/// The last component of the path, also of `.` and `..`; in the cache of the hub, dataset and subset.
+/// The last component of the path, also for `.` and `..`. In the cache of the hub, it is the dataset and the subset.
 fn folder_name(folder: &Path) -> String {
     if let Some(name) = name_in_cache(folder) {
         return name;
@@ -256,7 +256,7 @@ fn folder_name(folder: &Path) -> String {
     )
 }
 
-/// `name` or `name-subset` for a folder such as `datasets--org--name/snapshots/COMMIT/subset`.
+/// The name `name` or `name-subset` for a folder such as `datasets--org--name/snapshots/COMMIT/subset`.
 fn name_in_cache(folder: &Path) -> Option<String> {
     let parts: Vec<_> = folder.iter().map(|part| part.to_string_lossy()).collect();
     let at = parts
@@ -306,8 +306,8 @@ fn check_classes<Content>(part: &RawPart<Content>) -> Result<(), TaskError> {
     Ok(())
 }
 
-/// The labels as indices into `classes`, after the part has been checked by itself. A label that train does not have
-/// is named before the lack of a second class.
+/// The labels as indices into `classes`, after the part has been checked by itself. A label that train does not have is
+/// reported before the lack of a second class.
 fn checked_labels<Content>(
     part: &RawPart<Content>,
     classes: &[String],

@@ -11,10 +11,10 @@ use crate::rows::{Row, Text};
 use crate::tokenizer::{self, FolderTokenizer};
 use crate::{EncodedText, Place, TaskError, Texts};
 
-/// The tokenizer of a backbone folder, with the longest input that it may make.
+/// The tokenizer of a backbone folder, with the longest input that it may produce.
 #[derive(Clone, Debug)]
 pub struct TextEncoder {
-    // shared, so that a clone of the encoder is cheap
+    // The tokenizer is shared, so cloning the encoder is cheap.
     tokenizer: Arc<Tokenizer>,
     path: PathBuf,
     files: Arc<[&'static str]>,
@@ -23,14 +23,17 @@ pub struct TextEncoder {
 }
 
 impl TextEncoder {
-    /// Reads the tokenizer of a backbone with `vocabulary` word embeddings and `max_positions` position embeddings, as
-    /// `AutoTokenizer` does: `tokenizer.json` and the settings beside it, or `vocab.txt` where that is all there is of a BERT's.
-    /// Inputs of more than `max_length` tokens (special tokens included) are truncated, of a pair the longer text
-    /// first. Padding and lengths that the files ask for are ignored: batches are padded to their longest input.
+    /// Reads the tokenizer of a backbone with `vocabulary` word embeddings and `max_positions` position embeddings,
+    /// like `AutoTokenizer`: `tokenizer.json` and the settings next to it, or for a BERT only `vocab.txt` if there is
+    /// nothing else.
+    ///
+    /// Inputs of more than `max_length` tokens (including special tokens) are truncated, the longer text of a pair
+    /// first. Padding and lengths that the files ask for are ignored, because batches are padded to their longest
+    /// input.
     ///
     /// # Errors
-    /// When a file is missing or broken, the files contradict each other, `max_length` exceeds `max_positions` or leaves no room beside the special
-    /// tokens of a pair, or the padding token is outside the vocabulary.
+    /// If a file is missing or broken, if the files contradict each other, if `max_length` exceeds `max_positions` or
+    /// leaves no room besides the special tokens of a pair, or if the padding token is outside the vocabulary.
     pub fn from_folder(
         backbone_folder: &Path,
         vocabulary: usize,
@@ -45,7 +48,7 @@ impl TextEncoder {
             });
         }
         let read = || Self::read(backbone_folder, vocabulary, max_length);
-        // The library takes much for granted of what it reads.
+        // The library makes unchecked assumptions about what it reads.
         contained(read).unwrap_or_else(|message| {
             let path = backbone_folder.join("tokenizer.json");
             Err(TaskError::InvalidTokenizer { path, message })
@@ -66,7 +69,7 @@ impl TextEncoder {
         let special_tokens = tokenizer
             .get_post_processor()
             .map_or(0, |processor| processor.added_tokens(true));
-        // one token of each text of a pair
+        // Each text of a pair needs room for one token.
         let minimum = special_tokens + 2;
         if max_length < minimum {
             return Err(TaskError::MaxLengthTooShort {
@@ -77,7 +80,7 @@ impl TextEncoder {
         }
         let padding_id = match tokenizer.get_padding() {
             Some(padding) => padding.pad_id,
-            // as BERT's tokenizers call it, and as RoBERTa's do
+            // These are the names in BERT's and in RoBERTa's tokenizers.
             None => ["[PAD]", "<pad>"]
                 .iter()
                 .find_map(|token| tokenizer.token_to_id(token))
@@ -110,19 +113,20 @@ impl TextEncoder {
         })
     }
 
-    /// Names of the backbone's files that decide what tokens a text becomes, the vocabulary's first.
+    /// The names of the backbone's files that determine the tokens of a text, the vocabulary's first.
     #[must_use]
     pub fn files(&self) -> &[&'static str] {
         &self.files
     }
 
-    /// Tokenizes the rows, in parallel on the current rayon pool.
+    /// Tokenizes the rows in parallel on the current rayon pool.
     pub(crate) fn encode(&self, rows: &[&Row<Text>]) -> Result<Texts, TaskError> {
         let texts: Result<Vec<EncodedText>, TaskError> = rows
             .par_iter()
             .map(|row| self.encode_row(&row.content, &row.place))
             .collect::<Vec<_>>()
-            // collected in order first: the error reported is that of the first wrong row, whatever the threads do
+            // Collecting the results in order makes the reported error that of the first broken row, whatever the
+            // threads do.
             .into_iter()
             .collect();
         Ok(Texts {
@@ -193,7 +197,7 @@ mod tests {
         folder
     }
 
-    // The tiny vocabulary: [PAD] [UNK] [CLS] [SEP] [MASK] ##s . , then the words: baba is 8, dane is 9.
+    // The tiny vocabulary is [PAD] [UNK] [CLS] [SEP] [MASK] ##s . , and then the words: baba is 8, dane is 9.
     fn encode(max_length: usize, text: &str, pair: Option<&str>) -> (Vec<u32>, Vec<u32>) {
         let folder = backbone();
         let encoder = TextEncoder::from_folder(folder.path(), 64, 64, max_length).unwrap();
@@ -253,14 +257,14 @@ mod tests {
         let error = encoder.encode(&[&row("baba", None), &row("dane", None)]);
         let message = error.unwrap_err().to_string();
         assert!(
-            message.contains("tokenizer.json` gives the id 9 for `task/train.jsonl:1`"),
+            message.contains("tokenizer.json` produces the id 9 for `task/train.jsonl:1`"),
             "{message}"
         );
         assert!(message.contains("a vocabulary of 9"));
         assert!(TextEncoder::from_folder(folder.path(), 0, 64, 16).is_err());
     }
 
-    /// As RoBERTa's tokenizers call it, which ask for no padding themselves.
+    /// RoBERTa's tokenizers use the other name and do not ask for padding themselves.
     #[test]
     fn the_padding_token_has_two_names() {
         let folder = backbone();
@@ -278,7 +282,7 @@ mod tests {
         assert_eq!(encoder.padding_id, 8);
     }
 
-    /// The library expects a key to be a string there, and panics.
+    /// The library expects a string as the key, and panics.
     #[test]
     fn a_tokenizer_that_the_library_panics_at_is_refused() {
         let folder = backbone();

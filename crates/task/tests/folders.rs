@@ -1,4 +1,4 @@
-//! Task folders as they lie about.
+//! Task folders as found in practice.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -32,7 +32,7 @@ fn pictures(folder: &Path) -> Result<Task, TaskError> {
     Task::load(folder, &encoder, &ALL_PARTS)
 }
 
-/// Three classes, with a validation part.
+/// An image task with three classes and a validation part.
 fn shapes() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     image_task(folder.path(), &ImageTask::default());
@@ -43,7 +43,7 @@ fn class(folder: &TempDir) -> PathBuf {
     folder.path().join("train/disc-red")
 }
 
-/// The same pictures under names and in formats of any kind are the same task.
+/// The same pictures under any names and in any formats are the same task.
 #[test]
 fn pictures_are_known_by_their_content() {
     let folder = shapes();
@@ -54,7 +54,7 @@ fn pictures_are_known_by_their_content() {
         .map(|entry| entry.unwrap().path())
         .collect();
     files.sort();
-    // The order stays: the first ones by name are in a folder whose name comes first.
+    // The order stays the same: the first ones by name are in a folder whose name comes first.
     fs::create_dir_all(class.join("0/deeper")).unwrap();
     fs::rename(&files[0], class.join("0/deeper/picture.tif")).unwrap();
     fs::rename(&files[1], class.join("0/no-ending")).unwrap();
@@ -66,7 +66,7 @@ fn pictures_are_known_by_their_content() {
     assert_eq!(after.fingerprint, before.fingerprint);
 }
 
-/// What is no picture is passed over; what says that it is one is not.
+/// A file that is not a picture is skipped, unless its name says that it is one.
 #[test]
 fn other_files_are_passed_over() {
     let folder = shapes();
@@ -102,7 +102,7 @@ fn pictures_without_a_class_are_refused() {
     fs::copy(file.path(), folder.path().join("train/loose.png")).unwrap();
     let message = pictures(folder.path()).unwrap_err().to_string();
     assert!(
-        message.starts_with("1 pictures stand directly in"),
+        message.starts_with("1 pictures are directly in"),
         "{message}"
     );
 }
@@ -126,7 +126,7 @@ fn parts_have_other_names_too() {
     fs::rename(at("train"), at("training")).unwrap();
     fs::rename(at("validation"), at("val")).unwrap();
     assert_eq!(pictures(folder.path()).unwrap(), usual);
-    // One that means nothing is left out, and named where nothing else is there.
+    // An unknown name is ignored, and reported if there is nothing else.
     fs::rename(at("training"), at("images")).unwrap();
     let message = pictures(folder.path()).unwrap_err().to_string();
     assert!(
@@ -135,7 +135,7 @@ fn parts_have_other_names_too() {
     );
 }
 
-/// As the test parts of GLUE.
+/// The test parts of GLUE have no labels.
 #[test]
 fn a_test_part_without_labels_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
@@ -160,7 +160,7 @@ fn parquet(name: &str) -> PathBuf {
     fixtures.join(format!("{name}.parquet"))
 }
 
-/// The same rows in Parquet, in one file and in two, and as lines of JSON.
+/// The same rows are read from Parquet, in one file and in two, and from lines of JSON.
 #[test]
 fn texts_in_parquet_are_the_same_task() {
     let rows = fs::read_to_string(parquet("rows").with_extension("json")).unwrap();
@@ -204,7 +204,7 @@ fn texts_in_parquet_are_the_same_task() {
     assert_eq!(texts(&subset).unwrap().fingerprint, expected.fingerprint);
 }
 
-/// The same pictures as files and in two columns of Parquet.
+/// The same pictures are read from files and from two kinds of Parquet columns.
 #[test]
 fn pictures_in_parquet_are_the_same_task() {
     let rows = fs::read_to_string(parquet("rows").with_extension("json")).unwrap();
@@ -249,7 +249,7 @@ fn pictures_in_parquet_are_the_same_task() {
         let read = pictures(&stored).unwrap();
         assert_eq!(read.classes, classes);
         let mut found = by_label(&read);
-        // The names stand in another order than the numbers: 0, 2, 1.
+        // The names are in another order than the numbers: 0, 2, 1.
         if name == "pictures" {
             for (label, _) in &mut found {
                 *label = [0, 2, 1][*label as usize];

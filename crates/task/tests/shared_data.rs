@@ -1,5 +1,6 @@
-//! The real backbones and tasks of the shared folder; skipped where it is missing. The expected numbers come from the
-//! Python packages tokenizers (padding off, truncation to 128) and Pillow 13 (`resize((98, 98), BICUBIC)`).
+//! Tests on the real backbones and tasks of the shared folder, which are skipped if it is missing. The expected numbers
+//! come from the Python packages tokenizers (no padding, truncation to 128) and Pillow 13
+//! (`resize((98, 98), BICUBIC)`).
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -16,7 +17,7 @@ const ALL_PARTS: TaskOptions = TaskOptions {
     columns: None,
 };
 
-/// The folder of real backbones and data, where it is present.
+/// The folder of real backbones and data, if it exists.
 fn shared() -> Option<PathBuf> {
     let root = std::env::var_os("ADAPLACE_SHARED").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
@@ -32,7 +33,7 @@ fn shared() -> Option<PathBuf> {
     Some(root)
 }
 
-/// Examples, tokens and the sum of all token ids.
+/// The number of examples, the number of tokens and the sum of all token ids.
 fn token_sums(examples: &Examples) -> (usize, usize, u64) {
     let Inputs::Text(texts) = &examples.inputs else {
         panic!("a text task has texts");
@@ -68,6 +69,6 @@ fn hand_signs_have_the_brightness_that_pillow_gives_them() {
     };
     let levels = (0..images.len()).flat_map(|index| images.picture(index));
     let mean = levels.map(|&level| f64::from(level)).sum::<f64>() / (304.0 * 98.0 * 98.0 * 3.0);
-    // JPEG decoders may differ by a level or two in single pixels, but not on average
+    // JPEG decoders may differ by a level or two in single pixels, but not on average.
     assert!((mean - 166.757_234).abs() < 0.1, "{mean}");
 }

@@ -63,7 +63,7 @@ fn a_text_task_is_read_the_same_from_both_formats() {
     assert_eq!(json.classes, ["class-0", "class-1", "class-2"]);
     assert_eq!(counts(&json.train, 3), [20, 20, 20]);
     assert_eq!(counts(json.test.as_ref().unwrap(), 3), [10, 10, 10]);
-    // 4 to 20 words, 3 special tokens, a full stop, and at most one suffix for each word
+    // A text has 4 to 20 words, 3 special tokens, a full stop, and at most one suffix for each word.
     assert!(
         json.train
             .lengths()
@@ -115,7 +115,7 @@ fn an_image_task_is_read_class_by_class() {
         (rows, channels, height, width, pixels.len()),
         (2, 3, 16, 16, 1536)
     );
-    // mean and std are 0.5, so levels lie in -1 ..= 1
+    // The mean and std are 0.5, so levels are in -1 ..= 1.
     assert!(pixels.iter().all(|value| value.abs() <= 1.0));
     assert!(task.train.labels.is_sorted());
 }
@@ -163,7 +163,7 @@ fn the_test_part_is_only_read_when_asked_for() {
     );
 }
 
-/// A text task of these parts, each given as labels.
+/// A text task with these parts, each given as labels.
 fn labelled(parts: &[(&str, &[&str])]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (part, labels) in parts {
@@ -191,7 +191,7 @@ fn classes_are_sorted_as_numbers_if_all_are_integers() {
     assert_eq!(classes(&["10", "9", "x"]), ["10", "9", "x"]);
 }
 
-/// What loading says, with the folder's own path left out.
+/// The message of loading the task, without the folder's own path.
 fn message(folder: &TempDir, encoder: &Encoder) -> String {
     let error = Task::load(folder.path(), encoder, &ALL_PARTS).unwrap_err();
     error
@@ -268,5 +268,5 @@ fn wrong_folders_are_named() {
     let missing = load(&shapes.path().join("nothing"))
         .unwrap_err()
         .to_string();
-    assert!(missing.contains("nothing` does not exist or is no folder"));
+    assert!(missing.contains("nothing` does not exist or is not a folder"));
 }

@@ -7,29 +7,29 @@ use serde_json::json;
 use crate::weights::{WeightType, Weights};
 use crate::{files, vocabulary};
 
-/// What [`tiny_bert`] writes. The default has 2 blocks, hence 5 hidden states of width 32.
+/// The description of what [`tiny_bert`] writes. The default has 2 blocks, hence 5 hidden states of width 32.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TinyBert {
-    /// Number of transformer blocks L.
+    /// The number L of transformer blocks.
     pub blocks: usize,
-    /// Width d of the hidden states; a multiple of `heads`.
+    /// The width d of the hidden states, a multiple of `heads`.
     pub width: usize,
-    /// Attention heads.
+    /// The number of attention heads.
     pub heads: usize,
-    /// Width inside the MLP.
+    /// The width of the MLP's hidden layer.
     pub intermediate: usize,
-    /// Number of tokens, 16 to 2508.
+    /// The number of tokens in the vocabulary, 16 to 2508.
     pub vocabulary: usize,
-    /// Number of position embeddings: the longest input in tokens.
+    /// The number of position embeddings, which is the length of the longest input in tokens.
     pub positions: usize,
-    /// Number type of the stored weights.
+    /// The number type of the stored weights.
     pub weight_type: WeightType,
-    /// Put before every key of the backbone: empty or `bert.`. With a prefix the file also holds a `classifier`, as
-    /// the checkpoints of models with a head do.
+    /// The prefix of every key of the backbone, empty or `bert.`. With a prefix the file also contains a `classifier`,
+    /// like the checkpoints of models with a head.
     pub prefix: &'static str,
-    /// Number of weight files; 1 is a plain `model.safetensors`.
+    /// The number of weight files. With 1 there is a plain `model.safetensors`.
     pub shards: usize,
-    /// Determines all weights; prefix, shards and number type change nothing but their storage.
+    /// The seed of all weights. Prefix, shards and number type change only how the weights are stored.
     pub seed: u64,
 }
 
@@ -50,11 +50,11 @@ impl Default for TinyBert {
     }
 }
 
-/// Writes a Hugging Face folder of `model_type` `bert`: `config.json`, the weights and `tokenizer.json`. Key names are
+/// Writes a Hugging Face folder of `model_type` `bert`: `config.json`, the weights and `tokenizer.json`. The keys are
 /// those of sentence-transformers/all-MiniLM-L6-v2.
 ///
 /// # Panics
-/// When the folder cannot be written, or `width` is no multiple of `heads`.
+/// If the folder cannot be written, or if `width` is not a multiple of `heads`.
 pub fn tiny_bert(folder: &Path, bert: &TinyBert) {
     assert_eq!(
         bert.width % bert.heads,

@@ -1,15 +1,14 @@
-//! Writing into the folder of a test.
+//! Writes into the folder of a test.
 
 use std::fs;
 use std::path::Path;
 
-/// Makes `folder` and everything above it.
+/// Creates `folder` and everything above it.
 pub(crate) fn make_folder(folder: &Path) {
     fs::create_dir_all(folder)
-        .unwrap_or_else(|error| panic!("cannot make the folder {}: {error}", folder.display()));
+        .unwrap_or_else(|error| panic!("cannot create the folder {}: {error}", folder.display()));
 }
 
-/// Writes `bytes` to `path`.
 pub(crate) fn write(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes)
         .unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));

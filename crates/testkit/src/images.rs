@@ -9,24 +9,24 @@ use rand_chacha::ChaCha8Rng;
 use crate::files;
 use crate::weights::standard_normal;
 
-/// The shapes, one per class; a fifth class is the first shape again in another colour, and so on.
+/// The shapes, one per class. A fifth class is the first shape again in another colour, and so on.
 const SHAPES: [&str; 4] = ["cross", "disc", "gradient", "square"];
 
-/// What [`image_task`] writes: noisy pictures of a shape of random place, size and brightness, one shape per class,
-/// equally frequent in every part.
+/// The description of what [`image_task`] writes: noisy pictures of a shape of random place, size and brightness, with
+/// one shape per class and all classes equally frequent in every part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageTask {
-    /// Number of classes, 2 to 12.
+    /// The number of classes, 2 to 12.
     pub classes: usize,
-    /// Number of training examples.
+    /// The number of training examples.
     pub train: usize,
-    /// Number of validation examples, or no such part.
+    /// The number of validation examples, or `None` for no validation part.
     pub validation: Option<usize>,
-    /// Number of test examples, or no such part.
+    /// The number of test examples, or `None` for no test part.
     pub test: Option<usize>,
-    /// Height and width of the pictures in pixels, at least 8.
+    /// The height and width of the pictures in pixels, at least 8.
     pub size: u32,
-    /// Determines all pictures.
+    /// The seed of all pictures.
     pub seed: u64,
 }
 
@@ -46,7 +46,7 @@ impl Default for ImageTask {
 /// Writes an image task folder of PNG files, `PART/CLASS/0000.png`.
 ///
 /// # Panics
-/// When the folder cannot be written, or `classes` or `size` is out of range.
+/// If the folder cannot be written, or if `classes` or `size` is out of range.
 pub fn image_task(folder: &Path, task: &ImageTask) {
     assert!((2..=12).contains(&task.classes), "2 to 12 classes");
     assert!(task.size >= 8, "pictures of at least 8 pixels");
@@ -57,7 +57,7 @@ pub fn image_task(folder: &Path, task: &ImageTask) {
         ("test", task.test),
     ];
     for (name, size) in parts {
-        // a seed is drawn for every part, so that leaving one out changes no other
+        // Each part has its own seed, so leaving one out does not change the others.
         let mut part_random = ChaCha8Rng::seed_from_u64(random.random());
         for index in 0..size.unwrap_or(0) {
             let class = index % task.classes;
@@ -88,7 +88,7 @@ fn draw(size: u32, class: usize, random: &mut impl Rng) -> RgbImage {
     let tinted_channel = class / SHAPES.len();
     RgbImage::from_fn(size, size, |column, row| {
         let (dx, dy) = (column as f32 + 0.5 - centre_x, row as f32 + 0.5 - centre_y);
-        // how much of the foreground is seen here, 0 to 1
+        // The share of the pixel that is foreground, between 0 and 1.
         let share = match class % SHAPES.len() {
             0 => {
                 f32::from(dx.abs().min(dy.abs()) < radius / 3.0 && dx.abs().max(dy.abs()) < radius)

@@ -1,16 +1,16 @@
-//! Small backbones and tasks, made from a seed, for the tests of the other crates.
+//! Small backbones and tasks, generated from a seed, for the tests of the other crates.
 //!
-//! Everything is written to a folder in the formats that the program reads: Hugging Face backbones
-//! ([`tiny_bert`], [`tiny_vit`]), text tasks ([`text_task`]) and image tasks ([`image_task`]). The same description
-//! gives the same bytes on every run. The defaults fit each other: the sentences of [`TextTask`] are made of the words
-//! of [`TinyBert`], the pictures of [`ImageTask`] have the size of [`TinyVit`].
+//! Everything is written to a folder in the formats that the program reads: Hugging Face backbones ([`tiny_bert`],
+//! [`tiny_vit`]), text tasks ([`text_task`]) and image tasks ([`image_task`]). The same description leads to the same
+//! bytes on every run. The defaults fit each other: the sentences of [`TextTask`] consist of the words of [`TinyBert`],
+//! and the pictures of [`ImageTask`] have the size of [`TinyVit`].
 //!
-//! This is test support: what cannot be written panics and says why.
+//! This is test support, so a failure to write panics with the reason.
 //!
 //! ```
 //! use adaplace_testkit::{TextTask, TinyBert, text_task, tiny_bert};
 //!
-//! let folder = tempfile::tempdir().expect("a temporary folder can be made");
+//! let folder = tempfile::tempdir().expect("a temporary folder can be created");
 //! tiny_bert(&folder.path().join("backbone"), &TinyBert::default());
 //! text_task(&folder.path().join("task"), &TextTask { train: 20, ..TextTask::default() });
 //! ```

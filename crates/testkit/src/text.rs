@@ -19,21 +19,22 @@ pub enum TextFormat {
     Csv,
 }
 
-/// What [`text_task`] writes. Classes are named `class-0`, `class-1` ... and are equally frequent in every part.
+/// The description of what [`text_task`] writes. Classes are named `class-0`, `class-1` .. and are equally frequent in
+/// every part.
 ///
-/// A sentence is 4 to 20 made-up words, one or two of which are marker words. The first class has one marker; every two
-/// further classes share a pair of markers and differ only in which of the two comes first. So the mean of the word
-/// embeddings tells how many markers there are but never their order: an adapter has something to gain on a linear
-/// probe. With `pairs` the first marker stands in `text`, the second in `text_pair`.
+/// A sentence consists of 4 to 20 made-up words, one or two of which are marker words. The first class has one marker.
+/// Every two further classes share a pair of markers and differ only in which of them comes first. So the mean of the
+/// word embeddings shows how many markers there are but never their order, and an adapter can improve on a linear
+/// probe. With `pairs` the first marker is in `text`, the second in `text_pair`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextTask {
-    /// Number of classes, at least 2.
+    /// The number of classes, at least 2.
     pub classes: usize,
-    /// Number of training examples.
+    /// The number of training examples.
     pub train: usize,
-    /// Number of validation examples, or no such part.
+    /// The number of validation examples, or `None` for no validation part.
     pub validation: Option<usize>,
-    /// Number of test examples, or no such part.
+    /// The number of test examples, or `None` for no test part.
     pub test: Option<usize>,
     /// Whether each example is a pair of sentences.
     pub pairs: bool,
@@ -41,7 +42,7 @@ pub struct TextTask {
     pub format: TextFormat,
     /// The size of the vocabulary of the backbone that will read the task.
     pub vocabulary: usize,
-    /// Determines all sentences.
+    /// The seed of all sentences.
     pub seed: u64,
 }
 
@@ -63,7 +64,7 @@ impl Default for TextTask {
 /// Writes a text task folder.
 ///
 /// # Panics
-/// When the folder cannot be written, there are fewer than 2 classes, or the vocabulary is too small for them.
+/// If the folder cannot be written, if there are fewer than 2 classes, or if the vocabulary is too small for them.
 pub fn text_task(folder: &Path, task: &TextTask) {
     assert!(task.classes >= 2, "a task has at least two classes");
     let words = vocabulary::word_count(task.vocabulary);
@@ -81,7 +82,7 @@ pub fn text_task(folder: &Path, task: &TextTask) {
         ("test", task.test),
     ];
     for (name, size) in parts {
-        // a seed is drawn for every part, also for one that is not written, so that leaving one out changes no other
+        // Each part has its own seed, even if it is not written, so leaving one out does not change the others.
         let mut labels: Vec<usize> = (0..size.unwrap_or(0)).map(|i| i % task.classes).collect();
         let mut part_random = ChaCha8Rng::seed_from_u64(random.random());
         labels.shuffle(&mut part_random);
@@ -101,7 +102,7 @@ struct Row {
     label: String,
 }
 
-/// Two markers for every two classes after the first.
+/// The number of markers: two for every two classes after the first.
 fn marker_count(classes: usize) -> usize {
     (classes / 2) * 2
 }
@@ -122,7 +123,7 @@ fn draw_row(task: &TextTask, words: usize, label: usize, random: &mut impl Rng) 
             _ => (Some(pair + 1), Some(pair)),
         }
     };
-    // the smaller of two draws: short sentences are more frequent than long ones, as in real text
+    // This is the smaller of two draws, so short sentences are more frequent than long ones, as in real text.
     let length = random.random_range(4..=20).min(random.random_range(4..=20));
     let mut sentence: Vec<String> = (0..length)
         .map(|_| {
@@ -170,7 +171,7 @@ fn write_part(folder: &Path, name: &str, task: &TextTask, rows: &[Row]) {
             (TextFormat::Jsonl, Some(pair)) => {
                 json!({ "text": row.text, "text_pair": pair, "label": row.label }).to_string()
             }
-            // the made-up words hold neither commas nor quotes
+            // The made-up words contain neither commas nor quotes.
             (TextFormat::Csv, None) => format!("{},{}", row.text, row.label),
             (TextFormat::Csv, Some(pair)) => format!("{},{pair},{}", row.text, row.label),
         };

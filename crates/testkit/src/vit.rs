@@ -7,30 +7,30 @@ use serde_json::json;
 use crate::files;
 use crate::weights::{WeightType, Weights};
 
-/// What [`tiny_vit`] writes. The default has 2 blocks, hence 5 hidden states of width 32, and 16 patches of 4 x 4
-/// pixels beside the class token.
+/// The description of what [`tiny_vit`] writes. The default has 2 blocks, hence 5 hidden states of width 32, and 16
+/// patches of 4 x 4 pixels in addition to the class token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TinyVit {
-    /// Number of transformer blocks L.
+    /// The number L of transformer blocks.
     pub blocks: usize,
-    /// Width d of the hidden states; a multiple of `heads`.
+    /// The width d of the hidden states, a multiple of `heads`.
     pub width: usize,
-    /// Attention heads.
+    /// The number of attention heads.
     pub heads: usize,
-    /// Width inside the MLP.
+    /// The width of the MLP's hidden layer.
     pub intermediate: usize,
-    /// Height and width of the input in pixels; a multiple of `patch_size`.
+    /// The height and width of the input in pixels, a multiple of `patch_size`.
     pub image_size: usize,
-    /// Height and width of a patch in pixels.
+    /// The height and width of a patch in pixels.
     pub patch_size: usize,
-    /// Number type of the stored weights.
+    /// The number type of the stored weights.
     pub weight_type: WeightType,
-    /// Put before every key of the backbone: empty or `vit.`. With a prefix the file also holds a `classifier`, as
-    /// the checkpoints of models with a head do.
+    /// The prefix of every key of the backbone, empty or `vit.`. With a prefix the file also contains a `classifier`,
+    /// like the checkpoints of models with a head.
     pub prefix: &'static str,
-    /// Number of weight files; 1 is a plain `model.safetensors`.
+    /// The number of weight files. With 1 there is a plain `model.safetensors`.
     pub shards: usize,
-    /// Determines all weights; prefix, shards and number type change nothing but their storage.
+    /// The seed of all weights. Prefix, shards and number type change only how the weights are stored.
     pub seed: u64,
 }
 
@@ -52,10 +52,11 @@ impl Default for TinyVit {
 }
 
 /// Writes a Hugging Face folder of `model_type` `vit`: `config.json`, the weights and `preprocessor_config.json` (mean
-/// and deviation 0.5, bicubic). Key names are those of a Hugging Face `ViTModel` without pooler.
+/// and deviation 0.5, bicubic). The keys are those of a Hugging Face `ViTModel` without pooler.
 ///
 /// # Panics
-/// When the folder cannot be written, `width` is no multiple of `heads`, or `image_size` none of `patch_size`.
+/// If the folder cannot be written, if `width` is not a multiple of `heads`, or if `image_size` is not a multiple of
+/// `patch_size`.
 pub fn tiny_vit(folder: &Path, vit: &TinyVit) {
     assert_eq!(
         vit.width % vit.heads,

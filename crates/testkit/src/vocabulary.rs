@@ -1,8 +1,8 @@
-//! The made-up words that the tiny backbone knows and the tiny text tasks are written in.
+//! The made-up words of the tiny backbone's vocabulary, in which the tiny text tasks are written.
 
 use serde_json::{Value, json};
 
-/// What stands at the start of every vocabulary, in the order of its ids. The last three are a suffix and punctuation.
+/// The tokens at the start of every vocabulary, in the order of their ids. The last three are a suffix and punctuation.
 const FIRST_TOKENS: [&str; 8] = [
     "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "##s", ".", ",",
 ];
@@ -20,9 +20,9 @@ pub(crate) fn word_count(vocabulary: usize) -> usize {
     vocabulary - FIRST_TOKENS.len()
 }
 
-/// Word number `index`, of two syllables; no two words are the same.
+/// Word number `index`, which has two syllables. All words differ.
 pub(crate) fn word(index: usize) -> String {
-    // the second syllable moves on by one each time that all first syllables are used up, so pairs never repeat
+    // The second syllable advances by one each time all first syllables are used up, so pairs never repeat.
     let second = (index / SYLLABLES + 17 * index) % SYLLABLES;
     let mut word = String::new();
     for syllable in [index % SYLLABLES, second] {
@@ -32,8 +32,8 @@ pub(crate) fn word(index: usize) -> String {
     word
 }
 
-/// `tokenizer.json`: WordPiece with BERT's normaliser, pre-tokeniser and template. It asks for padding to 128 tokens
-/// as the tokenizers of sentence models do, which readers have to switch off.
+/// The `tokenizer.json`: WordPiece with BERT's normaliser, pre-tokeniser and template. It asks for padding to 128
+/// tokens like the tokenizers of sentence models, which readers have to switch off.
 pub(crate) fn tokenizer(vocabulary: usize) -> Value {
     let words = (0..word_count(vocabulary)).map(word);
     let tokens = FIRST_TOKENS

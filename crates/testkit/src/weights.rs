@@ -1,4 +1,4 @@
-//! Random weights, and the safetensors files that hold them.
+//! Random weights, and the safetensors files that contain them.
 
 use std::path::Path;
 
@@ -14,12 +14,12 @@ use crate::files;
 /// The number type in which the weights of a backbone are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WeightType {
-    /// 32 bit.
+    /// 32-bit float.
     #[default]
     F32,
-    /// 16 bit, IEEE half precision.
+    /// 16-bit IEEE half precision.
     F16,
-    /// 16 bit, the upper half of a 32 bit float.
+    /// 16 bits, the upper half of a 32-bit float.
     BF16,
 }
 
@@ -58,7 +58,7 @@ impl WeightType {
 
 /// One draw from the standard normal distribution (Box-Muller).
 pub(crate) fn standard_normal(random: &mut impl Rng) -> f32 {
-    // 1 - u is in (0, 1], so that the logarithm is finite
+    // 1 - u is in (0, 1], so the logarithm is finite.
     let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
     let angle = std::f64::consts::TAU * random.random::<f64>();
     (radius * angle.cos()) as f32
@@ -71,7 +71,7 @@ struct StoredTensor {
     bytes: Vec<u8>,
 }
 
-/// Tensors in the order in which they are drawn. Neither prefix nor number type nor shards change the drawn values.
+/// Tensors in the order in which they are drawn. Prefix, number type and shards do not change the drawn values.
 pub(crate) struct Weights {
     random: ChaCha8Rng,
     weight_type: WeightType,
@@ -95,7 +95,7 @@ impl Weights {
         self.normal_unprefixed(&name, shape, mean, deviation);
     }
 
-    /// Like [`Weights::normal`], for a head, whose name never carries the prefix of the backbone.
+    /// Like [`Weights::normal`], for a head, whose name never has the prefix of the backbone.
     pub(crate) fn normal_unprefixed(
         &mut self,
         name: &str,
@@ -115,8 +115,8 @@ impl Weights {
         });
     }
 
-    /// A linear map: `name.weight` (outputs, inputs) of deviation 1/sqrt(inputs), so that it keeps the size of what
-    /// passes through it, and a small `name.bias` (outputs).
+    /// A linear map: `name.weight` (outputs, inputs) with a deviation of 1/sqrt(inputs), so that it preserves the size
+    /// of its input, and a small `name.bias` (outputs).
     pub(crate) fn linear(&mut self, name: &str, outputs: usize, inputs: usize) {
         let deviation = 1.0 / (inputs as f32).sqrt();
         self.normal(
@@ -134,7 +134,7 @@ impl Weights {
         self.normal(&format!("{name}.bias"), &[width], 0.0, 0.05);
     }
 
-    /// The numbers 0 .. count as 64 bit integers of shape (1, count): what older exports of BERT carry along.
+    /// The numbers 0 .. count as 64-bit integers of shape (1, count), which older exports of BERT contain.
     pub(crate) fn positions(&mut self, name: &str, count: usize) {
         self.tensors.push(StoredTensor {
             name: format!("{}{name}", self.prefix),
@@ -181,7 +181,7 @@ fn boundaries(count: usize, parts: usize) -> impl Iterator<Item = (usize, usize)
 fn write_file(path: &Path, tensors: &[StoredTensor]) {
     let views = tensors.iter().map(|tensor| {
         let view = TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes)
-            .expect("the bytes were made from the shape");
+            .expect("the bytes match the shape");
         (tensor.name.as_str(), view)
     });
     let metadata = [("format".to_owned(), "pt".to_owned())].into();

@@ -1,4 +1,4 @@
-//! The tiny backbones hold what Hugging Face folders of their kind hold.
+//! The tiny backbones have the content of Hugging Face folders of their kind.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -90,7 +90,7 @@ fn brain_floats_are_rounded_upper_halves() {
     let expected = floats(&full[name].2);
     for (two, expected) in half[name].2.chunks_exact(2).zip(expected) {
         let value = f32::from_bits(u32::from(u16::from_le_bytes([two[0], two[1]])) << 16);
-        // 8 significant bits: at most half of 2^-7 off, relative to the value
+        // With 8 significant bits the error is at most half of 2^-7, relative to the value.
         assert!((value - expected).abs() <= expected.abs() / 256.0);
     }
 }
@@ -99,7 +99,8 @@ fn brain_floats_are_rounded_upper_halves() {
 fn linear_weights_have_the_deviation_that_keeps_states_lively() {
     let weights = floats(&bert(&TinyBert::default())["encoder.layer.0.output.dense.weight"].2);
     let square = weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32;
-    // 64 inputs: variance 1/64; 2048 draws, hence a relative deviation of sqrt(2 / 2048) = 3 %; five of those
+    // 64 inputs: the variance is 1/64. 2048 draws have a relative deviation of sqrt(2 / 2048) = 3 %; the bound is five
+    // of those.
     assert!((square * 64.0 - 1.0).abs() < 0.16, "{square}");
 }
 
@@ -122,7 +123,7 @@ fn a_seed_determines_every_file() {
     assert_ne!(two[0], tensors(folder.path()));
 }
 
-/// The folder of real backbones and data, where it is present.
+/// The folder of real backbones and data, if it exists.
 fn shared(path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("ADAPLACE_SHARED").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
@@ -139,7 +140,7 @@ fn shared(path: &str) -> Option<PathBuf> {
     Some(found)
 }
 
-/// Names and number of dimensions, of the first two blocks only.
+/// The names and numbers of dimensions, of the first two blocks only.
 fn names(tensors: &Tensors) -> Vec<(String, usize)> {
     let in_first_blocks = |name: &str| match name.strip_prefix("encoder.layer.") {
         Some(rest) => rest.starts_with("0.") || rest.starts_with("1."),

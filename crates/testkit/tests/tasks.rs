@@ -1,4 +1,4 @@
-//! The tiny tasks hold what their descriptions promise.
+//! The tiny tasks have the content that their descriptions promise.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -27,7 +27,7 @@ fn labels_of_a_text_task_follow_from_the_order_of_the_markers() {
         let text = row["text"].as_str().unwrap().trim_end_matches('.');
         let words: Vec<&str> = text.split(' ').collect();
         assert!((4..=20).contains(&words.len()));
-        // words 0 and 1 of the vocabulary; every other word is at least number 2
+        // These are words 0 and 1 of the vocabulary; every other word has at least number 2.
         let first = words.iter().position(|&word| word == "baba");
         let second = words.iter().position(|&word| word == "dane");
         let label = match (first, second) {

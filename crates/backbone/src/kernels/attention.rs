@@ -1,10 +1,10 @@
 //! Multi-head self-attention over projected rows, and its gradient.
 //!
-//! For one head with query Q, key K and value V of shape (tokens, width of a head):
-//! P = softmax(Q K^T / sqrt(width of a head)), result P V. With D = dL/d(P V):
-//! dV = P^T D, dP = D V^T, dS = P * (dP - rowsum(dP * P)), dQ = dS K / sqrt(..), dK = dS^T Q / sqrt(..).
+//! For one head with query Q, key K and value V of shape (tokens, width of a head), P = softmax(Q K^T / sqrt(width of a
+//! head)) and the result is P V. With D = dL/d(P V): dV = P^T D, dP = D V^T, dS = P * (dP - rowsum(dP * P)), dQ = dS K
+//! / sqrt(..), dK = dS^T Q / sqrt(..).
 //!
-//! Examples stand one behind the other without padding; each attends to its own tokens.
+//! The examples follow each other without padding, and each attends to its own tokens.
 
 use super::gelu::exponential;
 use super::instruction_set::InstructionSet;
@@ -20,14 +20,14 @@ pub(crate) struct Shape {
     pub(crate) heads: usize,
 }
 
-/// Memory that is used again by every product of an attention.
+/// Memory that is reused by every product of an attention.
 #[derive(Default)]
 pub(crate) struct Scratch {
     packed: Packed,
     scores: Vec<f32>,
 }
 
-/// What an example's projection holds side by side.
+/// A part of an example's projection, which holds all of them side by side.
 #[derive(Clone, Copy)]
 enum Part {
     Query = 0,
@@ -44,7 +44,7 @@ impl Shape {
         (self.head_width() as f32).powf(-0.5)
     }
 
-    /// Attention weights of examples that end at these offsets.
+    /// The number of attention weights of examples that end at these offsets.
     fn weights(&self, examples: &[usize]) -> usize {
         let tokens = examples.windows(2).map(|ends| ends[1] - ends[0]);
         self.heads * tokens.map(|tokens| tokens * tokens).sum::<usize>()
@@ -54,7 +54,7 @@ impl Shape {
         part as usize * self.width + head * self.head_width()
     }
 
-    /// A part of one example's projection for one head, (tokens, width of a head).
+    /// One part of one example's projection for one head, (tokens, width of a head).
     fn part<'a>(&self, projected: &'a [f32], part: Part, head: usize) -> Matrix<'a> {
         let tokens = projected.len() / (3 * self.width);
         let values = &projected[self.begin(part, head)..];
@@ -67,8 +67,8 @@ impl Shape {
         MatrixMut::strided(values, tokens, self.head_width(), 3 * self.width)
     }
 
-    /// Projections (rows, 3 width) -> mixed values (rows, width), and the attention weights P of each example, shape
-    /// (heads, tokens, tokens), one behind the other.
+    /// Computes the mixed values (rows, width) from the projections (rows, 3 width), and the attention weights P of
+    /// each example, of shape (heads, tokens, tokens), one after the other.
     pub(crate) fn forward(
         &self,
         projected: &[f32],
@@ -120,7 +120,8 @@ impl Shape {
         }
     }
 
-    /// The gradient towards the projections, (rows, 3 width), from the one towards the mixed values.
+    /// Computes the gradient with respect to the projections, (rows, 3 width), from that with respect to the mixed
+    /// values.
     pub(crate) fn backward(
         &self,
         projected: &[f32],
@@ -180,7 +181,7 @@ impl Shape {
     }
 }
 
-/// scores = softmax(scores)
+/// Computes scores = softmax(scores).
 #[inline(always)]
 fn softmax(scores: &mut [f32]) {
     let largest = maximum(scores);
@@ -193,7 +194,7 @@ fn softmax(scores: &mut [f32]) {
     }
 }
 
-/// gradient = P * (gradient - sum(gradient * P)), in place.
+/// Computes gradient = P * (gradient - sum(gradient * P)), in place.
 #[inline(always)]
 fn softmax_backward(gradient: &mut [f32], weights: &[f32]) {
     let projection = sum_pairs(

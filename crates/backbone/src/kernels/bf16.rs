@@ -1,7 +1,8 @@
-//! Products of bf16 matrices with sums in f32, by the instructions of AVX-512-BF16.
+//! Products of bf16 matrices with sums in f32, using the instructions of AVX-512-BF16.
 //!
-//! As [`super::product`], but two neighbouring k stand side by side: one instruction multiplies a pair of each of
-//! sixteen columns with a pair of the left operand's row and adds both products to the sum.
+//! The layout is that of [`super::product`], except that two neighbouring k are side by side: one instruction
+//! multiplies a pair in each of sixteen columns with a pair of the left operand's row, and adds both products to the
+//! sum.
 
 use std::arch::x86_64::{
     __m512, __m512bh, __m512i, _mm512_add_ps, _mm512_castps_si512, _mm512_cvtne2ps_pbh,
@@ -15,22 +16,22 @@ use half::bf16;
 use super::matrix::{Matrix, MatrixMut};
 use super::product::Start;
 
-/// Values of one vector of f32, and pairs of one of bf16.
+/// The number of f32 values in a vector, which is also the number of bf16 pairs.
 const LANES: usize = 16;
 const PANEL_VECTORS: usize = 3;
 const PANEL: usize = PANEL_VECTORS * LANES;
 const ROWS: usize = 8;
-/// Pairs of k that are multiplied at a time.
+/// The number of pairs of k that are multiplied at a time.
 const PAIRS_BLOCK: usize = 384;
 
-/// One vector of pairs at an address that a load takes in one piece.
+/// One vector of pairs at an address that can be loaded in one piece.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([[bf16; 2]; LANES]);
 
 /// The right operand of a product, (depth, columns), rounded to bf16.
 pub(crate) struct PackedBf16 {
-    /// Panel by panel; in each, pair of rows by pair of rows.
+    /// The pairs, panel by panel, and within a panel by pair of rows.
     lines: Vec<Line>,
     depth: usize,
     columns: usize,
@@ -64,10 +65,10 @@ impl PackedBf16 {
     }
 }
 
-/// The product of `left`, rounded to bf16 in `scratch`, and `right`, added to `start`; on the calling thread alone.
+/// Adds the product of `left`, rounded to bf16 in `scratch`, and `right` to `start`, on the calling thread alone.
 ///
 /// # Panics
-/// If the shapes do not fit, or the machine has no AVX-512-BF16.
+/// If the shapes do not fit, or if the machine has no AVX-512-BF16.
 pub(crate) fn multiply(
     result: MatrixMut<'_>,
     start: Start<'_>,
@@ -100,10 +101,10 @@ pub(crate) fn multiply(
         "bf16 products need AVX-512-BF16"
     );
     let pairs = right.depth.div_ceil(2);
-    // A row of the rounded operand is whole vectors, so that none is rounded in two parts.
+    // A row of the rounded operand consists of whole vectors, so none is rounded in two parts.
     let stride = right.depth.next_multiple_of(2 * LANES);
     scratch.resize(rows * stride, 0);
-    // SAFETY: the instructions are there; the scratch has `stride` values for each row of `depth`.
+    // SAFETY: the machine has the instructions, and the scratch has `stride` values for each row of `depth`.
     unsafe { round(left, right.depth, stride, scratch) };
     for block in 0..pairs.div_ceil(PAIRS_BLOCK).max(1) {
         let pair = block * PAIRS_BLOCK;
@@ -134,7 +135,7 @@ pub(crate) fn multiply(
     }
 }
 
-/// Rounds rows of `depth` values to bf16, ties to even; what fills up a row of `stride` values becomes zero.
+/// Rounds rows of `depth` values to bf16, ties to even. The values that fill up a row to `stride` become zero.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn round(values: &[f32], depth: usize, stride: usize, rounded: &mut [u16]) {
     for (row, to) in values
@@ -146,7 +147,7 @@ fn round(values: &[f32], depth: usize, stride: usize, rounded: &mut [u16]) {
                 let real = from.len().saturating_sub(first).min(LANES);
                 ((1_u32 << real) - 1) as u16
             };
-            // SAFETY: `to` has 32 values; of `from` the masks read those that are there.
+            // SAFETY: `to` has 32 values, and the masks read only the existing values of `from`.
             unsafe {
                 let low = _mm512_maskz_loadu_ps(mask(0), from.as_ptr());
                 let high = _mm512_maskz_loadu_ps(mask(LANES), from.as_ptr().wrapping_add(LANES));
@@ -175,7 +176,7 @@ impl Tile<'_> {
         assert!(result.len() >= (rows - 1) * self.result_stride + self.columns);
         macro_rules! of_shape {
             ($($rows:literal)+) => {
-                // SAFETY: `multiply` asked for the instructions; the extents were just checked.
+                // SAFETY: `multiply` checked for the instructions, and the extents were just checked.
                 match (rows, vectors) {
                     $(
                         ($rows, 1) => unsafe { self.of_shape::<$rows, 1>(result) },
@@ -190,14 +191,14 @@ impl Tile<'_> {
     }
 
     /// # Safety
-    /// `left` must hold `ROWS` rows of `pairs`, `right` `pairs` times `VECTORS` lines, `result` `ROWS` rows of
+    /// `left` must hold `ROWS` rows of `pairs`, `right` `pairs` times `VECTORS` lines, and `result` `ROWS` rows of
     /// `columns`, which need `VECTORS` vectors.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     unsafe fn of_shape<const ROWS: usize, const VECTORS: usize>(&self, result: &mut [f32]) {
         let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
         let (left, right) = (self.left.as_ptr(), self.right.as_ptr());
         for pair in 0..self.pairs {
-            // SAFETY: the caller vouches for the extents; pairs of u16 are read as an unaligned i32.
+            // SAFETY: the caller vouches for the extents, and pairs of u16 are read as an unaligned i32.
             unsafe {
                 let mut panel = [_mm512_setzero_ps(); VECTORS];
                 for (vector, panel) in panel.iter_mut().enumerate() {

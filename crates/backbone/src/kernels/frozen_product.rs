@@ -11,15 +11,15 @@ use super::instruction_set::InstructionSet;
 use super::matrix::{Matrix, MatrixMut};
 use super::product::{Packed, Start, multiply};
 
-/// What the operands of the frozen products are rounded to. Sums, and everything that is not a product with a frozen
-/// weight, are f32 in any case.
+/// The precision to which the operands of frozen products are rounded. Sums, and everything that is not a product with
+/// a frozen weight, are f32 in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
-    /// Single precision: nothing is rounded.
+    /// Single precision, in which nothing is rounded.
     F32,
-    /// bfloat16, 8 bits of mantissa: about twice as fast where the machine multiplies it. Elsewhere the rounded numbers
-    /// are multiplied in f32, which gives the same results to rounding.
+    /// bfloat16 with 8 bits of mantissa, about twice as fast on machines that multiply it. Elsewhere the rounded
+    /// numbers are multiplied in f32, with the same results up to rounding.
     Bf16,
 }
 
@@ -34,7 +34,7 @@ impl Precision {
     }
 }
 
-/// Whether the processor has tiles of bf16 (leaf 7 of `cpuid`, bit 22 of EDX).
+/// Whether the processor has bf16 tiles (leaf 7 of `cpuid`, bit 22 of EDX).
 #[cfg(target_arch = "x86_64")]
 fn has_amx_bf16() -> bool {
     use std::arch::x86_64::{__cpuid, __cpuid_count};
@@ -72,7 +72,7 @@ pub(crate) struct RoundedScratch {
 }
 
 impl FrozenProduct {
-    /// Of `weight`, (depth, columns).
+    /// Packs `weight`, (depth, columns).
     pub(crate) fn new(set: InstructionSet, precision: Precision, weight: Matrix<'_>) -> Self {
         match precision {
             Precision::F32 => Self::F32(Packed::new(set, weight)),
@@ -89,7 +89,7 @@ impl FrozenProduct {
         }
     }
 
-    /// The product of the rows of `left` and the weight, added to `start`.
+    /// Adds the product of the rows of `left` and the weight to `start`.
     pub(crate) fn multiply(
         &self,
         set: InstructionSet,
@@ -126,7 +126,7 @@ mod tests {
         (0..count).map(|x| (x as f32 * step).sin()).collect()
     }
 
-    /// Integers below 256 are bf16 numbers and their sums exact in f32, so every path gives the same.
+    /// Integers below 256 are bf16 numbers and their sums are exact in f32, so every path has the same result.
     #[test]
     fn integers_are_multiplied_exactly() {
         for (m, n, k) in [
@@ -159,8 +159,8 @@ mod tests {
         }
     }
 
-    /// Against the rounded numbers in f64: only the order of an f32 sum is left to differ. Every start, a result inside
-    /// a wider matrix and a weight that is read across.
+    /// Compares with the rounded numbers in f64, so the only difference is the order of an f32 sum. Covers every start,
+    /// a result inside a wider matrix, and a transposed weight.
     #[test]
     fn rounds_operands_and_nothing_else() {
         let (m, n, k) = (13, 51, 900);
@@ -198,7 +198,7 @@ mod tests {
         }
     }
 
-    /// Rows alone and in other company are the same to the bit.
+    /// A row has the same bits alone and among others.
     #[test]
     fn a_row_depends_on_itself_alone() {
         let (m, n, k) = (19, 50, 500);

@@ -2,11 +2,11 @@
 
 use super::instruction_set::InstructionSet;
 
-/// exp(x) in f32 within 2 units in the last place, without a table: 2^n exp(r) with |r| <= ln(2) / 2 and a
-/// polynomial for exp(r) (Cephes, `expf`). Below -87 the result is taken as exp(-87), some 1e-38.
+/// exp(x) in f32 within 2 units in the last place, without a table: 2^n exp(r) with |r| <= ln(2) / 2 and a polynomial
+/// for exp(r) (Cephes, `expf`). Below -87 the result is exp(-87), some 1e-38.
 #[inline(always)]
 pub(super) fn exponential(x: f32) -> f32 {
-    // Adding and taking away 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
+    // Adding and subtracting 1.5 * 2^23 rounds to an integer, which is then in the low bits.
     const ROUNDER: f32 = 12_582_912.0;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
@@ -31,7 +31,7 @@ pub(super) fn exponential(x: f32) -> f32 {
 /// Phi(x) within 1e-7, and exp(-x^2 / 2).
 ///
 /// The tail beyond |x| is 0.5 (a1 t + .. + a5 t^5) exp(-x^2 / 2) with t = 1 / (1 + p |x| / sqrt 2) (Abramowitz and
-/// Stegun 1964, 7.1.26). Taken as a tail on either side, it lets gelu vanish far below zero.
+/// Stegun 1964, 7.1.26). Because both sides are computed as tails, gelu vanishes far below zero.
 #[inline(always)]
 fn distribution(x: f32) -> (f32, f32) {
     const P_BY_ROOT_TWO: f32 = 0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2;
@@ -56,7 +56,7 @@ pub fn value_and_slope(x: f32) -> (f32, f32) {
     (x * distribution, slope)
 }
 
-/// x = gelu(x)
+/// Computes x = gelu(x).
 pub(crate) fn in_place(set: InstructionSet, x: &mut [f32]) {
     set.run(
         #[inline(always)]
@@ -68,7 +68,7 @@ pub(crate) fn in_place(set: InstructionSet, x: &mut [f32]) {
     );
 }
 
-/// activation = gelu(x) and x = gelu'(x)
+/// Computes activation = gelu(x) and x = gelu'(x).
 pub(crate) fn with_derivative(set: InstructionSet, x: &mut [f32], activation: &mut [f32]) {
     set.run(
         #[inline(always)]
@@ -120,7 +120,7 @@ mod tests {
             let (mut slope, mut activation) = ([x], [0.0]);
             with_derivative(InstructionSet::detect(), &mut slope, &mut activation);
             assert_eq!(activation, value);
-            // the error of the distribution, times x, and one rounding
+            // The bound is the error of the distribution, times x, plus one rounding.
             let bound = exact.abs().max(1.0) * 1.5e-7 + 1e-7;
             let gelu_error = (f64::from(value[0]) - exact * phi).abs();
             assert!(gelu_error < bound, "gelu({x}): {gelu_error:e}");

@@ -1,4 +1,4 @@
-//! Which vector instructions the kernels use, chosen when the program runs.
+//! The vector instructions that the kernels use, chosen when the program runs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,8 @@ use pulp::{Scalar128b, Simd, WithSimd};
 
 /// A family of vector instructions that this machine has.
 ///
-/// All of them compute the same formulas; sums of products are fused where the instructions are, so results of
-/// different sets agree to rounding, and those of one set to the bit.
+/// All of them compute the same formulas. Sums of products are fused if the instructions are, so results of different
+/// sets agree up to rounding, and results of the same set to the bit.
 #[derive(Clone, Copy)]
 pub struct InstructionSet(Inner);
 
@@ -24,17 +24,17 @@ enum Inner {
 }
 
 impl InstructionSet {
-    /// The names that [`Self::from_str`] knows, the widest vectors first.
+    /// The names that [`Self::from_str`] accepts, the widest vectors first.
     pub const NAMES: [&'static str; 4] = ["avx512", "avx2", "neon", "portable"];
 
-    /// Those that this machine has, the best one first; the last one is always `portable`.
+    /// The instruction sets of this machine, the best one first. The last one is always `portable`.
     #[must_use]
     pub fn available() -> Vec<Self> {
         let names = Self::NAMES.iter();
         names.filter_map(|name| Self::named(name)).collect()
     }
 
-    /// The best one of this machine.
+    /// The best instruction set of this machine.
     #[must_use]
     pub fn detect() -> Self {
         let best = Self::NAMES.iter().find_map(|name| Self::named(name));
@@ -55,7 +55,7 @@ impl InstructionSet {
         Some(Self(inner))
     }
 
-    /// Its name, one of [`Self::NAMES`].
+    /// The name of this set, one of [`Self::NAMES`].
     #[must_use]
     pub fn name(self) -> &'static str {
         match self.0 {
@@ -69,7 +69,7 @@ impl InstructionSet {
         }
     }
 
-    /// Whether it multiplies bf16 by itself; the others multiply the rounded numbers in f32.
+    /// Whether this set has instructions for bf16 products. The others multiply the rounded numbers in f32.
     #[must_use]
     pub fn multiplies_bf16(self) -> bool {
         match self.0 {
@@ -79,7 +79,7 @@ impl InstructionSet {
         }
     }
 
-    /// Runs `work` compiled for these instructions, as far as it is inlined: mark closures and functions
+    /// Runs `work` compiled for these instructions, as far as it is inlined. Mark closures and functions
     /// `#[inline(always)]`, and use `for` loops rather than `for_each`, which is a call.
     #[inline(always)]
     pub fn run<T>(self, work: impl FnOnce() -> T) -> T {
@@ -96,7 +96,7 @@ impl InstructionSet {
             Inner::Avx2(simd) => Simd::vectorize(simd, operation),
             #[cfg(target_arch = "aarch64")]
             Inner::Neon(simd) => Simd::vectorize(simd, operation),
-            // Vectors of four, which every compiler's target has or takes apart.
+            // Vectors of four, which every target has or the compiler splits.
             Inner::Portable => Simd::vectorize(Scalar128b, operation),
         }
     }
@@ -116,7 +116,7 @@ impl PartialEq for InstructionSet {
 
 impl Eq for InstructionSet {}
 
-/// An instruction set that this machine does not have, or nobody.
+/// The error for an instruction set that is unknown or that this machine does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this machine has no instruction set `{name}`; it has {}", available.join(", "))]
 pub struct NoInstructionSet {

@@ -1,22 +1,22 @@
-//! Layer norm over rows and its gradient.
+//! Layer norm over rows, and its gradient.
 //!
-//! For a row x of d values: x' = (x - mean) / sqrt(variance + epsilon), y = x' * weight + bias. With g = dL/dy *
+//! For a row x of d values, x' = (x - mean) / sqrt(variance + epsilon) and y = x' * weight + bias. With g = dL/dy *
 //! weight the gradient is dL/dx = (g - mean(g) - x' mean(g x')) / sqrt(variance + epsilon).
 
 use super::instruction_set::InstructionSet;
 use super::rows::{sum, sum_pairs};
 use crate::layers::LayerNorm;
 
-/// What the gradient needs of a forward.
+/// The part of a forward pass that the gradient needs.
 #[derive(Debug, Default)]
 pub(crate) struct SavedNorm {
-    /// x', shape (rows, width)
+    /// The normalised rows x', of shape (rows, width).
     normalized: Vec<f32>,
-    /// 1 / sqrt(variance + epsilon), one for each row
+    /// The values 1 / sqrt(variance + epsilon), one for each row.
     inverse_deviation: Vec<f32>,
 }
 
-/// `row` x becomes x'; the result is 1 / sqrt(variance + epsilon).
+/// Replaces `row` x by x' and returns 1 / sqrt(variance + epsilon).
 #[inline(always)]
 pub fn normalize_row(row: &mut [f32], epsilon: f32) -> f32 {
     let count = row.len() as f32;
@@ -34,7 +34,7 @@ pub fn normalize_row(row: &mut [f32], epsilon: f32) -> f32 {
     factor
 }
 
-/// `gradient` becomes dL/dx from dL/dx', given x' and 1 / sqrt(variance + epsilon).
+/// Replaces `gradient` dL/dx' by dL/dx, given x' and 1 / sqrt(variance + epsilon).
 #[inline(always)]
 pub fn normalize_row_backward(gradient: &mut [f32], normalized: &[f32], inverse_deviation: f32) {
     let count = gradient.len() as f32;
@@ -50,7 +50,7 @@ pub fn normalize_row_backward(gradient: &mut [f32], normalized: &[f32], inverse_
     }
 }
 
-/// y of each row of x, in place; what the gradient needs goes to `saved`.
+/// Replaces each row x by y, and stores what the gradient needs in `saved`.
 pub(crate) fn forward(
     set: InstructionSet,
     norm: &LayerNorm,
@@ -80,7 +80,7 @@ pub(crate) fn forward(
     );
 }
 
-/// `gradient` becomes dL/dx from dL/dy.
+/// Replaces `gradient` dL/dy by dL/dx.
 pub(crate) fn backward(
     set: InstructionSet,
     norm: &LayerNorm,
@@ -117,7 +117,7 @@ mod tests {
         }
     }
 
-    /// (1, 2, 3) has mean 2 and variance 2/3; with epsilon 1/3 the deviation is exactly 1.
+    /// (1, 2, 3) has mean 2 and variance 2/3. With epsilon 1/3 the deviation is exactly 1.
     #[test]
     fn three_values_by_hand() {
         for set in InstructionSet::available() {
@@ -126,14 +126,14 @@ mod tests {
             let mut saved = SavedNorm::default();
             forward(set, &norm, &mut x, Some(&mut saved));
             assert_eq!(x, [-1.5, 0.5, 4.5]);
-            // g = (3, 0, 0) behind the weights: mean 1, mean(g x') = -1, so g - 1 + x' = (1, -1, 0)
+            // After the weights g = (3, 0, 0), with mean 1 and mean(g x') = -1, so g - 1 + x' = (1, -1, 0).
             let mut gradient = [1.5, 0.0, 0.0];
             backward(set, &norm, &saved, &mut gradient);
             assert_eq!(gradient, [1.0, -1.0, 0.0]);
         }
     }
 
-    /// Every gradient of a layer norm is orthogonal to the ones and (epsilon aside) to x'.
+    /// Every gradient of a layer norm is orthogonal to the ones and (apart from epsilon) to x'.
     #[test]
     fn gradients_are_orthogonal_to_shift_and_scale() {
         let width = 53;

@@ -1,13 +1,13 @@
 //! Matrices over slices.
 
-/// A matrix over a slice: entry (row, column) stands at `row * row_stride + column * column_stride`.
+/// A matrix over a slice, whose entry (row, column) is at `row * row_stride + column * column_stride`.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a> {
     pub(super) data: &'a [f32],
     pub(super) layout: Layout,
 }
 
-/// As [`Matrix`], to be written to; the columns of a row stand side by side.
+/// A mutable matrix over a slice, whose columns within a row are adjacent.
 #[derive(Debug)]
 pub struct MatrixMut<'a> {
     pub(super) data: &'a mut [f32],
@@ -25,7 +25,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// The kernels read without bounds checks what passes here, so no product of extents may wrap around.
+    /// Checks that the slice holds the matrix. The kernels read without bounds checks what passes here, so no product
+    /// of extents may overflow.
     fn checked(self, length: usize) -> Self {
         let rows = self.rows.saturating_sub(1).checked_mul(self.row_stride);
         let columns = self
@@ -46,7 +47,7 @@ impl Layout {
 }
 
 impl<'a> Matrix<'a> {
-    /// Rows one behind the other.
+    /// A matrix whose rows follow each other directly.
     ///
     /// # Panics
     /// If the slice is too short.
@@ -55,7 +56,7 @@ impl<'a> Matrix<'a> {
         Self::strided(data, rows, columns, columns)
     }
 
-    /// Rows that begin `row_stride` values apart.
+    /// A matrix whose rows start `row_stride` values apart.
     ///
     /// # Panics
     /// If the slice is too short.
@@ -73,7 +74,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Rows and columns exchanged, over the same values.
+    /// The transposed matrix over the same values.
     #[must_use]
     pub fn transposed(self) -> Self {
         let layout = Layout {
@@ -90,7 +91,7 @@ impl<'a> Matrix<'a> {
 }
 
 impl<'a> MatrixMut<'a> {
-    /// Rows one behind the other.
+    /// A matrix whose rows follow each other directly.
     ///
     /// # Panics
     /// If the slice is too short.
@@ -98,10 +99,10 @@ impl<'a> MatrixMut<'a> {
         Self::strided(data, rows, columns, columns)
     }
 
-    /// Rows that begin `row_stride` values apart.
+    /// A matrix whose rows start `row_stride` values apart.
     ///
     /// # Panics
-    /// If the slice is too short, or the rows overlap.
+    /// If the slice is too short, or if the rows overlap.
     pub fn strided(data: &'a mut [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         assert!(
             row_stride >= columns,
@@ -127,7 +128,7 @@ mod tests {
         let _ = Matrix::new(&[0.0; 5], 2, 3);
     }
 
-    /// 2^63 + 2^63 is 0 to a sum that wraps around.
+    /// 2^63 + 2^63 is 0 for a sum that overflows.
     #[test]
     #[should_panic(expected = "does not fit")]
     fn strides_beyond_the_memory_are_refused() {

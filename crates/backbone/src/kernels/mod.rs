@@ -1,8 +1,8 @@
-//! The arithmetic of frozen sublayers on the processor, forward and backward, over plain f32 slices.
+//! The arithmetic of frozen sublayers on the processor, forward and backward, on plain f32 slices.
 //!
-//! States are rows of `width` values, the tokens of one example behind those of the other, without padding. All
-//! kernels run on the calling thread alone and treat every row (every example, where attention mixes its tokens) by
-//! itself, in an order of its own: what stands beside it and which thread computes it does not change a bit.
+//! States are rows of `width` values, in which the tokens of each example follow those of the previous one without
+//! padding. All kernels run on the calling thread alone and treat every row (or every example, where attention mixes
+//! its tokens) separately and in a fixed order, so its neighbours and the thread that computes it do not change a bit.
 
 pub(crate) mod attention;
 #[cfg(target_arch = "x86_64")]

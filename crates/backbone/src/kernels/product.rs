@@ -1,24 +1,24 @@
-//! Products of matrices with a right operand that is packed once and used many times.
+//! Products of matrices whose right operand is packed once and used many times.
 //!
-//! The right operand is cut into panels of a few vectors' width, in each the rows one behind the other, so that the
-//! innermost loop reads it in one go (Goto and van de Geijn, 2008). That loop holds a tile of the result in registers:
-//! for every k it takes one row of the panel and one value of each of the tile's rows of the left operand. The left
-//! operand is read where it stands. Every entry of the result is one sum in the order of k, whatever tile it falls
-//! into: neither the number of rows nor their place changes a bit.
+//! The right operand is cut into panels a few vectors wide. In each panel the rows follow each other, so the innermost
+//! loop reads it sequentially (Goto and van de Geijn, 2008). That loop keeps a tile of the result in registers: for
+//! every k it takes one row of the panel and one value from each of the tile's rows of the left operand. The left
+//! operand is read in place. Every entry of the result is one sum in the order of k, whatever tile it belongs to, so
+//! neither the number of rows nor their position changes a bit.
 
 use pulp::{Simd, WithSimd};
 
 use super::instruction_set::InstructionSet;
 use super::matrix::{Matrix, MatrixMut};
 
-/// Vectors of a panel's width: with 8 rows (4 where there are 16 registers) a tile fills the registers.
+/// The number of vectors in a panel's width. With 8 rows (4 if there are 16 registers) a tile fills the registers.
 const PANEL_VECTORS: usize = 3;
 
-/// Rows of the right operand that are multiplied at a time: so much of a panel stays in the second-level cache and
-/// of the left operand's tile in the first.
+/// The number of rows of the right operand that are multiplied at a time. This much of a panel stays in the
+/// second-level cache, and this much of the left operand's tile in the first.
 const DEPTH_BLOCK: usize = 384;
 
-/// Sixteen values at an address that a vector load takes in one piece.
+/// Sixteen values at an address that can be loaded in one piece.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
@@ -29,16 +29,16 @@ pub struct Packed {
     lines: Vec<Line>,
     depth: usize,
     columns: usize,
-    /// Values of one vector of the instruction set that it is packed for.
+    /// The number of values in a vector of the instruction set for which the operand is packed.
     lanes: usize,
 }
 
-/// What a product is added to.
+/// The values to which a product is added.
 #[derive(Debug, Clone, Copy)]
 pub enum Start<'a> {
     /// result = scale * left right
     Nothing,
-    /// result = bias + scale * left right, the bias in every row
+    /// result = bias + scale * left right, with the bias in every row
     Bias(&'a [f32]),
     /// result += scale * left right
     Result,
@@ -75,7 +75,7 @@ impl Packed {
 
     fn values_mut(&mut self) -> &mut [f32] {
         let length = 16 * self.lines.len();
-        // SAFETY: `Line` is sixteen f32 without padding, so the lines are as many values one behind the other.
+        // SAFETY: `Line` is sixteen f32 without padding, so the lines are that many values in a row.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), length) }
     }
 }
@@ -124,10 +124,10 @@ impl WithSimd for Pack<'_> {
     }
 }
 
-/// The product of `left` and `right`, times `scale`, added to `start`; on the calling thread alone.
+/// Adds `scale` times the product of `left` and `right` to `start`, on the calling thread alone.
 ///
 /// # Panics
-/// If the shapes do not fit, or `right` was packed for another instruction set.
+/// If the shapes do not fit, or if `right` was packed for another instruction set.
 pub fn multiply(
     set: InstructionSet,
     result: MatrixMut<'_>,
@@ -188,7 +188,7 @@ impl WithSimd for Multiply<'_> {
 }
 
 impl Multiply<'_> {
-    /// Tiles of `ROWS` rows over all blocks of the depth, panels and rows.
+    /// Computes tiles of `ROWS` rows over all blocks of the depth, panels and rows.
     #[inline(always)]
     fn blocks<S: Simd, const ROWS: usize>(self, simd: S) {
         let (left, right) = (self.left.layout, self.right);
@@ -227,8 +227,8 @@ impl Multiply<'_> {
                     let rows = ROWS.min(left.rows - row);
                     let result = &mut self.result.data[row * self.result.row_stride + column..];
                     // SAFETY: a panel has `vectors * lanes` values for each of the `right.depth` rows, of which the
-                    // tile reads `depth` from row k on; the constructors of `Matrix` checked that the left
-                    // operand holds its entry (row + rows - 1, k + depth - 1).
+                    // tile reads `depth`, starting at row k. The constructors of `Matrix` checked that the left operand
+                    // contains its entry (row + rows - 1, k + depth - 1).
                     unsafe { tile.compute::<S, ROWS>(simd, rows, vectors, result) };
                 }
             }
@@ -251,7 +251,7 @@ struct Tile<'a> {
 
 impl Tile<'_> {
     /// # Safety
-    /// `left` must hold `rows` x `depth` values at its strides, `right` `depth` rows of `vectors` vectors.
+    /// `left` must hold `rows` x `depth` values at its strides, and `right` `depth` rows of `vectors` vectors.
     #[inline(always)]
     unsafe fn compute<S: Simd, const ROWS: usize>(
         &self,
@@ -289,7 +289,7 @@ impl Tile<'_> {
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
         let (mut left, mut right) = (self.left, self.right);
         for _ in 0..self.depth {
-            // SAFETY: see `compute`; the pointers move on by one entry of `depth` in each round.
+            // SAFETY: see `compute`. The pointers advance by one entry of `depth` in each round.
             unsafe {
                 let mut panel = [simd.splat_f32s(0.0); VECTORS];
                 for (vector, panel) in panel.iter_mut().enumerate() {
@@ -326,7 +326,7 @@ impl Tile<'_> {
     }
 }
 
-/// A vector of the values, zeros behind their end.
+/// A vector of `values`, filled up with zeros.
 #[inline(always)]
 fn load<S: Simd>(simd: S, values: &[f32]) -> S::f32s {
     match S::as_simd_f32s(values) {
@@ -335,7 +335,7 @@ fn load<S: Simd>(simd: S, values: &[f32]) -> S::f32s {
     }
 }
 
-/// As many values of a vector as there is room for.
+/// Stores as many values of a vector as there is room for.
 #[inline(always)]
 fn store<S: Simd>(simd: S, to: &mut [f32], value: S::f32s) {
     match S::as_mut_simd_f32s(to) {

@@ -1,9 +1,10 @@
 //! Sums over rows, in an order that does not depend on the machine.
 
-/// Values of one vector of AVX-512.
+/// The number of values in a vector of AVX-512.
 const LANES: usize = 16;
 
-/// Values that are summed side by side in a long slice: enough vectors to hide how long an addition takes.
+/// The number of values of a long slice that are summed side by side: enough vectors to hide the latency of an
+/// addition.
 const WIDE: usize = 4 * LANES;
 
 /// The sum of `value(x, y)` over two slices of the same length, in an order that does not depend on the machine.
@@ -40,7 +41,7 @@ pub fn sum_pairs(x: &[f32], y: &[f32], value: impl Fn(f32, f32) -> f32) -> f32 {
     sum
 }
 
-/// The sum of products of two slices of the same length, in an order that does not depend on the machine.
+/// The dot product of two slices of the same length, summed in an order that does not depend on the machine.
 #[inline(always)]
 #[must_use]
 pub fn dot(x: &[f32], y: &[f32]) -> f32 {
@@ -52,7 +53,7 @@ pub fn dot(x: &[f32], y: &[f32]) -> f32 {
     )
 }
 
-/// The sum of a slice, as [`sum_pairs`].
+/// The sum of a slice, in the order of [`sum_pairs`].
 #[inline(always)]
 pub fn sum(x: &[f32]) -> f32 {
     sum_pairs(

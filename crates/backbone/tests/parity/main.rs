@@ -1,4 +1,4 @@
-//! Every family against transformers, on a small random model of each that `make.py` made.
+//! Every family compared with transformers, on small random models that `make.py` created.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 const WIDTH: usize = 32;
 
-/// |found - expected| / |expected| must be below this.
+/// The upper bound of |found - expected| / |expected|.
 const BOUND: f64 = 1e-5;
 
 fn folder(family: &str) -> PathBuf {
@@ -19,7 +19,7 @@ fn folder(family: &str) -> PathBuf {
     tests.join("parity/fixtures").join(family)
 }
 
-/// What transformers gave for one input.
+/// The results of transformers for one input.
 struct Case {
     tensors: HashMap<String, Tensor>,
     name: &'static str,
@@ -50,7 +50,7 @@ impl Case {
         Inputs::text(rows, tokens, &numbers("ids"), &numbers("type_ids"), &mask).unwrap()
     }
 
-    /// Real tokens of each row.
+    /// The number of real tokens of each row.
     fn lengths(&self) -> Vec<usize> {
         let (rows, tokens, _) = self.tensor("last").dims3().unwrap();
         match self.inputs().mask() {
@@ -93,7 +93,7 @@ fn backbone(family: &str, case: &Case) -> Backbone {
     }
 }
 
-/// What is read of the last state: its mean over the real tokens, or its first token.
+/// The pooled last state: its mean over the real tokens, or its first token.
 fn expected_features(case: &Case, pooling: Pooling) -> Tensor {
     let last = case.tensor("last");
     let rows: Vec<Tensor> = case
@@ -108,7 +108,7 @@ fn expected_features(case: &Case, pooling: Pooling) -> Tensor {
     Tensor::stack(&rows, 0).unwrap()
 }
 
-/// States and features of the composition of candle's operations.
+/// Compares the states and features of the composition of candle's operations.
 fn check_composition(family: &str, case: &Case) {
     let (backbone, inputs, lengths) = (backbone(family, case), case.inputs(), case.lengths());
     let mut state = backbone.embed(&inputs).unwrap();
@@ -120,7 +120,7 @@ fn check_composition(family: &str, case: &Case) {
     check(&state, 0);
     for (n, sublayer) in backbone.sublayers().iter().enumerate() {
         state = sublayer.forward(&state, inputs.mask()).unwrap();
-        // transformers gives the states between blocks
+        // transformers returns the states between blocks.
         if n % 2 == 1 {
             check(&state, n + 1);
         }
@@ -131,7 +131,7 @@ fn check_composition(family: &str, case: &Case) {
     assert_close(&features, &expected, &what);
 }
 
-/// The same of the packed chain, with every instruction set of this machine.
+/// Compares the states and features of the packed chain, with every instruction set of this machine.
 fn check_packed(family: &str, case: &Case) {
     let (inputs, lengths) = (case.inputs(), case.lengths());
     let mut examples = vec![0];
@@ -194,7 +194,7 @@ fn xlm_roberta() {
     check("xlm-roberta", &["text"]);
 }
 
-/// At the size of the checkpoint, and with interpolated positions; so are the other image models.
+/// Covers the size of the checkpoint and interpolated positions, like the other image models.
 #[test]
 fn vit() {
     check("vit", &["16", "20"]);
@@ -210,8 +210,8 @@ fn dinov2() {
     check("dinov2", &["20", "12"]);
 }
 
-/// Neither folding LayerScale nor interpolating positions nor adding up constant rows changes what is hashed: the
-/// weights as they are stored.
+/// Folding LayerScale, interpolating positions and adding up constant rows do not change the hash, which is that of the
+/// stored weights.
 #[test]
 fn hashes_are_those_of_the_stored_weights() {
     for (family, ignored) in [

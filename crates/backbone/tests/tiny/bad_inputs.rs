@@ -1,4 +1,4 @@
-//! Inputs that the embedding cannot read are errors that say what it reads.
+//! Inputs that the embedding cannot read cause errors that say what it reads.
 
 use adaplace_backbone::{Inputs, TokenMask};
 use adaplace_testkit::TinyBert;
@@ -62,7 +62,7 @@ fn slices_of_another_length() {
     assert!(Inputs::images((1, 3, 4, 4), vec![0.0; 47]).is_err());
 }
 
-/// Features of two rows with a mask of three: candle's own error, without the backtrace that it may carry.
+/// Features of two rows with a mask of three cause candle's own error, without the backtrace that it may contain.
 #[test]
 fn errors_of_candle_are_one_line() {
     let (backbone, inputs) = (bert(&TinyBert::default()), ragged_inputs(0));

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Real tokens of the three rows of [`ragged_inputs`].
+/// The number of real tokens in the three rows of [`ragged_inputs`].
 pub const LENGTHS: [usize; 3] = [7, 4, 2];
 
 pub fn bert(settings: &TinyBert) -> Backbone {
@@ -21,7 +21,7 @@ pub fn vit() -> Backbone {
     Backbone::load(folder.path(), None).unwrap()
 }
 
-/// Token ids of three texts of [`LENGTHS`] tokens, filled up with `padding_id`, for the tiny BERT.
+/// The token ids of three texts of [`LENGTHS`] tokens for the tiny BERT, padded with `padding_id`.
 pub fn ragged_inputs(padding_id: u32) -> Inputs {
     let tokens = LENGTHS[0];
     let (mut ids, mut type_ids, mut mask) = (Vec::new(), Vec::new(), Vec::new());
@@ -55,7 +55,7 @@ pub fn backbones() -> [(&'static str, Backbone, Inputs); 2] {
     ]
 }
 
-/// h_0 .. h_N
+/// The hidden states h_0 .. h_N.
 pub fn states(backbone: &Backbone, inputs: &Inputs) -> Vec<Tensor> {
     let mut states = vec![backbone.embed(inputs).unwrap()];
     for sublayer in backbone.sublayers() {
@@ -65,7 +65,7 @@ pub fn states(backbone: &Backbone, inputs: &Inputs) -> Vec<Tensor> {
     states
 }
 
-/// Uniform in +-sqrt(3): mean 0, variance 1.
+/// Uniform noise in +-sqrt(3), with mean 0 and variance 1.
 pub fn noise(shape: &[usize], seed: u64) -> Tensor {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let bound = 3.0_f32.sqrt();
@@ -75,7 +75,7 @@ pub fn noise(shape: &[usize], seed: u64) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-/// sum x y, in f64.
+/// The sum of x y, in f64.
 pub fn dot(x: &Tensor, y: &Tensor) -> f64 {
     let wide = |tensor: &Tensor| tensor.to_dtype(DType::F64).unwrap();
     let sum = (wide(x) * wide(y)).unwrap().sum_all().unwrap();
@@ -88,13 +88,13 @@ pub fn relative_error(found: &Tensor, expected: &Tensor) -> f64 {
     (dot(&difference, &difference) / dot(expected, expected)).sqrt()
 }
 
-/// The values, to be compared bit by bit.
+/// The bits of the values, for exact comparison.
 pub fn bits(tensor: &Tensor) -> Vec<u32> {
     let values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
     values.into_iter().map(f32::to_bits).collect()
 }
 
-/// The gradient of sum f(x) weights towards x.
+/// The gradient of sum f(x) weights with respect to x.
 pub fn gradient(
     f: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
     x: &Tensor,
@@ -105,9 +105,9 @@ pub fn gradient(
     sum.backward().unwrap().get(&x).unwrap().clone()
 }
 
-/// Compares `gradient` of sum f(x) weights with central differences along random directions v:
-/// (F(x + step v) - F(x - step v)) / (2 step) = <gradient, v> + O(step^2). An f32 forward is exact to some 1e-6 per
-/// value, which the step of 1e-2 turns into some 1e-4 of the gradient's norm, as much as the step's own error.
+/// Compares `gradient` of sum f(x) weights with central differences along random directions v: (F(x + step v) - F(x -
+/// step v)) / (2 step) = <gradient, v> + O(step^2). An f32 forward pass is exact to some 1e-6 per value, which the step
+/// of 1e-2 turns into some 1e-4 of the gradient's norm, about as much as the error of the step itself.
 pub fn check_by_differences(
     f: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
     x: &Tensor,
@@ -131,7 +131,7 @@ pub fn check_by_differences(
     }
 }
 
-/// The message of what should have failed.
+/// The message of a result that should be an error.
 pub fn message<T>(result: Result<T, BackboneError>) -> String {
     match result {
         Ok(_) => panic!("this should have been refused"),
@@ -139,7 +139,7 @@ pub fn message<T>(result: Result<T, BackboneError>) -> String {
     }
 }
 
-/// All of `parts` must be in `message`.
+/// Checks that `message` contains all of `parts`.
 pub fn assert_says(message: &str, parts: &[&str]) {
     for part in parts {
         assert!(message.contains(part), "no `{part}` in: {message}");

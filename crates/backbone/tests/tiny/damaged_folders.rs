@@ -1,4 +1,4 @@
-//! Every folder that is not a backbone gives one message that names the file and says what is wrong.
+//! Every folder that is not a backbone causes one message that names the file and says what is wrong.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn vit_folder() -> TempDir {
     folder
 }
 
-/// `folder` must be refused in words that hold the path of `file` in it, and `parts`.
+/// Checks that `folder` is refused with a message that contains the path of `file` in it, and `parts`.
 fn assert_refused(folder: &Path, file: &str, parts: &[&str]) {
     let message = message(Backbone::load(folder, None));
     let path = folder.join(file).display().to_string();
@@ -131,7 +131,7 @@ fn pooling_that_is_not_implemented() {
         assert_refused(
             folder.path(),
             "1_Pooling/config.json",
-            &[found, "one of them alone"],
+            &[found, "only one of them"],
         );
         assert!(Backbone::load(folder.path(), Some(Pooling::Cls)).is_ok());
     }

@@ -1,5 +1,5 @@
-//! What the families beside BERT and ViT refuse, and what they leave aside. Their numbers are compared in
-//! `tests/parity`, whose small models these are.
+//! What the families other than BERT and ViT refuse and ignore. Their numbers are compared in `tests/parity`, whose
+//! small models are used here.
 
 use std::fs;
 use std::path::Path;
@@ -36,7 +36,7 @@ fn settings_that_are_not_implemented() {
             "roberta",
             "max_position_embeddings",
             json!(2),
-            "behind the pad_token_id `1`",
+            "after the pad_token_id `1`",
         ),
         ("deit", "patch_size", json!(5), "divide the image_size `16`"),
         (
@@ -56,7 +56,7 @@ fn settings_that_are_not_implemented() {
     }
 }
 
-/// 12 rows of positions, the first two of which no text reads.
+/// There are 12 rows of positions, the first two of which no text reads.
 #[test]
 fn roberta_reads_what_lies_behind_the_padding() {
     let texts = |tokens: usize| {
@@ -71,7 +71,7 @@ fn roberta_reads_what_lies_behind_the_padding() {
     }
 }
 
-/// A tokenizer made for BERT numbers the second text of a pair 1, which means nothing to a model without types.
+/// A tokenizer for BERT assigns type 1 to the second text of a pair, which is meaningless to a model without types.
 #[test]
 fn token_types_do_not_matter_without_a_table_of_them() {
     let embed = |backbone: &Backbone, second: u32| {
@@ -88,7 +88,7 @@ fn token_types_do_not_matter_without_a_table_of_them() {
 
 #[test]
 fn tokens_beside_the_patches_are_counted() {
-    // 4 x 4 patches, 5 x 5 of DINOv2
+    // There are 4 x 4 patches, 5 x 5 for DINOv2.
     for (family, tokens) in [("vit", 17), ("deit", 18), ("dinov2", 26)] {
         let description = load(family).description().clone();
         assert_eq!(description.input.fixed_tokens(), Some(tokens), "{family}");
@@ -103,7 +103,7 @@ fn pictures_of_another_size_are_read_in_whole_patches() {
         resized.description().weights_sha256,
         vit().description().weights_sha256
     );
-    // The way there leaves no trace.
+    // Intermediate sizes leave no trace.
     let back = resized.with_image_size(16).unwrap();
     assert_eq!(back.description(), vit().description());
     let first = |backbone: &Backbone| bits(&states(backbone, &pictures())[0]);
@@ -118,7 +118,7 @@ fn pictures_of_another_size_are_read_in_whole_patches() {
     assert_says(&message, &["`bert`", "reads text, not images"]);
 }
 
-/// Checkpoints of BERT from its first years have layer norms of gamma and beta.
+/// Early checkpoints of BERT name the parameters of layer norms gamma and beta.
 #[test]
 fn the_old_names_of_layer_norms_are_read() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Changing the files of a backbone folder.
+//! Changes the files of a backbone folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-/// The tensors of a file: number type, shape and bytes by name.
+/// The tensors of a file: type, shape and bytes by name.
 pub type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 pub fn read_tensors(path: &Path) -> Tensors {

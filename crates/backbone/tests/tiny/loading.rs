@@ -45,7 +45,7 @@ fn prefix_and_shards_change_nothing() {
     assert_eq!(all_bits(&stored), all_bits(&plain));
 }
 
-/// A teacher beside its student.
+/// A file with a teacher and its student.
 #[test]
 fn a_file_of_several_models_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -82,7 +82,7 @@ fn other_weights_have_another_hash() {
     assert_ne!(hash(0), hash(1));
 }
 
-/// Halves are hashed as the values that they stand for: a file that holds those as f32 is the same backbone.
+/// Halves are hashed by their values, so a file that stores these values as f32 is the same backbone.
 #[test]
 fn halves_are_hashed_by_their_values() {
     let single = bert(&TinyBert::default());
@@ -116,7 +116,7 @@ fn halves_are_hashed_by_their_values() {
     }
 }
 
-/// Weights in f64 that hold single precision, and another name for the same activation.
+/// Covers f64 weights that are single-precision values, and another name for the same activation.
 #[test]
 fn doubles_and_another_name_of_gelu_change_nothing() {
     let single = bert(&TinyBert::default());
@@ -139,7 +139,7 @@ fn doubles_and_another_name_of_gelu_change_nothing() {
     assert_eq!(all_bits(&double), all_bits(&single));
 }
 
-/// In all three ways in which sentence-transformers has written it.
+/// Covers all three ways in which sentence-transformers has written it.
 #[test]
 fn pooling_is_read_where_the_list_of_modules_says() {
     let folder = tempfile::tempdir().unwrap();
@@ -172,12 +172,13 @@ fn pooling_is_read_where_the_list_of_modules_says() {
     modules("0_Transformer", "my_pooling");
     let message = crate::common::message(Backbone::load(folder.path(), None));
     assert!(message.contains("`path` = `0_Transformer`"), "{message}");
-    // Without a module for it nothing else says how to pool.
+    // If no module describes the pooling, nothing else does.
     std::fs::write(folder.path().join("modules.json"), "[]").unwrap();
     assert_eq!(pooling(), Pooling::Mean);
 }
 
-/// Per tensor SHA-256 of name, 0, shape, 0 and values; then SHA-256 of those digests in the order of the names.
+/// The hash is the SHA-256 of name, 0, shape, 0 and values for each tensor, then the SHA-256 of those digests in the
+/// order of the names.
 #[test]
 fn the_hash_is_the_documented_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -185,7 +186,7 @@ fn the_hash_is_the_documented_one() {
     let tensors = read_tensors(&folder.path().join("model.safetensors"));
     let (mut all, mut parameters) = (Sha256::new(), 0);
     for (name, (_, shape, bytes)) in tensors {
-        // what the chain does not use
+        // The chain does not use these.
         if name.contains("position_ids") || name.starts_with("pooler") {
             continue;
         }
@@ -213,8 +214,8 @@ fn descriptions_follow_the_configuration() {
     assert_eq!(vit.description().pooling, Pooling::Cls);
 }
 
-/// What the folder says counts, unless the caller chooses; the first token is read as it is, the mean is over the
-/// real tokens.
+/// The folder decides, unless the caller chooses. The first token is read as it is, and the mean is over the real
+/// tokens.
 #[test]
 fn pooling_follows_the_caller_then_the_folder() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Small backbones of the project's own, made from a seed: nothing from outside is read.
+//! Tests on small backbones generated from a seed, which read nothing from outside.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,4 +1,5 @@
-//! The packed chain against the composition of candle's own operations, with every instruction set of this machine.
+//! The packed chain compared with the composition of candle's own operations, with every instruction set of this
+//! machine.
 
 use adaplace_backbone::{
     Backbone, Inputs, InstructionSet, SavedPooling, SavedSublayer, SublayerScratch,
@@ -7,7 +8,7 @@ use candle_core::{Device, Tensor, Var};
 
 use crate::common::{LENGTHS, backbones, gradient, noise, relative_error, states};
 
-/// The backbones with each instruction set, their inputs, and where the examples begin and end.
+/// The backbones with each instruction set, their inputs, and the offsets of the examples.
 fn cases() -> Vec<(String, Backbone, Inputs, Vec<usize>)> {
     let mut cases = Vec::new();
     for set in InstructionSet::available() {
@@ -28,7 +29,7 @@ fn cases() -> Vec<(String, Backbone, Inputs, Vec<usize>)> {
     cases
 }
 
-/// The real tokens of a (batch, tokens, width) tensor, (rows, width).
+/// The real tokens of a (batch, tokens, width) tensor, as (rows, width).
 fn rows(tensor: &Tensor, examples: &[usize]) -> Tensor {
     let parts: Vec<Tensor> = examples
         .windows(2)
@@ -50,7 +51,7 @@ fn tensor(values: &[f32], width: usize) -> Tensor {
     Tensor::from_slice(values, shape, &Device::Cpu).unwrap()
 }
 
-/// Random gradients for real tokens, 0 for the others: (batch, tokens, width) and its rows.
+/// Random gradients for real tokens and 0 for the others, as (batch, tokens, width) and as rows.
 fn gradient_at(state: &Tensor, inputs: &Inputs, examples: &[usize], seed: u64) -> (Tensor, Tensor) {
     let mut weights = noise(state.dims(), seed);
     if let Some(mask) = inputs.mask() {
@@ -116,7 +117,7 @@ fn gradient_is_that_of_the_composition() {
     }
 }
 
-/// An example alone is the same to the bit as among others, whatever instruction set computes it.
+/// An example has the same bits alone and among others, whatever instruction set computes it.
 #[test]
 fn an_example_does_not_depend_on_its_company() {
     for (name, backbone, inputs, examples) in cases() {

@@ -1,4 +1,4 @@
-//! What fills up a batch has no influence on the real tokens.
+//! Padding has no influence on the real tokens.
 
 use adaplace_backbone::Inputs;
 use adaplace_testkit::TinyBert;
@@ -15,7 +15,7 @@ fn ids_of_padding_do_not_matter() {
     let backbone = bert(&TinyBert::default());
     let (inputs, others) = (ragged_inputs(0), ragged_inputs(42));
     let (found, expected) = (states(&backbone, &others), states(&backbone, &inputs));
-    // the padding itself differs, so there is something that could leak
+    // The padding itself differs, so there is something that could leak.
     assert_ne!(bits(&found[0]), bits(&expected[0]));
     for (found, expected) in found.iter().zip(&expected) {
         for row in 0..LENGTHS.len() {

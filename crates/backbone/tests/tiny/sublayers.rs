@@ -1,4 +1,4 @@
-//! The composition of candle's own operations against finite differences, and its shapes.
+//! The composition of candle's own operations compared with finite differences, and its shapes.
 
 use adaplace_backbone::Backbone;
 use adaplace_testkit::TinyBert;
@@ -45,7 +45,7 @@ fn shapes_that_do_not_fit_are_errors() {
     }
 }
 
-/// d = 32, m = 64, T tokens: attention 8 T d^2 + 4 T^2 d, MLP 4 T d m.
+/// With d = 32, m = 64 and T tokens, attention takes 8 T d^2 + 4 T^2 d and the MLP 4 T d m.
 #[test]
 fn operations_follow_the_closed_form() {
     let check = |backbone: &Backbone, tokens: u64| {

@@ -1,4 +1,4 @@
-//! The library's `adapter_config.json`.
+//! The `adapter_config.json` of the library.
 
 use std::collections::BTreeMap;
 
@@ -31,9 +31,9 @@ fn one(bottlenecks: &Bottlenecks, hooked: bool, family: &Family, blocks: u16, wi
     let leave_out: Vec<u16> = (0..blocks)
         .filter(|block| !ranks.contains_key(block))
         .collect();
-    // Where the sublayer's sum with its residual, and its LayerNorm, are taken, so that the adapter reads and adds to
-    // the state. The library's own code holds the sublayer's output before both; a hook that an interface places holds
-    // the whole state in a post-norm block, and in a pre-norm block what is still to be added to the residual.
+    // These settings decide where the residual is added and the LayerNorm applied, so that the adapter reads the state
+    // and adds to it. The library's own code passes the sublayer's output before both. A hook placed by an interface
+    // passes the whole state in a post-norm block, and in a pre-norm block what is still to be added to the residual.
     let (ln_before, ln_after, residual_before_ln) = match (parallel, hooked, family.post_norm) {
         (true, _, _) | (false, true, true) => (false, true, true),
         (false, false, _) => (true, false, false),
@@ -59,7 +59,7 @@ fn one(bottlenecks: &Bottlenecks, hooked: bool, family: &Family, blocks: u16, wi
     })
 }
 
-/// One factor where all ranks are the same, else one for each block.
+/// One factor if all ranks are the same, else one for each block.
 fn reduction(ranks: &BTreeMap<u16, u16>, width: u32) -> Value {
     let of_block = |(&block, &rank)| (block, factor(width, rank));
     let factors: Vec<(u16, f64)> = ranks.iter().map(of_block).collect();
@@ -74,8 +74,8 @@ fn reduction(ranks: &BTreeMap<u16, u16>, width: u32) -> Value {
     }
 }
 
-/// The library takes the whole part of width / factor as rank. Where rank does not divide width, the half keeps rounding
-/// away from that part's borders.
+/// The library takes the integer part of width / factor as the rank. If the rank does not divide the width, adding one
+/// half keeps rounding errors away from the limits of that integer part.
 fn factor(width: u32, rank: u16) -> f64 {
     let rank_in_full = u32::from(rank);
     if width.is_multiple_of(rank_in_full) {

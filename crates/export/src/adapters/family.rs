@@ -1,36 +1,36 @@
-//! Where the library `adapters` 1.3 puts its adapters in each family of backbones.
+//! The positions at which the library `adapters` 1.3 places its adapters in each family of backbones.
 
 use serde::Serialize;
 
 use super::plan::Location;
 
-/// How one family is handled.
+/// The way in which one family is handled.
 pub(super) struct Family {
     /// The class of the backbone in transformers.
     pub(super) model_class: &'static str,
-    /// Whether a LayerNorm follows the residual sum, as in BERT, or stands inside the residual branch, as in a ViT.
+    /// Whether a LayerNorm follows the residual sum, as in BERT, or is inside the residual branch, as in a ViT.
     pub(super) post_norm: bool,
-    /// The list of blocks.
+    /// The path of the list of blocks.
     blocks: &'static str,
-    /// What the library does by itself, without an interface.
+    /// The library's own support for the family, without an interface.
     pub(super) native: Option<Native>,
-    /// What it can be told to do.
+    /// The interface that describes the family to the library.
     pub(super) interface: Interface,
 }
 
-/// A family that the library has code of its own for.
+/// The library's own code for a family.
 pub(super) struct Native {
-    /// Its class with exchangeable heads.
+    /// The library's class with exchangeable heads.
     pub(super) adapter_model_class: &'static str,
-    /// The type of head there that is a linear layer on the first token.
+    /// The type of head in that class that is a linear layer on the first token.
     pub(super) head_type: &'static str,
-    /// Whether its parallel adapters add to the state, as ours do, and not to what the LayerNorm is still to see.
+    /// Whether its parallel adapters add to the state, like ours, and not to the input of the LayerNorm.
     pub(super) parallel: bool,
-    /// Where the adapters of a block are kept: behind attention, behind the MLP.
+    /// The names under which the adapters of a block are stored: the one after the attention and the one after the MLP.
     keys: [&'static str; 2],
 }
 
-/// The library's `AdapterModelInterface`: modules to hang hooks on, so that they see and change hidden states.
+/// The library's `AdapterModelInterface`: the modules to which it attaches hooks that read and change hidden states.
 #[derive(Clone, Copy, Serialize)]
 pub(super) struct Interface {
     adapter_methods: [&'static str; 1],
@@ -41,25 +41,25 @@ pub(super) struct Interface {
     attn_q_proj: &'static str,
     attn_k_proj: &'static str,
     attn_v_proj: &'static str,
-    /// Below `layer_self_attn`: its output is what the adapter behind attention gets.
+    /// A module below `layer_self_attn`, whose output is the input of the adapter after the attention.
     attn_o_proj: &'static str,
     layer_intermediate_proj: &'static str,
-    /// Its output is what the adapter behind the MLP gets.
+    /// The module whose output is the input of the adapter after the MLP.
     layer_output_proj: &'static str,
-    /// Its first input is the state before attention.
+    /// The module whose first input is the state before the attention.
     layer_pre_self_attn: &'static str,
-    /// Its first input is the state before the MLP.
+    /// The module whose first input is the state before the MLP.
     layer_pre_ffn: &'static str,
 }
 
-/// Where adapters are kept that an interface has placed.
+/// The names under which adapters placed by an interface are stored.
 const HOOKED: [&str; 2] = ["attention_adapters.adapters", "output_adapters.adapters"];
 
 /// The module itself, for a field of the interface that must name something below a module.
 const ITSELF: &str = "forward.__self__";
 
 impl Family {
-    /// The family of this `model_type`, if it is known.
+    /// The family of this `model_type`, if it is supported.
     pub(super) fn of(model_type: &str) -> Option<&'static Self> {
         Some(match model_type {
             "bert" => &BERT,
@@ -73,7 +73,7 @@ impl Family {
         })
     }
 
-    /// The beginning of the names of all tensors of the adapter `name` in a block, through an interface or without.
+    /// The prefix of the names of all tensors of the adapter `name` in a block, with or without an interface.
     pub(super) fn prefix(
         &self,
         hooked: bool,
@@ -139,8 +139,8 @@ static BERT: Family = like_bert("BertModel", "BertAdapterModel");
 static ROBERTA: Family = like_bert("RobertaModel", "RobertaAdapterModel");
 static XLM_ROBERTA: Family = like_bert("XLMRobertaModel", "XLMRobertaAdapterModel");
 
-/// Its LayerNorms and its attention stand side by side in the block, and attention is given its input by name: hooks see
-/// that only in `q_lin`.
+/// The LayerNorms and the attention of a block are siblings, and the attention gets its input as a keyword argument,
+/// which hooks see only in `q_lin`.
 static DISTILBERT: Family = Family {
     model_class: "DistilBertModel",
     post_norm: true,
@@ -190,7 +190,7 @@ static DEIT: Family = Family {
     interface: COMMON,
 };
 
-/// What its sublayers add to the state is scaled first, so the hooks are on the scales.
+/// The sublayers' outputs are scaled before they are added to the state, so the hooks are on the scales.
 static DINOV2: Family = Family {
     model_class: "Dinov2Model",
     post_norm: false,

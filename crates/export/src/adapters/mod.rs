@@ -1,8 +1,8 @@
 //! The folder that the library `adapters` (version 1.3, of AdapterHub) loads.
 //!
-//! The library knows a bottleneck behind the attention and one behind the MLP of each block. With a LayerNorm at its
-//! input (epsilon 1e-5, left at weight 1 and bias 0), gelu and a factor it is our adapter, where the configuration makes
-//! it read and add to the right place:
+//! The library supports one bottleneck after the attention and one after the MLP of each block. With a LayerNorm at its
+//! input (epsilon 1e-5, left at weight 1 and bias 0), gelu and a factor, it equals our adapter if the configuration
+//! makes it read from and add to the right place:
 //!
 //! | backbone | sequential n -> n, n > 0 | parallel n-1 -> n |
 //! |---|---|---|
@@ -10,20 +10,21 @@
 //! | ViT | yes | yes |
 //! | DeiT, DINOv2 | through an interface | through an interface |
 //!
-//! An interface ([`adapters.AdapterModelInterface`](https://docs.adapterhub.ml/plugin_interface.html)) tells the library
-//! on which modules to hang its hooks. Without one its parallel adapter in BERT adds to what the LayerNorm is still to see,
-//! so that it is another function than ours. Not representable are the embedding as target, long-range and recurrent
-//! connections, and two adapters at the same sublayer: the library chains them, ours add up.
+//! An interface ([`adapters.AdapterModelInterface`](https://docs.adapterhub.ml/plugin_interface.html)) tells the
+//! library to which modules to attach its hooks. Without one, its parallel adapter in BERT adds to the input of the
+//! LayerNorm, which makes it a different function from ours. The embedding as a target, long-range and recurrent
+//! connections, and two adapters at the same sublayer cannot be represented: the library chains the latter, while ours
+//! add up.
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
 //! | `adapter_config.json` | the library's configuration, one bottleneck or the union of several |
-//! | `adapter.safetensors` | the tensors, by the library's names |
-//! | `adapter_interface.json` | where one is needed |
+//! | `adapter.safetensors` | the tensors, with the library's names |
+//! | `adapter_interface.json` | the interface, if one is needed |
 //! | `head.safetensors` | `head.weight` (classes, d) and `head.bias` (classes) |
-//! | `head_config.json`, `model_head.safetensors` | the head once more for the library's own models with heads, where one is the same function: pooling by the first token, no interface |
-//! | `placement.toml` | what was exported |
-//! | `README.md` | how to load it |
+//! | `head_config.json`, `model_head.safetensors` | the head again for the library's own models with heads, if one of them is the same function: pooling by the first token, no interface |
+//! | `placement.toml` | the exported placement |
+//! | `README.md` | instructions for loading the folder |
 
 mod config;
 mod family;
@@ -40,18 +41,18 @@ use crate::{
     AdapterWeights, EXPORT_FORMAT, ExportError, ExportedFile, HeadWeights, Library, Weights,
 };
 
-/// The version of the library that the files are for.
+/// The version of the library for which the files are written.
 const VERSION: &str = "adapters.1.3.0";
 
-/// The adapter's name in the library; `load_as` gives it another.
+/// The adapter's name in the library. `load_as` can change it.
 const NAME: &str = "adaplace";
 
 /// The files of the folder.
 ///
 /// # Errors
-/// [`ExportError::NotInAdapters`] with all connections that the library cannot represent, [`ExportError::UnknownFamily`],
-/// [`ExportError::HalfBlock`], and [`ExportError::NoWeights`], [`ExportError::Shape`] and [`ExportError::Classes`] where
-/// `weights` are not those of the placement.
+/// [`ExportError::NotInAdapters`] with all connections that the library cannot represent,
+/// [`ExportError::UnknownFamily`], [`ExportError::HalfBlock`], and [`ExportError::NoWeights`], [`ExportError::Shape`]
+/// or [`ExportError::Classes`] if `weights` do not belong to the placement.
 pub fn files(
     placement: &PlacementFile,
     weights: &Weights,
@@ -136,7 +137,7 @@ fn tensors(
     weights: &Weights,
     width: usize,
 ) -> Result<Vec<u8>, ExportError> {
-    // The library keeps the norm twice, by its own name and as the first of the layers that lead down.
+    // The library stores the norm twice, under its own name and as the first of the layers that lead down.
     let (ones, zeros) = (vec![1.0; width], vec![0.0; width]);
     let mut tensors = Vec::new();
     for (connection, adapter, site) in &plan.sites {
@@ -168,7 +169,7 @@ fn tensors(
     safetensors(&tensors)
 }
 
-/// The library's own class that computes our head, where there is one: it reads the first token of the last state, and its
+/// The library's own class that computes our head, if there is one. It reads the first token of the last state, and its
 /// models with heads take no interface.
 fn head_of_library<'family>(
     placement: &PlacementFile,

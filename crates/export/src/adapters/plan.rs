@@ -1,4 +1,4 @@
-//! Which bottleneck of the library each connection is.
+//! The assignment of connections to the library's bottlenecks.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use crate::{Barred, ExportError, Obstacle};
 /// One of the two places in a block where the library puts an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Location {
-    /// Behind the attention sublayer, the library's `mh_adapter`.
+    /// After the attention sublayer, the library's `mh_adapter`.
     Attention,
-    /// Behind the MLP sublayer, the library's `output_adapter`.
+    /// After the MLP sublayer, the library's `output_adapter`.
     Output,
 }
 
-/// Where an adapter stands, and what it reads: the state behind its sublayer, or, parallel, that before.
+/// The place of an adapter, and what it reads: the state after its sublayer, or, if it is parallel, the state before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Site {
     pub(super) layer: u16,
@@ -31,19 +31,21 @@ pub(super) struct Bottlenecks {
     pub(super) output: bool,
     pub(super) parallel: bool,
     pub(super) scale: f32,
-    /// Rank by block.
+    /// The rank of the adapter in each block.
     pub(super) ranks: BTreeMap<u16, u16>,
 }
 
-/// A placement as the library sees it.
+/// A placement in the library's terms.
 pub(super) struct Plan {
-    /// In canonical order of the connections.
+    /// The adapters and their places, in canonical order of the connections.
     pub(super) sites: Vec<(Connection, AdapterSpec, Site)>,
     /// Whether the library must be told where the states are.
     pub(super) hooked: bool,
 }
 
 impl Plan {
+    /// The plan of a placement in a family of backbones.
+    ///
     /// # Errors
     /// [`ExportError::NotInAdapters`] with every connection that the library cannot represent.
     pub(super) fn new(placement: &Placement, family: &Family) -> Result<Self, ExportError> {
@@ -71,8 +73,8 @@ impl Plan {
         Ok(Self { sites, hooked })
     }
 
-    /// As few configurations as describe all adapters: one configuration has one kind and one scale, and the same blocks
-    /// and ranks behind attention and behind the MLP.
+    /// The smallest number of configurations that describe all adapters. One configuration has one kind and one scale,
+    /// and the same blocks and ranks after the attention and after the MLP.
     pub(super) fn bottlenecks(&self) -> Vec<Bottlenecks> {
         let mut groups: BTreeMap<(bool, u32, Location), BTreeMap<u16, u16>> = BTreeMap::new();
         for (_, adapter, site) in &self.sites {
@@ -89,7 +91,7 @@ impl Plan {
                 scale: f32::from_bits(scale),
                 ranks,
             };
-            // The group behind attention comes right before its companion behind the MLP.
+            // The group after the attention comes right before its companion after the MLP.
             match all.last_mut() {
                 Some(last) if group.output && last.becomes(&group) => last.output = true,
                 _ => all.push(group),
@@ -109,7 +111,7 @@ impl Bottlenecks {
     }
 }
 
-/// The place of the adapter that adds to h_target: h_{2l+1} stands behind the attention of block l, h_{2l+2} behind its MLP.
+/// The place of the adapter that adds to h_target: h_{2l+1} is after the attention of block l, h_{2l+2} after its MLP.
 fn site(placement: &Placement, connection: Connection) -> Result<Site, Obstacle> {
     let Connection { source, target } = connection;
     let parallel = match connection.kind() {

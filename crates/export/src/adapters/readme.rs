@@ -1,4 +1,4 @@
-//! What the folder says about itself.
+//! The README of the exported folder.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use super::head_of_library;
 use super::plan::Plan;
 use crate::HeadWeights;
 
-/// How to load the folder and what to know about it.
+/// How to load the folder, and what to know about it.
 pub(super) fn text(
     placement: &PlacementFile,
     head: Option<&HeadWeights>,
@@ -45,11 +45,11 @@ pub(super) fn text(
         "model.load_adapter(FOLDER, set_active=True, use_safetensors=True)\nmodel.eval()\n```\n\n",
     );
     text.push_str(match head {
-        None => "The adapters are untrained: they change nothing yet.\n",
+        None => "The adapters are untrained, so they change nothing yet.\n",
         Some(_) => "The adapters are trained.\n",
     });
     text.push_str(
-        "Training them on with the library also trains their layer norms (`adapter_norm_before`), which adaplace leaves at \
+        "Further training with the library also trains their layer norms (`adapter_norm_before`), which adaplace leaves at \
          weight 1\nand bias 0; freeze those to stay comparable.\n",
     );
     if let Some(head) = head {
@@ -73,7 +73,7 @@ pub(super) fn text(
             let class = native.adapter_model_class;
             let _ = writeln!(
                 text,
-                "`adapters.{class}` needs no `adapters.init` and loads the head, too, by the same `load_adapter`."
+                "`adapters.{class}` needs no `adapters.init` and also loads the head with the same `load_adapter`."
             );
         }
     }

@@ -1,15 +1,15 @@
-//! Trains the backbone of the quickstart from nothing, on pictures drawn on the way.
+//! Trains the backbone of the quickstart from scratch, on pictures drawn during the training.
 //!
 //! ```sh
 //! RAYON_NUM_THREADS=1 cargo run -p adaplace-quickstart --example pretrain -- --out crates/quickstart/weights
 //! ```
 //!
-//! It is an ordinary training with candle: every weight is a variable, patch embedding, class token and positions
-//! included, and the forward is the composition of candle's operations that also defines the frozen backbone
-//! ([`adaplace_backbone::composition`]). It writes `model.safetensors` in f16 and says how many pictures, that it was
-//! trained on and that it was not, are named rightly with the weights as they are in the file. The same seed gives the
-//! same file on the same machine. candle and the drawing are optimised in the dev profile too, so that `--release` gains
-//! little.
+//! It is an ordinary training with candle: every weight is a variable, including patch embedding, class token and
+//! positions, and the forward pass is the composition of candle's operations that also defines the frozen backbone
+//! ([`adaplace_backbone::composition`]). It writes `model.safetensors` in f16. With the weights as they are in the
+//! file, it then reports the accuracy on pictures it was trained on and on pictures it was not. The same seed leads to
+//! the same file on the same machine. candle and the drawing are also optimised in the dev profile, so `--release`
+//! gains little.
 //!
 //! Options: `--steps N`, `--batch-size N`, `--learning-rate RATE`, `--seed N`, `--out DIR`.
 
@@ -28,18 +28,18 @@ use safetensors::tensor::TensorView;
 use training::{Settings, held_out_accuracy, train, training_accuracy};
 use vit::{HEAD, PATCH_HEAD, Weights};
 
-/// Every step makes and drops the same large tensors; it hands their memory out again instead of giving it back.
+/// Every step allocates and frees the same large tensors. This allocator reuses their memory instead of returning it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The loss is reported as the mean over so many steps.
+/// The number of steps over which the reported loss is averaged.
 const REPORT: usize = 100;
-/// Accuracies are those of so many batches.
+/// The number of batches over which accuracies are computed.
 const EVALUATED: usize = 64;
 
 fn main() -> Result<()> {
     let (settings, out) = arguments()?;
-    std::fs::create_dir_all(&out).with_context(|| format!("cannot make `{}`", out.display()))?;
+    std::fs::create_dir_all(&out).with_context(|| format!("cannot create `{}`", out.display()))?;
     let start = Instant::now();
     let mut sum = 0.0;
     let mut weights = train(&settings, |step, loss| {
@@ -75,7 +75,7 @@ fn arguments() -> Result<(Settings, PathBuf)> {
         let value = arguments
             .next()
             .with_context(|| format!("`{option}` needs a value"))?;
-        let wrong = || format!("`{value}` is no value of `{option}`");
+        let wrong = || format!("`{value}` is not a value of `{option}`");
         match option.as_str() {
             "--steps" => settings.steps = value.parse().with_context(wrong)?,
             "--batch-size" => settings.batch_size = value.parse().with_context(wrong)?,
@@ -88,7 +88,7 @@ fn arguments() -> Result<(Settings, PathBuf)> {
     Ok((settings, out.context("`--out DIR` is needed")?))
 }
 
-/// To the numbers that the file can hold.
+/// Rounds the weights to the numbers that the file can hold.
 fn round(weights: &mut Weights) {
     for weight in &mut weights.0 {
         let values = weight.values.iter_mut();
@@ -96,7 +96,7 @@ fn round(weights: &mut Weights) {
     }
 }
 
-/// The backbone alone: the heads have done their work.
+/// Writes the backbone alone, since the heads are no longer needed.
 fn write(weights: &Weights, path: &Path) -> Result<()> {
     let of_a_head = |name: &str| name.starts_with(HEAD) || name.starts_with(PATCH_HEAD);
     let backbone = weights.0.iter().filter(|weight| !of_a_head(&weight.name));

@@ -22,7 +22,7 @@ fn loss(weights: &Weights, batch: &Batch) -> f64 {
     f64::from(loss.to_scalar::<f32>().unwrap())
 }
 
-/// At the entry of every tensor where the gradient is largest, (L(w + h) - L(w - h)) / 2h.
+/// Compares the entry of every tensor at which the gradient is largest with (L(w + h) - L(w - h)) / 2h.
 #[test]
 fn every_tensor_gets_the_gradient_that_differences_give() {
     let (mut weights, batch) = (weights(), batch(2));
@@ -36,7 +36,7 @@ fn every_tensor_gets_the_gradient_that_differences_give() {
             .max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()))
             .unwrap();
         if name.ends_with("key.bias") {
-            // It adds the same to all scores of a query, which softmax does not see.
+            // It adds the same amount to all scores of a query, which does not change the softmax.
             assert!(largest.abs() < 1e-6, "{name}: {largest}");
             continue;
         }
@@ -49,14 +49,14 @@ fn every_tensor_gets_the_gradient_that_differences_give() {
         let (above, below) = (shifted(step), shifted(-step));
         weights.0[index].values[entry] = value;
         let expected = (above - below) / (2.0 * f64::from(step));
-        // the losses are about 8 and known to some 1e-6, hence the quotient to 1e-4
+        // The losses are about 8 and known to some 1e-6, hence the quotient to 1e-4.
         let bound = 1e-4 + 0.02 * expected.abs();
         let difference = (f64::from(largest) - expected).abs();
         assert!(difference < bound, "{name}: {largest}, not {expected}");
     }
 }
 
-/// The network that is trained is the backbone that its file is read as.
+/// The network that is trained is the backbone that is read from its file.
 #[test]
 fn the_written_backbone_has_the_same_features() {
     let folder = tempfile::tempdir().unwrap();
@@ -66,7 +66,8 @@ fn the_written_backbone_has_the_same_features() {
     write(&weights, &folder.path().join("model.safetensors")).unwrap();
     let backbone = Backbone::load(folder.path(), None).unwrap();
 
-    // from (pictures, rows, columns, channels, rows, columns) of patches to (pictures, channels, rows, columns)
+    // The dimensions change from (pictures, rows, columns, channels, rows, columns) of patches to (pictures, channels,
+    // rows, columns).
     let grid = 32 / PATCH;
     let pixels = batch
         .patches

@@ -1,4 +1,4 @@
-//! Training on freshly drawn pictures: no picture is seen twice.
+//! Training on freshly drawn pictures, none of which is seen twice.
 
 use adaplace_quickstart::SIDE;
 use adaplace_quickstart::pretraining::{CLASSES, Example};
@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::vit::{Logits, PATCH, PATCH_VALUES, PATCHES, Vit, Weights};
 
 const WEIGHT_DECAY: f64 = 0.05;
-/// Share of the steps in which the learning rate rises.
+/// The share of the steps in which the learning rate rises.
 const WARM_UP: f64 = 0.05;
 
 /// The streams of the seed's generator.
@@ -19,7 +19,7 @@ const INITIAL_WEIGHTS: u64 = 0;
 const TRAINING: u64 = 1;
 const HELD_OUT: u64 = 2;
 
-/// How long and how fast.
+/// The settings of the training.
 pub struct Settings {
     pub steps: usize,
     pub batch_size: usize,
@@ -27,18 +27,18 @@ pub struct Settings {
     pub seed: u64,
 }
 
-/// Pictures as patches (pictures, patches, values), and what is to be named.
+/// Pictures as patches (pictures, patches, values), and their labels.
 pub struct Batch {
     pub patches: Tensor,
-    /// (pictures)
+    /// The labels of the pictures, (pictures).
     pub labels: Tensor,
-    /// (pictures * patches)
+    /// The labels of the patches, (pictures * patches).
     pub patch_labels: Tensor,
-    /// How much each patch counts, 1 in sum: background little, since most of a picture is background.
+    /// The weight of each patch, which sum to 1. Background has a small weight because most of a picture is background.
     pub patch_weights: Tensor,
 }
 
-/// How much a patch of background counts beside one with an object.
+/// The weight of a background patch relative to one with an object.
 const BACKGROUND: f32 = 0.1;
 
 impl Batch {
@@ -65,7 +65,7 @@ impl Batch {
     }
 }
 
-/// Appends the patches of a picture (height, width, 3), levels from -1 to 1, as `preprocessor_config.json` says.
+/// Appends the patches of a picture (height, width, 3), with levels from -1 to 1 as in `preprocessor_config.json`.
 pub fn append_patches(picture: &[u8], patches: &mut Vec<f32>) {
     let side = SIDE as usize;
     for patch in 0..PATCHES {
@@ -88,14 +88,14 @@ fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     Ok((normalizer - wanted)?)
 }
 
-/// The mean over the pictures, plus the weighted mean over the patches.
+/// The mean over the pictures plus the weighted mean over the patches.
 pub fn loss(logits: &Logits, batch: &Batch) -> Result<Tensor> {
     let pictures = cross_entropy(&logits.pictures, &batch.labels)?.mean_all()?;
     let patches = cross_entropy(&logits.patches, &batch.patch_labels)?;
     Ok((pictures + (patches * &batch.patch_weights)?.sum_all()?)?)
 }
 
-/// The loss and its gradient towards every weight, in their order.
+/// The loss and its gradients with respect to all weights, in their order.
 pub fn loss_and_gradients(
     weights: &Weights,
     variables: &[Var],
@@ -106,7 +106,7 @@ pub fn loss_and_gradients(
     let store = loss.backward()?;
     let mut gradients = Vec::with_capacity(variables.len());
     for (weight, variable) in weights.0.iter().zip(variables) {
-        // A weight that no gradient reaches would stay as it was drawn, and nothing would say so.
+        // Without this check, a weight that no gradient reaches would silently keep its initial value.
         let gradient = store
             .get(variable)
             .with_context(|| format!("`{}` gets no gradient", weight.name))?;
@@ -115,7 +115,7 @@ pub fn loss_and_gradients(
     Ok((loss.to_scalar()?, gradients))
 }
 
-/// Draws weights and trains them; `report` hears of every step: its number and its loss.
+/// Draws weights and trains them. `report` is called after every step with its number and its loss.
 pub fn train(settings: &Settings, mut report: impl FnMut(usize, f32)) -> Result<Weights> {
     let mut weights = Weights::new(&mut generator(settings, INITIAL_WEIGHTS));
     let mut random = generator(settings, TRAINING);
@@ -124,7 +124,7 @@ pub fn train(settings: &Settings, mut report: impl FnMut(usize, f32)) -> Result<
         .0
         .iter()
         .map(|weight| {
-            // biases and norms are vectors, and keep their size
+            // Biases and norms are vectors, and keep their size.
             let decay = if weight.shape.len() > 1 {
                 WEIGHT_DECAY
             } else {
@@ -152,12 +152,12 @@ pub fn train(settings: &Settings, mut report: impl FnMut(usize, f32)) -> Result<
     Ok(weights)
 }
 
-/// The share of right answers over freshly drawn pictures that training never saw.
+/// The accuracy on freshly drawn pictures that were not used for training.
 pub fn held_out_accuracy(weights: &Weights, settings: &Settings, batches: usize) -> Result<f64> {
     accuracy(weights, settings, batches, HELD_OUT)
 }
 
-/// The share of right answers over the first pictures of the training.
+/// The accuracy on the first pictures of the training.
 pub fn training_accuracy(weights: &Weights, settings: &Settings, batches: usize) -> Result<f64> {
     accuracy(weights, settings, batches, TRAINING)
 }
@@ -175,7 +175,7 @@ fn accuracy(weights: &Weights, settings: &Settings, batches: usize, stream: u64)
     Ok(right / (batches * settings.batch_size) as f64)
 }
 
-/// Rises to its highest value, then falls to zero as half a cosine.
+/// A learning rate that rises to its highest value and then falls to zero as half a cosine.
 fn learning_rate(settings: &Settings, step: usize) -> f64 {
     let warm_up = (WARM_UP * settings.steps as f64).ceil();
     let step = step as f64 + 1.0;

@@ -1,4 +1,4 @@
-//! The ViT with weights that train, named as in a Hugging Face folder.
+//! The ViT with trainable weights, named as in a Hugging Face folder.
 
 use adaplace_backbone::composition::{attention, layer_norm, linear, mlp};
 use adaplace_quickstart::pretraining::{self, CLASSES};
@@ -6,32 +6,32 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor, Var};
 use rand::Rng;
 
-/// The shape of the backbone; `config.json` beside its weights says the same.
+/// The number of blocks. The shape of the backbone agrees with `config.json` next to its weights.
 pub const BLOCKS: usize = 6;
 pub const WIDTH: usize = 64;
 pub const HEADS: usize = 4;
 pub const INTERMEDIATE: usize = 256;
 pub const EPSILON: f64 = 1e-6;
-/// Height and width of a patch in pixels.
+/// The height and width of a patch in pixels.
 pub const PATCH: usize = pretraining::PATCH as usize;
-/// Patches of a picture.
+/// The number of patches in a picture.
 pub const PATCHES: usize = (adaplace_quickstart::SIDE as usize / PATCH).pow(2);
-/// Values of a patch: channel by channel, row by row.
+/// The number of values in a patch: channel by channel, row by row.
 pub const PATCH_VALUES: usize = 3 * PATCH * PATCH;
 
 /// One weight tensor.
 pub struct Weight {
     pub name: String,
     pub shape: Vec<usize>,
-    /// Row-major.
+    /// The values in row-major order.
     pub values: Vec<f32>,
 }
 
-/// All weights, of backbone and head, in the order in which they are drawn.
+/// All weights of backbone and head, in the order in which they are drawn.
 pub struct Weights(pub Vec<Weight>);
 
 impl Weights {
-    /// Freshly drawn.
+    /// Freshly drawn weights.
     pub fn new(random: &mut impl Rng) -> Self {
         let mut weights = Self(Vec::new());
         let projection = "embeddings.patch_embeddings.projection";
@@ -42,7 +42,7 @@ impl Weights {
             random,
         );
         weights.fill(&format!("{projection}.bias"), WIDTH, 0.0);
-        // a deviation of 1/4: smaller than the patches, large enough to be seen from the start
+        // The deviation of 1/4 is smaller than that of the patches, but large enough to matter from the start.
         weights.draw("embeddings.cls_token", &[1, 1, WIDTH], 16, random);
         let positions = [1, PATCHES + 1, WIDTH];
         weights.draw("embeddings.position_embeddings", &positions, 16, random);
@@ -111,7 +111,7 @@ impl Weights {
         });
     }
 
-    /// Uniform, of deviation 1 / sqrt(`inputs`): what passes through keeps its size.
+    /// Draws uniform values with a deviation of 1 / sqrt(`inputs`), which preserves the size of the input.
     fn draw(&mut self, name: &str, shape: &[usize], inputs: usize, random: &mut impl Rng) {
         let limit = (3.0 / inputs as f32).sqrt();
         let count = shape.iter().product::<usize>();
@@ -125,15 +125,16 @@ impl Weights {
     }
 }
 
-/// The linear layers behind the backbone, over class token and patches, thrown away after the training.
+/// The name of the linear layers after the backbone, on the class token and the patches, which are dropped after the
+/// training.
 pub const HEAD: &str = "classifier";
 pub const PATCH_HEAD: &str = "patch_classifier";
 
-/// What the heads give.
+/// The outputs of the heads.
 pub struct Logits {
-    /// (pictures, classes)
+    /// The logits of the pictures, (pictures, classes).
     pub pictures: Tensor,
-    /// (pictures * patches, classes + 1)
+    /// The logits of the patches, (pictures * patches, classes + 1).
     pub patches: Tensor,
 }
 
@@ -160,7 +161,7 @@ impl<'a> Vit<'a> {
         })
     }
 
-    /// The last state behind the last norm, (pictures, 1 + patches, width); a backbone pools its class token.
+    /// The last state after the last norm, (pictures, 1 + patches, width). A backbone pools its class token.
     pub fn state(&self, patches: &Tensor) -> Result<Tensor> {
         let mut state = self.embed(patches)?;
         for block in 0..BLOCKS {

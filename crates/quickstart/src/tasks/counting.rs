@@ -6,7 +6,7 @@ use super::{NOISE, TARGET, draw_one, free_place, other_colour};
 use crate::Shape;
 use crate::drawing::{Canvas, Pose};
 
-/// 1 to 6 objects.
+/// The number of classes, for 1 to 6 objects.
 pub(super) const CLASSES: u32 = 6;
 
 const SHAPES: [Shape; 4] = [Shape::Disc, Shape::Square, Shape::Triangle, Shape::Cross];
@@ -15,8 +15,8 @@ pub(super) fn name(class: u32) -> String {
     (class + 1).to_string()
 }
 
-/// Sizes and the number of other objects are random, so that neither the red area nor the number of all objects tells
-/// the count.
+/// Sizes and the number of other objects are random, so neither the red area nor the number of all objects reveals the
+/// count.
 pub(super) fn draw(class: u32, random: &mut ChaCha8Rng) -> RgbImage {
     let mut canvas = Canvas::new(random);
     let wanted = class as usize + 1;
@@ -38,7 +38,7 @@ pub(super) fn draw(class: u32, random: &mut ChaCha8Rng) -> RgbImage {
     canvas.finish(NOISE, random)
 }
 
-/// Places apart from one another, or none where the first ones leave no room.
+/// Places apart from each other, or `None` if the first ones leave no room.
 fn places(count: usize, random: &mut ChaCha8Rng) -> Option<Vec<Pose>> {
     let mut poses = Vec::with_capacity(count);
     for _ in 0..count {

@@ -6,12 +6,13 @@ use super::{NOISE, TARGET, draw_one, free_place, other_colour};
 use crate::Shape;
 use crate::drawing::{Canvas, Pose, SIDE, UNITS};
 
-/// Cells in each direction.
+/// The number of cells in each direction.
 const GRID: u32 = 4;
 pub(super) const CLASSES: u32 = GRID * GRID;
 
-/// Height and width of a cell, and how far from its edges the centre stands at least.
+/// The height and width of a cell.
 const CELL: i32 = SIDE as i32 * UNITS / GRID as i32;
+/// The smallest distance of the centre from the edges of its cell.
 const MARGIN: i32 = 24;
 
 const SHAPES: [Shape; 4] = [Shape::Disc, Shape::Square, Shape::Triangle, Shape::Cross];

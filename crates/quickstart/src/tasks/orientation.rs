@@ -6,11 +6,12 @@ use super::{NOISE, TARGET, draw_one, free_place, other_colour};
 use crate::Shape;
 use crate::drawing::{Canvas, SIDE, UNITS, vary};
 
-/// Directions that are told apart.
+/// The number of directions.
 pub(super) const CLASSES: u32 = 8;
 
-/// Degrees between two of them, and how far a pointer may be off.
+/// The angle between two directions in degrees.
 const STEP: i32 = 360 / CLASSES as i32;
+/// The largest deviation of a pointer from its direction in degrees.
 const DEVIATION: i32 = 14;
 
 const OTHERS: [Shape; 3] = [Shape::Disc, Shape::Square, Shape::Cross];
@@ -19,7 +20,7 @@ pub(super) fn name(class: u32) -> String {
     (class as i32 * STEP).to_string()
 }
 
-/// The pointer stands anywhere, and there are up to two small objects of other colours.
+/// The pointer may be anywhere, and there are up to two small objects of other colours.
 pub(super) fn draw(class: u32, random: &mut ChaCha8Rng) -> RgbImage {
     let mut canvas = Canvas::new(random);
     let radius = random.random_range(96..=150);

@@ -1,4 +1,4 @@
-//! The labels, recovered from the pixels alone.
+//! The labels can be recovered from the pixels alone.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ fn red(picture: &RgbImage) -> Vec<bool> {
     picture.pixels().map(is_red).collect()
 }
 
-/// Groups of red pixels that touch one another.
+/// The number of groups of adjacent red pixels.
 fn components(picture: &RgbImage) -> u32 {
     let side = SIDE as usize;
     let mut left = red(picture);
@@ -51,7 +51,8 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     sum / count
 }
 
-/// Where the red pixels point: along their longer axis, to the side where they reach further from their middle.
+/// The direction in which the red pixels point: along their longer axis, towards the side where they extend further
+/// from their middle.
 fn direction_of(points: &[(f64, f64)]) -> f64 {
     let centre_x = mean(points.iter().map(|&(x, _)| x));
     let centre_y = mean(points.iter().map(|&(_, y)| y));
@@ -67,7 +68,7 @@ fn direction_of(points: &[(f64, f64)]) -> f64 {
     (axis.to_degrees() + turned).rem_euclid(360.0)
 }
 
-/// The share of pictures whose class the pixels give.
+/// The share of pictures whose class can be recovered from the pixels.
 fn recovered(task: DrawnTask, class_of: impl Fn(&RgbImage) -> u32) -> f64 {
     let right = |index: &u32| {
         let picture = task.picture(DrawnPart::Test, *index, 1);

@@ -1,8 +1,8 @@
 //! The bottleneck of one connection over rows, forward and backward.
 //!
-//! For rows X of h_i with X' = norm(X): Z = X' W_down^T + b_down, A = gelu(Z), and scale * (A W_up^T + b_up) is added
-//! to the rows of h_j. With G = scale * the gradient there: dW_up^T = A^T G, db_up = the sum of the rows of G,
-//! dZ = gelu'(Z) * (G W_up), dW_down = dZ^T X', db_down = the sum of the rows of dZ, dX' = dZ W_down.
+//! For rows X of h_i with X' = norm(X), Z = X' W_down^T + b_down and A = gelu(Z), scale * (A W_up^T + b_up) is added to
+//! the rows of h_j. With G = scale * the gradient there, dW_up^T = A^T G, db_up = the sum of the rows of G, dZ =
+//! gelu'(Z) * (G W_up), dW_down = dZ^T X', db_down = the sum of the rows of dZ, and dX' = dZ W_down.
 
 use adaplace_backbone::InstructionSet;
 use adaplace_backbone::kernels::{
@@ -13,20 +13,20 @@ use adaplace_backbone::kernels::{
 use super::parameters::AdapterValues;
 use crate::adapters::NORM_EPSILON;
 
-/// What the backward of one adapter needs of its forward. Its memory is used again.
+/// The part of an adapter's forward pass that its backward pass needs. The memory is reused.
 #[derive(Default)]
 pub(crate) struct SavedAdapter {
-    /// X', (rows, width)
+    /// The normalised rows X', (rows, width).
     normalized: Vec<f32>,
-    /// 1 / sqrt(variance + epsilon) of each row
+    /// The values 1 / sqrt(variance + epsilon), one for each row.
     inverse_deviation: Vec<f32>,
-    /// Z, then gelu'(Z), (rows, rank)
+    /// First Z, then gelu'(Z), (rows, rank).
     slope: Vec<f32>,
-    /// A, (rows, rank)
+    /// The activations A, (rows, rank).
     activation: Vec<f32>,
 }
 
-/// Memory for what lies between; used again by every adapter.
+/// Memory for intermediate values, reused by every adapter.
 #[derive(Default)]
 pub(crate) struct AdapterScratch {
     packed: Packed,
@@ -34,7 +34,7 @@ pub(crate) struct AdapterScratch {
     towards_x: Vec<f32>,
 }
 
-/// `sum` += A(x), both (rows, width).
+/// Computes `sum` += A(x), both (rows, width).
 pub(crate) fn forward(
     set: InstructionSet,
     adapter: &AdapterValues<&[f32]>,
@@ -92,8 +92,8 @@ pub(crate) fn forward(
     multiply(set, sum, start, activation, packed, adapter.scale);
 }
 
-/// Adds the gradients towards the adapter's values to `towards` and, where it is asked for, the one towards x to
-/// `towards_x`, from `gradient` towards A(x).
+/// Adds the gradients with respect to the adapter's values to `towards`. If `towards_x` is given, the gradient with
+/// respect to x is added to it. `gradient` is the one with respect to A(x).
 pub(crate) fn backward(
     set: InstructionSet,
     adapter: &AdapterValues<&[f32]>,
@@ -174,7 +174,7 @@ pub(crate) fn backward(
     );
 }
 
-/// `sum` += scale * the sum of the rows
+/// Computes `sum` += scale * the sum of the rows.
 fn add_rows(set: InstructionSet, rows: &[f32], scale: f32, sum: &mut [f32]) {
     set.run(
         #[inline(always)]

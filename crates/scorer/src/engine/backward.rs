@@ -8,8 +8,8 @@ use super::{Engine, adapter, first_rows, head};
 use crate::ScoreError;
 
 impl Engine<'_> {
-    /// The sum of the examples' losses, and in the workspace the gradients of `factor` times it: towards the trained
-    /// values, and with [`super::Prefix::Separate`] towards every state.
+    /// The sum of the examples' losses. The workspace receives the gradients of `factor` times this sum with respect to
+    /// the trained values, and with [`super::Prefix::Separate`] also with respect to every state.
     pub(crate) fn loss_and_gradients(
         &self,
         values: &[f32],
@@ -55,7 +55,7 @@ impl Engine<'_> {
         Ok(loss)
     }
 
-    /// From dL/dh_n of a pass to the gradients of everything that h_n was computed from.
+    /// Propagates dL/dh_n of a pass to everything from which h_n was computed.
     fn step_back(
         &self,
         values: &[f32],
@@ -72,7 +72,7 @@ impl Engine<'_> {
             let gradient = state.add_to(length);
             for (index, place) in self.adapters_at(pass, n) {
                 if place.connection.kind() == ConnectionKind::Sequential {
-                    // It reads what it is added to.
+                    // The adapter reads what it adds to.
                     let mut read = std::mem::take(&mut workspace.gradient_copy);
                     read.clear();
                     read.extend_from_slice(gradient);
@@ -108,7 +108,7 @@ impl Engine<'_> {
         workspace.passes[pass].gradients[n] = state;
     }
 
-    /// The gradients of an adapter that reads another state than it adds to.
+    /// Propagates the gradient of an adapter that reads another state than it adds to.
     fn reading_adapter_back(
         &self,
         values: &[f32],
@@ -127,7 +127,7 @@ impl Engine<'_> {
         workspace.passes[computed_in].gradients[source] = towards;
     }
 
-    /// The gradients of one adapter from the one towards what it gave.
+    /// Propagates the gradient of one adapter from the one with respect to its output.
     fn adapter_back(
         &self,
         values: &[f32],
@@ -153,7 +153,7 @@ impl Engine<'_> {
         );
     }
 
-    /// dL/dh_{n-1} from `gradient` = dL/dh_n, which is used up, where anything trained stands below.
+    /// Computes dL/dh_{n-1} from `gradient` = dL/dh_n, which is used up, if anything below is trained.
     fn sublayer_back(
         &self,
         pass: usize,

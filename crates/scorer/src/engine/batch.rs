@@ -4,25 +4,25 @@ use super::workspace::State;
 use crate::evaluation::inputs;
 use crate::{Dataset, ScoreError};
 
-/// About so many tokens go into a shard: enough for the products to run at full speed, few enough for what the
-/// backward needs to stay in the caches.
+/// The approximate number of tokens in a shard: enough for the products to run at full speed, few enough for what the
+/// backward pass needs to stay in the caches.
 const TOKENS_PER_SHARD: usize = 256;
 
-/// Shards come in pairs, so that two threads have the same to do.
+/// The number of shards is a multiple of this, so two threads have equal amounts of work.
 const SHARDS_TOGETHER: usize = 2;
 
-/// Whole examples that one thread works on together.
+/// Whole examples that one thread processes together.
 pub(crate) struct Shard<'a> {
-    /// The row where each example begins, and behind the last one the number of rows.
+    /// The row at which each example starts, followed by the number of rows.
     pub(crate) examples: Vec<usize>,
-    /// The same if every example had a single row.
+    /// The offsets that the examples would have if each of them had a single row.
     pub(super) singles: Vec<usize>,
-    /// Class of each example.
+    /// The class of each example.
     pub(crate) labels: Vec<u32>,
     source: Source<'a>,
 }
 
-/// Where the frozen states come from.
+/// The origin of the frozen states.
 enum Source<'a> {
     Inputs(Inputs),
     Dataset {
@@ -67,13 +67,13 @@ impl<'a> Shard<'a> {
         }
     }
 
-    /// Number of rows of a state.
+    /// The number of rows of a state.
     pub(crate) fn rows(&self) -> usize {
         self.examples.last().copied().unwrap_or_default()
     }
 
-    /// The highest state up to h_n that can be had without computing a sublayer: `computed` is in `frozen` already, what
-    /// is higher is put there. The embedding is always to be had.
+    /// Fetches the highest state up to h_n that is available without computing a sublayer, and returns its index. The
+    /// state `computed` is in `frozen` already, and a higher one is stored there. The embedding is always available.
     pub(super) fn fetch(
         &self,
         backbone: &Backbone,
@@ -112,7 +112,7 @@ fn offsets(lengths: impl Iterator<Item = usize>) -> Vec<usize> {
     std::iter::once(0).chain(ends.collect::<Vec<_>>()).collect()
 }
 
-/// The examples of `data` at `rows` as shards of about the same number of tokens.
+/// The examples of `data` at `rows`, cut into shards with about the same number of tokens.
 pub(crate) fn shards<'a>(
     backbone: &Backbone,
     data: Dataset<'a>,
@@ -123,7 +123,7 @@ pub(crate) fn shards<'a>(
         .collect()
 }
 
-/// Where [`shards`] cuts.
+/// The rows of each shard, as cut by [`shards`].
 pub(crate) fn shard_rows<'a>(
     backbone: &Backbone,
     data: Dataset<'_>,

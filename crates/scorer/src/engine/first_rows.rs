@@ -1,7 +1,7 @@
 //! The row of each example that a pooling of first tokens reads.
 //!
-//! Behind the last sublayer nothing reads any other row, and an MLP works on every row by itself: where it is the last
-//! sublayer and no adapter adds to its output, only these rows go through it, there and back.
+//! After the last sublayer nothing reads any other row, and an MLP processes every row separately. If an MLP is the
+//! last sublayer and no adapter adds to its output, only these rows go through it, forward and backward.
 
 /// The first row of every example of `state`, (examples, width).
 pub(super) fn gather(state: &[f32], examples: &[usize], width: usize, to: &mut Vec<f32>) {
@@ -11,7 +11,7 @@ pub(super) fn gather(state: &[f32], examples: &[usize], width: usize, to: &mut V
     }
 }
 
-/// Adds a gradient towards the first rows to that towards all of them.
+/// Adds a gradient with respect to the first rows to that with respect to all rows.
 pub(super) fn scatter_add(gradient: &[f32], examples: &[usize], width: usize, to: &mut [f32]) {
     for (&row, from) in examples.iter().zip(gradient.chunks_exact(width)) {
         let to = &mut to[row * width..][..width];

@@ -7,7 +7,7 @@ use super::workspace::{Pass, Workspace};
 use super::{Engine, first_rows, head};
 use crate::ScoreError;
 
-/// Whether a backward will follow.
+/// Whether a backward pass will follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backward {
     Follows,
@@ -15,7 +15,7 @@ pub(crate) enum Backward {
 }
 
 impl Engine<'_> {
-    /// (examples, classes) logits of a shard.
+    /// The logits (examples, classes) of a shard.
     pub(crate) fn logits<'w>(
         &self,
         values: &[f32],
@@ -26,7 +26,7 @@ impl Engine<'_> {
         Ok(&workspace.logits)
     }
 
-    /// (examples, width) pooled features of a shard.
+    /// The pooled features (examples, width) of a shard.
     pub(crate) fn features<'w>(
         &self,
         values: &[f32],
@@ -37,7 +37,7 @@ impl Engine<'_> {
         Ok(&workspace.features)
     }
 
-    /// h_0 .. h_N of the last pass, each (rows, width).
+    /// The states h_0 .. h_N of the last pass, each (rows, width).
     pub(crate) fn states(
         &self,
         values: &[f32],
@@ -88,7 +88,7 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// h_n of a pass: the sum from before or from its sublayer, and the adapters that end there.
+    /// Computes h_n of a pass: the sum from before or from its sublayer, plus the adapters that end there.
     fn compute(
         &self,
         values: &[f32],
@@ -102,7 +102,7 @@ impl Engine<'_> {
         let rows = self.rows_of(pass, n, shard);
         let length = rows.last().copied().unwrap_or_default() * self.layout.width;
         let begins = n == self.plan.passes[pass].begin;
-        // Adapters read states that are computed by now, or frozen ones.
+        // Adapters read states that have been computed, or frozen ones.
         for (_, place) in self.adapters_at(pass, n) {
             let (read_in, source) = reads(pass, place.connection);
             if place.connection.kind() != ConnectionKind::Sequential {
@@ -154,8 +154,8 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// The adapters that a pass adds to h_n, in the order in which it does. The first state of a second pass holds those
-    /// of the first pass already.
+    /// The adapters that a pass adds to h_n, in the order in which they are added. The first state of a second pass
+    /// already contains those of the first pass.
     pub(super) fn adapters_at(
         &self,
         pass: usize,
@@ -176,7 +176,7 @@ impl Engine<'_> {
         })
     }
 
-    /// What a pass starts from: the frozen state, or the first pass's before its sequential adapter.
+    /// The state from which a pass starts: the frozen state, or that of the first pass before its sequential adapter.
     fn sum_before<'w>(
         &self,
         pass: usize,
@@ -204,7 +204,7 @@ impl Engine<'_> {
         self.layout.adapters.iter().any(sequential)
     }
 
-    /// Makes sure that [`Self::state`] has what a pass reads as h_n.
+    /// Makes sure that [`Self::state`] can return what a pass reads as h_n.
     fn prepare(
         &self,
         pass: usize,
@@ -218,7 +218,7 @@ impl Engine<'_> {
         }
     }
 
-    /// h_n as a pass reads it.
+    /// The state that a pass reads as h_n.
     pub(super) fn state<'w>(&self, pass: usize, n: usize, workspace: &'w Workspace) -> &'w [f32] {
         let state = match self.plan.computed_in(pass, n) {
             Some(pass) => &workspace.passes[pass].states[n],
@@ -229,7 +229,7 @@ impl Engine<'_> {
             .expect("states are prepared before they are read")
     }
 
-    /// h_n of the frozen backbone: looked up, or computed from the highest one below that is known.
+    /// Prepares h_n of the frozen backbone, by looking it up or computing it from the highest known state below.
     fn prepare_frozen(
         &self,
         n: usize,

@@ -4,7 +4,7 @@ use adaplace_backbone::kernels::dot;
 
 use super::parameters::Layout;
 
-/// `logits` = features W^T + b, (examples, classes)
+/// Computes `logits` = features W^T + b, (examples, classes).
 pub(super) fn forward(layout: &Layout, values: &[f32], features: &[f32], logits: &mut Vec<f32>) {
     let (weight, bias) = values[layout.head..].split_at(layout.classes * layout.width);
     logits.clear();
@@ -14,7 +14,8 @@ pub(super) fn forward(layout: &Layout, values: &[f32], features: &[f32], logits:
     }
 }
 
-/// The sum of the cross-entropies of `labels`, in nats; `logits` become the gradient of `factor` times it.
+/// The sum of the cross-entropies of `labels`, in nats. `logits` are replaced by the gradient of `factor` times this
+/// sum.
 pub(super) fn loss(labels: &[u32], factor: f32, logits: &mut [f32]) -> f64 {
     let classes = logits.len() / labels.len().max(1);
     let mut loss = 0.0;
@@ -34,7 +35,8 @@ pub(super) fn loss(labels: &[u32], factor: f32, logits: &mut [f32]) -> f64 {
     loss
 }
 
-/// The gradients towards features and head from the one towards the logits; the head's are added to `towards_values`.
+/// The gradients with respect to features and head, from the one with respect to the logits. The head's are added to
+/// `towards_values`.
 pub(super) fn backward(
     layout: &Layout,
     values: &[f32],
@@ -70,7 +72,7 @@ pub(super) fn backward(
 mod tests {
     use super::*;
 
-    /// Shares 1/4 and 3/4: the gradient is the shares less one at the label.
+    /// The shares are 1/4 and 3/4, and the gradient is the shares minus one at the label.
     #[test]
     fn loss_and_gradient_by_hand() {
         let mut logits = [0.0, 3.0_f32.ln(), 1.0, 1.0];

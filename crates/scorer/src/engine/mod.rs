@@ -1,10 +1,10 @@
-//! Forward and backward of a placement on the processor.
+//! Forward and backward pass of a placement on the processor.
 //!
-//! The same definition as [`crate::Model`]'s, without an autograd graph: the chain, the passes and the adapters of a
-//! placement are known, so their gradient is one walk back along them. A batch is cut into shards of whole examples,
-//! each of which one thread carries from its first state to its gradients in memory of its own; nothing but the
-//! gradients towards the trained values is ever added up across shards, in their order. How a batch is cut depends on
-//! the lengths of its examples alone, so results depend neither on the number of threads nor on what is cached.
+//! The definition is that of [`crate::Model`], but without an autograd graph: the chain, the passes and the adapters of
+//! a placement are known, so the gradient is one walk back along them. A batch is cut into shards of whole examples.
+//! One thread carries each shard from its first state to its gradients, in memory of its own. Only the gradients with
+//! respect to the trained values are added up across shards, in a fixed order. The cut of a batch depends on the
+//! lengths of its examples alone, so results depend neither on the number of threads nor on what is cached.
 
 mod adapter;
 mod backward;
@@ -27,13 +27,14 @@ use adaplace_search_space::ConnectionKind;
 
 use crate::Model;
 
-/// A backbone, the layout of the values trained on it, and what their placement computes.
+/// A backbone, the layout of the values trained on it, and the plan of their placement.
 #[derive(Debug, Clone)]
 pub(crate) struct Engine<'a> {
     backbone: &'a Backbone,
     layout: Layout,
     plan: Plan,
-    /// Adapters in the order in which those of one target are added: the sequential one reads the sum of the others.
+    /// The order in which adapters with the same target are added. The sequential one comes last because it reads the
+    /// sum of the others.
     order: Vec<usize>,
     /// Whether only the first row of every example goes through the last sublayer of the last pass.
     narrows: bool,
@@ -82,12 +83,12 @@ impl<'a> Engine<'a> {
         &self.plan
     }
 
-    /// Whether a pass computes h_n of the first row of every example alone.
+    /// Whether a pass computes h_n only for the first row of every example.
     fn narrows(&self, pass: usize, n: usize) -> bool {
         self.narrows && n == self.last() && pass + 1 == self.plan.passes.len()
     }
 
-    /// Where the examples of h_n begin, as a pass computes it.
+    /// The offsets of the examples in h_n, as a pass computes it.
     fn rows_of<'s>(&self, pass: usize, n: usize, shard: &'s Shard<'_>) -> &'s [usize] {
         match self.narrows(pass, n) {
             true => &shard.singles,
@@ -95,7 +96,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Index of the last state, N.
+    /// The index N of the last state.
     fn last(&self) -> usize {
         self.backbone.sublayers().len()
     }

@@ -1,18 +1,18 @@
-//! The trained values of a model in one vector, so that optimiser and sums of gradients are plain loops.
+//! The trained values of a model in one vector, so that the optimiser and sums of gradients are plain loops.
 
 use adaplace_search_space::Connection;
 use candle_core::{Device, Tensor, Var};
 
 use crate::{Adapter, Model, ScoreError};
 
-/// Where the values of adapters and head stand: for each adapter W_down (rank, width), b_down, W_up^T (rank, width),
-/// b_up; behind them the head's W (classes, width) and b.
+/// The positions of the values of adapters and head: for each adapter W_down (rank, width), b_down, W_up^T (rank,
+/// width) and b_up, and after all of them the head's W (classes, width) and b.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     pub(crate) adapters: Vec<AdapterPlace>,
     pub(crate) width: usize,
     pub(crate) classes: usize,
-    /// Where the head begins.
+    /// The position of the head.
     pub(crate) head: usize,
 }
 
@@ -25,11 +25,11 @@ pub(crate) struct AdapterPlace {
     begin: usize,
 }
 
-/// The values of one adapter, or the gradients towards them.
+/// The values of one adapter, or the gradients with respect to them.
 pub(crate) struct AdapterValues<T> {
     pub(crate) down_weight: T,
     pub(crate) down_bias: T,
-    /// Transposed: (rank, width)
+    /// The transposed matrix W_up^T, (rank, width).
     pub(crate) up_weight: T,
     pub(crate) up_bias: T,
     pub(crate) scale: f32,
@@ -58,7 +58,7 @@ impl Layout {
         }
     }
 
-    /// Number of trained values.
+    /// The number of trained values.
     pub(crate) fn len(&self) -> usize {
         self.head + self.classes * (self.width + 1)
     }
@@ -82,7 +82,7 @@ impl Layout {
         }
     }
 
-    /// As [`Self::adapter`], to be written to.
+    /// The mutable values of the adapter at `place`.
     pub(crate) fn adapter_mut<'a>(
         &self,
         place: &AdapterPlace,
@@ -101,7 +101,7 @@ impl Layout {
         }
     }
 
-    /// The values of `model`.
+    /// Reads the values of `model`.
     pub(crate) fn read(&self, model: &Model<'_>) -> Result<Vec<f32>, ScoreError> {
         let mut values = Vec::with_capacity(self.len());
         for adapter in model.adapters().iter() {
@@ -120,7 +120,7 @@ impl Layout {
         Ok(values)
     }
 
-    /// Puts `values` into `model`.
+    /// Writes `values` to `model`.
     pub(crate) fn write(&self, values: &[f32], model: &Model<'_>) -> Result<(), ScoreError> {
         let tensors = self.tensors(values, model)?;
         let adapters = model.adapters().iter().flat_map(Adapter::vars);
@@ -131,8 +131,8 @@ impl Layout {
         Ok(())
     }
 
-    /// `values`, or gradients towards them, in the shapes and order of the model's trained tensors: those of the
-    /// adapters in canonical order, then the head's.
+    /// The `values`, or gradients with respect to them, in the shapes and order of the model's trained tensors: those
+    /// of the adapters in canonical order, then the head's.
     pub(crate) fn tensors(
         &self,
         values: &[f32],
@@ -168,7 +168,7 @@ impl AdapterPlace {
     }
 }
 
-/// The tensors of an adapter, and whether they stand transposed.
+/// The tensors of an adapter, and whether they are stored transposed.
 fn vars(adapter: &Adapter) -> [(&Var, bool); 4] {
     [
         (&adapter.down_weight, false),

@@ -1,25 +1,26 @@
 use adaplace_search_space::Connection;
 
-/// Whether a pass may take over states that its adapters do not change.
+/// Whether a pass may reuse states that its adapters do not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Prefix {
-    /// From the frozen backbone and from the pass before: fewer sublayers are run, the results are the same.
+    /// States are reused from the frozen backbone and from the previous pass. Fewer sublayers are run, and the results
+    /// are the same.
     Shared,
-    /// Every pass has all states of its own, from h_0 to h_N, each with its gradient.
+    /// Every pass has its own states, from h_0 to h_N, each with its gradient.
     Separate,
 }
 
-/// Which states the passes of a placement compute, and which of them need a gradient.
+/// The states that the passes of a placement compute, and which of them need a gradient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// One pass, or two with a recurrent connection.
+    /// The states of each pass. There is one pass, or two with a recurrent connection.
     pub(crate) passes: Vec<Span>,
     prefix: Prefix,
-    /// Earliest target that is written to in every pass.
+    /// The earliest target that is written to in every pass.
     direct: Option<usize>,
 }
 
-/// The states that a pass computes: the first is taken over from before (and added to), the others come from their
+/// The states that a pass computes. The first is taken from before (and added to), and the others come from their
 /// sublayers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -28,7 +29,7 @@ pub(crate) struct Span {
 }
 
 impl Plan {
-    /// For adapters on `connections` over a chain of `last` sublayers.
+    /// The plan for adapters on `connections` over a chain of `last` sublayers.
     pub(crate) fn new(
         connections: impl Iterator<Item = Connection> + Clone,
         last: usize,
@@ -58,7 +59,7 @@ impl Plan {
                 end: last,
             }],
             (Some((target, source)), Prefix::Shared) => vec![
-                // Nothing reads the first pass behind the latest recurrent source.
+                // Nothing reads the first pass after the latest recurrent source.
                 Span {
                     begin: direct.unwrap_or(source).min(source),
                     end: source,
@@ -83,19 +84,19 @@ impl Plan {
         }
     }
 
-    /// Whether anything trained stands at or below state n of a pass.
+    /// Whether anything at or below state n of a pass is trained.
     pub(crate) fn needs_gradient(&self, pass: usize, n: usize) -> bool {
         self.keeps_all()
             || (pass == 1 && n >= self.passes[1].begin)
             || self.direct.is_some_and(|target| target <= n)
     }
 
-    /// Whether every state has a gradient that is asked for.
+    /// Whether the gradient of every state is needed.
     pub(crate) fn keeps_all(&self) -> bool {
         self.prefix == Prefix::Separate
     }
 
-    /// The pass that computes state n as `pass` reads it; `None` for a state of the frozen backbone.
+    /// The pass that computes state n as `pass` reads it, or `None` for a state of the frozen backbone.
     pub(crate) fn computed_in(&self, pass: usize, n: usize) -> Option<usize> {
         (0..=pass).rev().find(|&pass| n >= self.passes[pass].begin)
     }
@@ -116,21 +117,21 @@ mod tests {
             .collect()
     }
 
-    /// What no adapter changes is taken over; the first pass ends at the latest recurrent source.
+    /// States that no adapter changes are reused, and the first pass ends at the latest recurrent source.
     #[test]
     fn a_shared_prefix_makes_fewer_states() {
         assert_eq!(spans(&[(3, 1)], Prefix::Separate), [(0, 4), (0, 4)]);
         // The first pass reads h_3 from the frozen backbone.
         assert_eq!(spans(&[(3, 1)], Prefix::Shared), [(3, 3), (1, 4)]);
         assert_eq!(spans(&[(3, 1), (0, 2)], Prefix::Shared), [(2, 3), (1, 4)]);
-        // The second takes h_0 and h_1 over from the first.
+        // The second pass reuses h_0 and h_1 of the first.
         assert_eq!(spans(&[(3, 2), (0, 0)], Prefix::Shared), [(0, 3), (2, 4)]);
     }
 
     #[test]
     fn one_pass_where_nothing_recurs() {
         assert_eq!(spans(&[], Prefix::Separate), [(0, 4)]);
-        // Only the last state is asked for.
+        // Only the last state is needed.
         assert_eq!(spans(&[], Prefix::Shared), [(4, 4)]);
         assert_eq!(spans(&[(0, 3), (2, 4)], Prefix::Shared), [(3, 4)]);
     }

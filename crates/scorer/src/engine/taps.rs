@@ -1,4 +1,4 @@
-//! What a gradient map reads of a workspace after a backward with [`super::Prefix::Separate`].
+//! The values that a gradient map reads from a workspace after a backward pass with [`super::Prefix::Separate`].
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::workspace::Workspace;
 use crate::adapters::NORM_EPSILON;
 
 impl Engine<'_> {
-    /// norm(h_n) of all states of a pass side by side, (rows, states x width).
+    /// Writes norm(h_n) of all states of a pass side by side, (rows, states x width).
     pub(crate) fn write_normalized(&self, pass: usize, workspace: &Workspace, to: &mut [f32]) {
         let states = (0..self.last() + 1).map(|n| self.state(pass, n, workspace));
         self.interleave(states, to);
@@ -23,8 +23,8 @@ impl Engine<'_> {
         );
     }
 
-    /// The gradients towards h_n of some states n side by side, (rows, states x width), each before its sequential
-    /// adapter.
+    /// Writes the gradients with respect to some states h_n side by side, (rows, states x width), each before its
+    /// sequential adapter.
     pub(crate) fn write_gradients(
         &self,
         pass: usize,
@@ -36,7 +36,7 @@ impl Engine<'_> {
         self.interleave(tapped.map(Vec::as_slice), to);
     }
 
-    /// Rows of several matrices of the model's width side by side.
+    /// Writes the rows of several matrices of the model's width side by side.
     fn interleave<'s>(&self, matrices: impl ExactSizeIterator<Item = &'s [f32]>, to: &mut [f32]) {
         let width = self.layout.width;
         let stride = matrices.len() * width;

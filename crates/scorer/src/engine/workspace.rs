@@ -4,16 +4,16 @@ use adaplace_backbone::{SavedPooling, SavedSublayer, SublayerScratch};
 
 use super::adapter::{AdapterScratch, SavedAdapter};
 
-/// The memory that one shard is worked on in. It grows to what the largest shard needs and is used again by the next
-/// one; what it holds means something between a forward and its backward alone.
+/// The memory in which one shard is processed. It grows to the needs of the largest shard and is reused by the next
+/// one. Its contents are meaningful only between a forward pass and its backward pass.
 #[derive(Default)]
 pub(crate) struct Workspace {
-    /// States of the frozen backbone, as far as they were asked for.
+    /// The states of the frozen backbone that were needed.
     pub(super) frozen: Vec<State>,
     pub(super) passes: Vec<Pass>,
-    /// (examples, width)
+    /// The pooled features, (examples, width).
     pub(super) features: Vec<f32>,
-    /// (examples, classes); after the loss, its gradient towards them
+    /// The logits, (examples, classes), which the loss replaces by the gradient with respect to them.
     pub(super) logits: Vec<f32>,
     pub(super) towards_features: Vec<f32>,
     pub(super) pooling: SavedPooling,
@@ -23,30 +23,30 @@ pub(crate) struct Workspace {
     pub(super) first_rows: Vec<f32>,
     /// A copy of a gradient that is read while it is added to.
     pub(super) gradient_copy: Vec<f32>,
-    /// The gradients towards the trained values.
+    /// The gradients with respect to the trained values.
     pub(super) towards_values: Vec<f32>,
 }
 
 /// The memory of one pass. All states are (rows, width).
 #[derive(Default)]
 pub(super) struct Pass {
-    /// h_n
+    /// The states h_n.
     pub(super) states: Vec<State>,
-    /// h_n before its sequential adapter was added, where there is one.
+    /// The states h_n before their sequential adapters were added, if they have one.
     pub(super) before_sequential: Vec<Vec<f32>>,
-    /// What the backward of the sublayer from h_n to h_{n+1} needs.
+    /// What the backward pass of the sublayer from h_n to h_{n+1} needs.
     pub(super) sublayers: Vec<SavedSublayer>,
-    /// The same of each adapter.
+    /// What the backward pass of each adapter needs.
     pub(super) adapters: Vec<SavedAdapter>,
-    /// dL/dh_n
+    /// The gradients dL/dh_n.
     pub(super) gradients: Vec<State>,
-    /// The state that the next pass started from, and the gradient that comes back from there.
+    /// The state from which the next pass started, and the gradient that comes back from there.
     pub(super) carried: Option<(usize, Vec<f32>)>,
-    /// The gradient towards h_n before its sequential adapter, of this pass alone, where all are kept.
+    /// The gradients with respect to h_n before its sequential adapter, of this pass alone, if all of them are needed.
     pub(super) tapped: Vec<Vec<f32>>,
 }
 
-/// A buffer and whether it holds anything yet.
+/// A buffer, and whether it contains anything yet.
 #[derive(Default)]
 pub(super) struct State {
     values: Vec<f32>,
@@ -63,14 +63,14 @@ impl State {
         self.known.then_some(&self.values[..])
     }
 
-    /// The buffer, `length` values of any content, to be written; it counts as known from here on.
+    /// The buffer with `length` arbitrary values, to be overwritten. It counts as known from now on.
     pub(super) fn write(&mut self, length: usize) -> &mut [f32] {
         self.values.resize(length, 0.0);
         self.known = true;
         &mut self.values
     }
 
-    /// The buffer to be added to: what it holds, or zeros.
+    /// The buffer to be added to: its values, or zeros.
     pub(super) fn add_to(&mut self, length: usize) -> &mut [f32] {
         let known = self.known;
         let values = self.write(length);
@@ -90,9 +90,9 @@ thread_local! {
 }
 
 impl Workspace {
-    /// Calls `work` with the memory that this thread keeps from shard to shard and training to training.
+    /// Calls `work` with the memory that this thread keeps between shards and trainings.
     ///
-    /// A shard that this thread takes on while it waits within another one gets memory of its own.
+    /// If this thread processes another shard while it waits within one, that shard gets memory of its own.
     pub(crate) fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
         let mut workspace = OF_THIS_THREAD.take();
         let result = work(&mut workspace);
@@ -100,12 +100,12 @@ impl Workspace {
         result
     }
 
-    /// The gradients towards the trained values, in the order of [`super::Layout`].
+    /// The gradients with respect to the trained values, in the order of [`super::Layout`].
     pub(crate) fn towards_values(&self) -> &[f32] {
         &self.towards_values
     }
 
-    /// Makes room for the states of `passes` passes over a chain and forgets what was there.
+    /// Makes room for the states of `passes` passes over a chain, and forgets the previous contents.
     pub(super) fn prepare(&mut self, passes: usize, states: usize, adapters: usize) {
         self.frozen.resize_with(states, State::default);
         self.passes.resize_with(passes, Pass::default);

@@ -2,38 +2,41 @@
 
 use crate::engine::Layout;
 
-/// Each adapter's output is multiplied by a trained vector s of the width, of ones at first.
+/// A learned scale: each adapter's output is multiplied by a trained vector s of the model's width, which starts as
+/// ones.
 ///
-/// diag(s) W_up and s b_up are a W_up and a b_up: the engine computes with those, and s stays in them when the training
-/// ends. What s changes is the course of the training, on which W_up and s learn apart.
+/// diag(s) W_up and s b_up have the form of W_up and b_up. The engine computes with these products, and s remains part
+/// of them when the training ends. The effect of s is on the course of the training, in which W_up and s are learned
+/// separately.
 pub(super) struct LearnedScale {
-    /// The values of a [`Layout`] with every W_up and b_up as they are before the scale; behind them s of each adapter.
+    /// The values of a [`Layout`] in which every W_up and b_up is the one before scaling, followed by the scales s of
+    /// all adapters.
     trained: Vec<f32>,
 }
 
 impl LearnedScale {
-    /// Begins with ones, for values in `layout`.
+    /// Starts with ones, for values in `layout`.
     pub(super) fn new(layout: &Layout, values: &[f32]) -> Self {
         let mut trained = values.to_vec();
         trained.resize(values.len() + Self::count(layout), 1.0);
         Self { trained }
     }
 
-    /// Number of the scales of all adapters together.
+    /// The number of scales of all adapters together.
     pub(super) fn count(layout: &Layout) -> usize {
         layout.adapters.len() * layout.width
     }
 
-    /// What the optimiser moves.
+    /// The values that the optimiser changes.
     pub(super) fn trained(&mut self) -> &mut [f32] {
         &mut self.trained
     }
 
-    /// From gradients towards the values that the engine computed with to those towards what is trained, which are
-    /// longer: behind the former there is room for those of the scales.
+    /// Converts gradients with respect to the engine's values into those with respect to the trained ones. The latter
+    /// are longer, so there must be room for those of the scales at the end.
     ///
-    /// With W = diag(s) U and a gradient G towards W, the one towards U is diag(s) G and towards s_c the dot product of the
-    /// rows U_c and G_c; b_up is one more column.
+    /// With W = diag(s) U and the gradient G with respect to W, the gradient with respect to U is diag(s) G, and that
+    /// with respect to s_c the dot product of the rows U_c and G_c. b_up is treated as one more column.
     pub(super) fn pull_back(&self, layout: &Layout, gradients: &mut [f32]) {
         let (values, scales) = self.trained.split_at(layout.len());
         let (towards_values, towards_scales) = gradients.split_at_mut(layout.len());
@@ -62,7 +65,7 @@ impl LearnedScale {
         }
     }
 
-    /// Writes what the engine computes with.
+    /// Writes the values with which the engine computes.
     pub(super) fn merge(&self, layout: &Layout, values: &mut [f32]) {
         let (own, scales) = self.trained.split_at(layout.len());
         values.copy_from_slice(own);

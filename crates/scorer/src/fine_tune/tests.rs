@@ -15,7 +15,7 @@ fn factors(warm_up: f64, steps: u32) -> Vec<f64> {
         .collect()
 }
 
-/// Two of eight steps climb, the others fall towards the zero behind the last one.
+/// The rate rises in two of eight steps and falls in the others, towards zero after the last one.
 #[test]
 fn learning_rate_climbs_and_falls_linearly() {
     assert_eq!(
@@ -33,7 +33,7 @@ fn learning_rate_climbs_and_falls_linearly() {
     );
     assert_eq!(factors(0.0, 4), [1.0, 0.75, 0.5, 0.25]);
     assert_eq!(factors(1.0, 4), [0.25, 0.5, 0.75, 1.0]);
-    // a part of a step counts as one: 0.3 -> 1
+    // A fraction of a step counts as one: 0.3 becomes 1.
     assert_eq!(factors(0.1, 3), [1.0, 1.0, 0.5]);
     assert_eq!(factors(0.1, 1), [1.0]);
 }
@@ -50,7 +50,7 @@ fn trainer<'a>(
     trainer
 }
 
-/// Ones and a two: the norm is that of their number.
+/// All values are one except for a two, so the norm follows from their number.
 #[test]
 fn clipping_shortens_all_gradients_together() {
     let backbone = tiny_bert();
@@ -64,7 +64,7 @@ fn clipping_shortens_all_gradients_together() {
         &settings,
         |index| if index == 7 { 2.0 } else { 1.0 },
     );
-    // two adapters of rank 4 and a head of 3 classes over a width of 32
+    // There are two adapters of rank 4 and a head of 3 classes over a width of 32.
     let count = 2 * (2 * 4 * 32 + 4 + 32) + 3 * 33;
     assert_eq!(clipped.gradients.len(), count);
     clipped.clip(0).unwrap();
@@ -73,7 +73,7 @@ fn clipping_shortens_all_gradients_together() {
         let original = if index == 7 { 2.0 } else { 1.0 };
         assert!((found - factor * original).abs() < 1e-6);
     }
-    // short ones stay as they are
+    // Short gradients stay as they are.
     let mut short = trainer(&model, &settings, |_| 0.01);
     short.clip(0).unwrap();
     assert!(short.gradients.iter().all(|&g| g == 0.01));
@@ -93,8 +93,8 @@ fn a_gradient_that_is_not_finite_is_a_divergence() {
     assert!(!value.is_finite());
 }
 
-/// The loss of a batch is the mean over its examples, however it is cut into shards, and its gradient is the one of
-/// the whole batch at once.
+/// The loss of a batch is the mean over its examples, however it is cut into shards, and its gradient is the one of the
+/// whole batch at once.
 #[test]
 fn shards_add_up_to_the_batch() {
     let backbone = tiny_bert();
@@ -132,7 +132,7 @@ fn every_epoch_has_every_example_once() {
     }
 }
 
-/// The order follows from seed and repetition, and from nothing of the placement.
+/// The order follows from seed and repetition, and does not depend on the placement.
 #[test]
 fn the_order_is_that_of_seed_and_repetition() {
     let order = |seed, repetition| -> Vec<Vec<usize>> {
@@ -144,7 +144,7 @@ fn the_order_is_that_of_seed_and_repetition() {
     assert_ne!(order(7, 0), order(8, 0));
 }
 
-/// A trainer on the tiny task with a learned scale, its values drawn at random so that no gradient is zero.
+/// A trainer on the tiny task with a learned scale. Its values are drawn at random, so no gradient is zero.
 fn with_learned_scale<'a>(model: &Model<'a>, settings: &'a TrainingSettings) -> Trainer<'a> {
     let mut trainer = Trainer::new(model, settings).unwrap();
     let scale = trainer.learned_scale.as_mut().unwrap();
@@ -158,7 +158,8 @@ fn with_learned_scale<'a>(model: &Model<'a>, settings: &'a TrainingSettings) -> 
     trainer
 }
 
-/// Central differences of the loss towards W_up, b_up and s, and towards values that the scale does not touch.
+/// Compares with central differences of the loss with respect to W_up, b_up and s, and with respect to values without a
+/// scale.
 #[test]
 fn gradients_of_a_learned_scale_are_those_of_differences() {
     let backbone = tiny_bert();
@@ -196,7 +197,7 @@ fn gradients_of_a_learned_scale_are_those_of_differences() {
     }
 }
 
-/// W_up is zero and s one at first: the first step moves what it moves without a scale, and s not at all.
+/// At first W_up is zero and s is one, so the first step moves what it moves without a scale, and s not at all.
 #[test]
 fn a_learned_scale_changes_the_course_from_the_second_step_on() {
     let backbone = tiny_bert();
@@ -227,7 +228,7 @@ fn a_learned_scale_changes_the_course_from_the_second_step_on() {
         let pairs = after(&plain, steps).into_iter().zip(after(&scaled, steps));
         pairs.map(|(a, b)| (a - b).abs()).fold(0.0_f32, f32::max)
     };
-    // The weight decay of s: 1e-4 of the rate.
+    // This is the weight decay of s: 1e-4 of the rate.
     assert!(moved(1) < 1e-8, "{}", moved(1));
     assert!(moved(3) > 1e-5, "{}", moved(3));
 }

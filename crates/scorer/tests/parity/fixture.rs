@@ -6,7 +6,7 @@ use adaplace_scorer::{Adapter, Adapters, Head};
 use adaplace_search_space::{AdapterSpec, Connection};
 use candle_core::{DType, Device, Tensor, Var};
 
-/// The outputs of the PyTorch definition for one backbone, and the backbone.
+/// The outputs of the PyTorch definition for one backbone, and the backbone itself.
 pub struct Fixture {
     folder: String,
     name: String,
@@ -38,7 +38,7 @@ impl Fixture {
         })
     }
 
-    /// The backbone's folder.
+    /// The folder of the backbone.
     pub fn folder(&self) -> &str {
         &self.folder
     }
@@ -81,7 +81,7 @@ impl Fixture {
         labels.to_vec1().unwrap()
     }
 
-    /// Real tokens of each example.
+    /// The number of real tokens of each example.
     pub fn lengths(&self) -> Vec<usize> {
         let inputs = self.inputs();
         let examples = 0..inputs.examples().unwrap();

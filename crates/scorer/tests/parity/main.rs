@@ -1,7 +1,7 @@
-//! The engine against the outputs of an independent PyTorch definition, on two real backbones.
+//! The engine compared with the outputs of an independent PyTorch definition, on two real backbones.
 //!
-//! The fixtures and backbones lie outside of the project (`ADAPLACE_SHARED`, else `../shared` beside the checkout);
-//! without them these tests say so and pass.
+//! The fixtures and backbones are outside the project (`ADAPLACE_SHARED`, else `../shared` next to the checkout).
+//! Without them, these tests report that and pass.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -19,7 +19,7 @@ fn for_fixtures(check: impl Fn(&Fixture)) {
     for_computing(&[(InstructionSet::detect(), Precision::F32)], check);
 }
 
-/// With these instruction sets and precisions.
+/// Runs `check` with these instruction sets and precisions.
 fn for_computing(ways: &[(InstructionSet, Precision)], check: impl Fn(&Fixture)) {
     for (backbone, outputs) in BACKBONES {
         match Fixture::open(backbone, outputs) {
@@ -56,7 +56,7 @@ fn relative_frobenius(found: &Tensor, expected: &Tensor) -> f64 {
     norm(&(found - expected).unwrap()) / norm(expected)
 }
 
-/// The first four tokens of each example, as the fixtures hold them: (batch, 4, width).
+/// The first four tokens of each example, as in the fixtures: (batch, 4, width).
 fn first_tokens(rows: &Tensor, lengths: &[usize]) -> Tensor {
     let mut begin = 0;
     let examples = lengths.iter().map(|length| {
@@ -66,14 +66,14 @@ fn first_tokens(rows: &Tensor, lengths: &[usize]) -> Tensor {
     Tensor::stack(&examples.collect::<Vec<_>>(), 0).unwrap()
 }
 
-/// How far the engine is off in one case of a fixture.
+/// The errors of the engine in one case of a fixture.
 #[derive(Debug, Default)]
 struct Errors {
-    /// Largest difference of a state as a share of its largest value.
+    /// The largest difference of a state as a share of its largest value.
     state: f64,
-    /// Difference of the loss, in nats.
+    /// The difference of the loss, in nats.
     loss: f64,
-    /// Of the gradient towards a trained tensor, in the Frobenius norm.
+    /// The relative error of the gradient with respect to a trained tensor, in the Frobenius norm.
     gradient: f64,
 }
 
@@ -133,7 +133,7 @@ fn states_loss_and_gradients_of_every_case() {
     });
 }
 
-/// The portable code is slow, so it computes the case with the most connections on the smaller backbone alone.
+/// The portable code is slow, so it computes only the case with the most connections on the smaller backbone.
 #[test]
 fn portable_code_of_the_mixed_case() {
     let portable = "portable".parse().unwrap();
@@ -147,9 +147,9 @@ fn portable_code_of_the_mixed_case() {
     });
 }
 
-/// bf16 products are to keep within 3e-2. Three of the sixteen cases do not, in their gradients, which were between 1.8e-2
-/// and 4.2e-2 off in builds that differ by rounding alone: on DINOv2 `sequential`, and `mixed` (eight adapters over two passes) on
-/// both. It is the forward of the MLP's first product that does it.
+/// bf16 products should keep errors below 3e-2. Three of the sixteen cases exceed that in their gradients, whose errors
+/// were between 1.8e-2 and 4.2e-2 in builds that differ only by rounding: `sequential` on DINOv2, and `mixed` (eight
+/// adapters over two passes) on both. The cause is the forward pass of the MLP's first product.
 #[test]
 fn bf16_of_every_case() {
     const BOUND: f64 = 3e-2;
@@ -173,7 +173,7 @@ fn bf16_of_every_case() {
     });
 }
 
-/// The composition of candle's operations, which the engine is measured by in the other tests.
+/// Checks the composition of candle's operations, with which the engine is compared in the other tests.
 #[test]
 fn logits_of_the_composition() {
     for_fixtures(|fixture| {

@@ -1,4 +1,4 @@
-//! Adapters written to a file and read back, and files that are not theirs.
+//! Adapters written to a file and read back, and files of other origin.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -61,7 +61,7 @@ fn a_round_trip_keeps_every_bit() {
     assert_eq!(read_metadata, metadata());
 }
 
-/// Names and shapes are what other programs read.
+/// The names and shapes are what other programs read.
 #[test]
 fn the_file_has_the_documented_tensors() {
     let (_folder, path) = written();
@@ -146,11 +146,11 @@ fn another_placement() {
         source: 2,
         target: 2,
     });
-    let parts = ["14 tensors", "2 adapters and a head make 10"];
+    let parts = ["14 tensors", "2 adapters and a head have 10"];
     assert_refused(&fewer, &path, &parts);
 }
 
-/// The file with one tensor changed.
+/// Changes one tensor of the file.
 fn edit(path: &Path, edited: &str, edit: impl Fn(&mut Dtype, &mut Vec<u8>)) {
     let bytes = fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();

@@ -1,4 +1,5 @@
-//! The cross-fitted statistics against their definition: gradient matrices by autograd, U V^T from a full decomposition.
+//! The cross-fitted statistics compared with their definition: gradient matrices by autograd, U V^T from a full
+//! decomposition.
 
 use adaplace_backbone::{Backbone, Inputs};
 use adaplace_scorer::{
@@ -16,7 +17,7 @@ use crate::support::{CLASSES, model, tiny_bert, tiny_task, trained_adapters};
 /// <U V^T, on> with `of` = U S V^T.
 fn step(of: &Mat<f64>, on: &Mat<f64>) -> f64 {
     let svd = of.svd().unwrap();
-    // Directions of rounding have no direction of their own.
+    // Directions that are due to rounding are arbitrary.
     let largest = svd.S().column_vector()[0];
     let mut sum = 0.0;
     for k in 0..of.nrows() {
@@ -120,7 +121,7 @@ fn all() -> Statistics {
     Statistics::new(Statistic::ALL.to_vec()).unwrap()
 }
 
-/// What a map holds beside them is what it holds without them.
+/// The other statistics are the same as in a map without them.
 #[test]
 fn the_other_statistics_stay_as_they_are() {
     let backbone = tiny_bert();
@@ -166,7 +167,8 @@ fn the_other_statistics_stay_as_they_are() {
     ));
 }
 
-/// A single statistic promises what it is, none below zero; of several the mean rank counts, equal ones sharing theirs.
+/// A single statistic is its own promise, but not below zero. Several are combined by their mean rank, where ties share
+/// theirs.
 #[test]
 fn promises_are_values_or_mean_ranks() {
     let backbone = tiny_bert();

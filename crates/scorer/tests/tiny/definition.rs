@@ -1,5 +1,5 @@
-//! The definition of the forward pass once more, as plainly as possible: every pass has all its states, the sublayers
-//! are candle's own operations, and an adapter is any function.
+//! A second definition of the forward pass, as simple as possible: every pass has all its states, the sublayers are
+//! candle's own operations, and an adapter is any function.
 
 use adaplace_backbone::{Backbone, Inputs};
 use adaplace_scorer::{Adapter, Model};
@@ -9,7 +9,7 @@ use faer::Mat;
 
 use crate::support::WIDTH;
 
-/// What a connection adds to its target, given its source.
+/// A function of the source of a connection, whose result is added to its target.
 pub type Branch<'a> = (Connection, Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>);
 
 /// Layer norm without weights.
@@ -35,7 +35,7 @@ pub fn branches<'a>(model: &'a Model<'_>) -> Vec<Branch<'a>> {
     branches.collect()
 }
 
-/// h_0 .. h_N of the last pass.
+/// The states h_0 .. h_N of the last pass.
 pub fn states(backbone: &Backbone, inputs: &Inputs, branches: &[Branch<'_>]) -> Vec<Tensor> {
     let recurrent = branches.iter().any(|(c, _)| c.target < c.source);
     let mut before: Option<Vec<Tensor>> = None;
@@ -71,14 +71,14 @@ pub fn states(backbone: &Backbone, inputs: &Inputs, branches: &[Branch<'_>]) -> 
     before.unwrap()
 }
 
-/// (batch, classes), from the last state.
+/// The logits (batch, classes) from the last state.
 pub fn logits(backbone: &Backbone, inputs: &Inputs, model: &Model<'_>, last: &Tensor) -> Tensor {
     let features = backbone.pool(last, inputs.mask()).unwrap();
     let scores = features.matmul(&model.head().weight.t().unwrap()).unwrap();
     scores.broadcast_add(&model.head().bias).unwrap()
 }
 
-/// The sum of the rows' cross-entropies, from `Tensor` operations alone.
+/// The sum of the rows' cross-entropies, computed from `Tensor` operations alone.
 pub fn loss(logits: &Tensor, labels: &[u32]) -> Tensor {
     let largest = logits.max_keepdim(1).unwrap().detach();
     let shifted = logits.broadcast_sub(&largest).unwrap();
@@ -94,7 +94,7 @@ pub fn loss(logits: &Tensor, labels: &[u32]) -> Tensor {
     (normalizer - chosen).unwrap().sum_all().unwrap()
 }
 
-/// dL/dM / examples, where h_target gets + norm(h_source) M^T beside the adapters of `model`.
+/// dL/dM / examples, where norm(h_source) M^T is added to h_target in addition to the adapters of `model`.
 pub fn gradient_matrix(
     backbone: &Backbone,
     model: &Model<'_>,

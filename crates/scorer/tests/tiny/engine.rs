@@ -1,4 +1,5 @@
-//! What trains and evaluates against the composition of candle's operations, for placements of all kinds.
+//! The engine of training and evaluation compared with the composition of candle's operations, for placements of all
+//! kinds.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use crate::definition;
 use crate::forward::backbones;
 use crate::support::{error_by, head, model, trained_adapters};
 
-/// The real tokens of all examples, one behind the other.
+/// The real tokens of all examples, one example after the other.
 fn rows(state: &Tensor, inputs: &Inputs) -> Tensor {
     let (examples, tokens, _) = state.dims3().unwrap();
     let length = |row: usize| match inputs.mask() {
@@ -69,7 +70,7 @@ proptest! {
     }
 }
 
-/// One placement with all kinds, several of them at one target, with every instruction set of this machine.
+/// Covers one placement with all kinds, several of them at one target, with every instruction set of this machine.
 #[test]
 fn every_instruction_set() {
     for set in InstructionSet::available() {

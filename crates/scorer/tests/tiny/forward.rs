@@ -1,4 +1,4 @@
-//! States, logits and gradients of a placement against its definition.
+//! States, logits and gradients of a placement compared with its definition.
 
 use adaplace_backbone::{Backbone, Inputs};
 use adaplace_scorer::{Adapter, Adapters, Model, ScoreError};
@@ -12,7 +12,7 @@ use crate::support::{
     WIDTH, error_by, head, model, noise, ragged_inputs, tiny_bert, trained_adapters, values,
 };
 
-/// The two tiny backbones, with inputs for each and labels.
+/// The two tiny backbones, with inputs and labels for each.
 pub fn backbones() -> [(Backbone, Inputs, Vec<u32>); 2] {
     let folder = tempfile::tempdir().unwrap();
     tiny_vit(folder.path(), &TinyVit::default());
@@ -81,7 +81,7 @@ proptest! {
     }
 }
 
-/// W_up and b_up are zero, so the states are those of the frozen model, and the second pass is the first.
+/// W_up and b_up are zero, so the states are those of the frozen model, and the second pass equals the first.
 #[test]
 fn untrained_adapters_change_nothing() {
     let placements: [&[(u16, u16)]; 6] = [
@@ -172,7 +172,7 @@ fn connections_outside_of_the_backbone_are_refused() {
     }
 }
 
-/// Inputs of the other modality come through as the backbone's own error.
+/// Inputs of the other modality cause the backbone's own error.
 #[test]
 fn the_backbones_refusal_comes_through() {
     let backbone = tiny_bert();

@@ -1,4 +1,4 @@
-//! The gradient map against its definition: a linear map M of zeros on the connection, and dL/dM by autograd.
+//! The gradient map compared with its definition: a linear map M of zeros on the connection, and dL/dM by autograd.
 
 use adaplace_backbone::{Backbone, Inputs};
 use adaplace_scorer::{Adapters, GradientMap, GradientMapSettings, Model, ScoreError, Statistic};
@@ -8,7 +8,7 @@ use adaplace_testkit::{TextTask, TinyVit, tiny_vit};
 use crate::definition;
 use crate::support::{WIDTH, head, model, noise, ragged_inputs, tiny_bert, tiny_task};
 
-/// Singular values of [`definition::gradient_matrix`].
+/// The singular values of [`definition::gradient_matrix`].
 fn by_autograd(
     backbone: &Backbone,
     model: &Model<'_>,
@@ -20,7 +20,7 @@ fn by_autograd(
     gradient.singular_values().unwrap()
 }
 
-/// Every connection that `model` does not carry yet.
+/// Checks every connection that `model` does not carry yet.
 fn check(backbone: &Backbone, model: &Model<'_>, inputs: &Inputs, labels: &[u32]) {
     let batch = (inputs.clone(), labels.to_vec());
     let map = GradientMap::from_batches(model, [batch], &GradientMapSettings::default()).unwrap();
@@ -61,7 +61,7 @@ fn frozen_image_backbone() {
     check(&backbone, &model, &Inputs::Images { pixels }, &[2, 0]);
 }
 
-/// One pass; a further recurrent connection makes it two.
+/// There is one pass, and a further recurrent connection makes it two.
 #[test]
 fn beside_adapters_of_one_pass() {
     let backbone = tiny_bert();
@@ -69,8 +69,8 @@ fn beside_adapters_of_one_pass() {
     check(&backbone, &model, &ragged_inputs(), &[1, 0, 2]);
 }
 
-/// Two passes already; further connections of every kind, recurrent ones with a target before, at and behind the
-/// given one's.
+/// There are two passes already. The further connections are of every kind, including recurrent ones with a target
+/// before, at and after that of the given one.
 #[test]
 fn beside_adapters_of_two_passes() {
     let backbone = tiny_bert();
@@ -162,7 +162,7 @@ fn nothing_to_compute_from_is_an_error() {
     );
 }
 
-/// A head that is not finite gives gradients that are not.
+/// A head that is not finite causes gradients that are not.
 #[test]
 fn gradients_that_are_not_finite_are_an_error() {
     let backbone = tiny_bert();

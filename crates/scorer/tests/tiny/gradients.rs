@@ -1,11 +1,11 @@
-//! The gradient of the loss towards every trained tensor, against finite differences.
+//! The gradient of the loss with respect to every trained tensor compared with finite differences.
 
 use candle_core::{Tensor, Var};
 
 use crate::definition;
 use crate::support::{head, model, noise, ragged_inputs, tiny_bert, values};
 
-/// Cross-entropy summed over the rows, in f64 from f32 logits.
+/// The cross-entropy summed over the rows, in f64 from f32 logits.
 fn loss(logits: &Tensor, labels: &[u32]) -> f64 {
     let logits: Vec<Vec<f32>> = logits.to_vec2().unwrap();
     let rows = logits.iter().zip(labels).map(|(row, &label)| {
@@ -15,7 +15,7 @@ fn loss(logits: &Tensor, labels: &[u32]) -> f64 {
     rows.sum()
 }
 
-/// All kinds at once, a recurrent one onto a target that others add to as well.
+/// A placement of all kinds at once, with a recurrent connection onto a target to which others also add.
 #[test]
 fn mixed_placement() {
     let backbone = tiny_bert();
@@ -38,9 +38,11 @@ fn mixed_placement() {
     }
 }
 
-/// Along a direction v of unit variance, with F(t) = loss(var + t v):
-/// (8 F(h) - 8 F(-h) - F(2h) + F(-2h)) / (12 h) = <gradient, v> + O(h^4).
-/// The logits are exact to some 1e-6, which makes 1e-4 of it at h = 0.01.
+/// Compares `gradient` along a direction v of unit variance with finite differences of F(t) = loss(var + t v):
+///
+/// (8 F(h) - 8 F(-h) - F(2h) + F(-2h)) / (12 h) = <gradient, v> + O(h^4)
+///
+/// The logits are exact to some 1e-6, which becomes 1e-4 of it at h = 0.01.
 fn check(var: &Var, gradient: &Tensor, norm: f64, seed: u64, loss: impl Fn() -> f64) {
     let step = 0.01;
     let direction = noise(var.dims(), 3.0_f32.sqrt(), 500 + seed);
@@ -66,7 +68,7 @@ fn check(var: &Var, gradient: &Tensor, norm: f64, seed: u64, loss: impl Fn() -> 
     );
 }
 
-/// d loss / d bias = sum over rows of (softmax - one-hot): by hand from the logits.
+/// d loss / d bias = sum over rows of (softmax - one-hot), computed by hand from the logits.
 #[test]
 fn bias_of_the_head_by_hand() {
     let backbone = tiny_bert();

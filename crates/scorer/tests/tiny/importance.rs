@@ -15,7 +15,8 @@ fn importances_are_slopes_of_the_loss() {
     let found = importances(&model, &task.validation, examples).unwrap();
     assert_eq!(found.len(), 5);
     for (adapter, found) in model.adapters().iter().zip(&found) {
-        // With W_up and b_up times (1 + t), F(t) = F(0) + t sum(w dL/dw) + O(t^2), and the central difference leaves O(h^2).
+        // With W_up and b_up times (1 + t), F(t) = F(0) + t sum(w dL/dw) + O(t^2), and the central difference leaves
+        // O(h^2).
         let loss = |t: f64| {
             let vars = [&adapter.up_weight, &adapter.up_bias];
             let before = vars.map(|var| var.copy().unwrap());

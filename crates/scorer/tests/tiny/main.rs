@@ -1,4 +1,4 @@
-//! The scorer on small backbones and tasks of the project's own: nothing from outside is read.
+//! Tests of the scorer on small generated backbones and tasks, which read nothing from outside.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,25 +1,26 @@
-//! The linear probe against closed forms and finite differences.
+//! The linear probe compared with closed forms and finite differences.
 
 use adaplace_scorer::{Features, LinearProbe};
 use candle_core::{Device, Tensor};
 
 use crate::support::{noise, values};
 
-/// x = +1 with labels 1, 1, 1, 0 and x = -1 with the mirror image, as a x + b. Mean 0, deviation 1 before that.
+/// The points x = +1 with labels 1, 1, 1, 0 and x = -1 with the mirror image, as a x + b. Before that they have mean 0
+/// and deviation 1.
 fn two_points(slope: f32, shift: f32) -> Features {
     let rows = [1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0, -1.0];
     let rows = rows.map(|x| vec![slope * x + shift]);
     Features::new(rows.to_vec(), vec![1, 1, 1, 0, 0, 0, 0, 1])
 }
 
-/// The same points with every label turned round.
+/// The same points with every label inverted.
 fn turned() -> Features {
     let rows = [1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0, -1.0].map(|x| vec![x]);
     Features::new(rows.to_vec(), vec![0, 0, 0, 1, 1, 1, 1, 0])
 }
 
-/// By symmetry b = 0 and W = (-u, u), so the logits differ by 2u at x = 1. With s = 1 / (1 + exp(-2u)) the loss is
-/// -(3 ln s + ln(1 - s)) / 4 + l2 u^2, stationary where s - 3/4 + l2 u = 0: found by bisection.
+/// By symmetry b = 0 and W = (-u, u), so the logits differ by 2u at x = 1. With s = 1 / (1 + exp(-2u)) the loss is -(3
+/// ln s + ln(1 - s)) / 4 + l2 u^2, which is stationary at s - 3/4 + l2 u = 0. The root is found by bisection.
 fn stationary(l2: f64) -> f64 {
     let slope = |u: f64| 1.0 / (1.0 + (-2.0 * u).exp()) - 0.75 + l2 * u;
     let (mut low, mut high) = (0.0, 10.0);
@@ -34,8 +35,8 @@ fn stationary(l2: f64) -> f64 {
     low
 }
 
-/// Validation data of the opposite meaning ask for the smallest weights that are to be had, training data as
-/// validation data for the largest.
+/// Validation data with inverted labels demand the smallest possible weights, and the training data as validation data
+/// the largest.
 #[test]
 fn two_points_have_the_optimum_of_their_scalar_equation() {
     let cases = [(turned(), 1.0), (two_points(1.0, 0.0), 1e-6)];
@@ -54,7 +55,7 @@ fn two_points_have_the_optimum_of_their_scalar_equation() {
     }
 }
 
-/// The head works on the features as they come: a x + b has the weight u / a, and the same logits.
+/// The head works on the features as they are: a x + b has the weight u / a, and the same logits.
 #[test]
 fn shift_and_scale_of_the_features_change_no_prediction() {
     let plain = LinearProbe::fit(&two_points(1.0, 0.0), &turned(), 2).unwrap();
@@ -78,7 +79,7 @@ struct Cloud {
     labels: Vec<u32>,
 }
 
-/// 60 points of 5 features and 3 classes; the label follows the first two features, and noise.
+/// 60 points with 5 features and 3 classes. The label follows the first two features, plus noise.
 fn cloud(seed: u64) -> Cloud {
     let rows: Vec<Vec<f32>> = noise(&[60, 5], 2.0, seed).to_vec2().unwrap();
     let errors = values(&noise(&[60], 1.0, seed + 1));
@@ -118,7 +119,7 @@ impl Cloud {
         losses.sum::<f64>() / 60.0 + 0.5 * l2 * self.variance() * squares
     }
 
-    /// Mean square of all features minus their mean.
+    /// The mean square of all features minus their mean.
     fn variance(&self) -> f64 {
         let column = |c: usize| self.rows.iter().map(move |row| f64::from(row[c]));
         let squares = (0..5).map(|c| {
@@ -129,7 +130,7 @@ impl Cloud {
     }
 }
 
-/// The gradient of the documented objective, by central differences, is zero at the solution and nowhere near it.
+/// The gradient of the documented objective, by central differences, is zero at the solution and only there.
 #[test]
 fn solution_is_stationary() {
     let (train, validation) = (cloud(1), cloud(11));
@@ -158,7 +159,7 @@ fn solution_is_stationary() {
     assert!((0..18).any(|index| slope(index, &shorter).abs() > 1e-3));
 }
 
-/// What the probe reports is what its head gives on the features.
+/// The reported losses are those of the head on the features.
 #[test]
 fn losses_are_those_of_the_head() {
     let (train, validation) = (cloud(1), cloud(11));
@@ -180,7 +181,7 @@ fn losses_are_those_of_the_head() {
     }
 }
 
-/// No other strength has a lower validation loss: more data of the same kind ask for less of it.
+/// No other strength has a lower validation loss. With more data of the same kind, less regularisation is chosen.
 #[test]
 fn strength_is_chosen_by_the_validation_part() {
     let train = cloud(1);
@@ -198,7 +199,7 @@ fn strength_is_chosen_by_the_validation_part() {
     assert!(1e-6 < other && other < 1.0, "{other}");
 }
 
-/// With nothing to tell the examples apart by, the bias alone makes the classes' shares 1/2, 1/3 and 1/6.
+/// If nothing distinguishes the examples, the bias alone represents the classes' shares 1/2, 1/3 and 1/6.
 #[test]
 fn features_all_alike_leave_the_prior() {
     let features = Features::new(vec![vec![2.0, -1.0]; 6], vec![0, 0, 0, 1, 1, 2]);
@@ -209,7 +210,7 @@ fn features_all_alike_leave_the_prior() {
     assert!((difference(1, 2) - 2.0_f64.ln()).abs() < 2e-4, "{probe:?}");
 }
 
-/// Far apart and without an overlap there is no optimum without regularisation; with it there is.
+/// Separable classes have no optimum without regularisation, but have one with it.
 #[test]
 fn separable_classes_have_finite_weights() {
     let rows = (0..20).map(|index| vec![if index % 2 == 0 { -3.0 } else { 3.0 }, 0.1]);
@@ -236,7 +237,7 @@ fn features_that_are_not_finite_are_an_error() {
 #[test]
 fn thread_count_does_not_change_a_bit() {
     let (train, validation) = (cloud(1), cloud(11));
-    // 300 examples are three tasks
+    // 300 examples are three tasks.
     let repeated = Features::new(vec![train.rows; 5].concat(), train.labels.repeat(5));
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);

@@ -11,9 +11,9 @@ use candle_core::{Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Width of the tiny backbones.
+/// The width of the tiny backbones.
 pub const WIDTH: usize = 32;
-/// Classes of [`head`] and of the tiny tasks.
+/// The number of classes of [`head`] and of the tiny tasks.
 pub const CLASSES: usize = 3;
 
 pub fn tiny_bert() -> Backbone {
@@ -32,7 +32,7 @@ pub fn tiny_task(settings: &TextTask) -> Task {
     Task::load(&task, &Encoder::Text(encoder), &TaskOptions::default()).unwrap()
 }
 
-/// Both, to be shared.
+/// The tiny BERT and the tiny text task, to be shared.
 pub fn tiny() -> (Arc<Backbone>, Arc<Task>) {
     (
         Arc::new(tiny_bert()),
@@ -53,7 +53,7 @@ pub fn ragged_inputs() -> Inputs {
     Inputs::text(3, 7, &ids, &[0; 21], &mask).unwrap()
 }
 
-/// Uniform in +-bound.
+/// Uniform noise in +-bound.
 pub fn noise(shape: &[usize], bound: f32, seed: u64) -> Tensor {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let values: Vec<f32> = (0..shape.iter().product())
@@ -73,7 +73,7 @@ pub fn head() -> Head {
     }
 }
 
-/// Adapters of rank 4 as after a training: nothing in them is zero. Every second one has a scale other than 1.
+/// Adapters of rank 4 as after a training: none of their values is zero. Every second one has a scale other than 1.
 pub fn trained_adapters(connections: &[(u16, u16)], seed: u64) -> Adapters {
     let adapter = |(index, &(source, target)): (usize, &(u16, u16))| {
         let seed = 1000 * seed + 10 * index as u64;
@@ -103,7 +103,7 @@ pub fn error_by(scale: &Tensor, found: &Tensor, expected: &Tensor) -> f64 {
     norm(&(found - expected).unwrap()) / norm(scale)
 }
 
-/// The values, in row-major order.
+/// The values of a tensor in row-major order.
 pub fn values(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }

@@ -1,4 +1,4 @@
-//! Proxy training: deterministic, paired, and it learns.
+//! Proxy training is deterministic and paired, and it learns.
 
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ fn a_score_depends_on_its_arguments_alone() {
     };
     let (probe, scores) = with_threads(1);
     assert_eq!(with_threads(2), (probe, scores));
-    // in another order, after others, and once more
+    // Scored in another order, after other placements, and again.
     let scorer = scorer(&backbone, &task);
     assert_ne!(score(&scorer, &placements[1], 1), scores[1]);
     assert_eq!(score(&scorer, &placements[1], 0), scores[1]);
@@ -82,7 +82,7 @@ fn another_seed_gives_another_training() {
         (scorer.probe().clone(), bits(score.unwrap()))
     };
     let (first, second) = (score(1), score(2));
-    // the probe has no randomness in it
+    // The probe involves no randomness.
     assert_eq!(first.0, second.0);
     assert_ne!(first.1, second.1);
 }
@@ -116,7 +116,7 @@ fn a_connection_starts_the_same_in_every_placement() {
             .chain(down_bias)
             .all(|value| value.abs() <= bound)
     );
-    // uniform in +-bound: a mean of 0 and a mean square of bound^2 / 3, here within four standard errors
+    // Uniform in +-bound means a mean of 0 and a mean square of bound^2 / 3, checked here within four standard errors.
     let count = down_weight.len() as f32;
     let mean = down_weight.iter().sum::<f32>() / count;
     let square = down_weight.iter().map(|value| value * value).sum::<f32>() / count;
@@ -131,7 +131,7 @@ fn connections_start_differently() {
     assert_ne!(weights[0], weights[1]);
 }
 
-/// Untrained, the model is the probe.
+/// The untrained model is the probe.
 #[test]
 fn training_starts_from_the_probe() {
     let (backbone, task) = tiny();
@@ -150,7 +150,7 @@ fn training_starts_from_the_probe() {
     }
 }
 
-/// The classes differ in the order of two words, which no linear probe sees well: adapters have something to gain.
+/// The classes differ in the order of two words, which a linear probe hardly recognises, so adapters can improve on it.
 #[test]
 fn training_learns() {
     let (backbone, task) = tiny();
@@ -171,7 +171,7 @@ fn training_learns() {
     }
 }
 
-/// What is reported as training loss is the mean over the last epoch's batches, before their steps: of one step, the
+/// The reported training loss is the mean over the last epoch's batches, before their steps. After one step it is the
 /// probe's loss on that batch.
 #[test]
 fn the_first_step_sees_the_probe() {
@@ -195,7 +195,7 @@ fn divergence_is_an_error_and_no_score() {
     };
     let scorer = ProxyScorer::new(Arc::clone(&backbone), Arc::clone(&task), settings, 7).unwrap();
     for connections in [&[(0, 1)][..], &[(4, 4)][..], &[(4, 0), (2, 2)][..]] {
-        // after one step only the validation can find it
+        // After one step only the validation can detect it.
         for fidelity in [1, 5] {
             let error = scorer
                 .score(&placement(connections), steps(fidelity), 0)
@@ -209,7 +209,7 @@ fn divergence_is_an_error_and_no_score() {
     }
 }
 
-/// Whatever the learning rate, a score holds finite numbers.
+/// Whatever the learning rate, a score contains only finite numbers.
 #[test]
 fn scores_are_finite() {
     let (backbone, task) = tiny();
@@ -237,7 +237,7 @@ fn scores_are_finite() {
     }
 }
 
-/// A head of zeros passes nothing on to the adapters.
+/// A head of zeros passes no gradient on to the adapters.
 #[test]
 fn an_adapter_without_influence_is_an_error() {
     let (backbone, task) = tiny();
@@ -247,7 +247,7 @@ fn an_adapter_without_influence_is_an_error() {
     let error = fine_tune(&model, &task.train, &settings(), 3, 7, 0).unwrap_err();
     let message = error.to_string();
     assert!(
-        message.contains("the frozen features tell the classes nothing"),
+        message.contains("the frozen features carry no information about the classes"),
         "{error}"
     );
     let distinct = task.train.distinct();
@@ -258,7 +258,7 @@ fn an_adapter_without_influence_is_an_error() {
     assert!(message.contains(&counted), "{error}");
 }
 
-/// Every tensor of every adapter moves, also those whose first gradient is zero.
+/// Every tensor of every adapter moves, even if its first gradient is zero.
 #[test]
 fn training_moves_every_tensor() {
     let (backbone, task) = tiny();
@@ -305,7 +305,7 @@ fn maps_are_made_at_the_frozen_model() {
     assert!(map.joint().is_some() && frozen.joint().is_none());
 }
 
-/// A probe that is stored and read again is the same start.
+/// A probe that is stored and read again is the same starting point.
 #[test]
 fn the_probe_survives_its_file() {
     let (backbone, task) = tiny();
@@ -315,7 +315,7 @@ fn the_probe_survives_its_file() {
     assert_eq!(&read, scorer.probe());
 }
 
-/// The batch size of an evaluation is a matter of speed.
+/// The batch size of an evaluation only affects its speed.
 #[test]
 fn evaluation_does_not_depend_on_the_batch_size() {
     let (backbone, task) = tiny();
@@ -330,7 +330,7 @@ fn evaluation_does_not_depend_on_the_batch_size() {
     assert!((probe(&one).train.loss - probe(&many).train.loss).abs() < 1e-3);
 }
 
-/// Frozen states that are looked up give the training that computed ones give, on texts and on pictures.
+/// A training with cached frozen states equals one that computes them, on texts and on pictures.
 #[test]
 fn kept_states_change_nothing_but_rounding() {
     let folder = tempfile::tempdir().unwrap();

@@ -87,7 +87,7 @@ pub fn descriptions() -> impl Strategy<Value = SpaceDescription> {
     )
 }
 
-/// Every placement of 1 to k adapters within the limits on cost, whatever the fewest adapters.
+/// All placements of 1 to k adapters within the limits on cost, whatever the smallest number of adapters is.
 pub fn brute_force(description: &SpaceDescription, shape: &ChainShape) -> Vec<Placement> {
     let mut adapters = Vec::new();
     for source in 0..shape.hidden_states {

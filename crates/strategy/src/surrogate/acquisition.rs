@@ -1,8 +1,8 @@
-//! How much a trial is expected to improve on the best.
+//! The expected improvement of a trial on the best one.
 
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 
-/// `E max(0, f - best)` for `f` normal with this mean and standard deviation:
+/// The expected improvement `E max(0, f - best)` for `f` normal with this mean and standard deviation:
 /// `d (z Phi(z) + phi(z))` with `z = (mean - best) / d` (Jones, Schonlau and Welch 1998).
 pub(crate) fn expected_improvement(mean: f64, deviation: f64, best: f64) -> f64 {
     let gain = mean - best;
@@ -15,26 +15,28 @@ pub(crate) fn expected_improvement(mean: f64, deviation: f64, best: f64) -> f64 
     (deviation * (z * below + density)).max(0.0)
 }
 
-/// Merit and costs in one number to be minimised, with weights that sum to 1: the augmented Tchebycheff function
+/// Merit and costs combined into one number to be minimised, with weights that sum to 1: the augmented Tchebycheff
+/// function
 ///
 /// `max_i(w_i t_i) + 0.05 sum_i(w_i t_i)`
 ///
-/// where `t_0 = (ideal - f) / width` is what is missing of the merit f and the other `t_i` are the costs, each as a share of
-/// its range (Knowles 2006, ParEGO). Costs are known; only f is believed.
+/// where `t_0 = (ideal - f) / width` is what the merit f lacks and the other `t_i` are the costs, each as a share of
+/// its range (Knowles 2006, ParEGO). The costs are known; only f is uncertain.
 #[derive(Clone, Debug)]
 pub(crate) struct Tchebycheff {
-    /// w_0, positive, and what t_0 is made of.
+    /// The weight w_0 of the merit, which is positive.
     weight: f64,
     ideal: f64,
     width: f64,
-    /// Of the costs.
+    /// The weights of the costs.
     weights: Vec<f64>,
 }
 
 impl Tchebycheff {
     const AUGMENTATION: f64 = 0.05;
 
-    /// `weights` begin with that of the merit; `ideal` is the best merit and `width` the range of merits.
+    /// A function whose `weights` start with the one of the merit. `ideal` is the best merit and `width` the range of
+    /// merits.
     pub(crate) fn new(weights: &[f64], ideal: f64, width: f64) -> Self {
         let (weight, costs) = weights.split_first().unwrap_or((&1.0, &[]));
         Tchebycheff {
@@ -45,15 +47,17 @@ impl Tchebycheff {
         }
     }
 
-    /// The number at merit `f`; `costs` are the shares t_1 ...
+    /// The value at merit `f`, where `costs` are the shares t_1, t_2 and so on.
     pub(crate) fn at(&self, f: f64, costs: &[f64]) -> f64 {
         let (largest, sum) = self.of_costs(costs);
         let missing = self.weight * (self.ideal - f) / self.width;
         missing.max(largest) + Self::AUGMENTATION * (missing + sum)
     }
 
-    /// How far it is expected to fall below `least` where f is normal. As a function of f the fall is two straight lines,
-    /// the steeper one first, so that it is a difference of two expected improvements.
+    /// The amount by which the value is expected to fall below `least` if f is normal.
+    ///
+    /// As a function of f, the fall is made up of two straight lines, the steeper one first, so it is a difference of
+    /// two expected improvements.
     pub(crate) fn expected_improvement(
         &self,
         (mean, deviation): (f64, f64),
@@ -64,7 +68,7 @@ impl Tchebycheff {
         let slope = self.weight / self.width;
         let steep = (1.0 + Self::AUGMENTATION) * slope;
         let flat = Self::AUGMENTATION * slope;
-        // Where the merit misses as much as the largest cost.
+        // Here the merit lacks as much as the largest cost.
         let bend = self.ideal - largest / slope;
         let fall_at_bend = least - largest - Self::AUGMENTATION * (largest + sum);
         let beyond = |f: f64| expected_improvement(mean, deviation, f);
@@ -76,7 +80,7 @@ impl Tchebycheff {
         fall.max(0.0)
     }
 
-    /// The largest weighted cost, minus infinity of none, and their sum.
+    /// The largest weighted cost (minus infinity if there are none) and the sum of the weighted costs.
     fn of_costs(&self, costs: &[f64]) -> (f64, f64) {
         let weighted = self.weights.iter().zip(costs).map(|(w, t)| w * t);
         let largest = weighted.clone().max_by(f64::total_cmp);
@@ -88,7 +92,7 @@ impl Tchebycheff {
 mod tests {
     use super::*;
 
-    /// The mean of `gain` of a normal number, by the trapezoidal rule over eight deviations.
+    /// The expectation of `gain` for a normal variable, by the trapezoidal rule over eight deviations on either side.
     fn integral(mean: f64, deviation: f64, gain: impl Fn(f64) -> f64) -> f64 {
         let steps = 200_000;
         let width = 16.0 / f64::from(steps);
@@ -113,7 +117,7 @@ mod tests {
         }
         assert_eq!(expected_improvement(1.5, 0.0, 1.0), 0.5);
         assert_eq!(expected_improvement(0.5, 0.0, 1.0), 0.0);
-        // Far below the best it is small, never negative.
+        // Far below the best it is small, but never negative.
         assert!(expected_improvement(-30.0, 1.0, 0.0) >= 0.0);
     }
 

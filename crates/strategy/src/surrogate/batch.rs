@@ -1,4 +1,4 @@
-//! What is proposed next.
+//! The choice of the next proposals.
 
 use adaplace_search_space::{Placement, SearchSpace};
 use rand_chacha::ChaCha8Rng;
@@ -12,7 +12,7 @@ use super::{Chooser, Surrogate};
 use crate::StrategyError;
 
 impl Surrogate<'_> {
-    /// A placement that no model chooses, marked as seen; `None` when the space is exhausted.
+    /// A placement chosen without the model and marked as seen. `None` if the space is exhausted.
     pub(super) fn free(
         &mut self,
         space: &SearchSpace,
@@ -44,8 +44,11 @@ impl Surrogate<'_> {
         }
     }
 
-    /// The point of greatest `j + ln(1 - k^2) / 2`, with j the standardised joint promise and k the similarity to the likest of
-    /// those known: what it adds to the determinant of a kernel with quality e^j (Kulesza and Taskar 2012), were there only that one.
+    /// The point with the largest `j + ln(1 - k^2) / 2`, where j is the standardised joint promise and k the similarity
+    /// to the most similar known point.
+    ///
+    /// This is what the point adds to the determinant of a kernel with quality e^j (Kulesza and Taskar 2012) if that
+    /// known point were the only one.
     fn best_and_different(&self, judgement: &Judgement<'_>, points: &[Point]) -> Option<usize> {
         let known: Vec<&Members> = self.points.values().map(|point| &point.members).collect();
         let members: Vec<&Members> = points.iter().map(|point| &point.members).collect();
@@ -57,7 +60,7 @@ impl Surrogate<'_> {
         first_greatest((0..points.len()).map(worth))
     }
 
-    /// The unseen placements among which the model chooses, and what it knows of them.
+    /// The unseen placements from which the model chooses, with what it knows of them.
     fn candidates(
         &mut self,
         space: &SearchSpace,
@@ -126,7 +129,7 @@ impl Surrogate<'_> {
         Ok((placements, points))
     }
 
-    /// A batch by the model, some of it already chosen without: the rest is filled in.
+    /// Fills in the rest of a batch by the model, after some of it was chosen without.
     pub(super) fn fill(
         &mut self,
         space: &SearchSpace,
@@ -185,7 +188,8 @@ impl Surrogate<'_> {
     }
 }
 
-/// The first of the greatest values, or one that is less by rounding alone: which machine it is should not decide.
+/// The first of the largest values, where differences due to rounding do not count: the choice should not depend on the
+/// machine.
 fn first_greatest(values: impl Iterator<Item = f64>) -> Option<usize> {
     let mut best: Option<(usize, f64)> = None;
     for (index, value) in values.enumerate() {

@@ -1,4 +1,4 @@
-//! Placements among which the most promising is sought.
+//! The candidates among which the most promising placement is sought.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +7,18 @@ use rand::Rng;
 
 use crate::unseen::Unseen;
 
-/// Draws different placements that were not proposed yet.
+/// Draws distinct placements that have not been proposed.
 pub(crate) struct Candidates<'a, R> {
     space: &'a SearchSpace,
     unseen: &'a Unseen,
-    /// Of the space's connections.
+    /// The weights of the space's connections.
     weights: &'a [f64],
     random: &'a mut R,
     drawn: BTreeSet<Placement>,
 }
 
 impl<'a, R: Rng> Candidates<'a, R> {
-    /// Draws for one placement wanted, at most: many repeat a known one.
+    /// The largest number of draws for each wanted placement, since many draws repeat a known one.
     const TRIES: usize = 3;
 
     pub(crate) fn new(
@@ -36,7 +36,7 @@ impl<'a, R: Rng> Candidates<'a, R> {
         }
     }
 
-    /// Every placement that is left of a space of at most `most`; `None` for a larger one.
+    /// All remaining placements of a space with at most `most` placements, or `None` for a larger space.
     pub(crate) fn all(space: &SearchSpace, unseen: &Unseen, most: usize) -> Option<Vec<Placement>> {
         space.count().filter(|&count| count <= most as u128)?;
         let left = space
@@ -45,20 +45,20 @@ impl<'a, R: Rng> Candidates<'a, R> {
         Some(left.collect())
     }
 
-    /// At most `count`, uniformly drawn.
+    /// At most `count` placements, drawn uniformly.
     pub(crate) fn uniform(&mut self, count: usize) -> Vec<Placement> {
         self.draw(count, |of, _| Some(of.space.sample(of.random)))
     }
 
-    /// At most `count`, their connections drawn by their weights.
+    /// At most `count` placements whose connections are drawn by their weights.
     pub(crate) fn weighted(&mut self, count: usize) -> Vec<Placement> {
         self.draw(count, |of, _| {
             Some(of.space.sample_weighted(of.random, of.weights))
         })
     }
 
-    /// At most `count` small changes of `parents`, of one as often as of the other: one adapter, two, or crossed with another
-    /// parent, in turns.
+    /// At most `count` small changes of `parents`, evenly spread over them: half change one adapter, a quarter two, and
+    /// a quarter cross with another parent.
     pub(crate) fn changes(&mut self, parents: &[Placement], count: usize) -> Vec<Placement> {
         if parents.is_empty() {
             return Vec::new();

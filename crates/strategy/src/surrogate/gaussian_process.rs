@@ -7,50 +7,53 @@ use faer::linalg::cholesky::llt::factor::{
 use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Mat, MatMut, MatRef, Par, Spec};
 
-/// Values `y = H b + f + noise` of n observations, where `H b` is a constant of its own for each of F groups under a flat
-/// prior, and `cov(f + noise) = s^2 C`. The constants `b` and the scale `s^2` have closed forms.
+/// A Gaussian process for the values `y = H b + f + noise` of n observations, where `H b` is a separate constant for
+/// each of F groups under a flat prior, and `cov(f + noise) = s^2 C`. The constants `b` and the scale `s^2` have closed
+/// forms.
 ///
-/// With `C = L L^T`, `A = L^-1 H` and `A^T A = M M^T`, everything needed is a triangular solve (Rasmussen and Williams 2006,
-/// sections 2.2 and 2.7). All on the calling thread, so that results never depend on the number of threads.
+/// With `C = L L^T`, `A = L^-1 H` and `A^T A = M M^T`, everything needed is a triangular solve (Rasmussen and Williams
+/// 2006, sections 2.2 and 2.7). Everything runs on the calling thread, so results never depend on the number of
+/// threads.
 #[derive(Clone, Debug)]
 pub(crate) struct GaussianProcess {
-    /// L, (n, n), lower triangle
+    /// The matrix L, (n, n), lower triangular.
     factor: Mat<f64>,
-    /// A, (n, F)
+    /// The matrix A, (n, F).
     effects: Mat<f64>,
-    /// M, (F, F), lower triangle
+    /// The matrix M, (F, F), lower triangular.
     effects_factor: Mat<f64>,
-    /// b, (F, 1)
+    /// The constants b, (F, 1).
     constants: Mat<f64>,
-    /// L^-1 (y - H b), (n, 1)
+    /// The whitened residuals L^-1 (y - H b), (n, 1).
     residuals: Mat<f64>,
-    /// C^-1 (y - H b), (n, 1)
+    /// The weights C^-1 (y - H b), (n, 1).
     weights: Mat<f64>,
     scale: f64,
     log_likelihood: f64,
 }
 
-/// What is believed of m unobserved points.
+/// The posterior of m unobserved points.
 #[derive(Clone, Debug)]
 pub(crate) struct Beliefs {
-    /// Posterior means, as many as points.
+    /// The posterior means, one for each point.
     pub(crate) means: Vec<f64>,
-    /// Posterior variances, without noise.
+    /// The posterior variances, without noise.
     pub(crate) variances: Vec<f64>,
-    /// L^-1 times the covariance with the observations, (n, m)
+    /// L^-1 times the covariance with the observations, (n, m).
     explained: Mat<f64>,
-    /// What the constants leave open, (F, m)
+    /// What the constants leave open, (F, m).
     open: Mat<f64>,
-    /// What each belief taken for an observation explains of every point, each (m).
+    /// For each belief that was taken as an observation, what it explains of every point, (m).
     believed: Vec<Vec<f64>>,
     scale: f64,
 }
 
 impl GaussianProcess {
-    /// `covariance` is C, (n, n); `groups` gives the group of each observation, each of 0 .. F at least once.
+    /// Fits the process to `values`, where `covariance` is C, (n, n), and `groups` holds the group of each observation.
+    /// Each group from 0 to F - 1 occurs at least once.
     ///
-    /// `None` where C is not positive definite, there are no more observations than groups, or the values are equal within
-    /// the groups: nothing can be learnt then.
+    /// Returns `None` if C is not positive definite, if there are no more observations than groups, or if the values
+    /// are equal within each group, so that nothing can be learnt.
     pub(crate) fn fit(mut covariance: Mat<f64>, groups: &[usize], values: &[f64]) -> Option<Self> {
         let count = values.len();
         let effects_count = groups.iter().max()? + 1;
@@ -66,7 +69,7 @@ impl GaussianProcess {
 
         let mut effects_factor = product(effects.transpose(), effects.as_ref());
         cholesky(effects_factor.as_mut())?;
-        // b = M^-T M^-1 A^T L^-1 y
+        // b = M^-T M^-1 A^T L^-1 y.
         let mut constants = product(effects.transpose(), whitened.as_ref());
         solve(effects_factor.as_ref(), constants.as_mut());
         solve_transposed(effects_factor.as_ref(), constants.as_mut());
@@ -95,13 +98,13 @@ impl GaussianProcess {
         })
     }
 
-    /// The logarithm of the marginal likelihood at the best scale, the constants integrated out:
+    /// The logarithm of the marginal likelihood at the best scale, with the constants integrated out:
     /// `-1/2 ((n - F) (ln 2 pi s^2 + 1) + ln |C| + ln |H^T C^-1 H|)`.
     pub(crate) fn log_likelihood(&self) -> f64 {
         self.log_likelihood
     }
 
-    /// The means alone of [`GaussianProcess::beliefs`], in n m multiplications.
+    /// Only the means of [`GaussianProcess::beliefs`], in n m multiplications.
     pub(crate) fn means(&self, cross: &Mat<f64>, group: usize) -> Vec<f64> {
         let means = product(cross.transpose(), self.weights.as_ref());
         let constant = self.constants[(group, 0)];
@@ -110,7 +113,7 @@ impl GaussianProcess {
             .collect()
     }
 
-    /// What is believed of f + b at m points of one group: `cross` is their covariance with the observations, (n, m), and
+    /// The posterior of f + b at m points of one group. `cross` is their covariance with the observations, (n, m), and
     /// `own` their variances, both in units of the scale.
     pub(crate) fn beliefs(&self, mut cross: Mat<f64>, own: &[f64], group: usize) -> Beliefs {
         solve(self.factor.as_ref(), cross.as_mut());
@@ -145,8 +148,9 @@ impl GaussianProcess {
 }
 
 impl Beliefs {
-    /// Takes the mean of `point` for a noisy observation of it (kriging believer): means stay, variances shrink.
-    /// `prior` holds the covariance of `point` with every point, and `noise` the variance of the noise, in units of the scale.
+    /// Takes the mean of `point` as a noisy observation of it (kriging believer). The means stay the same and the
+    /// variances shrink. `prior` is the covariance of `point` with every point and `noise` the variance of the noise,
+    /// in units of the scale.
     pub(crate) fn believe(&mut self, point: usize, prior: &[f64], noise: f64) {
         let variance = self.variances[point] / self.scale + noise;
         if variance <= 0.0 {
@@ -178,12 +182,12 @@ fn cholesky(matrix: MatMut<'_, f64>) -> Option<()> {
     Some(())
 }
 
-/// `right = lower^-1 right`
+/// Computes `right = lower^-1 right`.
 fn solve(lower: MatRef<'_, f64>, right: MatMut<'_, f64>) {
     solve_lower_triangular_in_place(lower, right, Par::Seq);
 }
 
-/// `right = lower^-T right`
+/// Computes `right = lower^-T right`.
 fn solve_transposed(lower: MatRef<'_, f64>, right: MatMut<'_, f64>) {
     faer::linalg::triangular_solve::solve_upper_triangular_in_place(
         lower.transpose(),
@@ -213,7 +217,7 @@ fn squares(matrix: MatRef<'_, f64>) -> f64 {
         .sum()
 }
 
-/// Of two columns.
+/// The dot product of two columns.
 fn dot(matrix: MatRef<'_, f64>, a: usize, b: usize) -> f64 {
     let (a, b) = (matrix.col(a), matrix.col(b));
     a.iter().zip(b.iter()).map(|(x, y)| x * y).sum()

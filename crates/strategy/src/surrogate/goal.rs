@@ -1,4 +1,4 @@
-//! What a proposal is to improve.
+//! The goal that a proposal is to improve on.
 
 use adaplace_search_space::Fidelity;
 use rand::Rng;
@@ -6,14 +6,15 @@ use rand::Rng;
 use super::acquisition::{Tchebycheff, expected_improvement};
 use crate::{Merit, Objectives, nondominated_order};
 
-/// A tried placement: its posterior mean and its costs.
+/// A tried placement, with its posterior mean and its costs.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) mean: f64,
     pub(crate) costs: Vec<f64>,
 }
 
-/// Indices of `known`, the best first: by the mean, or with costs by front and crowding distance; earlier before equal ones.
+/// The indices of `known`, the best first: by the mean, or with costs by front and crowding distance. Among equals the
+/// earlier comes first.
 pub(crate) fn best_first(known: &[Known], fidelity: Fidelity) -> Vec<usize> {
     let mut order: Vec<usize> = (0..known.len()).collect();
     if known.iter().all(|one| one.costs.is_empty()) {
@@ -31,24 +32,25 @@ pub(crate) fn best_first(known: &[Known], fidelity: Fidelity) -> Vec<usize> {
     points.map_or(order, |points| nondominated_order(&points))
 }
 
-/// What the next proposal is chosen by.
+/// The goal by which the next proposal is chosen.
 pub(crate) enum Goal {
-    /// A higher merit than the best posterior mean.
+    /// To exceed the best posterior mean.
     Merit {
-        /// That mean.
+        /// The best posterior mean.
         best: f64,
     },
-    /// A lower weighted sum of merit and costs, weighted at random, than the least one tried.
+    /// To fall below the least weighted sum of merit and costs tried so far, with random weights.
     Weighted {
         scalar: Tchebycheff,
         least: f64,
-        /// The least of each cost and its range, over what was tried.
+        /// For each cost, its least value and its range among the tried placements.
         ranges: Vec<(f64, f64)>,
     },
 }
 
 impl Goal {
-    /// To improve on `known`, which is not empty. With costs the weights are drawn uniformly from those that sum to 1.
+    /// The goal of improving on `known`, which is not empty. With costs, the weights are drawn uniformly from those
+    /// that sum to 1.
     pub(crate) fn new<R: Rng + ?Sized>(known: &[Known], random: &mut R) -> Self {
         let (worst, best) = range(known.iter().map(|one| one.mean));
         let costs = known.first().map_or(0, |one| one.costs.len());
@@ -77,7 +79,8 @@ impl Goal {
         }
     }
 
-    /// The expected improvement by a placement of these costs, its merit normal with this mean and standard deviation.
+    /// The expected improvement of a placement with these costs, whose merit is normal with this mean and standard
+    /// deviation.
     pub(crate) fn improvement(&self, mean: f64, deviation: f64, costs: &[f64]) -> f64 {
         match self {
             Goal::Merit { best } => expected_improvement(mean, deviation, *best),
@@ -90,7 +93,7 @@ impl Goal {
     }
 }
 
-/// Costs as shares of their ranges.
+/// The costs as shares of their ranges.
 fn shares(ranges: &[(f64, f64)], costs: &[f64]) -> Vec<f64> {
     let pairs = ranges.iter().zip(costs);
     pairs
@@ -98,7 +101,7 @@ fn shares(ranges: &[(f64, f64)], costs: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// The least and the greatest of some numbers.
+/// The smallest and the largest of some numbers.
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold(
         (f64::INFINITY, f64::NEG_INFINITY),

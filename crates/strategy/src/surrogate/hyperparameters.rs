@@ -1,39 +1,39 @@
-//! What the marginal likelihood chooses.
+//! The hyperparameters, which the marginal likelihood chooses.
 
 use super::kernel::{ConnectionTable, SetScales};
 
-/// The covariance of two placements' values, in units of the signal that the set kernel carries:
+/// The hyperparameters of the covariance of two placements' values, in units of the signal that the set kernel carries:
 ///
 /// `(c(k(P, Q)) + w_j j(P) j(Q) + w_s <s(P), s(Q)> / S) * rho^|log2 of the ratio of steps|`
 ///
-/// with k the set kernel, j the standardised joint promise, s the S standardised sums and maxima of the connections'
-/// statistics, and `c(k) = (e^(g k) - 1) / (e^g - 1)`, which is k for g = 0. With `c(k) = k` the placement's value sums over its
-/// connections; a larger curvature g lets it depend on which ones are together.
+/// Here k is the set kernel, j the standardised joint promise, s the S standardised sums and maxima of the connections'
+/// statistics, and `c(k) = (e^(g k) - 1) / (e^g - 1)`, which is k for g = 0. With `c(k) = k` the value of a placement
+/// is a sum over its connections. A larger curvature g lets it depend on which of them occur together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Hyperparameters {
-    /// Of the set kernel.
+    /// The length scales of the set kernel.
     pub(crate) set: SetScales,
-    /// g
+    /// The curvature g.
     pub(crate) curvature: f64,
-    /// w_j
+    /// The weight w_j of the joint promise.
     pub(crate) judged: f64,
-    /// w_s
+    /// The weight w_s of the statistics.
     pub(crate) statistics: f64,
-    /// rho, the correlation of trainings of which one has twice the steps of the other.
+    /// The correlation rho of two trainings, one with twice the steps of the other.
     pub(crate) doubling: f64,
     /// The variance of the noise, as a multiple of the signal.
     pub(crate) noise: f64,
 }
 
-/// A hyperparameter and the values it may have.
+/// A hyperparameter and the values that it may have.
 struct Coordinate {
     of: fn(&mut Hyperparameters) -> &mut f64,
     grid: &'static [f64],
-    /// Where another value makes no difference, only the default is taken.
+    /// Whether the value makes a difference. If not, only the default is used.
     matters: fn(&ConnectionTable, Fidelities) -> bool,
 }
 
-/// Whether there are observations of more than one fidelity.
+/// Whether the observations have more than one fidelity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fidelities {
     One,
@@ -41,7 +41,7 @@ pub(crate) enum Fidelities {
 }
 
 impl Hyperparameters {
-    /// Where the search for better ones starts.
+    /// The starting point of the search.
     pub(crate) const START: Self = Hyperparameters {
         set: SetScales {
             states: 2.5,
@@ -56,7 +56,7 @@ impl Hyperparameters {
         noise: 0.3,
     };
     const SWEEPS: usize = 3;
-    /// Less is rounding.
+    /// Smaller gains are due to rounding.
     const GAIN: f64 = 1e-6;
     const COORDINATES: [Coordinate; 9] = [
         Coordinate {
@@ -106,8 +106,8 @@ impl Hyperparameters {
         },
     ];
 
-    /// The best by `log_likelihood` and prior that a search along one coordinate after the other finds, on a grid and from
-    /// [`Hyperparameters::START`]; `None` where it has no value there.
+    /// The best hyperparameters by `log_likelihood` and prior that a search along one coordinate after the other finds,
+    /// on a grid and from [`Hyperparameters::START`]. `None` if the likelihood has no value there.
     pub(crate) fn best(
         table: &ConnectionTable,
         fidelities: Fidelities,
@@ -143,8 +143,8 @@ impl Hyperparameters {
         Some(best)
     }
 
-    /// A weak prior, for few and noisy observations: along each coordinate normal around [`Hyperparameters::START`], with a
-    /// deviation of 1.6 places of the grid; up to a constant.
+    /// The logarithm of a weak prior for few and noisy observations, up to a constant. Along each coordinate it is
+    /// normal around [`Hyperparameters::START`], with a deviation of 1.6 places of the grid.
     fn log_prior(mut self) -> f64 {
         let mut start = Self::START;
         let of_coordinate = |coordinate: &Coordinate| {
@@ -158,7 +158,7 @@ impl Hyperparameters {
         Self::COORDINATES.iter().map(of_coordinate).sum()
     }
 
-    /// The covariance of two values at one fidelity, by what the set kernel says of the placements, the product of their joint
+    /// The covariance of two values at one fidelity, from the set kernel of the placements, the product of their joint
     /// promises and the mean product of their statistics.
     pub(crate) fn covariance(&self, alike: f64, judged: f64, statistics: f64) -> f64 {
         let curved = if self.curvature > 0.0 {
@@ -169,7 +169,7 @@ impl Hyperparameters {
         curved + self.judged * judged + self.statistics * statistics
     }
 
-    /// The factor between fidelities, by log2 of the ratio of their steps.
+    /// The factor between two fidelities, from log2 of the ratio of their steps.
     pub(crate) fn between_fidelities(&self, doublings: f64) -> f64 {
         if doublings == 0.0 {
             return 1.0;

@@ -1,4 +1,4 @@
-//! What the proxy says of a space and of placements, in the model's terms.
+//! The proxy's view of a space and of placements, in the model's terms.
 
 use std::sync::Arc;
 
@@ -16,27 +16,27 @@ use crate::{ConnectionProxy, StrategyError};
 pub(crate) struct Judgement<'proxy> {
     proxy: Arc<dyn ConnectionProxy + 'proxy>,
     pub(crate) table: ConnectionTable,
-    /// What the space's connections are drawn by, at each of [`Judgement::TEMPERATURES`].
+    /// The weights by which the space's connections are drawn, at each of [`Judgement::TEMPERATURES`].
     pub(crate) weights: [Vec<f64>; 3],
-    /// How alike placements are as long as nothing has been learnt.
+    /// The similarity of placements before anything has been learnt.
     pub(crate) kernel: SetKernel,
-    /// Over random placements; `None` where all are the same.
+    /// The scale of joint promises over random placements, or `None` if all are the same.
     promise: Option<Standard>,
     statistics: Vec<Option<Standard>>,
 }
 
 impl<'proxy> Judgement<'proxy> {
-    /// Placements that judgements are standardised by.
+    /// The number of random placements by which judgements are standardised.
     const REFERENCES: usize = 128;
-    /// They divide the standardised promise before the softmax that connections are drawn by: from nearly the best ones alone to
-    /// nearly any.
+    /// The divisors of the standardised promise before the softmax by which connections are drawn: from almost only the
+    /// best ones to almost any.
     const TEMPERATURES: [f64; 3] = [0.25, 0.5, 1.0];
 
-    /// Asks the proxy for what it knows of the connections; `random` draws the placements that judgements are standardised by.
+    /// Asks the proxy for what it knows of the connections. `random` draws the placements by which judgements are
+    /// standardised.
     ///
     /// # Errors
-    ///
-    /// [`StrategyError::Proxy`] and its kin.
+    /// [`StrategyError::Proxy`], [`StrategyError::ProxyLength`] or [`StrategyError::ProxyNotFinite`].
     pub(crate) fn new<R: Rng + ?Sized>(
         proxy: Arc<dyn ConnectionProxy + 'proxy>,
         space: &SearchSpace,
@@ -84,11 +84,10 @@ impl<'proxy> Judgement<'proxy> {
         Ok(judgement)
     }
 
-    /// `placements` as the model sees them.
+    /// The `placements` in the model's terms.
     ///
     /// # Errors
-    ///
-    /// [`StrategyError::Proxy`] and its kin.
+    /// [`StrategyError::Proxy`].
     pub(crate) fn points(&self, placements: &[Placement]) -> Result<Vec<Point>, StrategyError> {
         let promises = self.joint_promises(placements)?;
         let standardised =

@@ -1,24 +1,25 @@
-//! How alike two placements are.
+//! The similarity of two placements.
 
 use adaplace_search_space::{Connection, Placement, SearchSpace};
 use faer::Mat;
 
-/// What the kernel knows of a space: where its connections lie, their statistics and the ranks to choose from.
+/// The kernel's view of a space: the positions of its connections, their statistics and the ranks to choose from.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionTable {
-    /// In the space's order, ascending.
+    /// The connections in the space's order, ascending.
     connections: Vec<Connection>,
-    /// A row for each connection, each column with mean 0 and deviation 1 over the connections; constant columns are left out.
+    /// The statistics, a row for each connection. Each column has mean 0 and deviation 1 over the connections, and
+    /// constant columns are left out.
     features: Vec<Vec<f64>>,
     ranks: Vec<u16>,
 }
 
-/// A placement as places in a [`ConnectionTable`], ascending: connection and rank of each adapter.
+/// A placement as places in a [`ConnectionTable`], ascending: the connection and the rank of each adapter.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Members(Vec<(usize, usize)>);
 
 impl ConnectionTable {
-    /// `features` holds a row for each connection of the space.
+    /// The table of `space`, where `features` holds a row for each connection.
     pub(crate) fn new(space: &SearchSpace, features: &[Vec<f64>]) -> Self {
         let columns = features.first().map_or(0, Vec::len);
         let mut standardised = vec![Vec::new(); space.connections().len()];
@@ -38,7 +39,7 @@ impl ConnectionTable {
         }
     }
 
-    /// The places of a placement's adapters; those of another space are left out.
+    /// The places of a placement's adapters. Adapters that the space does not have are left out.
     pub(crate) fn members(&self, placement: &Placement) -> Members {
         let place = |(connection, adapter): (Connection, adaplace_search_space::AdapterSpec)| {
             let connection = self.connections.binary_search(&connection).ok()?;
@@ -47,7 +48,7 @@ impl ConnectionTable {
         Members(placement.iter().filter_map(place).collect())
     }
 
-    /// For each column of the features its sum and its maximum over `members`.
+    /// The sum and the maximum over `members` of each column of the features.
     pub(crate) fn sums_and_maxima(&self, members: &Members) -> Vec<f64> {
         let columns = self.features.first().map_or(0, Vec::len);
         let column = |column: usize| {
@@ -61,24 +62,24 @@ impl ConnectionTable {
         (0..columns).flat_map(column).collect()
     }
 
-    /// Whether connections differ in kind.
+    /// Whether the connections differ in kind.
     pub(crate) fn has_kinds(&self) -> bool {
         let first = self.connections.first().map(|c| c.kind());
         self.connections.iter().any(|c| Some(c.kind()) != first)
     }
 
-    /// Whether connections differ in statistics.
+    /// Whether the connections differ in their statistics.
     pub(crate) fn has_features(&self) -> bool {
         self.features.first().is_some_and(|row| !row.is_empty())
     }
 
-    /// Whether adapters differ in rank.
+    /// Whether the adapters differ in rank.
     pub(crate) fn has_ranks(&self) -> bool {
         self.ranks.len() > 1
     }
 }
 
-/// Mean and standard deviation of a column of numbers.
+/// The mean and standard deviation of a column of numbers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standard {
     mean: f64,
@@ -86,7 +87,7 @@ pub(crate) struct Standard {
 }
 
 impl Standard {
-    /// `None` of numbers that are all the same but for rounding.
+    /// The mean and standard deviation of `values`, or `None` if they are all the same up to rounding.
     pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count;
@@ -96,45 +97,45 @@ impl Standard {
         varies.then_some(Standard { mean, deviation })
     }
 
-    /// `(value - mean) / deviation`
+    /// The standardised value `(value - mean) / deviation`.
     pub(crate) fn apply(self, value: f64) -> f64 {
         (value - self.mean) / self.deviation
     }
 }
 
-/// How fast connections become unlike.
+/// The rates at which the similarity of connections falls with their differences.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SetScales {
-    /// Length scale l of source and target, in states.
+    /// The length scale l of source and target, in states.
     pub(crate) states: f64,
-    /// Similarity of two connections of unequal kind, 0 to 1.
+    /// The similarity of two connections of different kind, between 0 and 1.
     pub(crate) kinds: f64,
-    /// Length scale of the standardised features, per column; infinite where they say nothing.
+    /// The length scale of the standardised features, per column. It is infinite if they are irrelevant.
     pub(crate) features: f64,
-    /// Length scale of the rank, in doublings; infinite where it says nothing.
+    /// The length scale of the rank, in doublings. It is infinite if the rank is irrelevant.
     pub(crate) ranks: f64,
 }
 
-/// The kernel of sets `k(P, Q) = K(P, Q) / sqrt(K(P, P) K(Q, Q))`, where `K(P, Q)` is the mean over all pairs of an adapter of
-/// P and one of Q of
+/// The kernel of sets `k(P, Q) = K(P, Q) / sqrt(K(P, P) K(Q, Q))`, where `K(P, Q)` is the mean over all pairs of an
+/// adapter of P and one of Q of
 ///
 /// `exp(-(ds^2 + dt^2) / (2 l^2)) * [kinds equal, else a constant] * exp(-|df|^2 / (2 J l_f^2)) * exp(-dr^2 / (2 l_r^2))`
 ///
-/// with `ds`, `dt` the differences of source and target, `df` that of the J features and `dr` that of log2 of the rank. It is
-/// the cosine of the sets' mean embeddings (Kim et al. 2019, arXiv 1905.09780), so that it is positive semi-definite, and 1
-/// for equal sets.
+/// Here `ds` and `dt` are the differences of source and target, `df` is the difference of the J features and `dr` that
+/// of log2 of the rank. The kernel is the cosine of the sets' mean embeddings (Kim et al. 2019, arXiv 1905.09780), so
+/// it is positive semi-definite, and 1 for equal sets.
 #[derive(Clone, Debug)]
 pub(crate) struct SetKernel {
     count: usize,
-    /// (connections, connections)
+    /// The factors of every two connections, (connections, connections).
     connections: Vec<f64>,
     levels: usize,
-    /// (ranks, ranks)
+    /// The factors of every two ranks, (ranks, ranks).
     ranks: Vec<f64>,
 }
 
 impl SetKernel {
-    /// Every pair of connections and of ranks of the table, once.
+    /// The kernel with the factors of every pair of connections and of ranks computed once.
     pub(crate) fn new(table: &ConnectionTable, scales: SetScales) -> Self {
         let count = table.connections.len();
         let mut connections = vec![1.0; count * count];
@@ -160,7 +161,7 @@ impl SetKernel {
         }
     }
 
-    /// `k` of every set of `rows` with every set of `columns`, (rows, columns).
+    /// The similarity `k` of every set of `rows` with every set of `columns`, (rows, columns).
     pub(crate) fn cross(&self, rows: &[&Members], columns: &[&Members]) -> Mat<f64> {
         let lengths = |sets: &[&Members]| -> Vec<f64> {
             sets.iter().map(|set| self.raw(set, set).sqrt()).collect()
@@ -174,7 +175,7 @@ impl SetKernel {
         })
     }
 
-    /// `k` of every two of `sets`, (sets, sets): symmetric, with 1 on the diagonal.
+    /// The similarity `k` of every two of `sets`, (sets, sets), symmetric with 1 on the diagonal.
     pub(crate) fn gram(&self, sets: &[&Members]) -> Mat<f64> {
         let lengths: Vec<f64> = sets.iter().map(|set| self.raw(set, set).sqrt()).collect();
         let mut gram = Mat::identity(sets.len(), sets.len());
@@ -188,7 +189,7 @@ impl SetKernel {
         gram
     }
 
-    /// `K` times the number of pairs, which the ratio does not see.
+    /// `K` times the number of pairs, a factor that cancels out in `k`.
     fn raw(&self, p: &Members, q: &Members) -> f64 {
         let mut sum = 0.0;
         for &(connection, rank) in &p.0 {
@@ -219,12 +220,12 @@ fn between(table: &ConnectionTable, scales: SetScales, a: usize, b: usize) -> f6
         * square_exponential(features, scales.features)
 }
 
-/// `exp(-square / (2 length^2))`
+/// The factor `exp(-square / (2 length^2))`.
 fn square_exponential(square: f64, length: f64) -> f64 {
     (-square / (2.0 * length * length)).exp()
 }
 
-/// Sets without members are like nothing.
+/// The quotient of two kernels, 0 for a set without members, which is similar to nothing.
 fn ratio(value: f64, by: f64) -> f64 {
     if by > 0.0 { value / by } else { 0.0 }
 }

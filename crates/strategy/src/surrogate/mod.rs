@@ -30,67 +30,72 @@ use model::{Model, Point};
 pub use posterior::SurrogateModel;
 use told::Told;
 
-/// Bayesian optimisation: a Gaussian process over placements, learnt from all trials so far, says of every placement what it
-/// would score and how sure that is, and the placement whose expected improvement is greatest is trained next.
+/// Bayesian optimisation: a Gaussian process over placements, learnt from all trials so far, predicts for every
+/// placement its score and the uncertainty of that score, and the placement with the largest expected improvement is
+/// trained next.
 ///
-/// The process has a kernel of sets on source, target, kind, rank and the proxy's features. Its mean is linear in the joint
-/// promise and in sums and maxima of the features. Length scales, weights and the noise are those of the greatest marginal
-/// likelihood, under a weak prior. Trainings of other fidelities, and repeated ones of a placement, are observations of the same
-/// process. The improvement is over the best posterior mean of a placement tried (Gramacy and Lee 2010), not over the luckiest
-/// trial; with costs, it is that of a randomly weighted Tchebycheff function of merit and costs (ParEGO, Knowles 2006). Each
-/// proposal of a batch counts for the next ones as if it had given what was expected (kriging believer, Ginsbourger et al. 2010).
+/// The process has a kernel of sets on source, target, kind, rank and the proxy's features. Its mean is linear in the
+/// joint promise and in sums and maxima of the features. Length scales, weights and noise maximise the marginal
+/// likelihood under a weak prior. Trainings of other fidelities, and repeated trainings of a placement, are
+/// observations of the same process. The improvement is over the best posterior mean of a placement tried (Gramacy and
+/// Lee 2010), not over the luckiest trial. With costs, it is the improvement of a randomly weighted Tchebycheff
+/// function of merit and costs (ParEGO, Knowles 2006). For the rest of its batch, each proposal counts as if it had
+/// scored what was expected (kriging believer, Ginsbourger et al. 2010).
 ///
-/// Candidates are small changes of the best, placements drawn by promise and judged together, uniform ones, and small changes of
-/// those of them that are expected to improve most; every placement that is left where the space is small. The first trials are
-/// in turns the best by joint promise that is unlike those before, and one drawn by the promises of its connections, more or less
-/// strictly; later every eighth trial is drawn so, without the model. Failed trials count as the worst that was seen. Finished when the space is exhausted.
+/// The candidates are small changes of the best placements, placements drawn by promise and judged together, uniform
+/// ones, and small changes of those among them with the largest expected improvement. In a small space they are all
+/// placements left. The first trials alternate between the placement with the best joint promise that differs from the
+/// earlier ones, and one drawn by the promises of its connections, more or less strictly. Later every eighth trial is
+/// drawn like the latter, without the model. Failed trials count as the worst score seen. The strategy is finished when
+/// the space is exhausted.
 ///
-/// With n observations, m candidates (400, of which 250 are looked at twice) and k adapters a batch takes n^3 / 6 (Cholesky) +
-/// n^2 m / 2 (posterior) multiply-adds, (n^2 / 2 + 3 n m) k^2 table look-ups and 1.4 m joint promises. With n = 1,000, k = 6 and 625
-/// connections that is 0.3 s on one core. Hyperparameters are chosen again, by at most 256 of the observations, whenever these
-/// have grown by a fifth: some 60 likelihoods and a table of all pairs of connections for each length scale, 0.3 s more.
+/// With n observations, m candidates (400, of which 250 are looked at twice) and k adapters a batch takes n^3 / 6
+/// (Cholesky) + n^2 m / 2 (posterior) multiply-adds, (n^2 / 2 + 3 n m) k^2 table look-ups and up to 1.4 m joint
+/// promises. With n = 1,000, k = 6 and 625 connections that is 0.3 s on one core. Hyperparameters are chosen again,
+/// using at most 256 of the observations, whenever the observations have grown by a fifth. This takes some 60
+/// likelihoods and a table of all pairs of connections for each length scale, another 0.3 s.
 pub struct Surrogate<'proxy> {
     proxy: Arc<dyn ConnectionProxy + 'proxy>,
     fidelity: Fidelity,
-    /// The first trials, which no model chooses.
+    /// The number of initial trials, which are chosen without a model.
     initial: usize,
-    /// Minimised beside the merit.
+    /// The costs that are minimised in addition to the merit.
     costs: Vec<CostObjective>,
     random: ChaCha8Rng,
     unseen: Unseen,
-    /// Made at the first proposal.
+    /// The proxy's view of the space, created at the first proposal.
     judgement: Option<Judgement<'proxy>>,
-    /// All that was proposed or told of, judged.
+    /// All placements that were proposed or told, in the model's terms.
     points: BTreeMap<Placement, Point>,
     told: Told,
     hyperparameters: Option<Hyperparameters>,
-    /// Observations that they were chosen by.
+    /// The number of observations by which the hyperparameters were chosen.
     chosen_by: usize,
     proposed: usize,
 }
 
-/// Who chooses a proposal.
+/// The way in which a proposal is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Chooser {
-    /// The joint promise, away from what was tried.
+    /// By the joint promise, away from what was tried.
     Judgement,
-    /// Connections drawn by their promise, at this one of the temperatures.
+    /// By drawing connections by their promise, at the temperature with this index.
     Promise(usize),
     Model,
 }
 
 impl<'proxy> Surrogate<'proxy> {
-    /// Of so many trials one is drawn without the model.
+    /// One of this many trials is drawn without the model.
     const FREE: usize = 8;
-    /// Candidates of one proposal; smaller spaces are enumerated.
+    /// The number of candidates of a batch. Spaces up to this size are enumerated.
     const CANDIDATES: usize = 400;
-    /// The best by posterior mean, of which there are small changes.
+    /// The number of placements, the best by posterior mean, whose small changes are candidates.
     const PARENTS: usize = 10;
-    /// Candidates that small changes are made of, by expected improvement.
+    /// The number of candidates, the best by expected improvement, whose small changes are further candidates.
     const PROMISING: usize = 8;
 
-    /// A search whose proposals follow from `seed`; the first `initial` trials, or the first four if there are more, are chosen
-    /// without a model.
+    /// A search whose proposals follow from `seed`. The first `initial` trials, but at least four, are chosen without a
+    /// model.
     #[must_use]
     pub fn new(
         proxy: Arc<dyn ConnectionProxy + 'proxy>,
@@ -114,7 +119,7 @@ impl<'proxy> Surrogate<'proxy> {
         }
     }
 
-    /// The same with costs to be minimised beside the merit.
+    /// This strategy with costs that are minimised in addition to the merit.
     #[must_use]
     pub fn with_costs(self, costs: Vec<CostObjective>) -> Self {
         Surrogate { costs, ..self }
@@ -134,7 +139,7 @@ impl<'proxy> Surrogate<'proxy> {
     }
 }
 
-/// What is made of the proxy and the trials at every proposal.
+/// What every proposal makes of the proxy and the trials.
 impl<'proxy> Surrogate<'proxy> {
     /// Asks the proxy about the space once, and about placements that were told without being proposed.
     fn prepare(&mut self, space: &SearchSpace) -> Result<Judgement<'proxy>, StrategyError> {
@@ -160,7 +165,7 @@ impl<'proxy> Surrogate<'proxy> {
         Ok(())
     }
 
-    /// The model of all that was told; hyperparameters are chosen again when observations have grown by a fifth.
+    /// The model of all that was told. Hyperparameters are chosen again when the observations have grown by a fifth.
     fn model(&mut self, judgement: &Judgement<'_>) -> Option<Model> {
         let observations = self.told.observations(&self.points);
         let count = observations.len();
@@ -171,7 +176,7 @@ impl<'proxy> Surrogate<'proxy> {
         Model::fit(&judgement.table, &observations, self.hyperparameters?)
     }
 
-    /// What `model` makes of the placements told, with these as they are.
+    /// The posterior means and the costs of the placements `tried`.
     fn known(&self, space: &SearchSpace, model: &Model, tried: &[&Placement]) -> Vec<Known> {
         let points: Vec<&Point> = tried
             .iter()
@@ -224,7 +229,7 @@ impl Strategy for Surrogate<'_> {
             self.fill(space, &judgement, model, &mut batch)?;
         }
         let drawn = |place: Option<Placement>| {
-            // The candidates were used up, the space perhaps not.
+            // The candidates are used up, but the space may not be.
             place.or_else(|| self.unseen.draw(space, &mut self.random))
         };
         let placements: Vec<Placement> = batch.into_iter().map_while(drawn).collect();

@@ -1,4 +1,4 @@
-//! What the trials say of placements that were not tried.
+//! A model that predicts placements that were not tried from the trials.
 
 use adaplace_search_space::Fidelity;
 use faer::Mat;
@@ -11,43 +11,46 @@ use super::kernel::{ConnectionTable, Members, SetKernel, SetScales};
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
     pub(crate) members: Members,
-    /// Its standardised joint promise.
+    /// The standardised joint promise of the placement.
     pub(crate) judged: f64,
-    /// Standardised sums and maxima of its connections' statistics.
+    /// The standardised sums and maxima of its connections' statistics.
     pub(crate) statistics: Vec<f64>,
 }
 
-/// A training of a placement.
+/// One training of a placement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Observation<'a> {
     pub(crate) point: &'a Point,
     pub(crate) fidelity: Fidelity,
-    /// Larger is better.
+    /// The score, where larger is better.
     pub(crate) value: f64,
 }
 
-/// A Gaussian process over placements, trainings of all fidelities and repetitions in one: each is an observation, each
-/// fidelity has a constant of its own, and trainings of the same placement differ by noise.
+/// A Gaussian process over placements that combines trainings of all fidelities and repetitions. Each training is an
+/// observation, each fidelity has its own constant, and trainings of the same placement differ by noise.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     hyperparameters: Hyperparameters,
     kernel: SetKernel,
     points: Vec<Point>,
-    /// log2 of the steps of each observation.
+    /// The log2 of the steps of each observation.
     doublings: Vec<f64>,
-    /// log2 of the greatest steps.
+    /// The log2 of the largest number of steps.
     greatest: f64,
     process: GaussianProcess,
-    /// The group of the greatest fidelity.
+    /// The group of the highest fidelity.
     group: usize,
 }
 
 impl Model {
-    /// Observations that hyperparameters are chosen by, at most: an evenly spaced part of all. One likelihood of n observations
-    /// of placements of k adapters takes n^2 k^2 / 2 additions and n^3 / 6 multiply-adds for the decomposition; a choice takes some 60.
+    /// The largest number of observations by which hyperparameters are chosen, an evenly spaced part of all.
+    ///
+    /// One likelihood of n observations of placements with k adapters takes n^2 k^2 / 2 additions and n^3 / 6
+    /// multiply-adds for the decomposition. A choice takes some 60 likelihoods.
     const CHOSEN_BY: usize = 256;
 
-    /// Hyperparameters for `observations` by marginal likelihood; `None` where nothing can be learnt from them.
+    /// The hyperparameters of the largest marginal likelihood for `observations`, or `None` if nothing can be learnt
+    /// from them.
     pub(crate) fn choose(
         table: &ConnectionTable,
         observations: &[Observation<'_>],
@@ -74,7 +77,7 @@ impl Model {
         })
     }
 
-    /// `None` where nothing can be learnt from the observations.
+    /// Fits the model to the observations. `None` if nothing can be learnt from them.
     pub(crate) fn fit(
         table: &ConnectionTable,
         observations: &[Observation<'_>],
@@ -99,12 +102,12 @@ impl Model {
         })
     }
 
-    /// The posterior means of `points` at the greatest fidelity observed.
+    /// The posterior means of `points` at the highest fidelity observed.
     pub(crate) fn means(&self, points: &[&Point]) -> Vec<f64> {
         self.process.means(&self.cross(points), self.group)
     }
 
-    /// What is believed of `points` at the greatest fidelity observed.
+    /// The posterior of `points` at the highest fidelity observed.
     pub(crate) fn beliefs(&self, points: &[&Point]) -> Beliefs {
         let h = &self.hyperparameters;
         let own: Vec<f64> = points
@@ -126,7 +129,8 @@ impl Model {
         })
     }
 
-    /// Changes `beliefs` of `points` as if one of them, trained, had given what is believed of it.
+    /// Updates the `beliefs` of `points` as if the one at `believed` had been trained and had scored what is believed
+    /// of it.
     pub(crate) fn believe(&self, beliefs: &mut Beliefs, points: &[&Point], believed: usize) {
         let members: Vec<&Members> = points.iter().map(|point| &point.members).collect();
         let alike = self.kernel.cross(&members[believed..=believed], &members);
@@ -140,13 +144,13 @@ impl Model {
     }
 }
 
-/// The fidelities of observations.
+/// The fidelities of the observations.
 struct Steps {
-    /// log2 of the steps of each.
+    /// The log2 of the steps of each observation.
     doublings: Vec<f64>,
-    /// The different ones among them, ascending.
+    /// The distinct values among them, ascending.
     distinct: Vec<f64>,
-    /// The place of each in `distinct`.
+    /// The place of each observation's value in `distinct`.
     groups: Vec<usize>,
 }
 
@@ -176,7 +180,7 @@ impl Steps {
     }
 }
 
-/// With the noise, which is a training's own.
+/// The covariance of the observations, including the noise that each training adds.
 fn covariance_of_observations(
     h: &Hyperparameters,
     alike: &Mat<f64>,

@@ -1,4 +1,4 @@
-//! What the surrogate's model says of placements, apart from any search.
+//! The predictions of the surrogate's model, independent of any search.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use super::model::{Model, Point};
 use super::told::Told;
 use crate::{ConnectionProxy, Merit, Outcome, Proposal, StrategyError};
 
-/// The model of [`crate::Surrogate`] for some placements, to be told the scores of a part of them.
+/// The model of [`crate::Surrogate`] for a list of placements, to which the scores of some of them are told.
 pub struct SurrogateModel<'proxy> {
     judgement: Judgement<'proxy>,
-    /// Each with how it is seen by the model.
+    /// The placements, each with its representation in the model.
     placements: Vec<(Placement, Point)>,
 }
 
 impl<'proxy> SurrogateModel<'proxy> {
-    /// Judges `placements` of `space` by `proxy`; `seed` draws the random placements that judgements are standardised by.
+    /// Judges `placements` of `space` by `proxy`. The seed draws the random placements by which judgements are
+    /// standardised.
     ///
     /// # Errors
-    ///
-    /// [`StrategyError::Proxy`] and its kin.
+    /// [`StrategyError::Proxy`], [`StrategyError::ProxyLength`] or [`StrategyError::ProxyNotFinite`].
     pub fn new(
         proxy: Arc<dyn ConnectionProxy + 'proxy>,
         space: &SearchSpace,
@@ -40,12 +40,13 @@ impl<'proxy> SurrogateModel<'proxy> {
         })
     }
 
-    /// The posterior means of all placements, in their order, after the trials `told`: places of placements and their scores,
-    /// larger is better. Hyperparameters are chosen as a search chooses them. `None` where nothing can be learnt from `told`.
+    /// The posterior means of all placements, in their order, after the trials `told`: the indices of placements with
+    /// their scores, where larger is better.
+    ///
+    /// Hyperparameters are chosen in the same way as in a search. Returns `None` if nothing can be learnt from `told`.
     ///
     /// # Panics
-    ///
-    /// If a place is out of range.
+    /// If an index is out of range.
     #[must_use]
     pub fn means(&self, told: &[(usize, f64)]) -> Option<Vec<f64>> {
         let fidelity = Fidelity::new(1)?;

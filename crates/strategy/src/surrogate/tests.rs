@@ -57,7 +57,7 @@ fn close(found: f64, expected: f64) {
     );
 }
 
-/// Two observations with covariance k, and what is asked of a point with covariances c and variance 1.
+/// The covariance of two observations. A third point has covariances c with them and variance 1.
 const K: f64 = 0.4;
 const NOISE: f64 = 0.1;
 const Y: [f64; 2] = [1.3, 0.2];
@@ -71,7 +71,7 @@ fn two() -> Mat<f64> {
 fn the_posterior_of_two_observations_is_the_closed_form() {
     let process = GaussianProcess::fit(two(), &[0, 0], &Y).unwrap();
     let beliefs = process.beliefs(Mat::from_fn(2, 1, |row, _| C[row]), &[1.0], 0);
-    // C has the eigenvectors (1, 1) and (1, -1); the constant takes the first, the mean.
+    // C has the eigenvectors (1, 1) and (1, -1). The constant takes up the first, the mean.
     let (common, contrast) = (1.0 + NOISE + K, 1.0 + NOISE - K);
     let (difference, sum) = (Y[0] - Y[1], C[0] + C[1]);
     let mean = (Y[0] + Y[1]) / 2.0 + (C[0] - C[1]) / 2.0 * difference / contrast;
@@ -117,7 +117,7 @@ fn nothing_is_learnt_from_equal_values() {
 
 #[test]
 fn a_belief_counts_as_an_observation() {
-    // Points on a line, of which the last two are unobserved.
+    // The points lie on a line, and the last two are unobserved.
     let covariance = |a: usize, b: usize| (-0.1 * (a.abs_diff(b) as f64).powi(2)).exp();
     let noisy = |size: usize| {
         Mat::from_fn(size, size, |a, b| {
@@ -134,7 +134,7 @@ fn a_belief_counts_as_an_observation() {
     let expected = told.beliefs(cross(5), &[1.0; 2], 0);
     for point in 0..2 {
         close(beliefs.means[point], expected.means[point]);
-        // The same sum of squares has a degree of freedom more: 4 instead of 3.
+        // The same sum of squares has one more degree of freedom: 4 instead of 3.
         close(
             beliefs.variances[point],
             expected.variances[point] * 4.0 / 3.0,
@@ -145,7 +145,7 @@ fn a_belief_counts_as_an_observation() {
 #[test]
 fn the_kernel_of_single_connections_is_the_product_of_its_factors() {
     let space = space(5, 2, "[4, 16]");
-    // Standardised: 25 connections, of which the first has 5 and the others 0.
+    // Of 25 connections, before standardisation, the first has 5 and the others 0.
     let features: Vec<Vec<f64>> = (0..25)
         .map(|n| vec![if n == 0 { 5.0 } else { 0.0 }, 1.0])
         .collect();
@@ -155,16 +155,16 @@ fn the_kernel_of_single_connections_is_the_product_of_its_factors() {
     let k = |p: &[(u16, u16, u16)], q: &[(u16, u16, u16)]| {
         kernel.cross(&[&members(p)], &[&members(q)])[(0, 0)]
     };
-    // Long-range and recurrent, two states apart in source and one in target, ranks two doublings apart.
+    // Long-range and recurrent: two states apart in source, one in target, and ranks two doublings apart.
     let apart = (-(4.0_f64 + 1.0) / 8.0).exp() * 0.5 * (-4.0_f64 / 8.0).exp();
     close(k(&[(1, 3, 4)], &[(3, 2, 16)]), apart);
-    // The deviation of the first feature is sqrt(24)/5, and the second, which is constant, says nothing.
+    // The deviation of the first feature is sqrt(24)/5. The second is constant and thus irrelevant.
     let unlike = (-(25.0_f64 / 24.0 * 25.0) / 2.0).exp();
     close(
         k(&[(0, 0, 4)], &[(1, 1, 4)]),
         (-2.0_f64 / 8.0).exp() * unlike,
     );
-    // A pair with one of its own: K(P, Q) = (1 + a) / 2, K(P, P) = (1 + a) / 2.
+    // A pair and a set with one of its members: K(P, Q) = (1 + a) / 2 and K(P, P) = (1 + a) / 2.
     let a = (-(4.0_f64 + 1.0) / 8.0).exp() * 0.5;
     close(
         k(&[(1, 3, 4), (3, 2, 4)], &[(1, 3, 4)]),
@@ -221,7 +221,7 @@ fn the_kernel_is_symmetric_with_unit_diagonal_and_positive() {
     }
 }
 
-/// What a placement is worth: a hill of connections, less what near ones have in common.
+/// The worth of a placement: a hill of connections, minus what nearby ones have in common.
 fn worth(placement: &Placement) -> f64 {
     let hill = |c: Connection| {
         let (s, t) = (f64::from(c.source), f64::from(c.target));
@@ -237,7 +237,7 @@ fn worth(placement: &Placement) -> f64 {
     sum
 }
 
-/// Uninformative promises.
+/// A proxy with uninformative promises.
 fn proxy() -> FixedProxy {
     let all = (0..13).flat_map(|s| (0..13).map(move |t| Connection::new(s, t)));
     let promise = |c: Connection| f64::from((c.source * 7 + c.target * 5) % 11);
@@ -256,8 +256,8 @@ fn noise(random: &mut ChaCha8Rng, deviation: f64) -> f64 {
     deviation * (sum - 6.0)
 }
 
-/// Rank correlations with the worth of 200 placements: of their joint promise, and of what a model says that was told
-/// `trials` random ones with noise of this deviation.
+/// The rank correlations with the worth of 200 placements: of their joint promise, and of the predictions of a model
+/// that was told `trials` random placements with noise of this deviation.
 fn predicted(trials: usize, deviation: f64, seed: u64) -> [f64; 2] {
     let space = four();
     let random = &mut ChaCha8Rng::seed_from_u64(seed);
@@ -286,12 +286,12 @@ fn sets_that_were_not_tried_are_predicted() {
         let of_seed = |seed| predicted(trials, deviation, seed);
         let all: Vec<[f64; 2]> = (0..6).map(of_seed).collect();
         let mean = |which: usize| all.iter().map(|one| one[which]).sum::<f64>() / 6.0;
-        assert!(mean(0).abs() < 0.3, "the promises say nothing: {all:?}");
+        assert!(mean(0).abs() < 0.3, "the promises are informative: {all:?}");
         assert!(mean(1) > least, "{trials} {deviation}: {all:?}");
     }
 }
 
-/// Of an additive worth the first 60 of 120 placements tell the others; of equal scores nothing is learnt.
+/// If the worth is additive, the first 60 of 120 placements predict the others. Nothing is learnt from equal scores.
 #[test]
 fn the_model_is_told_places_and_gives_means_in_their_order() {
     let space = four();
@@ -320,7 +320,7 @@ fn observations_of_a_lower_fidelity_help() {
     let judgement = Judgement::new(Arc::new(proxy()), &space, random).unwrap();
     let placements: Vec<Placement> = (0..260).map(|_| space.sample(random)).collect();
     let points = judgement.points(&placements).unwrap();
-    // Short trainings are worse by one and a half for all.
+    // Short trainings score lower by one and a half for all placements.
     let observation = |n: usize| Observation {
         point: &points[n],
         fidelity: Fidelity::new(if n < 12 { 64 } else { 32 }).unwrap(),
@@ -378,7 +378,7 @@ fn failures_count_as_the_worst_and_outliers_are_raised() {
         .iter()
         .map(|one| one.value)
         .collect();
-    // Of -1e9, 0.4, 0.5, 0.6 the quartiles are -1e9 and 0.5: too few to tell an outlier.
+    // The quartiles of -1e9, 0.4, 0.5, 0.6 are -1e9 and 0.5, which is too few values to detect an outlier.
     assert_eq!(values, [0.4, 0.5, -1e9, 0.6, -1e9, -1e9]);
     assert_eq!(told.scored_at(fidelity).len(), 4);
     assert!(told.scored_at(Fidelity::new(8).unwrap()).is_empty());

@@ -1,4 +1,4 @@
-//! What was told of trials.
+//! The outcomes that the model was told.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,21 +7,23 @@ use adaplace_search_space::{Fidelity, Placement};
 use super::model::{Observation, Point};
 use crate::{Outcome, Proposal};
 
-/// All outcomes, in their order.
+/// All outcomes in their order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told(Vec<(Placement, Option<(Fidelity, f64)>)>);
 
 impl Told {
-    /// An objective that is infinite counts as a failure.
+    /// Adds an outcome. An infinite objective counts as a failure.
     pub(crate) fn push(&mut self, proposal: &Proposal, outcome: &Outcome) {
         let scored = outcome.merit().filter(|merit| merit.objective.is_finite());
         let scored = scored.map(|merit| (merit.fidelity, merit.objective));
         self.0.push((proposal.placement.clone(), scored));
     }
 
-    /// What the model learns from. A failure counts as the worst score of the greatest fidelity, and is left out where there is no
-    /// score. Scores below Tukey's outer fence (three quartile distances below the lower quartile of their fidelity) are
-    /// raised to it: a training that nearly diverged says that it is bad, not how the others differ.
+    /// The observations from which the model learns.
+    ///
+    /// A failure counts as the worst score of the highest fidelity, and is left out if there is no score. Scores below
+    /// Tukey's outer fence (three quartile distances below the lower quartile of their fidelity) are raised to it: a
+    /// training that nearly diverged shows that the placement is bad, but not how the others differ.
     pub(crate) fn observations<'a>(
         &self,
         points: &'a BTreeMap<Placement, Point>,
@@ -48,12 +50,12 @@ impl Told {
         self.0.iter().filter_map(observation).collect()
     }
 
-    /// The placements, each once, in the order in which they were told first.
+    /// The distinct placements, in the order in which they were first told.
     pub(crate) fn placements(&self) -> Vec<Placement> {
         self.distinct(|_| true)
     }
 
-    /// Those that were scored at `fidelity`.
+    /// The distinct placements that were scored at `fidelity`.
     pub(crate) fn scored_at(&self, fidelity: Fidelity) -> Vec<Placement> {
         self.distinct(|scored| scored.is_some_and(|(at, _)| at == fidelity))
     }
@@ -66,7 +68,7 @@ impl Told {
     }
 }
 
-/// The lowest value, or the fence where that is higher.
+/// The lowest value, or the fence if that is higher.
 fn lowest_of(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let quartile = |n: usize| values[n * (values.len() - 1) / 4];

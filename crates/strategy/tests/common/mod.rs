@@ -1,4 +1,4 @@
-//! Small spaces, a proxy and a stand-in for the study's loop.
+//! Small spaces, a proxy, and a loop that takes the place of the study's.
 #![allow(clippy::unwrap_used, dead_code)]
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use adaplace_strategy::{
     StrategySetting,
 };
 
-/// A space on a chain of this many states of width 4, each sublayer of 1000 FLOPs for 2 tokens.
+/// A space on a chain of this many states of width 4, where each sublayer takes 1000 FLOPs for 2 tokens.
 pub fn space(hidden_states: u16, description: &str) -> SearchSpace {
     let shape = ChainShape {
         hidden_states,
@@ -22,7 +22,7 @@ pub fn space(hidden_states: u16, description: &str) -> SearchSpace {
     SearchSpace::resolve(&SpaceDescription::from_toml(description).unwrap(), &shape).unwrap()
 }
 
-/// All connections, `k` adapters of rank 8.
+/// The space of all connections with `adapters` adapters of rank 8.
 pub fn extended(hidden_states: u16, adapters: u16) -> SearchSpace {
     space(
         hidden_states,
@@ -75,7 +75,8 @@ pub fn scored(proposal: &Proposal, objective: f64) -> Outcome {
     Outcome::Scored(Merit::new(proposal.fidelity, objective, 0.0).unwrap())
 }
 
-/// Asks `n` at a time and tells the outcomes until the strategy is finished or has proposed `most` or more.
+/// Asks for `n` proposals at a time and tells the outcomes, until the strategy is finished or has proposed at least
+/// `most`.
 pub fn run(
     strategy: &mut dyn Strategy,
     space: &SearchSpace,

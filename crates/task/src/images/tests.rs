@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::resize::Filter;
 
-/// `tests/fixtures/pillow.json`, written by `pillow.py` beside it.
+/// The contents of `tests/fixtures/pillow.json`, which `pillow.py` next to it wrote.
 fn fixture() -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pillow.json");
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
@@ -54,7 +54,7 @@ fn pictures_become_rgb_as_pillow_does() {
     }
 }
 
-/// `tests/fixtures/jpegs.json`, written by `jpegs.py` beside it.
+/// Reads `tests/fixtures/jpegs.json`, which `jpegs.py` next to it wrote.
 #[test]
 fn jpegs_are_decoded_nearly_as_pillow_does() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/jpegs.json");
@@ -70,7 +70,7 @@ fn jpegs_are_decoded_nearly_as_pillow_does() {
             .map(|&difference| f64::from(difference))
             .sum();
         let mean = sum / differences.len() as f64;
-        // Where colours have half the resolution, decoders interpolate them in their own ways.
+        // If colours have half the resolution, each decoder interpolates them in its own way.
         let (most, mean_most) = match case["name"].as_str().unwrap().starts_with("4:2:0") {
             true => (10, 0.5),
             false => (2, 0.2),
@@ -106,9 +106,9 @@ fn a_crop_takes_the_middle_and_fills_with_black() {
     };
     let picture = grey(4, 3, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
     let size = |height, width| Size { height, width };
-    // (4 - 1) / 2 = 1 column and (3 - 2) / 2 = 0 rows are left out before
+    // (4 - 1) / 2 = 1 column and (3 - 2) / 2 = 0 rows are cut off before the crop.
     assert_eq!(centre_crop(&picture, size(2, 1)), grey(1, 2, &[2, 6]));
-    // ceil((5 - 4) / 2) = 1 black column and 0 rows come before
+    // ceil((5 - 4) / 2) = 1 black column and 0 rows are added before the picture.
     assert_eq!(
         centre_crop(&picture, size(1, 5)),
         grey(5, 1, &[0, 5, 6, 7, 8])
@@ -133,7 +133,7 @@ fn another_size_than_the_backbone_takes_is_refused() {
         message.contains("makes pictures of 16 x 18 pixels, but the backbone takes 16 x 16"),
         "{message}"
     );
-    // without crop the size depends on the picture: 13 x 9 with a shorter edge of 16 is 23 x 16
+    // Without a crop the size depends on the picture: 13 x 9 with a shorter edge of 16 becomes 23 x 16.
     let uncropped = json!({
         "image_processor_type": "CLIPImageProcessor", "size": { "shortest_edge": 16 }, "do_center_crop": false
     });
@@ -162,7 +162,7 @@ fn a_missing_file_and_other_channels_are_named() {
     assert!(message(1).contains("the backbone takes 1; only 3 are supported"));
 }
 
-/// `tests/fixtures/image_processors.json`, written by `image_processors.py` beside it.
+/// Reads `tests/fixtures/image_processors.json`, which `image_processors.py` next to it wrote.
 #[test]
 fn pixels_are_those_of_transformers() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/image_processors.json");

@@ -24,13 +24,13 @@ mod tests;
 pub(crate) use pictures::StoredPictures;
 pub(crate) use rows::{read_pictures, read_text};
 
-/// An open file. Columns within lists are not read; of those within structures, only the bytes of pictures.
+/// An open file. Columns within lists are not read, and of those within structures only the bytes of pictures.
 struct ParquetFile {
     path: PathBuf,
     reader: SerializedFileReader<File>,
 }
 
-/// What `datasets` writes down of a file's columns; everything but names of classes is left alone.
+/// The metadata that `datasets` writes about a file's columns. Only the names of classes are read.
 #[derive(Deserialize)]
 struct Written {
     info: WrittenInfo,
@@ -59,14 +59,14 @@ impl ParquetFile {
         groups.iter().map(|group| rows_of(group.num_rows())).sum()
     }
 
-    /// Names of the columns, a structure being one.
+    /// The names of the columns, where a structure counts as one.
     fn columns(&self) -> Vec<String> {
         let schema = self.reader.metadata().file_metadata().schema_descr();
         let fields = schema.root_schema().get_fields().iter();
         fields.map(|field| field.name().to_owned()).collect()
     }
 
-    /// The column of this path that holds one value for each row at most.
+    /// The column with this path, if it holds at most one value for each row.
     fn leaf(&self, path: &[&str]) -> Option<usize> {
         let schema = self.reader.metadata().file_metadata().schema_descr();
         schema
@@ -80,7 +80,7 @@ impl ParquetFile {
         schema.column(leaf).physical_type()
     }
 
-    /// The column of this name, if it can be read as values of rows.
+    /// The column with this name, if its values can be read row by row.
     fn column(&self, name: &str, expected: &'static str) -> Result<usize, TaskError> {
         let columns = self.columns();
         match self.leaf(&[name]) {
@@ -139,7 +139,8 @@ impl ParquetFile {
         values.map(string).collect()
     }
 
-    /// The labels of a column: texts, whole numbers, or true and false. A number is the name of its class where the file has one.
+    /// The labels of a column: texts, whole numbers, or true and false. A number becomes the name of its class if the
+    /// file has names.
     fn labels(&self, name: &str) -> Result<Vec<Option<String>>, TaskError> {
         const EXPECTED: &str = "texts, whole numbers, or true and false";
         let leaf = self.column(name, EXPECTED)?;
@@ -176,7 +177,7 @@ impl ParquetFile {
         numbers.into_iter().enumerate().map(label).collect()
     }
 
-    /// Names of the classes whose numbers a column holds, as `datasets` writes them down; none where it did not.
+    /// The names of the classes whose numbers a column holds, as written by `datasets`. Empty if there are none.
     fn class_names(&self, column: &str) -> Vec<String> {
         let metadata = self.reader.metadata().file_metadata().key_value_metadata();
         let written = metadata
@@ -191,7 +192,7 @@ impl ParquetFile {
         read().unwrap_or_default()
     }
 
-    /// All values of a column, one for each row; none where it is null.
+    /// All values of a column, one for each row, and `None` for null.
     fn values<T: DataType>(&self, leaf: usize) -> Result<Vec<Option<T::T>>, TaskError> {
         let mut values = Vec::new();
         let groups = self.reader.metadata().row_groups();
@@ -203,7 +204,7 @@ impl ParquetFile {
             if found.len() != rows {
                 return Err(TaskError::InvalidParquet {
                     path: self.path.clone(),
-                    message: format!("{} of {rows} rows are there", found.len()),
+                    message: format!("it contains only {} of {rows} rows", found.len()),
                 });
             }
             values.extend(found);
@@ -265,7 +266,7 @@ enum Number {
 }
 
 impl Number {
-    /// The class that it stands for; nothing where it is no integer, or there are names and none is its.
+    /// The class that the number denotes. `None` if it is not an integer, or if there are names but none for it.
     fn label(self, names: &[String]) -> Option<String> {
         let written = match self {
             Number::Whole(number) => number.to_string(),
@@ -310,7 +311,7 @@ fn kind(physical: Physical) -> &'static str {
     }
 }
 
-/// What `read` gives. The library panics at some files that are damaged, which is said as any other damage.
+/// The result of `read`. The library panics on some damaged files, which is reported like any other damage.
 fn sound<T>(path: &Path, read: impl FnOnce() -> Result<T, TaskError>) -> Result<T, TaskError> {
     contained(read).unwrap_or_else(|message| {
         Err(TaskError::InvalidParquet {

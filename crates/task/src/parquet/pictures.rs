@@ -1,4 +1,4 @@
-//! Encoded pictures out of Parquet files, a few at a time.
+//! Encoded pictures from Parquet files, a few at a time.
 
 use std::fs;
 use std::path::Path;
@@ -11,8 +11,8 @@ use super::{ParquetFile, invalid, next_values, rows_of, sound};
 use crate::image_folder::PictureColumns;
 use crate::{Place, TaskError};
 
-/// Reads one picture after the other. It stays where it is in a file, so that rows in ascending order read every page once at most,
-/// and row groups without a wanted row not at all.
+/// Reads one picture after the other. The reader keeps its position in a file, so rows in ascending order read every
+/// page at most once, and skip row groups without a wanted row.
 #[derive(Default)]
 pub(crate) struct StoredPictures {
     bytes: Position,
@@ -20,8 +20,8 @@ pub(crate) struct StoredPictures {
 }
 
 impl StoredPictures {
-    /// The content of the picture at `place`, the row of a Parquet file. Where that holds only a path, as `to_parquet` of `datasets`
-    /// leaves it, the content of the file there.
+    /// The content of the picture at `place`, a row of a Parquet file. If the row holds only a path, as in files
+    /// written by `to_parquet` of `datasets`, this is the content of the file there.
     pub(crate) fn read(
         &mut self,
         place: &Place,
@@ -57,14 +57,14 @@ impl StoredPictures {
     }
 }
 
-/// Where a column is read.
+/// The position at which a column is read.
 #[derive(Default)]
 struct Position(Option<Cursor>);
 
 impl Position {
-    /// The value of a column in the row at `place`; none where it is null.
+    /// The value of a column in the row at `place`, or `None` for null.
     fn read(&mut self, place: &Place, leaf: usize) -> Result<Option<ByteArray>, TaskError> {
-        // After a panic nothing is open.
+        // After a panic no file is open.
         sound(&place.path, || self.read_next(place, leaf))
     }
 
@@ -91,15 +91,15 @@ impl Position {
 struct Cursor {
     file: ParquetFile,
     leaf: usize,
-    /// The first row of the row group, and the row after its last.
+    /// The first row of the row group, and the row after its last one.
     group: (usize, usize),
-    /// The row that `values` gives next.
+    /// The row that `values` returns next.
     next: usize,
     values: ColumnReaderImpl<ByteArrayType>,
 }
 
 impl Cursor {
-    /// At the beginning of the row group that has this row.
+    /// A cursor at the start of the row group that contains this row.
     fn at(file: ParquetFile, leaf: usize, row: usize) -> Result<Self, TaskError> {
         let mut first = 0;
         for (index, group) in file.reader.metadata().row_groups().iter().enumerate() {
@@ -117,11 +117,11 @@ impl Cursor {
         }
         Err(TaskError::InvalidParquet {
             path: file.path,
-            message: format!("it has no row {} any more", row + 1),
+            message: format!("it no longer has a row {}", row + 1),
         })
     }
 
-    /// The value of a row that is not behind; none where it is null.
+    /// The value of a row at or after the current position, or `None` for null.
     fn read(&mut self, row: usize) -> Result<Option<ByteArray>, TaskError> {
         let unreadable = |error| invalid(&self.file.path, &error);
         self.values

@@ -9,7 +9,7 @@ use crate::image_folder::{PictureAt, PictureColumns};
 use crate::rows::{Row, Text, complete_row, labelled};
 use crate::{Columns, Part, TaskError};
 
-/// The texts and labels of a file.
+/// Reads the texts and labels of a file.
 pub(crate) fn read_text(
     path: &Path,
     part: Part,
@@ -31,7 +31,8 @@ fn text(path: &Path, part: Part, columns: &Columns) -> Result<Vec<Row<Text>>, Ta
         .collect()
 }
 
-/// Where the pictures of a file stand, and their labels; the pictures themselves are read when they are encoded.
+/// Reads the locations of the pictures of a file, and their labels. The pictures themselves are read when they are
+/// encoded.
 pub(crate) fn read_pictures(
     path: &Path,
     part: Part,
@@ -55,7 +56,7 @@ fn pictures(path: &Path, part: Part, columns: &Columns) -> Result<Vec<Row<Pictur
     labels.map(row).collect()
 }
 
-/// The labels; in a test part the column may be missing.
+/// Reads the labels. In a test part the column may be missing.
 fn labels(
     file: &ParquetFile,
     part: Part,
@@ -67,10 +68,10 @@ fn labels(
     }
 }
 
-/// The columns of pictures: those that are named, or the only ones there are.
+/// The columns of pictures: those with the given name, or the only ones there are.
 fn picture_columns(file: &ParquetFile, columns: &Columns) -> Result<PictureColumns, TaskError> {
     const EXPECTED: &str = "encoded pictures";
-    // As `datasets` writes them: a structure of the content and of the path that it came from.
+    // `datasets` writes a structure with the content and its original path.
     let of = |name: &str| {
         Some(PictureColumns {
             bytes: file.leaf(&[name, "bytes"])?,

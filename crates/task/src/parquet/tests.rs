@@ -15,14 +15,14 @@ fn file(name: &str) -> PathBuf {
     folder().join(format!("{name}.parquet"))
 }
 
-/// What `datasets` reads of a file.
+/// The rows that `datasets` reads from a file.
 fn expected(name: &str) -> Vec<Value> {
     let rows: Value =
         serde_json::from_slice(&fs::read(folder().join("rows.json")).unwrap()).unwrap();
     rows[name].as_array().unwrap().clone()
 }
 
-/// A label as a class is called: numbers by their digits, without a fraction.
+/// The name of a label's class: a number is written without a fraction.
 fn class(label: &Value) -> String {
     match label {
         Value::String(label) => label.clone(),
@@ -92,7 +92,7 @@ fn pictures_are_those_that_datasets_reads_in_any_ascending_order() {
     }
 }
 
-/// `to_parquet` of `datasets` leaves pictures where they are and writes down their paths.
+/// `to_parquet` of `datasets` leaves pictures where they are and stores their paths.
 #[test]
 fn a_picture_may_be_a_path() {
     let folder = tempfile::tempdir().unwrap();
@@ -110,7 +110,7 @@ fn a_picture_may_be_a_path() {
     };
     let message = read(0).unwrap_err();
     assert!(
-        message.contains("train.parquet:1` holds no picture but the path")
+        message.contains("train.parquet:1` contains no picture, only the path")
             && message.contains("0.png`"),
         "{message}"
     );
@@ -118,7 +118,7 @@ fn a_picture_may_be_a_path() {
     fs::write(folder.path().join("2.png"), b"two").unwrap();
     assert_eq!(read(0).unwrap().data(), b"zero");
     assert_eq!(read(2).unwrap().data(), b"two");
-    // The fourth row holds its content, the last one nothing at all.
+    // The fourth row contains its content, the last one nothing at all.
     assert_eq!(read(3).unwrap().data(), b"three");
     assert!(read(4).unwrap_err().contains("the row has no `picture`"));
 }
@@ -174,7 +174,7 @@ fn columns_that_are_missing_or_of_other_types_are_named() {
             .to_string()
             .contains("no column `image`")
     );
-    // The only column of pictures goes by any name, unless another is asked for.
+    // The only column of pictures may have any name, unless another one is asked for.
     let other = Columns {
         image: "photo".to_owned(),
         ..usual()
@@ -234,7 +234,7 @@ fn a_file_that_is_damaged_is_named() {
     assert!(message(&damaged).unwrap_err().contains("as Parquet"));
 }
 
-/// The library panics at some of these files, which must end as an error like any other damage.
+/// The library panics on some of these files, which must cause an error like any other damage.
 #[test]
 fn a_file_damaged_at_any_byte_is_read_or_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,15 +1,15 @@
-//! Rows of cells: CSV and its kin.
+//! Rows of cells: CSV and similar formats.
 
 use std::path::Path;
 
 use super::{Place, Row, Text, complete_row};
 use crate::{Columns, Part, TaskError};
 
-/// In the order in which they are tried.
+/// The delimiters, in the order in which they are tried.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// Rows with a header that names the columns. Cells are separated by commas; by semicolons, tabs or bars where only so the header
-/// has the columns that are needed.
+/// Parses rows with a header that names the columns. Cells are separated by commas, or by semicolons, tabs or bars if
+/// the header has the required columns only with one of these.
 pub(super) fn parse(
     content: &str,
     path: &Path,
@@ -79,8 +79,8 @@ fn invalid_csv(error: &csv::Error, lines: &mut LineCounter<'_>, path: &Path) -> 
     }
 }
 
-/// Finds the lines of ascending positions. The line that the csv crate itself gives is one too low after a carriage
-/// return and too low by every blank line before the row.
+/// Finds the lines of ascending positions. The line that the csv crate reports is one too low after a carriage return,
+/// and too low by every blank line before the row.
 struct LineCounter<'a> {
     content: &'a [u8],
     offset: usize,
@@ -96,7 +96,7 @@ impl<'a> LineCounter<'a> {
         }
     }
 
-    /// The line, counted from 1, of the first byte at or after the position that is no line ending.
+    /// The line, counted from 1, of the first byte at or after the position that is not a line ending.
     fn line(&mut self, position: &csv::Position) -> u64 {
         let position = usize::try_from(position.byte()).unwrap_or(usize::MAX);
         while let Some(&byte) = self.content.get(self.offset)
@@ -109,7 +109,8 @@ impl<'a> LineCounter<'a> {
     }
 }
 
-/// The first one by which the header has the needed columns, else one of them; a comma where there is none.
+/// The first delimiter with which the header has the required columns, else one with which it has one of them, else a
+/// comma.
 fn delimiter(content: &str, part: Part, columns: &Columns) -> u8 {
     let header = content.lines().next().unwrap_or_default();
     let has = |delimiter: u8, names: &[&String]| {
@@ -124,23 +125,23 @@ fn delimiter(content: &str, part: Part, columns: &Columns) -> u8 {
         Part::Test => None,
         Part::Train | Part::Validation => by(&[&columns.text, &columns.label]),
     };
-    // Where a column is missing, the other one tells what it is missing from.
+    // If a column is missing, the other one shows what it is missing from.
     let some = || by(&[&columns.text]).or_else(|| by(&[&columns.label]));
     needed.or_else(some).unwrap_or(DELIMITERS[0])
 }
 
-/// Where in a cell a byte stands.
+/// The position of a byte in a cell.
 #[derive(Clone, Copy)]
 enum Within {
     Start,
     Bare,
-    /// The line on which the quote was opened.
+    /// Inside a quote, which was opened on this line.
     Quoted(u64),
-    /// Behind a quote that closes the cell, unless another one follows.
+    /// After a quote that closes the cell, unless another one follows.
     Closed(u64),
 }
 
-/// A quote that is never closed would swallow all rows behind it into one cell.
+/// Refuses a quote that is never closed, because it would swallow all following rows into one cell.
 fn check_quotes(content: &[u8], delimiter: u8, path: &Path) -> Result<(), TaskError> {
     let (mut line, mut within) = (1, Within::Start);
     for &byte in content {

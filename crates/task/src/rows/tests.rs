@@ -94,7 +94,7 @@ fn wrong_rows_are_named_by_line() {
     let latin = message(jsonl(b"{}\n{}\n\"\xe9\""));
     assert_eq!(
         latin,
-        "`task/train.jsonl:3`: not valid UTF-8; save the file, or name it, in UTF-8"
+        "`task/train.jsonl:3`: not valid UTF-8; save or name the file in UTF-8"
     );
 }
 
@@ -102,7 +102,7 @@ fn wrong_rows_are_named_by_line() {
 fn wrong_csv_is_named_by_line() {
     assert_eq!(
         message(csv(b"sentence,label\na,0\n")),
-        "`task/train.csv` has no column `text` (it has `sentence`, `label`); name the columns so, a CSV's in its first line, or say what they are called: `--text-column`, `--pair-column`, `--label-column`, `--image-column`"
+        "`task/train.csv` has no column `text` (it has `sentence`, `label`); rename the columns (those of a CSV file in its first line), or pass their names with `--text-column`, `--pair-column`, `--label-column`, `--image-column`"
     );
     assert!(
         message(csv(b"text,label\na,0\nb\n"))
@@ -136,7 +136,7 @@ fn labels_as_other_programs_write_them() {
     assert!(message(jsonl(b"{\"text\": \"a\", \"label\": 1e300}")).contains("`label` must be"));
 }
 
-/// A test part may have no labels, or GLUE's.
+/// A test part may have no labels, or the placeholder of GLUE.
 #[test]
 fn what_a_test_part_lacks() {
     let path = Path::new("task/test.csv");
@@ -176,7 +176,7 @@ fn cells_are_separated_by_what_the_header_says() {
             "{content}"
         );
     }
-    // A comma is what an error is told of.
+    // The error assumes a comma.
     assert!(
         message(csv(b"text;id\na;1\n")).contains("has no column `label` (it has `text`, `id`)")
     );
@@ -191,7 +191,7 @@ fn a_quote_that_is_never_closed_is_named_by_its_line() {
     );
     assert!(open("label,text\nx,\"a \"\" b\ny,c").contains("train.csv:2`: a quote is opened"));
     assert!(open("label,text\nx,\"a\"\"").contains("train.csv:2`"));
-    // Within a cell, or doubled, it is a character.
+    // Within a cell, or doubled, a quote is a character.
     let whole = "label,text\nx,a \" b\ny,\"c \"\" \"\"\"\nx,\"d\"e\ny,\"\"\"f\"";
     let texts = csv(whole.as_bytes())
         .unwrap()
@@ -204,7 +204,7 @@ fn a_quote_that_is_never_closed_is_named_by_its_line() {
 }
 
 proptest! {
-    /// What the csv crate writes has no open quotes, whatever stands in its cells.
+    /// What the csv crate writes has no open quotes, whatever the cells contain.
     #[test]
     fn what_was_written_as_csv_is_read(cells in proptest::collection::vec("[a,;\"\n\r\t ]{0,6}", 1..5)) {
         let mut writer = csv::Writer::from_writer(Vec::new());
@@ -265,7 +265,7 @@ fn columns_may_have_other_names() {
             ..columns.clone()
         };
         assert!(message(read_text(&path, Part::Train, &other)).contains("`class`"));
-        // A second text that is asked for by name must be there.
+        // A second text that is asked for by name must exist.
         let other = Columns {
             pair: "premise".to_owned(),
             ..columns.clone()
@@ -278,7 +278,7 @@ fn columns_may_have_other_names() {
 fn gzipped_files_are_unpacked_and_broken_ones_refused() {
     let content = b"{\"text\": \"a\", \"label\": 1}\n{\"text\": \"b\", \"label\": 2}\n";
     let mut packed = Vec::new();
-    // In two members, as `cat one.gz two.gz` makes them.
+    // The file has two members, as after `cat one.gz two.gz`.
     for half in content.chunks(content.len() / 2) {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(half).unwrap();

@@ -1,4 +1,4 @@
-//! What the classes of transformers make of a vocabulary.
+//! The tokenizer classes of transformers, and what each of them builds from a vocabulary.
 
 use tokenizers::models::ModelWrapper;
 use tokenizers::normalizers::{BertNormalizer, NormalizerWrapper};
@@ -13,20 +13,20 @@ use tokenizers::{EncodeInput, Tokenizer};
 use super::settings::{Settings, SpecialToken};
 use crate::TaskError;
 
-/// Classes that read a vocabulary in the same way.
+/// A group of classes that read a vocabulary in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// BERT's: normaliser and pre-tokenizer follow from the settings.
+    /// BERT's classes, whose normaliser and pre-tokenizer follow from the settings.
     WordPiece,
-    /// RoBERTa's: likewise the pre-tokenizer; there is no normaliser.
+    /// RoBERTa's classes, whose pre-tokenizer follows from the settings and which have no normaliser.
     ByteLevel,
-    /// XLM-RoBERTa's: likewise the pre-tokenizer.
+    /// XLM-RoBERTa's classes, whose pre-tokenizer follows from the settings.
     Unigram,
-    /// `tokenizer.json` as it is.
+    /// The classes that use `tokenizer.json` as it is.
     AsFile,
 }
 
-/// The classes by their names.
+/// The supported classes by their names.
 const NAMES: [(&str, Class); 7] = [
     ("BertTokenizer", Class::WordPiece),
     ("DistilBertTokenizer", Class::WordPiece),
@@ -38,7 +38,7 @@ const NAMES: [(&str, Class); 7] = [
 ];
 
 impl Class {
-    /// The class that `AutoTokenizer` takes: the one that is named, else that of the model.
+    /// The class that `AutoTokenizer` selects: the one that is named, else that of the model.
     pub(super) fn of(settings: &Settings) -> Result<Self, TaskError> {
         let Some(name) = settings.class()? else {
             return Ok(match settings.model_type.as_deref() {
@@ -52,13 +52,13 @@ impl Class {
         known.map(|(_, class)| *class).ok_or_else(|| {
             let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
             settings.contradiction(format!(
-                "the tokenizer class `{name}` is not supported; those that are: {}",
+                "the tokenizer class `{name}` is not supported; the supported ones are {}",
                 names.join(", ")
             ))
         })
     }
 
-    /// The token that stands for a part where no file names one.
+    /// The special token of this kind if no file names one.
     pub(super) fn special_token(self, kind: SpecialToken) -> Option<String> {
         let [begin, end, unknown, separator, padding, class, mask] = match self {
             Self::AsFile => return None,
@@ -79,7 +79,7 @@ impl Class {
         (!token.is_empty()).then(|| token.to_owned())
     }
 
-    /// Gives `tokenizer` what its class builds from the settings.
+    /// Gives `tokenizer` the parts that its class builds from the settings.
     pub(super) fn rebuild(
         self,
         tokenizer: &mut Tokenizer,
@@ -129,7 +129,8 @@ impl Class {
     /// Puts the special tokens of the class around texts and pairs.
     ///
     /// # Errors
-    /// Where `tokenizer.json` puts others there: transformers 4 takes its, 5 those of the class.
+    /// If `tokenizer.json` puts other tokens there. Then transformers 4 uses those of the file, and 5 those of the
+    /// class.
     pub(super) fn frame(
         self,
         tokenizer: &mut Tokenizer,
@@ -177,7 +178,7 @@ impl Class {
         tokenizer.with_post_processor(Some(of_class));
         if of_file.is_some_and(|of_file| framed(tokenizer).ok() != Some(of_file)) {
             return Err(settings.contradiction(format!(
-                "its class puts {names} around texts and pairs, but `tokenizer.json` does it otherwise"
+                "its class puts {names} around texts and pairs, but `tokenizer.json` does so differently"
             )));
         }
         Ok(())
@@ -198,8 +199,8 @@ fn word_piece(tokenizer: &mut Tokenizer, settings: &Settings) -> Result<(), Task
         && !of_file.lowercase
     {
         tracing::warn!(
-            "the tokenizer lowers texts, because `tokenizer_config.json` does not say `\"do_lower_case\": false`, although \
-             `tokenizer.json` does not lower them: transformers reads these files so"
+            "the tokenizer lowercases texts, because `tokenizer_config.json` does not set `\"do_lower_case\": false`, although \
+             `tokenizer.json` does not lowercase them; transformers reads these files in the same way"
         );
     }
     tokenizer
@@ -224,7 +225,8 @@ fn byte_level(
     Ok(())
 }
 
-/// What XLM-RoBERTa's class builds is what its `tokenizer.json` holds, or the file is refused: transformers 4 takes it as it is.
+/// Checks that `tokenizer.json` contains what XLM-RoBERTa's class builds. If not, the file is refused because
+/// transformers 4 uses it as it is.
 fn unigram(
     tokenizer: &mut Tokenizer,
     settings: &Settings,
@@ -253,7 +255,7 @@ fn unigram(
     ))
 }
 
-/// Whether a byte-level tokenizer puts a space before the text; none of another kind.
+/// Whether a byte-level tokenizer puts a space before the text. `None` for other tokenizers.
 fn prefix_space(tokenizer: &Tokenizer) -> Option<bool> {
     fn of(step: &PreTokenizerWrapper) -> Option<bool> {
         match step {

@@ -1,8 +1,8 @@
-//! The tokenizer of a backbone folder, as `AutoTokenizer` of transformers 5 and `SentenceTransformer` read it.
+//! The tokenizer of a backbone folder, as read by `AutoTokenizer` of transformers 5 and by `SentenceTransformer`.
 //!
-//! `tokenizer.json` does not decide alone. `tokenizer_config.json` names a class; the class builds its normaliser,
-//! pre-tokenizer and special tokens from settings that stand beside its name, whatever `tokenizer.json` says of them, and
-//! takes only the vocabulary from it. Where transformers 4 and 5 read the same files differently, the files are refused.
+//! `tokenizer.json` is not the only input. `tokenizer_config.json` names a class. The class builds its normaliser,
+//! pre-tokenizer and special tokens from the settings next to its name, whatever `tokenizer.json` contains, and takes
+//! only the vocabulary from it. Files that transformers 4 and 5 read differently are refused.
 
 mod class;
 mod settings;
@@ -18,21 +18,21 @@ use crate::TaskError;
 use class::Class;
 use settings::{Settings, SpecialToken};
 
-/// What the files of a folder come to.
+/// The tokenizer that the files of a folder describe.
 pub(crate) struct FolderTokenizer {
     pub(crate) tokenizer: Tokenizer,
-    /// The file that holds the vocabulary.
+    /// The file with the vocabulary.
     pub(crate) path: PathBuf,
     /// The side on which longer texts are cut.
     pub(crate) truncation: TruncationDirection,
-    /// Names of the files that decided, the vocabulary's first.
+    /// The names of the files that were used, the vocabulary's first.
     pub(crate) files: Vec<&'static str>,
 }
 
-/// The tokenizer of a backbone.
+/// Reads the tokenizer of a backbone.
 ///
 /// # Errors
-/// When there is none, a file is broken, or the files contradict each other.
+/// If there is none, if a file is broken, or if the files contradict each other.
 pub(crate) fn read(folder: &Path) -> Result<FolderTokenizer, TaskError> {
     let settings = Settings::read(folder)?;
     let class = Class::of(&settings)?;
@@ -55,8 +55,8 @@ pub(crate) fn read(folder: &Path) -> Result<FolderTokenizer, TaskError> {
 
 const TOKENIZER: &str = "tokenizer.json";
 
-/// A tokenizer with the folder's vocabulary, and the name of its file. Where there is no `tokenizer.json` it is made of the
-/// files from before it, if the class can be.
+/// A tokenizer with the folder's vocabulary, and the name of its file. If there is no `tokenizer.json`, it is built
+/// from the older files, if the class supports that.
 fn vocabulary(folder: &Path, class: Class) -> Result<(Tokenizer, &'static str), TaskError> {
     let path = folder.join(TOKENIZER);
     let there = |name: &str| folder.join(name).is_file();
@@ -81,7 +81,8 @@ fn vocabulary(folder: &Path, class: Class) -> Result<(Tokenizer, &'static str), 
     Ok((tokenizer, TOKENIZER))
 }
 
-/// What `do_lower_case` of `sentence_bert_config.json` does: lower case before all else, unless it is made already.
+/// Applies `do_lower_case` of `sentence_bert_config.json`: converts to lower case before all else, unless that is
+/// already done.
 fn lower_case(tokenizer: &mut Tokenizer) -> tokenizers::Result<()> {
     fn lowers(normalizer: &NormalizerWrapper) -> bool {
         match normalizer {
@@ -99,8 +100,8 @@ fn lower_case(tokenizer: &mut Tokenizer) -> tokenizers::Result<()> {
     Ok(())
 }
 
-/// Adds the tokens that are read whole: those of the settings, with their flags, and the special tokens that the vocabulary
-/// has.
+/// Adds the tokens that are never split: those of the settings, with their flags, and the special tokens in the
+/// vocabulary.
 fn add_tokens(
     tokenizer: &mut Tokenizer,
     class: Class,

@@ -1,4 +1,4 @@
-//! The files beside a tokenizer's vocabulary, key by key.
+//! The settings in the files next to a tokenizer's vocabulary, key by key.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 const ADDED_TOKENS: &str = "added_tokens.json";
 const SENTENCE_BERT: &str = "sentence_bert_config.json";
 
-/// A token with a part of its own.
+/// A token with a special role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SpecialToken {
     Begin,
@@ -37,7 +37,7 @@ impl SpecialToken {
         Self::Mask,
     ];
 
-    /// Its key in the files.
+    /// The key of the token in the files.
     pub(super) fn key(self) -> &'static str {
         match self {
             Self::Begin => "bos_token",
@@ -51,14 +51,14 @@ impl SpecialToken {
     }
 }
 
-/// The content of the files; empty where one is not there.
+/// The contents of the files. A file that does not exist is empty.
 pub(super) struct Settings {
     folder: PathBuf,
     tokenizer: Map<String, Value>,
     special: Map<String, Value>,
     added: Map<String, Value>,
     sentence_bert: Map<String, Value>,
-    /// The model type that `config.json` names.
+    /// The model type in `config.json`.
     pub(super) model_type: Option<String>,
 }
 
@@ -79,7 +79,7 @@ impl Settings {
         })
     }
 
-    /// The names of those that are there.
+    /// The names of the existing files.
     pub(super) fn files(&self) -> impl Iterator<Item = &'static str> {
         let all = [
             (TOKENIZER_CONFIG, &self.tokenizer),
@@ -91,7 +91,8 @@ impl Settings {
         there.map(|(name, _)| name)
     }
 
-    /// Something in `tokenizer_config.json` that cannot be honoured, or in `config.json` where that alone names the class.
+    /// The error for something in `tokenizer_config.json` that cannot be honoured, or in `config.json` if that alone
+    /// names the class.
     pub(super) fn contradiction(&self, message: impl Into<String>) -> TaskError {
         let name = match self.tokenizer.is_empty() {
             true => CONFIG,
@@ -118,7 +119,7 @@ impl Settings {
         }
     }
 
-    /// A setting of `tokenizer_config.json` that is true, false or not there.
+    /// A setting of `tokenizer_config.json` that is true, false or missing.
     pub(super) fn switch(&self, key: &str) -> Result<Option<bool>, TaskError> {
         switch(&self.tokenizer, key).map_err(|message| self.contradiction(message))
     }
@@ -131,14 +132,14 @@ impl Settings {
         }
     }
 
-    /// Whether a SentenceTransformer lowers texts before its tokenizer sees them.
+    /// Whether a SentenceTransformer converts texts to lower case before its tokenizer sees them.
     pub(super) fn lower_case(&self) -> Result<bool, TaskError> {
         let lower = switch(&self.sentence_bert, "do_lower_case");
         let lower = lower.map_err(|message| self.wrong(SENTENCE_BERT, message))?;
         Ok(lower.unwrap_or(false))
     }
 
-    /// The token that the files name for a part.
+    /// The token that the files name for a role.
     pub(super) fn special_token(&self, kind: SpecialToken) -> Result<Option<String>, TaskError> {
         let files = [
             (TOKENIZER_CONFIG, &self.tokenizer),
@@ -153,7 +154,8 @@ impl Settings {
         Ok(None)
     }
 
-    /// Tokens that are read whole, with the ids that they should have, in the order in which transformers adds them.
+    /// The tokens that are never split, with the ids that they should have, in the order in which transformers adds
+    /// them.
     pub(super) fn added_tokens(&self) -> Result<Vec<(Option<u32>, AddedToken)>, TaskError> {
         let mut numbered = Vec::new();
         if let Some(decoder) = present(&self.tokenizer, "added_tokens_decoder") {
@@ -164,7 +166,7 @@ impl Settings {
             })?;
             for (id, value) in entries {
                 let id: u32 = id.parse().map_err(|_| {
-                    self.contradiction(format!("`added_tokens_decoder` has `{id}` for an id"))
+                    self.contradiction(format!("`added_tokens_decoder` has `{id}` as an id"))
                 })?;
                 let token = token(value, false).map_err(|message| self.contradiction(message))?;
                 numbered.push((id, token));
@@ -173,7 +175,10 @@ impl Settings {
         for (content, id) in &self.added {
             let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
             let id = id.ok_or_else(|| {
-                self.wrong(ADDED_TOKENS, format!("the id of `{content}` is no number"))
+                self.wrong(
+                    ADDED_TOKENS,
+                    format!("the id of `{content}` is not a number"),
+                )
             })?;
             let known = |(_, token): &(u32, AddedToken)| token.content == *content;
             if !numbered.iter().any(known) {
@@ -204,7 +209,7 @@ impl Settings {
     }
 }
 
-/// The JSON object in a file; empty where there is no file.
+/// The JSON object in a file, which is empty if the file does not exist.
 fn object(path: &Path) -> Result<Map<String, Value>, TaskError> {
     let wrong = |message: String| TaskError::TokenizerSetting {
         path: path.to_owned(),
@@ -212,13 +217,13 @@ fn object(path: &Path) -> Result<Map<String, Value>, TaskError> {
     };
     match std::fs::read(path) {
         Ok(content) => serde_json::from_slice(&content)
-            .map_err(|error| wrong(format!("it is no JSON object: {error}"))),
+            .map_err(|error| wrong(format!("it is not a JSON object: {error}"))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Map::new()),
         Err(error) => Err(wrong(error.to_string())),
     }
 }
 
-/// Null means absent.
+/// The value of a key, where null means absent.
 fn present<'a>(file: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     file.get(key).filter(|value| !value.is_null())
 }
@@ -231,7 +236,7 @@ fn switch(file: &Map<String, Value>, key: &str) -> Result<Option<bool>, String> 
     }
 }
 
-/// The values of a list, or of an object of names.
+/// The values of a list, or of an object with names.
 fn listed<'a>(file: &'a Map<String, Value>, key: &str) -> Vec<&'a Value> {
     match file.get(key) {
         Some(Value::Array(values)) => values.iter().collect(),
@@ -240,12 +245,12 @@ fn listed<'a>(file: &'a Map<String, Value>, key: &str) -> Vec<&'a Value> {
     }
 }
 
-/// A token as a text, or as an object with its content and flags.
+/// A token written as a text, or as an object with its content and flags.
 fn token(value: &Value, special: bool) -> Result<AddedToken, String> {
     let object = match value {
         Value::String(content) => return Ok(AddedToken::from(content.clone(), special)),
         Value::Object(object) => object,
-        other => return Err(format!("`{other}` is no token")),
+        other => return Err(format!("`{other}` is not a token")),
     };
     let Some(Value::String(content)) = object.get("content") else {
         return Err(format!("the token `{value}` has no `content`"));

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use crate::rows::{Row, Text};
 use crate::{EncodedText, Place, TaskError, TextEncoder};
 
-/// `tests/fixtures/tokenizers.json`, written by `tokenizers_of_folders.py` beside it.
+/// The contents of `tests/fixtures/tokenizers.json`, which `tokenizers_of_folders.py` next to it wrote.
 fn fixture() -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokenizers.json");
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-/// A folder with these files and, where none of them is a vocabulary, this `tokenizer.json`.
+/// A folder with these files and, if none of them is a vocabulary, this `tokenizer.json`.
 fn folder(tokenizer: &str, model_type: &str, files: &Value) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| fs::write(folder.path().join(name), content).unwrap();
@@ -96,7 +96,7 @@ fn refused(base: &str, model_type: &str, files: Value) -> String {
     error.to_string()
 }
 
-/// What transformers 4 and 5 read differently, or nobody can honour.
+/// Covers files that transformers 4 and 5 read differently, and files that cannot be honoured at all.
 #[test]
 fn files_that_contradict_each_other_are_refused() {
     let of =
@@ -136,9 +136,12 @@ fn files_that_contradict_each_other_are_refused() {
         ),
         (
             json!({"added_tokens_decoder": {"x": "[ENT]"}}),
-            "has `x` for an id",
+            "has `x` as an id",
         ),
-        (json!({"additional_special_tokens": [7]}), "`7` is no token"),
+        (
+            json!({"additional_special_tokens": [7]}),
+            "`7` is not a token",
+        ),
     ] {
         let message = of(settings);
         assert!(message.contains(phrase), "{message}");
@@ -162,7 +165,7 @@ fn files_that_contradict_each_other_are_refused() {
     );
     let message = refused("bert", "bert", json!({"special_tokens_map.json": "[1]"}));
     assert!(
-        message.contains("special_tokens_map.json`: it is no JSON object"),
+        message.contains("special_tokens_map.json`: it is not a JSON object"),
         "{message}"
     );
     let message = refused("bert", "roberta", json!({"vocab.txt": "a\nb\n"}));

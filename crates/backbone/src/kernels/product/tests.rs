@@ -4,7 +4,7 @@ fn waves(count: usize, step: f32) -> Vec<f32> {
     (0..count).map(|x| (x as f32 * step).sin()).collect()
 }
 
-/// a_ij = i + 2j, b_ij = 3i - j: (a b)_ij = sum_k (i + 2k)(3k - j), which has a closed form.
+/// With a_ij = i + 2j and b_ij = 3i - j, (a b)_ij = sum_k (i + 2k)(3k - j) has a closed form.
 #[test]
 fn product_of_polynomial_matrices() {
     for set in InstructionSet::available() {
@@ -45,8 +45,8 @@ fn product_of_polynomial_matrices() {
     }
 }
 
-/// Every start, strided operands on both sides, a result that stands inside a wider matrix, and more than one block
-/// of the depth, against sums in f64.
+/// Compares every start, strided operands on both sides, a result inside a wider matrix, and more than one block of the
+/// depth with sums in f64.
 #[test]
 fn strided_operands_and_every_start() {
     let (m, n, k) = (13, 35, DEPTH_BLOCK + 7);
@@ -86,7 +86,7 @@ fn strided_operands_and_every_start() {
     }
 }
 
-/// Rows alone, in other company and at another place of a tile are the same to the bit.
+/// A row has the same bits alone, among others and at another place of a tile.
 #[test]
 fn a_row_depends_on_itself_alone() {
     let (m, n, k) = (19, 50, 500);
