@@ -300,7 +300,12 @@ fn servers_that_do_not_answer() {
     // A cache that another tool filled does not say what the model lacks; without a server it has to do.
     fs::remove_dir_all(hub.cached(".no_exist")).unwrap();
     let ended = hub.run("inspect org/tiny").succeeded();
-    assert!(ended.stderr.contains("continuing with the files in the cache"), "{ended:#?}");
+    assert!(
+        ended
+            .stderr
+            .contains("continuing with the files in the cache"),
+        "{ended:#?}"
+    );
     fs::remove_file(hub.cached("snapshots/c0ffee01/config.json")).unwrap();
     hub.run("inspect org/tiny").failed(&["cannot reach"]);
 }

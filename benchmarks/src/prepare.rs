@@ -108,16 +108,10 @@ pub(crate) fn push_initial_adapter(
 ) -> Result<()> {
     let adapter = adaplace_search_space::AdapterSpec::new(rank, 1.0)?;
     let model = scorer.untrained(&Placement::new().with(connection, adapter), repetition)?;
-    for adapter in model.adapters().iter() {
-        let Connection { source, target } = connection;
-        let parts = [
-            ("weight", &adapter.down_weight),
-            ("bias", &adapter.down_bias),
-        ];
-        for (part, var) in parts {
-            let values = var.flatten_all()?.to_vec1::<f32>()?;
-            let name = format!("{prefix}{source}-{target}.down.{part}");
-            push_f32(tensors, &name, var.dims().to_vec(), &values);
+    for tensor in model.parameters().tensors() {
+        if tensor.name.contains(".down.") {
+            let name = format!("{prefix}{}", tensor.name);
+            push_f32(tensors, &name, tensor.shape, &tensor.values);
         }
     }
     Ok(())

@@ -72,15 +72,25 @@ fn steps(
         );
     };
     let scorer = work.scorer(shared)?;
-    let (seconds, (model, train_loss)) = timed(work, || {
+    let (seconds, trained) = timed(work, || {
         let model = scorer.untrained(placement, 0)?;
         let data = scorer.train_data();
-        let training = fine_tune(&model, data, &work.settings, work.steps, work.seed, 0)?;
-        Ok((model, training.train_loss))
+        Ok(fine_tune(
+            model,
+            data,
+            &work.settings,
+            work.steps,
+            work.seed,
+            0,
+        )?)
     })?;
-    let validation = evaluate(&model, scorer.validation_data(), work.settings.batch_size)?;
+    let validation = evaluate(
+        &trained.model,
+        scorer.validation_data(),
+        work.settings.batch_size,
+    )?;
     let score = Score {
-        train_loss,
+        train_loss: trained.train_loss,
         validation_loss: validation.loss,
         validation_accuracy: validation.accuracy,
         by_class: None,

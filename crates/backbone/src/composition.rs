@@ -42,7 +42,7 @@ pub fn layer_norm(
 ///
 /// # Errors
 /// If `x` is not a floating-point tensor.
-pub fn normalize(x: &Tensor, epsilon: f64) -> Result<Tensor> {
+pub(crate) fn normalize(x: &Tensor, epsilon: f64) -> Result<Tensor> {
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
     centred.broadcast_div(&(variance + epsilon)?.sqrt()?)

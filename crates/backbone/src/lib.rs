@@ -43,7 +43,7 @@ mod token_embedding;
 mod vit;
 
 pub use chain::{Backbone, BackboneDescription, InputDescription};
-pub use composition::normalize;
+
 pub use error::BackboneError;
 pub use inputs::{Inputs, TokenMask};
 pub use kernels::frozen_product::Precision;

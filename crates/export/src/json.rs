@@ -17,7 +17,7 @@
 use std::collections::BTreeMap;
 
 use adaplace_files::from_json;
-use adaplace_search_space::{Connection, PlacementFile, PlacementHash};
+use adaplace_search_space::{PlacementFile, PlacementHash};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -107,22 +107,14 @@ pub fn read(text: &str) -> Result<PlacementFile, ExportError> {
 
 fn tensors(file: &PlacementFile, adapters: Option<&AdapterFile>) -> Vec<Tensor> {
     let width = file.backbone.width as usize;
-    let mut tensors = Vec::new();
-    let mut add = |name: String, shape: &[usize]| {
-        let shape = shape.to_vec();
-        tensors.push(Tensor { name, shape });
-    };
-    for (connection, adapter) in file.placement.iter() {
-        let Connection { source, target } = connection;
-        let rank = usize::from(adapter.rank);
-        add(format!("{source}-{target}.down.weight"), &[rank, width]);
-        add(format!("{source}-{target}.down.bias"), &[rank]);
-        add(format!("{source}-{target}.up.weight"), &[width, rank]);
-        add(format!("{source}-{target}.up.bias"), &[width]);
-    }
-    if let Some(adapters) = adapters {
-        add("head.weight".to_owned(), &[adapters.classes, width]);
-        add("head.bias".to_owned(), &[adapters.classes]);
-    }
-    tensors
+    let head = adapters.map(|adapters| {
+        [
+            ("head.weight".to_owned(), vec![adapters.classes, width]),
+            ("head.bias".to_owned(), vec![adapters.classes]),
+        ]
+    });
+    let all = file.placement.tensors(width);
+    all.chain(head.into_iter().flatten())
+        .map(|(name, shape)| Tensor { name, shape })
+        .collect()
 }

@@ -82,7 +82,7 @@ impl CrossFit {
                 validation: of_train.directions(LEADING).decreases(b.sums, b.examples),
             })
         })?;
-        let joint = match model.adapters().iter().len() == 0 {
+        let joint = match model.parameters().placement().is_empty() {
             true => Some(joint(model, train, settings, &of_parts)?),
             false => None,
         };
@@ -174,10 +174,11 @@ fn fitted_to<'a>(
     validation: &Examples,
     settings: &GradientMapSettings,
 ) -> Result<Model<'a>, ScoreError> {
-    let classes = model.head().bias.elem_count();
+    let classes = model.parameters().classes();
     let of = |examples| features(model, Dataset::from(examples), settings.batch_size);
     let probe = LinearProbe::fit(&of(examples)?, &of(validation)?, classes)?;
-    Model::new(model.backbone(), model.adapters().clone(), probe.head()?)
+    let parameters = model.parameters().clone().with_head(&probe.head());
+    Model::new(model.backbone(), parameters)
 }
 
 /// The results of `work` on the gradient matrices of two models, each on its own examples.

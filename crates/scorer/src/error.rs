@@ -39,6 +39,16 @@ pub enum ScoreError {
         /// The number of inputs with that length.
         at_longest: usize,
     },
+    /// The parameters are of another width than the backbone.
+    #[error(
+        "the adapters have width {found} and the backbone has {expected}; they belong to another backbone"
+    )]
+    Width {
+        /// The width of the parameters.
+        found: usize,
+        /// The width of the backbone.
+        expected: usize,
+    },
     /// A connection uses a state that the backbone does not have.
     #[error(
         "connection {connection} is out of range: the backbone has the hidden states 0 to {last}; use a placement made for it"

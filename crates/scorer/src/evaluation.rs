@@ -59,10 +59,10 @@ pub fn evaluate<'a>(
 ) -> Result<Evaluation, ScoreError> {
     let data = data.into();
     let engine = Engine::new(model, Prefix::Shared);
-    let values = engine.layout().read(model)?;
+    let values = model.parameters().values();
     let batches = evaluation_batches(&data.examples.lengths(), batch_size);
     let by_batch = for_batches(&engine, data, &batches, |shard, workspace| {
-        Ok(engine.logits(&values, shard, workspace)?.to_vec())
+        Ok(engine.logits(values, shard, workspace)?.to_vec())
     })?;
     let logits: Vec<f64> = by_batch.into_iter().flatten().map(f64::from).collect();
     let rows = batches.iter().flatten();
@@ -81,10 +81,10 @@ pub fn features<'a>(
 ) -> Result<Features, ScoreError> {
     let data = data.into();
     let engine = Engine::new(model, Prefix::Shared);
-    let values = engine.layout().read(model)?;
+    let values = model.parameters().values();
     let batches = evaluation_batches(&data.examples.lengths(), batch_size);
     let by_batch = for_batches(&engine, data, &batches, |shard, workspace| {
-        Ok(engine.features(&values, shard, workspace)?.to_vec())
+        Ok(engine.features(values, shard, workspace)?.to_vec())
     })?;
     let mut features: Vec<Vec<f32>> = vec![Vec::new(); data.examples.len()];
     for (rows, values) in batches.iter().zip(by_batch) {

@@ -85,12 +85,12 @@ impl AllDirections {
         shards: &[Shard<'_>],
     ) -> Result<Mat<f32>, ScoreError> {
         let engine = Engine::new(model, Prefix::Separate);
-        let values = engine.layout().read(model)?;
+        let values = model.parameters().values();
         let of_shards = shards
             .par_iter()
             .map(|shard| {
                 Workspace::with(|workspace| {
-                    engine.loss_and_gradients(&values, shard, 1.0, workspace)?;
+                    engine.loss_and_gradients(values, shard, 1.0, workspace)?;
                     Ok(self.of_shard(&engine, shard, workspace))
                 })
             })

@@ -59,53 +59,53 @@ impl TrainingSettings {
 }
 
 /// The result of a training.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Training {
+#[derive(Debug, Clone)]
+pub struct Trained<'a> {
+    /// The model with its trained parameters.
+    pub model: Model<'a>,
     /// The mean cross-entropy of the batches of the last epoch, or of all batches if there was less than one epoch.
     pub train_loss: f64,
 }
 
-/// Trains the adapters and the head of `model` for `steps` steps of [`AdamW`].
+/// Trains the adapters and the head of `model` for `steps` steps of [`AdamW`], and gives the trained model.
 ///
 /// The order of the examples follows from `seed` and `repetition` alone.
 ///
 /// # Errors
 /// [`ScoreError::Diverged`] if the loss or the gradient is not finite, [`ScoreError::NoGradient`] if an adapter has no
 /// influence on the loss, [`ScoreError::FeaturesSayNothing`] if that is because the head is zero.
-pub fn fine_tune<'a>(
-    model: &Model<'_>,
+pub fn fine_tune<'m, 'a>(
+    model: Model<'m>,
     data: impl Into<Dataset<'a>>,
     settings: &TrainingSettings,
     steps: u32,
     seed: u64,
     repetition: u32,
-) -> Result<Training, ScoreError> {
+) -> Result<Trained<'m>, ScoreError> {
     let data = data.into();
     let lengths = data.examples.lengths();
     let batches = training_batches(lengths, settings.batch_size, steps, seed, repetition);
-    let mut trainer = Trainer::new(model, settings)?;
+    let mut trainer = Trainer::new(&model, settings);
     let mut losses = Vec::new();
     for (step, rows) in (0..steps).zip(batches) {
         let factor = settings.learning_rate_factor(step, steps);
         let loss = trainer.step(data, &rows, step, factor);
-        losses.push(loss.map_err(|error| explained(error, model, data.examples))?);
+        losses.push(loss.map_err(|error| explained(error, &model, data.examples))?);
     }
     let epoch = data.examples.len().div_ceil(settings.batch_size.max(1));
     let last = &losses[losses.len().saturating_sub(epoch)..];
-    trainer.engine.layout().write(&trainer.values, model)?;
-    Ok(Training {
-        train_loss: last.iter().sum::<f64>() / last.len() as f64,
+    let train_loss = last.iter().sum::<f64>() / last.len() as f64;
+    let values = trainer.values;
+    Ok(Trained {
+        model: model.with_values(values),
+        train_loss,
     })
 }
 
 /// Explains a missing gradient by a head of zeros, which does not pass gradients on to the adapters.
 fn explained(error: ScoreError, model: &Model<'_>, examples: &Examples) -> ScoreError {
-    let weight = model
-        .head()
-        .weight
-        .flatten_all()
-        .and_then(|all| all.to_vec1::<f32>());
-    let zero = weight.is_ok_and(|weight| weight.iter().all(|&w| w == 0.0));
+    let weight = model.parameters().head().weight;
+    let zero = weight.iter().all(|&w| w == 0.0);
     match error {
         ScoreError::NoGradient { .. } if zero => {
             let lengths = examples.lengths();
@@ -179,10 +179,10 @@ struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    fn new(model: &Model<'a>, settings: &'a TrainingSettings) -> Result<Self, ScoreError> {
+    fn new(model: &Model<'a>, settings: &'a TrainingSettings) -> Self {
         let engine = Engine::new(model, Prefix::Shared);
         let layout = engine.layout();
-        let values = layout.read(model)?;
+        let values = model.parameters().values().to_vec();
         let (learned_scale, scales) = match settings.learned_scale {
             true => (
                 Some(LearnedScale::new(layout, &values)),
@@ -191,7 +191,7 @@ impl<'a> Trainer<'a> {
             false => (None, 0),
         };
         let trained = values.len() + scales;
-        Ok(Self {
+        Self {
             settings,
             gradients: vec![0.0; trained],
             optimiser: AdamW::new(trained, settings.weight_decay),
@@ -199,7 +199,7 @@ impl<'a> Trainer<'a> {
             values,
             engine,
             shares: Vec::new(),
-        })
+        }
     }
 
     /// Makes one step on the examples at `rows`, and returns their mean loss before the step.

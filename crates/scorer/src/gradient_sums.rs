@@ -45,14 +45,13 @@ fn in_groups<T: Send>(
     most_sums: usize,
     work: impl Fn(&[Summed<'_>]) -> Result<T, String> + Sync,
 ) -> Result<Vec<T>, ScoreError> {
-    let engines: Vec<(Engine<'_>, Vec<f32>)> = sides
+    let engines: Vec<(Engine<'_>, &[f32])> = sides
         .iter()
         .map(|side| {
             let engine = Engine::new(side.model, Prefix::Separate);
-            let values = engine.layout().read(side.model)?;
-            Ok((engine, values))
+            (engine, side.model.parameters().values())
         })
-        .collect::<Result<_, ScoreError>>()?;
+        .collect();
     let states = sides[0].model.backbone().description().hidden_states;
     let width = sides[0].model.backbone().description().width;
     let group = (most_sums / (states * width * width * sides.len())).clamp(1, states);

@@ -1,17 +1,15 @@
 use adaplace_backbone::Inputs;
-use candle_core::{Device, Tensor};
 
 use crate::engine::{Engine, Prefix, Shard, Workspace};
-use crate::{Model, ScoreError};
+use crate::{Model, Parameters, ScoreError};
 
 /// The mean loss of a batch and its gradients, as computed by a training.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Gradients {
     /// The mean cross-entropy, in nats.
     pub loss: f64,
-    /// The gradients with respect to the trained tensors, in their shapes: those of the adapters in canonical order
-    /// (weight and bias of the down projection, then of the up projection), then the head's weight and bias.
-    pub tensors: Vec<Tensor>,
+    /// The gradients with respect to the model's parameters.
+    pub parameters: Parameters,
 }
 
 /// Runs one forward and backward pass of `model` on the processor, with one label for each row of `inputs`.
@@ -24,33 +22,30 @@ pub fn loss_and_gradients(
     labels: &[u32],
 ) -> Result<Gradients, ScoreError> {
     let engine = Engine::new(model, Prefix::Shared);
-    let values = engine.layout().read(model)?;
+    let values = model.parameters().values();
     let shard = Shard::of_inputs(model.backbone(), inputs.clone(), labels.to_vec());
     let factor = 1.0 / labels.len() as f32;
     Workspace::with(|workspace| {
-        let loss = engine.loss_and_gradients(&values, &shard, factor, workspace)?;
+        let loss = engine.loss_and_gradients(values, &shard, factor, workspace)?;
         Ok(Gradients {
             loss: loss / labels.len() as f64,
-            tensors: engine.layout().tensors(workspace.towards_values(), model)?,
+            parameters: model
+                .parameters()
+                .with_values(workspace.towards_values().to_vec()),
         })
     })
 }
 
-/// The hidden states h_0 .. h_N of the last pass as the processor computes them, each (rows, width). The rows are the
+/// The hidden states h_0 .. h_N of the last pass as the processor computes them, each (rows, width) in row-major order. The rows are the
 /// real tokens of all examples, one example after the other.
 ///
 /// # Errors
 /// If the inputs are not of the backbone's kind.
-pub fn states(model: &Model<'_>, inputs: &Inputs) -> Result<Vec<Tensor>, ScoreError> {
+pub fn states(model: &Model<'_>, inputs: &Inputs) -> Result<Vec<Vec<f32>>, ScoreError> {
     // A training leaves out rows that nothing reads.
     let engine = Engine::new(model, Prefix::Separate);
-    let values = engine.layout().read(model)?;
+    let values = model.parameters().values();
     let examples = inputs.examples()?;
     let shard = Shard::of_inputs(model.backbone(), inputs.clone(), vec![0; examples]);
-    let states = Workspace::with(|workspace| engine.states(&values, &shard, workspace))?;
-    let tensors = states.into_iter().map(|state| {
-        let shape = (shard.rows(), engine.layout().width);
-        Ok(Tensor::from_vec(state, shape, &Device::Cpu)?)
-    });
-    tensors.collect()
+    Workspace::with(|workspace| engine.states(values, &shard, workspace))
 }

@@ -21,17 +21,17 @@ pub fn importances<'a>(
     let data = data.into();
     let engine = Engine::new(model, Prefix::Shared);
     let layout = engine.layout();
-    let values = layout.read(model)?;
+    let values = model.parameters().values();
     let batches = evaluation_batches(&data.examples.lengths(), batch_size);
     let of_batch = |rows: &Vec<usize>| {
         let shard = Shard::of_dataset(engine.backbone(), data, rows);
         let factor = 1.0 / rows.len() as f32;
         Workspace::with(|workspace| {
-            engine.loss_and_gradients(&values, &shard, factor, workspace)?;
+            engine.loss_and_gradients(values, &shard, factor, workspace)?;
             let gradients = workspace.towards_values();
             let of_adapter = |place| {
                 let (own, towards) = (
-                    layout.adapter(place, &values),
+                    layout.adapter(place, values),
                     layout.adapter(place, gradients),
                 );
                 let sum = product(own.up_weight, towards.up_weight)

@@ -7,7 +7,6 @@
 //! - [`fine_tune`] trains the adapters of one placement and the head for a given number of steps.
 //! - [`Scorer`] is anything that scores a placement, and [`ProxyScorer`] scores it by a short training.
 
-mod adapters;
 mod by_class;
 mod cross_fit;
 mod dataset;
@@ -16,14 +15,14 @@ mod error;
 mod evaluation;
 mod example_gradients;
 mod fine_tune;
-mod forward;
 mod gradient_map;
 mod gradient_sums;
 mod gradients;
-mod head;
 mod importance;
 mod joint_judgement;
+mod model;
 mod optimiser;
+mod parameters;
 mod probe;
 mod promise;
 mod proxy_scorer;
@@ -39,19 +38,18 @@ extern crate self as adaplace_scorer;
 #[path = "../tests/tiny/support.rs"]
 mod support;
 
-pub use adapters::{Adapter, Adapters};
 pub use by_class::ByClass;
 pub use dataset::Dataset;
 pub use error::ScoreError;
 pub use evaluation::{Evaluation, evaluate, features};
-pub use fine_tune::{Training, TrainingSettings, fine_tune, training_batches};
-pub use forward::Model;
+pub use fine_tune::{Trained, TrainingSettings, fine_tune, training_batches};
 pub use gradient_map::{GradientMap, GradientMapSettings};
 pub use gradients::{Gradients, loss_and_gradients, states};
-pub use head::Head;
 pub use importance::importances;
 pub use joint_judgement::JointJudgement;
+pub use model::Model;
 pub use optimiser::AdamW;
+pub use parameters::{Head, NamedTensor, Parameters};
 pub use probe::{Features, LinearProbe};
 pub use promise::Statistics;
 pub use proxy_scorer::{ProxyScorer, Score, Scorer};

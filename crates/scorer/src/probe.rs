@@ -175,13 +175,13 @@ impl LinearProbe {
         })
     }
 
-    /// The probe as a trainable head.
-    ///
-    /// # Errors
-    /// If the tensors cannot be created.
-    pub fn head(&self) -> Result<Head, ScoreError> {
-        let width = self.weight.len() / self.bias.len();
-        Ok(Head::new(&self.weight, &self.bias, width)?)
+    /// The probe as a head.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        Head {
+            weight: self.weight.clone(),
+            bias: self.bias.clone(),
+        }
     }
 }
 

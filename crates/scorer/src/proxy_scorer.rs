@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::evaluation::{evaluate, features};
 use crate::fine_tune::{fine_tune, finite};
 use crate::{
-    Adapters, ByClass, Dataset, GradientMap, GradientMapSettings, Head, LinearProbe, Model,
-    ScoreError, StateCache, Statistics, TrainingSettings, importances,
+    ByClass, Dataset, GradientMap, GradientMapSettings, Head, LinearProbe, Model, Parameters,
+    ScoreError, StateCache, Statistics, Trained, TrainingSettings, importances,
 };
 
 /// The score of a placement.
@@ -171,9 +171,9 @@ impl ProxyScorer {
         placement: &Placement,
         repetition: u32,
     ) -> Result<Model<'_>, ScoreError> {
-        let width = self.backbone.description().width;
-        let adapters = Adapters::initial(placement, width, self.seed, repetition)?;
-        Model::new(&self.backbone, adapters, self.probe.head()?)
+        let head = self.probe.head();
+        let parameters = Parameters::initial(placement, &head, self.seed, repetition);
+        Model::new(&self.backbone, parameters)
     }
 
     /// Trains `placement` for `fidelity` steps, and returns the model and its mean training loss over the last epoch.
@@ -185,7 +185,7 @@ impl ProxyScorer {
         placement: &Placement,
         fidelity: Fidelity,
         repetition: u32,
-    ) -> Result<(Model<'_>, f64), ScoreError> {
+    ) -> Result<Trained<'_>, ScoreError> {
         self.train_with(&self.settings, placement, fidelity, repetition)
     }
 
@@ -199,17 +199,16 @@ impl ProxyScorer {
         placement: &Placement,
         fidelity: Fidelity,
         repetition: u32,
-    ) -> Result<(Model<'_>, f64), ScoreError> {
+    ) -> Result<Trained<'_>, ScoreError> {
         let model = self.untrained(placement, repetition)?;
-        let training = fine_tune(
-            &model,
+        fine_tune(
+            model,
             self.train_data(),
             settings,
             fidelity.steps(),
             self.seed,
             repetition,
-        )?;
-        Ok((model, training.train_loss))
+        )
     }
 
     /// The gradient map at the frozen model with the probe's head. It judges sets and contains at least `statistics`.
@@ -234,16 +233,15 @@ impl ProxyScorer {
     ///
     /// # Errors
     /// [`ScoreError::Diverged`] if the loss on the validation part is not finite.
-    pub fn validate(
-        &self,
-        model: &Model<'_>,
-        train_loss: f64,
-        fidelity: Fidelity,
-    ) -> Result<Score, ScoreError> {
-        let validation = evaluate(model, self.validation_data(), self.settings.batch_size)?;
+    pub fn validate(&self, trained: &Trained<'_>, fidelity: Fidelity) -> Result<Score, ScoreError> {
+        let validation = evaluate(
+            &trained.model,
+            self.validation_data(),
+            self.settings.batch_size,
+        )?;
         finite(fidelity.steps(), "validation loss", validation.loss)?;
         Ok(Score {
-            train_loss,
+            train_loss: trained.train_loss,
             validation_loss: validation.loss,
             validation_accuracy: validation.accuracy,
             by_class: validation.by_class,
@@ -262,8 +260,12 @@ impl ProxyScorer {
         together: &Placement,
         fidelity: Fidelity,
     ) -> Result<Vec<f64>, ScoreError> {
-        let (model, _) = self.train(together, fidelity, 0)?;
-        importances(&model, self.validation_data(), self.settings.batch_size)
+        let trained = self.train(together, fidelity, 0)?;
+        importances(
+            &trained.model,
+            self.validation_data(),
+            self.settings.batch_size,
+        )
     }
 }
 
@@ -274,8 +276,8 @@ impl Scorer for ProxyScorer {
         fidelity: Fidelity,
         repetition: u32,
     ) -> Result<Score, ScoreError> {
-        let (model, train_loss) = self.train(placement, fidelity, repetition)?;
-        self.validate(&model, train_loss, fidelity)
+        let trained = self.train(placement, fidelity, repetition)?;
+        self.validate(&trained, fidelity)
     }
 }
 
@@ -314,8 +316,7 @@ fn fit_probe(
     batch_size: usize,
 ) -> Result<LinearProbe, ScoreError> {
     let width = backbone.description().width;
-    let head = Head::new(&vec![0.0; classes * width], &vec![0.0; classes], width)?;
-    let frozen = Model::new(backbone, Adapters::default(), head)?;
+    let frozen = Model::new(backbone, Parameters::of_head(&Head::zero(classes, width)))?;
     let train = features(&frozen, train, batch_size)?;
     let validation = features(&frozen, validation, batch_size)?;
     LinearProbe::fit(&train, &validation, classes)

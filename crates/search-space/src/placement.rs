@@ -28,8 +28,26 @@ impl Placement {
     }
 
     /// The connections in ascending order.
-    pub fn connections(&self) -> impl DoubleEndedIterator<Item = Connection> + '_ {
+    pub fn connections(&self) -> impl DoubleEndedIterator<Item = Connection> + Clone + '_ {
         self.0.keys().copied()
+    }
+
+    /// The names and shapes of the trained tensors of the adapters at this width, in canonical order: for each connection
+    /// `{source}-{target}.down.weight` (r, width), `.down.bias` (r), `.up.weight` (width, r) and `.up.bias` (width).
+    ///
+    /// Files of adapters, exports and gradients call them so.
+    pub fn tensors(&self, width: usize) -> impl Iterator<Item = (String, Vec<usize>)> + '_ {
+        self.iter().flat_map(move |(connection, adapter)| {
+            let Connection { source, target } = connection;
+            let rank = usize::from(adapter.rank);
+            [
+                ("down.weight", vec![rank, width]),
+                ("down.bias", vec![rank]),
+                ("up.weight", vec![width, rank]),
+                ("up.bias", vec![width]),
+            ]
+            .map(|(part, shape)| (format!("{source}-{target}.{part}"), shape))
+        })
     }
 
     /// The adapter on `connection`, if it carries one.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use adaplace_backbone::Pooling;
-use adaplace_scorer::{Adapters, Evaluation, Model, evaluate};
+use adaplace_scorer::{Evaluation, Model, Parameters, evaluate};
 use adaplace_search_space::{PlacementFile, PlacementHash};
 use adaplace_study::{Problem, backbone_reference};
 use adaplace_task::{Part, TaskOptions};
@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
     let file = PlacementFile::read(&arguments.placement)?;
     let width = file.backbone.width as usize;
     let path = &arguments.adapters;
-    let (adapters, head, metadata) = Adapters::read(&file.placement, width, path)?;
+    let (parameters, metadata) = Parameters::read(&file.placement, width, path)?;
     let max_length = match metadata.get(MAX_LENGTH) {
         None => None,
         Some(text) => Some(text.parse().with_context(|| {
@@ -60,19 +60,19 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
     file.check_backbone(&backbone_reference(backbone))
         .map_err(|error| error.in_file(&arguments.placement))?;
     check_origin(&metadata, &file, path)?;
-    check_classes(metadata.get(CLASSES), &task.classes, head.bias.dims(), path)?;
-    let examples = match part {
-        Part::Train => Some(&task.train),
-        Part::Validation => Some(&task.validation),
-        Part::Test => task.test.as_ref(),
-    };
-    let Some(examples) = examples else {
+    check_classes(
+        metadata.get(CLASSES),
+        &task.classes,
+        parameters.classes(),
+        path,
+    )?;
+    let Some(examples) = task.part(part) else {
         bail!(
             "the task `{}` has no {part} part; choose another with `--part`",
             arguments.task.display()
         );
     };
-    let model = Model::new(backbone, adapters, head)?;
+    let model = Model::new(backbone, parameters)?;
     let report = Report {
         placement: file.placement.hash(),
         task: task.name.clone(),
@@ -144,11 +144,11 @@ pub(crate) fn check_origin(
 fn check_classes(
     stored: Option<&String>,
     classes: &[String],
-    head: &[usize],
+    rows: usize,
     path: &Path,
 ) -> Result<()> {
     let stored: Option<Vec<String>> = stored.and_then(|text| serde_json::from_str(text).ok());
-    if head != [classes.len()] || stored.is_some_and(|stored| stored != classes) {
+    if rows != classes.len() || stored.is_some_and(|stored| stored != classes) {
         bail!(
             "`{}` was trained for other classes than those of the task ({}); evaluate it on the task that it was trained on",
             path.display(),

@@ -4,7 +4,7 @@ use std::path::Path;
 use adaplace_export::json::AdapterFile;
 use adaplace_export::{AdapterWeights, HeadWeights, Weights, adapters, json, peft};
 use adaplace_export::{write_document, write_folder};
-use adaplace_scorer::{Adapters, ScoreError};
+use adaplace_scorer::{Head, Parameters};
 use adaplace_search_space::{Connection, PlacementFile};
 use anyhow::{Context, Result};
 
@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Export) -> Result<Ending> {
                 .as_deref()
                 .context("`--out` is missing; give a folder")?;
             let weights = match &arguments.adapters {
-                None => untrained(&file, arguments.seed)?,
+                None => untrained(&file, arguments.seed),
                 Some(path) => trained(&file, path)?.0,
             };
             let files = adapters::files(&file, &weights).with_context(of_placement)?;
@@ -50,26 +50,28 @@ pub(crate) fn run(arguments: &Export) -> Result<Ending> {
 }
 
 /// The adapters that a training of this seed starts from.
-fn untrained(file: &PlacementFile, seed: u64) -> Result<Weights> {
-    let adapters = Adapters::initial(&file.placement, file.backbone.width as usize, seed, 0)?;
-    Ok(Weights {
-        adapters: values(&adapters)?,
+fn untrained(file: &PlacementFile, seed: u64) -> Weights {
+    let head = Head::zero(1, file.backbone.width as usize);
+    let parameters = Parameters::initial(&file.placement, &head, seed, 0);
+    Weights {
+        adapters: weights(&parameters),
         head: None,
-    })
+    }
 }
 
 /// What a training left, and what the file says about it.
 fn trained(file: &PlacementFile, path: &Path) -> Result<(Weights, AdapterFile)> {
-    let (adapters, head, metadata) =
-        Adapters::read(&file.placement, file.backbone.width as usize, path)?;
+    let (parameters, metadata) =
+        Parameters::read(&file.placement, file.backbone.width as usize, path)?;
     check_origin(&metadata, file, path)?;
     let classes = metadata.get(CLASSES).map_or(Ok(Vec::new()), |text| {
         serde_json::from_str(text)
             .with_context(|| format!("`{}` has damaged classes", path.display()))
     })?;
+    let Head { weight, bias } = parameters.head();
     let head = HeadWeights {
-        weight: head.weight.flatten_all()?.to_vec1()?,
-        bias: head.bias.to_vec1()?,
+        weight,
+        bias,
         classes,
     };
     let described = AdapterFile {
@@ -78,7 +80,7 @@ fn trained(file: &PlacementFile, path: &Path) -> Result<(Weights, AdapterFile)> 
         metadata,
     };
     let weights = Weights {
-        adapters: values(&adapters)?,
+        adapters: weights(&parameters),
         head: Some(head),
     };
     Ok((weights, described))
@@ -88,17 +90,22 @@ fn described(file: &PlacementFile, path: &Path) -> Result<AdapterFile> {
     trained(file, path).map(|(_, described)| described)
 }
 
-fn values(adapters: &Adapters) -> Result<BTreeMap<Connection, AdapterWeights>> {
-    let plain = adapters.iter().map(|adapter| {
-        let weights = AdapterWeights {
-            down_weight: adapter.down_weight.flatten_all()?.to_vec1()?,
-            down_bias: adapter.down_bias.to_vec1()?,
-            up_weight: adapter.up_weight.flatten_all()?.to_vec1()?,
-            up_bias: adapter.up_bias.to_vec1()?,
-        };
-        Ok((adapter.connection, weights))
-    });
-    plain.collect::<Result<_, ScoreError>>().map_err(Into::into)
+/// The tensors of the adapters, connection by connection.
+fn weights(parameters: &Parameters) -> BTreeMap<Connection, AdapterWeights> {
+    let mut tensors = parameters.tensors().into_iter();
+    let mut next = || tensors.next().map_or_else(Vec::new, |tensor| tensor.values);
+    let connections = parameters.connections();
+    connections
+        .map(|connection| {
+            let weights = AdapterWeights {
+                down_weight: next(),
+                down_bias: next(),
+                up_weight: next(),
+                up_bias: next(),
+            };
+            (connection, weights)
+        })
+        .collect()
 }
 
 fn summary(file: &PlacementFile, weights: &Weights, path: &Path) -> String {

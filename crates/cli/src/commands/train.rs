@@ -91,17 +91,16 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         arguments.seed,
         cache_memory,
     )?;
-    let (model, last_epoch_loss) =
-        scorer
-            .train(&file.placement, steps, 0)
-            .map_err(|error| match error {
-                ScoreError::Diverged { .. } => anyhow!(
-                    "the training of `{}` {error}; choose a lower `--learning-rate`",
-                    arguments.placement.display()
-                ),
-                other => other.into(),
-            })?;
-    let on = |examples| evaluate(&model, examples, arguments.batch_size);
+    let trained = scorer
+        .train(&file.placement, steps, 0)
+        .map_err(|error| match error {
+            ScoreError::Diverged { .. } => anyhow!(
+                "the training of `{}` {error}; choose a lower `--learning-rate`",
+                arguments.placement.display()
+            ),
+            other => other.into(),
+        })?;
+    let on = |examples| evaluate(&trained.model, examples, arguments.batch_size);
     let metrics = Metrics {
         format: "adaplace.metrics/1",
         placement: file.placement.hash(),
@@ -112,7 +111,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         seed: arguments.seed,
         training: settings,
         precision,
-        last_epoch_loss,
+        last_epoch_loss: trained.train_loss,
         train: on(&task.train)?,
         validation: on(&task.validation)?,
         test: task.test.as_ref().map(on).transpose()?,
@@ -128,7 +127,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     if let Some(length) = max_length {
         metadata.insert(MAX_LENGTH.to_owned(), length.to_string());
     }
-    model.adapters().write(model.head(), &metadata, &adapters)?;
+    trained.model.parameters().write(&metadata, &adapters)?;
     let path = arguments.out.join("metrics.json");
     write_metrics(&metrics, &path)?;
     if arguments.json {

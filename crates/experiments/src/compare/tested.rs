@@ -56,9 +56,9 @@ impl Finisher for TestedTraining<'_> {
             let trained = self
                 .scorer
                 .train_with(&settings, placement, self.steps, repetition)
-                .and_then(|(model, train_loss)| {
-                    let score = self.scorer.validate(&model, train_loss, self.steps)?;
-                    Ok((model, score))
+                .and_then(|trained| {
+                    let score = self.scorer.validate(&trained, self.steps)?;
+                    Ok((trained.model, score))
                 });
             let score = match trained {
                 Ok((model, score)) => {

@@ -10,8 +10,8 @@ use adaplace_backbone::kernels::{
     normalize_row_backward,
 };
 
-use super::parameters::AdapterValues;
-use crate::adapters::NORM_EPSILON;
+use super::NORM_EPSILON;
+use crate::parameters::AdapterValues;
 
 /// The part of an adapter's forward pass that its backward pass needs. The memory is reused.
 #[derive(Default)]

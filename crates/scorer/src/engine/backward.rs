@@ -2,10 +2,10 @@ use adaplace_search_space::ConnectionKind;
 
 use super::batch::Shard;
 use super::forward::{Backward, reads};
-use super::parameters::AdapterPlace;
 use super::workspace::{Pass, Workspace};
 use super::{Engine, adapter, first_rows, head};
 use crate::ScoreError;
+use crate::parameters::AdapterPlace;
 
 impl Engine<'_> {
     /// The sum of the examples' losses. The workspace receives the gradients of `factor` times this sum with respect to

@@ -2,10 +2,10 @@ use adaplace_search_space::{Connection, ConnectionKind};
 
 use super::adapter;
 use super::batch::Shard;
-use super::parameters::AdapterPlace;
 use super::workspace::{Pass, Workspace};
 use super::{Engine, first_rows, head};
 use crate::ScoreError;
+use crate::parameters::AdapterPlace;
 
 /// Whether a backward pass will follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use adaplace_backbone::kernels::dot;
 
-use super::parameters::Layout;
+use crate::parameters::Layout;
 
 /// Computes `logits` = features W^T + b, (examples, classes).
 pub(super) fn forward(layout: &Layout, values: &[f32], features: &[f32], logits: &mut Vec<f32>) {

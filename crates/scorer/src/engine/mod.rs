@@ -1,6 +1,6 @@
 //! Forward and backward pass of a placement on the processor.
 //!
-//! The definition is that of [`crate::Model`], but without an autograd graph: the chain, the passes and the adapters of
+//! There is no autograd graph: the chain, the passes and the adapters of
 //! a placement are known, so the gradient is one walk back along them. A batch is cut into shards of whole examples.
 //! One thread carries each shard from its first state to its gradients, in memory of its own. Only the gradients with
 //! respect to the trained values are added up across shards, in a fixed order. The cut of a batch depends on the
@@ -12,13 +12,11 @@ mod batch;
 mod first_rows;
 mod forward;
 mod head;
-mod parameters;
 mod plan;
 mod taps;
 mod workspace;
 
 pub(crate) use batch::{Shard, shard_rows, shards};
-pub(crate) use parameters::Layout;
 pub(crate) use plan::{Plan, Prefix};
 pub(crate) use workspace::Workspace;
 
@@ -26,6 +24,10 @@ use adaplace_backbone::{Backbone, Pooling};
 use adaplace_search_space::ConnectionKind;
 
 use crate::Model;
+use crate::parameters::Layout;
+
+/// The epsilon of the layer norm that an adapter's input goes through.
+const NORM_EPSILON: f32 = 1e-5;
 
 /// A backbone, the layout of the values trained on it, and the plan of their placement.
 #[derive(Debug, Clone)]
@@ -42,10 +44,10 @@ pub(crate) struct Engine<'a> {
 
 impl<'a> Engine<'a> {
     pub(crate) fn new(model: &Model<'a>, prefix: Prefix) -> Self {
-        let connections = model.adapters().iter().map(|adapter| adapter.connection);
+        let connections = model.parameters().connections();
         let backbone = model.backbone();
         let last = backbone.sublayers().len();
-        let layout = Layout::of(model);
+        let layout = model.parameters().layout().clone();
         let mut order: Vec<usize> = (0..layout.adapters.len()).collect();
         order.sort_by_key(|&index| match layout.adapters[index].connection.kind() {
             ConnectionKind::Parallel | ConnectionKind::LongRange => 0,

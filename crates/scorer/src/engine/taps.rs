@@ -4,9 +4,8 @@ use std::ops::Range;
 
 use adaplace_backbone::kernels::normalize_row;
 
-use super::Engine;
 use super::workspace::Workspace;
-use crate::adapters::NORM_EPSILON;
+use super::{Engine, NORM_EPSILON};
 
 impl Engine<'_> {
     /// Writes norm(h_n) of all states of a pass side by side, (rows, states x width).

@@ -1,6 +1,6 @@
 //! The learned scale per channel of Adapter+ (Steitz and Roth 2024, "Adapters Strike Back", arXiv 2406.06820).
 
-use crate::engine::Layout;
+use crate::parameters::Layout;
 
 /// A learned scale: each adapter's output is multiplied by a trained vector s of the model's width, which starts as
 /// ones.

@@ -2,8 +2,8 @@ use super::*;
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use adaplace_testkit::TextTask;
 
-use crate::Adapters;
-use crate::support::{error_by, head, model, tiny_bert, tiny_task};
+use crate::Parameters;
+use crate::support::{error_of, head, model, tiny_bert, tiny_task};
 
 fn factors(warm_up: f64, steps: u32) -> Vec<f64> {
     let settings = TrainingSettings {
@@ -44,7 +44,7 @@ fn trainer<'a>(
     settings: &'a TrainingSettings,
     gradients: impl Fn(usize) -> f32,
 ) -> Trainer<'a> {
-    let mut trainer = Trainer::new(model, settings).unwrap();
+    let mut trainer = Trainer::new(model, settings);
     let count = trainer.gradients.len();
     trainer.gradients = (0..count).map(gradients).collect();
     trainer
@@ -102,20 +102,17 @@ fn shards_add_up_to_the_batch() {
     let task = tiny_task(&TextTask::default());
     let rows: Vec<usize> = (0..task.train.len()).collect();
     let settings = TrainingSettings::default();
-    let mut trainer = Trainer::new(&model, &settings).unwrap();
+    let mut trainer = Trainer::new(&model, &settings);
     let data = Dataset::from(&task.train);
     assert!(shards(&backbone, data, &rows).len() > 1);
     let loss = trainer.loss_and_gradients(data, &rows).unwrap();
     let inputs = crate::evaluation::inputs(&task.train.batch(&rows)).unwrap();
     let whole = crate::loss_and_gradients(&model, &inputs, &task.train.labels).unwrap();
     assert!((loss - whole.loss).abs() < 1e-6);
-    let tensors = trainer
-        .engine
-        .layout()
-        .tensors(&trainer.gradients, &model)
-        .unwrap();
-    for (found, expected) in tensors.iter().zip(&whole.tensors) {
-        assert!(error_by(expected, found, expected) < 1e-5);
+    let found = model.parameters().with_values(trainer.gradients);
+    let pairs = found.tensors().into_iter().zip(whole.parameters.tensors());
+    for (found, expected) in pairs {
+        assert!(error_of(&found.values, &expected.values) < 1e-5);
     }
 }
 
@@ -146,7 +143,7 @@ fn the_order_is_that_of_seed_and_repetition() {
 
 /// A trainer on the tiny task with a learned scale. Its values are drawn at random, so no gradient is zero.
 fn with_learned_scale<'a>(model: &Model<'a>, settings: &'a TrainingSettings) -> Trainer<'a> {
-    let mut trainer = Trainer::new(model, settings).unwrap();
+    let mut trainer = Trainer::new(model, settings);
     let scale = trainer.learned_scale.as_mut().unwrap();
     let mut state = 1_u32;
     for value in scale.trained() {
@@ -206,8 +203,8 @@ fn a_learned_scale_changes_the_course_from_the_second_step_on() {
         .map(|(source, target)| (Connection::new(source, target), adapter))
         .into_iter()
         .collect();
-    let adapters = Adapters::initial(&placement, 32, 0, 0).unwrap();
-    let model = Model::new(&backbone, adapters, head()).unwrap();
+    let parameters = Parameters::initial(&placement, &head(), 0, 0);
+    let model = Model::new(&backbone, parameters).unwrap();
     let task = tiny_task(&TextTask::default());
     let rows: Vec<usize> = (0..8).collect();
     let plain = TrainingSettings::default();
@@ -216,7 +213,7 @@ fn a_learned_scale_changes_the_course_from_the_second_step_on() {
         ..plain
     };
     let after = |settings: &TrainingSettings, steps: u32| {
-        let mut trainer = Trainer::new(&model, settings).unwrap();
+        let mut trainer = Trainer::new(&model, settings);
         for step in 0..steps {
             let data = Dataset::from(&task.train);
             trainer.step(data, &rows, step, 1.0).unwrap();

@@ -2,9 +2,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use adaplace_backbone::{Backbone, Inputs, InstructionSet, Precision};
-use adaplace_scorer::{Adapter, Adapters, Head};
-use adaplace_search_space::{AdapterSpec, Connection};
-use candle_core::{DType, Device, Tensor, Var};
+use adaplace_scorer::{Model, Parameters};
+use adaplace_search_space::{AdapterSpec, Connection, Placement};
+use candle_core::{DType, Device, Tensor};
 
 /// The outputs of the PyTorch definition for one backbone, and the backbone itself.
 pub struct Fixture {
@@ -16,26 +16,30 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    pub fn open(backbone: &str, outputs: &str) -> Option<Self> {
+    pub fn open(backbone: &str, outputs: &str) -> Self {
         let shared = std::env::var_os("ADAPLACE_SHARED").map_or_else(
             || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
             PathBuf::from,
         );
         let folder = shared.join("backbones").join(backbone);
         let path = shared.join("parity").join(format!("{outputs}.safetensors"));
-        if !folder.is_dir() || !path.is_file() {
-            return None;
+        for needed in [&folder, &path] {
+            assert!(
+                needed.exists(),
+                "`{}` is missing; set ADAPLACE_SHARED to the folder with the fixtures",
+                needed.display()
+            );
         }
         let bytes = std::fs::read(&path).unwrap();
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
         let cases = &header.metadata().as_ref().unwrap()["cases"];
-        Some(Self {
+        Self {
             folder: backbone.to_owned(),
             name: backbone.to_owned(),
             backbone: Backbone::load(&folder, None).unwrap(),
             tensors: candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).unwrap(),
             cases: serde_json::from_str(cases).unwrap(),
-        })
+        }
     }
 
     /// The folder of the backbone.
@@ -102,32 +106,25 @@ impl Fixture {
         self
     }
 
-    pub fn head(&self) -> Head {
-        let var = |name: &str| Var::from_tensor(&self.tensors[name]).unwrap();
-        Head {
-            weight: var("head.weight"),
-            bias: var("head.bias"),
-        }
-    }
-
-    pub fn adapters(&self, case: &str, connections: &[(u16, u16)]) -> Adapters {
+    /// The model of a case.
+    pub fn model(&self, case: &str, connections: &[(u16, u16)]) -> Model<'_> {
+        let width = self.backbone.description().width;
+        let classes = self.tensors["head.bias"].elem_count();
         let adapter = |&(source, target): &(u16, u16)| {
-            let var = |part: &str| {
-                let name = format!("{case}/{source}-{target}.{part}");
-                Var::from_tensor(&self.tensors[&name]).unwrap()
-            };
-            let down_weight = var("down.weight");
-            let rank = down_weight.dim(0).unwrap() as u16;
-            Adapter {
-                connection: Connection { source, target },
-                spec: AdapterSpec::new(rank, 1.0).unwrap(),
-                down_weight,
-                down_bias: var("down.bias"),
-                up_weight: var("up.weight"),
-                up_bias: var("up.bias"),
-            }
+            let down = &self.tensors[&format!("{case}/{source}-{target}.down.bias")];
+            let spec = AdapterSpec::new(down.elem_count() as u16, 1.0).unwrap();
+            (Connection { source, target }, spec)
         };
-        connections.iter().map(adapter).collect()
+        let placement: Placement = connections.iter().map(adapter).collect();
+        let parameters = Parameters::from_tensors(&placement, width, classes, |name, shape| {
+            let tensor = match name.starts_with("head.") {
+                true => &self.tensors[name],
+                false => &self.tensors[&format!("{case}/{name}")],
+            };
+            assert_eq!(tensor.dims(), shape, "{name}");
+            tensor.flatten_all()?.to_vec1()
+        });
+        Model::new(&self.backbone, parameters.unwrap()).unwrap()
     }
 
     pub fn training_connections(&self) -> Vec<(u16, u16)> {

@@ -4,22 +4,20 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use adaplace_scorer::{Adapters, Head};
+use adaplace_scorer::Parameters;
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
 
-use crate::support::{WIDTH, head, trained_adapters, values};
+use crate::support::{WIDTH, trained};
 
 const CONNECTIONS: [(u16, u16); 3] = [(0, 1), (2, 2), (4, 0)];
 
 fn written() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("adapters.safetensors");
-    trained_adapters(&CONNECTIONS, 1)
-        .write(&head(), &metadata(), &path)
-        .unwrap();
+    trained(&CONNECTIONS, 1).write(&metadata(), &path).unwrap();
     (folder, path)
 }
 
@@ -31,11 +29,11 @@ fn metadata() -> BTreeMap<String, String> {
 }
 
 fn placement() -> Placement {
-    trained_adapters(&CONNECTIONS, 1).placement()
+    trained(&CONNECTIONS, 1).placement().clone()
 }
 
 fn assert_refused(placement: &Placement, path: &Path, parts: &[&str]) {
-    let error = Adapters::read(placement, WIDTH, path).unwrap_err();
+    let error = Parameters::read(placement, WIDTH, path).unwrap_err();
     let message = error.to_string();
     let name = path.display().to_string();
     for part in [&[name.as_str()], parts].concat() {
@@ -46,18 +44,18 @@ fn assert_refused(placement: &Placement, path: &Path, parts: &[&str]) {
 #[test]
 fn a_round_trip_keeps_every_bit() {
     let (_folder, path) = written();
-    let (read, read_head, read_metadata) = Adapters::read(&placement(), WIDTH, &path).unwrap();
-    let (original, original_head) = (trained_adapters(&CONNECTIONS, 1), head());
+    let (read, read_metadata) = Parameters::read(&placement(), WIDTH, &path).unwrap();
+    let original = trained(&CONNECTIONS, 1);
     assert_eq!(read.placement(), original.placement());
-    let bits = |adapters: &Adapters, head: &Head| -> Vec<Vec<u32>> {
-        let mut vars = adapters.vars();
-        vars.extend([head.weight.clone(), head.bias.clone()]);
-        let values = vars.iter().map(|var| values(var));
-        values
-            .map(|values| values.into_iter().map(f32::to_bits).collect())
-            .collect()
+    let bits = |parameters: &Parameters| -> Vec<(String, Vec<u32>)> {
+        let tensors = parameters.tensors().into_iter();
+        let bits = tensors.map(|tensor| {
+            let values = tensor.values.into_iter();
+            (tensor.name, values.map(f32::to_bits).collect())
+        });
+        bits.collect()
     };
-    assert_eq!(bits(&read, &read_head), bits(&original, &original_head));
+    assert_eq!(bits(&read), bits(&original));
     assert_eq!(read_metadata, metadata());
 }
 
@@ -91,9 +89,9 @@ fn the_file_has_the_documented_tensors() {
 #[test]
 fn an_earlier_file_is_replaced_and_nothing_else_is_left() {
     let (folder, path) = written();
-    let other = trained_adapters(&[(1, 3)], 2);
-    other.write(&head(), &BTreeMap::new(), &path).unwrap();
-    assert!(Adapters::read(&other.placement(), WIDTH, &path).is_ok());
+    let other = trained(&[(1, 3)], 2);
+    other.write(&BTreeMap::new(), &path).unwrap();
+    assert!(Parameters::read(other.placement(), WIDTH, &path).is_ok());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
@@ -101,10 +99,8 @@ fn an_earlier_file_is_replaced_and_nothing_else_is_left() {
 fn a_folder_that_is_not_there_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing").join("adapters.safetensors");
-    let adapters = trained_adapters(&CONNECTIONS, 1);
-    let error = adapters
-        .write(&head(), &BTreeMap::new(), &path)
-        .unwrap_err();
+    let parameters = trained(&CONNECTIONS, 1);
+    let error = parameters.write(&BTreeMap::new(), &path).unwrap_err();
     let name = path.display().to_string();
     assert!(error.to_string().contains(&name), "{error}");
     assert_refused(&placement(), &path, &["cannot use adapter file"]);
@@ -128,7 +124,7 @@ fn another_rank() {
 #[test]
 fn another_width() {
     let (_folder, path) = written();
-    let error = Adapters::read(&placement(), 48, &path).unwrap_err();
+    let error = Parameters::read(&placement(), 48, &path).unwrap_err();
     assert!(error.to_string().contains("[4, 48]"), "{error}");
 }
 

@@ -1,7 +1,7 @@
 //! The cross-fitted statistics compared with their definition: gradient matrices by autograd, U V^T from a full
 //! decomposition.
 
-use adaplace_backbone::{Backbone, Inputs};
+use adaplace_backbone::Inputs;
 use adaplace_scorer::{
     GradientMap, GradientMapSettings, LinearProbe, Model, ScoreError, Statistic, Statistics,
     features,
@@ -12,7 +12,7 @@ use adaplace_testkit::TextTask;
 use faer::Mat;
 
 use crate::definition;
-use crate::support::{CLASSES, model, tiny_bert, tiny_task, trained_adapters};
+use crate::support::{CLASSES, WIDTH, model, tiny_bert, tiny_task};
 
 /// <U V^T, on> with `of` = U S V^T.
 fn step(of: &Mat<f64>, on: &Mat<f64>) -> f64 {
@@ -40,12 +40,7 @@ fn cosine(a: &Mat<f64>, b: &Mat<f64>) -> f64 {
 }
 
 /// The gradient matrix of `model` over all of `examples`.
-fn gradient(
-    backbone: &Backbone,
-    model: &Model<'_>,
-    examples: &Examples,
-    connection: Connection,
-) -> Mat<f64> {
+fn gradient(model: &Model<'_>, examples: &Examples, connection: Connection) -> Mat<f64> {
     let rows: Vec<usize> = (0..examples.len()).collect();
     let batch = examples.batch(&rows);
     let BatchInputs::Text {
@@ -59,15 +54,16 @@ fn gradient(
         panic!("a text task has texts");
     };
     let inputs = Inputs::text(*rows, *tokens, ids, type_ids, mask).unwrap();
-    definition::gradient_matrix(backbone, model, &inputs, &batch.labels, connection)
+    let gradient = definition::of(model).gradient_matrix(&inputs, &batch.labels, connection);
+    Mat::from_fn(WIDTH, WIDTH, |row, column| gradient[row][column])
 }
 
 /// The model's adapters with the probe fitted to `half`.
 fn fitted<'a>(model: &Model<'a>, half: &Examples, validation: &Examples) -> Model<'a> {
     let of = |examples: &Examples| features(model, examples, 32).unwrap();
     let probe = LinearProbe::fit(&of(half), &of(validation), CLASSES).unwrap();
-    let adapters = model.adapters().clone();
-    Model::new(model.backbone(), adapters, probe.head().unwrap()).unwrap()
+    let parameters = model.parameters().clone().with_head(&probe.head());
+    Model::new(model.backbone(), parameters).unwrap()
 }
 
 #[test]
@@ -89,7 +85,7 @@ fn statistics_are_those_of_the_definition() {
         let by_odd = fitted(&model, &odd, &validation);
         for connection in [(0, 4), (1, 1), (2, 3), (4, 2)] {
             let connection = Connection::new(connection.0, connection.1);
-            let of = |model: &Model<'_>, examples| gradient(&backbone, model, examples, connection);
+            let of = |model: &Model<'_>, examples| gradient(model, examples, connection);
             let (on_odd, on_even) = (of(&by_even, &odd), of(&by_odd, &even));
             let (on_train, on_validation) = (of(&model, &train), of(&model, &validation));
             for (statistic, expected, scale) in [
@@ -173,7 +169,7 @@ fn the_other_statistics_stay_as_they_are() {
 fn promises_are_values_or_mean_ranks() {
     let backbone = tiny_bert();
     let task = tiny_task(&TextTask::default());
-    let model = Model::new(&backbone, trained_adapters(&[], 1), crate::support::head()).unwrap();
+    let model = model(&backbone, &[]);
     let settings = GradientMapSettings::default();
     let map = GradientMap::cross_fitted(&model, &task.train, &task.validation, &settings, &all())
         .unwrap();

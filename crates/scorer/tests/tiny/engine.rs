@@ -1,4 +1,4 @@
-//! The engine of training and evaluation compared with the composition of candle's operations, for placements of all
+//! The engine of training and evaluation compared with the definition, for placements of all
 //! kinds.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::definition;
 use crate::forward::backbones;
-use crate::support::{error_by, head, model, trained_adapters};
+use crate::support::{error_of, model, values};
 
 /// The real tokens of all examples, one example after the other.
 fn rows(state: &Tensor, inputs: &Inputs) -> Tensor {
@@ -26,32 +26,31 @@ fn rows(state: &Tensor, inputs: &Inputs) -> Tensor {
 }
 
 fn check(model: &Model<'_>, inputs: &Inputs, labels: &[u32], context: &str) {
+    let definition = definition::of(model);
     let found = states(model, inputs).unwrap();
-    let expected = model.states(inputs).unwrap();
+    let expected = definition.states(inputs, &definition.branches());
     assert_eq!(found.len(), expected.len());
     for (n, (found, expected)) in found.iter().zip(&expected).enumerate() {
-        let expected = rows(expected, inputs);
-        let error = error_by(&expected, found, &expected);
+        let error = error_of(found, &values(&rows(expected, inputs)));
         assert!(error < 1e-5, "{context}: state {n} is {error:e} off");
     }
 
     let found = loss_and_gradients(model, inputs, labels).unwrap();
-    let logits = model.logits(inputs).unwrap();
-    let sum = definition::loss(&logits, labels);
-    let loss = f64::from(sum.to_scalar::<f32>().unwrap()) / labels.len() as f64;
+    let (loss, expected) = definition.gradients(inputs, labels);
     assert!(
         (found.loss - loss).abs() < 1e-5,
         "{context}: {} and {loss}",
         found.loss
     );
-    let expected = (sum / labels.len() as f64).unwrap().backward().unwrap();
-    let mut vars = model.adapters().vars();
-    vars.extend([model.head().weight.clone(), model.head().bias.clone()]);
-    assert_eq!(found.tensors.len(), vars.len());
-    for (index, (found, var)) in found.tensors.iter().zip(&vars).enumerate() {
-        let expected = expected.get(var).unwrap();
-        let error = error_by(expected, found, expected);
-        assert!(error < 1e-4, "{context}: gradient {index} is {error:e} off");
+    let found = found.parameters.tensors();
+    assert_eq!(found.len(), expected.len());
+    for tensor in &found {
+        let error = error_of(&tensor.values, &values(&expected[&tensor.name]));
+        let name = &tensor.name;
+        assert!(
+            error < 1e-4,
+            "{context}: gradient of {name} is {error:e} off"
+        );
     }
 }
 
@@ -88,8 +87,7 @@ fn every_instruction_set() {
         assert_eq!(distinct.len(), connections.len());
         for (backbone, inputs, labels) in backbones() {
             let backbone = backbone.with_instruction_set(set);
-            let adapters = trained_adapters(&connections, 1);
-            let model = Model::new(&backbone, adapters, head()).unwrap();
+            let model = model(&backbone, &connections);
             check(&model, &inputs, &labels, set.name());
         }
     }

@@ -1,38 +1,39 @@
 //! The gradient map compared with its definition: a linear map M of zeros on the connection, and dL/dM by autograd.
 
 use adaplace_backbone::{Backbone, Inputs};
-use adaplace_scorer::{Adapters, GradientMap, GradientMapSettings, Model, ScoreError, Statistic};
+use adaplace_scorer::{GradientMap, GradientMapSettings, Model, Parameters, ScoreError, Statistic};
 use adaplace_search_space::Connection;
 use adaplace_testkit::{TextTask, TinyVit, tiny_vit};
+use faer::Mat;
 
 use crate::definition;
 use crate::support::{WIDTH, head, model, noise, ragged_inputs, tiny_bert, tiny_task};
 
-/// The singular values of [`definition::gradient_matrix`].
+/// The singular values of the definition's gradient matrix.
 fn by_autograd(
-    backbone: &Backbone,
     model: &Model<'_>,
     inputs: &Inputs,
     labels: &[u32],
     connection: Connection,
 ) -> Vec<f64> {
-    let gradient = definition::gradient_matrix(backbone, model, inputs, labels, connection);
+    let gradient = definition::of(model).gradient_matrix(inputs, labels, connection);
+    let gradient = Mat::from_fn(WIDTH, WIDTH, |row, column| gradient[row][column]);
     gradient.singular_values().unwrap()
 }
 
 /// Checks every connection that `model` does not carry yet.
-fn check(backbone: &Backbone, model: &Model<'_>, inputs: &Inputs, labels: &[u32]) {
+fn check(model: &Model<'_>, inputs: &Inputs, labels: &[u32]) {
     let batch = (inputs.clone(), labels.to_vec());
     let map = GradientMap::from_batches(model, [batch], &GradientMapSettings::default()).unwrap();
     assert_eq!((map.hidden_states(), map.examples()), (5, labels.len()));
-    let placement = model.adapters().placement();
+    let placement = model.parameters().placement();
     for source in 0..5 {
         for target in 0..5 {
             let connection = Connection { source, target };
             if placement.contains(connection) {
                 continue;
             }
-            let expected = by_autograd(backbone, model, inputs, labels, connection);
+            let expected = by_autograd(model, inputs, labels, connection);
             let found = map.singular_values(connection);
             assert_eq!(found.len(), WIDTH);
             assert!(expected[0] > 1e-4, "{connection}: nothing to compare");
@@ -47,8 +48,8 @@ fn check(backbone: &Backbone, model: &Model<'_>, inputs: &Inputs, labels: &[u32]
 #[test]
 fn frozen_text_backbone() {
     let backbone = tiny_bert();
-    let model = Model::new(&backbone, Adapters::default(), head()).unwrap();
-    check(&backbone, &model, &ragged_inputs(), &[1, 0, 2]);
+    let model = Model::new(&backbone, Parameters::of_head(&head())).unwrap();
+    check(&model, &ragged_inputs(), &[1, 0, 2]);
 }
 
 #[test]
@@ -56,9 +57,9 @@ fn frozen_image_backbone() {
     let folder = tempfile::tempdir().unwrap();
     tiny_vit(folder.path(), &TinyVit::default());
     let backbone = Backbone::load(folder.path(), None).unwrap();
-    let model = Model::new(&backbone, Adapters::default(), head()).unwrap();
+    let model = Model::new(&backbone, Parameters::of_head(&head())).unwrap();
     let pixels = noise(&[2, 3, 16, 16], 1.7, 5);
-    check(&backbone, &model, &Inputs::Images { pixels }, &[2, 0]);
+    check(&model, &Inputs::Images { pixels }, &[2, 0]);
 }
 
 /// There is one pass, and a further recurrent connection makes it two.
@@ -66,7 +67,7 @@ fn frozen_image_backbone() {
 fn beside_adapters_of_one_pass() {
     let backbone = tiny_bert();
     let model = model(&backbone, &[(0, 1), (2, 2), (0, 4)]);
-    check(&backbone, &model, &ragged_inputs(), &[1, 0, 2]);
+    check(&model, &ragged_inputs(), &[1, 0, 2]);
 }
 
 /// There are two passes already. The further connections are of every kind, including recurrent ones with a target
@@ -76,7 +77,7 @@ fn beside_adapters_of_two_passes() {
     let backbone = tiny_bert();
     for given in [&[(3, 1)][..], &[(3, 1), (0, 2), (2, 2), (4, 4)][..]] {
         let model = model(&backbone, given);
-        check(&backbone, &model, &ragged_inputs(), &[1, 0, 2]);
+        check(&model, &ragged_inputs(), &[1, 0, 2]);
     }
 }
 
@@ -168,8 +169,11 @@ fn gradients_that_are_not_finite_are_an_error() {
     let backbone = tiny_bert();
     let mut weight = vec![0.1; 3 * WIDTH];
     weight[5] = f32::NAN;
-    let head = adaplace_scorer::Head::new(&weight, &[0.0; 3], WIDTH).unwrap();
-    let model = Model::new(&backbone, Adapters::default(), head).unwrap();
+    let head = adaplace_scorer::Head {
+        weight,
+        bias: vec![0.0; 3],
+    };
+    let model = Model::new(&backbone, Parameters::of_head(&head)).unwrap();
     let task = tiny_task(&TextTask::default());
     let map = GradientMap::compute(&model, &task.train, &GradientMapSettings::default());
     assert!(

@@ -1,92 +1,95 @@
 //! The gradient of the loss with respect to every trained tensor compared with finite differences.
 
-use candle_core::{Tensor, Var};
+use adaplace_backbone::Backbone;
+use adaplace_scorer::{Model, NamedTensor, Parameters, loss_and_gradients};
 
 use crate::definition;
-use crate::support::{head, model, noise, ragged_inputs, tiny_bert, values};
+use crate::support::{head, model, noise_values, ragged_inputs, tiny_bert, values};
 
-/// The cross-entropy summed over the rows, in f64 from f32 logits.
-fn loss(logits: &Tensor, labels: &[u32]) -> f64 {
-    let logits: Vec<Vec<f32>> = logits.to_vec2().unwrap();
-    let rows = logits.iter().zip(labels).map(|(row, &label)| {
-        let sum: f64 = row.iter().map(|&logit| f64::from(logit).exp()).sum();
-        sum.ln() - f64::from(row[label as usize])
-    });
-    rows.sum()
+const LABELS: [u32; 3] = [1, 0, 2];
+
+/// The parameters with `distance` times `direction` added to the tensor of this name.
+fn moved(original: &Parameters, name: &str, direction: &[f32], distance: f32) -> Parameters {
+    let tensors: Vec<NamedTensor> = original.tensors();
+    let (width, classes) = (original.width(), original.classes());
+    Parameters::from_tensors(original.placement(), width, classes, |wanted, _| {
+        let mut tensors = tensors.iter();
+        let mut values = tensors
+            .find(|one| one.name == wanted)
+            .unwrap()
+            .values
+            .clone();
+        if wanted == name {
+            let pairs = values.iter_mut().zip(direction);
+            pairs.for_each(|(value, by)| *value += distance * by);
+        }
+        Ok::<_, ()>(values)
+    })
+    .unwrap()
 }
 
-/// A placement of all kinds at once, with a recurrent connection onto a target to which others also add.
+/// The cross-entropy summed over the rows.
+fn loss(backbone: &Backbone, parameters: Parameters) -> f64 {
+    let model = Model::new(backbone, parameters).unwrap();
+    let mean = loss_and_gradients(&model, &ragged_inputs(), &LABELS).unwrap();
+    mean.loss * LABELS.len() as f64
+}
+
+/// A placement of all kinds at once, with a recurrent connection onto a target to which others also add. The gradient g of
+/// each tensor is compared along directions v of unit variance with finite differences of F(t) = loss(tensor + t v):
+///
+/// (8 F(h) - 8 F(-h) - F(2h) + F(-2h)) / (12 h) = <g, v> + O(h^4)
+///
+/// The logits are exact to some 1e-6, which becomes 1e-4 of it at h = 0.01.
 #[test]
 fn mixed_placement() {
     let backbone = tiny_bert();
     let model = model(&backbone, &[(3, 1), (0, 1), (1, 1), (0, 3), (4, 4), (4, 2)]);
-    let (inputs, labels) = (ragged_inputs(), [1, 0, 2]);
-    let logits = model.logits(&inputs).unwrap();
-    let gradients = definition::loss(&logits, &labels).backward().unwrap();
-    let mut vars = model.adapters().vars();
-    vars.extend([model.head().weight.clone(), model.head().bias.clone()]);
-    assert_eq!(vars.len(), 6 * 4 + 2);
-    for (index, var) in vars.iter().enumerate() {
-        let gradient = gradients.get(var).unwrap();
-        let norm = gradient.sqr().unwrap().sum_all().unwrap();
-        let norm = f64::from(norm.to_scalar::<f32>().unwrap()).sqrt();
-        for seed in 0..2 {
-            check(var, gradient, norm, 2 * index as u64 + seed, || {
-                loss(&model.logits(&inputs).unwrap(), &labels)
-            });
+    let gradients = loss_and_gradients(&model, &ragged_inputs(), &LABELS).unwrap();
+    let gradients = gradients.parameters.tensors();
+    assert_eq!(gradients.len(), 6 * 4 + 2);
+    let step = 0.01;
+    for (index, NamedTensor { name, values, .. }) in (0_u64..).zip(&gradients) {
+        let gradient: Vec<f64> = values
+            .iter()
+            .map(|&g| f64::from(g) * LABELS.len() as f64)
+            .collect();
+        let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+        for seed in [2 * index, 2 * index + 1] {
+            let direction = noise_values(values.len(), 3.0_f32.sqrt(), 500 + seed);
+            let at = |distance: f64| {
+                let parameters = moved(model.parameters(), name, &direction, distance as f32);
+                loss(&backbone, parameters)
+            };
+            let difference =
+                (8.0 * (at(step) - at(-step)) - at(2.0 * step) + at(-2.0 * step)) / (12.0 * step);
+            let pairs = gradient.iter().zip(&direction);
+            let slope: f64 = pairs.map(|(g, &v)| g * f64::from(v)).sum();
+            assert!(
+                (difference - slope).abs() < 2e-3 * norm + 2e-4,
+                "{name}: difference {difference}, slope {slope}, norm {norm}"
+            );
         }
     }
 }
 
-/// Compares `gradient` along a direction v of unit variance with finite differences of F(t) = loss(var + t v):
-///
-/// (8 F(h) - 8 F(-h) - F(2h) + F(-2h)) / (12 h) = <gradient, v> + O(h^4)
-///
-/// The logits are exact to some 1e-6, which becomes 1e-4 of it at h = 0.01.
-fn check(var: &Var, gradient: &Tensor, norm: f64, seed: u64, loss: impl Fn() -> f64) {
-    let step = 0.01;
-    let direction = noise(var.dims(), 3.0_f32.sqrt(), 500 + seed);
-    let original = var.copy().unwrap();
-    let at = |distance: f64| {
-        let moved = (&original + (&direction * distance).unwrap()).unwrap();
-        var.set(&moved).unwrap();
-        let value = loss();
-        var.set(&original).unwrap();
-        value
-    };
-    let difference =
-        (8.0 * (at(step) - at(-step)) - at(2.0 * step) + at(-2.0 * step)) / (12.0 * step);
-    let slope: f64 = values(gradient)
-        .into_iter()
-        .zip(values(&direction))
-        .map(|(g, v)| f64::from(g) * f64::from(v))
-        .sum();
-    assert!(
-        (difference - slope).abs() < 2e-3 * norm + 2e-4,
-        "{:?}: difference {difference}, slope {slope}, norm {norm}",
-        var.dims()
-    );
-}
-
-/// d loss / d bias = sum over rows of (softmax - one-hot), computed by hand from the logits.
+/// d loss / d bias = the mean over rows of (softmax - one-hot), computed by hand from the logits of the definition.
 #[test]
 fn bias_of_the_head_by_hand() {
     let backbone = tiny_bert();
     let model = model(&backbone, &[(4, 0)]);
-    let logits = model.logits(&ragged_inputs()).unwrap();
-    let labels = [1_u32, 0, 2];
-    let gradients = definition::loss(&logits, &labels).backward().unwrap();
-    let found = values(gradients.get(&model.head().bias).unwrap());
-    let rows: Vec<Vec<f32>> = logits.to_vec2().unwrap();
-    for class in 0..head().bias.dim(0).unwrap() {
-        let expected: f32 = rows
-            .iter()
-            .zip(labels)
-            .map(|(row, label)| {
-                let sum: f32 = row.iter().map(|logit| logit.exp()).sum();
-                row[class].exp() / sum - f32::from(u8::from(label as usize == class))
-            })
-            .sum();
+    let gradients = loss_and_gradients(&model, &ragged_inputs(), &LABELS).unwrap();
+    let found = gradients.parameters.head().bias;
+    let definition = definition::of(&model);
+    let logits = values(&definition.logits(&ragged_inputs(), &definition.branches()));
+    let classes = head().bias.len();
+    for class in 0..classes {
+        let rows = logits.chunks_exact(classes).zip(LABELS);
+        let slopes = rows.map(|(row, label)| {
+            let sum: f32 = row.iter().map(|logit| logit.exp()).sum();
+            row[class].exp() / sum - f32::from(u8::from(label as usize == class))
+        });
+        let expected = slopes.sum::<f32>() / LABELS.len() as f32;
         assert!((found[class] - expected).abs() < 1e-5);
     }
 }

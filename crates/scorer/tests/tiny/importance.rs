@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use adaplace_scorer::{Model, ProxyScorer, TrainingSettings, evaluate, importances};
+use adaplace_scorer::{Model, Parameters, ProxyScorer, TrainingSettings, evaluate, importances};
 use adaplace_search_space::{AdapterSpec, Connection, Fidelity, Placement};
 
 use crate::support::{model, tiny};
@@ -14,20 +14,24 @@ fn importances_are_slopes_of_the_loss() {
     let examples = task.validation.len();
     let found = importances(&model, &task.validation, examples).unwrap();
     assert_eq!(found.len(), 5);
-    for (adapter, found) in model.adapters().iter().zip(&found) {
+    let parameters = model.parameters();
+    for (connection, found) in parameters.connections().zip(&found) {
         // With W_up and b_up times (1 + t), F(t) = F(0) + t sum(w dL/dw) + O(t^2), and the central difference leaves
         // O(h^2).
-        let loss = |t: f64| {
-            let vars = [&adapter.up_weight, &adapter.up_bias];
-            let before = vars.map(|var| var.copy().unwrap());
-            for (var, before) in vars.iter().zip(&before) {
-                var.set(&(before * (1.0 + t)).unwrap()).unwrap();
-            }
-            let loss = evaluate(&model, &task.validation, examples).unwrap().loss;
-            for (var, before) in vars.iter().zip(&before) {
-                var.set(before).unwrap();
-            }
-            loss
+        let up = format!("{}-{}.up.", connection.source, connection.target);
+        let loss = |t: f32| {
+            let mut tensors = parameters.tensors().into_iter();
+            let (width, classes) = (parameters.width(), parameters.classes());
+            let moved =
+                Parameters::from_tensors(parameters.placement(), width, classes, |name, _| {
+                    let mut values = tensors.next().unwrap().values;
+                    if name.starts_with(&up) {
+                        values.iter_mut().for_each(|value| *value *= 1.0 + t);
+                    }
+                    Ok::<_, ()>(values)
+                });
+            let model = Model::new(&backbone, moved.unwrap()).unwrap();
+            evaluate(&model, &task.validation, examples).unwrap().loss
         };
         let slope = (loss(0.01) - loss(-0.01)) / 0.02;
         assert!(

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use adaplace_backbone::{Backbone, Inputs};
-use adaplace_scorer::{Adapter, Adapters, Head, Model};
-use adaplace_search_space::{AdapterSpec, Connection};
+use adaplace_scorer::{Head, Model, Parameters};
+use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use adaplace_task::{Encoder, Task, TaskOptions, TextEncoder};
 use adaplace_testkit::{TextTask, TinyBert, text_task};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -54,53 +54,64 @@ pub fn ragged_inputs() -> Inputs {
 }
 
 /// Uniform noise in +-bound.
-pub fn noise(shape: &[usize], bound: f32, seed: u64) -> Tensor {
+pub fn noise_values(count: usize, bound: f32, seed: u64) -> Vec<f32> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let values: Vec<f32> = (0..shape.iter().product())
-        .map(|_| random.random_range(-bound..bound))
-        .collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    let draw = |_| random.random_range(-bound..bound);
+    (0..count).map(draw).collect()
 }
 
-pub fn noise_var(shape: &[usize], bound: f32, seed: u64) -> Var {
-    Var::from_tensor(&noise(shape, bound, seed)).unwrap()
+/// The same as a tensor.
+pub fn noise(shape: &[usize], bound: f32, seed: u64) -> Tensor {
+    let values = noise_values(shape.iter().product(), bound, seed);
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
 pub fn head() -> Head {
     Head {
-        weight: noise_var(&[CLASSES, WIDTH], 0.3, 71),
-        bias: noise_var(&[CLASSES], 0.1, 72),
+        weight: noise_values(CLASSES * WIDTH, 0.3, 71),
+        bias: noise_values(CLASSES, 0.1, 72),
     }
 }
 
 /// Adapters of rank 4 as after a training: none of their values is zero. Every second one has a scale other than 1.
-pub fn trained_adapters(connections: &[(u16, u16)], seed: u64) -> Adapters {
+pub fn trained(connections: &[(u16, u16)], seed: u64) -> Parameters {
     let adapter = |(index, &(source, target)): (usize, &(u16, u16))| {
-        let seed = 1000 * seed + 10 * index as u64;
         let scale = if index % 2 == 0 { 1.0 } else { 0.7 };
-        Adapter {
-            connection: Connection { source, target },
-            spec: AdapterSpec::new(4, scale).unwrap(),
-            down_weight: noise_var(&[4, WIDTH], 0.3, seed),
-            down_bias: noise_var(&[4], 0.3, seed + 1),
-            up_weight: noise_var(&[WIDTH, 4], 0.3, seed + 2),
-            up_bias: noise_var(&[WIDTH], 0.3, seed + 3),
-        }
+        let spec = AdapterSpec::new(4, scale).unwrap();
+        (Connection { source, target }, spec)
     };
-    connections.iter().enumerate().map(adapter).collect()
+    let placement: Placement = connections.iter().enumerate().map(adapter).collect();
+    let parts = ["down.weight", "down.bias", "up.weight", "up.bias"];
+    let adapters = Parameters::from_tensors(&placement, WIDTH, CLASSES, |name, shape| {
+        let count = shape.iter().product();
+        let adapter = connections.iter().enumerate().find_map(|(index, (s, t))| {
+            let part = name.strip_prefix(&format!("{s}-{t}."))?;
+            Some((index, parts.iter().position(|one| *one == part)?))
+        });
+        Ok::<_, ()>(match adapter {
+            None => vec![0.0; count],
+            Some((index, part)) => {
+                let seed = 1000 * seed + 10 * index as u64 + part as u64;
+                noise_values(count, 0.3, seed)
+            }
+        })
+    });
+    adapters.unwrap().with_head(&head())
 }
 
 pub fn model<'a>(backbone: &'a Backbone, connections: &[(u16, u16)]) -> Model<'a> {
-    Model::new(backbone, trained_adapters(connections, 1), head()).unwrap()
+    Model::new(backbone, trained(connections, 1)).unwrap()
 }
 
-/// |found - expected| in the Frobenius norm, as a share of that of `scale`.
-pub fn error_by(scale: &Tensor, found: &Tensor, expected: &Tensor) -> f64 {
-    let norm = |tensor: &Tensor| {
-        let sum = tensor.sqr().unwrap().sum_all().unwrap();
-        f64::from(sum.to_scalar::<f32>().unwrap()).sqrt()
+/// |found - expected| in the Frobenius norm, as a share of that of `expected`.
+pub fn error_of(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let norm = |values: &mut dyn Iterator<Item = f32>| {
+        let squares = values.map(|value| f64::from(value).powi(2));
+        squares.sum::<f64>().sqrt()
     };
-    norm(&(found - expected).unwrap()) / norm(scale)
+    let differences = &mut found.iter().zip(expected).map(|(a, b)| a - b);
+    norm(differences) / norm(&mut expected.iter().copied())
 }
 
 /// The values of a tensor in row-major order.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use adaplace_backbone::Backbone;
 use adaplace_scorer::{
-    Adapters, GradientMapSettings, Head, LinearProbe, Model, ProxyScorer, Score, ScoreError,
+    GradientMapSettings, Head, LinearProbe, Model, Parameters, ProxyScorer, Score, ScoreError,
     Scorer, Statistic, TrainingSettings, evaluate, fine_tune,
 };
 use adaplace_search_space::{AdapterSpec, Connection, Fidelity, Placement};
 use adaplace_task::{Encoder, ImageEncoder, Task, TaskOptions};
 use adaplace_testkit::{ImageTask, TinyVit, image_task, tiny_vit};
 
-use crate::support::{CLASSES, WIDTH, tiny, trained_adapters, values};
+use crate::support::{CLASSES, WIDTH, tiny, trained};
 
 fn placement(connections: &[(u16, u16)]) -> Placement {
     let spec = AdapterSpec::new(4, 1.0).unwrap();
@@ -90,16 +90,11 @@ fn another_seed_gives_another_training() {
 #[test]
 fn a_connection_starts_the_same_in_every_placement() {
     let initial = |connections: &[(u16, u16)], seed, repetition| {
-        let adapters = Adapters::initial(&placement(connections), WIDTH, seed, repetition);
-        let find = |adapters: Adapters| -> Vec<Vec<f32>> {
-            let wanted = Connection {
-                source: 3,
-                target: 1,
-            };
-            let adapter = adapters.iter().find(|adapter| adapter.connection == wanted);
-            adapter.unwrap().vars().map(|var| values(var)).collect()
-        };
-        find(adapters.unwrap())
+        let head = Head::zero(CLASSES, WIDTH);
+        let parameters = Parameters::initial(&placement(connections), &head, seed, repetition);
+        let tensors = parameters.tensors().into_iter();
+        let own = tensors.filter(|tensor| tensor.name.starts_with("3-1."));
+        own.map(|tensor| tensor.values).collect::<Vec<Vec<f32>>>()
     };
     let alone = initial(&[(3, 1)], 7, 0);
     assert_eq!(initial(&[(0, 1), (3, 1), (4, 4)], 7, 0), alone);
@@ -126,9 +121,12 @@ fn a_connection_starts_the_same_in_every_placement() {
 
 #[test]
 fn connections_start_differently() {
-    let adapters = Adapters::initial(&placement(&[(0, 1), (1, 0)]), WIDTH, 7, 0).unwrap();
-    let weights: Vec<Vec<f32>> = adapters.iter().map(|a| values(&a.down_weight)).collect();
-    assert_ne!(weights[0], weights[1]);
+    let head = Head::zero(CLASSES, WIDTH);
+    let parameters = Parameters::initial(&placement(&[(0, 1), (1, 0)]), &head, 7, 0);
+    let tensors = parameters.tensors();
+    assert_eq!(tensors[0].name, "0-1.down.weight");
+    assert_eq!(tensors[4].name, "1-0.down.weight");
+    assert_ne!(tensors[0].values, tensors[4].values);
 }
 
 /// The untrained model is the probe.
@@ -161,10 +159,11 @@ fn training_learns() {
     let scorer = ProxyScorer::new(Arc::clone(&backbone), Arc::clone(&task), settings, 7).unwrap();
     let before = scorer.probe().train.loss;
     for connections in [&[(0, 1), (2, 3)][..], &[(3, 1), (1, 1)][..]] {
-        let (model, train_loss) = scorer
+        let trained = scorer
             .train(&placement(connections), steps(120), 0)
             .unwrap();
-        let after = evaluate(&model, &task.train, 16).unwrap();
+        let train_loss = trained.train_loss;
+        let after = evaluate(&trained.model, &task.train, 16).unwrap();
         println!("{connections:?}: {before} -> {} ({train_loss})", after.loss);
         assert!(after.loss < 0.7 * before, "{before} -> {after:?}");
         assert!((train_loss - after.loss).abs() < 0.3 * before);
@@ -181,7 +180,10 @@ fn the_first_step_sees_the_probe() {
         ..settings()
     };
     let scorer = ProxyScorer::new(Arc::clone(&backbone), Arc::clone(&task), settings, 7).unwrap();
-    let (_, train_loss) = scorer.train(&placement(&[(0, 1)]), steps(1), 0).unwrap();
+    let train_loss = scorer
+        .train(&placement(&[(0, 1)]), steps(1), 0)
+        .unwrap()
+        .train_loss;
     assert!((train_loss - scorer.probe().train.loss).abs() < 1e-5);
 }
 
@@ -241,10 +243,10 @@ fn scores_are_finite() {
 #[test]
 fn an_adapter_without_influence_is_an_error() {
     let (backbone, task) = tiny();
-    let adapters = Adapters::initial(&placement(&[(0, 1), (2, 3)]), WIDTH, 7, 0).unwrap();
-    let head = Head::new(&[0.0; CLASSES * WIDTH], &[0.0; CLASSES], WIDTH).unwrap();
-    let model = Model::new(&backbone, adapters, head).unwrap();
-    let error = fine_tune(&model, &task.train, &settings(), 3, 7, 0).unwrap_err();
+    let head = Head::zero(CLASSES, WIDTH);
+    let parameters = Parameters::initial(&placement(&[(0, 1), (2, 3)]), &head, 7, 0);
+    let model = Model::new(&backbone, parameters).unwrap();
+    let error = fine_tune(model, &task.train, &settings(), 3, 7, 0).unwrap_err();
     let message = error.to_string();
     assert!(
         message.contains("the frozen features carry no information about the classes"),
@@ -265,14 +267,12 @@ fn training_moves_every_tensor() {
     let scorer = scorer(&backbone, &task);
     let placement = placement(&[(0, 0), (1, 2), (0, 4), (4, 1), (4, 4)]);
     let before = scorer.untrained(&placement, 0).unwrap();
-    let (after, _) = scorer.train(&placement, steps(3), 0).unwrap();
-    for (before, after) in before.adapters().iter().zip(after.adapters().iter()) {
-        for (before, after) in before.vars().zip(after.vars()) {
-            assert_ne!(values(before), values(after), "{}", placement);
-        }
+    let after = scorer.train(&placement, steps(3), 0).unwrap().model;
+    let [before, after] = [before, after].map(|model| model.parameters().tensors());
+    assert_eq!(before.len(), 5 * 4 + 2);
+    for (before, after) in before.iter().zip(&after) {
+        assert_ne!(before.values, after.values, "{}", before.name);
     }
-    assert_ne!(values(&before.head().weight), values(&after.head().weight));
-    assert_ne!(values(&before.head().bias), values(&after.head().bias));
 }
 
 #[test]
@@ -319,8 +319,7 @@ fn the_probe_survives_its_file() {
 #[test]
 fn evaluation_does_not_depend_on_the_batch_size() {
     let (backbone, task) = tiny();
-    let adapters = trained_adapters(&[(3, 1), (0, 0)], 2);
-    let model = Model::new(&backbone, adapters, crate::support::head()).unwrap();
+    let model = Model::new(&backbone, trained(&[(3, 1), (0, 0)], 2)).unwrap();
     let [one, many] = [1, 30].map(|size| evaluate(&model, &task.validation, size).unwrap());
     assert!((one.loss - many.loss).abs() < 1e-5 * many.loss);
     assert_eq!((one.accuracy, one.examples), (many.accuracy, many.examples));
@@ -345,14 +344,16 @@ fn kept_states_change_nothing_but_rounding() {
         assert!(scorer.train_data().cache.is_some());
         for connections in [&[(2, 3)][..], &[(4, 2), (1, 4)][..], &[][..]] {
             let placement = placement(connections);
-            let (kept, kept_loss) = scorer.train(&placement, steps(5), 1).unwrap();
-            let computed = scorer.untrained(&placement, 1).unwrap();
-            let training = fine_tune(&computed, &task.train, &settings(), 5, 7, 1).unwrap();
+            let kept = scorer.train(&placement, steps(5), 1).unwrap();
+            let untrained = scorer.untrained(&placement, 1).unwrap();
+            let computed = fine_tune(untrained, &task.train, &settings(), 5, 7, 1).unwrap();
             let pairs = [
-                (kept_loss, training.train_loss),
+                (kept.train_loss, computed.train_loss),
                 (
-                    evaluate(&kept, scorer.validation_data(), 8).unwrap().loss,
-                    evaluate(&computed, &task.validation, 8).unwrap().loss,
+                    evaluate(&kept.model, scorer.validation_data(), 8)
+                        .unwrap()
+                        .loss,
+                    evaluate(&computed.model, &task.validation, 8).unwrap().loss,
                 ),
             ];
             for (found, expected) in pairs {

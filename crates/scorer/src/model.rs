@@ -1,0 +1,56 @@
+use adaplace_backbone::Backbone;
+
+use crate::{Parameters, ScoreError};
+
+/// A frozen backbone with the adapters of one placement and a head.
+#[derive(Debug, Clone)]
+pub struct Model<'a> {
+    backbone: &'a Backbone,
+    parameters: Parameters,
+}
+
+impl<'a> Model<'a> {
+    /// Joins the two.
+    ///
+    /// # Errors
+    /// If a connection lies outside the backbone's hidden states, or the width is another one.
+    pub fn new(backbone: &'a Backbone, parameters: Parameters) -> Result<Self, ScoreError> {
+        let description = backbone.description();
+        if parameters.width() != description.width {
+            return Err(ScoreError::Width {
+                found: parameters.width(),
+                expected: description.width,
+            });
+        }
+        let last = description.hidden_states - 1;
+        for connection in parameters.connections() {
+            if usize::from(connection.source.max(connection.target)) > last {
+                return Err(ScoreError::OutOfRange { connection, last });
+            }
+        }
+        Ok(Self {
+            backbone,
+            parameters,
+        })
+    }
+
+    /// The frozen backbone.
+    #[must_use]
+    pub fn backbone(&self) -> &'a Backbone {
+        self.backbone
+    }
+
+    /// The values of adapters and head.
+    #[must_use]
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The same model with other values in the same layout.
+    pub(crate) fn with_values(self, values: Vec<f32>) -> Self {
+        Self {
+            backbone: self.backbone,
+            parameters: self.parameters.with_values(values),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The trained values of a placement in one vector, with their names and shapes.
+
+mod file;
+mod layout;
+
+use adaplace_search_space::{Connection, Placement};
+use rand::Rng;
+use rand::distr::Uniform;
+
+use crate::seeds;
+
+pub(crate) use layout::{AdapterPlace, AdapterValues, Layout};
+
+/// The linear head on the pooled features: logits = features W^T + b.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    /// The weight W, (classes, width) in row-major order.
+    pub weight: Vec<f32>,
+    /// The bias b, one value for each class.
+    pub bias: Vec<f32>,
+}
+
+/// The adapters of a placement and the head behind them.
+///
+/// The values stand in one vector, so that an optimiser and sums of gradients are plain loops. A gradient with respect to
+/// them has the same form.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameters {
+    placement: Placement,
+    layout: Layout,
+    values: Vec<f32>,
+}
+
+/// A tensor of [`Parameters`], as files and other libraries know it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedTensor {
+    /// The name, as [`Placement::tensors`] gives it; of the head `head.weight` and `head.bias`.
+    pub name: String,
+    /// The shape.
+    pub shape: Vec<usize>,
+    /// The values in row-major order.
+    pub values: Vec<f32>,
+}
+
+impl Head {
+    /// A head that gives the same logits whatever it reads.
+    #[must_use]
+    pub fn zero(classes: usize, width: usize) -> Self {
+        Self {
+            weight: vec![0.0; classes * width],
+            bias: vec![0.0; classes],
+        }
+    }
+
+    fn width(&self) -> usize {
+        self.weight.len() / self.bias.len().max(1)
+    }
+}
+
+impl Parameters {
+    /// Untrained adapters: W_down and b_down are uniform in +-1/sqrt(width), W_up and b_up zero, so they change nothing
+    /// yet. The same connection starts with the same adapter in every placement of a seed and repetition.
+    #[must_use]
+    pub fn initial(placement: &Placement, head: &Head, seed: u64, repetition: u32) -> Self {
+        let width = head.width();
+        let bound = (width as f32).powf(-0.5);
+        let range = Uniform::new(-bound, bound).expect("a width is finite and above 0");
+        let layout = Layout::new(placement, width, head.bias.len());
+        let mut values = vec![0.0; layout.len()];
+        for place in &layout.adapters {
+            let mut generator = seeds::adapter(seed, repetition, place.connection);
+            let adapter = layout.adapter_mut(place, &mut values);
+            let down = adapter.down_weight.iter_mut().chain(adapter.down_bias);
+            down.for_each(|value| *value = generator.sample(range));
+        }
+        let mut parameters = Self {
+            placement: placement.clone(),
+            layout,
+            values,
+        };
+        parameters.set_head(head);
+        parameters
+    }
+
+    /// A head behind no adapter.
+    #[must_use]
+    pub fn of_head(head: &Head) -> Self {
+        Self::initial(&Placement::new(), head, 0, 0)
+    }
+
+    /// Adapters of `placement` and a head of `classes` from their tensors. `tensor` gives the values for a name and a shape,
+    /// in row-major order.
+    ///
+    /// # Errors
+    /// The first one of `tensor`.
+    ///
+    /// # Panics
+    /// If `tensor` gives another number of values than its shape has.
+    pub fn from_tensors<E>(
+        placement: &Placement,
+        width: usize,
+        classes: usize,
+        mut tensor: impl FnMut(&str, &[usize]) -> Result<Vec<f32>, E>,
+    ) -> Result<Self, E> {
+        let layout = Layout::new(placement, width, classes);
+        let mut values = vec![0.0; layout.len()];
+        for (name, shape, range, order) in layout.tensors(placement) {
+            let read = tensor(&name, &shape)?;
+            order.write(&read, &shape, &mut values[range]);
+        }
+        Ok(Self {
+            placement: placement.clone(),
+            layout,
+            values,
+        })
+    }
+
+    /// All tensors: those of the adapters in canonical order, then the head's.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<NamedTensor> {
+        let tensors = self.layout.tensors(&self.placement);
+        tensors
+            .map(|(name, shape, range, order)| NamedTensor {
+                values: order.read(&self.values[range], &shape),
+                name,
+                shape,
+            })
+            .collect()
+    }
+
+    /// The placement of the adapters.
+    #[must_use]
+    pub fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// The connections, in canonical order.
+    pub fn connections(&self) -> impl Iterator<Item = Connection> + Clone {
+        self.placement.connections()
+    }
+
+    /// The width of the hidden states.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.layout.width
+    }
+
+    /// The number of classes.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.layout.classes
+    }
+
+    /// The head.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        let (weight, bias) = self.layout.head(&self.values);
+        Head {
+            weight: weight.to_vec(),
+            bias: bias.to_vec(),
+        }
+    }
+
+    /// The same adapters with another head of as many classes.
+    ///
+    /// # Panics
+    /// If the head is of another size.
+    #[must_use]
+    pub fn with_head(mut self, head: &Head) -> Self {
+        self.set_head(head);
+        self
+    }
+
+    fn set_head(&mut self, head: &Head) {
+        let own = &mut self.values[self.layout.head..];
+        let (weight, bias) = own.split_at_mut(head.weight.len());
+        weight.copy_from_slice(&head.weight);
+        bias.copy_from_slice(&head.bias);
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The values in the layout's order.
+    pub(crate) fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Other values, or gradients with respect to these, in the same layout.
+    pub(crate) fn with_values(&self, values: Vec<f32>) -> Self {
+        assert_eq!(values.len(), self.values.len());
+        Self {
+            placement: self.placement.clone(),
+            layout: self.layout.clone(),
+            values,
+        }
+    }
+}
