@@ -252,7 +252,7 @@ fn models_that_are_not_there_or_not_for_everyone() {
     let hub = HubLab::new();
     let endpoint = format!("`{}`", hub.endpoint);
     hub.run("inspect org/none").failed(&[
-        "`org/none` is no folder",
+        "`org/none` is not a folder",
         &endpoint,
         "has no model `org/none`",
         "HF_TOKEN",

@@ -87,8 +87,8 @@ fn a_task_is_shown_as_it_is_read() {
         "train              3    1         1                   1  1  2",
         "validation         2    0         0                   0  1  1",
         "test               2    0         0                   0  1  1",
-        "1 of 2 validation examples are train examples, too: the validation accuracy flatters",
-        "1 of 2 test examples are validation examples, too: the test accuracy flatters",
+        "1 of 2 validation examples are also train examples, so the validation accuracy is too optimistic",
+        "1 of 2 test examples are also validation examples, so the test accuracy is too optimistic",
     ] {
         assert!(ended.stdout.contains(line), "no {line:?} in {ended:#?}");
     }
@@ -109,7 +109,7 @@ fn a_task_is_shown_as_it_is_read() {
         "backbone  bert, 2 blocks, width 32, pooling mean; tokens by tokenizer.json, tokenizer_config.json",
         "task      task, 2 classes, 3 train and 2 validation examples; 1 cut at 6 tokens",
         "space     25 connections, up to 3 adapters, 2,300 placements",
-        "1 of 2 validation examples are train examples, too",
+        "1 of 2 validation examples are also train examples",
     ] {
         assert!(ended.stderr.contains(line), "no {line:?} in {ended:#?}");
     }

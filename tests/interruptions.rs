@@ -48,7 +48,7 @@ fn killed_and_resumed(workers: usize) {
     assert!(kills >= 4, "only {kills} kills hit the study");
     let ended = lab.run(&search).succeeded();
     assert!(
-        ended.stdout.contains("trainings of them done before"),
+        ended.stdout.contains("of the trainings done before"),
         "{ended:#?}"
     );
     assert_eq!(lab.journal("study"), expected);
@@ -121,7 +121,7 @@ fn ctrl_c_finishes_the_running_trainings() {
         for phrase in [
             "finishing the running trainings".to_owned(),
             format!(
-                "stopped: {done} trainings are in `{study}`; run the same command again to go on"
+                "stopped: {done} trainings are in `{study}`; run the same command again to resume"
             ),
         ] {
             assert!(ended.stderr.contains(&phrase), "{ended:#?}");
@@ -161,7 +161,7 @@ fn ctrl_c_ends_at_once_what_trains_nothing() {
     assert!(start.elapsed() < Duration::from_secs(2), "{ended:#?}");
     assert_eq!(ended.code, Some(130), "{ended:#?}");
     for phrase in [
-        "fitting the linear probe and making the gradient map",
+        "fitting the linear probe and computing the gradient map",
         "stopped before the first training; run the same command again",
     ] {
         assert!(ended.stderr.contains(phrase), "{ended:#?}");

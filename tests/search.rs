@@ -284,7 +284,7 @@ fn a_finished_study_says_the_same_again_and_trains_nothing() {
     let second = lab.run(&search).succeeded();
     assert!(lab.content("study") == before);
     assert!(
-        second.stdout.contains("14 trainings of them done before"),
+        second.stdout.contains("14 of the trainings done before"),
         "{second:#?}"
     );
     let table = |text: &str| -> Vec<String> { text.lines().skip(1).map(str::to_owned).collect() };
