@@ -197,7 +197,7 @@ fn a_bench_of_another_backbone_or_task_is_refused() {
 fn wrong_use_is_told() {
     let lab = Lab::text();
     for (options, code, message) in [
-        ("--statistic rank,rank", 2, "none twice"),
+        ("--statistic rank,rank", 2, "each only once"),
         ("--statistic size", 2, "invalid value 'size'"),
         ("--sample 5", 2, "5 is not in 10.."),
     ] {

@@ -131,7 +131,7 @@ fn adapters_of_another_backbone_are_refused() {
         ..TinyBert::default()
     };
     tiny_bert(&lab.path("backbone"), &other);
-    let parts = ["placement.toml", "weights_sha256", "give the backbone"];
+    let parts = ["placement.toml", "weights_sha256", "use the backbone"];
     lab.refuses(EVALUATE, &parts);
     lab.refuses(&format!("{TRAIN} --out other"), &parts);
     // The placement is the same but made for this backbone, which the adapters are not.

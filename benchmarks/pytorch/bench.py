@@ -363,7 +363,7 @@ def helper(folder, mode, threads, limit, counter, barrier, queue):
 
 
 def study(bench, placements, arguments):
-    """Returns the seconds, the scores in order, and the peak memory number of threads of all processes together."""
+    """Returns the seconds, the scores in order, and the peak memory of all processes together."""
     if arguments.processes == 1:
         seconds, results = timed(bench.work, lambda: [bench.score(placement) for placement in placements])
         return seconds, results, peak_memory()

@@ -136,8 +136,8 @@ def test_a_placement_file_without_connections_is_refused(file: Path) -> None:
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"weights_sha256": "0" * 64}, f"the weights_sha256 `{'0' * 64}`, the model has `{HASHES['bert']}`"),
-        ({"model_type": "roberta"}, "the model_type `roberta`, the model has `bert`"),
+        ({"weights_sha256": "0" * 64}, f"the weights_sha256 `{'0' * 64}`, but the model has `{HASHES['bert']}`"),
+        ({"model_type": "roberta"}, "the model_type `roberta`, but the model has `bert`"),
     ],
 )
 def test_another_backbone_is_an_error_or_a_warning(changes: dict[str, Any], message: str) -> None:
@@ -171,8 +171,8 @@ def test_pooling() -> None:
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"hidden_states": 7}, "the hidden_states `7`, the model has `5`"),
-        ({"width": 64}, "the width `64`, the model has `32`"),
+        ({"hidden_states": 7}, "the hidden_states `7`, but the model has `5`"),
+        ({"width": 64}, "the width `64`, but the model has `32`"),
     ],
 )
 def test_another_shape_is_always_an_error(changes: dict[str, Any], message: str) -> None:
