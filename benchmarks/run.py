@@ -3,7 +3,7 @@
 
     python3 benchmarks/run.py [--shared DIR] [--only NAME,..] [--rounds N] [--precision f32,bf16] [--python PATH] [--modes ..] [--limit N]
 
-Standard library only; PyTorch lives in `benchmarks/.venv`, made on the first run, or behind `--python`.
+The script needs only the standard library. PyTorch is in `benchmarks/.venv`, created on the first run, or in `--python`.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 ENGINE = ROOT / "target/release/adaplace-benchmarks"
-# name: kind, whether PyTorch does it too, placements of the short runs that find PyTorch's best mode
+# For each name: the kind, whether PyTorch does it as well, and the placements of the short runs that find its best mode.
 WORKS = {
     "step-64": ("steps", True, None),
     "step-16": ("steps", True, None),
@@ -39,7 +39,7 @@ def say(text):
 
 
 def measure(command):
-    """Runs a command that prints one JSON document; adds the peak memory of its process in bytes."""
+    """Runs a command that prints one JSON document, and adds the peak memory of its process in bytes."""
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen([str(part) for part in command], stdout=out, cwd=ROOT)
         _, status, usage = os.wait4(process.pid, 0)
@@ -53,7 +53,7 @@ def measure(command):
 
 
 def interpreter(python):
-    """An interpreter with PyTorch: the given one, or that of a virtual environment made here."""
+    """An interpreter with PyTorch: the given one, or that of a virtual environment created here."""
     if python:
         return python
     folder = HERE / ".venv"
@@ -69,10 +69,10 @@ def interpreter(python):
 
 
 def processor():
-    """Name and number of the cores, as text and as a file name."""
+    """The processor's name and number of cores, as text and as a file name."""
     info = pathlib.Path("/proc/cpuinfo").read_text() if os.path.exists("/proc/cpuinfo") else ""
     field = lambda key: (re.findall(rf"^{key}\s*:\s*(.+)$", info, re.M) or ["unknown"])[0]
-    # some virtual machines hide the model behind a bare family name
+    # Some virtual machines show only a family name instead of the model.
     model = field("model name")
     if not re.search(r"\d", model):
         model += f" family {field('cpu family')} model {field('model')}"
@@ -117,7 +117,7 @@ def best_variants(engines, name):
 
 
 def known_variants(parser, text):
-    """The two variants of `--modes`, as `best_variants` gives them."""
+    """The two variants of `--modes`, in the form of `best_variants`."""
     found = re.fullmatch(r"(f32):([12]),(f32|bf16-autocast|bf16):([12])", text)
     if not found:
         parser.error("`--modes` is like f32:1,bf16-autocast:2")
@@ -137,7 +137,7 @@ def correlation(x, y):
 
 
 def agreement(ours, theirs):
-    """How far the two engines' results are apart."""
+    """The difference between the results of the two engines."""
     pairs = list(zip(ours["results"], theirs["results"], strict=True))
     if ours["kind"] == "gradient-map":
         largest = max(b["nuclear"] for _, b in pairs)
@@ -155,7 +155,7 @@ def agreement(ours, theirs):
 
 
 def summary(reports):
-    """Median, least and greatest time and the greatest peak memory of the same run, done several times."""
+    """The median, least and greatest time and the greatest peak memory of the same run, done several times."""
     seconds = [value for report in reports for value in report["seconds"]]
     return {
         "median": statistics.median(seconds), "least": min(seconds), "greatest": max(seconds), "seconds": seconds,
@@ -164,7 +164,7 @@ def summary(reports):
 
 
 def compare(engines, name, precisions, rounds, variants):
-    """Runs one work in turns, PyTorch in these modes or in those that are best."""
+    """Runs one work in turns, with PyTorch in these modes or in the best ones."""
     kind, both, _ = WORKS[name]
     runs = {f"adaplace {precision}": lambda precision=precision: engines.adaplace(name, precision) for precision in precisions}
     entry = {"work": name, "kind": kind}
@@ -208,7 +208,7 @@ def agreed(entry):
 
 
 def table(entries, precisions):
-    """Markdown: ratios are PyTorch's time by adaplace's."""
+    """The results in Markdown. Ratios are PyTorch's time divided by adaplace's."""
     head = ["work"] + [f"adaplace {precision}" for precision in precisions] + ["PyTorch f32", "PyTorch best", "best mode"]
     ratios = [("f32", "pytorch f32", "f32 : f32"), ("bf16", "pytorch best", "bf16 : best")]
     ratios = [ratio for ratio in ratios if ratio[0] in precisions]
@@ -220,7 +220,7 @@ def table(entries, precisions):
         time = lambda run: duration(runs[run]["median"]) + unit if run in runs else ""
         ours = [f"adaplace {precision}" for precision in precisions]
         ratio = lambda a, b: f"{runs[b]['median'] / runs[a]['median']:.2f}" if b in runs else ""
-        # adaplace in its fastest precision against the PyTorch mode that it stands beside
+        # adaplace in its fastest precision is compared with the corresponding PyTorch mode.
         memory = lambda run: f"{runs[run]['peak_memory'] / 2**20:.0f} MiB" if run in runs and entry["kind"] == "study" else ""
         peer = "pytorch best" if "bf16" in precisions else "pytorch f32"
         cells = [entry["work"], *map(time, ours), time("pytorch f32"), time("pytorch best"), entry.get("variants", {}).get("best", "")]
@@ -234,12 +234,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--shared", default=ROOT.parent / "shared", type=pathlib.Path, help="folder with backbones/ and data/ [default: ../shared]")
     parser.add_argument("--only", default=",".join(WORKS), help="names of works, separated by commas")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each engine")
-    parser.add_argument("--precision", default="f32", help="of adaplace: f32, bf16 or f32,bf16")
+    parser.add_argument("--rounds", type=int, default=3, help="number of turns of each engine")
+    parser.add_argument("--precision", default="f32", help="precision of adaplace: f32, bf16 or f32,bf16")
     parser.add_argument("--python", help="an interpreter with PyTorch and safetensors, instead of benchmarks/.venv")
-    parser.add_argument("--modes", help="PyTorch's modes in f32 and altogether, as f32:1,bf16-autocast:2 (processes behind the colon), instead of finding them")
-    parser.add_argument("--limit", type=int, help="only so many placements of a study, evenly spread: a quick check")
-    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "results/benchmarks", help="where the tables are written")
+    parser.add_argument("--modes", help="PyTorch's best modes in f32 and overall, such as f32:1,bf16-autocast:2 (with the processes after the colon), instead of finding them")
+    parser.add_argument("--limit", type=int, help="use only this many placements of a study, evenly spread, for a quick check")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "results/benchmarks", help="folder to which the tables are written")
     arguments = parser.parse_args()
     names, precisions = arguments.only.split(","), arguments.precision.split(",")
     for name in names:

@@ -1,4 +1,4 @@
-//! `adaplace audit`: which cheap predictor to trust.
+//! `adaplace audit`, which shows which cheap predictor to trust.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ fn json(lab: &Lab, name: &str) -> Value {
     serde_json::from_str(&lab.read(name)).unwrap()
 }
 
-/// All 25 connections of the tiny backbone, every statistic, a rank average and the three trivial rules.
+/// Covers all 25 connections of the tiny backbone, every statistic, a rank average and the three trivial rules.
 #[test]
 fn every_single_connection_is_trained_and_every_predictor_judged() {
     let lab = Lab::text();
@@ -33,7 +33,7 @@ fn every_single_connection_is_trained_and_every_predictor_judged() {
         for result in ["validation_accuracy", "validation_loss", "train_loss"] {
             for measure in ["spearman", "kendall"] {
                 let measured = &audited[result][measure];
-                // A statistic can be all alike on so small a model.
+                // On such a small model all values of a statistic may be equal.
                 if let Some(value) = measured["value"].as_f64() {
                     assert!(value.abs() <= 1.0);
                     let low = measured["low"].as_f64().unwrap();
@@ -52,7 +52,7 @@ fn every_single_connection_is_trained_and_every_predictor_judged() {
             .contains("Which statistic to trust")
     );
 
-    // The same command again trains nothing and says the same.
+    // Running the same command again trains nothing and prints the same.
     let journal = lab.read("audit/journal.jsonl");
     let again = lab.run(&format!("{AUDIT} --out audit --json"));
     assert_eq!(again.code, Some(0), "{}", again.stderr);
@@ -74,7 +74,7 @@ fn a_sample_has_each_kind_by_its_share() {
         record["phase"] == "search"
             && connections[0]["source"].as_u64() > connections[0]["target"].as_u64()
     });
-    // 10 of the 25 are.
+    // 10 of the 25 connections are recurrent.
     assert_eq!(recurrent.count(), 6);
 }
 
@@ -87,7 +87,8 @@ fn predictor<'a>(audit: &'a Value, name: &Value) -> Option<&'a Value> {
     all.find(|audited| audited["predictor"] == *name)
 }
 
-/// 42 of the pairs of the tiny backbone's connections, two of which failed once: nothing is trained, and every number is there.
+/// 42 of the pairs of the tiny backbone's connections are in the table, two of which failed once. Nothing is trained,
+/// and every number is present.
 #[test]
 fn sets_of_a_sample_are_audited_without_training() {
     let lab = Lab::text();
@@ -113,8 +114,8 @@ fn sets_of_a_sample_are_audited_without_training() {
         assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
     }
     let audit = json(&lab, "sets/sets.json");
-    // Ten statistics and a mean of ranks, each as sum and as largest; mean and smallest target, distance, joint gain; told 16;
-    // its own training.
+    // There are ten statistics and a mean of ranks, each as sum and as largest value; mean and smallest target,
+    // distance, joint gain; 16 told; and another training of the same placement.
     assert_eq!(
         audit["predictors"].as_array().unwrap().len(),
         22 + 4 + 1 + 1
@@ -196,7 +197,7 @@ fn a_bench_of_another_backbone_or_task_is_refused() {
 fn wrong_use_is_told() {
     let lab = Lab::text();
     for (options, code, message) in [
-        ("--statistic rank,rank", 2, "none twice"),
+        ("--statistic rank,rank", 2, "each only once"),
         ("--statistic size", 2, "invalid value 'size'"),
         ("--sample 5", 2, "5 is not in 10.."),
     ] {

@@ -6,7 +6,7 @@ use adaplace_testkit::{TextTask, TinyBert, text_task, tiny_bert};
 
 use crate::common::{Lab, SEARCH};
 
-/// Every command that reads the backbone refuses it; a study that is there stays as it is.
+/// Checks that every command that reads the backbone refuses it, and that an existing study stays as it is.
 #[track_caller]
 fn assert_refused(lab: &Lab, parts: &[&str]) {
     lab.refuses("inspect backbone", parts);
@@ -22,7 +22,7 @@ fn refused_with_task(lab: &Lab, parts: &[&str]) {
     lab.refuses(&format!("{SEARCH} --strategy random --out study"), parts);
 }
 
-/// With a finished study, so that there is something to leave untouched.
+/// A lab with a finished study, so that there is something to leave untouched.
 fn lab() -> Lab {
     let lab = Lab::text();
     lab.run(&format!("{SEARCH} --strategy gradient-greedy --out study"))

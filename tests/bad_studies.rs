@@ -42,7 +42,7 @@ fn a_space_that_is_not_understood() {
 #[test]
 fn an_exhaustive_search_of_too_large_a_space() {
     let lab = Lab::text();
-    // 25 over 2
+    // There are 25 choose 2 placements.
     lab.refuses(
         &format!("{SEARCH} --strategy exhaustive --out study"),
         &["300 placements", "6 trials"],
@@ -57,7 +57,7 @@ fn a_placement_out_of_range() {
     let train = format!("{TRAIN} --out trained");
     lab.write("placement.toml", text.replace("source = 0", "source = 5"));
     lab.refuses(&train, &["`placement.toml`", "`5->1`", "0 to 4"]);
-    // Also where the file says that there are more.
+    // This also holds if the file claims that there are more states.
     lab.write(
         "placement.toml",
         text.replace("source = 0", "source = 5")
@@ -157,7 +157,7 @@ fn every_trial_diverges() {
 #[test]
 fn a_disk_that_is_full_in_the_middle() {
     let lab = Lab::text();
-    // 30 lines of some 300 bytes
+    // The journal has 30 lines of some 300 bytes.
     let search = SEARCH.replace("--trials 6", "--trials 30");
     let search = format!("{search} --strategy random");
     lab.run(&format!("{search} --out undisturbed")).succeeded();
@@ -185,7 +185,7 @@ fn a_disk_that_is_full_from_the_start() {
     lab.run_with_little_disk(2, &search)
         .failed(&["`study/gradient-map.json`", "File too large"]);
     lab.run(&search).succeeded();
-    // The ranking, indented as it is, is the largest file by far.
+    // The ranking, with its indentation, is the largest file by far.
     let before = lab.content("study");
     let ranking = lab.read("study/ranking.json").len();
     lab.run_with_little_disk(ranking / 1024, &search)

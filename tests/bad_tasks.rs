@@ -95,7 +95,7 @@ fn a_huge_picture() {
     let lab = Lab::images();
     let name = "task/validation/disc-red/0001.png";
     assert!(lab.path(name).is_file());
-    // Signature, a header of 20,000 x 20,000 pixels of 8 bit RGB with its checksum, an empty IDAT and IEND.
+    // The signature, a header of 20,000 x 20,000 pixels of 8-bit RGB with its checksum, an empty IDAT and IEND.
     let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
     bytes.extend(20_000_u32.to_be_bytes());
     bytes.extend(20_000_u32.to_be_bytes());
@@ -163,7 +163,7 @@ fn the_test_part_is_never_read_by_a_search() {
     );
 }
 
-/// A part that is text beside pictures is not passed over without a word.
+/// A part that is text next to pictures is not skipped silently.
 #[test]
 fn rows_of_text_beside_pictures_are_told_of() {
     let lab = Lab::images();

@@ -1,4 +1,4 @@
-//! `adaplace bench` makes a table of a whole space, `compare --replay` runs strategies on it.
+//! `adaplace bench` writes a table of a whole space, and `compare --replay` runs strategies on it.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ fn bench(lab: &Lab) -> Value {
     serde_json::from_str(&lab.read("bench/bench.json")).unwrap()
 }
 
-/// The 25 single connections of the tiny backbone, twice each; a killed run goes on where it was.
+/// The table contains the 25 single connections of the tiny backbone, twice each, and a killed run resumes.
 #[test]
 fn a_table_holds_every_placement_and_survives_a_kill() {
     let lab = Lab::text();

@@ -1,4 +1,4 @@
-//! What the documentation says of the committed results must be what the files say.
+//! The statements of the documentation about the committed results agree with the files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,8 @@ fn the_best_connection_is_far_above_the_linear_probe() {
     assert!(best - probe >= 0.08 && again - probe >= 0.08);
 }
 
-/// The default of `--statistic` is what goes best with accuracy and loss in the mean of the audits, simple rules included.
+/// The default of `--statistic` agrees best with accuracy and loss in the mean over the audits, including the simple
+/// rules.
 #[test]
 fn the_default_statistic_is_that_of_the_audits() {
     let audits = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/audit");
@@ -95,7 +96,8 @@ fn the_default_statistic_is_that_of_the_audits() {
     }
 }
 
-/// The tables of comparisons in the documentation, cell by cell; the means are taken again over the seeds.
+/// Compares the tables of comparisons in the documentation with the files, cell by cell. The means over the seeds are
+/// computed again.
 #[test]
 fn the_tables_of_comparisons_are_those_of_the_files() {
     compared(

@@ -1,4 +1,4 @@
-//! `adaplace compare`: strategies and baselines side by side.
+//! `adaplace compare`, with strategies and baselines side by side.
 
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ fn finals(lab: &Lab, folder: &str) -> Vec<Value> {
         .collect()
 }
 
-/// What does not depend on the clock.
+/// The parts of a comparison that do not depend on the clock.
 fn comparison(lab: &Lab, folder: &str) -> Value {
     let mut stored: Value =
         serde_json::from_str(&lab.read(&format!("{folder}/comparison.json"))).unwrap();
@@ -58,7 +58,8 @@ fn competitors_are_judged_on_the_test_part() {
     ] {
         assert!(ended.stdout.contains(phrase), "{}", ended.stdout);
     }
-    // Two adapters of rank 2 have too few parameters for four of rank 1, and enough for one of rank 2 behind both blocks.
+    // Two adapters of rank 2 have too few parameters for four of rank 1, and enough for one of rank 2 after both
+    // blocks.
     for name in ["parallel-everywhere-equal", "sequential-everywhere-equal"] {
         assert!(
             ended
@@ -106,12 +107,12 @@ fn competitors_are_judged_on_the_test_part() {
     lab.run("report out").succeeded();
     assert_eq!(lab.read("out/report.html"), page);
 
-    // A placement that it wrote trains and evaluates like any other.
+    // A placement that the comparison wrote trains and evaluates like any other.
     lab.run("train out/placements/random-1.toml --backbone backbone --task task --steps 2 --out trained")
         .succeeded();
 }
 
-/// One process after the other, the first one killed: nothing is lost and nothing done twice.
+/// The first of two processes is killed. Nothing is lost and nothing is done twice.
 #[test]
 fn a_killed_comparison_goes_on() {
     let lab = Lab::text();
@@ -129,7 +130,7 @@ fn a_killed_comparison_goes_on() {
     assert_eq!(comparison(&lab, "out"), comparison(&lab, "undisturbed"));
 }
 
-/// As an interrupted one leaves it: two trials, the last line torn, and one final training.
+/// The comparison was interrupted with two trials, a torn last line, and one final training.
 #[test]
 fn an_unfinished_comparison_is_reported_as_far_as_it_is() {
     let lab = Lab::text();
@@ -172,7 +173,7 @@ fn an_unfinished_comparison_is_reported_as_far_as_it_is() {
     }
 }
 
-/// Of eight trainings six are trials; their best two race.
+/// Six of eight trainings are trials, and their best two race.
 #[test]
 fn a_search_ends_in_a_race_within_its_budget() {
     let lab = Lab::text();

@@ -1,4 +1,4 @@
-//! `adaplace export`. What the libraries make of it is tested in `python/tests/export`.
+//! `adaplace export`. How the libraries read its output is tested in `python/tests/export`.
 
 use std::fs;
 
@@ -96,12 +96,12 @@ fn untrained_adapters_are_those_of_the_seed() {
     let first = export("", "a");
     assert!(first == export("--seed 0", "b"));
     assert!(first != export("--seed 1", "c"));
-    // A BERT in parallel is told to the library by an interface; untrained adapters have no head.
+    // An interface tells the library about a parallel adapter in BERT. Untrained adapters have no head.
     assert!(names(&lab, "a").contains(&"adapter_interface.json".to_owned()));
     assert!(!names(&lab, "a").contains(&"head.safetensors".to_owned()));
     let config: Value = serde_json::from_str(&lab.read("a/adapter_config.json")).unwrap();
     assert_eq!(config["config"]["is_parallel"], true);
-    // 32 wide, rank 3
+    // The width is 32 and the rank 3.
     let rank = 32.0 / config["config"]["reduction_factor"].as_f64().unwrap();
     assert_eq!(rank.floor(), 3.0);
 }
@@ -187,7 +187,7 @@ fn json_reads_back_equal() {
         json!({"name": "0-3.down.weight", "shape": [2, 32]})
     );
     assert_eq!(adaplace_export::json::read(&ended.stdout).unwrap(), file);
-    // To a file, again over itself, and about trained adapters.
+    // The document is written to a file, replaced, and written with trained adapters.
     lab.run(&format!("{TRAIN} --out trained")).succeeded();
     for options in ["", "--adapters trained/adapters.safetensors"] {
         lab.run(&format!("{EXPORT} json {options} --out out/placement.json"))
@@ -214,7 +214,7 @@ fn an_export_is_replaced_and_nothing_else_is() {
     let first = lab.content("out");
     lab.run(&format!("{export} --seed 1")).succeeded();
     assert!(lab.content("out") != first);
-    // Another's file among ours, another's folder, a file, and another's configuration.
+    // A foreign file among ours, a foreign folder, a file, and a foreign configuration are refused.
     lab.write("out/notes.txt", "mine");
     lab.refuses(&export, &["`out`", "not an export", "--out"]);
     fs::remove_file(lab.path("out/notes.txt")).unwrap();

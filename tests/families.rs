@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::common::{EVALUATE, Lab, TRAIN};
 
-/// The lab with the small model of a family as its backbone, beside the tokenizer or preprocessing that is there.
+/// Replaces the lab's backbone by the small model of a family, and keeps the tokenizer or preprocessing that is there.
 fn with_family(lab: &Lab, family: &str) {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let fixtures = workspace.join("crates/backbone/tests/parity/fixtures");
@@ -41,7 +41,7 @@ fn texts() {
     }
 }
 
-/// The preprocessing of the lab makes 16 x 16 pixels; this DINOv2 was made for 20 x 20.
+/// The preprocessing of the lab makes 16 x 16 pixels, and this DINOv2 was made for 20 x 20.
 #[test]
 fn pictures() {
     for (family, tokens) in [("vit", 17), ("deit", 18), ("dinov2", 17)] {

@@ -1,11 +1,11 @@
-//! A search with little said: spaces by name, defaults, a budget of time, more trials later.
+//! A search with few options: spaces by name, defaults, a time budget, and more trials later.
 
 use adaplace_study::StudyConfiguration;
 use serde_json::Value;
 
 use crate::common::Lab;
 
-/// Short, and with nothing of the space or the folder.
+/// A short search that specifies neither the space nor the folder.
 const SHORT: &str = "search --backbone backbone --task task --steps 2 --train-examples 30 --gradient-examples 30 \
     --max-length 32 --finalists 2 --repetitions 1";
 
@@ -22,7 +22,7 @@ fn backbone_and_task_are_enough() {
     assert_eq!(study.strategy.name(), "surrogate");
     assert_eq!(study.space.connections.kinds.len(), 4);
     assert_eq!(study.space.budget.adapters, 3);
-    // Four trials, a race of two and the last two with the baseline: 4 + 2 + 3.
+    // Four trials, a race of two, and then the last two with the baseline: 4 + 2 + 3.
     assert!(ended.stderr.contains("about "), "{ended:#?}");
     assert!(
         ended.stderr.contains(" for 9 trainings of 2 steps"),
@@ -32,7 +32,7 @@ fn backbone_and_task_are_enough() {
         ended.stdout.contains("results/task-surrogate"),
         "{ended:#?}"
     );
-    // Finished: nothing is left to be estimated.
+    // The study is finished, so there is nothing to estimate.
     let again = lab.run(&format!("{SHORT} --trials 4")).succeeded();
     assert!(!again.stderr.contains("about "), "{again:#?}");
 }
@@ -76,7 +76,7 @@ fn a_budget_of_time_becomes_a_number_of_trials() {
     lab.run(&format!("{search} --until 1h --trials 3 --out none"))
         .misused(&["--until", "--trials"]);
 
-    // There are four connections; an hour is enough for them.
+    // There are four connections, for which an hour is enough.
     lab.run(&format!("{search} --until 1h --out study"))
         .succeeded();
     let trials = stored(&lab, "study").search.trials;
@@ -87,7 +87,7 @@ fn a_budget_of_time_becomes_a_number_of_trials() {
     assert_eq!(lab.journal("study"), before);
 }
 
-/// Columns of other names are read by every command that reads a task, and a study remembers them.
+/// Every command that reads a task accepts columns with other names, and a study remembers them.
 #[test]
 fn columns_have_the_names_that_they_have() {
     let lab = Lab::text();
@@ -112,7 +112,7 @@ fn columns_have_the_names_that_they_have() {
         "evaluate study/placements/1.toml --adapters trained/adapters.safetensors --backbone backbone --task task {columns}"
     ))
     .succeeded();
-    // The next command, as the search says it.
+    // The search prints the next command.
     let next = format!("--task task {columns}");
     let again = lab.run(&format!("{search} {columns}")).succeeded();
     assert!(again.stdout.contains(&next), "{again:#?}");

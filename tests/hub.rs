@@ -1,4 +1,4 @@
-//! Backbones and tasks by their names in the hub, from a server on this machine.
+//! Backbones and tasks by their names on the hub, from a local server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::common::{Ended, Lab, finish};
 const PROBE: &str =
     "probe --backbone org/tiny --task task --examples 30 --max-length 32 --out map.json";
 
-/// A lab whose backbone is served as `org/tiny`, and a cache of its own.
+/// A lab with its own cache, whose backbone is served as `org/tiny`.
 struct HubLab {
     lab: Lab,
     server: Option<HubServer>,
@@ -68,7 +68,7 @@ impl HubLab {
         self.lab.path("hub/hub/models--org--tiny").join(name)
     }
 
-    /// What inspecting the folder itself says.
+    /// The output of inspecting the folder itself.
     fn expected(&self, folder: &str) -> String {
         self.run(&format!("inspect {folder}")).succeeded().stdout
     }
@@ -81,7 +81,7 @@ fn first_load_cached_load_and_no_server() {
     assert_eq!(first.stdout, hub.expected("backbone"));
     assert_eq!(first.stderr, "");
     let requests = hub.server().requests();
-    // Its own files and nothing else, by the commit.
+    // Only the model's own files are requested, by the commit.
     assert_eq!(requests[0], "/api/models/org/tiny/revision/main");
     for file in ["config.json", "tokenizer.json", "model.safetensors"] {
         let path = format!("/org/tiny/resolve/c0ffee01/{file}");
@@ -152,7 +152,7 @@ fn a_revision_is_a_model_of_its_own() {
     assert_eq!(second, hub.expected("other"));
     assert_ne!(main, second);
 
-    // A branch that moves on stays what it was here; its commit can be named.
+    // A branch that moves on stays what it was here, but its commit can be named.
     hub.server()
         .serve("main", "c0ffee02", &hub.lab.path("other"));
     assert_eq!(hub.run("inspect org/tiny").succeeded().stdout, main);
@@ -166,7 +166,7 @@ fn a_folder_of_that_name_goes_first() {
     tiny_bert(&hub.lab.path("org/tiny"), &TinyBert::default());
     hub.run("inspect org/tiny").succeeded();
     assert_eq!(hub.server().requests(), [""; 0]);
-    // What can be no name of a model is a folder that is missing.
+    // A text that cannot be the name of a model is a missing folder.
     hub.run("inspect tiny")
         .failed(&["`tiny` does not exist", "org/name"]);
     hub.run("inspect ./org/small").failed(&["does not exist"]);
@@ -192,7 +192,7 @@ fn files_that_are_missing_are_named() {
     hub.run("inspect org/tiny")
         .failed(&["`org/tiny`", &hub.endpoint, "no file `config.json`"]);
 
-    // What had arrived is not asked for again.
+    // Files that have arrived are not requested again.
     fs::rename(hub.lab.path("weights"), path("model.safetensors")).unwrap();
     fs::rename(hub.lab.path("config"), path("config.json")).unwrap();
     hub.server().requests();
@@ -220,7 +220,7 @@ fn a_file_with_another_hash_is_refused_and_removed() {
     hub.server().change(|server| server.garbled.clear());
     hub.run("inspect org/tiny").succeeded();
 
-    // A file that arrived before but was never checked, as after a kill, is checked now.
+    // A file that arrived earlier but was never checked, as after a kill, is checked now.
     fs::remove_dir_all(hub.cached(".no_exist")).unwrap();
     let weights = fs::canonicalize(hub.cached("snapshots/c0ffee01/model.safetensors")).unwrap();
     let mut content = fs::read(&weights).unwrap();
@@ -230,7 +230,7 @@ fn a_file_with_another_hash_is_refused_and_removed() {
     hub.run("inspect org/tiny").succeeded();
 }
 
-/// Whatever part of a file is there already, even all of it.
+/// The download may have stopped anywhere, even at the end of the file.
 #[test]
 fn a_download_goes_on_where_it_broke_off() {
     let hub = HubLab::new();
@@ -252,7 +252,7 @@ fn models_that_are_not_there_or_not_for_everyone() {
     let hub = HubLab::new();
     let endpoint = format!("`{}`", hub.endpoint);
     hub.run("inspect org/none").failed(&[
-        "`org/none` is no folder",
+        "`org/none` is not a folder",
         &endpoint,
         "has no model `org/none`",
         "HF_TOKEN",
@@ -288,7 +288,7 @@ fn servers_that_do_not_answer() {
     hub.server().change(|server| server.status = None);
     hub.run("inspect org/tiny").succeeded();
 
-    // Something else answers there.
+    // Something else answers under this address.
     hub.server()
         .serve("odd", "../../commit", &hub.lab.path("backbone"));
     hub.run("inspect org/tiny@odd")
@@ -297,7 +297,7 @@ fn servers_that_do_not_answer() {
     hub.server = None;
     let unreachable = hub.run("inspect org/tiny@v2");
     unreachable.failed(&["cannot reach", &hub.endpoint, "`org/tiny@v2`"]);
-    // A cache that another tool filled does not say what the model lacks; without a server it has to do.
+    // A cache filled by another tool does not record what the model lacks. Without a server this has to suffice.
     fs::remove_dir_all(hub.cached(".no_exist")).unwrap();
     let ended = hub.run("inspect org/tiny").succeeded();
     assert!(
@@ -310,7 +310,8 @@ fn servers_that_do_not_answer() {
     hub.run("inspect org/tiny").failed(&["cannot reach"]);
 }
 
-/// The dataset `org/mail` with two subsets, as the hub keeps it in Parquet, and one of them in its own repository.
+/// Serves the dataset `org/mail` with two subsets, as the hub converts it to Parquet, and one of them in its own
+/// repository.
 fn serve_mail(hub: &HubLab) {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../task/tests/fixtures/parquet");
     let put = |name: &str, to: &str| {
@@ -357,7 +358,7 @@ fn a_task_is_a_dataset_of_the_hub() {
     let pairs = inspect(&hub, "org/mail:pairs").stdout;
     assert!(pairs.contains("mail-pairs"), "{pairs}");
     let requests = hub.server().requests();
-    // Its parts, the first file of train at last, and nothing else.
+    // Only its parts are requested, with the first file of train last.
     let files: Vec<&str> = requests
         .iter()
         .filter_map(|path| path.split("/pairs/").nth(1))
@@ -368,7 +369,7 @@ fn a_task_is_a_dataset_of_the_hub() {
     );
     assert!(files.last().unwrap().contains("train/0000"), "{files:?}");
 
-    // The same as the folder itself, but for its name.
+    // The output is the same as for the folder itself, except for the name.
     let folder = inspect(&hub, "converted/pairs").stdout;
     assert_eq!(folder.replacen("pairs", "mail-pairs", 1), pairs);
     hub.server().requests();
@@ -415,7 +416,7 @@ fn a_dataset_without_the_branch_is_read_from_its_own_files() {
     serve_mail(&hub);
     hub.server()
         .change(|server| drop(server.dataset.remove("refs/convert/parquet")));
-    // What broke off is not taken for the whole.
+    // An interrupted download is not mistaken for a complete one.
     let lost = "data/train-00001-of-00002.parquet";
     fs::rename(hub.lab.path(&format!("own/{lost}")), hub.lab.path("kept")).unwrap();
     hub.server()
@@ -430,7 +431,7 @@ fn a_dataset_without_the_branch_is_read_from_its_own_files() {
         hub.run(&format!("{INSPECT} org/mail")).succeeded().stdout,
         own
     );
-    // Nothing says any more that there is only one subset but `data`.
+    // Nothing indicates any longer that `data` is the only subset.
     assert_eq!(hub.server().requests(), [""; 0]);
 
     fs::remove_dir_all(hub.lab.path("own/data")).unwrap();

@@ -30,7 +30,7 @@ fn it_says_what_an_image_backbone_is() {
             .stdout
             .contains("images of 16 x 16 pixels, 3 channels, in patches of 4")
     );
-    // 16 patches and the class token
+    // There are 16 patches and the class token.
     assert!(ended.stdout.contains("for 17 tokens"), "{ended:#?}");
     assert!(ended.stdout.contains("pooling        cls"), "{ended:#?}");
 }
@@ -49,7 +49,7 @@ fn json_says_the_same() {
     assert_eq!(report["connections"][3]["kind"], "recurrent");
     assert_eq!(report["connections"][3]["count"], 10);
     assert_eq!(report["adapter"]["parameters"], 552);
-    // Two products of 8 x 32 multiply-adds for each token.
+    // There are two products of 8 x 32 multiply-adds for each token.
     assert_eq!(report["adapter"]["flops"], 10 * 4 * 8 * 32);
     let hash = report["backbone"]["weights_sha256"].as_str().unwrap();
     assert_eq!(hash.len(), 64);
@@ -87,8 +87,8 @@ fn a_task_is_shown_as_it_is_read() {
         "train              3    1         1                   1  1  2",
         "validation         2    0         0                   0  1  1",
         "test               2    0         0                   0  1  1",
-        "1 of 2 validation examples are train examples, too: the validation accuracy flatters",
-        "1 of 2 test examples are validation examples, too: the test accuracy flatters",
+        "1 of 2 validation examples are also train examples, so the validation accuracy is too optimistic",
+        "1 of 2 test examples are also validation examples, so the test accuracy is too optimistic",
     ] {
         assert!(ended.stdout.contains(line), "no {line:?} in {ended:#?}");
     }
@@ -101,7 +101,7 @@ fn a_task_is_shown_as_it_is_read() {
     lab.run("inspect backbone --task nowhere")
         .failed(&["`nowhere`"]);
 
-    // A search says the same in three lines.
+    // A search prints the same in three lines.
     let search = "search --backbone backbone --task task --max-length 6 --trials 1 --steps 1 --finalists 1 --repetitions 1 \
         --strategy random";
     let ended = lab.run(search).succeeded();
@@ -109,7 +109,7 @@ fn a_task_is_shown_as_it_is_read() {
         "backbone  bert, 2 blocks, width 32, pooling mean; tokens by tokenizer.json, tokenizer_config.json",
         "task      task, 2 classes, 3 train and 2 validation examples; 1 cut at 6 tokens",
         "space     25 connections, up to 3 adapters, 2,300 placements",
-        "1 of 2 validation examples are train examples, too",
+        "1 of 2 validation examples are also train examples",
     ] {
         assert!(ended.stderr.contains(line), "no {line:?} in {ended:#?}");
     }
@@ -133,7 +133,7 @@ fn output_that_cannot_be_written_is_an_error() {
         let mut command = lab.prepared("bash");
         command.args(["-c", &format!("exec {program} {arguments} >/dev/full")]);
         finish(&mut command).failed(&["stdout", "No space left"]);
-        // A reader that goes before the end is none.
+        // A reader that stops before the end does not cause an error.
         let mut command = lab.prepared("bash");
         command.args([
             "-c",

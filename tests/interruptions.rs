@@ -6,18 +6,18 @@ use adaplace_testkit::{TinyBert, tiny_bert};
 
 use crate::common::{Lab, Running, signals_are_heard};
 
-/// 24 trials, a race of 4 and 6 repetitions.
+/// A search with 24 trials, a race of 4 and 6 repetitions.
 const SEARCH: &str = "search --backbone backbone --task task --space space.toml --strategy evolution --population 6 \
     --trials 24 --steps 8 --train-examples 30 --gradient-examples 30 --max-length 32 --finalists 4 --repetitions 2";
 
 const TRAININGS: usize = 24 + 4 + 6;
 
-/// Small numbers that look random; from a seed, so that a failure can be repeated.
+/// Small pseudo-random numbers from a seed, so that a failure can be repeated.
 struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, limit: u64) -> u64 {
-        // Numerical Recipes' linear congruential generator.
+        // This is the linear congruential generator of Numerical Recipes.
         self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223) % (1 << 32);
         (self.0 * limit) >> 32
     }
@@ -32,7 +32,7 @@ fn killed_and_resumed(workers: usize) {
     let search = format!("{SEARCH} --workers {workers} --out study");
     let mut dice = Dice(workers as u64);
     let mut kills = 0;
-    // The first moment comes before the first training, the others within each fifth of the study.
+    // The first kill comes before the first training, the others within each fifth of the study.
     for part in 0..6 {
         let mut running = Running::start(&mut lab.command(&search));
         let lines = match part {
@@ -48,7 +48,7 @@ fn killed_and_resumed(workers: usize) {
     assert!(kills >= 4, "only {kills} kills hit the study");
     let ended = lab.run(&search).succeeded();
     assert!(
-        ended.stdout.contains("trainings of them done before"),
+        ended.stdout.contains("of the trainings done before"),
         "{ended:#?}"
     );
     assert_eq!(lab.journal("study"), expected);
@@ -68,7 +68,7 @@ fn killed_at_any_moment_two_workers_go_on() {
     killed_and_resumed(2);
 }
 
-/// Each of 100 studies is killed at three moments of its life, whatever it does then.
+/// Each of 100 studies is killed at three moments, whatever it does then.
 #[test]
 #[ignore = "takes minutes: cargo test --test end_to_end -- --ignored hundred"]
 fn a_hundred_studies_killed_at_random_moments_end_as_undisturbed_ones() {
@@ -121,7 +121,7 @@ fn ctrl_c_finishes_the_running_trainings() {
         for phrase in [
             "finishing the running trainings".to_owned(),
             format!(
-                "stopped: {done} trainings are in `{study}`; run the same command again to go on"
+                "stopped: {done} trainings are in `{study}`; run the same command again to resume"
             ),
         ] {
             assert!(ended.stderr.contains(&phrase), "{ended:#?}");
@@ -135,7 +135,7 @@ fn ctrl_c_finishes_the_running_trainings() {
     }
 }
 
-/// The gradient map takes its time, and nothing is lost with it.
+/// The gradient map takes some time, and nothing is lost with it.
 #[test]
 fn ctrl_c_ends_at_once_what_trains_nothing() {
     if !signals_are_heard() {
@@ -161,7 +161,7 @@ fn ctrl_c_ends_at_once_what_trains_nothing() {
     assert!(start.elapsed() < Duration::from_secs(2), "{ended:#?}");
     assert_eq!(ended.code, Some(130), "{ended:#?}");
     for phrase in [
-        "fitting the linear probe and making the gradient map",
+        "fitting the linear probe and computing the gradient map",
         "stopped before the first training; run the same command again",
     ] {
         assert!(ended.stderr.contains(phrase), "{ended:#?}");
@@ -181,7 +181,7 @@ fn a_study_at_work_is_not_disturbed_by_a_second_process() {
     assert_eq!(lab.journal("study").len(), TRAININGS);
 }
 
-/// As `nohup` starts it: the terminal is closed, the study goes on.
+/// With `nohup` the study continues after the terminal is closed.
 #[cfg(unix)]
 #[test]
 fn a_hangup_that_is_ignored_stays_ignored() {
@@ -203,7 +203,7 @@ fn a_hangup_that_is_ignored_stays_ignored() {
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     assert_eq!(lab.journal_length("study"), TRAININGS);
 
-    // Without it a closed terminal is like Ctrl-C.
+    // Without it, closing the terminal is like Ctrl-C.
     let mut running = Running::start(&mut lab.command(&format!("{SEARCH} --out other")));
     assert!(running.wait_until(|| lab.journal_length("other") >= 2));
     running.signal("HUP");
@@ -211,7 +211,7 @@ fn a_hangup_that_is_ignored_stays_ignored() {
     assert_eq!(ended.code, Some(130), "{ended:#?}");
 }
 
-/// A log on a full disk is lost; the study is not.
+/// A log on a full disk is lost, but the study is not.
 #[cfg(target_os = "linux")]
 #[test]
 fn what_cannot_be_shown_is_no_reason_to_stop() {
@@ -225,7 +225,7 @@ fn what_cannot_be_shown_is_no_reason_to_stop() {
     assert_eq!(lab.journal_length("study"), TRAININGS);
 }
 
-/// The line that says what comes next can be pasted into a shell.
+/// The line with the next command can be pasted into a shell.
 #[test]
 fn names_with_spaces_are_quoted() {
     let lab = Lab::text();

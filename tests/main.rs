@@ -1,6 +1,6 @@
-//! The program, driven as its users do.
+//! End-to-end tests of the program, driven the way its users do.
 //!
-//! One binary of all files: they link the same libraries, and their tests run side by side.
+//! All files are one binary, because they link the same libraries and their tests run in parallel.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod audit;

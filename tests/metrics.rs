@@ -1,8 +1,8 @@
-//! Metrics beside accuracy and loss.
+//! Metrics other than accuracy and loss.
 
 use crate::common::Lab;
 
-/// CoLA's kind of task: nine of ten examples are of one class.
+/// As in CoLA, nine of ten examples belong to one class.
 #[test]
 fn metrics_that_count_every_class_rank() {
     let lab = Lab::text();

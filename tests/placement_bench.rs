@@ -9,10 +9,10 @@ use crate::common::Lab;
 const TASKS: [&str; 3] = ["counting", "location", "orientation"];
 const SEEDS: usize = 50;
 
-/// A tenth of the 169 single connections.
+/// The number of trials: a tenth of the 169 single connections.
 const TRIALS: u32 = 16;
 
-/// What counts as having found the best: at most 1 % less accuracy.
+/// The share of the best accuracy from which a placement counts as close to the best.
 const CLOSE: f64 = 0.99;
 
 fn file(task: &str) -> PathBuf {
@@ -20,8 +20,8 @@ fn file(task: &str) -> PathBuf {
     folder.join(format!("{task}.json"))
 }
 
-/// How often `competitor` found a placement close to the best: by the trainings that it saw, which are those of its
-/// seed's repetition, and by the mean of all repetitions.
+/// The number of times that `competitor` found a placement close to the best: by the trainings that it saw, which are
+/// those of its seed's repetition, and by the mean of all repetitions.
 fn found(bench: &PlacementBench, comparison: &Comparison, competitor: &str) -> [f64; 2] {
     let mut competitors = comparison.competitors.iter();
     let competed = competitors.find(|one| one.name == competitor);
@@ -51,8 +51,9 @@ fn found(bench: &PlacementBench, comparison: &Comparison, competitor: &str) -> [
     counts.map(|count| count as f64 / SEEDS as f64)
 }
 
-/// Greedy and evolution find the best of the trainings of their seed in a tenth of the space, four times of five. By the mean
-/// of three repetitions no strategy can do so: it chooses by one training, whose noise exceeds 1 %.
+/// Greedy search and evolution find the best of the trainings of their seed in a tenth of the space, four times out of
+/// five. By the mean of three repetitions no strategy can do so, because it chooses by one training, whose noise
+/// exceeds 1 %.
 #[test]
 fn greedy_and_evolution_find_the_best_in_a_tenth_of_the_space() {
     let lab = Lab::text();

@@ -6,7 +6,7 @@ use crate::common::Lab;
 
 const PROBE: &str = "probe --backbone backbone --task task --examples 30";
 
-/// All statistics are there, each with one finite number for every connection.
+/// Checks that all statistics are present, each with one finite number for every connection.
 fn assert_complete(map: &Value) {
     let statistics = map["statistics"].as_object().unwrap();
     let names: Vec<&str> = statistics.keys().map(String::as_str).collect();

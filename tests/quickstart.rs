@@ -25,8 +25,8 @@ fn what_is_exported_can_be_used_by_the_other_commands() {
         let map: serde_json::Value =
             serde_json::from_str(&lab.read(&format!("{task}.json"))).unwrap();
         assert_eq!(map["probe"]["validation"]["examples"], 500);
-        // The class token tells something of number and turn (chance: 1/6 and 1/8), nothing of the place, and leaves room
-        // for adapters.
+        // The class token reveals something about number and rotation (chance: 1/6 and 1/8) but nothing about the
+        // place, and leaves room for adapters.
         let accuracy = map["probe"]["validation"]["accuracy"].as_f64().unwrap();
         assert!(accuracy > least && accuracy < 0.6, "{task}: {accuracy}");
     }
@@ -46,7 +46,7 @@ fn what_is_exported_can_be_used_by_the_other_commands() {
     assert_eq!(trained["test"]["examples"], 500);
 }
 
-/// The weights in the program are those of the exported folder, whatever that is read by.
+/// The weights in the program are those of the exported folder, whatever reads it.
 #[test]
 fn the_weights_are_the_committed_ones() {
     let lab = Lab::images();
@@ -78,7 +78,7 @@ fn a_folder_that_holds_something_else_is_left_alone() {
         .misused(&["painting", "counting"]);
 }
 
-/// A search that was stopped goes on in the same folder.
+/// A search that was stopped resumes in the same folder.
 #[test]
 fn a_search_is_in_its_folder_and_goes_on() {
     if !signals_are_heard() {
@@ -100,7 +100,7 @@ fn a_search_is_in_its_folder_and_goes_on() {
     let after = lab.read("first/search/location/journal.jsonl");
     assert!(after.starts_with(before.trim_end().rsplit_once('\n').unwrap().0));
 
-    // To the end: it shows both commands, and their results stand where it says.
+    // Run to the end, it shows both commands, and their results are where it says.
     let ended = lab.run(command).succeeded();
     for phrase in [
         "$ adaplace search --backbone first/backbone",

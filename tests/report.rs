@@ -1,4 +1,4 @@
-//! `adaplace report`: finished, unfinished and damaged studies.
+//! `adaplace report` on finished, unfinished and damaged studies.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::common::{Lab, Running, SEARCH, assert_page, journal_line, signals_are
 
 const REPORT: &str = "report study";
 
-/// The study as it was before its last trainings, without what is written at the end.
+/// Restores the study before its last trainings, without the files that are written at the end.
 fn unfinished(lab: &Lab, trainings: usize) {
     let journal = lab.read("study/journal.jsonl");
     let lines: Vec<&str> = journal.lines().take(trainings).collect();
@@ -53,7 +53,8 @@ fn a_search_writes_its_report_and_the_command_writes_it_anew() {
     assert!(lab.content("study") == before, "another file was changed");
 }
 
-/// The connections of the best placement beside one another: of old studies, whose ranking has no coupling, nothing is shown.
+/// The page shows the coupling of the best placement's connections, but not for old studies, whose ranking does not
+/// contain it.
 #[test]
 fn the_coupling_of_the_best_placement_is_shown() {
     let lab = Lab::searched("--strategy random");
@@ -120,7 +121,7 @@ fn halving_and_greedy_tell_apart_what_cannot_be_compared() {
 fn an_unfinished_study_is_shown_as_far_as_it_is() {
     let lab = Lab::searched("--strategy random");
     unfinished(&lab, 4);
-    // Torn, as a kill leaves it.
+    // The journal is torn, as after a kill.
     let journal = lab.read("study/journal.jsonl") + "{\"trial\":4,\"pha";
     lab.write("study/journal.jsonl", &journal);
     lab.run(REPORT).succeeded();
@@ -142,7 +143,7 @@ fn an_unfinished_study_is_shown_as_far_as_it_is() {
     unfinished_from_the_start(&lab);
 }
 
-/// First without a training, then without anything but the configuration.
+/// First there is no training, then nothing but the configuration.
 fn unfinished_from_the_start(lab: &Lab) {
     for file in ["study/journal.jsonl", "study/gradient-map.json"] {
         fs::remove_file(lab.path(file)).unwrap();
@@ -175,7 +176,7 @@ fn a_study_at_work_can_be_looked_at() {
             .stderr
             .contains("the report so far is `study/report.html`")
     );
-    // The search writes the report also when it is stopped.
+    // The search also writes the report when it is stopped.
     let page = lab.read("study/report.html");
     assert_page(&page);
     assert!(page.contains("Unfinished: "));
@@ -290,7 +291,7 @@ fn a_report_that_cannot_be_written_loses_nothing() {
     fs::create_dir_all(lab.path("study/placements")).unwrap();
     let search = format!("{SEARCH} --strategy random --out study");
     lab.run(&search).succeeded();
-    // Where the report should stand is a folder.
+    // There is a folder in the place of the report.
     fs::remove_file(lab.path("study/report.html")).unwrap();
     fs::create_dir_all(lab.path("study/report.html/occupied")).unwrap();
     let ended = lab.run(&search).succeeded();

@@ -1,4 +1,4 @@
-//! The pages of reports: how large they become, and what a browser says of them.
+//! The pages of reports: their size, and the messages of a browser.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use crate::common::{Lab, assert_page, finish, journal_line};
 
 const REPORT: &str = "report study";
 
-/// Makes the study one of 50,000 trials of two adapters of rank 1 to 83: its journal and, if it is to be finished, its
-/// ranking.
+/// Turns the study into one of 50,000 trials of two adapters of rank 1 to 83: its journal and, if it is to be finished,
+/// its ranking.
 fn lengthen(lab: &Lab, finished: bool) {
     const TRIALS: usize = 50_000;
     let mut journal = String::new();
     let mut ranked = Vec::new();
     for trial in 0..TRIALS {
-        // All pairs of the 25 connections 83 and more times, each with other ranks.
+        // All pairs of the 25 connections occur 83 times or more, each time with other ranks.
         let (pair, rank) = (trial % 600, trial / 600);
         let (first, second) = (pair / 24, pair % 24);
         let second = if second >= first { second + 1 } else { second };
@@ -31,7 +31,7 @@ fn lengthen(lab: &Lab, finished: bool) {
                 (connection, AdapterSpec::new(rank as u16, 1.0).unwrap())
             })
             .collect();
-        // Every residue once, so that no two trials are equal.
+        // Every residue occurs once, so no two trials are equal.
         let accuracy = (trial * 7919 % TRIALS) as f64 / TRIALS as f64;
         journal.push_str(&journal_line(trial, &placement, accuracy));
         ranked.push((accuracy, trial, placement));
@@ -70,7 +70,8 @@ fn fifty_thousand_trials_make_a_small_page_in_seconds() {
         lengthen(&lab, finished);
         let start = Instant::now();
         lab.run(REPORT).succeeded();
-        // Without optimisation and beside other tests; optimised it is well below one second.
+        // This is without optimisation and in parallel with other tests. An optimised build takes well below one
+        // second.
         assert!(
             start.elapsed() < Duration::from_secs(30),
             "{:?}",
@@ -99,7 +100,7 @@ fn chromium() -> Option<PathBuf> {
     Some(found)
 }
 
-/// Opens the page and gives what there is to complain of: messages on the console, and what the page asked for.
+/// Opens the page and returns all complaints: messages on the console, and requests of the page.
 fn open(chromium: &Path, lab: &Lab, page: &str, options: &[&str]) -> String {
     let (profile, log, picture) = (
         lab.path("profile"),
@@ -120,7 +121,7 @@ fn open(chromium: &Path, lab: &Lab, page: &str, options: &[&str]) -> String {
             "--disable-component-update",
             "--disable-quic",
         ])
-        // The browser has business of its own on the network; here it finds nobody.
+        // The browser itself uses the network, but finds nobody here.
         .arg("--host-resolver-rules=MAP * ~NOTFOUND")
         .args([
             "--enable-logging=stderr",
@@ -150,7 +151,7 @@ fn open(chromium: &Path, lab: &Lab, page: &str, options: &[&str]) -> String {
         .join("\n")
 }
 
-/// The address that a line of the browser's network log tells of, if a page asked for it and not the browser itself.
+/// The address in a line of the browser's network log, if a page and not the browser itself requested it.
 fn request_of_a_page(line: &str) -> Option<String> {
     let event: Value = serde_json::from_str(line.trim_end_matches(',')).ok()?;
     let parameters = &event["params"];
@@ -166,7 +167,7 @@ fn a_browser_shows_the_page_without_complaint_and_asks_for_nothing() {
         let theme = format!("--blink-settings=preferredColorScheme={theme}");
         assert_eq!(open(&chromium, &lab, "study/report.html", &[&theme]), "");
     }
-    // What would be seen if something were wrong: a request that the policy stops, and one that nothing stops.
+    // This is what would be seen if something were wrong: a request that the policy stops, and one that nothing stops.
     let picture = "<img src='https://example.org/x.png'></main>";
     let wrong = lab.read("study/report.html").replace("</main>", picture);
     lab.write("wrong.html", &wrong);

@@ -1,4 +1,4 @@
-//! What the machine gives, memory, instructions and precision, and what of it may change results.
+//! Memory, instruction sets and precision, and which of them may change results.
 
 use adaplace_backbone::InstructionSet;
 use serde_json::Value;
@@ -12,7 +12,7 @@ fn journal(lab: &Lab, study: &str, options: &str) -> Vec<Value> {
     lab.journal(study)
 }
 
-/// Nothing kept, one state or a few, all of them: the same journal and map.
+/// With nothing cached, one state, a few or all of them, journal and map are the same.
 #[test]
 fn memory_changes_no_result() {
     for (lab, command) in [(Lab::text(), SEARCH), (Lab::images(), SEARCH_IMAGES)] {
@@ -52,7 +52,7 @@ fn more_memory_than_there_is_is_wrong_usage() {
     assert_eq!(lab.content(""), before);
 }
 
-/// f32 bounds: the losses of a short training agree to 1e-4.
+/// Within the accuracy of f32, the losses of a short training agree to 1e-4.
 #[test]
 fn every_instruction_set_gives_the_same_trainings() {
     let lab = Lab::text();
@@ -83,7 +83,7 @@ fn every_instruction_set_gives_the_same_trainings() {
     }
 }
 
-/// The precision is a setting of the study: written down, and not to be changed on the way.
+/// The precision is a setting of the study, which is stored and cannot be changed later.
 #[test]
 fn the_precision_belongs_to_the_study() {
     let lab = Lab::text();

@@ -1,4 +1,4 @@
-//! `adaplace search`, undisturbed.
+//! `adaplace search` without interruptions.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use adaplace_study::Ranking;
 
 use crate::common::{Lab, SEARCH, SEARCH_IMAGES};
 
-/// Everything that a finished study holds, checked against itself.
+/// Checks all contents of a finished study against each other.
 fn assert_study(lab: &Lab, study: &str, trials: usize, finalists: usize) -> Ranking {
     let ranking: Ranking =
         serde_json::from_str(&lab.read(&format!("{study}/ranking.json"))).unwrap();
@@ -36,7 +36,7 @@ fn assert_study(lab: &Lab, study: &str, trials: usize, finalists: usize) -> Rank
     let map: serde_json::Value =
         serde_json::from_str(&lab.read(&format!("{study}/gradient-map.json"))).unwrap();
     assert_eq!(map["statistics"]["rank"].as_array().unwrap().len(), 5);
-    // Nothing else is left behind.
+    // There are no other files.
     let judged = lab.path(&format!("{study}/importances.jsonl")).exists();
     let files = lab.content(study).len();
     assert_eq!(files, 5 + finalists + usize::from(judged));
@@ -72,7 +72,7 @@ fn random() {
             .map(|connection| connection.to_string())
             .collect::<Vec<_>>();
     assert!(ended.stdout.contains(&best.join(" ")), "{ended:#?}");
-    // 6 trials, a race of 2, 2 times 2 finalists, 2 times the baseline
+    // 6 trials, a race of 2, 2 times 2 finalists, 2 times the baseline.
     assert!(ended.stderr.contains("14/14 trainings"), "{ended:#?}");
 }
 
@@ -82,11 +82,11 @@ fn greedy() {
     lab.run(&format!("{SEARCH} --strategy greedy --out study"))
         .succeeded();
     let ranking = assert_study(&lab, "study", 6, 2);
-    // Three candidates at each of two stages.
+    // There are three candidates in each of two stages.
     let complete = ranking.trials.iter().filter(|trial| trial.complete);
     assert_eq!(complete.count(), 3);
 
-    // Interrupted within the second stage it goes on.
+    // It resumes after an interruption within the second stage.
     let journal = lab.read("study/journal.jsonl");
     let begun: String = journal.split_inclusive('\n').take(4).collect();
     lab.write("study/journal.jsonl", begun);
@@ -118,14 +118,14 @@ fn prune() {
     lab.run(&format!("{SEARCH} --strategy prune --out study"))
         .succeeded();
     let ranking = assert_study(&lab, "study", 6, 2);
-    // All 25 connections together, then 25 sqrt(2 / 25) = 7 of them.
+    // All 25 connections are trained together, then 25 sqrt(2 / 25) = 7 of them.
     let importances = lab.read("study/importances.jsonl");
     let adapters = importances
         .lines()
         .map(|line| line.matches("source").count());
     assert_eq!(adapters.collect::<Vec<_>>(), [25, 7]);
 
-    // Interrupted it goes on, and trains them together no more.
+    // It resumes after an interruption, and does not train them together again.
     let journal = lab.read("study/journal.jsonl");
     let begun: String = journal.split_inclusive('\n').take(4).collect();
     lab.write("study/journal.jsonl", begun);
@@ -143,7 +143,7 @@ fn prune() {
     assert_eq!(importances.matches("source").count(), 4);
 }
 
-/// A search that names no strategy takes the one that its help names.
+/// A search without `--strategy` uses the one that the help names as the default.
 #[test]
 fn the_default_strategy() {
     let lab = Lab::text();
@@ -176,7 +176,7 @@ fn evolution_with_halving_by_loss() {
         "{SEARCH} --strategy evolution --population 4 --halving 2 --metric loss --out study"
     ))
     .succeeded();
-    // Brackets of 4 and 2 at 1 step, 2 and 1 of them at 2 steps, 1 and 1 at 4.
+    // There are brackets of 4 and 2 at 1 step, of which 2 and 1 continue at 2 steps, and 1 and 1 at 4.
     let ranking = assert_study(&lab, "study", 11, 2);
     let losses: Vec<f64> = ranking
         .race
@@ -184,7 +184,7 @@ fn evolution_with_halving_by_loss() {
         .map(|raced| raced.repeated.validation_loss.unwrap().mean)
         .collect();
     assert!(losses.len() == 2 && losses.is_sorted());
-    // What the repetitions say does not change what the race chose.
+    // The results of the repetitions do not change the choice of the race.
     let raced = ranking.race.iter().map(|raced| raced.hash);
     assert!(raced.eq(ranking.finalists.iter().map(|finalist| finalist.hash)));
     for trial in &ranking.trials[..2] {
@@ -199,7 +199,7 @@ fn exhaustive() {
         "space.toml",
         "[connections]\nkinds = ['parallel']\n[adapter]\nranks = [2]\n[budget]\nadapters = 2\n",
     );
-    // 4 parallel connections, 2 of them: 6 placements
+    // Two of the 4 parallel connections make 6 placements.
     lab.run(&format!("{SEARCH} --strategy exhaustive --out study"))
         .succeeded();
     assert_study(&lab, "study", 6, 2);
@@ -222,7 +222,7 @@ fn the_baseline_as_a_finalist() {
     );
     let search = format!("{SEARCH} --strategy exhaustive --out study --json");
     let first = lab.run(&search).succeeded().json();
-    // One trial and two repetitions, which finalist and baseline share.
+    // There is one trial and two repetitions, which finalist and baseline share.
     assert_eq!(lab.journal("study").len(), 3);
     let second = lab.run(&search).succeeded().json();
     assert_eq!(first["ranking"], second["ranking"]);
@@ -284,7 +284,7 @@ fn a_finished_study_says_the_same_again_and_trains_nothing() {
     let second = lab.run(&search).succeeded();
     assert!(lab.content("study") == before);
     assert!(
-        second.stdout.contains("14 trainings of them done before"),
+        second.stdout.contains("14 of the trainings done before"),
         "{second:#?}"
     );
     let table = |text: &str| -> Vec<String> { text.lines().skip(1).map(str::to_owned).collect() };
@@ -303,7 +303,7 @@ fn another_seed_is_another_study() {
     assert_ne!(lab.journal("0"), lab.journal("1"));
 }
 
-/// Costs as further objectives: the file holds them, the ranking marks the front, and a second run says the same.
+/// Costs are further objectives: the file contains them, the ranking marks the front, and a second run prints the same.
 #[test]
 fn a_search_for_the_front_marks_it() {
     let lab = Lab::text();
@@ -325,7 +325,7 @@ fn a_search_for_the_front_marks_it() {
     );
     let ranking: serde_json::Value = serde_json::from_str(&lab.read("study/ranking.json")).unwrap();
     let trials = ranking["trials"].as_array().unwrap();
-    // The best of all is on the front, and so is one of the lowest rank.
+    // The best placement is on the front, and so is one of the lowest rank.
     assert_eq!(trials[0]["front"], true);
     let cost = |trial: &serde_json::Value| trial["cost"]["parameters"].as_u64().unwrap();
     let cheapest = trials.iter().map(cost).min().unwrap();
@@ -340,7 +340,7 @@ fn a_search_for_the_front_marks_it() {
     .misused(&["names the same cost twice"]);
 }
 
-/// A study is run again from another folder, and where its backbone and task have moved; others are refused.
+/// A study can be run again from another folder, and after its backbone and task were moved. Others are refused.
 #[test]
 fn a_stored_study_finds_what_it_was_made_from() {
     let lab = Lab::text();
@@ -372,7 +372,7 @@ fn a_stored_study_finds_what_it_was_made_from() {
     ))
     .succeeded();
     assert_eq!(ranking("moved"), ranking("results/first"));
-    // Another task at the place that is named.
+    // There is another task at the named place.
     lab.write(
         "moved-task/train.jsonl",
         lab.read("moved-task/validation.jsonl"),

@@ -33,7 +33,8 @@ fn evaluate_finds_what_train_said() {
     assert!(ended.stdout.contains("30 examples"), "{ended:#?}");
 }
 
-/// The scale is in W_up and b_up when the training ends: the file has no more tensors, and reads as any other.
+/// The scale is part of W_up and b_up when the training ends, so the file has no additional tensors and reads like any
+/// other.
 #[test]
 fn a_learned_scale_ends_in_the_adapters() {
     let lab = Lab::text();
@@ -130,10 +131,10 @@ fn adapters_of_another_backbone_are_refused() {
         ..TinyBert::default()
     };
     tiny_bert(&lab.path("backbone"), &other);
-    let parts = ["placement.toml", "weights_sha256", "give the backbone"];
+    let parts = ["placement.toml", "weights_sha256", "use the backbone"];
     lab.refuses(EVALUATE, &parts);
     lab.refuses(&format!("{TRAIN} --out other"), &parts);
-    // The same placement, made for this backbone; the adapters were not.
+    // The placement is the same but made for this backbone, which the adapters are not.
     lab.placement("placement.toml", &[(0, 1)], 2, 1.0);
     lab.refuses(
         EVALUATE,
@@ -165,7 +166,7 @@ fn adapters_for_other_classes_are_refused() {
             &["trained/adapters.safetensors", "classes", "class-1"],
         );
     }
-    // As many, with other names.
+    // There are as many classes, with other names.
     text_task(&lab.path("task"), &TextTask::default());
     for part in ["train", "validation", "test"] {
         let name = format!("task/{part}.jsonl");

@@ -1,4 +1,4 @@
-//! Wrong usage: exit code 2, and nothing done.
+//! Wrong usage leads to exit code 2, and nothing is done.
 
 use crate::common::{Lab, SEARCH};
 

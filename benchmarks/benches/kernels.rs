@@ -1,5 +1,5 @@
-//! The single kernels on one thread: products at the shapes of MiniLM-L6, and its two kinds of sublayers, forward and
-//! backward. Throughput is in operations, two for each multiply-add.
+//! Benchmarks of the single kernels on one thread: products at the shapes of MiniLM-L6, and its two kinds of sublayers,
+//! forward and backward. Throughput is in operations, where a multiply-add counts as two.
 
 use std::hint::black_box;
 
@@ -40,7 +40,7 @@ fn products(criterion: &mut Criterion) {
     }
 }
 
-/// One block of MiniLM-L6's shape, with random weights.
+/// One block with the shape of MiniLM-L6 and random weights.
 fn block() -> Backbone {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let settings = TinyBert {

@@ -1,23 +1,23 @@
-"""The PyTorch side of the benchmarks: does the work of a folder and prints one line of JSON, as `adaplace-benchmarks run` does.
+"""The PyTorch side of the benchmarks: does the work of a folder and prints one line of JSON, like `adaplace-benchmarks run`.
 
     python bench.py FOLDER [--mode f32|bf16-autocast|bf16] [--processes 2] [--limit N]
 
-Written as a competent user would, with what is fastest on a CPU:
+It is written as a competent user would write it, with what is fastest on a CPU:
 - plain functions on the checkpoint's tensors: one product for q, k and v (the scale of attention in the weights of q),
   F.layer_norm, F.gelu, AdamW with its fused kernel;
-- attention by F.scaled_dot_product_attention where its backward runs in f32; as two products and a softmax in bf16,
-  where the fused kernel's backward takes 5 to 9 times as long, and without gradient, where it is no faster;
+- attention by F.scaled_dot_product_attention if its backward pass runs in f32; as two products and a softmax in bf16,
+  where the fused kernel's backward pass takes 5 to 9 times as long, and without gradient, where the kernel is no faster;
 - backbone weights need no gradient, so autograd records nothing below the earliest target and no weight gradient;
-- batches are cut to their own longest example, and a mask is made only where there is padding;
+- batches are cut to their own longest example, and a mask is built only if there is padding;
 - evaluation under torch.inference_mode;
-- the second pass of a recurrent placement begins at its earliest recurrent target, the first ends at its latest
+- the second pass of a recurrent placement starts at its earliest recurrent target, and the first ends at its latest
   recurrent source.
 
-Modes: `f32`; `bf16-autocast`, f32 weights under torch.autocast; `bf16`, backbone weights and states in bfloat16, adapters,
-head and loss in f32. `--processes 2` shares the placements of a study between two processes of one thread each (by
-default one process has all threads); which of them is faster depends on the processor, so the driver tries all.
+The modes are `f32`; `bf16-autocast`, f32 weights under torch.autocast; and `bf16`, backbone weights and states in bfloat16,
+but adapters, head and loss in f32. `--processes 2` shares the placements of a study between two processes of one thread
+each. By default one process has all threads. Which of them is faster depends on the processor, so the driver tries all.
 docs/how-it-works.md defines a placement: state n is the sublayer of state n-1, plus the adapters i -> n with i < n, plus
-those with i > n of the pass before, then plus the adapter n -> n of that sum.
+those with i > n of the previous pass, then plus the adapter n -> n of that sum.
 """
 
 import argparse
@@ -180,7 +180,7 @@ class Model(torch.nn.Module):
         return self.head(self.backbone.pool(states[-1], mask))
 
     def run(self, states, shared, begin, end, before, inputs, mask):
-        """Adds the states `begin` to `end` of one pass. `shared` is what both passes have in common of state `begin`."""
+        """Adds the states `begin` to `end` of one pass. `shared` is the part of state `begin` that both passes share."""
         states, common = list(states), None
         for n in range(begin, end + 1):
             if shared is not None and n == begin:
@@ -211,7 +211,7 @@ class Part:
             self.ids, self.lengths = tensors[f"{name}.ids"], tensors[f"{name}.mask"].sum(1, dtype=torch.long)
 
     def batch(self, rows):
-        """(inputs, None or 0 for a token and -inf for padding of shape (batch, 1, 1, tokens), labels)"""
+        """The inputs; None, or a mask (batch, 1, 1, tokens) with 0 for a token and -inf for padding; and the labels."""
         if self.pixels is not None:
             return self.pixels[rows], None, self.labels[rows]
         lengths = self.lengths[rows]
@@ -240,7 +240,7 @@ class Bench:
         return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.mode == "bf16-autocast")
 
     def fine_tune(self, placement):
-        """Trains the placement; gives the model and its mean loss over the last epoch."""
+        """Trains the placement, and returns the model and its mean loss over the last epoch."""
         work, settings = self.work, self.work["settings"]
         model = Model(self.backbone, placement, self.tensors)
         rates = settings["adapter_learning_rate"], settings["head_learning_rate"]
@@ -304,14 +304,14 @@ class Bench:
                 sources.append(torch.cat([x.flatten(0, 1)[keep] for x in normed], 1))
                 gradients.append(torch.cat([d.float().flatten(0, 1)[keep] for d in caught], 1))
         n, width = backbone.sublayers + 1, backbone.width
-        # block (j, i) is the sum over tokens of dL/dh_j norm(h_i)^T: one product for all pairs
+        # Block (j, i) is the sum over tokens of dL/dh_j norm(h_i)^T, computed as one product for all pairs.
         product = torch.cat(gradients).T @ torch.cat(sources) / count
         matrices = product.view(n, width, n, width).permute(2, 0, 1, 3).reshape(n * n, width, width)
         return singular_values(matrices).view(n, n, width)
 
 
 def singular_values(matrices):
-    """Matrix by matrix on all cores, one thread each: several times as fast as one batched call."""
+    """Computes matrix by matrix on all cores, with one thread each, which is several times as fast as one batched call."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
@@ -327,7 +327,7 @@ def choose(placements, limit):
 
 
 def timed(work, once):
-    """Does the work as often as it says; gives seconds and the last result."""
+    """Does the work as often as it asks for, and returns the seconds and the last result."""
     for _ in range(work["warm_ups"]):
         once()
     seconds = []
@@ -343,7 +343,7 @@ def peak_memory():
 
 
 def share(bench, placements, counter):
-    """Scores placements until none is left; gives (index, score) pairs."""
+    """Scores placements until none is left, and returns (index, score) pairs."""
     found = []
     while True:
         with counter.get_lock():
@@ -363,7 +363,7 @@ def helper(folder, mode, threads, limit, counter, barrier, queue):
 
 
 def study(bench, placements, arguments):
-    """Gives seconds, scores in order, and the peak memory of all processes together."""
+    """Returns the seconds, the scores in order, and the peak memory of all processes together."""
     if arguments.processes == 1:
         seconds, results = timed(bench.work, lambda: [bench.score(placement) for placement in placements])
         return seconds, results, peak_memory()
@@ -389,9 +389,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder")
     parser.add_argument("--mode", choices=MODES, default="f32")
-    parser.add_argument("--processes", type=int, default=1, help="share the placements of a study between so many")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of all processes together")
-    parser.add_argument("--limit", type=int, help="only so many of the placements, evenly spread")
+    parser.add_argument("--processes", type=int, default=1, help="number of processes that share the placements of a study")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="number of threads of all processes together")
+    parser.add_argument("--limit", type=int, help="use only this many of the placements, evenly spread")
     arguments = parser.parse_args()
     torch.set_num_threads(max(1, arguments.threads // arguments.processes))
     bench = Bench(arguments.folder, arguments.mode)

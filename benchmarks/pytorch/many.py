@@ -1,11 +1,11 @@
-"""Trains the placements of a bench in PyTorch, many at once, on a card or a CPU.
+"""Trains the placements of a bench in PyTorch, many at once, on a GPU or a CPU.
 
     python many.py FOLDER --out SCORES.jsonl [--device cuda] [--together 32] [--seconds 300]
 
-FOLDER is what `adaplace-benchmarks sets` wrote: encoded examples, linear probe, initial adapters and batches by repetition, so that
-each training is the one that `adaplace bench` does. The examples of several placements run side by side through the frozen
-products, each with its own adapters and head, clipped and stepped by themselves; in f32 (no TF32) the losses differ from
-those of one training alone by rounding. SCORES.jsonl gets a line for each training; those that it holds are not done again.
+FOLDER is the output of `adaplace-benchmarks sets`: encoded examples, linear probe, initial adapters and batches by repetition.
+So each training is the one that `adaplace bench` does. The examples of several placements run side by side through the frozen
+products, each with its own adapters and head, which are clipped and stepped separately. In f32 (no TF32) the losses differ from
+those of a single training only by rounding. SCORES.jsonl gets a line for each training, and trainings in it are not repeated.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Part(bench.Part):
 
 
 class Group:
-    """Adapters that add to one state: all of `sources`, one index_select for each, one product for all."""
+    """Adapters that add to one state: all of `sources`, with one index_select for each and one product for all."""
 
     def __init__(self, members, device):
         self.sources = []
@@ -80,7 +80,7 @@ class Many(torch.nn.Module):
             setattr(self, kind, {target: Group(found, device) for target, found in targets.items()})
 
     def adapt(self, x, adapters):
-        """(adapters, batch, tokens, width) to the same"""
+        """Maps states (adapters, batch, tokens, width) to outputs of the same shape."""
         shape, width = x.shape, x.shape[-1]
         x = F.layer_norm(x, (width,), eps=1e-5).flatten(1, 2)
         hidden = torch.baddbmm(self.down_bias[adapters].unsqueeze(1), x, self.down_weight[adapters].transpose(1, 2))
@@ -119,7 +119,7 @@ class Many(torch.nn.Module):
         return torch.baddbmm(self.head_bias.unsqueeze(1), features, self.head_weight.transpose(1, 2))
 
     def clip(self, most):
-        """Shortens the gradient of each training by itself."""
+        """Clips the gradient of each training separately."""
         squares = 0.0
         for tensor in self.parameters():
             own = tensor.grad.pow(2).flatten(1).sum(1)
@@ -149,7 +149,7 @@ class Sets:
         self.train, self.validation = (Part(self.tensors, name, torch.float32).to(device) for name in ("train", "validation"))
 
     def score(self, placements, repetition):
-        """(validation accuracy, validation loss, training loss) of each placement."""
+        """Trains the placements and returns (validation accuracy, validation loss, training loss) for each."""
         work, settings = self.work, self.work["configuration"]["training"]
         steps = self.work["configuration"]["search"]["steps"]
         model = Many(self.backbone, placements, self.tensors, f"{repetition}/", self.device)
@@ -195,10 +195,10 @@ def main():
     parser.add_argument("folder")
     parser.add_argument("--out", required=True)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--together", type=int, default=32, help="placements side by side")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="start no more after so many")
-    parser.add_argument("--limit", type=int, help="only the first placements")
-    parser.add_argument("--backbone", help="its folder, if it is not where the bench says")
+    parser.add_argument("--together", type=int, default=32, help="number of placements that are trained together")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="number of seconds after which no more trainings start")
+    parser.add_argument("--limit", type=int, help="number of placements to train, starting with the first")
+    parser.add_argument("--backbone", help="folder of the backbone, if it is not where the bench says")
     arguments = parser.parse_args()
     start, out = time.perf_counter(), pathlib.Path(arguments.out)
     sets = Sets(arguments.folder, arguments.device, arguments.backbone)

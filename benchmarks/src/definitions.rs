@@ -1,4 +1,4 @@
-//! The works by name.
+//! The definitions of the works by name.
 
 use std::path::Path;
 
@@ -12,9 +12,9 @@ use rand_chacha::ChaCha8Rng;
 use crate::source::Source;
 use crate::work::{Kind, Pair};
 
-/// Of placements, initial adapters, example order and the choice of examples.
+/// The seed of placements, initial adapters, example order and the choice of examples.
 pub(crate) const SEED: u64 = 0;
-/// Of every adapter.
+/// The rank of every adapter.
 pub(crate) const RANK: u16 = 8;
 
 const EXTENDED: &str = include_str!("../../search-spaces/extended.toml");
@@ -25,7 +25,7 @@ pub(crate) enum WorkName {
     /// Training steps, MiniLM, 32 x 64 tokens, connections 0->1 3->6 5->6
     #[value(name = "step-64")]
     Step64,
-    /// The same with 32 x 16 tokens
+    /// Training steps, MiniLM, 32 x 16 tokens, connections 0->1 3->6 5->6
     #[value(name = "step-16")]
     Step16,
     /// A study of 64 random placements of 3 adapters, MiniLM, TREC-6
@@ -40,29 +40,29 @@ pub(crate) enum WorkName {
     /// The gradient map, MiniLM, 512 questions of TREC-6
     #[value(name = "gradient-map")]
     GradientMap,
-    /// Training steps, MiniLM, 32 x 16 tokens, the one target at about 20 % of the chain
+    /// Training steps, MiniLM, 32 x 16 tokens, with the only target at about 20 % of the chain
     #[value(name = "chain-20")]
     Chain20,
-    /// At about 50 %
+    /// Training steps, MiniLM, 32 x 16 tokens, with the only target at about 50 % of the chain
     #[value(name = "chain-50")]
     Chain50,
-    /// At about 80 %
+    /// Training steps, MiniLM, 32 x 16 tokens, with the only target at about 80 % of the chain
     #[value(name = "chain-80")]
     Chain80,
 }
 
-/// How the placements of a work come about.
+/// The choice of the placements of a work.
 pub(crate) enum Placements {
     Given(Vec<Pair>),
-    /// So many drawn from the extended search space, three connections each.
+    /// This many placements drawn from the extended search space, with three connections each.
     Random(usize),
     /// Every connection alone.
     Single,
-    /// None: the frozen model.
+    /// No placement, only the frozen model.
     Frozen,
 }
 
-/// What defines a work, before anything is read.
+/// The definition of a work, before anything is read.
 pub(crate) struct Definition {
     pub(crate) kind: Kind,
     pub(crate) source: Source,
@@ -73,7 +73,7 @@ pub(crate) struct Definition {
 }
 
 impl WorkName {
-    /// `shared` holds backbones/ and data/.
+    /// The definition of this work, for the folder `shared` that contains backbones/ and data/.
     pub(crate) fn definition(self, shared: &Path) -> Definition {
         match self {
             Self::Step64 => steps(shared, 64, &[(0, 1), (3, 6), (5, 6)]),
@@ -122,12 +122,12 @@ impl Placements {
     }
 }
 
-/// The training settings of all works: the program's defaults.
+/// The training settings of all works, which are the program's defaults.
 pub(crate) fn settings() -> TrainingSettings {
     TrainingSettings::default()
 }
 
-/// One training of one epoch of 8 batches, six times, the first of them not timed.
+/// A training of one epoch of 8 batches, run six times, the first of which is not timed.
 fn steps(shared: &Path, tokens: usize, connections: &[Pair]) -> Definition {
     const STEPS: u32 = 8;
     let examples = settings().batch_size * STEPS as usize;

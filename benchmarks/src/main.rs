@@ -1,5 +1,5 @@
-//! adaplace's side of the benchmarks: `prepare` writes what both engines read, `run` does the work and says how long
-//! it took. `run.py` beside this package drives both.
+//! adaplace's side of the benchmarks: `prepare` writes what both engines read, and `run` does the work and reports how
+//! long it took. `run.py` next to this package drives both.
 
 mod definitions;
 mod prepare;
@@ -17,7 +17,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use definitions::WorkName;
 
-/// Large buffers are made and dropped with every training; it hands them out again instead of giving them back.
+/// Every training allocates and frees large buffers. This allocator reuses their memory instead of returning it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -30,54 +30,54 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write a work folder: what is to be done, encoded examples, linear probe and initial adapters
+    /// Write a work folder: the description of the work, encoded examples, linear probe and initial adapters
     Prepare {
-        /// The work
+        /// The work to prepare
         #[arg(value_name = "WORK")]
         work: WorkName,
-        /// Folder that holds backbones/ and data/
+        /// Folder that contains backbones/ and data/
         #[arg(long, value_name = "DIR")]
         shared: PathBuf,
-        /// The work folder
+        /// The work folder to write
         #[arg(long, value_name = "FOLDER")]
         out: PathBuf,
     },
     /// Write what PyTorch needs to train the placements of a bench: `work.json` and `work.safetensors`
     Sets {
-        /// The folder that `adaplace bench` was started in
+        /// The folder in which `adaplace bench` was started
         #[arg(value_name = "BENCH")]
         bench: PathBuf,
-        /// The work folder
+        /// The work folder to write
         #[arg(long, value_name = "FOLDER")]
         out: PathBuf,
     },
-    /// Make the table of a bench of what PyTorch trained
+    /// Write the table of a bench from the results of PyTorch
     Table {
-        /// The folder that `adaplace bench` was started in
+        /// The folder in which `adaplace bench` was started
         #[arg(value_name = "BENCH")]
         bench: PathBuf,
-        /// What `pytorch/many.py` wrote
+        /// The file that `pytorch/many.py` wrote
         #[arg(long, value_name = "FILE")]
         scores: PathBuf,
-        /// What trained them, as the table is to say
+        /// What trained the placements, as the table should name it
         #[arg(long, value_name = "TEXT")]
         trained_by: String,
-        /// The table
+        /// The file of the table
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Do the work of a folder; one line of JSON on stdout
+    /// Do the work of a folder and print one line of JSON to stdout
     Run {
         /// The work folder
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
-        /// What the frozen backbone computes in
+        /// Precision of the frozen backbone
         #[arg(long, default_value = "f32", value_parser = precision)]
         precision: Precision,
-        /// Trainings of a study side by side
+        /// Number of trainings of a study that run in parallel
         #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u16).range(1..))]
         workers: u16,
-        /// Only so many of the placements, evenly spread
+        /// Use only this many of the placements, evenly spread
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
         limit: Option<u16>,
     },

@@ -2,12 +2,12 @@
 //!
 //! | tensor | shape | |
 //! |---|---|---|
-//! | `{train,validation}.ids` | (examples, longest) i64 | text; 0 behind the end |
+//! | `{train,validation}.ids` | (examples, longest) i64 | text; 0 for padding |
 //! | `{train,validation}.mask` | (examples, longest) u8 | text; 1 for a token |
 //! | `{train,validation}.pixels` | (examples, channels, height, width) f32 | images, normalised |
 //! | `{train,validation}.labels` | (examples) i64 | |
 //! | `head.weight`, `head.bias` | (classes, width), (classes) f32 | the fitted linear probe |
-//! | `{source}-{target}.down.weight`, `.down.bias` | (rank, width), (rank) f32 | initial; the others start at zero |
+//! | `{source}-{target}.down.weight`, `.down.bias` | (rank, width), (rank) f32 | initial values; the others start at zero |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, absolute};
@@ -25,7 +25,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use crate::definitions::{RANK, SEED, WorkName, settings};
 use crate::work::{Kind, Modality, Work};
 
-/// Type, shape and little-endian bytes of the tensors to write, by name.
+/// The tensors to write by name: type, shape and little-endian bytes.
 pub(crate) type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 pub(crate) fn prepare(name: WorkName, shared: &Path, out: &Path) -> Result<()> {
@@ -93,12 +93,12 @@ pub(crate) fn prepare(name: WorkName, shared: &Path, out: &Path) -> Result<()> {
         push_initial_adapter(&mut tensors, "", &scorer, (connection, RANK), 0)?;
     }
 
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make `{}`", out.display()))?;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot create `{}`", out.display()))?;
     write(&tensors, &out.join("work.safetensors"))?;
     work.write(out)
 }
 
-/// The tensors that an adapter of this rank starts from in a repetition, with `prefix` before their names.
+/// Adds the initial tensors of an adapter of this rank in a repetition, with `prefix` before their names.
 pub(crate) fn push_initial_adapter(
     tensors: &mut Tensors,
     prefix: &str,
@@ -129,7 +129,7 @@ pub(crate) fn push_examples(tensors: &mut Tensors, part: &str, examples: &Exampl
             mask,
         } => {
             if type_ids.iter().any(|&id| id != 0) {
-                bail!("the benchmarks do not know text pairs");
+                bail!("the benchmarks do not support pairs of texts");
             }
             push_i64(tensors, &format!("{part}.ids"), vec![rows, tokens], &ids);
             let name = format!("{part}.mask");

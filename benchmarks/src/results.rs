@@ -1,40 +1,41 @@
-//! What `run` prints.
+//! The output of `run`.
 
 use serde::Serialize;
 
 use crate::work::{Kind, Pair};
 use adaplace_backbone::Precision;
 
-/// The line that a run prints; `pytorch/bench.py` prints one of the same form.
+/// The line that a run prints. `pytorch/bench.py` prints one in the same form.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) engine: &'static str,
     pub(crate) work: String,
     pub(crate) kind: Kind,
     pub(crate) precision: Precision,
-    /// Of one training step, one whole study or one gradient map, one for each time that it was timed.
+    /// The time in seconds of one training step, one whole study or one gradient map, for each time that it was
+    /// measured.
     pub(crate) seconds: Vec<f64>,
-    /// Proof that both engines did the same.
+    /// The results, which prove that both engines did the same work.
     pub(crate) results: Vec<Outcome>,
 }
 
-/// What came out.
+/// One result of a work.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Outcome {
-    /// Of the training of one placement.
+    /// The result of the training of one placement.
     Training {
         placement: Vec<Pair>,
         validation_accuracy: f64,
         validation_loss: f64,
         train_loss: f64,
     },
-    /// Of one connection of a gradient map.
+    /// The result for one connection of a gradient map.
     Connection {
         connection: Pair,
-        /// Largest singular value.
+        /// The largest singular value.
         largest: f64,
-        /// Sum of the singular values.
+        /// The sum of the singular values.
         nuclear: f64,
     },
 }

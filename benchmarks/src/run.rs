@@ -1,4 +1,4 @@
-//! Does a work and times it. Reading backbone and examples is not timed.
+//! Does a work and times it. The time for reading backbone and examples is not included.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -44,7 +44,7 @@ pub(crate) fn run(
     })
 }
 
-/// Times `repeat` as often as the work says; gives the seconds and the last result.
+/// Times `repeat` as often as the work asks for, and returns the seconds and the last result.
 fn timed<T>(work: &Work, mut repeat: impl FnMut() -> Result<T>) -> Result<(Vec<f64>, T)> {
     for _ in 0..work.warm_ups {
         repeat()?;
@@ -58,7 +58,7 @@ fn timed<T>(work: &Work, mut repeat: impl FnMut() -> Result<T>) -> Result<(Vec<f
     Ok((seconds, last.context("a work is done at least once")?))
 }
 
-/// Seconds per step of whole trainings; the caches of the frozen states are filled before.
+/// The seconds per step of whole trainings. The caches of the frozen states are filled before.
 fn steps(
     work: &Work,
     shared: &Shared,
@@ -101,7 +101,7 @@ fn steps(
     Ok((per_step.collect(), vec![outcome(placement, &score)]))
 }
 
-/// Everything from the encoded examples to the scores: frozen states, linear probe and trainings.
+/// Times everything from the encoded examples to the scores: frozen states, linear probe and trainings.
 fn study(
     work: &Work,
     shared: &Shared,
@@ -119,7 +119,7 @@ fn study(
     Ok((seconds, outcomes.collect()))
 }
 
-/// As a study does it: a single worker uses all cores, each of several has one thread.
+/// Trains like a study: a single worker uses all cores, and several workers have one thread each.
 fn side_by_side(
     placements: &[Placement],
     workers: usize,

@@ -1,7 +1,8 @@
-//! The placements of a bench trained by PyTorch, many at once on a card: what it needs, and the table made of its scores.
+//! The input for training the placements of a bench by PyTorch, many at once on a card, and the table of the resulting
+//! scores.
 //!
-//! `work.safetensors` holds what [`crate::prepare`] writes, but the initial adapters of every repetition with its number
-//! before their names: `1/{source}-{target}.down.weight`.
+//! `work.safetensors` has the content that [`crate::prepare`] writes, but with the initial adapters of every
+//! repetition, whose number is the prefix of their names: `1/{source}-{target}.down.weight`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::prepare::{Tensors, push_examples, push_f32, push_initial_adapter, write};
 use crate::work::Pair;
 
-/// `work.json` of sets.
+/// The `work.json` of sets.
 #[derive(Debug, Serialize)]
 struct Sets<'a> {
     configuration: &'a StudyConfiguration,
@@ -31,7 +32,7 @@ struct Sets<'a> {
     placements: Vec<Vec<Pair>>,
 }
 
-/// A line of what PyTorch wrote.
+/// A line of the file that PyTorch wrote.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Scored {
@@ -60,7 +61,7 @@ impl Bench {
             configuration.search.seed,
         )?;
         if problem.task.fingerprint != task.fingerprint {
-            bail!("`{}` is of another task than it names", path.display());
+            bail!("`{}` belongs to another task than it names", path.display());
         }
         Ok(Self {
             configuration,
@@ -123,7 +124,7 @@ pub(crate) fn prepare(bench: &Path, out: &Path) -> Result<()> {
             push_initial_adapter(&mut tensors, &prefix, &scorer, adapter, repetition)?;
         }
     }
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make `{}`", out.display()))?;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot create `{}`", out.display()))?;
     write(&tensors, &out.join("work.safetensors"))?;
     let path = out.join("work.json");
     std::fs::write(&path, serde_json::to_string(&work)?)
@@ -140,7 +141,7 @@ pub(crate) fn table(bench: &Path, scores: &Path, trained_by: String, out: &Path)
     let record = |(trial, line): (usize, &str)| -> Result<Record> {
         let scored: Scored = serde_json::from_str(line)?;
         let placement = placements.get(scored.placement);
-        let placement = placement.context("no such placement")?.clone();
+        let placement = placement.context("there is no such placement")?.clone();
         Ok(Record {
             trial,
             phase: Phase::Search,

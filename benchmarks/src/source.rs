@@ -1,4 +1,4 @@
-//! Where the examples of a work come from.
+//! The origin of the examples of a work.
 
 use std::path::PathBuf;
 
@@ -7,20 +7,21 @@ use adaplace_task::{Columns, EncodedText, Examples, Inputs};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
-/// A backbone, and a task folder with what is taken from it. Loading it again gives the same examples.
+/// A backbone and a task folder, with the choice of examples. Loading it again leads to the same examples.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Source {
-    /// Hugging Face model folder.
+    /// The Hugging Face model folder of the backbone.
     pub(crate) backbone: PathBuf,
     pub(crate) task: PathBuf,
-    /// Size of the training part.
+    /// The size of the training part.
     pub(crate) train_examples: usize,
-    /// Every example has exactly so many tokens, made of several texts.
+    /// The number of tokens of every example, if examples are made up of several texts to reach it.
     pub(crate) tokens: Option<usize>,
 }
 
-/// Validation examples of exactly `tokens` tokens: enough to compare the engines, few enough to prepare quickly.
+/// The largest number of validation examples with exactly `tokens` tokens: enough to compare the engines, few enough to
+/// prepare quickly.
 const MOST_CUT_VALIDATION_EXAMPLES: usize = 128;
 
 impl Source {
@@ -42,7 +43,7 @@ impl Source {
     }
 }
 
-/// Each text and those behind it, put together and cut to `tokens`, with the label of the first.
+/// Joins each text with the following ones, cuts the result to `tokens`, and uses the label of the first text.
 fn cut(examples: &Examples, tokens: usize, most: usize) -> Result<Examples> {
     let Inputs::Text(texts) = &examples.inputs else {
         bail!("only texts can be cut to {tokens} tokens");

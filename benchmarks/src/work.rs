@@ -1,4 +1,4 @@
-//! What a work folder says is to be done: `work.json`, read by both engines.
+//! The description of the work in a work folder: `work.json`, which both engines read.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::Source;
 
-/// What is timed.
+/// The part of the work that is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
-    /// Whole trainings of the one placement, given as seconds per training step.
+    /// Whole trainings of the only placement, reported as seconds per training step.
     Steps,
-    /// From encoded examples in memory to the scores of all placements.
+    /// Everything from encoded examples in memory to the scores of all placements.
     Study,
     /// The singular values of the gradient matrices of all connections.
     GradientMap,
 }
 
-/// What the backbone reads.
+/// The inputs that the backbone reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Modality {
@@ -37,7 +37,7 @@ pub(crate) enum Modality {
 /// One connection as `[source, target]`.
 pub(crate) type Pair = (u16, u16);
 
-/// `work.json`.
+/// The contents of `work.json`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Work {
@@ -46,20 +46,20 @@ pub(crate) struct Work {
     pub(crate) source: Source,
     pub(crate) modality: Modality,
     pub(crate) pooling: Pooling,
-    /// Of every adapter; its scale is 1.
+    /// The rank of every adapter. Its scale is 1.
     pub(crate) rank: u16,
-    /// Of initial adapters and example order, repetition 0.
+    /// The seed of initial adapters and example order. The repetition is 0.
     pub(crate) seed: u64,
-    /// Of one training.
+    /// The number of steps of one training.
     pub(crate) steps: u32,
     pub(crate) settings: TrainingSettings,
-    /// How often the work is done before it is timed.
+    /// The number of times that the work is done before it is timed.
     pub(crate) warm_ups: usize,
-    /// How often it is timed.
+    /// The number of times that the work is timed.
     pub(crate) repeats: usize,
-    /// Rows of the training part, one batch for each step; of a gradient map, the batches it is made from.
+    /// Rows of the training part, one batch for each step. For a gradient map, the batches from which it is computed.
     pub(crate) batches: Vec<Vec<usize>>,
-    /// Rows of the validation part; none for a gradient map.
+    /// Rows of the validation part. Empty for a gradient map.
     pub(crate) validation_batches: Vec<Vec<usize>>,
     pub(crate) placements: Vec<Vec<Pair>>,
 }
@@ -68,7 +68,7 @@ pub(crate) struct Work {
 pub(crate) type Shared = (Arc<Backbone>, Arc<Task>);
 
 impl Work {
-    /// What trains its placements, from a freshly fitted probe.
+    /// The scorer that trains the placements, starting with a newly fitted probe.
     pub(crate) fn scorer(&self, (backbone, task): &Shared) -> Result<ProxyScorer> {
         let (backbone, task) = (Arc::clone(backbone), Arc::clone(task));
         Ok(ProxyScorer::new(backbone, task, self.settings, self.seed)?)

@@ -1,4 +1,4 @@
-//! A picture that is anything.
+//! Fuzzes the decoding of a picture.
 #![no_main]
 
 use adaplace_fuzz::{load_pictures, pictures, put};

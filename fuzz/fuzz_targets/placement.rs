@@ -1,4 +1,4 @@
-//! A placement or a search space that is anything.
+//! Fuzzes the parsers of placements and search spaces.
 #![no_main]
 
 use adaplace_export::json;

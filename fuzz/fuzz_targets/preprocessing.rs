@@ -1,4 +1,4 @@
-//! A preprocessing that is anything.
+//! Fuzzes the files of a picture preprocessing.
 #![no_main]
 
 use adaplace_fuzz::{PREPROCESSING, choose, load_pictures, pictures, with_file};

@@ -1,4 +1,4 @@
-//! A task folder whose training part is anything.
+//! Fuzzes the training part of a task folder.
 #![no_main]
 
 use std::fs;

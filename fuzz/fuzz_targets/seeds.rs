@@ -1,5 +1,5 @@
-//! Writes inputs to begin with into `corpus/TARGET`: sound files, each behind the byte that chooses it. A target itself, since
-//! whatever is built with libFuzzer's flags needs libFuzzer.
+//! Writes initial inputs to `corpus/TARGET`: valid files, each preceded by the byte that selects it. This is a target
+//! itself, because everything that is built with libFuzzer's flags needs libFuzzer.
 #![no_main]
 
 use std::fs;
@@ -16,7 +16,7 @@ fn write() {
         fs::create_dir_all(&folder).expect("the corpus can be made");
         fs::write(folder.join(name), content).expect("the corpus can be written");
     };
-    // The first files of a kind: larger ones are too slow to be mutated.
+    // Each file is preceded by its index among `names`.
     let chosen = |target: &str, folder: &Path, names: &[&str]| {
         for (index, name) in names.iter().enumerate() {
             if let Ok(mut content) = fs::read(folder.join(name)) {
@@ -36,7 +36,7 @@ fn write() {
     let study = here.join("../results/minilm-trec6-single");
     for (index, name) in STUDY.iter().enumerate() {
         let content = fs::read_to_string(study.join(name)).expect("a file of the study");
-        // All of a long journal is too slow to be mutated.
+        // The whole of a long journal is too slow to be mutated.
         let few: String = content
             .lines()
             .take(8)

@@ -1,4 +1,4 @@
-//! A study's folder, one of whose files is anything.
+//! Fuzzes one of the files in a study's folder.
 #![no_main]
 
 use std::fs;
@@ -14,7 +14,7 @@ thread_local! {
     static SOUND: (TempDir, Vec<Vec<u8>>) = sound();
 }
 
-/// The study that is committed.
+/// The committed study.
 fn sound() -> (TempDir, Vec<Vec<u8>>) {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/minilm-trec6-single");
     let folder = folder();

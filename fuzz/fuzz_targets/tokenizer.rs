@@ -1,4 +1,4 @@
-//! A file beside a vocabulary that is anything.
+//! Fuzzes one of the files next to a vocabulary.
 #![no_main]
 
 use adaplace_fuzz::{TOKENIZER, choose, load_texts, texts, with_file};

@@ -1,4 +1,4 @@
-//! A file of a backbone, or of adapters, that is anything.
+//! Fuzzes a file of a backbone or of adapters.
 #![no_main]
 
 use adaplace_backbone::Backbone;
@@ -22,7 +22,7 @@ fuzz_target!(|input: &[u8]| {
             let _ = Backbone::load(&backbone, None);
         });
         put(folder.path(), "adapters.safetensors", content);
-        let adapter = AdapterSpec::new(2, 1.0).expect("a sound adapter");
+        let adapter = AdapterSpec::new(2, 1.0).expect("the adapter is valid");
         let placement = Placement::new().with(Connection::new(0, 1), adapter);
         let _ = Adapters::read(&placement, 16, &folder.path().join("adapters.safetensors"));
     });

@@ -1,4 +1,4 @@
-//! What the targets share: folders that are sound but for the one file that is fuzzed.
+//! What the targets share: folders that are valid except for the fuzzed file.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use adaplace_testkit::{
 };
 use tempfile::TempDir;
 
-/// Files of a study, of which the first byte of an input chooses one.
+/// The files of a study, one of which is selected by the first byte of an input.
 pub const STUDY: [&str; 4] = [
     "journal.jsonl",
     "study.toml",
@@ -17,10 +17,10 @@ pub const STUDY: [&str; 4] = [
     "gradient-map.json",
 ];
 
-/// Endings of files of rows.
+/// The endings of files of rows.
 pub const ROWS: [&str; 6] = ["jsonl", "csv", "tsv", "parquet", "jsonl.gz", "csv.gz"];
 
-/// Files that decide what tokens a text becomes.
+/// The files that determine the tokens of a text.
 pub const TOKENIZER: [&str; 7] = [
     "tokenizer.json",
     "tokenizer_config.json",
@@ -31,14 +31,14 @@ pub const TOKENIZER: [&str; 7] = [
     "config.json",
 ];
 
-/// Files that decide what pixels a picture becomes.
+/// The files that determine the pixels of a picture.
 pub const PREPROCESSING: [&str; 3] = [
     "preprocessor_config.json",
     "processor_config.json",
     "config.json",
 ];
 
-/// Files that a backbone is read from.
+/// The files from which a backbone is read.
 pub const WEIGHTS: [&str; 4] = [
     "model.safetensors",
     "config.json",
@@ -46,7 +46,7 @@ pub const WEIGHTS: [&str; 4] = [
     "1_Pooling/config.json",
 ];
 
-/// A folder of its own; on a disk in memory where there is one.
+/// A new temporary folder, in memory if possible.
 #[must_use]
 pub fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
@@ -57,7 +57,7 @@ pub fn folder() -> TempDir {
     .expect("a temporary folder can be made")
 }
 
-/// A BERT and a task of its words.
+/// The folder of a BERT and a task with its words.
 #[must_use]
 pub fn texts() -> TempDir {
     let folder = folder();
@@ -73,7 +73,7 @@ pub fn texts() -> TempDir {
     folder
 }
 
-/// A ViT and a task of pictures.
+/// The folder of a ViT and a task with pictures.
 #[must_use]
 pub fn pictures() -> TempDir {
     let folder = folder();
@@ -89,14 +89,14 @@ pub fn pictures() -> TempDir {
     folder
 }
 
-/// The file that the first byte of an input chooses, and its content.
+/// The file that the first byte of an input selects, and its content.
 #[must_use]
 pub fn choose<'a, T: Copy>(input: &'a [u8], of: &[T]) -> Option<(T, &'a [u8])> {
     let (first, content) = input.split_first()?;
     Some((of[usize::from(*first) % of.len()], content))
 }
 
-/// Writes a file, and the folders above it.
+/// Writes a file, and creates the folders above it.
 pub fn put(folder: &Path, name: &str, content: &[u8]) {
     let path = folder.join(name);
     if let Some(parent) = path.parent() {
@@ -105,7 +105,7 @@ pub fn put(folder: &Path, name: &str, content: &[u8]) {
     fs::write(path, content).expect("files can be written");
 }
 
-/// Does `work` while a file holds `content`; afterwards it is what it was before, if it was.
+/// Does `work` while a file contains `content`, and then restores or removes the file.
 pub fn with_file(folder: &Path, name: &str, content: &[u8], work: impl FnOnce()) {
     let before = fs::read(folder.join(name)).ok();
     put(folder, name, content);
@@ -116,19 +116,19 @@ pub fn with_file(folder: &Path, name: &str, content: &[u8], work: impl FnOnce())
     }
 }
 
-/// All parts of a task of texts, with the tokenizer of `backbone`.
+/// Loads all parts of a text task, with the tokenizer of `backbone`.
 ///
 /// # Errors
-/// Whatever is wrong with either.
+/// If either of them is invalid.
 pub fn load_texts(backbone: &Path, task: &Path) -> Result<Task, TaskError> {
     let encoder = Encoder::Text(TextEncoder::from_folder(backbone, 64, 64, 32)?);
     load(&encoder, task)
 }
 
-/// All parts of a task of pictures, with the preprocessing of `backbone`.
+/// Loads all parts of an image task, with the preprocessing of `backbone`.
 ///
 /// # Errors
-/// Whatever is wrong with either.
+/// If either of them is invalid.
 pub fn load_pictures(backbone: &Path, task: &Path) -> Result<Task, TaskError> {
     let encoder = Encoder::Image(ImageEncoder::from_folder(backbone, 16, 3)?);
     load(&encoder, task)

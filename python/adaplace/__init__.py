@@ -8,9 +8,9 @@
 ...     study.run(workers=2)
 ...     study.dataframe()
 
-Importing the package needs no other library. ``adaplace.torch`` (the loader of placements for PyTorch) needs ``torch``,
-``adaplace.ray`` needs ``ray``, ``Study.dataframe`` needs ``pandas``, ``adaplace.plots`` needs ``matplotlib``, ``track`` needs the tracker
-that it writes to and ``to_optuna`` needs ``optuna``.
+Importing the package needs no other library. ``adaplace.torch`` (which loads placements into PyTorch) needs ``torch``,
+``adaplace.ray`` needs ``ray``, ``Study.dataframe`` needs ``pandas``, ``adaplace.plots`` needs ``matplotlib``, ``track``
+needs the tracker to which it writes, and ``to_optuna`` needs ``optuna``.
 """
 
 from adaplace._adaplace import (

@@ -23,10 +23,10 @@ _Statistic: TypeAlias = Literal[
 ]
 
 class AdaplaceError(Exception):
-    """What the engine cannot do; the message says why, and what to do next."""
+    """An error of the engine. The message says what is wrong and what to do next."""
 
 class DivergedError(AdaplaceError):
-    """A training whose loss is no number: a failed trial, not a failed study."""
+    """The loss of a training is not finite. This is a failed trial, not a failed study."""
 
 @final
 class Backbone:
@@ -34,9 +34,9 @@ class Backbone:
 
     Args:
         folder: A Hugging Face model folder, or ``org/name`` or ``org/name@revision`` of the hub.
-        pooling: ``"mean"`` or ``"cls"``; by default what the folder says, else the mean, of pictures the class token.
-        precision: What the operands of the frozen products are rounded to: ``"f32"``, ``"bf16"``, or ``"auto"``, which is
-            bf16 on a machine with AMX.
+        pooling: ``"mean"`` or ``"cls"``. By default it is that of the folder, else the mean; for pictures, the class token.
+        precision: The precision to which the operands of frozen products are rounded: ``"f32"``, ``"bf16"``, or
+            ``"auto"``, which is bf16 on a machine with AMX.
 
     Raises:
         AdaplaceError: If a file is missing or damaged, or the architecture is not implemented.
@@ -51,47 +51,47 @@ class Backbone:
     ) -> Backbone: ...
     @property
     def folder(self) -> Path:
-        """Where it was read from."""
+        """The folder from which the backbone was read."""
     @property
     def model_type(self) -> str:
-        """The architecture, as ``config.json`` names it."""
+        """The architecture, as named in ``config.json``."""
     @property
     def blocks(self) -> int:
-        """Transformer blocks L."""
+        """The number L of transformer blocks."""
     @property
     def hidden_states(self) -> int:
-        """Hidden states h_0 .. h_N, so N + 1 = 2 L + 1."""
+        """The number of hidden states h_0 .. h_N, N + 1 = 2 L + 1."""
     @property
     def width(self) -> int:
-        """Width d of a hidden state."""
+        """The width d of a hidden state."""
     @property
     def parameters(self) -> int:
-        """Frozen weights."""
+        """The number of frozen weights."""
     @property
     def pooling(self) -> str:
-        """How the last state becomes one vector."""
+        """The pooling of the last state into one vector."""
     @property
     def precision(self) -> str:
-        """What the operands of its products are rounded to."""
+        """The precision to which the operands of frozen products are rounded."""
     @property
     def weights_sha256(self) -> str:
-        """Hash of its weights: the same however they are sharded, prefixed or stored."""
+        """The hash of the weights, which does not depend on how they are sharded, prefixed or stored."""
 
 @final
 class Task:
     """A task, encoded for a backbone: its training and validation part. The test part is never read.
 
     Args:
-        folder: With ``{train,validation}.jsonl``, ``.csv`` or ``.parquet``, or ``{train,validation}/CLASS/*.png``; or
-            ``org/name[:subset][@revision]``, a dataset of the Hugging Face hub.
-        backbone: What reads it.
-        max_length: Texts are cut to this many tokens; 128, or the backbone's longest, if not given.
-        train_examples: Size of a stratified subset of the training examples ..
-        seed: .. and the seed that it is drawn with.
-        text_column: Column or key of a text; ``text`` if not given.
-        pair_column: Column or key of the second text of a pair; ``text_pair``, where there is one, if not given.
-        label_column: Column or key of the class; ``label`` if not given.
-        image_column: Column of encoded pictures in Parquet; ``image``, or the only one of pictures, if not given.
+        folder: A folder with ``{train,validation}.jsonl``, ``.csv`` or ``.parquet``, or with
+            ``{train,validation}/CLASS/*.png``; or ``org/name[:subset][@revision]``, a dataset of the Hugging Face hub.
+        backbone: The backbone that reads the task.
+        max_length: The number of tokens to which texts are cut. The default is 128, or the backbone's longest.
+        train_examples: The size of a stratified subset of the training examples. By default all are used.
+        seed: The seed with which the subset is drawn.
+        text_column: The column or key of a text, ``text`` by default.
+        pair_column: The column or key of the second text of a pair. The default is ``text_pair``, if there is one.
+        label_column: The column or key of the class, ``label`` by default.
+        image_column: The column of encoded pictures in Parquet. The default is ``image``, or the only column with pictures.
 
     Raises:
         AdaplaceError: If the folder is missing or damaged, or the backbone cannot read it.
@@ -123,10 +123,10 @@ class Task:
     def validation_examples(self) -> int: ...
     @property
     def max_length(self) -> int | None:
-        """Texts are cut to this many tokens; none for pictures."""
+        """The number of tokens to which texts are cut, None for pictures."""
     @property
     def fingerprint(self) -> str:
-        """Hash of the encoded examples of both parts."""
+        """The hash of the encoded examples of both parts."""
 
 @final
 class Connection:
@@ -134,9 +134,9 @@ class Connection:
 
     Args:
         source: The hidden state that is read.
-        target: The hidden state that is added to.
-        rank: Bottleneck width r.
-        scale: Factor on the adapter's output.
+        target: The hidden state to which the output is added.
+        rank: The bottleneck width r.
+        scale: The factor on the adapter's output.
     """
 
     def __new__(cls, source: int, target: int, rank: int = 8, scale: float = 1.0) -> Connection: ...
@@ -150,15 +150,16 @@ class Connection:
     def scale(self) -> float: ...
     @property
     def kind(self) -> _Kind:
-        """Sequential i = j, parallel j = i + 1, long-range j > i + 1, recurrent j < i."""
+        """The kind: sequential i = j, parallel j = i + 1, long-range j > i + 1, recurrent j < i."""
     def __hash__(self) -> int: ...
 
 @final
 class Placement:
-    """A set of connections, each with its adapter; their order has no meaning.
+    """A set of connections, each with its adapter. Their order is irrelevant.
 
     Args:
-        connections: ``Connection`` or ``(source, target[, rank[, scale]])``, rank 8 and scale 1 where they are left out.
+        connections: The connections, as ``Connection`` or ``(source, target[, rank[, scale]])`` with default rank 8 and
+            scale 1.
 
     Raises:
         AdaplaceError: If a connection is given twice, or a rank or scale is out of range.
@@ -172,31 +173,31 @@ class Placement:
     ) -> Placement: ...
     @staticmethod
     def read(path: _Path) -> Placement:
-        """The placement in a file."""
+        """Reads the placement in a file."""
     def write(self, path: _Path, backbone: Backbone) -> None:
-        """Writes it, made for ``backbone``, as a file."""
+        """Writes the placement, made for ``backbone``, to a file."""
     def to_toml(self, backbone: Backbone) -> str:
         """The content of the file that ``write`` writes."""
     @property
     def connections(self) -> list[Connection]:
-        """In canonical order."""
+        """The connections in canonical order."""
     @property
     def passes(self) -> int:
-        """Forward passes: 2 with a recurrent connection, else 1."""
+        """The number of forward passes: 2 with a recurrent connection, else 1."""
     @property
     def hash(self) -> str:
-        """Its name: the same on every machine and in every version."""
+        """The name of the placement, the same on every machine and in every version."""
     def __len__(self) -> int: ...
     def __hash__(self) -> int: ...
 
 @final
 class SearchSpace:
-    """What may be placed where, resolved for a backbone and a task.
+    """The set of allowed placements, resolved for a backbone and a task.
 
     Args:
         path: ``"extended"``, ``"parallel"``, ``"sequential"``, ``"long-range"``, ``"recurrent"``, ``"single"``, or a file.
-        backbone: Gives hidden states and width.
-        task: Gives the tokens of a typical example, on which costs are counted.
+        backbone: The backbone, which determines hidden states and width.
+        task: The task, which determines the number of tokens of a typical example, for which costs are counted.
 
     Raises:
         AdaplaceError: If the file is missing or damaged, or no placement meets its budget.
@@ -205,15 +206,15 @@ class SearchSpace:
     def __new__(cls, path: _Path, backbone: Backbone, task: Task) -> SearchSpace: ...
     @staticmethod
     def from_toml(text: str, backbone: Backbone, task: Task) -> SearchSpace:
-        """A space that is described by this text."""
+        """The space described by a text in TOML."""
     @property
     def connections(self) -> list[tuple[int, int]]:
-        """All (source, target) that may be placed."""
+        """All pairs (source, target) that may carry an adapter."""
     @property
     def ranks(self) -> list[int]: ...
     @property
     def size(self) -> float:
-        """How many placements it holds."""
+        """The number of placements in the space."""
     def sample(self, seed: int = 0) -> Placement:
         """A placement drawn uniformly, within the budget."""
     def cost(self, placement: Placement) -> dict[str, Any]:
@@ -237,12 +238,14 @@ class GradientMap:
         batch_size: int = 32,
         seed: int = 0,
     ) -> GradientMap:
-        """Fits the probe and takes the gradient of at most ``examples`` training examples. All statistics of singular
-        values are in the map; the cross-fitted ones (``alignment``, ``validation-alignment``, ``agreement``) are if they
-        are named."""
+        """Fits the probe and computes the gradient on at most ``examples`` training examples.
+
+        The map contains all statistics of singular values, and those cross-fitted ones (``alignment``,
+        ``validation-alignment``, ``agreement``) that are named.
+        """
     @staticmethod
     def read(path: _Path) -> GradientMap:
-        """The map in a file, as ``gradient-map.json`` of a study is one."""
+        """Reads the map in a file, such as ``gradient-map.json`` of a study."""
     def write(self, path: _Path) -> None: ...
     @property
     def hidden_states(self) -> int: ...
@@ -252,22 +255,23 @@ class GradientMap:
     def task(self) -> str: ...
     @property
     def probe(self) -> dict[str, Any]:
-        """How good the linear probe is: ``l2``, and ``train`` and ``validation`` with ``loss`` and ``accuracy``."""
+        """The linear probe: its ``l2``, and ``train`` and ``validation`` with ``loss`` and ``accuracy``."""
     @property
     def statistics(self) -> list[_Statistic]: ...
     def __getitem__(self, statistic: _Statistic | str) -> list[list[float]]: ...
 
 @final
 class Score:
-    """How good a placement turned out to be.
+    """The score of a placement.
 
     Args:
-        accuracy: Share of the validation part that is right.
-        loss: Mean cross-entropy on the validation part, in nats.
-        train_loss: Mean cross-entropy of the last epoch, in nats.
-        balanced_accuracy: Mean recall of the classes on the validation part; with the next two, or none of them.
-        macro_f1: Mean F1 of the classes.
-        matthews: Matthews correlation.
+        accuracy: The share of the validation part that is classified correctly.
+        loss: The mean cross-entropy on the validation part, in nats.
+        train_loss: The mean cross-entropy of the last epoch, in nats.
+        balanced_accuracy: The mean recall of the classes on the validation part. It and the next two are given together
+            or not at all.
+        macro_f1: The mean F1 of the classes on the validation part.
+        matthews: The Matthews correlation on the validation part.
     """
 
     def __new__(
@@ -298,23 +302,23 @@ class Trial:
 
     @property
     def number(self) -> int:
-        """From 0: that of its line in the journal."""
+        """The number of the trial and of its line in the journal, from 0."""
     @property
     def phase(self) -> Literal["search", "race", "finalist", "baseline"]: ...
     @property
     def placement(self) -> Placement: ...
     @property
     def steps(self) -> int:
-        """Optimiser steps."""
+        """The number of optimiser steps."""
     @property
     def repetition(self) -> int:
-        """0 in the search, from 1 in the race, behind it for the repetitions of finalists and baseline."""
+        """The repetition: 0 in the search, from 1 in the race, and after it for finalists and baseline."""
 
 @final
 class Scorer:
     """The built-in scorer: a short training that starts from the linear probe.
 
-    It can be pickled, once: weights, encoded task and probe go along, and the copy gives the same scores.
+    It can be pickled once, with weights, encoded task and probe. The copy computes the same scores.
     """
 
     def __new__(
@@ -335,16 +339,18 @@ class Scorer:
         *,
         threads: int | None = None,
     ) -> Score:
-        """Trains a placement for some steps and judges it on the validation part, on so many threads (all cores if not
-        given), which changes no result. Other Python threads run meanwhile.
+        """Trains a placement for some steps and evaluates it on the validation part.
+
+        ``threads`` is the number of threads, by default all cores, and changes no result. Other Python threads run
+        meanwhile.
 
         Raises:
-            DivergedError: If the loss is no number.
+            DivergedError: If the loss is not finite.
             AdaplaceError: If a connection is out of the backbone's range.
         """
     @property
     def probe_accuracy(self) -> float:
-        """Validation accuracy of the linear probe."""
+        """The validation accuracy of the linear probe."""
 
 class Study:
     """See :class:`adaplace.Study`."""
@@ -364,38 +370,38 @@ class Study:
         """The content of ``study.toml``."""
     @property
     def gradient_map(self) -> GradientMap:
-        """The map of the frozen model."""
+        """The gradient map of the frozen model."""
     @property
     def scorer(self) -> Scorer:
-        """The built-in scorer, with the frozen states that the study keeps."""
+        """The built-in scorer, with the frozen states that the study caches."""
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to be scored: the ranking is written."""
+        """Whether nothing is left to be scored and the ranking is written."""
     @property
     def records(self) -> list[dict[str, Any]]:
-        """All trainings so far, as the journal has them."""
+        """All trainings so far, as in the journal."""
     @property
     def ranking(self) -> dict[str, Any] | None:
-        """The content of ``ranking.json``; none before the study is finished."""
+        """The content of ``ranking.json``, or None before the study is finished."""
     @property
     def best(self) -> Placement:
-        """The placement of the first place: of the finalists once the study is finished, of the complete trials before.
+        """The best placement: the best finalist once the study is finished, the best complete trial before.
 
         Raises:
-            ValueError: If there is none yet.
+            ValueError: If no complete trial has a score yet.
         """
     def ask(self, n: int | None = None) -> list[Trial]: ...
     def record(self, number: int, score: Score | None, failed: str | None, seconds: float) -> None: ...
     def give_back(self, number: int) -> None:
-        """``ask`` gives the trial away once more: whoever had it could not score it."""
+        """Returns a trial that could not be scored, so that ``ask`` hands it out again."""
     def train(self, workers: int, on_trial: Callable[[dict[str, Any]], object] | None = None) -> None: ...
     def report(self) -> Path:
-        """Writes ``report.html`` anew; gives its path."""
+        """Writes ``report.html`` again and returns its path."""
     def close(self) -> None:
-        """Leaves the folder to other processes; what was told is in its journal."""
+        """Releases the folder for other processes. What was told is in its journal."""
 
 def new_configuration(backbone: Backbone, task: Task, space: SearchSpace, settings: str) -> str:
-    """The content of the ``study.toml`` of a new study; ``settings`` are JSON."""
+    """The content of the ``study.toml`` of a new study, whose ``settings`` are JSON."""
 
 def read_configuration(path: _Path) -> dict[str, Any]:
-    """The content of a ``study.toml``, checked."""
+    """The checked content of a ``study.toml``."""

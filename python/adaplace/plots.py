@@ -1,4 +1,4 @@
-"""Charts with ``matplotlib``; each function draws into ``axes``, or into a figure of its own, and gives the axes."""
+"""Charts with ``matplotlib``. Each function draws into ``axes``, or into a new figure, and returns the axes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from adaplace.study import Study
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: One colour for each kind of connection, told apart also by those who see few colours (Okabe and Ito).
+#: One colour for each kind of connection, distinguishable with colour-blindness (Okabe and Ito).
 COLOURS = {"sequential": "#E69F00", "parallel": "#0072B2", "long-range": "#009E73", "recurrent": "#D55E00"}
 
 
 def gradient_map(map: GradientMap, statistic: str = "rank", *, axes: Axes | None = None) -> Axes:
-    """One statistic of every connection: rows are sources, columns targets."""
+    """Draws one statistic of every connection, where rows are sources and columns targets."""
     axes = axes or _axes(5.5, 4.5)
     image = axes.imshow(map[statistic], cmap="viridis", origin="upper")
     axes.set(xlabel="target", ylabel="source", title=f"{statistic} of the gradient, {map.task}")
@@ -24,7 +24,7 @@ def gradient_map(map: GradientMap, statistic: str = "rank", *, axes: Axes | None
 
 
 def progress(study: Study, *, axes: Axes | None = None) -> Axes:
-    """The metric of every trial of the search, and the best so far."""
+    """Draws the metric of every trial of the search, and the best so far."""
     axes = axes or _axes(6.5, 4)
     metric = study.configuration["search"]["metric"]
     better = min if metric == "loss" else max
@@ -51,7 +51,10 @@ def progress(study: Study, *, axes: Axes | None = None) -> Axes:
 
 
 def placement(placement: Placement, hidden_states: int, *, axes: Axes | None = None) -> Axes:
-    """The connections as arcs over the chain of hidden states: forward above, backward below, sequential as rings."""
+    """Draws the connections as arcs over the chain of hidden states.
+
+    Forward connections are above the chain, backward ones below, and sequential ones are rings.
+    """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Arc
 
@@ -65,7 +68,7 @@ def placement(placement: Placement, hidden_states: int, *, axes: Axes | None = N
         span = abs(one.target - one.source)
         sides = (0, 180) if one.target > one.source else (180, 360)
         middle = ((one.source + one.target) / 2, 0)
-        # The head of an arrow, where the arc comes down or up to its target.
+        # An arrowhead where the arc reaches its target.
         axes.plot(one.target, 0, "v" if one.target > one.source else "^", markersize=7, color=colour)
         axes.add_patch(Arc(middle, span, span, theta1=sides[0], theta2=sides[1], color=colour, linewidth=2))
     kinds = {one.kind for one in placement.connections}

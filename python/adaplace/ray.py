@@ -1,8 +1,8 @@
 """Scores the trials of a study on a Ray cluster.
 
-The driver asks the study, and it alone writes the journal. Each worker is an actor that holds backbone, task and frozen
-states; what they are made of is put into Ray's object store once. A training depends on nothing but its placement, steps
-and repetition, so that the journal is that of a local run, line by line, whatever workers are lost.
+Only the driver asks the study and writes the journal. Each worker is an actor with the backbone, the task and the frozen
+states, whose sources are put into Ray's object store once. A training depends on nothing but its placement, steps and
+repetition, so the journal is that of a local run, line by line, even if workers are lost.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ try:
     import ray
     from ray.exceptions import RayActorError
 except ImportError as error:
-    raise ImportError("`adaplace.ray` needs Ray; `pip install 'adaplace[ray]'` brings it") from error
+    raise ImportError("`adaplace.ray` needs Ray; install it with `pip install 'adaplace[ray]'`") from error
 
 from adaplace._adaplace import AdaplaceError, DivergedError, Placement, Score, Scorer, Trial
 from adaplace.study import Study
@@ -32,10 +32,10 @@ class _Worker:
 
     @ray.method(max_task_retries=-1)  # type: ignore[untyped-decorator]
     def ready(self) -> None:
-        """Answers once the actor stands, also after Ray has started it elsewhere."""
+        """Answers once the actor runs, also after Ray has started it elsewhere."""
 
     def score(self, placement: Placement, steps: int, repetition: int) -> tuple[Score | str, float]:
-        """The score, or why there is none, and the seconds that it took."""
+        """The score, or the reason why there is none, and the duration in seconds."""
         start = time.perf_counter()
         result: Score | str
         try:
@@ -46,9 +46,10 @@ class _Worker:
 
 
 class _Pool:
-    """Actors, and the trials that they work on.
+    """Actors, and the trials that they score.
 
-    Ray starts a lost actor again on any node that has room. Its trial does not wait for that: the next idle actor takes it.
+    Ray restarts a lost actor on any node that has room. Its trial does not wait for that, because the next idle actor
+    takes it.
     """
 
     def __init__(self, study: Study, size: int, resources: Mapping[str, float]) -> None:
@@ -74,7 +75,7 @@ class _Pool:
         self._starting[actor.ready.remote()] = actor
 
     def start(self, ask: Callable[[], list[Trial]]) -> None:
-        """Gives every idle actor a trial: a lost one, or what ``ask`` gives."""
+        """Starts a trial on every idle actor: a lost one, or one from ``ask``."""
         while self._idle:
             trials = [self._lost.pop(0)] if self._lost else ask()
             if not trials:
@@ -84,7 +85,7 @@ class _Pool:
             self._scoring[work] = (actor, trial)
 
     def wait(self) -> tuple[Trial, Score | str, float] | None:
-        """Waits until an actor stands, is lost, or has scored a trial; gives that.
+        """Waits until an actor runs, is lost, or has scored a trial. Only the latter returns a result.
 
         Raises:
             AdaplaceError: If an actor cannot start.
@@ -92,14 +93,14 @@ class _Pool:
         """
         awaited = [*self._scoring, *self._starting]
         if not awaited:
-            raise RuntimeError("trials that `ask` gave away are not told yet; tell them, or `give_back` their numbers")
+            raise RuntimeError("trials that `ask` handed out are not told yet; tell them, or `give_back` their numbers")
         (done,), _ = ray.wait(awaited, num_returns=1)
         if done in self._starting:
             actor = self._starting.pop(done)
             try:
                 ray.get(done)
             except RayActorError as error:
-                # Of an actor whose node is lost Ray asks again: this one would never stand.
+                # Ray retries if the node of an actor is lost, so this one can never start.
                 raise AdaplaceError(f"a worker cannot start: {_first_line(error)}") from error
             self._idle.append(actor)
             return None
@@ -131,24 +132,24 @@ def run(
 
     Args:
         study: A study with the built-in scorer.
-        num_workers: Actors, each of which scores one trial at a time.
-        resources_per_worker: What Ray is asked for, such as ``{"CPU": 4}``; one core if not given. A worker trains on as
-            many threads as it has cores.
-        address: Of the cluster, if none is connected yet: ``"auto"``, ``"host:port"`` or ``"ray://host:port"``; one on this
-            machine is started if it is not given.
-        on_trial: Called with the journal's record of each trial.
+        num_workers: The number of actors, each of which scores one trial at a time.
+        resources_per_worker: The resources to request from Ray, such as ``{"CPU": 4}``. The default is one core. A worker
+            trains on as many threads as it has cores.
+        address: The address of the cluster, if none is connected yet: ``"auto"``, ``"host:port"`` or ``"ray://host:port"``.
+            By default a cluster on this machine is started.
+        on_trial: A function that is called with the journal's record of each trial.
 
     Raises:
-        AdaplaceError: If the cluster cannot be reached, has not the resources of one worker, or a worker cannot start there.
-        RuntimeError: If trials that ``ask`` gave away before are all that is left.
-        ValueError: If the study has an objective of its own.
+        AdaplaceError: If the cluster cannot be reached or lacks the resources for one worker, or if a worker cannot start.
+        RuntimeError: If only trials are left that ``ask`` handed out before.
+        ValueError: If the study has a custom objective.
     """
     if num_workers < 1:
         raise ValueError(f"`num_workers` is {num_workers}; it must be at least 1")
     named = study.configuration["search"].get("objective")
     if named is not None:
         raise ValueError(
-            f"the study is scored by the objective `{named}`; use `ask` and `tell` with remote functions of your own"
+            f"the study is scored by the objective `{named}`; use `ask` and `tell` with your own remote functions"
         )
     connect(address)
     resources = dict(resources_per_worker or {"CPU": 1})
@@ -190,7 +191,7 @@ def connect(address: str | None) -> None:
     """Connects to the cluster at ``address``, unless one is connected already.
 
     Raises:
-        AdaplaceError: If it cannot be reached.
+        AdaplaceError: If the cluster cannot be reached.
     """
     if ray.is_initialized():
         return
@@ -206,16 +207,16 @@ def connect(address: str | None) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    """What an error says, without what Ray adds below."""
+    """The message of an error, without what Ray appends."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def _knock(address: str | None) -> None:
-    """Whether anyone listens there, which Ray itself finds out in minutes only.
+    """Checks that the address accepts connections, for which Ray itself takes minutes.
 
     Raises:
-        OSError: If nobody does.
+        OSError: If it does not.
     """
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
@@ -223,7 +224,7 @@ def _knock(address: str | None) -> None:
 
 
 def _check_resources(resources: Mapping[str, float]) -> None:
-    """One worker must fit on one node, or Ray would wait for ever."""
+    """Checks that one worker fits on one node. Otherwise Ray would wait forever."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     fits = any(all(node.get(name, 0) >= amount for name, amount in resources.items()) for node in nodes)
     if not fits:
@@ -232,11 +233,11 @@ def _check_resources(resources: Mapping[str, float]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Goes on with the study in a folder: what ``adaplace search --executor ray`` runs."""
+    """Resumes the study in a folder. This is what ``adaplace search --executor ray`` runs."""
     parser = argparse.ArgumentParser(prog="python3 -m adaplace.ray", description=main.__doc__)
-    parser.add_argument("folder", help="a study, as `adaplace search` makes it")
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="actors, of one core each")
-    parser.add_argument("--address", help="the cluster; a new one on this machine if not given")
+    parser.add_argument("folder", help="folder of a study, as created by `adaplace search`")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="number of actors, of one core each")
+    parser.add_argument("--address", help="address of the cluster [default: a new one on this machine]")
     given = parser.parse_args(arguments)
 
     def progress(record: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The lines of a study's journal as flat rows, and its settings."""
+"""A study's journal as flat rows, and its settings."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-#: Of a row, what a training measured.
+#: The keys of a row with the results of a training.
 MEASURED = ("accuracy", "loss", "train_loss", "balanced_accuracy", "macro_f1", "matthews")
 
 
 def row(record: dict[str, Any]) -> dict[str, Any]:
-    """A line of the journal; numbers that nothing measured are NaN."""
+    """A line of the journal as a row, in which numbers that were not measured are NaN."""
     score = record["result"].get("score", {})
     of_classes = score.get("by_class") or {}
     return {
@@ -34,7 +34,7 @@ def row(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def value(of: dict[str, Any], metric: str) -> float:
-    """What a row's training is worth by a study's metric; NaN if it failed or nothing measured it."""
+    """The value of a study's metric in a row, or NaN if the training failed or the metric was not measured."""
     if metric == "combined":
         return float(of["accuracy"]) - float(of["loss"]) / 2
     return float(of[metric.replace("-", "_")])
@@ -45,7 +45,7 @@ def larger_is_better(metric: str) -> bool:
 
 
 def journal(folder: Path) -> list[dict[str, Any]]:
-    """The whole lines of a study's journal, which another process may be writing."""
+    """The complete lines of a study's journal, to which another process may be writing."""
     try:
         text = (folder / "journal.jsonl").read_bytes()
     except FileNotFoundError:
@@ -54,7 +54,7 @@ def journal(folder: Path) -> list[dict[str, Any]]:
 
 
 def ranking(folder: Path) -> dict[str, Any] | None:
-    """The ranking of a finished study; none while it runs, or goes on."""
+    """The ranking of a finished study, or None while it runs or has been resumed."""
     path = folder / "ranking.json"
     try:
         if path.stat().st_mtime_ns < (folder / "journal.jsonl").stat().st_mtime_ns:
@@ -66,7 +66,7 @@ def ranking(folder: Path) -> dict[str, Any] | None:
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:
-    """Nested settings as one level: ``{"search": {"trials": 3}}`` is ``{"search.trials": 3}``."""
+    """Flattens nested settings: ``{"search": {"trials": 3}}`` becomes ``{"search.trials": 3}``."""
     levels: dict[str, str | int | float | bool] = {}
     for key, setting in settings.items():
         name = f"{prefix}{key}"

@@ -1,4 +1,4 @@
-"""A study by ask and tell, with the built-in scorer or an objective of one's own."""
+"""Studies by ask and tell, with the built-in scorer or a custom objective."""
 
 from __future__ import annotations
 
@@ -26,40 +26,42 @@ Objective = Callable[[Placement], "float | Score"]
 class Study(_adaplace.Study):
     """The search for a placement, in a folder that can be resumed.
 
-    The arguments mean what the options of ``adaplace search`` mean, with the same defaults; a study made here is the one
-    that the program would make, and either goes on with the other's.
+    The arguments have the meaning and the defaults of the options of ``adaplace search``. The study is the same that the
+    program would create, and the program and this class can resume each other's studies.
 
     Args:
-        folder: Where everything is written; a study that is there already is resumed if it is the same.
+        folder: The folder to which everything is written. A study that is already there is resumed if it is the same.
         backbone: The frozen model.
-        task: What it is to learn. If it was drawn with ``train_examples``, then with the study's ``seed``.
-        space: What may be placed where.
-        strategy: ``"random"``, ``"greedy"``, ``"gradient-greedy"``, ``"evolution"``, ``"surrogate"``, ``"prune"`` or
-            ``"exhaustive"``, or a mapping with the ``name`` and settings, such as ``{"name": "greedy", "candidates": 8}``;
-            ``"surrogate"`` if not given.
-        trials: Placements to try.
-        steps: Optimiser steps of a trial.
-        seed: Of all random choices.
-        metric: ``"accuracy"`` (larger is better), ``"loss"`` (smaller is better), ``"combined"``, accuracy - loss / 2
-            (larger is better, and steadier than accuracy alone), or what counts every class, ``"balanced-accuracy"``,
-            ``"macro-f1"`` or ``"matthews"``, on the validation part.
-        costs: ``"parameters"`` and ``"extra-flops"`` where they are minimised as well.
-        statistic: What stands for a connection's promise: gradient statistics, whose mean rank counts.
-        finalists: How many of the best placements race: the better half goes on from every rung, until two are left.
-        race: Trainings of each finalist on the first rung, twice as many on every following one; 0 for no race.
-        repetitions: Trainings of the last two (without a race of all finalists) on orders that chose nothing.
-        halving: Reduction factor of successive halving, or none.
-        proposals: How many placements the strategy proposes at a time; as many can be scored side by side.
-        batch_size: Examples in a batch.
-        learning_rate: Highest learning rate of the adapters.
-        head_learning_rate: Highest learning rate of the head.
-        gradient_examples: Training examples that the gradient map is made from, at most.
-        objective: The name of an objective of one's own, if the trials are not scored by the built-in one. It is part of
-            the study: to resume it the same name must be given.
-        cache_memory: Bytes of frozen states that are kept, a quarter of the memory if not given. Changes no result.
+        task: The task to learn. If it is a subset by ``train_examples``, it must be drawn with the study's ``seed``.
+        space: The search space.
+        strategy: ``"random"``, ``"greedy"``, ``"gradient-greedy"``, ``"evolution"``, ``"surrogate"``, ``"prune"``,
+            ``"exhaustive"``, ``"stratified"`` or ``"sample"``, or a mapping with the ``name`` and settings, such as
+            ``{"name": "greedy", "candidates": 8}``. The default is ``"surrogate"``.
+        trials: The number of placements to try.
+        steps: The number of optimiser steps of a trial.
+        seed: The seed of all random choices.
+        metric: The metric on the validation part: ``"accuracy"`` (larger is better), ``"loss"`` (smaller is better),
+            ``"combined"``, which is accuracy - loss / 2 (larger is better, and more stable than accuracy alone), or one
+            that counts every class, ``"balanced-accuracy"``, ``"macro-f1"`` or ``"matthews"``.
+        costs: The costs to minimise as well, ``"parameters"`` or ``"extra-flops"``.
+        statistic: The gradient statistics that define the promise of a connection, by their mean rank.
+        finalists: The number of best placements that race. The better half continues on every rung, until two are left.
+        race: The trainings of each finalist on the first rung, with twice as many on every following one; 0 for no race.
+        repetitions: The trainings of the last two finalists (of all, if there is no race) on orders that were not used to
+            choose them.
+        halving: The reduction factor of successive halving, or None to do without.
+        proposals: The number of placements that the strategy proposes at a time, which can be scored in parallel.
+        batch_size: The number of examples in a batch.
+        learning_rate: The highest learning rate of the adapters.
+        head_learning_rate: The highest learning rate of the head.
+        gradient_examples: The largest number of training examples for the gradient map.
+        objective: The name of a custom objective, if the trials are not scored by the built-in scorer. It is part of the
+            study: the same name is needed to resume it.
+        cache_memory: The number of bytes for cached frozen states, by default a quarter of the memory. Changes no result.
 
     Raises:
-        AdaplaceError: If the folder holds something else or is at work in another process, or a setting is out of range.
+        AdaplaceError: If the folder contains something else or is in use by another process, or if a setting is out of
+            range.
     """
 
     def __new__(
@@ -112,10 +114,10 @@ class Study(_adaplace.Study):
 
     @classmethod
     def resume(cls, folder: str | PathLike[str], *, cache_memory: int | None = None) -> Study:
-        """The study that is in a folder, with the backbone and task that its ``study.toml`` names.
+        """Opens the study in a folder, with the backbone and task that its ``study.toml`` names.
 
         Raises:
-            AdaplaceError: If there is none, or backbone or task are not what they were.
+            AdaplaceError: If there is no study, or if backbone or task have changed.
         """
         file = Path(folder) / "study.toml"
         stored = _adaplace.read_configuration(file)
@@ -144,10 +146,10 @@ class Study(_adaplace.Study):
         return study
 
     def ask(self, n: int | None = None) -> list[Trial]:
-        """At most ``n`` trials to be scored now, or all there are; each is given away once.
+        """Hands out at most ``n`` trials to be scored now, or all available ones. Each is handed out once.
 
-        Those of one proposal can be scored side by side and told in any order. An empty list means that the trials given
-        away must be told first, or, if there are none, that the study is finished.
+        The trials of one proposal can be scored in parallel and told in any order. An empty list means that the trials
+        handed out must be told first, or, if there are none, that the study is finished.
         """
         return super().ask(n)
 
@@ -159,18 +161,19 @@ class Study(_adaplace.Study):
         failed: str | None = None,
         seconds: float = 0.0,
     ) -> None:
-        """The result of a trial, written to the journal once all trials before it are told.
+        """Tells the result of a trial, which is written to the journal once all earlier trials are told.
 
         Args:
-            trial: What ``ask`` gave.
-            score: A ``Score``, or one number: the value of the study's metric. Of an accuracy the losses are recorded as
-                ``1 - accuracy``, of a loss the accuracy as ``1 - loss``; of any other metric it is taken as an accuracy, too.
-            failed: Why there is no score, instead of it.
-            seconds: How long it took.
+            trial: A trial handed out by ``ask``.
+            score: A ``Score``, or one number: the value of the study's metric. For an accuracy the losses are recorded as
+                ``1 - accuracy``, for a loss the accuracy as ``1 - loss``. The value of any other metric also counts as the
+                accuracy.
+            failed: The reason why there is no score.
+            seconds: The duration in seconds.
 
         Raises:
-            ValueError: If the score is no finite number. The trial can be told again.
-            AdaplaceError: If the trial was told already, or is none of this study.
+            ValueError: If the score is not finite. The trial can be told again.
+            AdaplaceError: If the trial was already told, or does not belong to this study.
         """
         self.record(trial.number, None if score is None else self._score(trial, score), failed, seconds)
 
@@ -184,26 +187,27 @@ class Study(_adaplace.Study):
     ) -> None:
         """Scores all that is left, until the study is finished.
 
-        Ctrl-C lets the running trainings finish and raises ``KeyboardInterrupt``; whatever was scored is in the journal,
-        and another ``run`` goes on behind it.
+        Ctrl-C lets the running trainings finish and raises ``KeyboardInterrupt``. Whatever was scored is in the journal,
+        and another ``run`` continues after it.
 
         Args:
-            objective: Scores a placement: a ``Score``, or a number as in ``tell``. Without one the built-in scorer trains,
-                and other Python threads run meanwhile.
-            workers: Trainings of the built-in scorer side by side, one thread each; a single one uses all cores. Changes no
-                result.
-            catch: Exceptions of ``objective`` that make a failed trial. Any other ends the run; nothing told is lost.
-            on_trial: Called with the journal's record of each trial.
+            objective: A function that scores a placement and returns a ``Score``, or a number as in ``tell``. By default
+                the built-in scorer trains, and other Python threads run meanwhile.
+            workers: The number of trainings of the built-in scorer that run in parallel, with one thread each. A single one
+                uses all cores. Changes no result.
+            catch: The exceptions of ``objective`` that count as a failed trial. Any other ends the run, but nothing told is
+                lost.
+            on_trial: A function that is called with the journal's record of each trial.
 
         Raises:
-            RuntimeError: If trials that ``ask`` gave away before are all that is left.
-            ValueError: If there is an objective and the study was not opened with its name, or the reverse; if the
-                objective gives no finite number.
+            RuntimeError: If only trials are left that ``ask`` handed out before.
+            ValueError: If there is an objective but the study was not opened with its name, or the reverse, or if the
+                objective does not return a finite number.
         """
         named = self.configuration["search"].get("objective")
         if objective is None:
             if named is not None:
-                raise ValueError(f"the study is scored by the objective `{named}`; give it to `run`")
+                raise ValueError(f"the study is scored by the objective `{named}`; pass it to `run`")
             self.train(workers, on_trial)
         else:
             if named is None:
@@ -213,7 +217,7 @@ class Study(_adaplace.Study):
                 if on_trial is not None:
                     on_trial(self.records[-1])
             if not self.finished:
-                raise RuntimeError("trials that `ask` gave away are not told yet; tell them, or `give_back` their numbers")
+                raise RuntimeError("trials that `ask` handed out are not told yet; tell them, or `give_back` their numbers")
         self.report()
 
     def _score_one(self, trial: Trial, objective: Objective, catch: tuple[type[Exception], ...]) -> None:
@@ -235,8 +239,8 @@ class Study(_adaplace.Study):
         value = float(score)
         if not math.isfinite(value):
             raise ValueError(
-                f"the objective gave {value} for trial {trial.number} ({trial.placement}); "
-                "a score is a finite number: tell `failed` with a reason, or raise an exception that `catch` names"
+                f"the objective returned {value} for trial {trial.number} ({trial.placement}), which is not finite; "
+                "tell `failed` with a reason, or raise an exception that `catch` names"
             )
         metric = self.configuration["search"]["metric"]
         if metric == "loss":
@@ -246,18 +250,18 @@ class Study(_adaplace.Study):
         return Score(accuracy=value, loss=1 - value, train_loss=1 - value)
 
     def dataframe(self) -> pandas.DataFrame:
-        """All trainings, one row for each line of the journal; needs ``pandas``.
+        """All trainings, with one row for each line of the journal. This needs ``pandas``.
 
-        Columns: ``trial``, ``phase``, ``placement``, ``connections``, ``steps``, ``repetition``, ``accuracy``, ``loss``,
-        ``train_loss``, ``balanced_accuracy``, ``macro_f1``, ``matthews``, ``failed``, ``seconds``; the numbers of a failed
-        trial are missing, those of classes also where nothing measured them.
+        The columns are ``trial``, ``phase``, ``placement``, ``connections``, ``steps``, ``repetition``, ``accuracy``,
+        ``loss``, ``train_loss``, ``balanced_accuracy``, ``macro_f1``, ``matthews``, ``failed`` and ``seconds``. The numbers
+        of a failed trial are missing, and so are metrics that were not measured.
         """
         import pandas
 
         return pandas.DataFrame([row(record) for record in self.records], columns=_COLUMNS)
 
     def to_optuna(self, path: str | PathLike[str], *, name: str | None = None) -> optuna.Study:
-        """Writes the trials as a study of Optuna's to a file: see ``adaplace.to_optuna``."""
+        """Writes the trials to a file as a study of Optuna. See ``adaplace.to_optuna``."""
         return to_optuna(self, path, name=name)
 
     def __enter__(self) -> Study:

@@ -1,4 +1,4 @@
-"""A study in another tool: a run of its own, and one for each of its trainings below it."""
+"""Writes studies to other tools: a run for the study, and one for each of its trainings below it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from adaplace.study import Study
 
-#: How far a study has been tracked, in its folder.
+#: The file in a study's folder that records how far the study has been tracked.
 _STATE = "tracking.json"
 
 
@@ -37,32 +37,32 @@ def track(
     """Writes a study to an experiment tracker: a run for the study, and one for each training of its journal below it.
 
     The study may be finished or running, here or in another process: its folder is read and nothing is computed. Each
-    training is written once; another call with the same tool and project goes on behind the last one.
+    training is written once. Another call with the same tool and project continues after the last one.
 
-    Where everything goes is the tool's own business (``MLFLOW_TRACKING_URI``, ``WANDB_MODE``, ``TRACKIO_DIR``).
+    The tool itself decides where everything is stored (``MLFLOW_TRACKING_URI``, ``WANDB_MODE``, ``TRACKIO_DIR``).
 
     Args:
         study: A ``Study``, or the folder of one.
-        to: ``"tensorboard"`` (needs ``torch`` and ``tensorboard``), ``"mlflow"``, ``"wandb"`` or ``"trackio"``.
-        project: The project, or experiment, that the runs belong to.
-        name: What the study's run is called; the name of its folder if not given.
-        directory: Where TensorBoard's files go; ``tensorboard`` in the study's folder if not given.
-        follow: Whether to wait for what is still to come until the study is finished ..
-        interval: .. looking for it every so many seconds.
+        to: The tool: ``"tensorboard"`` (needs ``torch`` and ``tensorboard``), ``"mlflow"``, ``"wandb"`` or ``"trackio"``.
+        project: The project, or experiment, to which the runs belong.
+        name: The name of the study's run, by default that of its folder.
+        directory: The directory of TensorBoard's files, by default ``tensorboard`` in the study's folder.
+        follow: Whether to wait for further trainings until the study is finished.
+        interval: The time in seconds after which to look for further trainings.
 
     Returns:
-        How many trainings were written.
+        The number of trainings that were written.
 
     Raises:
-        ValueError: If there is no such tool, or ``directory`` is given for another than TensorBoard.
+        ValueError: If there is no such tool, or if ``directory`` is given for a tool other than TensorBoard.
         ImportError: If the tool is not installed.
-        AdaplaceError: If the folder holds no study.
+        AdaplaceError: If the folder contains no study.
     """
     folder = Path(study.folder if isinstance(study, _adaplace.Study) else study)
     if to not in _TOOLS:
-        raise ValueError(f"there is no tracker `{to}`; it is one of {', '.join(_TOOLS)}")
+        raise ValueError(f"there is no tracker `{to}`; choose one of {', '.join(_TOOLS)}")
     if directory is not None and to != "tensorboard":
-        raise ValueError(f"`directory` is TensorBoard's; `{to}` has settings of its own for where its files go")
+        raise ValueError(f"`directory` is TensorBoard's; `{to}` has its own settings for the place of its files")
     settings = _adaplace.read_configuration(folder / "study.toml")
     where = Path(directory) if directory is not None else folder / "tensorboard"
     state = _State(folder, f"{to}:{where if to == 'tensorboard' else project}")
@@ -75,7 +75,7 @@ def track(
     metric = settings["search"]["metric"]
     try:
         while True:
-            # Looked at first: what is written meanwhile is read all the same.
+            # This is read first, so nothing that is written meanwhile is missed.
             finished = ranking(folder)
             for index, record in enumerate(journal(folder)):
                 training = row(record)
@@ -102,21 +102,21 @@ def to_optuna(
     *,
     name: str | None = None,
 ) -> optuna.Study:
-    """Writes the trials of a study as one of Optuna's, for its plots, importances and dashboard.
+    """Writes the trials of a study as a study of Optuna, for its plots, importances and dashboard.
 
-    The parameters of a trial are the connections that any trial has, ``"0->4"`` and so on: the rank of the adapter there, or 0.
-    Its value is the study's metric. Races and repetitions are not among the trials; user attributes hold the rest. A study of this
-    name that was written before is replaced.
+    The parameters of a trial are the connections that occur in any trial, ``"0->4"`` and so on, with the rank of the
+    adapter there, or 0. The value of a trial is the study's metric. Races and repetitions are not included. User attributes
+    contain the rest. A study of this name that was written before is replaced.
 
     Args:
         study: A ``Study``, or the folder of one, finished or running.
-        path: An SQLite file, or if it ends in ``.log`` a journal; made if it does not exist.
-        name: Of Optuna's study; the name of the folder if not given.
+        path: An SQLite file, or a journal if the path ends in ``.log``. It is created if it does not exist.
+        name: The name of Optuna's study, by default that of the folder.
 
     Raises:
         ImportError: If Optuna is not installed.
-        ValueError: If the file holds a study of this name that was made by something else.
-        AdaplaceError: If the folder holds no study.
+        ValueError: If the file contains a study of this name that something else created.
+        AdaplaceError: If the folder contains no study.
     """
     try:
         import optuna
@@ -133,7 +133,7 @@ def to_optuna(
     storage = JournalStorage(JournalFileBackend(str(path))) if path.suffix == ".log" else f"sqlite:///{path}"
     if name in optuna.get_all_study_names(storage):
         if "adaplace" not in optuna.load_study(study_name=name, storage=storage).user_attrs:
-            raise ValueError(f"`{path}` holds a study `{name}` of another origin; give another name")
+            raise ValueError(f"`{path}` contains a study `{name}` of another origin; choose another name")
         optuna.delete_study(study_name=name, storage=storage)
     made = optuna.create_study(
         storage=storage, study_name=name, direction="maximize" if larger_is_better(metric) else "minimize"
@@ -170,11 +170,11 @@ def to_optuna(
 
 
 def _missing(library: str) -> ImportError:
-    return ImportError(f"`{library}` is not installed; `pip install 'adaplace[{library}]'` brings it")
+    return ImportError(f"`{library}` is not installed; install it with `pip install 'adaplace[{library}]'`")
 
 
 class _State:
-    """Which run a study has in a tool, and how many lines of its journal are there."""
+    """The run of a study in a tool, and the number of lines of its journal that were written."""
 
     def __init__(self, folder: Path, key: str) -> None:
         self._path, self._key = folder / _STATE, key
@@ -195,13 +195,13 @@ class _State:
 
 
 class _Target:
-    """What a tracker is made for."""
+    """The settings of a tracker."""
 
     def __init__(
         self, project: str, name: str, directory: Path, run: str | None, settings: dict[str, str | int | float | bool]
     ) -> None:
         self.project, self.name, self.directory = project, name, directory
-        #: The run that was made before.
+        #: The run that was created before.
         self.run = run
         self.settings = settings
 
@@ -209,14 +209,14 @@ class _Target:
 class _Tracker(Protocol):
     """A tool with the run of a study."""
 
-    #: What the run is found by.
+    #: The name or id by which the run is found again.
     run: str
 
     def training(self, training: dict[str, Any], best: dict[str, float]) -> None:
-        """Makes the run of a training, and adds the best so far to that of the study."""
+        """Writes the run of a training, and adds the best so far to the run of the study."""
 
     def close(self, named: dict[str, str] | None) -> None:
-        """Ends the run; with what a finished study names."""
+        """Ends the run, and adds what a finished study names."""
 
 
 def _better(best: float, found: float, metric: str) -> float:
@@ -299,7 +299,7 @@ class _MLflow:
     def close(self, named: dict[str, str] | None) -> None:
         for key, text in (named or {}).items():
             self._client.set_tag(self.run, key, text)
-        # A study that is not finished goes on.
+        # A study that is not finished may be resumed.
         if named is not None:
             self._client.set_terminated(self.run)
 

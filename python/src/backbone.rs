@@ -13,9 +13,9 @@ use crate::error::OrRaise;
 #[pyclass(frozen, module = "adaplace")]
 pub(crate) struct Backbone {
     pub(crate) inner: Arc<Frozen>,
-    /// As it was given: a folder, or a name of the hub.
+    /// The folder or the name on the hub, as given.
     pub(crate) given: PathBuf,
-    /// Where it was read from.
+    /// The folder from which the backbone was read.
     pub(crate) folder: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! The configuration of a study, from the settings of the class in Python and back.
+//! The configuration of a study, converted from the settings of the Python class and back.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use crate::error::OrRaise;
 use crate::search_space::SearchSpace;
 use crate::task::Task;
 
-/// All settings of a study; their defaults are those of the class in Python.
+/// All settings of a study. Their defaults are those of the Python class.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
@@ -41,7 +41,7 @@ struct Settings {
     objective: Option<String>,
 }
 
-/// A strategy by its name, or with settings of its own.
+/// A strategy by its name, or with its own settings.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum NamedStrategy {
@@ -49,7 +49,7 @@ enum NamedStrategy {
     Described(StrategyDescription),
 }
 
-/// The content of a `study.toml`, checked.
+/// The checked content of a `study.toml`.
 #[pyfunction]
 pub(crate) fn read_configuration(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyAny>> {
     to_python(py, &StudyConfiguration::read(&path).or_raise()?)
@@ -66,13 +66,13 @@ pub(crate) fn new_configuration(
     let mut document = serde_json::Deserializer::from_str(settings);
     let settings: Settings = serde_path_to_error::deserialize(&mut document).map_err(|error| {
         let reason = error.inner().to_string();
-        // Where it stands in the document means nothing to whoever gave an argument.
+        // The position in the document is meaningless to whoever passed an argument.
         let reason = reason.split(" at line ").next().unwrap_or_default();
         PyValueError::new_err(format!("`{}`: {reason}", error.path()))
     })?;
     if task.subset.is_some() && task.seed != settings.seed {
         return Err(PyValueError::new_err(format!(
-            "the subset of the task was drawn with seed {}, the study has seed {}; give both the same",
+            "the subset of the task was drawn with seed {}, but the study has seed {}; use the same seed for both",
             task.seed, settings.seed
         )));
     }

@@ -1,4 +1,4 @@
-//! Values that cross the border as what JSON knows.
+//! Converts values between Rust and Python as JSON.
 
 use adaplace_search_space::Fidelity;
 use pyo3::exceptions::PyValueError;
@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Dictionaries, lists, numbers and strings, as `json.loads` gives them.
+/// Converts to dictionaries, lists, numbers and strings, like `json.loads`.
 pub(crate) fn to_python<'py>(
     py: Python<'py>,
     value: &impl Serialize,
@@ -16,13 +16,13 @@ pub(crate) fn to_python<'py>(
     py.import("json")?.call_method1("loads", (text,))
 }
 
-/// A value of an enum by its name.
+/// The value of an enum with this name.
 pub(crate) fn named<T: DeserializeOwned>(what: &str, name: &str) -> PyResult<T> {
     serde_json::from_value(name.into())
         .map_err(|error| PyValueError::new_err(format!("`{what}`: {error}")))
 }
 
-/// A count that may not be 0; the error names it.
+/// A count that must not be 0, or an error that names it.
 pub(crate) fn at_least_one(what: &str, value: u32) -> PyResult<Fidelity> {
     Fidelity::new(value)
         .ok_or_else(|| PyValueError::new_err(format!("`{what}` is 0; it must be at least 1")))

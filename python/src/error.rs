@@ -7,16 +7,16 @@ create_exception!(
     adaplace,
     AdaplaceError,
     PyException,
-    "What the engine cannot do; the message says why, and what to do next."
+    "An error of the engine. The message says what is wrong and what to do next."
 );
 create_exception!(
     adaplace,
     DivergedError,
     AdaplaceError,
-    "A training whose loss is no number: a failed trial, not a failed study."
+    "The loss of a training is not finite. This is a failed trial, not a failed study."
 );
 
-/// The Python exception of an error of the engine, with all its causes that the message does not hold already.
+/// The Python exception for an error of the engine, with all its causes that the message does not already contain.
 pub(crate) fn raise(error: &dyn Error) -> PyErr {
     let mut message = error.to_string();
     let mut source = error.source();
@@ -31,7 +31,7 @@ pub(crate) fn raise(error: &dyn Error) -> PyErr {
 }
 
 pub(crate) trait OrRaise<T> {
-    /// The value, or the exception of the error.
+    /// The value, or the exception for the error.
     fn or_raise(self) -> PyResult<T>;
 }
 

@@ -15,7 +15,7 @@ use crate::error::OrRaise;
 use crate::interrupt::interruptible;
 use crate::task::Task;
 
-/// Statistics of the gradient matrix of every connection.
+/// The statistics of the gradient matrix of every connection.
 #[pyclass(frozen, module = "adaplace")]
 pub(crate) struct GradientMap {
     pub(crate) inner: GradientMapFile,
@@ -23,7 +23,7 @@ pub(crate) struct GradientMap {
 
 #[pymethods]
 impl GradientMap {
-    /// Fits the linear probe and takes the gradient there.
+    /// Fits the linear probe and computes the gradient there.
     #[staticmethod]
     #[pyo3(signature = (backbone, task, *, statistics = vec!["rank".to_owned()], examples = 512, batch_size = 32, seed = 0))]
     fn compute(
@@ -68,7 +68,7 @@ impl GradientMap {
         Ok(Self { inner: made?? })
     }
 
-    /// The map in a file, as `gradient-map.json` of a study is one.
+    /// Reads the map in a file, such as `gradient-map.json` of a study.
     #[staticmethod]
     fn read(path: PathBuf) -> PyResult<Self> {
         let inner = GradientMapFile::read(&path).or_raise()?;
@@ -94,26 +94,26 @@ impl GradientMap {
         &self.inner.task
     }
 
-    /// The linear probe whose loss the gradient is of.
+    /// The linear probe at whose loss the gradient was computed.
     #[getter]
     fn probe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         to_python(py, &self.inner.probe)
     }
 
-    /// The statistics that it holds.
+    /// The statistics in the map.
     #[getter]
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let names: Vec<&Statistic> = self.inner.statistics.keys().collect();
         to_python(py, &names)
     }
 
-    /// One statistic of every connection: rows are sources, columns targets.
+    /// One statistic of every connection, where rows are sources and columns targets.
     fn __getitem__(&self, statistic: &str) -> PyResult<Vec<Vec<f64>>> {
         let statistic: Statistic = named("statistic", statistic)?;
         let tables: &BTreeMap<_, _> = &self.inner.statistics;
         tables.get(&statistic).cloned().ok_or_else(|| {
             PyKeyError::new_err(format!(
-                "the map was made without the {statistic}; name it in `statistics`"
+                "the map was computed without the {statistic}; name it in `statistics`"
             ))
         })
     }

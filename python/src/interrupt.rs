@@ -1,4 +1,4 @@
-//! Long work beside an interpreter that goes on: other Python threads run, and Ctrl-C is heard.
+//! Long work next to a running interpreter: other Python threads run, and Ctrl-C is noticed.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-/// How long Ctrl-C may go unheard.
+/// The longest time until Ctrl-C is noticed.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Does `work` on another thread, without the interpreter's lock. Ctrl-C sets `stop`, upon which the work should end soon;
-/// when it has, `KeyboardInterrupt` is raised.
+/// Does `work` on another thread without the interpreter's lock. Ctrl-C sets `stop`, upon which the work should end
+/// soon. After that, `KeyboardInterrupt` is raised.
 pub(crate) fn interruptible<T: Send>(
     py: Python<'_>,
     stop: &AtomicBool,
@@ -22,7 +22,7 @@ pub(crate) fn interruptible<T: Send>(
         thread::scope(|scope| {
             let (done, ended) = channel::<()>();
             let worker = scope.spawn(move || {
-                // Dropped with the thread's end, however it ends.
+                // This is dropped when the thread ends, however it ends.
                 let _done = done;
                 work()
             });

@@ -1,5 +1,6 @@
-//! The engine as a Python module: backbones, tasks, search spaces, gradient maps, the built-in scorer, and studies by ask
-//! and tell. What needs another library (`torch`, `ray`, `pandas`, `matplotlib`) is written in Python, beside this.
+//! The engine as a Python module: backbones, tasks, search spaces, gradient maps, the built-in scorer, and studies by
+//! ask and tell. Whatever needs another library (`torch`, `ray`, `pandas`, `matplotlib`) is written in Python, next to
+//! this.
 
 mod backbone;
 mod configuration;

@@ -84,7 +84,7 @@ impl Connection {
     }
 }
 
-/// What a connection can be given as.
+/// The forms in which a connection can be passed.
 #[derive(FromPyObject)]
 pub(crate) enum Given<'py> {
     Connection(PyRef<'py, Connection>),
@@ -120,14 +120,14 @@ impl Placement {
         Ok(Self { inner })
     }
 
-    /// The placement in a file.
+    /// Reads the placement in a file.
     #[staticmethod]
     fn read(path: PathBuf) -> PyResult<Self> {
         let inner = PlacementFile::read(&path).or_raise()?.placement;
         Ok(Self { inner })
     }
 
-    /// Writes the placement, made for `backbone`, as a file.
+    /// Writes the placement, made for `backbone`, to a file.
     fn write(&self, path: PathBuf, backbone: &Backbone) -> PyResult<()> {
         self.file(backbone).write(&path).or_raise()
     }

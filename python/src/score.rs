@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 
 use crate::placement::Placement;
 
-/// How good a placement turned out to be.
+/// The score of a placement.
 #[pyclass(frozen, eq, get_all, module = "adaplace", from_py_object)]
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) struct Score {

@@ -27,16 +27,16 @@ pub(crate) struct Scorer {
     pub(crate) inner: Arc<ProxyScorer>,
     pub(crate) backbone: Arc<FrozenBackbone>,
     pub(crate) task: Arc<Encoded>,
-    /// The backbone's folder, which goes along when the scorer is pickled; none of a scorer that was.
+    /// The backbone's folder, which is pickled with the scorer. `None` for an unpickled scorer.
     pub(crate) folder: Option<PathBuf>,
     pub(crate) settings: TrainingSettings,
     pub(crate) seed: u64,
 }
 
-/// A pickled scorer: all that its scores depend on.
+/// A pickled scorer, with everything on which its scores depend.
 #[derive(Serialize, Deserialize)]
 struct Pickled {
-    /// Name and content of the files that the backbone is read from.
+    /// The names and contents of the files from which the backbone is read.
     files: Vec<(String, Vec<u8>)>,
     pooling: Pooling,
     precision: Precision,
@@ -85,7 +85,7 @@ impl Scorer {
         })
     }
 
-    /// Trains a placement for some steps and judges it on the validation part.
+    /// Trains a placement for some steps and evaluates it on the validation part.
     #[pyo3(signature = (placement, steps = 64, repetition = 0, *, threads = None))]
     fn score(
         &self,
@@ -125,7 +125,7 @@ impl Scorer {
     ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
         let folder = self.folder.as_deref().ok_or_else(|| {
             AdaplaceError::new_err(
-                "a scorer that was pickled is not pickled once more; pickle the one that it was made from",
+                "an unpickled scorer cannot be pickled again; pickle the original",
             )
         })?;
         let pickled = Pickled {
@@ -163,8 +163,8 @@ impl Scorer {
             let backbone = load_backbone(folder.path(), Some(pooling)).or_raise()?;
             let backbone = Arc::new(backbone.with_precision(precision));
             let task = Arc::new(task);
-            // It works in a process next to others: on a machine with one of them for each core, they keep as much
-            // together as a study alone.
+            // This process works next to others. On a machine with one such process for each core, their caches take as
+            // much memory together as those of a single study.
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let memory = default_cache_memory() / cores;
             let scorer = ProxyScorer::with_probe(
@@ -187,7 +187,7 @@ impl Scorer {
     }
 }
 
-/// The files in a backbone's folder that its chain is read from, not those of its tokenizer.
+/// The files in a backbone's folder from which its chain is read, without those of its tokenizer.
 fn files(folder: &Path) -> std::io::Result<Vec<(String, Vec<u8>)>> {
     const NAMES: [&str; 3] = [
         "config.json",

@@ -12,7 +12,7 @@ use crate::error::{OrRaise, raise};
 use crate::placement::Placement;
 use crate::task::Task;
 
-/// What may be placed where, resolved for a backbone and a task.
+/// The set of allowed placements, resolved for a backbone and a task.
 #[pyclass(frozen, module = "adaplace")]
 pub(crate) struct SearchSpace {
     pub(crate) inner: Resolved,
@@ -33,7 +33,7 @@ impl SearchSpace {
         Ok(Self { inner })
     }
 
-    /// A space that is described by this text.
+    /// The space described by a text in TOML.
     #[staticmethod]
     fn from_toml(text: &str, backbone: &Backbone, task: &Task) -> PyResult<Self> {
         let description = SpaceDescription::from_toml(text).or_raise()?;
@@ -53,7 +53,7 @@ impl SearchSpace {
         self.inner.ranks().to_vec()
     }
 
-    /// How many placements it holds, as a float: there can be very many.
+    /// The number of placements, as a float because there can be very many.
     #[getter]
     fn size(&self) -> f64 {
         self.inner.approximate_count()
@@ -71,7 +71,7 @@ impl SearchSpace {
         self.inner.contains(&placement.inner)
     }
 
-    /// What a placement costs.
+    /// The cost of a placement.
     fn cost<'py>(&self, py: Python<'py>, placement: &Placement) -> PyResult<Bound<'py, PyAny>> {
         let hidden_states = self.inner.shape().hidden_states;
         let outside = |one: &Connection| one.source.max(one.target) >= hidden_states;

@@ -31,7 +31,7 @@ pub(crate) struct Study {
     prepared: Prepared,
     configuration: StudyConfiguration,
     backbone: Arc<FrozenBackbone>,
-    /// Where the backbone was read from.
+    /// The folder from which the backbone was read.
     backbone_folder: PathBuf,
     task: Arc<Encoded>,
     folder: StudyFolder,
@@ -39,7 +39,7 @@ pub(crate) struct Study {
 
 struct State {
     study: adaplace_study::Study,
-    /// Trials that `ask` gave away.
+    /// The trials that `ask` handed out.
     given: BTreeSet<usize>,
 }
 
@@ -93,7 +93,7 @@ impl Study {
         }
     }
 
-    /// The built-in scorer, with the frozen states that the study keeps.
+    /// The built-in scorer, with the frozen states that the study caches.
     #[getter]
     fn scorer(&self) -> Scorer {
         Scorer {
@@ -120,7 +120,7 @@ impl Study {
         Ok(asked?.into_iter().map(Trial::from).collect())
     }
 
-    /// The result of a trial: a score, or why there is none.
+    /// Records the result of a trial: a score, or the reason why there is none.
     #[pyo3(signature = (number, score, failed, seconds))]
     fn record(
         &self,
@@ -151,13 +151,13 @@ impl Study {
         })
     }
 
-    /// `ask` gives the trial away once more: whoever had it could not score it.
+    /// Returns a trial that could not be scored, so that `ask` hands it out again.
     fn give_back(&self, number: usize) -> PyResult<()> {
         state(&mut *self.open()?)?.given.remove(&number);
         Ok(())
     }
 
-    /// Scores all that is left with the built-in scorer; `on_trial` is called with the record of each training.
+    /// Scores everything left with the built-in scorer. `on_trial` is called with the record of each training.
     #[pyo3(signature = (workers, on_trial = None))]
     fn train(&self, py: Python<'_>, workers: usize, on_trial: Option<Py<PyAny>>) -> PyResult<()> {
         let stop = AtomicBool::new(false);
@@ -186,13 +186,13 @@ impl Study {
         }
     }
 
-    /// Whether nothing is left to be scored: the ranking is written.
+    /// Whether nothing is left to be scored and the ranking is written.
     #[getter]
     fn finished(&self, py: Python<'_>) -> PyResult<bool> {
         py.detach(|| {
             let mut guard = self.open()?;
             let study = &mut state(&mut guard)?.study;
-            // The last tell finishes a study only when it is asked again.
+            // After the last result, a study only finishes when it is asked again.
             study.ask(&mut |_| {}).or_raise()?;
             Ok(study.ranking().is_some())
         })
@@ -209,7 +209,7 @@ impl Study {
         to_python(py, &records)
     }
 
-    /// The content of `ranking.json`; none before the study is finished.
+    /// The content of `ranking.json`, or `None` before the study is finished.
     #[getter]
     fn ranking<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let ranking = py.detach(|| {
@@ -220,7 +220,7 @@ impl Study {
         to_python(py, &ranking)
     }
 
-    /// The placement of the first place.
+    /// The best placement.
     #[getter]
     fn best(&self, py: Python<'_>) -> PyResult<Placement> {
         let best = py.detach(|| {
@@ -244,7 +244,7 @@ impl Study {
         })
     }
 
-    /// Leaves the folder to other processes; what was told is in its journal.
+    /// Releases the folder for other processes. What was told is in its journal.
     fn close(&self) -> PyResult<()> {
         self.open()?.take();
         Ok(())
@@ -252,10 +252,10 @@ impl Study {
 }
 
 impl Study {
-    /// Another thread may be at work for long: it is not waited for.
+    /// Another thread may use the study for a long time, so this does not wait for it.
     fn open(&self) -> PyResult<MutexGuard<'_, Option<State>>> {
         self.state.try_lock().map_err(|_| {
-            PyRuntimeError::new_err("the study is at work in another thread; wait for it")
+            PyRuntimeError::new_err("the study is in use by another thread; wait for it")
         })
     }
 }
@@ -266,7 +266,8 @@ fn state(guard: &mut Option<State>) -> PyResult<&mut State> {
         .ok_or_else(|| PyRuntimeError::new_err("the study is closed; open its folder again"))
 }
 
-/// Opens the folder, fits the probe and makes the map; what can be refused is refused before anything is made.
+/// Opens the folder, fits the probe and computes the map. Everything that can be refused is refused before anything is
+/// written.
 fn open(
     folder: &Path,
     read: (&Arc<FrozenBackbone>, &Arc<Encoded>),

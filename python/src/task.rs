@@ -15,9 +15,9 @@ pub(crate) struct Task {
     pub(crate) inner: Arc<Encoded>,
     pub(crate) folder: PathBuf,
     pub(crate) max_length: Option<usize>,
-    /// Size of the subset of the training examples that was asked for.
+    /// The size of the subset of the training examples that was asked for.
     pub(crate) subset: Option<usize>,
-    /// Of that subset.
+    /// The seed of that subset.
     pub(crate) seed: u64,
     pub(crate) columns: Columns,
 }

@@ -109,7 +109,7 @@ def test_an_objective_that_raises_loses_nothing(study, lines):
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_no_number_is_an_error_that_names_the_trial(study, value):
     own = study(objective="broken")
-    with pytest.raises(ValueError, match=rf"gave {value} for trial 0 \("):
+    with pytest.raises(ValueError, match=rf"returned {value} for trial 0 \("):
         own.run(lambda placement: value)
     assert own.records == []
     own.run(closed_form)
@@ -232,7 +232,7 @@ def test_a_subset_and_its_study_have_one_seed(backbone, folders, tmp_path):
     space = adaplace.SearchSpace.from_toml(
         "[connections]\nkinds = ['parallel']\n[adapter]\nranks = [2]\n[budget]\nadapters = 1", backbone, subset
     )
-    with pytest.raises(ValueError, match="seed 1, the study has seed 0"):
+    with pytest.raises(ValueError, match="seed 1, but the study has seed 0"):
         adaplace.Study(tmp_path / "study", backbone, subset, space)
 
 

@@ -173,7 +173,7 @@ def test_trackio_groups_the_trainings_with_their_study(half, tmp_path, monkeypat
 
 def test_what_cannot_be_tracked_is_refused(study, tmp_path):
     finished = study()
-    with pytest.raises(ValueError, match="no tracker `neptune`; it is one of tensorboard, mlflow, wandb, trackio"):
+    with pytest.raises(ValueError, match="no tracker `neptune`; choose one of tensorboard, mlflow, wandb, trackio"):
         adaplace.track(finished, to="neptune")
     with pytest.raises(ValueError, match="`directory` is TensorBoard's"):
         adaplace.track(finished, to="mlflow", directory=tmp_path)

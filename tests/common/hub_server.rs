@@ -1,4 +1,4 @@
-//! A server on this machine that answers as the Hugging Face hub does, for one model and one dataset.
+//! A local server that answers like the Hugging Face hub, for one model and one dataset.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,28 +12,28 @@ use std::thread::JoinHandle;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-/// The model's name.
+/// The name of the model.
 pub const MODEL: &str = "org/tiny";
 
-/// The dataset's name.
+/// The name of the dataset.
 pub const DATASET: &str = "org/mail";
 
-/// What the server has and how it behaves.
+/// The content of the server and its behaviour.
 #[derive(Default)]
 pub struct Behaviour {
-    /// Branches and tags of the model with their commit and the folder of its files.
+    /// The branches and tags of the model, with their commits and the folders of their files.
     pub revisions: BTreeMap<String, (String, PathBuf)>,
-    /// The same of the dataset.
+    /// The branches and tags of the dataset, with their commits and the folders of their files.
     pub dataset: BTreeMap<String, (String, PathBuf)>,
-    /// Files that are listed but not there.
+    /// Files that are listed but do not exist.
     pub lost: Vec<String>,
     /// Files whose content arrives changed.
     pub garbled: Vec<String>,
-    /// Without this token nothing can be downloaded.
+    /// The token without which nothing can be downloaded.
     pub token: Option<String>,
-    /// The answer to everything, if any.
+    /// The status of every answer, if it is fixed.
     pub status: Option<u16>,
-    /// The paths asked for so far.
+    /// The paths requested so far.
     pub requests: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ impl HubServer {
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    // A client that goes away early is none of the server's business.
+                    // If a client disconnects early, that is not an error of the server.
                     let _ = answer(stream.unwrap(), &mut behaviour.lock().unwrap(), &endpoint);
                 }
             })
@@ -73,13 +73,13 @@ impl HubServer {
         server
     }
 
-    /// From now on the revision stands for this commit.
+    /// Makes the revision refer to this commit from now on.
     pub fn serve(&self, revision: &str, commit: &str, folder: &Path) {
         let files = (commit.to_owned(), folder.to_owned());
         self.change(|behaviour| drop(behaviour.revisions.insert(revision.to_owned(), files)));
     }
 
-    /// The same for the dataset.
+    /// Makes the revision of the dataset refer to this commit from now on.
     pub fn serve_dataset(&self, revision: &str, commit: &str, folder: &Path) {
         let files = (commit.to_owned(), folder.to_owned());
         self.change(|behaviour| drop(behaviour.dataset.insert(revision.to_owned(), files)));
@@ -89,7 +89,7 @@ impl HubServer {
         change(&mut self.behaviour.lock().unwrap());
     }
 
-    /// Requests since the last call.
+    /// The paths requested since the last call.
     pub fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.behaviour.lock().unwrap().requests)
     }
@@ -98,7 +98,7 @@ impl HubServer {
 impl Drop for HubServer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // Wakes it up.
+        // This wakes up the server.
         let address = self.endpoint.trim_start_matches("http://").to_owned();
         let _ = TcpStream::connect(address);
         let _ = self.thread.take().unwrap().join();
@@ -107,7 +107,7 @@ impl Drop for HubServer {
 
 struct Request {
     path: String,
-    /// First and last byte asked for.
+    /// The first and last byte requested.
     range: Option<(usize, Option<usize>)>,
     token: Option<String>,
 }
@@ -182,7 +182,7 @@ fn respond(request: &Request, behaviour: &Behaviour, endpoint: &str) -> Answer {
         return (200, vec![], body.to_string().into_bytes());
     }
     if let Some(file) = path.strip_prefix("/storage/") {
-        // The address of the large files is signed, so it needs no token.
+        // The address of large files is signed, so it needs no token.
         let (commit, file) = file.split_once('/').unwrap();
         return part(request, read(behaviour, commit, file).unwrap(), vec![]);
     }
@@ -200,7 +200,7 @@ fn respond(request: &Request, behaviour: &Behaviour, endpoint: &str) -> Answer {
     };
     let mut headers = vec![("X-Repo-Commit", commit.to_owned())];
     if !file.ends_with(".safetensors") && !file.ends_with(".parquet") {
-        // git's own hash of a small file, which nobody computes here
+        // This is git's own hash of a small file, which nobody computes here.
         headers.push(("ETag", format!("\"{:040x}\"", content.len())));
         return part(request, content, headers);
     }
@@ -211,7 +211,7 @@ fn respond(request: &Request, behaviour: &Behaviour, endpoint: &str) -> Answer {
     (302, headers, vec![])
 }
 
-/// The bytes that were asked for.
+/// The bytes that were requested.
 fn part(request: &Request, content: Vec<u8>, headers: Vec<(&'static str, String)>) -> Answer {
     let mut headers = headers;
     let length = content.len();

@@ -1,4 +1,4 @@
-//! A tiny backbone and task in a folder of their own, and the program run on them.
+//! A tiny backbone and task in a temporary folder, and the program run on them.
 
 pub mod hub_server;
 
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_adaplace");
 
-/// No test waits longer for the program.
+/// The longest time that a test waits for the program.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A folder with `backbone`, `task`, `space.toml` and whatever the program writes.
@@ -27,7 +27,7 @@ pub struct Lab {
     folder: tempfile::TempDir,
 }
 
-/// How the program ended.
+/// The exit status and output of the program.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -46,7 +46,7 @@ impl Lab {
         lab
     }
 
-    /// With a finished search in `study`.
+    /// A lab with a finished search in `study`.
     pub fn searched(options: &str) -> Self {
         let lab = Self::text();
         lab.run(&format!("{SEARCH} --out study {options}"))
@@ -78,7 +78,7 @@ impl Lab {
         fs::write(path, content).unwrap();
     }
 
-    /// All connections, so many adapters of rank 2; `budget` are further lines of that section.
+    /// Writes a space of all connections with this many adapters of rank 2. `budget` are further lines of that section.
     pub fn space(&self, adapters: usize, budget: &str) {
         self.write(
             "space.toml",
@@ -116,7 +116,7 @@ impl Lab {
         finish(&mut self.command(arguments))
     }
 
-    /// Runs it with no file allowed to become larger than this many KiB: what a full disk looks like.
+    /// Runs the program with a limit in KiB on the size of every file, which looks like a full disk.
     pub fn run_with_little_disk(&self, kibibytes: usize, arguments: &str) -> Ended {
         let mut command = self.prepared("bash");
         command.arg("-c").arg(format!(
@@ -125,7 +125,7 @@ impl Lab {
         finish(&mut command)
     }
 
-    /// A file with adapters of this rank on these connections, made for the lab's backbone.
+    /// Writes a file with adapters of this rank on these connections, for the lab's backbone.
     pub fn placement(&self, name: &str, connections: &[(u16, u16)], rank: u16, scale: f32) {
         let inspected = self.run("inspect backbone --json").succeeded().json();
         let backbone = &inspected["backbone"];
@@ -148,7 +148,7 @@ impl Lab {
         file.write(&self.path(name)).unwrap();
     }
 
-    /// A placement of one adapter, trained; gives the run of `train --json`.
+    /// Trains a placement of one adapter, and returns the output of `train --json`.
     pub fn train(&self) -> Value {
         self.placement("placement.toml", &[(0, 1)], 2, 1.0);
         self.run(&format!("{TRAIN} --out trained --json"))
@@ -167,20 +167,20 @@ impl Lab {
         text.lines().map(without_seconds).collect()
     }
 
-    /// Lines in a journal that may not be there yet.
+    /// The number of lines in a journal that may not exist yet.
     pub fn journal_length(&self, study: &str) -> usize {
         let bytes = fs::read(self.path(study).join("journal.jsonl")).unwrap_or_default();
         bytes.iter().filter(|&&byte| byte == b'\n').count()
     }
 
-    /// Every file below `name` with its content.
+    /// All files below `name` with their contents.
     pub fn content(&self, name: &str) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
         collect(&self.path(name), &mut files);
         files
     }
 
-    /// Runs what must fail and leave everything in the lab as it is.
+    /// Runs a command that must fail and leave everything in the lab as it is.
     #[track_caller]
     pub fn refuses(&self, arguments: &str, parts: &[&str]) -> Ended {
         let before = self.content("");
@@ -193,11 +193,11 @@ impl Lab {
     }
 }
 
-/// A short search on the lab; strategy, output folder and the like are added to it.
+/// A short search on the lab, to which strategy, output folder and the like are added.
 pub const SEARCH: &str = "search --backbone backbone --task task --space space.toml --trials 6 --steps 4 \
     --train-examples 30 --gradient-examples 30 --max-length 32 --finalists 2 --repetitions 2";
 
-/// The same for pictures, which have no length.
+/// A short search on pictures, which have no length.
 pub const SEARCH_IMAGES: &str = "search --backbone backbone --task task --space space.toml --trials 4 --steps 4 \
     --train-examples 30 --gradient-examples 30 --finalists 1 --repetitions 1";
 
@@ -212,7 +212,7 @@ impl Ended {
         self
     }
 
-    /// Failed with one clear message that holds these parts, and nothing on stdout.
+    /// Checks that the program failed with one clear message that contains these parts, and printed nothing to stdout.
     #[track_caller]
     pub fn failed(self, parts: &[&str]) -> Self {
         assert_eq!(self.code, Some(1), "{self:#?}");
@@ -239,7 +239,7 @@ impl Ended {
         }
     }
 
-    /// Stdout, which must be one JSON document.
+    /// The standard output, which must be one JSON document.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
@@ -260,7 +260,7 @@ pub fn finish(command: &mut Command) -> Ended {
     }
 }
 
-/// A program at work, killed when the test is done with it.
+/// A running program, which is killed when the test no longer needs it.
 pub struct Running(Child);
 
 impl Running {
@@ -273,7 +273,7 @@ impl Running {
         Self(child.unwrap())
     }
 
-    /// Waits until `condition` holds; false if the program ended before.
+    /// Waits until `condition` holds. False if the program ended before.
     pub fn wait_until(&mut self, mut condition: impl FnMut() -> bool) -> bool {
         let start = Instant::now();
         while !condition() {
@@ -286,19 +286,19 @@ impl Running {
         true
     }
 
-    /// Sends SIGINT, as Ctrl-C does.
+    /// Sends SIGINT, like Ctrl-C.
     pub fn interrupt(&self) {
         self.signal("INT");
     }
 
-    /// Sends the signal of this name.
+    /// Sends the signal with this name.
     pub fn signal(&self, name: &str) {
         let process = self.0.id().to_string();
         let status = Command::new("kill").args(["-s", name, &process]).status();
         assert!(status.unwrap().success());
     }
 
-    /// Sends SIGKILL; whether it was still at work.
+    /// Sends SIGKILL, and returns whether the program was still running.
     pub fn kill(mut self) -> bool {
         let running = self.0.try_wait().unwrap().is_none();
         self.0.kill().unwrap();
@@ -342,7 +342,7 @@ fn collect(path: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
     }
 }
 
-/// What every report is held to: whole, small and closed to the outside.
+/// Checks the requirements on every report: complete, small and without external references.
 #[track_caller]
 pub fn assert_page(page: &str) {
     assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"));
@@ -387,13 +387,13 @@ pub fn journal_line(trial: usize, placement: &Placement, accuracy: f64) -> Strin
     format!("{record}\n")
 }
 
-/// Whether the programs that tests start hear Ctrl-C. A script that runs the tests in the background makes them ignore it, and
-/// what ignores a signal when it starts keeps ignoring it.
+/// Whether the programs that tests start receive Ctrl-C. A script that runs the tests in the background makes them
+/// ignore it, and a program that ignores a signal from its start keeps ignoring it.
 pub fn signals_are_heard() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    // SIGHUP is 1, SIGINT 2.
+    // SIGHUP is 1 and SIGINT is 2.
     let heard = ignored.unwrap_or(0) & 0b11 == 0;
     if !heard {
         eprintln!("skipped: signals are ignored here; run the tests in the foreground");

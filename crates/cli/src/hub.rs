@@ -24,6 +24,6 @@ pub(crate) fn task(given: &Path) -> Result<PathBuf> {
 fn said(found: Result<PathBuf, HubError>, given: &Path) -> Result<PathBuf> {
     found.with_context(|| {
         let name = given.display();
-        format!("`{name}` is no folder and was looked up in the hub")
+        format!("`{name}` is not a folder, so it was looked up on the hub")
     })
 }

@@ -1,4 +1,4 @@
-"""Placements of adaplace in PyTorch: attach the adapters of a placement file to a model of transformers or
+"""Placements of adaplace in PyTorch: attaches the adapters of a placement file to a model of transformers or
 timm.
 
     from transformers import AutoModel
@@ -8,24 +8,24 @@ timm.
     with attach(model, "placement.toml", "adapters.safetensors") as attached:
         logits = attached.logits(**tokens)
 
-Without an adapter file the adapters are new and add nothing yet; train `attached.trainable_parameters()`,
-with a loop of your own or with `Trainer` (`Trainer(model=attached, ..)` for a model with its own task head,
-which stays trainable with `trainable=["classifier"]`; `Trainer(model=Classifier(attached), ..)` for the
-placement's head), and write them for the engine with `attached.save_adapters("adapters.safetensors")`.
+Without an adapter file the adapters are new and add nothing yet. Train `attached.trainable_parameters()` with
+your own loop or with `Trainer`: `Trainer(model=attached, ..)` for a model with its own task head, which stays
+trainable with `trainable=["classifier"]`, or `Trainer(model=Classifier(attached), ..)` for the placement's
+head. `attached.save_adapters("adapters.safetensors")` writes them for the engine.
 
-A connection i -> j reads hidden state h_i and adds A(h_i) to h_j; of sequential (i = j), parallel (j = i +
-1), long-range (j > i + 1) and recurrent (j < i) ones, the last make the backbone run twice. Neither the
-model's class nor its weights are touched, and `detach` leaves the model as it was.
+A connection i -> j reads hidden state h_i and adds A(h_i) to h_j. It is sequential (i = j), parallel (j =
+i + 1), long-range (j > i + 1) or recurrent (j < i). With a recurrent connection the backbone runs twice. The
+model's class and weights are not changed, and `detach` restores the model.
 
-The engine trains without dropout. A model in training mode applies its own, as always; set the dropout
-probabilities of its configuration to 0 to train as the engine does.
+The engine trains without dropout. A model in training mode applies its own dropout, as always. Set the dropout
+probabilities of its configuration to 0 to train like the engine.
 """
 
 try:
     import safetensors
     import torch
 except ImportError as error:
-    raise ImportError("`adaplace.torch` needs PyTorch; `pip install 'adaplace[torch]'` brings it") from error
+    raise ImportError("`adaplace.torch` needs PyTorch; install it with `pip install 'adaplace[torch]'`") from error
 
 from .adapter import Adapter
 from .attach import attach

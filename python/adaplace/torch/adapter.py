@@ -12,11 +12,11 @@ NORM_EPSILON = 1e-5
 
 
 class Adapter(nn.Module):
-    """A(x) = scale * (W_up gelu(W_down norm(x) + b_down) + b_up), with norm a layer norm without weights and
-    the exact gelu (Houlsby et al., 2019).
+    """A(x) = scale * (W_up gelu(W_down norm(x) + b_down) + b_up), where norm is a layer norm without weights
+    and gelu the exact one (Houlsby et al., 2019).
 
-    `down.weight` is (rank, width), `down.bias` (rank), `up.weight` (width, rank), `up.bias` (width). A new
-    adapter adds nothing yet: W_down and b_down are uniform in +-1/sqrt(width), W_up and b_up are zero.
+    `down.weight` is (rank, width), `down.bias` (rank), `up.weight` (width, rank), `up.bias` (width). In a new
+    adapter W_down and b_down are uniform in +-1/sqrt(width), W_up and b_up are zero, so it adds nothing yet.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Adapter(nn.Module):
         nn.init.zeros_(self.up.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """A(x), of the shape and type of `x`: (.., width). What is between is in the adapter's own type."""
+        """A(x), with the shape (.., width) and the type of `x`. It is computed in the adapter's own type."""
         normal = F.layer_norm(x.to(self.down.weight.dtype), (self.width,), eps=NORM_EPSILON)
         result: Tensor = self.up(F.gelu(self.down(normal)))
         if self.scale != 1.0:
@@ -51,12 +51,12 @@ class Adapter(nn.Module):
 
 
 def blank_linear(inputs: int, outputs: int, dtype: torch.dtype) -> nn.Linear:
-    """A linear layer without PyTorch's own initial values, which would be drawn from the global generator."""
+    """A linear layer without PyTorch's initial values, which would come from the global generator."""
     return nn.Linear(inputs, outputs, device="meta", dtype=dtype).to_empty(device="cpu")
 
 
 @torch.no_grad()
 def fill_uniform(parameter: Tensor, width: int, generator: torch.Generator | None) -> None:
-    """Uniform in +-1/sqrt(width), drawn as f32 whatever its type is, so that a seed means one adapter."""
+    """Draws uniform values in +-1/sqrt(width), always as f32, so that a seed determines the adapter."""
     bound = width**-0.5
     parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))

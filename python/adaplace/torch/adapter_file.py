@@ -15,7 +15,7 @@ from torch import Tensor
 from .errors import AttachError
 from .placement import PathLike, Placement
 
-# The entry of the file's header that holds what belongs to the adapters, and the keys in it.
+# The entry of the file's header with the metadata of the adapters, and the keys in it.
 HEADER = "adaplace"
 PLACEMENT = "placement"
 WEIGHTS = "weights_sha256"
@@ -28,24 +28,24 @@ HEAD_BIAS = "head.bias"
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """Checked content: `tensors` are those of adapters, `{source}-{target}.down.weight` .., and head."""
+    """The checked content: the `tensors` of the adapters, `{source}-{target}.down.weight` .., and the head."""
 
     tensors: dict[str, Tensor]
     metadata: dict[str, str] = field(default_factory=dict)
 
     @property
     def classes(self) -> int | None:
-        """Rows of the head, if there is one."""
+        """The number of rows of the head, if there is one."""
         return len(self.tensors[HEAD_BIAS]) if HEAD_BIAS in self.tensors else None
 
     def origin_problems(self, path: PathLike, placement: Placement, weights: str) -> list[str]:
-        """What in the header speaks against this placement and these weights.
+        """The entries of the header that contradict this placement and these weights.
 
-        Connections and ranks alone do not tell adapters of another scale or backbone.
+        Connections and ranks alone do not reveal adapters of another scale or backbone.
         """
         return [
             f"`{os.fspath(path)}` was trained with another {key}, `{found}` and not `{expected}`; "
-            "give the placement and backbone that it was trained for"
+            "use the placement and backbone that it was trained for"
             for key, expected in ((PLACEMENT, placement.hash), (WEIGHTS, weights))
             if (found := self.metadata.get(key, expected)) != expected
         ]
@@ -72,8 +72,8 @@ def read(path: PathLike, placement: Placement, width: int) -> AdapterFile:
     unknown = sorted(tensors.keys() - expected.keys())
     if unknown:
         raise AttachError(
-            f"`{path}` holds the tensor `{unknown[0]}` of shape {tuple(tensors[unknown[0]].shape)}, "
-            "of which the placement knows nothing; it belongs to another placement"
+            f"`{path}` contains the tensor `{unknown[0]}` of shape {tuple(tensors[unknown[0]].shape)}, "
+            "which the placement does not have; it belongs to another placement"
         )
     return AdapterFile(tensors, _metadata(path, header.get(HEADER)))
 
@@ -87,14 +87,14 @@ def write(path: PathLike, tensors: Mapping[str, Tensor], metadata: Mapping[str, 
     }
     for name, tensor in values.items():
         if not torch.isfinite(tensor).all():
-            raise AttachError(f"tensor `{name}` holds a value that is not finite; the training diverged")
-    # Entries of the header have no order of their own; a single one makes equal trainings equal files.
+            raise AttachError(f"tensor `{name}` contains a value that is not finite; the training diverged")
+    # The header's entries have no fixed order, but with a single entry equal trainings lead to equal files.
     header = {HEADER: json.dumps(dict(sorted(metadata.items())), ensure_ascii=False, separators=(",", ":"))}
     partial = path + ".partial"
     try:
         with open(partial, "wb") as file:
             file.write(save(values, header))
-            # So that the renaming cannot come to the disk before the bytes do.
+            # This makes sure that the renaming cannot reach the disk before the bytes.
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
@@ -126,12 +126,12 @@ def _check_tensor(path: str, name: str, tensor: Tensor | None, shape: tuple[int,
     if tensor.dtype != torch.float32 or tuple(tensor.shape) != shape:
         kind = str(tensor.dtype).removeprefix("torch.")
         raise AttachError(
-            f"`{path}`: tensor `{name}` is {kind} of shape {tuple(tensor.shape)}, the placement asks "
-            f"for float32 of shape {shape}; it belongs to another rank or backbone"
+            f"`{path}`: tensor `{name}` is {kind} of shape {tuple(tensor.shape)}, but the placement needs "
+            f"float32 of shape {shape}; it belongs to another rank or backbone"
         )
     if not torch.isfinite(tensor).all():
         raise AttachError(
-            f"`{path}`: tensor `{name}` holds a value that is not finite; train the placement again"
+            f"`{path}`: tensor `{name}` contains a value that is not finite; train the placement again"
         )
 
 
@@ -143,5 +143,5 @@ def _metadata(path: str, text: str | None) -> dict[str, str]:
     except ValueError as error:
         raise AttachError(f"the header of `{path}` is damaged ({error})") from error
     if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-        raise AttachError(f"the header of `{path}` is damaged (its entry `{HEADER}` maps no names to texts)")
+        raise AttachError(f"the header of `{path}` is damaged (its entry `{HEADER}` does not map names to texts)")
     return values

@@ -1,4 +1,4 @@
-"""Attaching the adapters of a placement to a loaded model."""
+"""Attaches the adapters of a placement to a loaded model."""
 
 from __future__ import annotations
 
@@ -29,21 +29,20 @@ def attach(
 ) -> Attached:
     """Adds the adapters of `placement` to `model`, by hooks on this instance, and freezes the model.
 
-    `model` is a BERT, RoBERTa, XLM-R, DistilBERT, ViT, DeiT or DINOv2 of transformers, bare or with a task
-    head, or a vision transformer of timm. `placement` is the path of a placement file, its parsed content or
-    a `Placement`, this package's or the engine's; one without a backbone is attached to whatever model is
-    large enough.
+    `model` is a BERT, RoBERTa, XLM-R, DistilBERT, ViT, DeiT or DINOv2 of transformers, with or without a task
+    head, or a vision transformer of timm. `placement` is the path of a placement file, its parsed content, or
+    a `Placement` of this package or of the engine. A placement without a backbone can be attached to any model
+    that is large enough.
 
-    `adapters` is the path of an adapter file, whose head is taken, too. Without it the adapters are new, and
-    add nothing yet: W_down and b_down uniform in +-1/sqrt(width), drawn from `seed` if it is given and from
-    PyTorch's generator otherwise, W_up and b_up zero. `num_classes` asks for a new head.
+    `adapters` is the path of an adapter file, whose head is also used. Without it the adapters are new and add
+    nothing yet: W_down and b_down are uniform in +-1/sqrt(width), drawn from `seed` if it is given and
+    otherwise from PyTorch's generator, and W_up and b_up are zero. `num_classes` adds a new head.
 
-    `check` says what happens if the placement or the adapters were made for another backbone of the same
-    shape: an error, or a warning. `trainable` names modules or parameters of the model that stay trainable,
-    such as the `classifier` of a sequence classifier.
+    `check` decides whether a placement or adapters for another backbone of the same shape cause an error or a
+    warning. `trainable` names modules or parameters of the model that stay trainable, such as the `classifier`
+    of a sequence classifier.
 
-    The adapters are f32, or f64 where the model is; what they compute is cast to the type of the hidden
-    state.
+    The adapters are f32, or f64 if the model is. Their output is cast to the type of the hidden state.
 
     Raises `AttachError` if anything does not fit.
     """
@@ -77,9 +76,9 @@ def attach(
 
 
 def _like(layout: Layout) -> Tensor:
-    """A tensor of the type and on the device that the adapters are to have.
+    """A tensor with the type and device that the adapters should have.
 
-    Half precision is too coarse to train in, so adapters are f32 then.
+    Half precision is too coarse for training, so adapters of such a model are f32.
     """
     weight = next(layout.base.parameters())
     dtype = torch.promote_types(weight.dtype, torch.float32)
@@ -96,8 +95,8 @@ def _head(
     stored = None if file is None else file.classes
     if stored is not None and num_classes not in (None, stored):
         raise AttachError(
-            f"the head in the adapter file has {stored} classes, num_classes is {num_classes}; leave it "
-            "out, or attach without the file"
+            f"the head in the adapter file has {stored} classes, but num_classes is {num_classes}; leave "
+            "num_classes out, or attach without the file"
         )
     classes = stored if stored is not None else num_classes
     if classes is None:
@@ -111,7 +110,7 @@ def _head(
 
 
 def _load(modules: Mapping[Connection, Adapter], head: nn.Linear | None, file: AdapterFile) -> None:
-    """The tensors were checked against the placement when the file was read."""
+    """Copies the values of the file, whose tensors were checked against the placement when it was read."""
     parameters = {
         f"{source}-{target}.{name}": parameter
         for (source, target), adapter in modules.items()
@@ -127,7 +126,7 @@ def _load(modules: Mapping[Connection, Adapter], head: nn.Linear | None, file: A
 def _kept_trainable(model: nn.Module, trainable: Sequence[str]) -> set[str]:
     """The names of the model's parameters that `trainable` covers."""
     if isinstance(trainable, str):
-        raise AttachError(f'trainable is the text `{trainable}`; give a list, ["{trainable}"]')
+        raise AttachError(f'trainable is the text `{trainable}`; pass a list, ["{trainable}"]')
     names = [name for name, _ in model.named_parameters()]
     kept: set[str] = set()
     for part in trainable:

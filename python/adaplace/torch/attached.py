@@ -21,19 +21,19 @@ from .placement import BackboneReference, Connection, PathLike, Placement
 from .pooling import Pooler
 from .switches import CheckpointingSwitches
 
-# Set in the `__dict__` of a backbone that has adapters.
+# The key in the `__dict__` of a backbone that has adapters.
 MARK = "_adaplace_attached"
 MODEL = "model"
 
 
 class Attached(CheckpointingSwitches, nn.Module):
-    """A model with the adapters of a placement in it, made by `attach`.
+    """A model with the adapters of a placement, as returned by `attach`.
 
-    It is called as the model is and returns what the model returns. Its parameters are the model's, frozen,
-    under `model.`, and those of adapters and head under their names in an adapter file:
+    It is called like the model and returns what the model returns. Its parameters are those of the model,
+    frozen, under `model.`, and those of adapters and head under their names in an adapter file:
     `{source}-{target}.down.weight` (rank, width), `.down.bias` (rank), `.up.weight` (width, rank), `.up.bias`
-    (width), `head.weight` (classes, width) and `head.bias` (classes). `state_dict` holds what is trained and
-    nothing else. As a context manager it detaches the adapters at the end.
+    (width), `head.weight` (classes, width) and `head.bias` (classes). `state_dict` contains only what is
+    trained. As a context manager it detaches the adapters at the end.
     """
 
     head: Optional[nn.Linear]
@@ -55,23 +55,23 @@ class Attached(CheckpointingSwitches, nn.Module):
         self.head = head
         self.training = model.training
         self.placement = placement
-        #: What the model is, the hash of its weights included.
+        #: The properties of the model, including the hash of its weights.
         self.backbone = backbone
         self.metadata = dict(metadata)
         self._pooler = Pooler(layout.base, layout.method, layout.last_norm, backbone.pooling)
         self._required_grad = {name: weight.requires_grad for name, weight in model.named_parameters()}
         self._handles: list[RemovableHandle] = []
         self._passes: Passes | None = None
-        # Of the model's parameters those that were trained along, once the adapters are detached.
+        # The parameters of the model that were trained as well, once the adapters are detached.
         self._trained: set[str] | None = None
-        # `Trainer` asks the forward which of a data set's columns it takes: those of the model.
+        # `Trainer` inspects the forward for the columns of a data set that it takes, which are the model's.
         self.__dict__["forward"] = _Forward(self)
         self.register_load_state_dict_post_hook(_forget_frozen)  # type: ignore[no-untyped-call]
         self._install(layout, Chain(adapters))
 
     def _install(self, layout: Layout, chain: Chain) -> None:
         layout.base.__dict__[MARK] = True
-        # Without adapters the model runs as it is: no hook, no second frame.
+        # Without adapters the model runs as it is, without hooks and without another stack frame.
         if not chain.adapters:
             return
         for n in chain.touched:
@@ -81,46 +81,46 @@ class Attached(CheckpointingSwitches, nn.Module):
         self._passes.install()
 
     def forward(self, *args: Any, labels: Tensor | None = None, **kwargs: Any) -> Any:
-        """What the model returns for these inputs, with the adapters at work."""
+        """Runs the model with the adapters and returns its output."""
         self._check_attached()
-        # Named, because `Trainer` looks for it; models without labels do not get it.
+        # `Trainer` looks for this name. Models without labels do not get it.
         return self.model(*args, **kwargs) if labels is None else self.model(*args, labels=labels, **kwargs)
 
     def features(self, *args: Any, **inputs: Any) -> Tensor:
-        """The pooled last hidden state, (batch, width), behind the last layer norm if there is one."""
+        """The pooled last hidden state, (batch, width), after the last layer norm if there is one."""
         self._check_attached()
         features: Tensor = self._pooler(*args, **inputs)
         return features
 
     def logits(self, *args: Any, **inputs: Any) -> Tensor:
-        """head(pooled last hidden state), (batch, classes); the inputs are those of the backbone."""
+        """The head of the pooled last hidden state, (batch, classes), for inputs of the backbone."""
         if self.head is None:
-            raise AttachError("there is no head; attach with `num_classes` or an adapter file that holds one")
+            raise AttachError("there is no head; attach with `num_classes` or an adapter file that contains one")
         features = self.features(*args, **inputs)
         logits: Tensor = self.head(features.to(self.head.weight.dtype))
         return logits
 
     def classify(self, *args: Any, **inputs: Any) -> Tensor:
-        """The same as `logits`."""
+        """An alias of `logits`."""
         return self.logits(*args, **inputs)
 
     @property
     def adapters(self) -> dict[Connection, Adapter]:
-        """The adapters by their connections, ascending."""
+        """The adapters by their connections, in ascending order."""
         return {connection: self._adapter(connection) for connection in self.placement.adapters}
 
     @property
     def config(self) -> Any:
-        """The model's configuration, where it has one."""
+        """The model's configuration, if it has one."""
         return getattr(self.model, "config", None)
 
     @property
     def is_attached(self) -> bool:
-        """Whether the adapters are in the model; False once they are detached."""
+        """Whether the adapters are attached to the model."""
         return self._trained is None
 
     def trainable_parameters(self) -> list[nn.Parameter]:
-        """What an optimiser is to train: adapters, head, and what of the model was left trainable."""
+        """The parameters to train: adapters, head, and those of the model that were left trainable."""
         left = self._trainable_names()
         own = [parameter for name, parameter in self.model.named_parameters() if name in left]
         adapted = [adapter for adapter in (*self.adapters.values(), self.head) if adapter is not None]
@@ -137,11 +137,11 @@ class Attached(CheckpointingSwitches, nn.Module):
         max_length: int | None = None,
         head: bool = True,
     ) -> None:
-        """Writes adapters and head as the file that the engine reads, all in f32.
+        """Writes adapters and head to a file that the engine can read, all in f32.
 
-        `classes` names the head's rows in their order and `max_length` is the tokens that a text was cut to;
-        both go into the header, where the engine's `evaluate` looks for them. Without `head` the file holds
-        the adapters alone: `attach` reads it, the engine asks for a head.
+        `classes` names the head's rows in their order, and `max_length` is the number of tokens to which texts
+        were cut. Both are written to the header, where the engine's `evaluate` looks for them. Without `head`
+        the file contains only the adapters, which `attach` can read, but the engine needs a head.
         """
         tensors: dict[str, Tensor] = {
             f"{source}-{target}.{name}": parameter
@@ -162,7 +162,7 @@ class Attached(CheckpointingSwitches, nn.Module):
         adapter_file.write(path, tensors, metadata)
 
     def detach(self) -> nn.Module:
-        """Takes the adapters out of the model, which is then as it was, and returns the model.
+        """Removes the adapters from the model, which is then as before, and returns the model.
 
         The adapters stay in this object and can still be saved. A second call does nothing.
         """
@@ -188,7 +188,7 @@ class Attached(CheckpointingSwitches, nn.Module):
         self.detach()
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Adapters, head, and those of the model's parameters that are trainable, under `model.`."""
+        """The values of adapters, head, and the trainable parameters of the model under `model.`."""
         prefix = args[1] if len(args) > 1 else kwargs.get("prefix", "")
         state = super().state_dict(*args, **kwargs)
         for name in self._frozen_names():
@@ -212,7 +212,7 @@ class Attached(CheckpointingSwitches, nn.Module):
         return [f"{MODEL}.{name}" for name in self.model.state_dict(keep_vars=True) if name not in trainable]
 
     def _trainable_names(self) -> set[str]:
-        """The model's parameters that are trained along; once it is detached, those that were."""
+        """The model's parameters that are trained as well or, once it is detached, those that were."""
         if self._trained is not None:
             return self._trained
         return {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
@@ -224,7 +224,7 @@ class Attached(CheckpointingSwitches, nn.Module):
             )
         rows = self.head.out_features
         if classes is not None and len(classes) != rows:
-            raise AttachError(f"{len(classes)} classes are named, the head has {rows}; name one for each row")
+            raise AttachError(f"{len(classes)} classes are named, but the head has {rows}; name one for each row")
         return {adapter_file.HEAD_WEIGHT: self.head.weight, adapter_file.HEAD_BIAS: self.head.bias}
 
     def _check_attached(self) -> None:
@@ -235,7 +235,7 @@ class Attached(CheckpointingSwitches, nn.Module):
 
 
 class _Forward:
-    """`Attached.forward` with the signature of the model's."""
+    """`Attached.forward` with the signature of the model's forward."""
 
     def __init__(self, owner: Attached) -> None:
         self.owner = owner
@@ -249,7 +249,7 @@ class _Forward:
 
 
 def _forget_frozen(module: nn.Module, keys: Any) -> None:
-    """What `state_dict` leaves out is not missing when it is loaded."""
+    """Does not report as missing what `state_dict` leaves out."""
     assert isinstance(module, Attached)
     frozen = set(module._frozen_names())
     keys.missing_keys[:] = [

@@ -1,9 +1,9 @@
-"""A backbone as the chain of its hidden states, and what a placement does to them in one pass.
+"""A backbone as the chain of its hidden states, and the effect of a placement on them in one pass.
 
-h_0 is what the embedding gives, h_{2l+1} what the attention sublayer of block l gives, residual included, and
-h_{2l+2} what its MLP sublayer gives. State n is: what the sublayer (or the embedding) gives; plus A(h_i) of
-every connection i -> n with i < n, read in this pass; plus A(h_i) of every connection with i > n, read in the
-pass before (nothing in the first one); then a sequential connection n -> n adds A(h_n) of the sum so far.
+h_0 is the output of the embedding, h_{2l+1} that of the attention sublayer of block l including the residual,
+and h_{2l+2} that of its MLP sublayer. State n is the output of the sublayer (or the embedding), plus A(h_i) of
+every connection i -> n with i < n, read in this pass, plus A(h_i) of every connection with i > n, read in the
+previous pass (nothing in the first one). Then a sequential connection n -> n adds A(h_n) of the sum so far.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from .adapter import Adapter
 from .errors import AttachError
 from .placement import Connection
 
-# States by their number; None where a state was passed that no connection reads.
+# The states by their number. None means that a state was computed but no connection reads it.
 States = dict[int, Optional[Tensor]]
 
 
 class Pass:
-    """What one pass over the chain has seen so far, and the pass before it."""
+    """The states that one pass over the chain has computed so far, and those of the previous pass."""
 
     __slots__ = ("before", "residuals", "states")
 
     def __init__(self, before: States | None, states: States | None = None) -> None:
         self.states: States = {} if states is None else states
         self.before = before
-        # What pre-norm sublayers that are being computed will add their branch to, by the state they give.
+        # The residuals of pre-norm sublayers that are being computed, by the number of the resulting state.
         self.residuals: dict[int, Tensor] = {}
 
 
 class Chain:
-    """The adapters of a placement by the state they add to, and the pass that is under way in this thread."""
+    """The adapters of a placement by their target, and the current pass of this thread."""
 
     def __init__(self, adapters: Mapping[Connection, Adapter]) -> None:
         self.adapters = dict(adapters)
@@ -49,8 +49,7 @@ class Chain:
         self._local = threading.local()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Copies and pickles are made between passes, and what a thread is about to compute belongs to it
-        # alone.
+        # Copies and pickles are made between passes, and the current pass belongs to its thread alone.
         return {name: value for name, value in self.__dict__.items() if name != "_local"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -59,7 +58,7 @@ class Chain:
 
     @contextmanager
     def activated(self, current: Pass) -> Iterator[Pass]:
-        """Within this context, the states that come by belong to the pass `current`."""
+        """Within this context, the computed states belong to the pass `current`."""
         outer = getattr(self._local, "current", None)
         self._local.current = current
         try:
@@ -69,11 +68,11 @@ class Chain:
 
     @property
     def current(self) -> Pass:
-        """The pass under way."""
+        """The current pass."""
         current: Pass | None = getattr(self._local, "current", None)
         if current is None:
             raise AttachError(
-                "a part of a model with adapters was called by itself; call the model, "
+                "a part of a model with adapters was called by itself; call the whole model, "
                 "or detach the adapters first"
             )
         return current
@@ -83,9 +82,9 @@ class Chain:
         return [source for source, _ in self._incoming.get(target, [])]
 
     def visit(self, n: int, base: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """h_n and what the adapters added for it, from what the sublayer or embedding gives.
+        """Computes h_n and the additions of the adapters from the output of the sublayer or embedding.
 
-        All of shape (batch, tokens, width). h_n is kept if a connection reads it.
+        All have the shape (batch, tokens, width). h_n is kept if a connection reads it.
         """
         current = self.current
         state = base
@@ -106,11 +105,11 @@ class Chain:
         return state, added
 
     def check_complete(self, current: Pass) -> None:
-        """A pass must have come by all states that matter; otherwise adapters were left out in silence."""
+        """Checks that a pass has computed all states that matter. Otherwise adapters were silently left out."""
         missed = [n for n in self.touched if n not in current.states]
         if missed:
             raise AttachError(
-                f"the model's forward did not come by h_{missed[0]}, where an adapter reads or adds; "
+                f"the model's forward did not compute h_{missed[0]}, which an adapter reads or adds to; "
                 "this version of its library computes it in an unknown way, please report it"
             )
 

@@ -1,13 +1,13 @@
 """Gradient checkpointing of a model with adapters.
 
-A checkpointed block runs again in the backward. An adapter in it may read states from outside of the block,
-and states inside it may be read by later blocks. Both are kept right by handing the states that are read to
+A checkpointed block runs again in the backward pass. An adapter in it may read states from outside the block,
+and later blocks may read states inside it. Both remain correct because the states that are read are passed to
 the block's function as inputs, like the hidden state itself: the second run sees exactly those of its own
-pass, and holds on to nothing else. The first run alone reports its states to the pass.
+pass, and keeps no reference to anything else. Only the first run reports its states to the pass.
 
 Checkpointing with `use_reentrant=True` cannot work here: it computes the block without a graph, so no
-gradient would come through a state that is read inside. While a pass runs, blocks that are checkpointed at
-all are checkpointed without it.
+gradient would reach a state that is read inside. While a pass runs, checkpointed blocks therefore use
+`use_reentrant=False`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from .chain import Chain, Pass
 
 
 class Checkpointing:
-    """Takes over the checkpointing of `blocks`, block l being what gives h_{2l+1} and h_{2l+2}."""
+    """Takes over the checkpointing of `blocks`, where block l computes h_{2l+1} and h_{2l+2}."""
 
     def __init__(self, chain: Chain, base: nn.Module, blocks: Sequence[nn.Module]) -> None:
         self.chain = chain
         self.base = base
         self.blocks = list(blocks)
-        # In transformers since 4.53 the blocks themselves, before that what holds them.
+        # Since transformers 4.53 these are the blocks themselves, before that their parents.
         self._holders = [module for module in base.modules() if hasattr(module, "gradient_checkpointing")]
 
     @contextmanager
@@ -50,14 +50,14 @@ class Checkpointing:
     def _run_bound(
         self, holder: nn.Module, checkpointed: Callable[..., Any], function: Callable[..., Any], *inputs: Any
     ) -> Any:
-        """`function` is of the block `holder`, or a method of the block that `holder` is about to call."""
+        """Runs `function`, which belongs to the block `holder`, or to the block that `holder` is about to call."""
         for number, block in enumerate(self.blocks):
             if block is holder or block is getattr(function, "__self__", None):
                 return self._run(number, checkpointed, function, *inputs)
         return checkpointed(function, *inputs)
 
     def _take_over_timm(self, restored: ExitStack) -> None:
-        # It checkpoints in a function of its own, whether in training or not; so its blocks do it themselves.
+        # timm checkpoints in its own function, in training or not, so the blocks do it themselves here.
         restored.enter_context(_replaced(self.base, "grad_checkpointing", False))
         for number, block in enumerate(self.blocks):
             function = functools.partial(self._run, number, _not_reentrant(None), block.forward)
@@ -71,12 +71,12 @@ class Checkpointing:
         inside = (2 * number + 1, 2 * number + 2)
         sources = sorted({source for target in inside for source in self.chain.reads(target)})
         outer = self.chain.current
-        # By number what the block reads of this pass and of the one before. The function below must not hold
-        # the states themselves: they belong to the graph, and the graph to it.
+        # The numbers of the states that the block reads from this pass and from the previous one. The function
+        # below must not reference the states themselves, because the graph that owns them references it.
         now = [n for n in sources if n < inside[0]]
         before = [n for n in sources if n >= inside[0]] if outer.before is not None else None
         read = [outer.states[n] for n in now] + [(outer.before or {})[n] for n in before or []]
-        # Emptied by the first run.
+        # The first run empties this list.
         report_to = [outer]
         del outer
 
@@ -96,7 +96,7 @@ class Checkpointing:
 
 
 def _not_reentrant(original: object) -> Callable[..., Any]:
-    """The checkpointing that was asked for, with all its settings but one."""
+    """The checkpointing that was asked for, with all its settings except `use_reentrant`."""
     if isinstance(original, functools.partial):
         return functools.partial(original.func, **{**original.keywords, "use_reentrant": False})
     return functools.partial(checkpoint, use_reentrant=False)

@@ -1,4 +1,4 @@
-"""Whether a placement was made for the model at hand."""
+"""Checks that a placement was made for the given model."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .placement import POOLINGS, BackboneReference, PathLike, Placement
 
 Check = Literal["error", "warn"]
 
-# How many frames lie between the user's call of `attach` and the warning.
+# The number of stack frames between the user's call of `attach` and the warning.
 STACK_LEVEL = 4
 
 
 def check_backbone(placement: Placement, layout: Layout, check: Check) -> BackboneReference:
-    """What the model is; complains where it is not what the placement was made for.
+    """The properties of the model. Complains if they differ from those that the placement was made for.
 
-    Another number or width of hidden states is an error in any case, for adapters would not fit.
+    Another number or width of hidden states is always an error, because the adapters would not fit.
     """
     expected = placement.backbone
     found = BackboneReference(
@@ -53,7 +53,7 @@ def check_backbone(placement: Placement, layout: Layout, check: Check) -> Backbo
 def read_adapters(
     path: PathLike, placement: Placement, backbone: BackboneReference, check: Check
 ) -> AdapterFile:
-    """The adapter file at `path`; complains where its header speaks of another placement or backbone."""
+    """Reads the adapter file at `path`. Complains if its header names another placement or backbone."""
     file = adapter_file.read(path, placement, backbone.width)
     expected = placement.backbone or backbone
     for problem in file.origin_problems(os.fspath(path), placement, expected.weights_sha256):
@@ -62,7 +62,7 @@ def read_adapters(
 
 
 def complain(message: str, check: Check) -> None:
-    """An error, or a warning where the user asked for no more."""
+    """Raises an error, or warns if the user asked for that."""
     if check == "error":
         raise AttachError(f'{message}, or attach with check="warn"')
     warnings.warn(message, stacklevel=STACK_LEVEL)
@@ -70,22 +70,22 @@ def complain(message: str, check: Check) -> None:
 
 def check_mode(check: str) -> None:
     if check not in ("error", "warn"):
-        raise AttachError(f'check is `{check}`; it is "error" or "warn"')
+        raise AttachError(f'check is `{check}`; it must be "error" or "warn"')
 
 
 def _pooling(expected: BackboneReference | None, layout: Layout) -> str:
-    """The pooling asked for where the family has it; text models may be read either way."""
+    """The pooling asked for, if the family supports it. Text models support both."""
     if expected is None:
         return layout.poolings[0]
     if expected.pooling not in POOLINGS:
         raise AttachError(
-            f"the placement has the pooling `{expected.pooling}`; supported are {', '.join(POOLINGS)}"
+            f"the placement has the pooling `{expected.pooling}`; only {', '.join(POOLINGS)} are supported"
         )
     return expected.pooling if expected.pooling in layout.poolings else layout.poolings[0]
 
 
 def _mismatch(field: str, expected: BackboneReference, found: BackboneReference) -> str:
     return (
-        f"the placement was made for a backbone with the {field} `{getattr(expected, field)}`, the model has "
-        f"`{getattr(found, field)}`; load the backbone that it was made for"
+        f"the placement was made for a backbone with the {field} `{getattr(expected, field)}`, but the model "
+        f"has `{getattr(found, field)}`; load the backbone that it was made for"
     )

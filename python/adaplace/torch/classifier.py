@@ -12,14 +12,14 @@ from .switches import CheckpointingSwitches
 
 
 class Classifier(CheckpointingSwitches, nn.Module):
-    """A model with adapters read through the placement's head, as the engine reads it.
+    """A model with adapters and the placement's head, pooled like in the engine.
 
-    Gives a dictionary with `logits`, (batch, classes), and with `labels`, (batch), their cross-entropy as
-    `loss` before them: what `Trainer` works with.
+    The output is a dictionary with `logits`, (batch, classes). If `labels`, (batch), are given, it starts with
+    their cross-entropy as `loss`, as `Trainer` expects.
     """
 
-    # `Trainer` would pass on how many examples the whole batch holds; the cross-entropy here is the mean of
-    # its own.
+    # `Trainer` would pass the number of examples in the whole batch, but the cross-entropy here is the mean over
+    # its own examples.
     accepts_loss_kwargs = False
 
     def __init__(self, attached: Attached) -> None:

@@ -1,5 +1,5 @@
-"""The one error of this package."""
+"""The error of this package."""
 
 
 class AttachError(ValueError):
-    """A placement, an adapter file and a model do not fit together; the message says where and what to do."""
+    """A placement, an adapter file and a model do not match. The message says where, and what to do."""

@@ -1,4 +1,4 @@
-"""The hash of a backbone's weights, the same that the engine computes for a model folder."""
+"""The hash of a backbone's weights, equal to the one that the engine computes for a model folder."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .families import layout_of
 
 
 def weights_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over all `tensors` in the order of their names, as 64 hexadecimal digits.
+    """The SHA-256 of all `tensors` in the order of their names, as 64 hexadecimal digits.
 
-    The names are those of the family's checkpoints, without prefix. Per tensor, SHA-256 is taken over the
-    name, a zero byte, the shape as `384x1536`, a zero byte and the values as little-endian f32 in row-major
-    order; the digests of all tensors are hashed once more.
+    The names are those of the family's checkpoints, without prefix. The digest of a tensor is the SHA-256 of its
+    name, a zero byte, its shape as `384x1536`, a zero byte and its values as little-endian f32 in row-major
+    order. The digests of all tensors are then hashed together.
     """
     total = hashlib.sha256()
     for name in sorted(tensors):
@@ -33,5 +33,5 @@ def _tensor_digest(name: str, tensor: Tensor) -> bytes:
 
 
 def model_weights_sha256(model: nn.Module) -> str:
-    """The hash of the backbone in `model`: what the engine computes for the folder it came from."""
+    """The hash of the backbone in `model`, equal to the engine's hash of the folder from which it was loaded."""
     return weights_sha256(layout_of(model).weights())

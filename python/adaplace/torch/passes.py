@@ -1,4 +1,4 @@
-"""What stands in for the forward of a model with adapters: the same forward, once or twice."""
+"""Replaces the forward of a model with adapters by the same forward, run once or twice."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .checkpointing import Checkpointing
 
 
 class Passes:
-    """Shadows the method `name` of the instance `module`; the class is not touched.
+    """Shadows the method `name` of the instance `module` without changing its class.
 
-    A placement with a recurrent connection runs it twice with the same arguments: the states of the first
-    pass are kept for the second, which gives the output. The gradient flows through both.
+    With a recurrent connection the method runs twice with the same arguments. The states of the first pass are
+    kept for the second, whose output is returned. The gradient flows through both.
     """
 
     def __init__(self, module: nn.Module, name: str, chain: Chain, checkpointing: Checkpointing) -> None:

@@ -1,4 +1,4 @@
-"""Reading a placement file: which connections carry adapters, and the backbone that it was made for."""
+"""Reads placement files: the connections with their adapters, and the backbone they were made for."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 
 class Connection(NamedTuple):
-    """Reads hidden state h_source and adds the adapter's output to h_target."""
+    """A connection that reads hidden state h_source and adds the adapter's output to h_target."""
 
     source: int
     target: int
 
     @property
     def is_recurrent(self) -> bool:
-        """Whether it feeds back, which takes a second pass."""
+        """Whether the connection feeds back, which needs a second pass."""
         return self.target < self.source
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class AdapterSpec:
     def __post_init__(self) -> None:
         if not 1 <= self.rank <= 0xFFFF:
             raise AttachError(f"an adapter has the rank {self.rank}; a rank is between 1 and 65535")
-        # Files and hashes hold the scale as f32.
+        # Files and hashes contain the scale as f32.
         try:
             rounded = struct.unpack("<f", struct.pack("<f", self.scale))[0]
         except OverflowError:
@@ -63,7 +63,7 @@ class AdapterSpec:
 
 @dataclass(frozen=True)
 class BackboneReference:
-    """What identifies the backbone that a placement was made for."""
+    """The properties that identify the backbone of a placement."""
 
     model_type: str
     hidden_states: int
@@ -74,7 +74,7 @@ class BackboneReference:
 
 @dataclass(frozen=True)
 class Placement:
-    """Connections, ascending, with their adapters; without `backbone`, for any model that is large enough."""
+    """Connections in ascending order with their adapters. Without `backbone` any large enough model fits."""
 
     adapters: Mapping[Connection, AdapterSpec] = field(default_factory=dict)
     backbone: BackboneReference | None = None
@@ -85,12 +85,12 @@ class Placement:
 
     @property
     def passes(self) -> int:
-        """Forward passes needed: 2 with a recurrent connection, else 1."""
+        """The number of forward passes: 2 with a recurrent connection, else 1."""
         return 2 if any(connection.is_recurrent for connection in self.adapters) else 1
 
     @property
     def hash(self) -> str:
-        """The name of the placement, as the engine computes it: 16 hexadecimal digits."""
+        """The name of the placement as computed by the engine, 16 hexadecimal digits."""
         digest = hashlib.sha256(FORMAT.encode())
         for (source, target), spec in self.adapters.items():
             digest.update(struct.pack("<HHHf", source, target, spec.rank, spec.scale))
@@ -111,12 +111,12 @@ class Placement:
 
     @staticmethod
     def from_document(document: Mapping[str, Any], name: str = "the placement") -> Placement:
-        """Checks the parsed content of a placement file; `name` is what messages call it."""
+        """Checks the parsed content of a placement file, which messages call `name`."""
         found = document.get("format")
-        # Only the format of a later version is sure to be understood: it is looked at before anything else.
+        # The format is checked first, because a later version may change everything else.
         if found != FORMAT:
             raise AttachError(
-                f"{name} has the format `{found}`, only `{FORMAT}` can be read; update adaplace"
+                f"{name} has the format `{found}`, but only `{FORMAT}` can be read; update adaplace"
             )
         table = _Table(document, name)
         table.only("format", "passes", "backbone", "adapter", "connection", "provenance")
@@ -131,18 +131,18 @@ class Placement:
 
     def _check_document(self, table: _Table) -> None:
         if not self.adapters:
-            raise AttachError(f"{table.name} holds no connection; a placement file has at least one")
+            raise AttachError(f"{table.name} contains no connection; a placement file has at least one")
         passes = table.number("passes", 0xFF)
         if passes != self.passes:
             raise AttachError(
-                f"{table.name} says {passes} passes, its connections take {self.passes}; "
-                "write it anew with adaplace"
+                f"{table.name} has {passes} as `passes`, but its connections need {self.passes}; "
+                "write it again with adaplace"
             )
         assert self.backbone is not None, "a document has a backbone"
         self.check_range(self.backbone.hidden_states, table.name)
 
     def check_range(self, hidden_states: int, name: str = "the placement") -> None:
-        """The connections must lie within h_0 .. h_{hidden_states - 1}."""
+        """Checks that the connections are within h_0 .. h_{hidden_states - 1}."""
         for connection in self.adapters:
             if not all(0 <= state < hidden_states for state in connection):
                 raise AttachError(
@@ -153,14 +153,14 @@ class Placement:
 
 @runtime_checkable
 class HasConnections(Protocol):
-    """The engine's `adaplace.Placement`; each connection has source, target, rank and scale."""
+    """The engine's `adaplace.Placement`, whose connections have source, target, rank and scale."""
 
     @property
     def connections(self) -> Iterable[Any]: ...
 
 
 def as_placement(placement: PathLike | Mapping[str, Any] | Placement | HasConnections) -> Placement:
-    """What a user may give: the path of a placement file, its content, or a placement, also the engine's."""
+    """Converts what a user may pass: the path of a placement file, its content, or a placement of either kind."""
     if isinstance(placement, Placement):
         return placement
     if isinstance(placement, HasConnections):
@@ -200,7 +200,7 @@ def _connections(table: _Table) -> dict[Connection, AdapterSpec]:
 
 
 class _Table:
-    """A table of a TOML document whose values are asked for by type."""
+    """A table of a TOML document whose values are read by type."""
 
     def __init__(self, values: Mapping[str, Any], name: str) -> None:
         self.values = values
@@ -209,7 +209,9 @@ class _Table:
     def only(self, *keys: str) -> None:
         unknown = [key for key in self.values if key not in keys]
         if unknown:
-            raise AttachError(f"{self.name} has the unknown key `{unknown[0]}`; known are {', '.join(keys)}")
+            raise AttachError(
+                f"{self.name} has the unknown key `{unknown[0]}`; the known ones are {', '.join(keys)}"
+            )
 
     def text(self, key: str) -> str:
         value = self._get(key)
@@ -243,8 +245,8 @@ class _Table:
 
     def _get(self, key: str) -> Any:
         if key not in self.values:
-            raise AttachError(f"{self.name} lacks the key `{key}`; write it anew with adaplace")
+            raise AttachError(f"{self.name} lacks the key `{key}`; write it again with adaplace")
         return self.values[key]
 
     def _of_type(self, key: str, value: Any, expected: str) -> AttachError:
-        return AttachError(f"{self.name} has {value!r} as `{key}`, it should be {expected}")
+        return AttachError(f"{self.name} has {value!r} as `{key}`; it should be {expected}")

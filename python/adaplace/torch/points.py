@@ -1,6 +1,6 @@
-"""Where in a model a hidden state comes by, and the hooks that stand there.
+"""The places in a model where a hidden state is computed, and the hooks there.
 
-The hooks are objects and not closures, so that a copied or pickled model gets its own.
+The hooks are objects instead of closures, so that a copied or pickled model gets its own.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ class Point(Protocol):
     """The place of one hidden state."""
 
     def install(self, chain: Chain, n: int) -> list[RemovableHandle]:
-        """Has `chain` visit h_n here."""
+        """Makes `chain` visit h_n here."""
 
 
 @dataclass(frozen=True)
 class OutputPoint:
-    """The state is what `module` gives: the embedding, or the last layer norm of a post-norm sublayer."""
+    """The state is the output of `module`: the embedding, or the last layer norm of a post-norm sublayer."""
 
     module: nn.Module
 
@@ -33,12 +33,12 @@ class OutputPoint:
 
 @dataclass(frozen=True)
 class BranchPoint:
-    """The state is what `norm` reads plus what `gate` gives: a pre-norm sublayer, whose sum no module
+    """The state is the input of `norm` plus the output of `gate`, as in a pre-norm sublayer, whose sum no module
     computes.
 
-    `gate` is the last module of the residual branch. A drop path or dropout is such a gate, so what an
-    adapter adds behind it is never dropped. Both sublayers of a block may share one: `norm` tells which of
-    them it works for.
+    `gate` is the last module of the residual branch. A drop path or dropout is such a gate, so the additions of
+    an adapter after it are never dropped. Both sublayers of a block may share a gate. Then `norm` tells for which
+    of them it runs.
     """
 
     norm: nn.Module
@@ -71,9 +71,9 @@ class _GateHook(_Hook):
     def __call__(self, module: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
         residual = self.chain.current.residuals.pop(self.n, None)
         if residual is None:
-            # A shared gate at work for the block's other sublayer.
+            # A shared gate is running for the block's other sublayer.
             return None
-        # The block adds the residual itself, so what this gate gives is the branch and the additions.
+        # The block adds the residual itself, so this gate returns only the branch and the additions.
         _, added = self.chain.visit(self.n, output + residual)
         for addition in added:
             output = output + addition

@@ -1,4 +1,4 @@
-"""One vector per example from the last hidden state."""
+"""Pools the last hidden state into one vector per example."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .errors import AttachError
 
 
 class Pooler:
-    """Runs the backbone and pools what it gives: `mean` over the real tokens, or `cls`, the first one."""
+    """Runs the backbone and pools its output: `mean` over the real tokens, or `cls`, the first token."""
 
     def __init__(self, base: nn.Module, method: str, last_norm: nn.Module | None, pooling: str) -> None:
         self.base = base
@@ -20,9 +20,9 @@ class Pooler:
         self.pooling = pooling
 
     def __call__(self, *args: Any, **inputs: Any) -> Tensor:
-        """(batch, width)"""
+        """The pooled features, (batch, width)."""
         inputs.pop("labels", None)
-        # Called as a module where that is one pass, so that hooks which others put on it run as well.
+        # A forward is called through the module, so that its other hooks run as well.
         run = self.base if self.method == "forward" else getattr(self.base, self.method)
         output = run(*args, **inputs)
         state: Tensor = output if isinstance(output, Tensor) else output[0]
@@ -52,7 +52,7 @@ class Pooler:
         if mask.ndim != 2:
             raise AttachError(
                 f"the attention mask has the shape {tuple(mask.shape)}; "
-                "the mean over real tokens takes (batch, tokens)"
+                "the mean over real tokens needs (batch, tokens)"
             )
         real: Tensor = mask
         return real

@@ -1,4 +1,4 @@
-"""Turning gradient checkpointing on and off from outside, as `Trainer` does."""
+"""Switches gradient checkpointing on and off from outside, as `Trainer` does."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch import nn
 
 
 class CheckpointingSwitches:
-    """The model's own methods of that name. `use_reentrant` has no effect, see `checkpointing`."""
+    """Forwards to the model's own methods of these names. `use_reentrant` has no effect, see `checkpointing`."""
 
     def _switched(self) -> nn.Module:
-        """The model within."""
+        """The inner model."""
         raise NotImplementedError
 
     def activation_checkpointing_enable(
         self, activation_checkpointing_kwargs: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
-        """Has the blocks computed again in the backward instead of keeping what they computed."""
+        """Makes the blocks run again in the backward pass instead of keeping what they computed."""
         model = self._switched()
         for name, keyword in (
             ("activation_checkpointing_enable", "activation_checkpointing_kwargs"),
@@ -28,7 +28,7 @@ class CheckpointingSwitches:
             if enable is not None:
                 enable(**{keyword: activation_checkpointing_kwargs}, **kwargs)
                 return
-        # timm has no settings for it.
+        # timm has no settings for this.
         getattr(model, "set_grad_checkpointing")(True)
 
     def activation_checkpointing_disable(self) -> None:

@@ -101,11 +101,11 @@ def test_what_a_placement_may_be_given_as(file: Path) -> None:
 @pytest.mark.parametrize(
     "old, new, message",
     [
-        ("placement/1", "placement/2", "has the format `adaplace.placement/2`, only `adaplace.placement/1`"),
-        ("passes = 2", "passes = 1", "says 1 passes, its connections take 2"),
+        ("placement/1", "placement/2", "has the format `adaplace.placement/2`, but only `adaplace.placement/1`"),
+        ("passes = 2", "passes = 1", "has 1 as `passes`, but its connections need 2"),
         ("passes = 2", "", "lacks the key `passes`"),
-        ("passes = 2", "passes = true", "has True as `passes`, it should be a whole number"),
-        ("width = 32", "width = -1", "has -1 as `width`, it should be a whole number"),
+        ("passes = 2", "passes = true", "has True as `passes`; it should be a whole number"),
+        ("width = 32", "width = -1", "has -1 as `width`; it should be a whole number"),
         ("width = 32", "width = 32\ndepth = 2", "`backbone` has the unknown key `depth`"),
         ("passes = 2", "passes = 2\nextra = 2", "has the unknown key `extra`"),
         ('"gelu"', '"relu"', "has the activation `relu`; only `gelu`"),
@@ -127,7 +127,7 @@ def test_placement_files_that_are_refused(file: Path, old: str, new: str, messag
 
 def test_a_placement_file_without_connections_is_refused(file: Path) -> None:
     file.write_text(re.sub(r"\[\[connection\]\](\n\w.*)*", "", PLACEMENT).replace("passes = 2", "passes = 1"))
-    with pytest.raises(AttachError, match="holds no connection"):
+    with pytest.raises(AttachError, match="contains no connection"):
         Placement.read(file)
     with pytest.raises(AttachError, match=r"cannot read `.*missing.toml`: No such file"):
         Placement.read(file.with_name("missing.toml"))
@@ -136,8 +136,8 @@ def test_a_placement_file_without_connections_is_refused(file: Path) -> None:
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"weights_sha256": "0" * 64}, f"the weights_sha256 `{'0' * 64}`, the model has `{HASHES['bert']}`"),
-        ({"model_type": "roberta"}, "the model_type `roberta`, the model has `bert`"),
+        ({"weights_sha256": "0" * 64}, f"the weights_sha256 `{'0' * 64}`, but the model has `{HASHES['bert']}`"),
+        ({"model_type": "roberta"}, "the model_type `roberta`, but the model has `bert`"),
     ],
 )
 def test_another_backbone_is_an_error_or_a_warning(changes: dict[str, Any], message: str) -> None:
@@ -151,9 +151,9 @@ def test_another_backbone_is_an_error_or_a_warning(changes: dict[str, Any], mess
 
 
 def test_pooling() -> None:
-    with pytest.raises(AttachError, match="the pooling `mean`, the model has `cls`"):
+    with pytest.raises(AttachError, match="the pooling `mean`, but the model has `cls`"):
         attach(load("vit"), placement([(1, 1)], "vit", pooling="mean"))
-    with pytest.raises(AttachError, match="has the pooling `max`; supported are mean, cls"):
+    with pytest.raises(AttachError, match="has the pooling `max`; only mean, cls are supported"):
         attach(load("vit"), placement([(1, 1)], "vit", pooling="max"), check="warn")
     model, inputs = load("bert"), inputs_of("bert")
     state, mask = model(**inputs)[0], inputs["attention_mask"]
@@ -171,8 +171,8 @@ def test_pooling() -> None:
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"hidden_states": 7}, "the hidden_states `7`, the model has `5`"),
-        ({"width": 64}, "the width `64`, the model has `32`"),
+        ({"hidden_states": 7}, "the hidden_states `7`, but the model has `5`"),
+        ({"width": 64}, "the width `64`, but the model has `32`"),
     ],
 )
 def test_another_shape_is_always_an_error(changes: dict[str, Any], message: str) -> None:
@@ -259,23 +259,23 @@ def rewritten(path: Path, metadata: dict[str, str] | None = None, **tensors: tor
         ({"3-1.up.bias": None}, "has no tensor `3-1.up.bias` of shape (32,)"),
         ({"head.bias": None}, "has no tensor `head.bias` of shape (3,)"),
         ({"head.weight": None}, "has no tensor `head.weight` of shape (3, 32)"),
-        ({"1-1.up.bias": torch.zeros(32)}, "holds the tensor `1-1.up.bias` of shape (32,), of which"),
+        ({"1-1.up.bias": torch.zeros(32)}, "contains the tensor `1-1.up.bias` of shape (32,), which"),
         (
             {"3-1.down.weight": torch.zeros(8, 32)},
             "tensor `3-1.down.weight` is float32 of shape (8, 32), "
-            "the placement asks for float32 of shape (4, 32)",
+            "but the placement needs float32 of shape (4, 32)",
         ),
         (
             {"0-2.up.weight": torch.zeros(64, 3)},
             "tensor `0-2.up.weight` is float32 of shape (64, 3), "
-            "the placement asks for float32 of shape (32, 3)",
+            "but the placement needs float32 of shape (32, 3)",
         ),
         ({"0-2.up.bias": torch.zeros(32).half()}, "tensor `0-2.up.bias` is float16 of shape (32,)"),
         (
             {"head.weight": torch.zeros(3, 16)},
-            "tensor `head.weight` is float32 of shape (3, 16), the placement asks",
+            "tensor `head.weight` is float32 of shape (3, 16), but the placement needs",
         ),
-        ({"0-2.up.bias": torch.full((32,), torch.inf)}, "`0-2.up.bias` holds a value that is not finite"),
+        ({"0-2.up.bias": torch.full((32,), torch.inf)}, "`0-2.up.bias` contains a value that is not finite"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -311,14 +311,14 @@ def test_adapter_files_of_another_origin(file: Path, saved: Path) -> None:
 def test_arguments_that_are_refused(file: Path, saved: Path) -> None:
     model = load("bert")
     wrong: list[tuple[dict[str, Any], str]] = [
-        ({"check": "ignore"}, 'check is `ignore`; it is "error" or "warn"'),
+        ({"check": "ignore"}, 'check is `ignore`; it must be "error" or "warn"'),
         ({"num_classes": 0}, "num_classes is 0; a head has at least one class"),
         (
             {"adapters": saved, "num_classes": 5},
-            "the head in the adapter file has 3 classes, num_classes is 5",
+            "the head in the adapter file has 3 classes, but num_classes is 5",
         ),
         ({"trainable": ["classifier"]}, "`BertModel` has no parameter in `classifier`"),
-        ({"trainable": "pooler"}, "trainable is the text `pooler`; give a list"),
+        ({"trainable": "pooler"}, "trainable is the text `pooler`; pass a list"),
     ]
     for arguments, message in wrong:
         with pytest.raises(AttachError, match=re.escape(message)):
@@ -326,7 +326,7 @@ def test_arguments_that_are_refused(file: Path, saved: Path) -> None:
     required = [parameter.requires_grad for parameter in model.parameters()]
     assert all(required), "a refused call leaves the model alone"
     with attach(model, file, num_classes=3) as attached:
-        with pytest.raises(AttachError, match="2 classes are named, the head has 3"):
+        with pytest.raises(AttachError, match="2 classes are named, but the head has 3"):
             attached.save_adapters(saved, classes=["a", "b"])
         for again in (model, attached.model):
             with pytest.raises(AttachError, match="`BertModel` has adapters already; detach them first"):
@@ -357,7 +357,7 @@ def test_models_that_are_refused() -> None:
     registers = timm_twin(load("vit"))
     registers.reg_token, registers.num_reg_tokens = torch.nn.Parameter(torch.zeros(1, 4, 32)), 4
     for model, message in [
-        (gpt, "`GPT2Model` with the model_type `gpt2` is not supported; supported are"),
+        (gpt, "`GPT2Model` with the model_type `gpt2` is not supported; use a model of transformers"),
         (torch.nn.Linear(2, 2), "`Linear` with the model_type `None` is not supported"),
         (backbone, "is built on `Dinov2Backbone`; only `Dinov2Model` is supported"),
         (decoder, "`BertModel` has is_decoder = `True`; only `False` is supported"),

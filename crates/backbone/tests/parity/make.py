@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the fixtures that the parity test compares with: one tiny random model of each family, saved by transformers in
+"""Creates the fixtures for the parity test: one tiny random model of each family, saved by transformers in
 the layout of the family's checkpoints, and its hidden states for a few inputs.
 
     python3 -m venv .venv && .venv/bin/pip install -r requirements.txt
@@ -10,8 +10,8 @@ Weights are stored as f16 and widened to f32 for everything that is computed. `e
 
     CASE/ids, CASE/type_ids, CASE/mask     (rows, tokens), the mask 1 for real tokens      texts
     CASE/pixels                            (rows, 3, size, size)                           images
-    CASE/state.N                           (rows, tokens, 32): h_0, h_2, h_4, what stands before block 0, 1 and behind it
-    CASE/last                              the same shape: h_4, behind the last norm where the family has one
+    CASE/state.N                           (rows, tokens, 32): h_0, h_2, h_4, the states before blocks 0 and 1 and after 1
+    CASE/last                              the same shape: h_4, after the last norm if the family has one
 """
 
 import inspect
@@ -37,7 +37,7 @@ PICTURES = {"hidden_size": WIDTH, "num_attention_heads": HEADS, "num_hidden_laye
 
 
 def families():
-    """Name, model with a head where the family's checkpoints have one, and image sizes to run at (none for text)."""
+    """The name, the model (with a head if the family's checkpoints have one) and the image sizes (none for text)."""
     t = transformers
     bert = t.BertConfig(**SIZES, vocab_size=VOCABULARY, max_position_embeddings=12)
     yield "bert", t.BertForMaskedLM(bert), None
@@ -59,7 +59,7 @@ def families():
 
 @torch.no_grad()
 def fill(model, random):
-    """Weights that keep the size of what passes through and leave nothing at 0 or 1, then rounded to halves."""
+    """Draws weights that preserve the size of their input and are neither 0 nor 1, and rounds them to halves."""
     for name, weight in model.named_parameters():
         noise = torch.randn(weight.shape, generator=random)
         if "lambda1" in name:
@@ -76,7 +76,7 @@ def fill(model, random):
 
 
 def text_inputs(padding, random):
-    """Rows of different lengths; row 0 holds the padding id in the middle of its text."""
+    """Rows of different lengths. Row 0 contains the padding id in the middle of its text."""
     ids = torch.randint(8, VOCABULARY, (len(LENGTHS), LENGTHS[0]), generator=random)
     mask = (torch.arange(LENGTHS[0]) < torch.tensor(LENGTHS)[:, None]).long()
     ids[0, 3] = padding
@@ -97,7 +97,7 @@ def expected(model, sizes, random):
     if sizes is None:
         ids, types, mask = text_inputs(model.config.pad_token_id, random)
         inputs = {"input_ids": ids, "attention_mask": mask}
-        # the other families' tokenizers give no token types
+        # The tokenizers of the other families have no token types.
         if model.config.model_type == "bert":
             inputs["token_type_ids"] = types
         tensors = {"ids": ids, "type_ids": types, "mask": mask} | run(base, inputs)

@@ -1,27 +1,27 @@
-//! What the columns of a task are called.
+//! The names of a task's columns.
 
 use adaplace_task::Columns;
 use clap::Args;
 
-/// Names of the columns of rows in JSONL, CSV, Parquet and their like.
+/// The names of the columns of rows in JSONL, CSV, Parquet and similar formats.
 #[derive(Debug, Args)]
 pub(crate) struct ColumnOptions {
-    /// Column or key of the text [default: text]
+    /// Column or key with the text [default: text]
     #[arg(long, value_name = "NAME")]
     text_column: Option<String>,
-    /// Column or key of the second text of a pair [default: text_pair, where there is one]
+    /// Column or key with the second text of a pair [default: text_pair, if there is one]
     #[arg(long, value_name = "NAME")]
     pair_column: Option<String>,
-    /// Column or key of the class [default: label]
+    /// Column or key with the class [default: label]
     #[arg(long, value_name = "NAME")]
     label_column: Option<String>,
-    /// Column of encoded pictures in Parquet [default: image, or the only one of pictures]
+    /// Column with encoded pictures in Parquet [default: image, or the only column with pictures]
     #[arg(long, value_name = "NAME")]
     image_column: Option<String>,
 }
 
 impl ColumnOptions {
-    /// All names, usual where none is given.
+    /// The names of all columns, with defaults for those not given.
     pub(crate) fn columns(&self) -> Columns {
         let usual = Columns::default();
         let or = |given: &Option<String>, usual| given.clone().unwrap_or(usual);

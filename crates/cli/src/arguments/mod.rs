@@ -27,7 +27,7 @@ pub(crate) use values::{
 #[derive(Debug, Parser)]
 #[command(name = "adaplace", version, max_term_width = 100)]
 pub(crate) struct Arguments {
-    /// Say more on stderr (twice: even more)
+    /// Print more messages to stderr (twice: even more)
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
     #[command(subcommand)]
@@ -38,46 +38,47 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Search and compare on a backbone and a task that come with the program, or export them
     Quickstart(Quickstart),
-    /// Show what a backbone holds: states, sizes, cost and connections
+    /// Show the properties of a backbone: states, sizes, costs and connections
     Inspect(Inspect),
-    /// Fit the linear probe and make the gradient map of all connections
+    /// Fit the linear probe and compute the gradient map of all connections
     Probe(Probe),
-    /// Search the best placement; run again on its own output folder, it resumes
+    /// Search for the best placement; running it again with the same output folder resumes it
     Search(Box<Search>),
-    /// Train every single connection and see which gradient statistic predicts the results, or what predicts those of the
-    /// sets in a bench
+    /// Train every single connection and see which gradient statistic predicts the results, or what predicts the
+    /// results in a bench
     Audit(Box<Audit>),
-    /// Compare strategies and fixed baselines, several seeds each, on the test part
+    /// Compare strategies and fixed baselines on the test part, with several seeds each
     Compare(Box<Compare>),
-    /// Train every placement of a space several times into a table that `compare --replay` runs strategies on
+    /// Train every placement of a space several times, into a table on which `compare --replay` runs strategies
     Bench(Box<Bench>),
-    /// Write the report of a search, audit or comparison again, also of an unfinished search
+    /// Write the report of a search, audit or comparison again, even if it is unfinished
     Report(Report),
     /// Train one placement to the end
     Train(Train),
     /// Evaluate a trained placement
     Evaluate(Evaluate),
-    /// Write a placement and its adapters for another library, where that computes the same
+    /// Write a placement and its adapters for another library, if that library computes the same
     Export(Export),
     /// Print a script that completes the command line in a shell: `source <(adaplace completions bash)`
     Completions {
-        /// The shell
+        /// Shell that should run the script
         shell: clap_complete::Shell,
     },
     /// Print the manual page, or write one for each command
     Man(Manual),
 }
 
-/// The command line, its first word included.
+/// Parses the command line, including its first word.
 ///
 /// # Errors
-/// If it cannot be understood, or asks for help.
+/// If it cannot be parsed, or if it asks for help.
 pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
     let mut matches = with_negative_numbers(Arguments::command()).try_get_matches_from(words)?;
     Arguments::from_arg_matches_mut(&mut matches)
 }
 
-/// So that `--steps -3` is told its range, and is no unknown option `-3`.
+/// Accepts negative numbers as values, so that `--steps -3` is rejected with the allowed range and not as an unknown
+/// option `-3`.
 fn with_negative_numbers(command: clap::Command) -> clap::Command {
     command
         .mut_args(|argument| {
@@ -87,29 +88,29 @@ fn with_negative_numbers(command: clap::Command) -> clap::Command {
         .mut_subcommands(with_negative_numbers)
 }
 
-/// What is worked on.
+/// The backbone and the task to work on.
 #[derive(Debug, Args)]
 pub(crate) struct BackboneAndTask {
-    /// Hugging Face model folder (config.json, safetensors weights, tokenizer.json or preprocessor_config.json), or
-    /// org/name or org/name@revision of the hub
+    /// Hugging Face model folder (config.json, safetensors weights, tokenizer.json or preprocessor_config.json), or a
+    /// model of the hub as org/name or org/name@revision
     #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
-    /// Task folder: {train,validation,test}.jsonl, .csv or .parquet, or {train,..}/CLASS/*.png;
-    /// or org/name or org/name:subset, a dataset of the hub
+    /// Task folder: {train,validation,test}.jsonl, .csv or .parquet, or {train,..}/CLASS/*.png; or a dataset of the hub
+    /// as org/name or org/name:subset
     #[arg(long, value_name = "DIR")]
     pub(crate) task: PathBuf,
     #[command(flatten)]
     pub(crate) columns: ColumnOptions,
 }
 
-/// What is computed with; but for the precision it changes results by rounding at most.
+/// The resources of the computation, which change results only by rounding.
 #[derive(Debug, Args)]
 pub(crate) struct Resources {
-    /// Frozen states that are kept in memory, at most, as 2GiB or 500MB; what does not fit is computed again when it is
-    /// needed. Changes no result [default: a quarter of the machine's memory]
+    /// Memory for frozen states, for example 2GiB or 500MB; states that do not fit are computed again when needed.
+    /// Changes no result [default: a quarter of the machine's memory]
     #[arg(long, value_name = "SIZE")]
     pub(crate) cache_memory: Option<ByteSize>,
-    /// Vector instructions: avx512, avx2, neon or portable [default: the best of this machine]
+    /// Vector instructions: avx512, avx2, neon or portable [default: the best ones of this machine]
     #[arg(long, value_name = "NAME")]
     pub(crate) instruction_set: Option<InstructionSet>,
 }

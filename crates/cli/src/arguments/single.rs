@@ -13,29 +13,29 @@ use super::{BackboneAndTask, ColumnOptions, Resources};
 
 #[derive(Debug, Args)]
 pub(crate) struct Quickstart {
-    /// Write the backbone and all tasks as ordinary folders into a new one, for the other commands, and end there
+    /// Write the backbone and all tasks into a new folder, for use with the other commands, and stop
     #[arg(long, value_name = "DIR", conflicts_with_all = ["task", "out", "workers"])]
     pub(crate) export: Option<PathBuf>,
-    /// What is to be learned
-    #[arg(long, default_value = "orientation")]
+    /// Task to learn
+    #[arg(long, value_name = "NAME", default_value = "orientation")]
     pub(crate) task: DrawnTaskArgument,
-    /// Folder for backbone, task and study; an unfinished study there is resumed
+    /// Folder for backbone, task and studies; an unfinished study there is resumed
     #[arg(long, value_name = "DIR", default_value = "results/quickstart")]
     pub(crate) out: PathBuf,
-    /// Trainings side by side, one thread each; changes no result [default: the machine's cores]
+    /// Number of trainings that run in parallel, with one thread each; changes no result [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = workers())]
     pub(crate) workers: Option<usize>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// Hugging Face model folder, or org/name or org/name@revision of the hub
+    /// Hugging Face model folder, or a model of the hub as org/name or org/name@revision
     #[arg(value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
-    /// How the last hidden state becomes one vector
-    #[arg(long)]
+    /// Pooling of the last hidden state into one vector
+    #[arg(long, value_name = "NAME")]
     pub(crate) pooling: Option<PoolingArgument>,
-    /// Show what is read of this task, too: parts, classes, texts that are cut, examples that parts share
+    /// Also show how this task is read: parts, classes, truncated texts, and examples that parts share
     #[arg(long, value_name = "DIR")]
     pub(crate) task: Option<PathBuf>,
     #[command(flatten)]
@@ -43,10 +43,10 @@ pub(crate) struct Inspect {
     /// Cut the task's texts to this many tokens [default: 128, or the backbone's longest]
     #[arg(long, value_name = "N", requires = "task", value_parser = count())]
     pub(crate) max_length: Option<usize>,
-    /// Tokens of the example that costs are counted for [default: 32 for text]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Number of tokens of the example for which costs are counted [default: 32 for text]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) tokens: Option<u32>,
-    /// One JSON document on stdout
+    /// Print one JSON document to stdout
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -55,50 +55,56 @@ pub(crate) struct Inspect {
 pub(crate) struct Probe {
     #[command(flatten)]
     pub(crate) subject: BackboneAndTask,
-    /// How the last hidden state becomes one vector [default: as in 1_Pooling/config.json, else mean; a ViT: cls]
-    #[arg(long)]
+    /// Pooling of the last hidden state into one vector [default: as in 1_Pooling/config.json, else mean; cls for image
+    /// models]
+    #[arg(long, value_name = "NAME")]
     pub(crate) pooling: Option<PoolingArgument>,
-    /// Training examples that probe and gradient are made from
+    /// Number of training examples for the probe and the gradient
     #[arg(long, value_name = "N", default_value = "512", value_parser = count())]
     pub(crate) examples: usize,
     /// Cut texts to this many tokens [default: 128, or the backbone's longest]
     #[arg(long, value_name = "N", value_parser = count())]
     pub(crate) max_length: Option<usize>,
-    /// The statistic to show; of several, separated by commas, the mean of their ranks
-    #[arg(long, value_delimiter = ',', default_value = "rank")]
+    /// Statistic to show, or several separated by commas for the mean of their ranks
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = "rank"
+    )]
     pub(crate) statistic: Vec<StatisticArgument>,
-    /// Of the choice of examples
+    /// Seed of the choice of examples
     #[arg(long, default_value_t = 0, value_parser = seed())]
     pub(crate) seed: u64,
-    /// What the operands of the frozen products are rounded to; everything else is f32
-    #[arg(long, default_value = "auto")]
+    /// Precision to which the operands of the frozen products are rounded; everything else is f32
+    #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) precision: PrecisionArgument,
     #[command(flatten)]
     pub(crate) resources: Resources,
-    /// Where the map is written
+    /// File to which the map is written
     #[arg(long, value_name = "FILE.json")]
     pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Report {
-    /// The folder of a search, an audit or a comparison
-    #[arg(value_name = "STUDY")]
+    /// Folder of a search, an audit or a comparison
+    #[arg(value_name = "DIR")]
     pub(crate) study: PathBuf,
-    /// Where the report is written [default: report.html in the study's folder]
+    /// File to which the report is written [default: report.html in the study's folder]
     #[arg(long, value_name = "FILE.html")]
     pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Train {
-    /// The placement to train
+    /// Placement to train
     #[arg(value_name = "PLACEMENT.toml")]
     pub(crate) placement: PathBuf,
-    /// Hugging Face model that the placement was made for, a folder, org/name or org/name@revision
+    /// Hugging Face model for which the placement was made: a folder, org/name or org/name@revision
     #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
-    /// Task folder, or org/name or org/name:subset of the hub
+    /// Task folder, or a dataset of the hub as org/name or org/name:subset
     #[arg(long, value_name = "DIR")]
     pub(crate) task: PathBuf,
     #[command(flatten)]
@@ -106,7 +112,7 @@ pub(crate) struct Train {
     /// Optimiser steps
     #[arg(long, value_name = "N", default_value = "512", value_parser = steps())]
     pub(crate) steps: u32,
-    /// Of initial adapters and data order
+    /// Seed of initial adapters and data order
     #[arg(long, default_value_t = 0, value_parser = seed())]
     pub(crate) seed: u64,
     /// Train on a subset of this size [default: all]
@@ -121,81 +127,82 @@ pub(crate) struct Train {
     /// Highest learning rate of the head
     #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = positive)]
     pub(crate) head_learning_rate: f64,
-    /// Let each adapter learn a scale per channel, as the baseline `adapter-plus` of `compare`; W_up and b_up hold it in the
-    /// end
+    /// Let each adapter learn a scale per channel, like the baseline `adapter-plus` of `compare`; at the end the scale
+    /// is part of W_up and b_up
     #[arg(long)]
     pub(crate) learned_scale: bool,
     /// Cut texts to this many tokens [default: 128, or the backbone's longest]
     #[arg(long, value_name = "N", value_parser = count())]
     pub(crate) max_length: Option<usize>,
-    /// What the operands of the frozen products are rounded to; everything else is f32
-    #[arg(long, default_value = "auto")]
+    /// Precision to which the operands of the frozen products are rounded; everything else is f32
+    #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) precision: PrecisionArgument,
     #[command(flatten)]
     pub(crate) resources: Resources,
     /// Folder for adapters.safetensors and metrics.json
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// One JSON document on stdout
+    /// Print one JSON document to stdout
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Evaluate {
-    /// The placement that was trained
+    /// Placement that was trained
     #[arg(value_name = "PLACEMENT.toml")]
     pub(crate) placement: PathBuf,
-    /// Its adapters.safetensors
+    /// The adapters.safetensors of that training
     #[arg(long, value_name = "FILE")]
     pub(crate) adapters: PathBuf,
-    /// Hugging Face model that the placement was made for, a folder, org/name or org/name@revision
+    /// Hugging Face model for which the placement was made: a folder, org/name or org/name@revision
     #[arg(long, value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
-    /// Task folder, or org/name or org/name:subset of the hub
+    /// Task folder, or a dataset of the hub as org/name or org/name:subset
     #[arg(long, value_name = "DIR")]
     pub(crate) task: PathBuf,
     #[command(flatten)]
     pub(crate) columns: ColumnOptions,
-    /// The part to evaluate on
-    #[arg(long, default_value = "test")]
+    /// Part of the task to evaluate on
+    #[arg(long, value_name = "NAME", default_value = "test")]
     pub(crate) part: PartArgument,
-    /// What the operands of the frozen products are rounded to; everything else is f32
-    #[arg(long, default_value = "auto")]
+    /// Precision to which the operands of the frozen products are rounded; everything else is f32
+    #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) precision: PrecisionArgument,
-    /// Vector instructions: avx512, avx2, neon or portable [default: the best of this machine]
+    /// Vector instructions: avx512, avx2, neon or portable [default: the best ones of this machine]
     #[arg(long, value_name = "NAME")]
     pub(crate) instruction_set: Option<InstructionSet>,
-    /// Examples in a batch; changes no result beyond rounding
+    /// Examples in a batch; changes results only by rounding
     #[arg(long, value_name = "N", default_value = "32", value_parser = count())]
     pub(crate) batch_size: usize,
-    /// One JSON document on stdout
+    /// Print one JSON document to stdout
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
-    /// The placement
+    /// Placement to export
     #[arg(value_name = "PLACEMENT.toml")]
     pub(crate) placement: PathBuf,
-    /// Its adapters.safetensors [default: untrained adapters, which change nothing yet]
+    /// The trained adapters.safetensors [default: untrained adapters, which change nothing yet]
     #[arg(long, value_name = "FILE")]
     pub(crate) adapters: Option<PathBuf>,
-    /// The library that is to read it
-    #[arg(long)]
+    /// Library or format to export to
+    #[arg(long, value_name = "NAME")]
     pub(crate) to: ExportTarget,
-    /// Of untrained adapters: they are those that `train` with this seed starts from
+    /// Seed of the untrained adapters, which are those from which `train` starts with this seed
     #[arg(long, default_value_t = 0, value_parser = seed(), conflicts_with = "adapters")]
     pub(crate) seed: u64,
-    /// The folder, or for json the file [default for json: stdout]
+    /// Folder to write, required with `--to adapters`; for json a file [default for json: stdout]
     #[arg(long, value_name = "PATH", required_if_eq("to", "adapters"))]
     pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Manual {
-    /// Folder for the pages of all commands, as `~/.local/share/man/man1` [default: that of the program, on stdout]
+    /// Folder for the pages of all commands, for example `~/.local/share/man/man1` [default: print the page of the
+    /// program to stdout]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! The search space by a name or a file, and what of it the command line changes.
+//! The search space by a name or a file, with changes from the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -7,26 +7,26 @@ use clap::Args;
 
 use super::values::from;
 
-/// What is searched; goes into `study.toml`.
+/// The space to search, as stored in `study.toml`.
 #[derive(Debug, Args)]
 pub(crate) struct SpaceOptions {
-    /// Search space: extended, parallel, sequential, long-range, recurrent or single, or a file such as those in
+    /// Search space: extended, parallel, sequential, long-range, recurrent or single, or a file like those in
     /// search-spaces/ [default: extended]
     #[arg(long, value_name = "SPACE")]
     space: Option<PathBuf>,
-    /// Adapters of a placement [default: as the space says, 3 in most]
+    /// Number of adapters of a placement [default: that of the space, mostly 3]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..))]
     adapters: Option<u16>,
-    /// Trainable parameters of all adapters together, at most [default: as the space says]
+    /// Largest number of trainable parameters of all adapters together [default: that of the space]
     #[arg(long, value_name = "N", value_parser = from(1))]
     parameters: Option<u64>,
-    /// Ranks that adapters may have, separated by commas [default: as the space says, 8 in most]
+    /// Ranks that adapters may have, separated by commas [default: those of the space, mostly 8]
     #[arg(long, value_name = "R", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
     ranks: Vec<u16>,
 }
 
 impl SpaceOptions {
-    /// Whether the command line says anything of a space.
+    /// Whether the command line specifies anything about the space.
     pub(crate) fn is_given(&self) -> bool {
         self.space.is_some()
             || self.adapters.is_some()
@@ -34,16 +34,16 @@ impl SpaceOptions {
             || !self.ranks.is_empty()
     }
 
-    /// The file that describes the space; none for one by name.
+    /// The file that describes the space, or `None` for a space by name.
     pub(crate) fn file(&self) -> Option<&Path> {
         let path = self.space.as_deref()?;
         named(path).is_none().then_some(path)
     }
 
-    /// The space that is asked for, `otherwise` where none is.
+    /// The space that was asked for, or `otherwise` if none was.
     ///
     /// # Errors
-    /// If the file is missing, or says something wrong.
+    /// If the file is missing or invalid.
     pub(crate) fn description_or(
         &self,
         otherwise: SpaceDescription,
@@ -69,12 +69,14 @@ impl SpaceOptions {
         Ok(description)
     }
 
-    /// The space that is asked for, every connection where none is.
+    /// The space that was asked for, or the space of all connections if none was.
     ///
     /// # Errors
-    /// As [`Self::description_or`].
+    /// If the file is missing or invalid.
     pub(crate) fn description(&self) -> Result<SpaceDescription, SpaceError> {
-        self.description_or(SpaceDescription::named("extended").expect("one of the names"))
+        self.description_or(
+            SpaceDescription::named("extended").expect("`extended` is the name of a space"),
+        )
     }
 }
 

@@ -10,7 +10,7 @@ use adaplace_task::Part;
 use clap::ValueEnum;
 use clap::builder::TypedValueParser as _;
 
-/// Gives the library's own enum a name on the command line.
+/// Defines the command-line names of a library's enum.
 macro_rules! argument {
     ($name:ident, $target:ty, { $($(#[$help:meta])* $variant:ident => $value:expr),+ $(,)? }) => {
         #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -24,7 +24,7 @@ macro_rules! argument {
     };
 }
 
-/// Where the trials of a search are trained.
+/// The place where the trials of a search are trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExecutorArgument {
     /// On this machine
@@ -46,27 +46,27 @@ pub(crate) enum PrecisionArgument {
     Auto,
     /// Single precision
     F32,
-    /// bfloat16: faster where the machine multiplies it
+    /// bfloat16: faster on machines that multiply it
     Bf16,
 }
 
-/// What a placement is exported to.
+/// The library or format to which a placement is exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExportTarget {
     /// A folder for the library `adapters`: sequential and parallel connections, one at each sublayer
     Adapters,
-    /// The library `peft`, which has no such adapters: says so
+    /// The library `peft`, which has no such adapters: the command says so
     Peft,
     /// One document for other programs: the placement, and the names and shapes of its tensors
     Json,
 }
 
 argument!(DrawnTaskArgument, DrawnTask, {
-    /// How many red objects there are
+    /// The number of red objects
     Counting => DrawnTask::Counting,
-    /// In which cell of a grid the red object stands
+    /// The cell of a grid in which the red object is
     Location => DrawnTask::Location,
-    /// Where the pointer points
+    /// The direction of a pointer
     Orientation => DrawnTask::Orientation,
 });
 argument!(MetricArgument, Metric, {
@@ -86,19 +86,19 @@ argument!(BaselineArgument, Baseline, {
     LinearProbe => Baseline::LinearProbe,
     /// An adapter in parallel at every sublayer
     ParallelEverywhere => Baseline::ParallelEverywhere,
-    /// An adapter in sequence behind every sublayer
+    /// An adapter in sequence after every sublayer
     SequentialEverywhere => Baseline::SequentialEverywhere,
     /// In parallel at every sublayer, with no more parameters than k adapters
     ParallelEverywhereEqual => Baseline::ParallelEverywhereEqual,
-    /// In sequence behind every sublayer, likewise
+    /// In sequence after every sublayer, with no more parameters than k adapters
     SequentialEverywhereEqual => Baseline::SequentialEverywhereEqual,
-    /// In sequence behind every block with a learned scale per channel, likewise
+    /// In sequence after every block with a learned scale per channel, with no more parameters than k adapters
     AdapterPlus => Baseline::AdapterPlus,
     /// The k connections with the largest squared gradients
     LargestGradients => Baseline::LargestGradients,
     /// The best of `--random-parallel` random placements of parallel connections
     BestRandomParallel => Baseline::BestRandomParallel,
-    /// The best of as many random placements of the whole space
+    /// The best of `--random-parallel` random placements of the whole space
     BestRandom => Baseline::BestRandom,
 });
 argument!(CostArgument, CostObjective, {
@@ -132,7 +132,7 @@ argument!(StatisticArgument, Statistic, {
     SpectralNorm => Statistic::SpectralNorm,
     /// How far a step along the gradient of one half of the training examples lowers the loss of the other half
     Alignment => Statistic::Alignment,
-    /// The same from the training examples to the validation part
+    /// How far a step along the gradient of the training examples lowers the loss of the validation part
     ValidationAlignment => Statistic::ValidationAlignment,
     /// Cosine of the gradients of two halves of the training examples
     Agreement => Statistic::Agreement,
@@ -144,7 +144,7 @@ pub(super) fn count() -> impl clap::builder::TypedValueParser<Value = usize> {
         .map(|value| value as usize)
 }
 
-/// How many trainings run side by side.
+/// The number of trainings that run in parallel.
 pub(super) fn workers() -> impl clap::builder::TypedValueParser<Value = usize> {
     clap::value_parser!(u32)
         .range(1..=Workers::MOST as i64)
@@ -155,12 +155,12 @@ pub(super) fn steps() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..)
 }
 
-/// TOML integers are signed.
+/// A seed, which must be an integer that TOML can hold.
 pub(super) fn seed() -> impl clap::builder::TypedValueParser<Value = u64> {
     from(0)
 }
 
-/// Signed until it is in its range, so that a negative number is told the range.
+/// A number that is parsed as signed, so that a negative number is rejected with the allowed range.
 pub(super) fn from(least: i64) -> impl clap::builder::TypedValueParser<Value = u64> {
     clap::value_parser!(i64)
         .range(least..)

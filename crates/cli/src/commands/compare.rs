@@ -118,7 +118,7 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
     let metric = Metric::from(arguments.metric);
     if !metric.is_of_two() {
         bail!(
-            "a bench holds accuracies and losses, from which no {} follows",
+            "a bench contains accuracies and losses, from which no {} can be computed",
             metric.words()
         );
     }
@@ -127,7 +127,7 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
     let output = &arguments.output.of(task, "replay");
     if !bench.is_complete() {
         bail!(
-            "`{}` holds a sample of its space, and strategies may propose any placement; make a bench without `--sample`",
+            "`{}` contains a sample of its space, but strategies may propose any placement; create a bench without `--sample`",
             path.display()
         );
     }
@@ -149,7 +149,7 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
     let settings = &configuration.comparison;
     let promises = bench.promises(&settings.statistic).with_context(|| {
         format!(
-            "`{}` does not hold the statistic `{}`",
+            "`{}` does not contain the statistic `{}`",
             path.display(),
             settings.statistic
         )
@@ -193,7 +193,7 @@ fn compete<S: Scorer, F: Finisher>(
     progress.finish();
     let Some(comparison) = ended? else {
         say!(
-            "stopped: what was trained is in `{}`; run the same command again to go on",
+            "stopped: what was trained is in `{}`; run the same command again to resume",
             output.out.display()
         );
         report::at_the_end(&output.out, false);

@@ -150,7 +150,7 @@ impl Speed {
         }
         if fits == 0 {
             bail!(
-                "one trial and the trainings that judge it take about {}, but {} of `--until` are left; give more time, or train \
+                "one trial and the trainings that judge it take about {}, but only {} of `--until` are left; allow more time, or use \
                  fewer `--steps`",
                 table::duration(seconds(1)),
                 table::duration(left)

@@ -111,7 +111,7 @@ pub(crate) fn pooling(file: &PlacementFile, path: &Path) -> Result<Option<Poolin
         "mean" => Ok(Some(Pooling::Mean)),
         "cls" => Ok(Some(Pooling::Cls)),
         other => bail!(
-            "`{}` has the pooling `{other}`; supported are `mean` and `cls`",
+            "`{}` has the pooling `{other}`, which is not supported; choose `mean` or `cls`",
             path.display()
         ),
     }
@@ -132,7 +132,7 @@ pub(crate) fn check_origin(
             && found != expected
         {
             bail!(
-                "`{}` was trained with another {name}, `{found}` and not `{expected}`; give the placement that it was trained for",
+                "`{}` was trained with another {name}, `{found}` and not `{expected}`; use the placement that it was trained for",
                 path.display()
             );
         }

@@ -104,7 +104,7 @@ pub(super) fn execute(
         Summary::Finished(ranking) => Some(*ranking),
         Summary::Stopped { trainings } => {
             say!(
-                "stopped: {trainings} trainings are in `{}`; run the same command again to go on",
+                "stopped: {trainings} trainings are in `{}`; run the same command again to resume",
                 output.out.display()
             );
             None

@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &Export) -> Result<Ending> {
         (ExportTarget::Adapters, out) => {
             let path = out
                 .as_deref()
-                .context("`--out` is missing; give a folder")?;
+                .context("`--out` is missing; name a folder")?;
             let weights = match &arguments.adapters {
                 None => untrained(&file, arguments.seed),
                 Some(path) => trained(&file, path)?.0,

@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Manual) -> Result<Ending> {
         return Ok(Ending::Finished);
     };
     std::fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make `{}`", folder.display()))?;
+        .with_context(|| format!("cannot create `{}`", folder.display()))?;
     let subcommands = command.get_subcommands().cloned().collect::<Vec<_>>();
     for subcommand in subcommands {
         if subcommand.get_name() != "help" {

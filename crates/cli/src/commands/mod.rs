@@ -46,7 +46,7 @@ fn statistics(given: &[StatisticArgument]) -> Result<Statistics> {
 }
 
 /// What comes before the first training.
-const PREPARATION: &str = "fitting the linear probe and making the gradient map";
+const PREPARATION: &str = "fitting the linear probe and computing the gradient map";
 
 /// Errors in a search space name the file that describes it, if there is one.
 fn in_file(error: SpaceError, file: Option<&Path>) -> SpaceError {

@@ -96,9 +96,9 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
 fn check_place(out: &Path) -> Result<()> {
     ensure!(
         !out.is_dir(),
-        "`{}` is a folder; give `--out` the name of a file",
+        "`{}` is a folder; `--out` must name a file",
         out.display()
     );
     let folder = out.parent().unwrap_or(Path::new(""));
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))
 }

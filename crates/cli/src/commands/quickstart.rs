@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Quickstart) -> Result<Ending> {
     let workers = match arguments.workers {
         Some(workers) => workers,
         None => std::thread::available_parallelism()
-            .context("cannot count the cores of this machine; give `--workers`")?
+            .context("cannot count the cores of this machine; set `--workers`")?
             .get(),
     };
     for (command, options) in [("search", SEARCH), ("compare", COMPARE)] {

@@ -50,7 +50,7 @@ pub(super) fn execute(
         Some(0) => StoredStudy::read(&output.out)?.ranking,
         Some(code) if code == i32::from(crate::INTERRUPTED) => None,
         _ => bail!(
-            "the driver of the Ray cluster ended with {status}; what it said stands above, and the same command goes on with `{}`",
+            "the driver of the Ray cluster ended with {status}; its output is above, and running the same command again resumes `{}`",
             output.out.display()
         ),
     };

@@ -61,11 +61,11 @@ pub(super) fn leak(shared: &Shared, summary: &TaskSummary) -> String {
     let of_second = summary.parts.iter().find(|one| one.part == second);
     let all = of_second.map_or(0, |part| part.examples);
     let consequence = match second {
-        Part::Test => "the test accuracy flatters",
-        _ => "the validation accuracy flatters",
+        Part::Test => "the test accuracy is too optimistic",
+        _ => "the validation accuracy is too optimistic",
     };
     format!(
-        "{} of {} {second} examples are {first} examples, too: {consequence}",
+        "{} of {} {second} examples are also {first} examples, so {consequence}",
         grouped(shared.examples as u64),
         grouped(all as u64)
     )

@@ -41,7 +41,7 @@ pub(crate) fn at_the_end(folder: &Path, finished: bool) -> Option<PathBuf> {
         }
         Err(error) => {
             say!(
-                "warning: no report was written: {}; `adaplace report {}` makes it anew",
+                "warning: no report was written: {}; `adaplace report {}` writes it again",
                 crate::one_line(&error),
                 folder.display()
             );

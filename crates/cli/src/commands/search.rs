@@ -89,7 +89,7 @@ fn output(arguments: &Search) -> Result<StudyOutput<'_>> {
         (Some(task), None) => Ok(output.of(task, &arguments.strategy)),
         (None, None) => bail!(Arguments::command().error(
             ErrorKind::MissingRequiredArgument,
-            "`--study` runs a study again in another folder: give it with `--out`"
+            "`--study` runs a study again in another folder; name it with `--out`"
         )),
     }
 }

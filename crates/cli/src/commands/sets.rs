@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &Arguments, path: &Path) -> Result<Ending> {
     let precision = configuration.backbone.precision;
     let (problem, cache_memory) = resources::within(output.resources, precision, problem)?;
     let out = &output.out;
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make `{}`", out.display()))?;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot create `{}`", out.display()))?;
 
     let settings = PreparationSettings {
         statistics: all_statistics(),

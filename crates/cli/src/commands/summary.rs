@@ -35,7 +35,7 @@ pub(crate) fn summary(
         table::duration(seconds)
     )?;
     if replayed > 0 {
-        write!(text, ", {replayed} trainings of them done before")?;
+        write!(text, ", {replayed} of the trainings done before")?;
     }
     if failed > 0 {
         write!(text, "; {failed} failed")?;

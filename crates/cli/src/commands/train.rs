@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     let steps = Fidelity::new(arguments.steps).context("`--steps` must be at least 1")?;
     // The folder first: a training is too long to find out at its end that there is no place for it.
     std::fs::create_dir_all(&arguments.out)
-        .with_context(|| format!("cannot make `{}`", arguments.out.display()))?;
+        .with_context(|| format!("cannot create `{}`", arguments.out.display()))?;
 
     let scorer = ProxyScorer::within_memory(
         backbone,

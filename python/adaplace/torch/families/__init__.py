@@ -1,4 +1,4 @@
-"""How the model families lay out their hidden states: one file for each kind."""
+"""The layouts of hidden states in the model families, with one file for each kind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .timm_vit import is_timm, timm_vit
 
 __all__ = ["FAMILIES", "Layout", "layout_of"]
 
-# By `model_type`: the class of transformers whose forward is one pass, and how it is laid out.
+# For each `model_type`, the class of transformers whose forward is one pass, and its layout.
 FAMILIES: dict[str, tuple[str, Callable[[nn.Module, Any], Layout]]] = {
     "bert": ("BertModel", post_norm.bert),
     "roberta": ("RobertaModel", post_norm.bert),
@@ -27,7 +27,7 @@ FAMILIES: dict[str, tuple[str, Callable[[nn.Module, Any], Layout]]] = {
 
 
 def layout_of(model: nn.Module) -> Layout:
-    """The layout of a model of transformers (bare or with a task head) or of timm."""
+    """The layout of a model of transformers (with or without a task head) or of timm."""
     if is_timm(model):
         return timm_vit(model)
     config = getattr(model, "config", None)
@@ -36,7 +36,7 @@ def layout_of(model: nn.Module) -> Layout:
     if model_type not in FAMILIES or not isinstance(base, nn.Module):
         raise AttachError(
             f"`{type(model).__name__}` with the model_type `{model_type}` is not supported; "
-            f"supported are models of transformers with the model_type {', '.join(FAMILIES)} and the "
+            f"use a model of transformers with the model_type {', '.join(FAMILIES)}, or the "
             "VisionTransformer of timm"
         )
     name, describe = FAMILIES[model_type]

@@ -1,4 +1,4 @@
-"""What has to be known of a loaded model to attach adapters to it."""
+"""The description of a loaded model that is needed to attach adapters."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class Layout:
     """A model as a chain of hidden states."""
 
     model_type: str
-    # The module whose method `method` is one pass: from its inputs to the last state behind the last norm.
+    # The module whose method `method` is one pass, from its inputs to the last state after the last norm.
     base: nn.Module
     method: str
     blocks: Sequence[nn.Module]
     # The place of every hidden state, h_0 to h_N.
     points: Sequence[Point]
     width: int
-    # How the last state may be pooled; the first is the family's own.
+    # The supported poolings of the last state. The first one is the family's default.
     poolings: Sequence[str]
     # The weights that make up the backbone, by their names in the family's checkpoints.
     weights: Callable[[], dict[str, Tensor]]
-    # The last layer norm, where `method` leaves it out.
+    # The last layer norm, if `method` leaves it out.
     last_norm: nn.Module | None = None
 
     @property
@@ -36,7 +36,7 @@ class Layout:
 
 
 def submodule(module: nn.Module, *paths: str) -> nn.Module:
-    """The first of `paths` that exists: versions of a library name the same part differently."""
+    """The first of `paths` that exists, since versions of a library name the same part differently."""
     for path in paths:
         found: object = module
         for name in path.split("."):
@@ -45,7 +45,7 @@ def submodule(module: nn.Module, *paths: str) -> nn.Module:
             return found
     raise AttachError(
         f"`{type(module).__name__}` has no part `{'` or `'.join(paths)}`; "
-        "this version of its library lays it out in an unknown way, please report it"
+        "this version of its library has an unknown layout, please report it"
     )
 
 
@@ -61,10 +61,10 @@ def parameter(module: nn.Module, name: str) -> Tensor:
 
 
 def affine(name: str, module: nn.Module) -> dict[str, Tensor]:
-    """Weight and bias of a linear layer, layer norm or convolution."""
+    """The weight and bias of a linear layer, layer norm or convolution."""
     return {f"{name}.{part}": parameter(module, part) for part in ("weight", "bias")}
 
 
 def refuse(model: nn.Module, setting: str, found: object, supported: str) -> AttachError:
-    """The error for a variant that the engine does not know either."""
+    """The error for a variant that the engine does not support either."""
     return AttachError(f"`{type(model).__name__}` has {setting} = {found}; {supported}")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..points import OutputPoint
 from .layout import Layout, affine, parameter, refuse, submodule
 
-# Parts of a block: the layer norms that end its sublayers, and all that has weights.
+# The parts of a block: the layer norms that end its sublayers, and everything with weights.
 BERT_NORMS = ("attention.output.LayerNorm", "output.LayerNorm")
 BERT_PARTS = (
     "attention.self.query",
@@ -34,7 +34,7 @@ DISTILBERT_PARTS = (
 
 
 def bert(base: nn.Module, config: Any) -> Layout:
-    """BERT and RoBERTa, which differ in their embedding's numbering alone."""
+    """BERT and RoBERTa, which differ only in the numbering of positions."""
     for setting, supported in (
         ("is_decoder", False),
         ("add_cross_attention", False),
@@ -66,7 +66,10 @@ def _layout(
     chunk = getattr(config, "chunk_size_feed_forward", 0)
     if chunk:
         raise refuse(
-            base, "chunk_size_feed_forward", chunk, "set it to 0, for hidden states would come by in pieces"
+            base,
+            "chunk_size_feed_forward",
+            chunk,
+            "set it to 0, because hidden states would be computed in pieces",
         )
     embeddings = submodule(base, "embeddings")
     blocks = list(submodule(base, where).children())

@@ -1,4 +1,4 @@
-"""ViT, DeiT and DINOv2 of transformers: a layer norm opens a residual branch, no module computes the sum."""
+"""ViT, DeiT and DINOv2 of transformers: a layer norm starts a residual branch, and no module computes the sum."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..points import BranchPoint, OutputPoint, Point
 from .layout import Layout, affine, parameter, refuse, submodule
 
-# The parts of a block by their names in checkpoints, and what versions of transformers call them in memory.
+# The parts of a block by their names in checkpoints, and their names in versions of transformers.
 ATTENTION: dict[str, tuple[str, ...]] = {
     "attention.attention.query": ("attention.attention.query", "attention.q_proj"),
     "attention.attention.key": ("attention.attention.key", "attention.k_proj"),
@@ -32,11 +32,10 @@ DINOV2 = ATTENTION | {
 
 
 def vit(base: nn.Module, config: Any) -> Layout:
-    """ViT with its class token, and DeiT with a distillation token beside it."""
+    """ViT with its class token, and DeiT with a distillation token as well."""
     points: list[Point] = []
     for block in _blocks(base):
-        # Before version 5 the residual branches end in modules of their own, since then in one dropout for
-        # both.
+        # Before version 5 each residual branch ends in its own module, since then both end in one dropout.
         attention = submodule(block, "dropout", "attention.output")
         mlp = submodule(block, "dropout", "output.dropout")
         points += [
@@ -48,9 +47,9 @@ def vit(base: nn.Module, config: Any) -> Layout:
 
 
 def dinov2(base: nn.Module, config: Any) -> Layout:
-    """DINOv2: a learned factor for each feature of what a sublayer adds, one drop path for both branches."""
+    """DINOv2, with a learned factor per feature of a sublayer's output and one drop path for both branches."""
     if getattr(config, "use_swiglu_ffn", False):
-        raise refuse(base, "use_swiglu_ffn", "true", "take the small, base or large model")
+        raise refuse(base, "use_swiglu_ffn", "true", "use the small, base or large model")
     points: list[Point] = []
     for block in _blocks(base):
         gate = submodule(block, "drop_path")

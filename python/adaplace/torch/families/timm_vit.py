@@ -1,4 +1,4 @@
-"""The vision transformers of timm, as the ViT, DeiT or DINOv2 that has the same weights."""
+"""The vision transformers of timm, treated as the ViT, DeiT or DINOv2 with the same weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .layout import Layout, affine, parameter, refuse, submodule
 
 MODULE = "timm.models.vision_transformer"
 
-# The names in a family's checkpoints of what timm calls ..
+# The names in a family's checkpoints by timm's names.
 NAMES = {
     "vit": {
         "norm1": "layernorm_before",
@@ -25,14 +25,14 @@ NAMES["deit"] = NAMES["vit"]
 
 
 def is_timm(model: nn.Module) -> bool:
-    """Whether `model` is a VisionTransformer of timm, or of a class derived from it."""
+    """Whether `model` is a VisionTransformer of timm or a subclass of it."""
     return any(
         base.__module__ == MODULE and base.__name__ == "VisionTransformer" for base in type(model).__mro__
     )
 
 
 def timm_vit(model: nn.Module) -> Layout:
-    """A VisionTransformer; with LayerScale it is a DINOv2, with a distillation token a DeiT."""
+    """The layout of a VisionTransformer, a DINOv2 with LayerScale and a DeiT with a distillation token."""
     base: Any = model
     blocks = list(base.blocks)
     _check(base, blocks)
@@ -42,7 +42,7 @@ def timm_vit(model: nn.Module) -> Layout:
     points: list[Point] = [OutputPoint(base.norm_pre)]
     for block in blocks:
         points += [BranchPoint(block.norm1, block.drop_path1), BranchPoint(block.norm2, block.drop_path2)]
-    # With average pooling timm moves the last norm behind the pooling.
+    # With average pooling timm moves the last norm after the pooling.
     moved = isinstance(base.norm, nn.Identity)
     last_norm: nn.Module = base.fc_norm if moved else base.norm
 
@@ -70,7 +70,7 @@ def timm_vit(model: nn.Module) -> Layout:
 
 
 def _block(prefix: str, block: Any, names: dict[str, str], scaled: bool) -> dict[str, Tensor]:
-    """The weights of one block; timm keeps query, key and value as one layer of three times the width."""
+    """The weights of one block. In timm, query, key and value are one layer of three times the width."""
     tensors = affine(f"{prefix}.attention.output.dense", block.attn.proj)
     for part in ("weight", "bias"):
         thirds = parameter(block.attn.qkv, part).chunk(3)
@@ -86,7 +86,7 @@ def _block(prefix: str, block: Any, names: dict[str, str], scaled: bool) -> dict
 
 
 def _check(model: Any, blocks: list[Any]) -> None:
-    """Variants whose chain or embedding is another one."""
+    """Refuses variants with another chain or embedding."""
     for block in blocks:
         if type(block).__name__ != "Block" or type(block).__module__ != MODULE:
             raise refuse(
