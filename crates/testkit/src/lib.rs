@@ -18,6 +18,7 @@
 mod bert;
 mod files;
 mod images;
+mod shared;
 mod text;
 mod vit;
 mod vocabulary;
@@ -25,6 +26,7 @@ mod weights;
 
 pub use bert::{TinyBert, tiny_bert};
 pub use images::{ImageTask, image_task};
+pub use shared::shared;
 pub use text::{TextFormat, TextTask, text_task};
 pub use vit::{TinyVit, tiny_vit};
 pub use weights::WeightType;

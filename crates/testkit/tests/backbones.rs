@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use adaplace_testkit::{TinyBert, TinyVit, WeightType, tiny_bert, tiny_vit};
+use adaplace_testkit::{TinyBert, TinyVit, WeightType, shared, tiny_bert, tiny_vit};
 use safetensors::{Dtype, SafeTensors};
 
 /// All tensors of a folder as (number type, shape, bytes) by name.
@@ -123,23 +123,6 @@ fn a_seed_determines_every_file() {
     assert_ne!(two[0], tensors(folder.path()));
 }
 
-/// The folder of real backbones and data, if it exists.
-fn shared(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("ADAPLACE_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let found = root.join(path);
-    if !found.exists() {
-        eprintln!(
-            "skipped: {} is missing, set ADAPLACE_SHARED",
-            found.display()
-        );
-        return None;
-    }
-    Some(found)
-}
-
 /// The names and numbers of dimensions, of the first two blocks only.
 fn names(tensors: &Tensors) -> Vec<(String, usize)> {
     let in_first_blocks = |name: &str| match name.strip_prefix("encoder.layer.") {
@@ -154,18 +137,16 @@ fn names(tensors: &Tensors) -> Vec<(String, usize)> {
 }
 
 #[test]
+#[ignore = "needs ADAPLACE_SHARED"]
 fn bert_has_the_names_of_minilm() {
-    let Some(real) = shared("backbones/minilm-l6") else {
-        return;
-    };
+    let real = shared("backbones/minilm-l6");
     assert_eq!(names(&bert(&TinyBert::default())), names(&tensors(&real)));
 }
 
 #[test]
+#[ignore = "needs ADAPLACE_SHARED"]
 fn vit_has_the_names_of_dinov2() {
-    let Some(real) = shared("backbones/dinov2-s-98") else {
-        return;
-    };
+    let real = shared("backbones/dinov2-s-98");
     let folder = tempfile::tempdir().unwrap();
     tiny_vit(folder.path(), &TinyVit::default());
     assert_eq!(names(&tensors(folder.path())), names(&tensors(&real)));

@@ -1,9 +1,9 @@
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 
 use adaplace_backbone::{Backbone, Inputs, InstructionSet, Precision};
 use adaplace_scorer::{Model, Parameters};
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
+use adaplace_testkit::shared;
 use candle_core::{DType, Device, Tensor};
 
 /// The outputs of the PyTorch definition for one backbone, and the backbone itself.
@@ -17,19 +17,8 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn open(backbone: &str, outputs: &str) -> Self {
-        let shared = std::env::var_os("ADAPLACE_SHARED").map_or_else(
-            || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-            PathBuf::from,
-        );
-        let folder = shared.join("backbones").join(backbone);
-        let path = shared.join("parity").join(format!("{outputs}.safetensors"));
-        for needed in [&folder, &path] {
-            assert!(
-                needed.exists(),
-                "`{}` is missing; set ADAPLACE_SHARED to the folder with the fixtures",
-                needed.display()
-            );
-        }
+        let folder = shared(&format!("backbones/{backbone}"));
+        let path = shared(&format!("parity/{outputs}.safetensors"));
         let bytes = std::fs::read(&path).unwrap();
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
         let cases = &header.metadata().as_ref().unwrap()["cases"];

@@ -108,7 +108,7 @@ fn errors_of_case(fixture: &Fixture, case: &str, connections: &[(u16, u16)]) -> 
 }
 
 #[test]
-#[ignore = "needs the fixtures of ADAPLACE_SHARED"]
+#[ignore = "needs ADAPLACE_SHARED"]
 fn states_loss_and_gradients_of_every_case() {
     let avx2 = "avx2".parse().map(|set| (set, Precision::F32));
     let mut ways = vec![(InstructionSet::detect(), Precision::F32)];
@@ -127,7 +127,7 @@ fn states_loss_and_gradients_of_every_case() {
 
 /// The portable code is slow, so it computes only the case with the most connections on the smaller backbone.
 #[test]
-#[ignore = "needs the fixtures of ADAPLACE_SHARED"]
+#[ignore = "needs ADAPLACE_SHARED"]
 fn portable_code_of_the_mixed_case() {
     let portable = "portable".parse().unwrap();
     for_computing(&[(portable, Precision::F32)], |fixture| {
@@ -144,7 +144,7 @@ fn portable_code_of_the_mixed_case() {
 /// were between 1.8e-2 and 4.2e-2 in builds that differ only by rounding: `sequential` on DINOv2, and `mixed` (eight
 /// adapters over two passes) on both. The cause is the forward pass of the MLP's first product.
 #[test]
-#[ignore = "needs the fixtures of ADAPLACE_SHARED"]
+#[ignore = "needs ADAPLACE_SHARED"]
 fn bf16_of_every_case() {
     const BOUND: f64 = 3e-2;
     const BEYOND: [(&str, &str); 3] = [
@@ -169,7 +169,7 @@ fn bf16_of_every_case() {
 
 /// Checks the definition by autograd, with which the engine is compared in the other tests.
 #[test]
-#[ignore = "needs the fixtures of ADAPLACE_SHARED"]
+#[ignore = "needs ADAPLACE_SHARED"]
 fn logits_of_the_definition() {
     for_fixtures(|fixture| {
         for (case, connections) in fixture.cases() {
@@ -186,7 +186,7 @@ fn logits_of_the_definition() {
 }
 
 #[test]
-#[ignore = "needs the fixtures of ADAPLACE_SHARED"]
+#[ignore = "needs ADAPLACE_SHARED"]
 fn singular_values_of_every_gradient_matrix() {
     for_fixtures(|fixture| {
         let model = fixture.model("frozen", &[]);
@@ -230,7 +230,7 @@ fn singular_values_of_every_gradient_matrix() {
 }
 
 #[test]
-#[ignore = "needs the fixtures of ADAPLACE_SHARED"]
+#[ignore = "needs ADAPLACE_SHARED"]
 fn twenty_training_steps() {
     for_fixtures(|fixture| {
         let connections = fixture.training_connections();
