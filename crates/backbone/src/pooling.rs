@@ -1,5 +1,6 @@
 use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 use crate::TokenMask;
 use crate::kernels::instruction_set::InstructionSet;
@@ -7,22 +8,27 @@ use crate::kernels::layer_norm::{self, SavedNorm};
 use crate::layers::LayerNorm;
 
 /// The pooling that turns the last hidden state into one vector per example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum Pooling {
     /// The mean over the real tokens.
     Mean,
     /// The first token.
     Cls,
-}
-
-impl std::fmt::Display for Pooling {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::Mean => "mean",
-            Self::Cls => "cls",
-        })
-    }
 }
 
 /// A pooling, including the last layer norm of architectures that have one (pre-norm models).

@@ -109,8 +109,8 @@ impl Predictor {
     #[must_use]
     pub fn all(also: &Statistics) -> Vec<Self> {
         let mut all: Vec<Self> = Statistic::ALL
-            .into_iter()
-            .map(|statistic| Self::Gradient(statistic.into()))
+            .iter()
+            .map(|&statistic| Self::Gradient(statistic.into()))
             .collect();
         if also.as_slice().len() > 1 {
             all.push(Self::Gradient(also.clone()));

@@ -7,6 +7,7 @@ mod orientation;
 
 use std::fs;
 use std::path::Path;
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 use image::RgbImage;
 use rand::{Rng, SeedableRng};
@@ -16,7 +17,10 @@ use crate::drawing::{COLOURS, Canvas, Colour, Pose, SIDE, UNITS, vary};
 use crate::{QuickstartError, Shape};
 
 /// A drawn task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Display, EnumMessage, EnumString, IntoStaticStr, VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
 pub enum DrawnTask {
     /// The number of red objects, from 1 to 6, among others in green and blue.
     Counting,
@@ -63,16 +67,12 @@ impl DrawnPart {
 
 impl DrawnTask {
     /// All drawn tasks.
-    pub const ALL: [Self; 3] = [Self::Counting, Self::Location, Self::Orientation];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The name of the task's folder.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Counting => "counting",
-            Self::Location => "location",
-            Self::Orientation => "orientation",
-        }
+        self.into()
     }
 
     /// The number of classes.

@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn every_connection_is_an_arc_in_the_colour_of_its_kind() {
         let text = markup(&placement(&[(3, 3), (0, 1), (2, 9), (9, 2)]), 13);
-        for kind in ConnectionKind::ALL {
+        for &kind in ConnectionKind::ALL {
             assert!(text.contains(&format!("stroke=\"{}\"", Ink::of_kind(kind).hex())));
         }
         assert!(text.contains("<title>9-&gt;2: recurrent, rank 8</title>"));

@@ -122,7 +122,7 @@ impl Ink {
             let colour = if dark { ink.dark() } else { ink.light() };
             format!(".{}{{color:{}}}", kind.name(), hex(colour))
         };
-        ConnectionKind::ALL.into_iter().map(rule).collect()
+        ConnectionKind::ALL.iter().copied().map(rule).collect()
     }
 }
 

@@ -1,8 +1,24 @@
 use serde::{Deserialize, Serialize};
+use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 /// A number that summarises a connection's gradient matrix, by its singular values s_1 >= s_2 >= .., or by its
 /// agreement with the gradient of other examples (cross-fitted).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum Statistic {
     /// The numerical rank by an absolute threshold: the number of s_k that exceed a share of the largest one in the
@@ -33,18 +49,7 @@ pub enum Statistic {
 
 impl Statistic {
     /// All statistics.
-    pub const ALL: [Self; 10] = [
-        Self::Rank,
-        Self::RelativeRank,
-        Self::EffectiveRank,
-        Self::StableRank,
-        Self::NuclearNorm,
-        Self::FrobeniusNorm,
-        Self::SpectralNorm,
-        Self::Alignment,
-        Self::ValidationAlignment,
-        Self::Agreement,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Whether the statistic compares the gradients of different examples, which takes a map of each.
     #[must_use]
@@ -91,19 +96,11 @@ impl Statistic {
 }
 
 impl std::fmt::Display for Statistic {
+    /// The name in words.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::Rank => "rank",
-            Self::RelativeRank => "relative rank",
-            Self::EffectiveRank => "effective rank",
-            Self::StableRank => "stable rank",
-            Self::NuclearNorm => "nuclear norm",
-            Self::FrobeniusNorm => "Frobenius norm",
-            Self::SpectralNorm => "spectral norm",
-            Self::Alignment => "alignment",
-            Self::ValidationAlignment => "validation alignment",
-            Self::Agreement => "agreement",
-        })
+        let name: &str = self.into();
+        let words = name.replace('-', " ");
+        formatter.write_str(&words.replace("frobenius", "Frobenius"))
     }
 }
 
@@ -130,7 +127,7 @@ mod tests {
             let value = statistic.of(&[2.0; 5], 0.0, 0.0).unwrap();
             assert!((value - 5.0).abs() < 1e-12);
         }
-        for statistic in Statistic::ALL {
+        for &statistic in Statistic::ALL {
             let expected = (!statistic.is_cross_fitted()).then_some(0.0);
             assert_eq!(statistic.of(&[0.0; 5], 0.0, 0.0), expected);
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 use crate::SpaceError;
 
@@ -20,7 +21,24 @@ pub struct Connection {
 }
 
 /// The four kinds of connection of arXiv 2410.15858, distinguished by the position of the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum ConnectionKind {
     /// `j = i`: the adapter follows the sublayer.
@@ -35,27 +53,11 @@ pub enum ConnectionKind {
 
 impl ConnectionKind {
     /// All kinds, in their order.
-    pub const ALL: [ConnectionKind; 4] = [
-        ConnectionKind::Sequential,
-        ConnectionKind::Parallel,
-        ConnectionKind::LongRange,
-        ConnectionKind::Recurrent,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The name used in files, for example `long-range`.
     pub fn name(self) -> &'static str {
-        match self {
-            ConnectionKind::Sequential => "sequential",
-            ConnectionKind::Parallel => "parallel",
-            ConnectionKind::LongRange => "long-range",
-            ConnectionKind::Recurrent => "recurrent",
-        }
-    }
-}
-
-impl fmt::Display for ConnectionKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
+        self.into()
     }
 }
 

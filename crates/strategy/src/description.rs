@@ -1,10 +1,10 @@
 //! The serialised form of a strategy.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use adaplace_search_space::{Fidelity, SearchSpace};
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use crate::{
     ConnectionProxy, CostObjective, Evolution, EvolutionSettings, Exhaustive, FirstPopulation,
@@ -13,8 +13,13 @@ use crate::{
 };
 
 /// A strategy and its settings, distinguished by `name`. Settings that are left out have their defaults.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+///
+/// A strategy parses from its name, with the default settings.
+#[derive(
+    Clone, Debug, PartialEq, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames,
+)]
 #[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
+#[strum(serialize_all = "kebab-case", parse_err_ty = StrategyError, parse_err_fn = unknown)]
 pub enum StrategyDescription {
     /// Uniform random search; see [`Random`].
     Random {},
@@ -69,31 +74,11 @@ pub struct StrategySetting<'space, 'proxy> {
 
 impl StrategyDescription {
     /// The names of all strategies.
-    pub const NAMES: &'static [&'static str] = &[
-        "random",
-        "greedy",
-        "gradient-greedy",
-        "evolution",
-        "surrogate",
-        "prune",
-        "exhaustive",
-        "stratified",
-        "sample",
-    ];
+    pub const NAMES: &'static [&'static str] = Self::VARIANTS;
 
     /// The name of this strategy.
     pub fn name(&self) -> &'static str {
-        match self {
-            StrategyDescription::Random {} => "random",
-            StrategyDescription::Greedy { .. } => "greedy",
-            StrategyDescription::GradientGreedy {} => "gradient-greedy",
-            StrategyDescription::Evolution(_) => "evolution",
-            StrategyDescription::Surrogate {} => "surrogate",
-            StrategyDescription::Prune(_) => "prune",
-            StrategyDescription::Exhaustive {} => "exhaustive",
-            StrategyDescription::Stratified {} => "stratified",
-            StrategyDescription::Sample {} => "sample",
-        }
+        self.into()
     }
 
     /// Whether this strategy judges connections and so needs a proxy.
@@ -184,25 +169,9 @@ impl StrategyDescription {
     }
 }
 
-impl FromStr for StrategyDescription {
-    type Err = StrategyError;
-
-    /// The strategy of this name with its default settings.
-    fn from_str(name: &str) -> Result<Self, StrategyError> {
-        match name {
-            "random" => Ok(StrategyDescription::Random {}),
-            "greedy" => Ok(StrategyDescription::Greedy { candidates: None }),
-            "gradient-greedy" => Ok(StrategyDescription::GradientGreedy {}),
-            "evolution" => Ok(StrategyDescription::Evolution(EvolutionSettings::default())),
-            "surrogate" => Ok(StrategyDescription::Surrogate {}),
-            "prune" => Ok(StrategyDescription::Prune(PruneSettings::default())),
-            "exhaustive" => Ok(StrategyDescription::Exhaustive {}),
-            "stratified" => Ok(StrategyDescription::Stratified {}),
-            "sample" => Ok(StrategyDescription::Sample {}),
-            _ => Err(StrategyError::Unknown {
-                name: name.to_owned(),
-                known: Self::NAMES,
-            }),
-        }
+fn unknown(name: &str) -> StrategyError {
+    StrategyError::Unknown {
+        name: name.to_owned(),
+        known: StrategyDescription::NAMES,
     }
 }

@@ -7,6 +7,7 @@ use adaplace_search_space::{Fidelity, Placement, SearchSpace};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 use crate::proxy::promises;
 use crate::softmax::softmax_of_standardised;
@@ -17,7 +18,21 @@ use crate::{
 };
 
 /// The way in which founders and newcomers are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum FirstPopulation {
     /// Connections are drawn by the softmax of their standardised promise.

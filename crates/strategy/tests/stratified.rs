@@ -19,7 +19,7 @@ fn every_kind_has_its_share() {
     for seed in 0..20 {
         let proposals = sample(seed, 40);
         assert_eq!(proposals.len(), 40);
-        for (kind, all) in ConnectionKind::ALL.into_iter().zip([13, 12, 66, 78]) {
+        for (&kind, all) in ConnectionKind::ALL.iter().zip([13, 12, 66, 78]) {
             let share = 40.0 * f64::from(all) / 169.0;
             let of_kind = |proposal: &&Proposal| {
                 let mut connections = proposal.placement.connections();

@@ -67,7 +67,8 @@ impl GradientMapFile {
             settings: *map.settings(),
             probe: probe.into(),
             statistics: Statistic::ALL
-                .into_iter()
+                .iter()
+                .copied()
                 .filter_map(|statistic| Some((statistic, map.table(statistic)?)))
                 .collect(),
         }

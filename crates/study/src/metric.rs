@@ -4,9 +4,25 @@ use adaplace_scorer::{ByClass, Evaluation, Score};
 use adaplace_search_space::Fidelity;
 use adaplace_strategy::Merit;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 /// What trials are ranked by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
     /// Validation accuracy, ties by validation loss.
@@ -36,14 +52,7 @@ fn combined(accuracy: f64, loss: f64) -> f64 {
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Self; 6] = [
-        Self::Accuracy,
-        Self::Loss,
-        Self::Combined,
-        Self::BalancedAccuracy,
-        Self::MacroF1,
-        Self::Matthews,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Those that follow from accuracy and loss.
     pub const OF_TWO: [Self; 3] = [Self::Accuracy, Self::Loss, Self::Combined];

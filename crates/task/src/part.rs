@@ -1,11 +1,27 @@
 //! The parts of a task.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 /// A part of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
     /// The part on which adapters and heads are trained.
@@ -18,7 +34,7 @@ pub enum Part {
 
 impl Part {
     /// All parts of a task.
-    pub const ALL: [Self; 3] = [Part::Train, Part::Validation, Part::Test];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The names that files and folders of each part may have, in upper or lower case: those that the library
     /// `datasets` recognises.
@@ -37,21 +53,11 @@ impl Part {
                 .iter()
                 .any(|one| one.eq_ignore_ascii_case(name))
         };
-        Part::ALL.into_iter().find(of)
+        Part::ALL.iter().copied().find(of)
     }
 
     /// The standard name in file and folder names: `train`, `validation` or `test`.
     pub fn name(self) -> &'static str {
-        match self {
-            Part::Train => "train",
-            Part::Validation => "validation",
-            Part::Test => "test",
-        }
-    }
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.name())
+        self.into()
     }
 }

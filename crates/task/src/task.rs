@@ -201,7 +201,7 @@ fn load_parts<Content>(
 
 /// Warns about the parts of an image task that are rows of text, which are not read.
 fn warn_of_texts(layout: &Layout) {
-    for part in Part::ALL {
+    for &part in Part::ALL {
         let rows = layout.rows(part).filter(|rows| !is_parquet(&rows[0]));
         if let (Some(rows), None) = (rows, layout.pictures(part)) {
             tracing::warn!(
@@ -216,7 +216,10 @@ fn warn_of_ignored(folder: &Path, ignored: &[String]) {
     if ignored.is_empty() {
         return;
     }
-    let names = Part::ALL.map(|part| part.names().join(", "));
+    let names: Vec<String> = Part::ALL
+        .iter()
+        .map(|part| part.names().join(", "))
+        .collect();
     tracing::warn!(
         "{} in `{}` are not parts of a task and are ignored; the parts are called {}, or {}",
         listed(ignored),

@@ -1,9 +1,8 @@
 //! Products with frozen weights, in f32 or bf16.
 
-use std::fmt;
-
 use half::bf16;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 #[cfg(target_arch = "x86_64")]
 use super::bf16::{self as pairs, PackedBf16};
@@ -13,7 +12,21 @@ use super::product::{Packed, Start, multiply};
 
 /// The precision to which the operands of frozen products are rounded. Sums, and everything that is not a product with
 /// a frozen weight, are f32 in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// Single precision, in which nothing is rounded.
@@ -44,15 +57,6 @@ fn has_amx_bf16() -> bool {
 #[cfg(not(target_arch = "x86_64"))]
 fn has_amx_bf16() -> bool {
     false
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-        })
-    }
 }
 
 /// The right operand of a product, packed once.

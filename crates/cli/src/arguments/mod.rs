@@ -19,9 +19,7 @@ pub(crate) use space::SpaceOptions;
 pub(crate) use studies::{
     Audit, Bench, Compare, Search, SearchOptions, StudyOutput, TrainingOptions,
 };
-pub(crate) use values::{
-    CostArgument, ExecutorArgument, ExportTarget, PrecisionArgument, StatisticArgument,
-};
+pub(crate) use values::{ExecutorArgument, ExportTarget, PrecisionArgument};
 
 /// Find where to put a few small adapters in a frozen, pre-trained transformer.
 #[derive(Debug, Parser)]

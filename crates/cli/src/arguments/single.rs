@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use adaplace_backbone::InstructionSet;
+use adaplace_backbone::{InstructionSet, Pooling};
+use adaplace_quickstart::DrawnTask;
+use adaplace_scorer::Statistic;
+use adaplace_task::Part;
 use clap::Args;
 
 use super::values::{
-    DrawnTaskArgument, ExportTarget, PartArgument, PoolingArgument, PrecisionArgument,
-    StatisticArgument, count, positive, seed, steps, workers,
+    ExportTarget, PrecisionArgument, count, named, positive, seed, steps, workers,
 };
 use super::{BackboneAndTask, ColumnOptions, Resources};
 
@@ -17,8 +19,8 @@ pub(crate) struct Quickstart {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["task", "out", "workers"])]
     pub(crate) export: Option<PathBuf>,
     /// Task to learn
-    #[arg(long, value_name = "NAME", default_value = "orientation")]
-    pub(crate) task: DrawnTaskArgument,
+    #[arg(long, value_name = "NAME", default_value = "orientation", value_parser = named::<DrawnTask>())]
+    pub(crate) task: DrawnTask,
     /// Folder for backbone, task and studies; an unfinished study there is resumed
     #[arg(long, value_name = "DIR", default_value = "results/quickstart")]
     pub(crate) out: PathBuf,
@@ -33,8 +35,8 @@ pub(crate) struct Inspect {
     #[arg(value_name = "BACKBONE")]
     pub(crate) backbone: PathBuf,
     /// Pooling of the last hidden state into one vector
-    #[arg(long, value_name = "NAME")]
-    pub(crate) pooling: Option<PoolingArgument>,
+    #[arg(long, value_name = "NAME", value_parser = named::<Pooling>())]
+    pub(crate) pooling: Option<Pooling>,
     /// Also show how this task is read: parts, classes, truncated texts, and examples that parts share
     #[arg(long, value_name = "DIR")]
     pub(crate) task: Option<PathBuf>,
@@ -57,8 +59,8 @@ pub(crate) struct Probe {
     pub(crate) subject: BackboneAndTask,
     /// Pooling of the last hidden state into one vector [default: as in 1_Pooling/config.json, else mean; cls for image
     /// models]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) pooling: Option<PoolingArgument>,
+    #[arg(long, value_name = "NAME", value_parser = named::<Pooling>())]
+    pub(crate) pooling: Option<Pooling>,
     /// Number of training examples for the probe and the gradient
     #[arg(long, value_name = "N", default_value = "512", value_parser = count())]
     pub(crate) examples: usize,
@@ -66,13 +68,8 @@ pub(crate) struct Probe {
     #[arg(long, value_name = "N", value_parser = count())]
     pub(crate) max_length: Option<usize>,
     /// Statistic to show, or several separated by commas for the mean of their ranks
-    #[arg(
-        long,
-        value_name = "NAME",
-        value_delimiter = ',',
-        default_value = "rank"
-    )]
-    pub(crate) statistic: Vec<StatisticArgument>,
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "rank", value_parser = named::<Statistic>())]
+    pub(crate) statistic: Vec<Statistic>,
     /// Seed of the choice of examples
     #[arg(long, default_value_t = 0, value_parser = seed())]
     pub(crate) seed: u64,
@@ -164,8 +161,8 @@ pub(crate) struct Evaluate {
     #[command(flatten)]
     pub(crate) columns: ColumnOptions,
     /// Part of the task to evaluate on
-    #[arg(long, value_name = "NAME", default_value = "test")]
-    pub(crate) part: PartArgument,
+    #[arg(long, value_name = "NAME", default_value = "test", value_parser = named::<Part>())]
+    pub(crate) part: Part,
     /// Precision to which the operands of the frozen products are rounded; everything else is f32
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) precision: PrecisionArgument,

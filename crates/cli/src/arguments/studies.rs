@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use adaplace_strategy::StrategyDescription;
+use adaplace_backbone::Pooling;
+use adaplace_experiments::Baseline;
+use adaplace_scorer::Statistic;
+use adaplace_strategy::{CostObjective, FirstPopulation, StrategyDescription};
 use adaplace_study::Metric;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::values::{
-    BaselineArgument, CostArgument, ExecutorArgument, FirstPopulationArgument, MetricArgument,
-    PoolingArgument, PrecisionArgument, StatisticArgument, count, from, positive, seed, steps,
-    workers,
+    ExecutorArgument, PrecisionArgument, count, from, named, positive, seed, steps, workers,
 };
 use super::{BackboneAndTask, ColumnOptions, Resources, SpaceOptions};
 
@@ -71,12 +72,12 @@ pub(crate) struct SearchOptions {
     pub(crate) until: Option<Duration>,
     /// Rank by validation accuracy (ties by loss), by loss (ties by accuracy), by accuracy - loss / 2, which is more
     /// stable than accuracy alone, or by a metric that counts every class
-    #[arg(long, value_name = "NAME", default_value = Metric::default().name())]
-    pub(crate) metric: MetricArgument,
+    #[arg(long, value_name = "NAME", default_value = Metric::default().name(), value_parser = named::<Metric>())]
+    pub(crate) metric: Metric,
     /// Cost to minimise as well; evolution and surrogate take it into account, and the placements trained again come
     /// from the Pareto front
-    #[arg(long, value_name = "COST")]
-    pub(crate) and: Vec<CostArgument>,
+    #[arg(long, value_name = "COST", value_parser = named::<CostObjective>())]
+    pub(crate) and: Vec<CostObjective>,
     /// Number of best placements that race: all are trained on fresh orders of the examples and the better half
     /// continues, until two are left
     #[arg(long, value_name = "N", default_value = "8", value_parser = count())]
@@ -97,8 +98,8 @@ pub(crate) struct SearchOptions {
     pub(crate) proposals: usize,
     /// Gradient statistic that defines the promise of a connection, or several separated by commas for the mean of
     /// their ranks. `validation-alignment` takes about twice the time of a map, `alignment` and `agreement` three times
-    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = STATISTIC)]
-    pub(crate) statistic: Vec<StatisticArgument>,
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = STATISTIC, value_parser = named::<Statistic>())]
+    pub(crate) statistic: Vec<Statistic>,
     /// Greedy: connections trained at each stage [default: trials divided by adapters]
     #[arg(long, value_name = "N", value_parser = count())]
     pub(crate) candidates: Option<usize>,
@@ -106,8 +107,8 @@ pub(crate) struct SearchOptions {
     #[arg(long, value_name = "N", value_parser = count())]
     pub(crate) population: Option<usize>,
     /// Evolution: how the first population is drawn [default: gradient]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) first_population: Option<FirstPopulationArgument>,
+    #[arg(long, value_name = "NAME", value_parser = named::<FirstPopulation>())]
+    pub(crate) first_population: Option<FirstPopulation>,
     /// Prune: number of rounds, in each of which all connections left are trained together and the least important are
     /// dropped [default: 2]
     #[arg(long, value_name = "N", value_parser = count())]
@@ -140,8 +141,8 @@ pub(crate) struct TrainingOptions {
     pub(crate) max_length: Option<usize>,
     /// Pooling of the last hidden state into one vector [default: as in 1_Pooling/config.json, else mean; cls for image
     /// models]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) pooling: Option<PoolingArgument>,
+    #[arg(long, value_name = "NAME", value_parser = named::<Pooling>())]
+    pub(crate) pooling: Option<Pooling>,
     /// Precision to which the operands of the frozen products are rounded; everything else is f32
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) precision: PrecisionArgument,
@@ -227,8 +228,8 @@ pub(crate) struct Audit {
     #[arg(long, value_name = "R", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) rank: u16,
     /// Statistics, separated by commas, whose mean rank is judged in addition to every single one
-    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = STATISTIC)]
-    pub(crate) statistic: Vec<StatisticArgument>,
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = STATISTIC, value_parser = named::<Statistic>())]
+    pub(crate) statistic: Vec<Statistic>,
     #[command(flatten)]
     pub(crate) training: TrainingOptions,
     #[command(flatten)]
@@ -282,22 +283,22 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(..=250))]
     pub(crate) race: u32,
     /// Baselines that take part in addition to the strategies, separated by commas [default: all]
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) baselines: Vec<BaselineArgument>,
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = named::<Baseline>())]
+    pub(crate) baselines: Vec<Baseline>,
     /// Number of random placements that each of the baselines best-random-parallel and best-random tries
     #[arg(long, value_name = "N", default_value = "16", value_parser = count())]
     pub(crate) random_parallel: usize,
     /// Choose by validation accuracy (ties by loss), by loss (ties by accuracy), by accuracy - loss / 2, or by a metric
     /// that counts every class
-    #[arg(long, value_name = "NAME", default_value = Metric::default().name())]
-    pub(crate) metric: MetricArgument,
+    #[arg(long, value_name = "NAME", default_value = Metric::default().name(), value_parser = named::<Metric>())]
+    pub(crate) metric: Metric,
     /// Number of placements that a strategy proposes at a time
     #[arg(long, value_name = "N", default_value = "8", value_parser = count())]
     pub(crate) proposals: usize,
     /// Gradient statistic that defines the promise of a connection, or several separated by commas for the mean of
     /// their ranks
-    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = STATISTIC)]
-    pub(crate) statistic: Vec<StatisticArgument>,
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = STATISTIC, value_parser = named::<Statistic>())]
+    pub(crate) statistic: Vec<Statistic>,
     #[command(flatten)]
     pub(crate) training: TrainingOptions,
     #[command(flatten)]

@@ -2,7 +2,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use adaplace_backbone::Pooling;
 use adaplace_experiments::{
     Baseline, COMPARISON_FORMAT, ComparisonConfiguration, ComparisonRun, ComparisonSettings,
     Competitor, FinalRecord, Finisher, FrozenMap, PlacementBench, Replay, TestedTraining,
@@ -12,7 +11,7 @@ use adaplace_scorer::{Scorer, Statistic};
 use adaplace_search_space::{Fidelity, SearchSpace};
 use adaplace_strategy::{ConnectionProxy, FixedProxy, StrategyDescription, StrategySetting};
 use adaplace_study::{
-    Journal, Metric, Prepared, Problem, StudyConfiguration, StudyFolder, Workers, chain_shape,
+    Journal, Prepared, Problem, StudyConfiguration, StudyFolder, Workers, chain_shape,
 };
 use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, bail};
@@ -115,7 +114,7 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
 /// A comparison on the table of a bench.
 fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
     let start = Instant::now();
-    let metric = Metric::from(arguments.metric);
+    let metric = arguments.metric;
     if !metric.is_of_two() {
         bail!(
             "a bench contains accuracies and losses, from which no {} can be computed",
@@ -226,7 +225,7 @@ fn configuration(
     let columns = arguments.columns.columns();
     let folder = hub::backbone(places.backbone)?;
     let problem = Problem::load(
-        (&folder, options.pooling.map(Pooling::from)),
+        (&folder, options.pooling),
         &hub::task(places.task)?,
         options.max_length,
         &TaskOptions {
@@ -323,7 +322,7 @@ fn settings(arguments: &Compare, steps: Fidelity) -> Result<ComparisonSettings> 
         budget_steps: arguments.budget_steps.unwrap_or(trainings),
         steps,
         proposals: arguments.proposals,
-        metric: Metric::from(arguments.metric),
+        metric: arguments.metric,
         statistic: statistics(&arguments.statistic)?,
         race: arguments.race,
         baselines,

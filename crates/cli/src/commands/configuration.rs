@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use adaplace_backbone::Pooling;
 use adaplace_scorer::{GradientMapSettings, TrainingSettings};
 use adaplace_search_space::{Fidelity, SpaceDescription};
 use adaplace_strategy::StrategyDescription;
@@ -45,7 +44,7 @@ pub(super) fn configuration(
     } = subject;
     let folder = hub::backbone(backbone)?;
     let problem = Problem::for_search(
-        (&folder, options.pooling.map(Pooling::from)),
+        (&folder, options.pooling),
         (&hub::task(task)?, &columns),
         options.max_length,
         options.train_examples,

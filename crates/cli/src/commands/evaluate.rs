@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
             )
         })?),
     };
-    let part = Part::from(arguments.part);
+    let part = arguments.part;
     let columns = arguments.columns.columns();
     let options = TaskOptions {
         parts: &[Part::Train, Part::Validation, part],

@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use adaplace_backbone::{BackboneDescription, InputDescription, Pooling};
+use adaplace_backbone::{BackboneDescription, InputDescription};
 use adaplace_search_space::{AdapterSpec, Connection, ConnectionKind};
 use adaplace_study::{Problem, load_backbone};
 use adaplace_task::{Part, TaskOptions, TaskSummary};
@@ -62,7 +62,7 @@ struct AdapterCost {
 
 pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
     let folder = hub::backbone(&arguments.backbone)?;
-    let pooling = arguments.pooling.map(Pooling::from);
+    let pooling = arguments.pooling;
     let (backbone, task) = match &arguments.task {
         None => (load_backbone(&folder, pooling)?, None),
         Some(task) => {
@@ -121,8 +121,8 @@ fn count_kinds(hidden_states: usize) -> Vec<KindCount> {
         .flat_map(|source| (0..states).map(move |target| Connection { source, target }.kind()))
         .collect();
     ConnectionKind::ALL
-        .into_iter()
-        .map(|kind| KindCount {
+        .iter()
+        .map(|&kind| KindCount {
             kind,
             count: all.iter().filter(|&&found| found == kind).count(),
         })

@@ -29,7 +29,7 @@ use clap::CommandFactory;
 use clap::error::ErrorKind as UsageError;
 use serde::Serialize;
 
-use crate::arguments::{Arguments, StatisticArgument};
+use crate::arguments::Arguments;
 
 /// A choice that makes a gradient map hold every statistic.
 fn all_statistics() -> Statistics {
@@ -37,9 +37,8 @@ fn all_statistics() -> Statistics {
 }
 
 /// The statistics of `--statistic`.
-fn statistics(given: &[StatisticArgument]) -> Result<Statistics> {
-    let statistics = given.iter().copied().map(Statistic::from).collect();
-    match Statistics::new(statistics) {
+fn statistics(given: &[Statistic]) -> Result<Statistics> {
+    match Statistics::new(given.to_vec()) {
         Ok(statistics) => Ok(statistics),
         Err(error) => bail!(Arguments::command().error(UsageError::ValueValidation, error)),
     }

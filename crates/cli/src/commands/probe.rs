@@ -3,7 +3,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use adaplace_backbone::Pooling;
 use adaplace_scorer::{GradientMap, GradientMapSettings, ProxyScorer, TrainingSettings};
 use adaplace_search_space::Placement;
 use adaplace_study::{GradientMapFile, Problem, backbone_reference};
@@ -23,7 +22,7 @@ const COLUMNS: usize = 120;
 
 pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
     let statistics = statistics(&arguments.statistic)?;
-    let pooling = arguments.pooling.map(Pooling::from);
+    let pooling = arguments.pooling;
     let folder = hub::backbone(&arguments.subject.backbone)?;
     let problem = Problem::for_search(
         (&folder, pooling),

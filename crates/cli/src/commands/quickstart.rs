@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &Quickstart) -> Result<Ending> {
         print(&exported(folder))?;
         return Ok(Ending::Finished);
     }
-    let (task, out) = (DrawnTask::from(arguments.task), &arguments.out);
+    let (task, out) = (arguments.task, &arguments.out);
     let folders = prepare(out, task, SEED)?;
     let space = out.join("space.toml");
     write_atomically(&space, SPACE.as_bytes())
@@ -77,7 +77,11 @@ fn exported(folder: &Path) -> String {
     let backbone = folder.join(BACKBONE_FOLDER);
     let tasks = folder.join(TASKS_FOLDER);
     let task = tasks.join(DrawnTask::Counting.name());
-    let names = DrawnTask::ALL.map(DrawnTask::name).join(", ");
+    let names = DrawnTask::ALL
+        .iter()
+        .map(|task| task.name())
+        .collect::<Vec<_>>()
+        .join(", ");
     format!(
         "backbone  {}\ntasks     {}: {names}\nnext      adaplace probe --backbone {} --task {} --out FILE.json\n",
         backbone.display(),

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use adaplace_strategy::{CostObjective, EvolutionSettings, PruneSettings, StrategyDescription};
 use adaplace_study::{
-    Configuration, Metric, Problem, Ranking, SearchSettings, StudyConfiguration, StudyError,
+    Configuration, Problem, Ranking, SearchSettings, StudyConfiguration, StudyError,
     backbone_reference,
 };
 use anyhow::{Result, bail};
@@ -15,9 +15,7 @@ use super::execution::execute;
 use super::summary::summary;
 use super::{print, print_json, ray, report, statistics};
 use crate::Ending;
-use crate::arguments::{
-    Arguments, CostArgument, ExecutorArgument, Search, SearchOptions, StudyOutput,
-};
+use crate::arguments::{Arguments, ExecutorArgument, Search, SearchOptions, StudyOutput};
 use crate::hub;
 
 #[derive(Serialize)]
@@ -159,7 +157,7 @@ fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Problem)> {
         steps: fidelity(training)?,
         proposals: options.proposals,
         halving: options.halving,
-        metric: Metric::from(options.metric),
+        metric: options.metric,
         costs: costs(&options.and)?,
         statistic: statistics(&options.statistic)?,
         objective: None,
@@ -201,7 +199,7 @@ fn check_executor(arguments: &Search) -> Result<()> {
 }
 
 /// The costs of `--and`, each once.
-fn costs(given: &[CostArgument]) -> Result<Vec<CostObjective>> {
+fn costs(given: &[CostObjective]) -> Result<Vec<CostObjective>> {
     let costs: Vec<CostObjective> = given.iter().copied().map(CostObjective::from).collect();
     let mut distinct = costs.clone();
     distinct.sort();

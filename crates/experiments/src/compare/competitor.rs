@@ -3,13 +3,28 @@ use std::fmt;
 use adaplace_search_space::{Placement, SearchSpace};
 use adaplace_strategy::StrategyDescription;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 use super::rules::{after_each_block, every_sublayer, everywhere, of_equal_parameters};
 
 /// What strategies are compared with.
 ///
 /// Those of equal parameters have as many as the space's most adapters of its largest rank, and lower ranks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum Baseline {
     /// The frozen model with its linear head.
@@ -34,17 +49,7 @@ pub enum Baseline {
 
 impl Baseline {
     /// All baselines.
-    pub const ALL: [Self; 9] = [
-        Self::LinearProbe,
-        Self::ParallelEverywhere,
-        Self::SequentialEverywhere,
-        Self::ParallelEverywhereEqual,
-        Self::SequentialEverywhereEqual,
-        Self::AdapterPlus,
-        Self::LargestGradients,
-        Self::BestRandomParallel,
-        Self::BestRandom,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The placement of one at fixed places; `None` for any other, and where its parameters do not suffice for a rank of 1 at
     /// each of its places.
@@ -85,22 +90,15 @@ impl Competitor {
 impl fmt::Display for Competitor {
     /// Its name in files.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (baseline, count) = match self {
-            Self::Strategy(description) => return formatter.write_str(description.name()),
-            Self::Baseline(baseline, count) => (baseline, count),
-        };
-        match baseline {
-            Baseline::LinearProbe => formatter.write_str("linear-probe"),
-            Baseline::ParallelEverywhere => formatter.write_str("parallel-everywhere"),
-            Baseline::SequentialEverywhere => formatter.write_str("sequential-everywhere"),
-            Baseline::ParallelEverywhereEqual => formatter.write_str("parallel-everywhere-equal"),
-            Baseline::SequentialEverywhereEqual => {
-                formatter.write_str("sequential-everywhere-equal")
+        match self {
+            Self::Strategy(description) => formatter.write_str(description.name()),
+            Self::Baseline(Baseline::BestRandomParallel, count) => {
+                write!(formatter, "best-of-{count}-random-parallel")
             }
-            Baseline::AdapterPlus => formatter.write_str("adapter-plus"),
-            Baseline::LargestGradients => formatter.write_str("largest-gradients"),
-            Baseline::BestRandomParallel => write!(formatter, "best-of-{count}-random-parallel"),
-            Baseline::BestRandom => write!(formatter, "best-of-{count}-random"),
+            Self::Baseline(Baseline::BestRandom, count) => {
+                write!(formatter, "best-of-{count}-random")
+            }
+            Self::Baseline(baseline, _) => formatter.write_str(baseline.into()),
         }
     }
 }

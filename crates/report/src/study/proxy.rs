@@ -146,13 +146,15 @@ fn chart(
     let group = |placement: &Placement| {
         let kind = placement.connections().next().map(Connection::kind);
         let index = ConnectionKind::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .position(|other| Some(other) == kind);
         if single { index.unwrap_or(0) } else { 0 }
     };
     let groups = match single {
         true => ConnectionKind::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .map(|kind| (kind.name().to_owned(), Ink::of_kind(kind)))
             .collect(),
         false => vec![("placements".to_owned(), Ink::Blue)],

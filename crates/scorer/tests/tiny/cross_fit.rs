@@ -128,7 +128,7 @@ fn the_other_statistics_stay_as_they_are() {
     let crossed =
         GradientMap::cross_fitted(&model, &task.train, &task.validation, &settings, &all())
             .unwrap();
-    for statistic in Statistic::ALL {
+    for &statistic in Statistic::ALL {
         match statistic.is_cross_fitted() {
             true => assert_eq!(plain.table(statistic), None),
             false => assert_eq!(plain.table(statistic), crossed.table(statistic)),

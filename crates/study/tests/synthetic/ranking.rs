@@ -65,7 +65,7 @@ fn by_promise(metric: Metric) -> impl Fn(&RankedTrial, &RankedTrial) -> Ordering
 #[test]
 fn trials_stand_in_the_promised_order_for_every_strategy() {
     for mut configuration in all_configurations() {
-        for metric in Metric::ALL {
+        for &metric in Metric::ALL {
             configuration.search.metric = metric;
             // Gradient-greedy has but one trial.
             let lowest = match configuration.strategy {
