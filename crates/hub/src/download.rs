@@ -227,7 +227,7 @@ impl<'a> Server<'a> {
         };
         match status {
             Some(401 | 403) => HubError::Denied { name, endpoint },
-            Some(404) => self.missing(file, "although it lists the file; try again later"),
+            Some(404) => self.missing(file, "the server lists it, so try again later"),
             Some(status) => HubError::Status {
                 name,
                 endpoint,
