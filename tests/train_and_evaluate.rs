@@ -148,7 +148,10 @@ fn another_pooling_is_another_backbone() {
     lab.train();
     let text = lab.read("placement.toml");
     lab.write("placement.toml", text.replace("\"mean\"", "\"max\""));
-    lab.refuses(EVALUATE, &["placement.toml", "`max`", "choose `mean` or `cls`"]);
+    lab.refuses(
+        EVALUATE,
+        &["placement.toml", "`max`", "choose `mean` or `cls`"],
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use adaplace_testkit::{
 use tempfile::TempDir;
 
 const ALL_PARTS: TaskOptions = TaskOptions {
-    parts: &Part::ALL,
+    parts: Part::ALL,
     train_examples: None,
     seed: 0,
     columns: None,

@@ -311,10 +311,9 @@ fn strategies(arguments: &Compare) -> Result<Vec<StrategyDescription>> {
 /// Those of a replay, which has neither final trainings nor learning rates of its own.
 fn settings(arguments: &Compare, steps: Fidelity) -> Result<ComparisonSettings> {
     let trainings = TRAININGS * u64::from(steps.steps());
-    let named = arguments.baselines.iter();
     let baselines: Vec<Baseline> = match arguments.baselines.is_empty() {
         true => Baseline::ALL.to_vec(),
-        false => named.map(|&one| one.into()).collect(),
+        false => arguments.baselines.clone(),
     };
     Ok(ComparisonSettings {
         seed: arguments.training.seed,

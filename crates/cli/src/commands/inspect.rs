@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
         Some(task) => {
             let columns = arguments.columns.columns();
             let options = TaskOptions {
-                parts: &Part::ALL,
+                parts: Part::ALL,
                 columns: Some(&columns),
                 ..TaskOptions::default()
             };

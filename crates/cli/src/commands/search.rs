@@ -200,7 +200,7 @@ fn check_executor(arguments: &Search) -> Result<()> {
 
 /// The costs of `--and`, each once.
 fn costs(given: &[CostObjective]) -> Result<Vec<CostObjective>> {
-    let costs: Vec<CostObjective> = given.iter().copied().map(CostObjective::from).collect();
+    let costs: Vec<CostObjective> = given.to_vec();
     let mut distinct = costs.clone();
     distinct.sort();
     distinct.dedup();
