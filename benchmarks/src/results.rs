@@ -1,9 +1,9 @@
 //! The output of `run`.
 
+use adaplace_backbone::Precision;
 use serde::Serialize;
 
 use crate::work::{Kind, Pair};
-use adaplace_backbone::Precision;
 
 /// The line that a run prints. `pytorch/bench.py` prints one in the same form.
 #[derive(Debug, Serialize)]

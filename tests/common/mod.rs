@@ -368,6 +368,25 @@ pub fn assert_page(page: &str) {
     }
 }
 
+/// What a reader sees of a page: its words, without tags, style sheet and the breaks of lines.
+pub fn text_of(page: &str) -> String {
+    let body = page.split("</style>").last().unwrap();
+    let mut text = String::new();
+    for part in body.split('<') {
+        text.push(' ');
+        text.push_str(part.split_once('>').map_or("", |(_, behind)| behind));
+    }
+    for (entity, character) in [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&amp;", "&"),
+    ] {
+        text = text.replace(entity, character);
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A line of a journal.
 pub fn journal_line(trial: usize, placement: &Placement, accuracy: f64) -> String {
     let record = json!({

@@ -1,19 +1,11 @@
 //! The gradient map in the terminal: one row for each source, one column for each target.
 
 use adaplace_report::numbers::significant;
+use adaplace_report::viridis;
 use anstyle::{Color, RgbColor, Style};
 
 /// Shades from low to high, for terminals without colour and maps too wide for numbers.
 const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
-
-/// Dark blue over green to yellow: even steps in lightness, also without colour vision (five points of viridis).
-const COLOURS: [[f64; 3]; 5] = [
-    [68.0, 1.0, 84.0],
-    [59.0, 82.0, 139.0],
-    [33.0, 145.0, 140.0],
-    [94.0, 201.0, 98.0],
-    [253.0, 231.0, 37.0],
-];
 
 /// Draws a square table of `values[source][target]`, at most `columns` characters wide where the numbers fit;
 /// colours are escape sequences, for a stream that strips them where they are not wanted.
@@ -21,10 +13,7 @@ pub(crate) fn draw(values: &[Vec<f64>], columns: usize) -> String {
     let all = || values.iter().flatten().copied();
     let lowest = all().fold(f64::INFINITY, f64::min);
     let highest = all().fold(f64::NEG_INFINITY, f64::max);
-    let position = |value: f64| match highest > lowest {
-        true => (value - lowest) / (highest - lowest),
-        false => 0.0,
-    };
+    let position = |value: f64| viridis::position(value, lowest, highest);
     let cells = Cells::choose(values, columns);
     let mut text = format!("  source \\ target\n{:>5} ", "");
     for target in 0..values.len() {
@@ -89,15 +78,10 @@ impl Cells {
 }
 
 fn style(position: f64) -> Style {
-    let place = position * (COLOURS.len() - 1) as f64;
-    let below = (place as usize).min(COLOURS.len() - 2);
-    let part = place - below as f64;
-    let mix = |channel: usize| {
-        let (from, to) = (COLOURS[below][channel], COLOURS[below + 1][channel]);
-        (from + part * (to - from)).round() as u8
-    };
-    let background = RgbColor(mix(0), mix(1), mix(2));
-    let foreground = match position > 0.6 {
+    let colour = viridis::colour(position);
+    let [red, green, blue] = colour;
+    let background = RgbColor(red, green, blue);
+    let foreground = match viridis::is_light(colour) {
         true => RgbColor(0, 0, 0),
         false => RgbColor(255, 255, 255),
     };

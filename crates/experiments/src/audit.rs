@@ -7,11 +7,11 @@ use adaplace_analysis::{Measured, bootstrap, kendall, spearman, top_recall};
 use adaplace_files::{Document, Layout, read_json, write_json};
 use adaplace_scorer::{GradientMap, Score, Statistic, Statistics};
 use adaplace_search_space::{Connection, Fidelity};
+use adaplace_study::{RankedTrial, StudyError, if_there};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::ExperimentError;
-use adaplace_study::{RankedTrial, if_there};
 
 /// The share of the connections that recall asks for.
 const TOP: f64 = 0.1;
@@ -45,17 +45,15 @@ impl Audit {
     ///
     /// # Errors
     /// If it cannot be read or is damaged; the message names it.
-    pub fn read_in(folder: &Path) -> Result<Option<Self>, ExperimentError> {
-        Ok(if_there(&folder.join(Self::FILE), |path| {
-            Ok(read_json(path)?)
-        })?)
+    pub fn read_in(folder: &Path) -> Result<Option<Self>, StudyError> {
+        if_there(&folder.join(Self::FILE), |path| Ok(read_json(path)?))
     }
 
     /// Writes the file, or leaves an earlier one as it was.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write_in(&self, folder: &Path) -> Result<(), ExperimentError> {
+    pub fn write_in(&self, folder: &Path) -> Result<(), StudyError> {
         Ok(write_json(&folder.join(Self::FILE), self, Layout::Pretty)?)
     }
 }

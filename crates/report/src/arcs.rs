@@ -1,36 +1,46 @@
 //! A placement as arcs over the chain of hidden states.
 
+use std::collections::BTreeSet;
+
 use adaplace_search_space::{AdapterSpec, Connection, ConnectionKind, Placement};
+use maud::{Markup, html};
 
 use crate::axes::ChartSize;
-use crate::document::{Figure, LegendEntry, Mark};
+use crate::figure::Figure;
 use crate::ink::Ink;
-use crate::svg::{Anchor, Svg};
+use crate::legend::{Key, LegendEntry};
+use crate::svg::Px;
 
+/// Room on both sides; like all lengths here in pixels.
 const MARGIN: f64 = 24.0;
-/// The tallest arc; longer ones are flatter.
+/// Height of the tallest arc; longer ones are flatter.
 const TALLEST: f64 = 170.0;
-/// Of a node with its number inside.
+/// Radius of a node with its number inside.
 const RADIUS: f64 = 12.0;
 /// Length of an arrow's head.
 const HEAD: f64 = 9.0;
 
 /// Draws the adapters of `placement` over `hidden_states` states: forward connections above the chain, recurrent ones
 /// below, sequential ones as loops.
-#[must_use]
-pub fn arcs(placement: &Placement, hidden_states: u16, size: ChartSize, title: &str) -> Figure {
+pub(crate) fn arcs(
+    placement: &Placement,
+    hidden_states: u16,
+    size: ChartSize,
+    title: &str,
+) -> Figure {
     let chain = Chain::new(placement, hidden_states, size);
-    let mut drawing = Svg::new(chain.width as u32, chain.height.ceil() as u32, title);
-    chain.draw(&mut drawing, placement);
-    for (connection, adapter) in placement.iter() {
-        chain.arc(&mut drawing, connection, adapter);
-    }
-    Figure::new(title, drawing)
+    let drawing = html! {
+        (chain.states(placement))
+        @for (connection, adapter) in placement.iter() { (chain.arc(connection, adapter)) }
+    };
+    Figure::new(title, (chain.width, chain.height.ceil()), drawing)
+        .with_legend(kinds_legend([placement]))
 }
 
 /// What the colours of arcs mean, for the kinds that any of these placements has.
-#[must_use]
-pub fn kinds_legend<'a>(placements: impl IntoIterator<Item = &'a Placement>) -> Vec<LegendEntry> {
+pub(crate) fn kinds_legend<'a>(
+    placements: impl IntoIterator<Item = &'a Placement>,
+) -> Vec<LegendEntry> {
     let mut kinds: Vec<ConnectionKind> = placements
         .into_iter()
         .flat_map(Placement::connections)
@@ -38,18 +48,17 @@ pub fn kinds_legend<'a>(placements: impl IntoIterator<Item = &'a Placement>) -> 
         .collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let entry =
-        |kind: ConnectionKind| LegendEntry::new(kind.name(), Ink::of_kind(kind), Mark::Line);
+    let entry = |kind: ConnectionKind| Key::new(kind.name(), Ink::of_kind(kind)).line(false);
     kinds.into_iter().map(entry).collect()
 }
 
 /// Where the states stand.
 struct Chain {
-    states: u16,
+    count: u16,
     width: f64,
     step: f64,
     radius: f64,
-    /// Of the chain.
+    /// Where the chain runs, from above.
     y: f64,
     /// Where arcs below it begin.
     below: f64,
@@ -66,10 +75,10 @@ impl Chain {
             .connections()
             .map(|connection| connection.source.max(connection.target));
         // A chain of one state has no sublayer and no model has it.
-        let states = hidden_states
+        let count = hidden_states
             .max(last.max().unwrap_or(0).saturating_add(1))
             .max(2);
-        let step = (width - 2.0 * MARGIN) / f64::from(states - 1);
+        let step = (width - 2.0 * MARGIN) / f64::from(count - 1);
         let radius = RADIUS.min(step * 0.32);
         let numbers_inside = radius >= 9.0;
         let tallest = |recurrent: bool| {
@@ -82,7 +91,7 @@ impl Chain {
         let y = 14.0 + radius + tallest(false).max(20.0);
         let below = y + radius + if numbers_inside { 0.0 } else { 18.0 };
         Self {
-            states,
+            count,
             width,
             step,
             radius,
@@ -96,110 +105,103 @@ impl Chain {
         MARGIN + f64::from(state) * self.step
     }
 
-    fn draw(&self, drawing: &mut Svg, placement: &Placement) {
-        let (muted, text) = (Ink::Muted.hex(), Ink::Text.hex());
+    /// The chain; states that an arc touches stand out.
+    fn states(&self, placement: &Placement) -> Markup {
         let (y, radius) = (self.y, self.radius);
-        for state in 1..self.states {
-            let (from, to) = (self.x(state - 1) + radius, self.x(state) - radius);
-            drawing.add(format_args!(
-                "<path d=\"M{from:.1} {y:.1}H{to:.1}\" stroke=\"{muted}\" stroke-width=\"1.5\"/>"
-            ));
-            if self.step >= 45.0 {
-                let sublayer = if state % 2 == 1 { "A" } else { "M" };
-                let place = ((from + to) / 2.0, y - 5.0);
-                drawing.text(place, 10, Anchor::Middle, Ink::Muted, sublayer);
-            }
-        }
+        let used: BTreeSet<u16> = placement
+            .connections()
+            .flat_map(|connection| [connection.source, connection.target])
+            .collect();
         let step = [1, 2, 5, 10, 20, 50]
             .into_iter()
             .find(|&step| f64::from(step) * self.step >= 20.0);
-        for state in 0..self.states {
-            let used = placement
-                .connections()
-                .any(|connection| connection.source == state || connection.target == state);
-            let (stroke, width) = if used { (&text, 2.0) } else { (&muted, 1.3) };
-            let x = self.x(state);
-            drawing.add(format_args!(
-                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"none\" stroke=\"{stroke}\" \
-                 stroke-width=\"{width}\"/>"
-            ));
-            let ink = if used { Ink::Text } else { Ink::Muted };
-            if radius >= 9.0 {
-                drawing.text((x, y + 4.0), 11, Anchor::Middle, ink, &state.to_string());
-            } else if state % step.unwrap_or(100) == 0 {
-                drawing.text(
-                    (x, y + radius + 14.0),
-                    11,
-                    Anchor::Middle,
-                    ink,
-                    &state.to_string(),
-                );
+        let (below, numbered) = match radius >= 9.0 {
+            true => (4.0, 1),
+            false => (radius + 14.0, step.unwrap_or(100)),
+        };
+        html! {
+            g stroke=(Ink::Muted) stroke-width="1.5" {
+                @for state in 1..self.count {
+                    path d={ "M" (Px(self.x(state - 1) + radius)) " " (Px(y)) "H" (Px(self.x(state) - radius)) } {}
+                }
+            }
+            g font-size="10" text-anchor="middle" fill=(Ink::Muted) {
+                @for state in (1..self.count).filter(|_| self.step >= 45.0) {
+                    text x=(Px(self.x(state) - self.step / 2.0)) y=(Px(y - 5.0)) { @if state % 2 == 1 { "A" } @else { "M" } }
+                }
+            }
+            g font-size="11" text-anchor="middle" {
+                @for state in 0..self.count {
+                    @let (ink, width) = if used.contains(&state) { (Ink::Text, 2.0) } else { (Ink::Muted, 1.3) };
+                    @let x = Px(self.x(state));
+                    circle cx=(x) cy=(Px(y)) r=(Px(radius)) fill="none" stroke=(ink) stroke-width=(width) {}
+                    @if state % numbered == 0 { text x=(x) y=(Px(y + below)) fill=(ink) { (state) } }
+                }
             }
         }
     }
 
-    fn arc(&self, drawing: &mut Svg, connection: Connection, adapter: AdapterSpec) {
+    fn arc(&self, connection: Connection, adapter: AdapterSpec) -> Markup {
         let kind = connection.kind();
-        let colour = Ink::of_kind(kind).hex();
         let (from, to) = (self.x(connection.source), self.x(connection.target));
         // Arcs leave a state on one side and arrive on the other, so that those of neighbours do not touch.
         let shift = self.radius * 0.42;
         let side = (self.radius * self.radius - shift * shift).sqrt();
         let tall = height(connection, self.step);
-        let (path, head_x, head_y, direction) = match kind {
+        let above = self.y - side;
+        let (path, x, y, direction) = match kind {
             ConnectionKind::Sequential => {
-                let (y, width) = (self.y - side, (self.step * 0.45).min(24.0));
-                let (left, right) = (from - shift, from + shift);
+                let width = (self.step * 0.45).min(24.0);
+                let (left, right, top) = (from - shift, from + shift, above - 1.3 * tall);
                 let path = format!(
-                    "M{left:.1} {y:.1}C{:.1} {:.1} {:.1} {:.1} {right:.1} {:.1}",
-                    left - width,
-                    y - 1.3 * tall,
-                    right + width,
-                    y - 1.3 * tall,
-                    y - HEAD + 1.0
+                    "M{} {}C{} {} {} {} {} {}",
+                    Px(left),
+                    Px(above),
+                    Px(left - width),
+                    Px(top),
+                    Px(right + width),
+                    Px(top),
+                    Px(right),
+                    Px(above - HEAD + 1.0)
                 );
-                (path, right, y, 1.0)
+                (path, right, above, 1.0)
             }
             ConnectionKind::Recurrent => {
-                let inside = if self.below > self.y + self.radius {
-                    self.below
-                } else {
-                    self.y + side
+                let inside = match self.below > self.y + self.radius {
+                    true => self.below,
+                    false => self.y + side,
                 };
                 let (start, end) = (from - shift, to + shift);
                 let path = elliptic((start, inside), (end, inside + HEAD - 1.0), tall);
                 (path, end, inside, -1.0)
             }
             ConnectionKind::Parallel | ConnectionKind::LongRange => {
-                let y = self.y - side;
                 let (start, end) = (from + shift, to - shift);
-                (
-                    elliptic((start, y), (end, y - HEAD + 1.0), tall),
-                    end,
-                    y,
-                    1.0,
-                )
+                let path = elliptic((start, above), (end, above - HEAD + 1.0), tall);
+                (path, end, above, 1.0)
             }
         };
-        let base = head_y - direction * HEAD;
-        let (left, right) = (head_x - 4.5, head_x + 4.5);
-        let rank = adapter.rank;
-        drawing.add(format_args!(
-            "<g><title>{}-&gt;{}: {kind}, rank {rank}</title>\
-             <path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.5\"/>\
-             <path d=\"M{left:.1} {base:.1}H{right:.1}L{head_x:.1} {head_y:.1}z\" fill=\"{colour}\"/></g>\n",
-            connection.source, connection.target
-        ));
+        let (ink, base) = (Ink::of_kind(kind), Px(y - direction * HEAD));
+        html! {
+            g {
+                title { (connection) ": " (kind) ", rank " (adapter.rank) }
+                path d=(path) fill="none" stroke=(ink) stroke-width="2.5" {}
+                path d={ "M" (Px(x - 4.5)) " " (base) "H" (Px(x + 4.5)) "L" (Px(x)) " " (Px(y)) "z" } fill=(ink) {}
+            }
+        }
     }
 }
 
 /// Half an ellipse, from left to right above the chain, from right to left below it; it ends within the arrow's head.
 fn elliptic(from: (f64, f64), to: (f64, f64), tall: f64) -> String {
-    let radius = (to.0 - from.0).abs() / 2.0;
-    let end = (from.1 + to.1) / 2.0;
+    let (radius, tall) = (Px((to.0 - from.0).abs() / 2.0), Px(tall));
+    let (start, end) = (
+        (Px(from.0), Px(from.1)),
+        (Px(to.0), Px((from.1 + to.1) / 2.0)),
+    );
     format!(
-        "M{:.1} {:.1}A{radius:.1} {tall:.1} 0 0 1 {:.1} {end:.1}",
-        from.0, from.1, to.0
+        "M{} {}A{radius} {tall} 0 0 1 {} {}",
+        start.0, start.1, end.0, end.1
     )
 }
 
@@ -213,6 +215,8 @@ fn height(connection: Connection, step: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use maud::Render;
+
     use super::*;
 
     fn placement(connections: &[(u16, u16)]) -> Placement {
@@ -224,18 +228,15 @@ mod tests {
     }
 
     fn markup(placement: &Placement, states: u16) -> String {
-        let mut section = crate::Section::new("");
-        section.figure(&arcs(placement, states, ChartSize::Half, ""));
-        let mut document = crate::Document::new("", "", "");
-        document.section(section);
-        document.finish()
+        let figure = arcs(placement, states, ChartSize::Half, "");
+        figure.render().into_string()
     }
 
     #[test]
     fn every_connection_is_an_arc_in_the_colour_of_its_kind() {
         let text = markup(&placement(&[(3, 3), (0, 1), (2, 9), (9, 2)]), 13);
         for &kind in ConnectionKind::ALL {
-            assert!(text.contains(&format!("stroke=\"{}\"", Ink::of_kind(kind).hex())));
+            assert!(text.contains(&format!("stroke=\"{}\"", Ink::of_kind(kind))));
         }
         assert!(text.contains("<title>9-&gt;2: recurrent, rank 8</title>"));
         assert_eq!(text.matches("<circle").count(), 13);
@@ -261,7 +262,7 @@ mod tests {
         let placements = [placement(&[(5, 1), (0, 1)]), placement(&[(4, 1)])];
         let names: Vec<String> = kinds_legend(&placements)
             .into_iter()
-            .map(|entry| entry.name)
+            .map(|entry| entry.key.name)
             .collect();
         assert_eq!(names, ["parallel", "recurrent"]);
     }

@@ -1,39 +1,37 @@
-//! What curves and scatters share: two axes, drawn by the plotting library.
+//! What curves and scatters share: two axes, and where a value stands between them.
 
 use std::ops::Range;
 
-use plotters::chart::ChartContext;
-use plotters::coord::types::RangedCoordf64;
-use plotters::prelude::*;
+use maud::{Markup, html};
 
-use crate::error::ReportError;
+use crate::figure::Figure;
 use crate::ink::Ink;
 use crate::numbers::Unit;
-use crate::svg::Svg;
+use crate::svg::{Px, corners};
+use crate::ticks::ticks;
 
-/// The library draws on whole pixels: drawn larger than it is shown, a chart is finer than that.
-pub(crate) const SCALE: u32 = 4;
+/// Room for the labels and beyond the last ticks, in pixels.
+const LEFT: f64 = 78.0;
+const RIGHT: f64 = 16.0;
+const TOP: f64 = 10.0;
+const BOTTOM: f64 = 46.0;
 
-/// The library takes this for the height of a line, which is 1.24 times the size of its letters.
-const LABEL: u32 = 15 * SCALE;
+const HEIGHT: f64 = 400.0;
 
-pub(crate) type Chart<'a, 'b> =
-    ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-pub(crate) type DrawingError = DrawingAreaErrorKind<std::io::Error>;
+/// Length of a tick.
+const TICK: f64 = 4.0;
 
 /// An axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Axis {
+pub(crate) struct Axis {
     /// What it measures.
-    pub name: String,
+    pub(crate) name: String,
     /// How its numbers are written.
-    pub unit: Unit,
+    pub(crate) unit: Unit,
 }
 
 impl Axis {
-    /// An axis.
-    #[must_use]
-    pub fn new(name: impl Into<String>, unit: Unit) -> Self {
+    pub(crate) fn new(name: impl Into<String>, unit: Unit) -> Self {
         Self {
             name: name.into(),
             unit,
@@ -43,93 +41,116 @@ impl Axis {
 
 /// How much room a chart takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChartSize {
+pub(crate) enum ChartSize {
     /// The width of the page.
     Wide,
     /// Half of it, two side by side.
     Half,
 }
 
-impl ChartSize {
-    fn pixels(self) -> (u32, u32) {
-        let (width, height) = match self {
-            Self::Wide => (1040, 400),
-            Self::Half => (500, 400),
-        };
-        (width * SCALE, height * SCALE)
-    }
-}
-
-/// Two axes and what they hold.
+/// Two axes, each with the range of its values.
 pub(crate) struct Frame<'a> {
-    pub(crate) title: &'a str,
     pub(crate) size: ChartSize,
     pub(crate) x: (&'a Axis, Range<f64>),
     pub(crate) y: (&'a Axis, Range<f64>),
 }
 
 impl Frame<'_> {
-    /// Draws the axes, and on them what `content` draws.
-    pub(crate) fn draw(
-        &self,
-        content: impl FnOnce(&mut Chart<'_, '_>) -> Result<(), DrawingError>,
-    ) -> Result<Svg, ReportError> {
-        let mut plot = String::new();
-        let size = self.size.pixels();
-        self.plot(&mut plot, size, content)
-            .map_err(|error| ReportError::Drawing {
-                chart: self.title.to_owned(),
-                reason: error.to_string(),
-            })?;
-        Ok(Svg::from_plot(&plot, size, SCALE, self.title))
+    fn width(&self) -> f64 {
+        match self.size {
+            ChartSize::Wide => 1040.0,
+            ChartSize::Half => 500.0,
+        }
     }
 
-    fn plot(
-        &self,
-        plot: &mut String,
-        size: (u32, u32),
-        content: impl FnOnce(&mut Chart<'_, '_>) -> Result<(), DrawingError>,
-    ) -> Result<(), DrawingError> {
-        let ((x, x_range), (y, y_range)) = (&self.x, &self.y);
-        let labels = match self.size {
-            ChartSize::Wide => 10,
-            ChartSize::Half => 7,
+    /// Where a point of these values stands.
+    pub(crate) fn at(&self, (x, y): (f64, f64)) -> (Px, Px) {
+        // The difference of huge numbers is infinite: they stand at the start.
+        let share = |value: f64, range: &Range<f64>| {
+            let share = (value - range.start) / (range.end - range.start);
+            if share.is_finite() { share } else { 0.0 }
         };
-        let root = SVGBackend::with_string(plot, size).into_drawing_area();
-        let mut chart = ChartBuilder::on(&root)
-            .margin_top(10 * SCALE)
-            .margin_right(16 * SCALE)
-            .margin_bottom(2 * SCALE)
-            .x_label_area_size(42 * SCALE)
-            .y_label_area_size(76 * SCALE)
-            .build_cartesian_2d(x_range.clone(), y_range.clone())?;
-        let font = |ink: Ink| ("sans-serif", LABEL).into_font().color(&ink.colour());
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .bold_line_style(Ink::Faint.colour().stroke_width(SCALE))
-            .light_line_style(TRANSPARENT)
-            .axis_style(Ink::Muted.colour().stroke_width(SCALE))
-            .set_all_tick_mark_size(4 * SCALE)
-            .x_labels(labels)
-            .y_labels(7)
-            .x_label_formatter(&|value| x.unit.tick(*value))
-            .y_label_formatter(&|value| y.unit.tick(*value))
-            .label_style(font(Ink::Muted))
-            .axis_desc_style(font(Ink::Text))
-            .x_desc(&x.name)
-            .y_desc(&y.name)
-            .draw()?;
-        content(&mut chart)?;
-        drop(chart);
-        root.present()
+        let right = LEFT + share(x, &self.x.1) * (self.width() - LEFT - RIGHT);
+        let down = HEIGHT - BOTTOM - share(y, &self.y.1) * (HEIGHT - TOP - BOTTOM);
+        (Px(right), Px(down))
+    }
+
+    /// The corners of a line through these points, or of an area within them.
+    pub(crate) fn corners(&self, points: &[(f64, f64)]) -> String {
+        corners(points.iter().map(|&point| self.at(point)))
+    }
+
+    /// A point with a bar for its error, and what is said of it.
+    pub(crate) fn estimate(
+        &self,
+        (x, y): (f64, f64),
+        error: Option<f64>,
+        ink: Ink,
+        tooltip: &str,
+    ) -> Markup {
+        let (right, down) = self.at((x, y));
+        html! {
+            @if let Some(error) = error {
+                polyline points=(self.corners(&[(x, y - error), (x, y + error)])) stroke=(ink) stroke-width="2" {}
+            }
+            circle cx=(right) cy=(down) r="4" fill=(ink) { title { (tooltip) } }
+        }
+    }
+
+    /// The axes with what stands between them.
+    pub(crate) fn figure(&self, title: &str, content: &Markup) -> Figure {
+        let labels = match self.size {
+            ChartSize::Wide => 12,
+            ChartSize::Half => 6,
+        };
+        let ((x, x_range), (y, y_range)) = (&self.x, &self.y);
+        let across: Vec<(Px, String)> = ticks(x_range, labels, x.unit)
+            .into_iter()
+            .map(|(value, label)| (self.at((value, y_range.start)).0, label))
+            .collect();
+        let upwards: Vec<(Px, String)> = ticks(y_range, 8, y.unit)
+            .into_iter()
+            .map(|(value, label)| (self.at((x_range.start, value)).1, label))
+            .collect();
+        let (right, bottom) = (self.width() - RIGHT, HEIGHT - BOTTOM);
+        let (middle, centre) = (Px((LEFT + right) / 2.0), Px((TOP + bottom) / 2.0));
+        let drawing = html! {
+            g stroke=(Ink::Faint) {
+                @for (place, _) in &upwards { path d={ "M" (LEFT) " " (place) "H" (right) } {} }
+            }
+            path fill="none" stroke=(Ink::Muted) d={
+                "M" (LEFT) " " (TOP) "V" (bottom) "H" (right)
+                @for (place, _) in &across { "M" (place) " " (bottom) "v" (TICK) }
+                @for (place, _) in &upwards { "M" (LEFT) " " (place) "h-" (TICK) }
+            } {}
+            g fill=(Ink::Muted) font-size="12" {
+                g text-anchor="middle" {
+                    @for (place, label) in &across { text x=(place) y=(bottom + 18.0) { (label) } }
+                }
+                g text-anchor="end" {
+                    @for (Px(place), label) in &upwards { text x=(LEFT - 8.0) y=(Px(place + 4.0)) { (label) } }
+                }
+            }
+            g fill=(Ink::Text) font-size="13" text-anchor="middle" {
+                text x=(middle) y=(HEIGHT - 8.0) { (x.name) }
+                text transform={ "translate(12 " (centre) ") rotate(-90)" } { (y.name) }
+            }
+            (content)
+        };
+        Figure::new(title, (self.width(), HEIGHT), drawing)
     }
 }
 
+/// A value's lowest and highest within its error.
+pub(crate) fn spread(value: f64, error: Option<f64>) -> [f64; 2] {
+    let error = error.unwrap_or(0.0);
+    [value - error, value + error]
+}
+
 /// The range of all finite `values` with a share of its width as room on both sides.
-pub(crate) fn padded(values: impl Iterator<Item = f64>, room: f64) -> Range<f64> {
+pub(crate) fn padded(values: impl IntoIterator<Item = f64>, room: f64) -> Range<f64> {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-    for value in values.filter(|value| value.is_finite()) {
+    for value in values.into_iter().filter(|value| value.is_finite()) {
         low = low.min(value);
         high = high.max(value);
     }
@@ -146,6 +167,8 @@ pub(crate) fn padded(values: impl Iterator<Item = f64>, room: f64) -> Range<f64>
 
 #[cfg(test)]
 mod tests {
+    use maud::Render;
+
     use super::*;
 
     #[test]
@@ -158,30 +181,44 @@ mod tests {
     }
 
     #[test]
-    fn axes_are_drawn_with_their_names() {
+    fn values_stand_between_the_axes() {
         let (x, y) = (
             Axis::new("steps <n>", Unit::Count),
             Axis::new("accuracy", Unit::Share),
         );
         let frame = Frame {
-            title: "Chart",
             size: ChartSize::Half,
             x: (&x, 0.0..1000.0),
             y: (&y, 0.5..0.9),
         };
-        let markup = frame.draw(|_| Ok(())).unwrap().markup();
+        assert_eq!(frame.at((0.0, 0.5)), (Px(LEFT), Px(HEIGHT - BOTTOM)));
+        assert_eq!(frame.at((1000.0, 0.9)), (Px(500.0 - RIGHT), Px(TOP)));
+        assert_eq!(frame.at((f64::NAN, 0.9)), (Px(LEFT), Px(TOP)));
+        let page = frame.figure("Chart", &html! {}).render().into_string();
         for part in [
             "steps &lt;n&gt;",
             "accuracy",
-            "80 %",
-            "400",
+            ">80 %<",
+            ">400<",
             "<title>Chart</title>",
         ] {
-            assert!(markup.contains(part), "no {part} in {markup}");
+            assert!(page.contains(part), "no {part} in {page}");
         }
-        assert_eq!(
-            markup.matches("<svg").count(),
-            markup.matches("</svg>").count()
-        );
+    }
+
+    #[test]
+    fn numbers_that_are_too_large_for_a_range_are_drawn_all_the_same() {
+        let axis = Axis::new("", Unit::Number);
+        let range = padded([f64::MIN, f64::MAX], 0.04);
+        let frame = Frame {
+            size: ChartSize::Wide,
+            x: (&axis, range.clone()),
+            y: (&axis, range),
+        };
+        let page = frame.figure("", &html! {}).render().into_string();
+        let corners = frame.corners(&[(f64::MAX, f64::MIN)]);
+        for text in [page, corners] {
+            assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
+        }
     }
 }

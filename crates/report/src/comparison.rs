@@ -5,16 +5,19 @@ use std::path::Path;
 use adaplace_analysis::Measured;
 use adaplace_analysis::{FEWEST_PAIRS, bootstrap};
 use adaplace_experiments::{
-    Comparison, ComparisonConfiguration, ComparisonSettings, Competed, SeedResult, StoredComparison,
+    Comparison, ComparisonConfiguration, ComparisonSettings, SeedResult, StoredComparison,
 };
+use adaplace_study::StudyError;
+use maud::{Markup, html};
 
-use crate::arcs::{arcs, kinds_legend};
+use crate::arcs::arcs;
 use crate::axes::{Axis, ChartSize};
 use crate::configuration;
-use crate::curves::{Curves, Series, Shape, curves};
-use crate::document::{Document, Fact, Section};
-use crate::error::ReportError;
+use crate::curves::{Curves, Series, curves};
+use crate::document::{Document, Section, fact};
+use crate::figure::{Figure, row};
 use crate::ink::Ink;
+use crate::legend::Key;
 use crate::metric::{name, unit};
 use crate::numbers::{
     Unit, connections, duration, grouped, hundredths, measured, p_value, percent, points,
@@ -34,15 +37,15 @@ const MOST_ADAPTERS: usize = 10;
 ///
 /// # Errors
 /// If there is no comparison, or one of its files is damaged; the message names it.
-pub fn comparison_report(folder: &Path) -> Result<String, ReportError> {
+pub fn comparison_report(folder: &Path) -> Result<String, StudyError> {
     let stored = StoredComparison::read(folder)?;
-    match &stored.comparison {
+    Ok(match &stored.comparison {
         Some(comparison) => finished(&stored, comparison),
         None => so_far::page(&stored),
-    }
+    })
 }
 
-fn finished(stored: &StoredComparison, comparison: &Comparison) -> Result<String, ReportError> {
+fn finished(stored: &StoredComparison, comparison: &Comparison) -> String {
     let configuration = &stored.configuration;
     let settings = &configuration.comparison;
     let judged = match settings.replayed {
@@ -55,26 +58,29 @@ fn finished(stored: &StoredComparison, comparison: &Comparison) -> Result<String
         settings.seeds,
         grouped(settings.budget_steps)
     );
-    let mut document = Document::new(&stored.name, &lead, "compare");
-    document.facts(&facts(comparison));
-    document.section(result(settings, comparison));
-    if let Some(section) = progress(configuration, comparison)? {
-        document.section(section);
-    }
-    document.section(placements(comparison));
-    document.section(configuration::section(configuration));
-    Ok(document.finish())
+    let sections = [
+        Some(result(settings, comparison)),
+        progress(configuration, comparison),
+        Some(placements(comparison)),
+        Some(configuration::section(configuration)),
+    ];
+    let document = Document {
+        command: "compare",
+        title: &stored.name,
+        lead,
+        facts: facts(comparison),
+        sections: sections.into_iter().flatten().collect(),
+    };
+    document.html()
 }
 
 /// The best three.
-fn facts(comparison: &Comparison) -> Vec<Fact> {
+fn facts(comparison: &Comparison) -> Vec<Markup> {
     let best = comparison.competitors.iter().take(3);
-    best.map(|competed| Fact {
-        name: competed.name.clone(),
-        value: competed
-            .test_accuracy
-            .map_or_else(failed, |mean| percent(mean.value)),
-        note: interval(competed.test_accuracy, 100.0, ""),
+    best.map(|competed| {
+        let mean = competed.test_accuracy;
+        let accuracy = mean.map_or_else(failed, |mean| percent(mean.value));
+        fact(&competed.name, accuracy, interval(mean))
     })
     .collect()
 }
@@ -153,19 +159,15 @@ fn result(settings: &ComparisonSettings, comparison: &Comparison) -> Section {
             ),
         ]);
     }
-    let mut section = Section::new("Result");
-    section.table(&table);
-    for note in comparison_notes(settings, comparison) {
-        section.paragraph(&format!("{note}."));
-    }
-    section
+    let body = html! {
+        (table)
+        @for note in comparison_notes(settings, comparison) { p { (note) "." } }
+    };
+    Section::new("Result", body)
 }
 
 /// The mean over the seeds of the best found so far.
-fn progress(
-    configuration: &ComparisonConfiguration,
-    comparison: &Comparison,
-) -> Result<Option<Section>, ReportError> {
+fn progress(configuration: &ComparisonConfiguration, comparison: &Comparison) -> Option<Section> {
     let seed = configuration.comparison.seed;
     let mut inks = Ink::SERIES.into_iter().cycle();
     let series: Vec<Series> = comparison
@@ -175,20 +177,17 @@ fn progress(
         .map(|competed| {
             let (points, band) = mean_curve(&competed.seeds, seed);
             Series {
-                name: competed.name.clone(),
-                ink: inks.next().unwrap_or(Ink::Muted),
-                shape: Shape::Steps,
+                key: Key::new(&competed.name, inks.next().unwrap_or(Ink::Muted)),
                 points,
                 band: Some(band),
             }
         })
         .collect();
     if series.is_empty() {
-        return Ok(None);
+        return None;
     }
     let chart = Curves {
         title: "The best so far, mean over the seeds",
-        size: ChartSize::Wide,
         x: Axis::new("optimiser steps of a strategy's trials so far", Unit::Count),
         y: Axis::new(name(comparison.metric), unit(comparison.metric)),
         series,
@@ -196,13 +195,11 @@ fn progress(
         outcomes: None,
         dots: None,
     };
-    let figure = curves(&chart)?.with_caption(
+    let figure = curves(&chart).with_caption(
         "Bands: 95 % bootstrap intervals of the mean. The best of many noisy trials looks better than it is; the final \
          trainings above do not choose any more.",
     );
-    let mut section = Section::new("Progress of the searches");
-    section.figure(&figure);
-    Ok(Some(section))
+    Some(Section::new("Progress of the searches", &figure))
 }
 
 /// Points of a curve, or the two ends of a band at each of them.
@@ -244,41 +241,24 @@ fn mean_curve(seeds: &[SeedResult], seed: u64) -> (Pairs, Pairs) {
 
 /// What each competitor chose with the seed that gave the best final training.
 fn placements(comparison: &Comparison) -> Section {
-    let mut section = Section::new("What was chosen");
-    let best = |competed: &Competed| {
-        let results = competed.seeds.iter();
-        let best = results.max_by(|a, b| {
-            let value = |result: &SeedResult| result.test_accuracy().unwrap_or(f64::NEG_INFINITY);
-            value(a).total_cmp(&value(b)).then(b.seed.cmp(&a.seed))
-        });
-        best.cloned()
+    let accuracy = |result: &SeedResult| result.test_accuracy().unwrap_or(f64::NEG_INFINITY);
+    let best = |a: &&SeedResult, b: &&SeedResult| {
+        let order = accuracy(a).total_cmp(&accuracy(b));
+        order.then(b.seed.cmp(&a.seed))
     };
-    let mut figures = Vec::new();
-    for competed in &comparison.competitors {
-        let Some(result) = best(competed) else {
-            continue;
-        };
-        let drawable = (1..=MOST_ADAPTERS).contains(&result.placement.len());
-        if !drawable || figures.len() == MOST_DRAWN {
-            continue;
-        }
-        let states = comparison.hidden_states;
-        let value = result.test_accuracy().map_or_else(failed, percent);
-        let title = format!(
-            "{}: {value}, {}, seed {}",
-            competed.name,
-            connections(&result.placement),
-            result.seed
-        );
-        let figure = arcs(&result.placement, states, ChartSize::Half, &title);
-        figures.push(figure.with_legend(kinds_legend([&result.placement])));
-    }
-    if !figures.is_empty() {
-        section.paragraph(
-            "Of each competitor the placement of the seed with the best final trainings: the luckiest, not the typical one.",
-        );
-        section.figures(&figures);
-    }
+    let figures: Vec<Figure> = comparison
+        .competitors
+        .iter()
+        .filter_map(|competed| Some((&competed.name, competed.seeds.iter().max_by(best)?)))
+        .filter(|(_, result)| (1..=MOST_ADAPTERS).contains(&result.placement.len()))
+        .take(MOST_DRAWN)
+        .map(|(name, result)| {
+            let value = result.test_accuracy().map_or_else(failed, percent);
+            let (placement, seed) = (&result.placement, result.seed);
+            let title = format!("{name}: {value}, {}, seed {seed}", connections(placement));
+            arcs(placement, comparison.hidden_states, ChartSize::Half, &title)
+        })
+        .collect();
     let mut table = Table::new(
         "Every seed.",
         &["", "seed", "test accuracy", "learning rate", "connections"],
@@ -302,18 +282,23 @@ fn placements(comparison: &Comparison) -> Section {
             ]);
         }
     }
-    section.table(&table);
-    section
+    let body = html! {
+        @if !figures.is_empty() {
+            p {
+                "Of each competitor the placement of the seed with the best final trainings: the luckiest, not the \
+                 typical one."
+            }
+            (row(&figures, None))
+        }
+        (table)
+    };
+    Section::new("What was chosen", body)
 }
 
-fn interval(measured: Option<Measured>, factor: f64, unit: &str) -> String {
-    let bounds = measured.and_then(|mean| mean.low.zip(mean.high));
+fn interval(share: Option<Measured>) -> String {
+    let bounds = share.and_then(|mean| mean.low.zip(mean.high));
     bounds.map_or_else(String::new, |(low, high)| {
-        format!(
-            "95 % interval {:.2} to {:.2}{unit}",
-            factor * low,
-            factor * high
-        )
+        format!("95 % interval {} to {}", hundredths(low), hundredths(high))
     })
 }
 

@@ -15,9 +15,7 @@ pub(crate) fn section<C: Configuration>(configuration: &C) -> Section {
     for (setting, value) in rows {
         table.row(vec![Cell::Text(setting), Cell::Text(value)]);
     }
-    let mut section = Section::new("Configuration");
-    section.table(&table);
-    section
+    Section::new("Configuration", &table)
 }
 
 /// Values before tables, as in the file.

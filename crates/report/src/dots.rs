@@ -1,24 +1,21 @@
 //! Single values behind curves.
 
-use crate::ink::Ink;
+use crate::legend::Key;
 use crate::numbers::grouped;
 use crate::thinning::{evenly, fences};
 
 /// Single values. Of many a part is drawn, and those far outside of the others are left out.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Dots {
-    /// Their name in the legend.
-    pub name: String,
-    /// Their colour.
-    pub ink: Ink,
+pub(crate) struct Dots {
+    /// Name and colour.
+    pub(crate) key: Key,
     /// The values.
-    pub points: Vec<(f64, f64)>,
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
 impl Dots {
     /// Some of the dots, evenly chosen, and how many lie too far outside to be drawn.
     pub(crate) fn chosen(&self) -> (Vec<(f64, f64)>, usize) {
-        const MOST: usize = 1500;
         let fences = fences(self.points.iter().map(|&(_, y)| y));
         let inside: Vec<(f64, f64)> = self
             .points
@@ -26,7 +23,7 @@ impl Dots {
             .copied()
             .filter(|(x, y)| x.is_finite() && fences.contains(y))
             .collect();
-        let chosen = evenly(inside.len(), MOST, &[]);
+        let chosen = evenly(inside.len(), &[]);
         let outside = self.points.len() - inside.len();
         (
             chosen.into_iter().map(|index| inside[index]).collect(),
@@ -36,12 +33,13 @@ impl Dots {
 
     /// Says what is not there, if anything is not.
     pub(crate) fn left_out(&self, drawn: usize, outside: usize) -> Option<String> {
-        let Self { name, points, .. } = self;
+        let Self { key, points } = self;
         let count = |number: usize| grouped(number as u64);
         let mut text = match drawn + outside < points.len() {
             true => format!(
-                "Of {} dots ({name}) {} are drawn, evenly chosen.",
+                "Of {} dots ({}) {} are drawn, evenly chosen.",
                 count(points.len()),
+                key.name,
                 count(drawn)
             ),
             false => String::new(),

@@ -1,14 +1,13 @@
 //! The colours of drawings, each in a light and a dark theme.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use adaplace_search_space::ConnectionKind;
-use plotters::style::RGBColor;
 
 /// A colour by its role. A drawing holds the colour of the light theme; the style sheet exchanges it in the dark one, so
 /// a drawing that is copied out of the page is still whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ink {
+pub(crate) enum Ink {
     /// Labels and what must be seen first.
     Text,
     /// What is there for comparison.
@@ -30,8 +29,7 @@ pub enum Ink {
 }
 
 impl Ink {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
+    const ALL: [Self; 9] = [
         Self::Text,
         Self::Muted,
         Self::Faint,
@@ -44,7 +42,7 @@ impl Ink {
     ];
 
     /// The colours of series that stand side by side.
-    pub const SERIES: [Self; 6] = [
+    pub(crate) const SERIES: [Self; 6] = [
         Self::Blue,
         Self::Orange,
         Self::Green,
@@ -54,8 +52,7 @@ impl Ink {
     ];
 
     /// The colour of a kind of connection.
-    #[must_use]
-    pub fn of_kind(kind: ConnectionKind) -> Self {
+    pub(crate) fn of_kind(kind: ConnectionKind) -> Self {
         match kind {
             ConnectionKind::Sequential => Self::Orange,
             ConnectionKind::Parallel => Self::Green,
@@ -64,68 +61,49 @@ impl Ink {
         }
     }
 
-    fn light(self) -> [u8; 3] {
+    /// In the light theme and in the dark one.
+    fn colours(self) -> [[u8; 3]; 2] {
         match self {
-            Self::Text => [0x1B, 0x24, 0x30],
-            Self::Muted => [0x5F, 0x6B, 0x7A],
-            Self::Faint => [0xE2, 0xE6, 0xEB],
-            Self::Blue => [0x1D, 0x6F, 0xB8],
-            Self::Orange => [0xB4, 0x58, 0x09],
-            Self::Green => [0x0B, 0x84, 0x63],
-            Self::Pink => [0xB8, 0x3A, 0x8B],
-            Self::Violet => [0x6D, 0x4F, 0xC4],
-            Self::Brown => [0x86, 0x5B, 0x3C],
+            Self::Text => [[0x1B, 0x24, 0x30], [0xE6, 0xEA, 0xF0]],
+            Self::Muted => [[0x5F, 0x6B, 0x7A], [0x98, 0xA4, 0xB3]],
+            Self::Faint => [[0xE2, 0xE6, 0xEB], [0x2C, 0x35, 0x41]],
+            Self::Blue => [[0x1D, 0x6F, 0xB8], [0x6D, 0xB5, 0xF4]],
+            Self::Orange => [[0xB4, 0x58, 0x09], [0xF2, 0xA3, 0x4E]],
+            Self::Green => [[0x0B, 0x84, 0x63], [0x48, 0xC9, 0xA2]],
+            Self::Pink => [[0xB8, 0x3A, 0x8B], [0xEE, 0x8B, 0xC6]],
+            Self::Violet => [[0x6D, 0x4F, 0xC4], [0xB0, 0x9C, 0xF5]],
+            Self::Brown => [[0x86, 0x5B, 0x3C], [0xC9, 0xA2, 0x86]],
         }
     }
 
-    fn dark(self) -> [u8; 3] {
-        match self {
-            Self::Text => [0xE6, 0xEA, 0xF0],
-            Self::Muted => [0x98, 0xA4, 0xB3],
-            Self::Faint => [0x2C, 0x35, 0x41],
-            Self::Blue => [0x6D, 0xB5, 0xF4],
-            Self::Orange => [0xF2, 0xA3, 0x4E],
-            Self::Green => [0x48, 0xC9, 0xA2],
-            Self::Pink => [0xEE, 0x8B, 0xC6],
-            Self::Violet => [0xB0, 0x9C, 0xF5],
-            Self::Brown => [0xC9, 0xA2, 0x86],
-        }
-    }
-
-    /// `#1B2430`: the colour of the light theme, as it stands in drawings.
-    pub(crate) fn hex(self) -> String {
-        hex(self.light())
-    }
-
-    pub(crate) fn colour(self) -> RGBColor {
-        let [red, green, blue] = self.light();
-        RGBColor(red, green, blue)
-    }
-
-    /// The rules that exchange all colours, for the dark part of the style sheet.
-    pub(crate) fn dark_rules() -> String {
-        let mut rules = String::new();
-        for ink in Self::ALL {
-            let (from, to) = (ink.hex(), hex(ink.dark()));
-            for property in ["fill", "stroke"] {
-                // Writing to a string cannot fail.
-                let _ = write!(rules, "svg [{property}=\"{from}\"]{{{property}:{to}}}");
-            }
-        }
-        rules
-    }
-
-    /// The classes of text in the colour of a kind of connection.
-    pub(crate) fn kind_rules(dark: bool) -> String {
-        let rule = |kind: ConnectionKind| {
-            let ink = Self::of_kind(kind);
-            let colour = if dark { ink.dark() } else { ink.light() };
-            format!(".{}{{color:{}}}", kind.name(), hex(colour))
+    /// The rules of the style sheet that know colours: of words in the colour of a kind of connection and, in the dark
+    /// theme, those that exchange all colours.
+    pub(crate) fn rules() -> String {
+        let kinds = |theme: usize| -> String {
+            let rule = |kind: ConnectionKind| {
+                let colour = hex(Self::of_kind(kind).colours()[theme]);
+                format!(".{kind}{{color:{colour}}}")
+            };
+            ConnectionKind::ALL.iter().copied().map(rule).collect()
         };
-        ConnectionKind::ALL.iter().copied().map(rule).collect()
+        let exchanged = |ink: Self| {
+            let dark = hex(ink.colours()[1]);
+            ["fill", "stroke"].map(|of| format!("svg [{of}=\"{ink}\"]{{{of}:{dark}}}"))
+        };
+        let exchanged: String = Self::ALL.into_iter().flat_map(exchanged).collect();
+        let (light, dark) = (kinds(0), kinds(1));
+        format!("{light}\n@media screen and (prefers-color-scheme: dark){{{dark}{exchanged}}}\n")
     }
 }
 
+/// `#1B2430`: the colour of the light theme, as it stands in drawings.
+impl fmt::Display for Ink {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&hex(self.colours()[0]))
+    }
+}
+
+/// A colour as attributes and style sheets write it.
 pub(crate) fn hex([red, green, blue]: [u8; 3]) -> String {
     format!("#{red:02X}{green:02X}{blue:02X}")
 }
@@ -154,8 +132,11 @@ mod tests {
     #[test]
     fn all_but_the_faint_one_can_be_read_on_both_grounds() {
         for ink in Ink::ALL.into_iter().filter(|&ink| ink != Ink::Faint) {
-            let light = contrast(ink.light(), [255; 3]);
-            let dark = contrast(ink.dark(), [0x17, 0x1C, 0x24]);
+            let [light, dark] = ink.colours();
+            let (light, dark) = (
+                contrast(light, [255; 3]),
+                contrast(dark, [0x17, 0x1C, 0x24]),
+            );
             assert!(
                 light >= 4.5 && dark >= 4.5,
                 "{ink:?}: {light:.1}, {dark:.1}"
@@ -165,7 +146,7 @@ mod tests {
 
     #[test]
     fn no_two_have_the_same_colour() {
-        let mut colours: Vec<String> = Ink::ALL.into_iter().map(Ink::hex).collect();
+        let mut colours: Vec<String> = Ink::ALL.iter().map(Ink::to_string).collect();
         colours.sort();
         colours.dedup();
         assert_eq!(colours.len(), Ink::ALL.len());

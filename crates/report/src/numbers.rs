@@ -34,15 +34,6 @@ impl Unit {
         }
     }
 
-    /// The number at an axis, with no more digits than it has.
-    pub(crate) fn tick(self, value: f64) -> String {
-        match self {
-            Self::Share => format!("{} %", trimmed(100.0 * value)),
-            Self::Count => count(value),
-            Self::Number => trimmed(value),
-        }
-    }
-
     /// The number in as few characters as a cell has room for.
     pub(crate) fn short(self, value: f64) -> String {
         match self {
@@ -59,20 +50,6 @@ fn count(value: f64) -> String {
         format!("-{digits}")
     } else {
         digits
-    }
-}
-
-/// At most three decimals, without zeros at the end; far from 1 in powers of ten.
-fn trimmed(value: f64) -> String {
-    let size = value.abs();
-    if size != 0.0 && !(1e-3..1e6).contains(&size) {
-        return format!("{value:.1e}");
-    }
-    let text = format!("{value:.3}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    match text {
-        "-0" => "0".to_owned(),
-        _ => text.to_owned(),
     }
 }
 
@@ -100,33 +77,25 @@ pub fn percent(share: f64) -> String {
 /// Mean and standard error of shares as per cent: `88.40 ± 0.31 %`.
 #[must_use]
 pub fn percent_estimate(estimate: Option<Estimate>) -> String {
-    match estimate {
-        None => "failed".to_owned(),
-        Some(Estimate {
-            mean,
-            standard_error: None,
-        }) => percent(mean),
-        Some(Estimate {
-            mean,
-            standard_error: Some(error),
-        }) => format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * error),
-    }
+    with_error(estimate, hundredths, " %")
 }
 
 /// Mean and standard error: `0.412 ± 0.010`.
 #[must_use]
 pub fn estimate(estimate: Option<Estimate>) -> String {
-    match estimate {
-        None => "failed".to_owned(),
-        Some(Estimate {
-            mean,
-            standard_error: None,
-        }) => format!("{mean:.3}"),
-        Some(Estimate {
-            mean,
-            standard_error: Some(error),
-        }) => format!("{mean:.3} ± {error:.3}"),
-    }
+    with_error(estimate, |value| format!("{value:.3}"), "")
+}
+
+fn with_error(estimate: Option<Estimate>, shown: impl Fn(f64) -> String, unit: &str) -> String {
+    let Some(Estimate {
+        mean,
+        standard_error,
+    }) = estimate
+    else {
+        return "failed".to_owned();
+    };
+    let error = standard_error.map_or_else(String::new, |error| format!(" ± {}", shown(error)));
+    format!("{}{error}{unit}", shown(mean))
 }
 
 /// A value with its interval, `0.85 [0.79, 0.89]`, each number as `shown` writes it.
@@ -188,18 +157,30 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// More connections than these are counted and not listed.
+const MOST_LISTED: usize = 12;
+
+/// The connections to be listed and, if some are left out, how many there are: `.. (20 in all)`.
+pub(crate) fn listed<T>(connections: &[T]) -> (&[T], Option<String>) {
+    match connections.len() {
+        0..=MOST_LISTED => (connections, None),
+        count => {
+            let all = format!(".. ({count} in all)");
+            (&connections[..MOST_LISTED - 1], Some(all))
+        }
+    }
+}
+
 /// The connections alone, `0->4 9->2`, up to a dozen of them.
 #[must_use]
 pub fn connections(placement: &Placement) -> String {
-    const MOST: usize = 12;
-    let all: Vec<String> = placement
-        .connections()
+    let connections = placement.connections();
+    let all: Vec<String> = connections
         .map(|connection| connection.to_string())
         .collect();
-    match all.len() {
-        0..=MOST => all.join(" "),
-        count => format!("{} .. ({count} in all)", all[..MOST - 1].join(" ")),
-    }
+    let (shown, more) = listed(&all);
+    let words: Vec<&str> = shown.iter().chain(&more).map(String::as_str).collect();
+    words.join(" ")
 }
 
 #[cfg(test)]
@@ -219,14 +200,17 @@ mod tests {
     #[test]
     fn units_decide_how_a_number_is_written() {
         assert_eq!(Unit::Share.show(0.85333), "85.33 %");
-        assert_eq!(Unit::Share.tick(0.85), "85 %");
-        assert_eq!(Unit::Share.tick(0.855), "85.5 %");
         assert_eq!(Unit::Share.short(0.85333), "85.3");
         assert_eq!(Unit::Count.show(19_207.9), "19,208");
-        assert_eq!(Unit::Count.tick(-1.0), "-1");
+        assert_eq!(Unit::Count.show(-1.0), "-1");
         assert_eq!(Unit::Number.show(0.43123), "0.431");
-        assert_eq!(Unit::Number.tick(0.1 + 0.2), "0.3");
-        assert_eq!(Unit::Number.tick(-1e-17), "-1.0e-17");
-        assert_eq!(Unit::Number.tick(0.0), "0");
+    }
+
+    #[test]
+    fn more_than_a_dozen_connections_are_counted() {
+        let numbers: Vec<usize> = (0..20).collect();
+        assert_eq!(listed(&numbers[..12]), (&numbers[..12], None));
+        let more = Some(".. (20 in all)".to_owned());
+        assert_eq!(listed(&numbers), (&numbers[..11], more));
     }
 }

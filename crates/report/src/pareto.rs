@@ -2,8 +2,7 @@
 
 /// The indices of the Pareto front of (cost, merit), less cost and more merit being better: by ascending cost, and so by
 /// ascending merit. Of equal points the first one stands for all; points that are not finite are left out.
-#[must_use]
-pub fn pareto_front(points: &[(f64, f64)]) -> Vec<usize> {
+pub(crate) fn pareto_front(points: &[(f64, f64)]) -> Vec<usize> {
     let finite = |&index: &usize| points[index].0.is_finite() && points[index].1.is_finite();
     let mut front: Vec<usize> = (0..points.len()).filter(finite).collect();
     let numbers: Vec<Vec<f64>> = front

@@ -1,164 +1,142 @@
 //! One value against another.
 
-use plotters::prelude::*;
+use maud::html;
 
-use crate::axes::{Axis, ChartSize, Frame, SCALE, padded};
-use crate::document::{Figure, LegendEntry, Mark};
-use crate::error::ReportError;
+use crate::axes::{Axis, ChartSize, Frame, padded, spread};
+use crate::figure::Figure;
 use crate::ink::Ink;
+use crate::legend::{Key, LegendEntry, Mark};
 use crate::numbers::grouped;
-use crate::thinning::evenly;
-
-/// More points than these cannot be told apart and would make the file large.
-const MOST_POINTS: usize = 1500;
+use crate::svg::Px;
+use crate::thinning::{MOST_POINTS, evenly};
 
 /// Among more points than these nobody finds the one whose tooltip is wanted.
 const MOST_TOOLTIPS: usize = 600;
 
-/// Points in groups of one colour.
+/// Points in groups of one colour, over half the width of the page.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Scatter<'a> {
+pub(crate) struct Scatter<'a> {
     /// Title of the figure.
-    pub title: &'a str,
-    /// How much room it takes.
-    pub size: ChartSize,
+    pub(crate) title: &'a str,
     /// To the right.
-    pub x: Axis,
+    pub(crate) x: Axis,
     /// Upwards.
-    pub y: Axis,
+    pub(crate) y: Axis,
     /// Name and colour of each group.
-    pub groups: Vec<(String, Ink)>,
+    pub(crate) groups: Vec<Key>,
     /// The points; of many, a part is drawn.
-    pub points: Vec<Point>,
+    pub(crate) points: Vec<Point>,
     /// Indices of points to be joined by a line, in its order, and the line's name; all of them are drawn.
-    pub front: Option<(String, Vec<usize>)>,
+    pub(crate) front: Option<(String, Vec<usize>)>,
     /// What stands there for comparison.
-    pub landmarks: Vec<Landmark>,
+    pub(crate) landmarks: Vec<Landmark>,
 }
 
 /// One point.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Point {
+pub(crate) struct Point {
     /// To the right.
-    pub x: f64,
+    pub(crate) x: f64,
     /// Upwards.
-    pub y: f64,
+    pub(crate) y: f64,
     /// Index of its group.
-    pub group: usize,
+    pub(crate) group: usize,
     /// Its tooltip.
-    pub label: String,
+    pub(crate) label: String,
 }
 
-/// A point for comparison, drawn as a ring.
+/// A point for comparison.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Landmark {
-    /// Its name in the legend.
-    pub name: String,
-    /// Its colour.
-    pub ink: Ink,
+pub(crate) struct Landmark {
+    /// Name and colour.
+    pub(crate) key: Key,
     /// To the right.
-    pub x: f64,
+    pub(crate) x: f64,
     /// Upwards.
-    pub y: f64,
+    pub(crate) y: f64,
     /// Half the length of its bar upwards and downwards.
-    pub error: Option<f64>,
+    pub(crate) error: Option<f64>,
 }
 
 /// Draws points, over them the front and landmarks.
 ///
-/// Points that are not finite are left out. Of more than 1,500, evenly chosen ones and the front are drawn, and the
-/// caption says so; above 600 only the front has tooltips.
-///
-/// # Errors
-/// If the plotting library refuses.
-pub fn scatter(chart: &Scatter<'_>) -> Result<Figure, ReportError> {
+/// Points that are not finite are left out. Of more than [`MOST_POINTS`], evenly chosen ones and the front are drawn, and
+/// the caption says so; above [`MOST_TOOLTIPS`] only the front has tooltips.
+pub(crate) fn scatter(chart: &Scatter<'_>) -> Figure {
     let front = chart.front.as_ref().map_or(&[][..], |(_, front)| front);
-    let drawn: Vec<&Point> = evenly(chart.points.len(), MOST_POINTS, front)
+    let drawn: Vec<&Point> = evenly(chart.points.len(), front)
         .into_iter()
         .map(|index| &chart.points[index])
         .filter(|point| point.x.is_finite() && point.y.is_finite())
         .collect();
+    let marks = || chart.landmarks.iter();
     let x_values = drawn.iter().map(|point| point.x);
-    let x_values = x_values.chain(chart.landmarks.iter().map(|mark| mark.x));
     let y_values = drawn.iter().map(|point| point.y);
-    let y_values = y_values.chain(chart.landmarks.iter().flat_map(|mark| {
-        let error = mark.error.unwrap_or(0.0);
-        [mark.y - error, mark.y + error]
-    }));
     let frame = Frame {
-        title: chart.title,
-        size: chart.size,
-        x: (&chart.x, padded(x_values, 0.04)),
-        y: (&chart.y, padded(y_values, 0.06)),
+        size: ChartSize::Half,
+        x: (
+            &chart.x,
+            padded(x_values.chain(marks().map(|mark| mark.x)), 0.04),
+        ),
+        y: (
+            &chart.y,
+            padded(
+                y_values.chain(marks().flat_map(|mark| spread(mark.y, mark.error))),
+                0.06,
+            ),
+        ),
     };
-    let end = frame.x.1.end;
     let on_front: Vec<&Point> = front.iter().map(|&index| &chart.points[index]).collect();
     let (radius, opacity) = match drawn.len() {
-        0..=200 => (4 * SCALE, 0.75),
-        201..=800 => (3 * SCALE, 0.6),
-        _ => (5 * SCALE / 2, 0.45),
+        0..=200 => (4.0, 0.75),
+        201..=800 => (3.0, 0.6),
+        _ => (2.5, 0.45),
     };
-    let mut drawing = frame.draw(|area| {
-        let points = drawn.iter().map(|point| {
-            let ink = chart
-                .groups
-                .get(point.group)
-                .map_or(Ink::Muted, |(_, ink)| *ink);
-            Circle::new(
-                (point.x, point.y),
-                radius,
-                ink.colour().mix(opacity).filled(),
-            )
-        });
-        area.draw_series(points)?;
-        if !on_front.is_empty() {
-            let line = front_line(&on_front, end);
-            let style = Ink::Text.colour().stroke_width(3 * SCALE / 2);
-            area.draw_series([PathElement::new(line, style)])?;
-            let rings = on_front.iter().map(|point| {
-                let style = Ink::Text.colour().stroke_width(2 * SCALE);
-                Circle::new((point.x, point.y), radius + SCALE, style)
-            });
-            area.draw_series(rings)?;
-        }
-        for mark in &chart.landmarks {
-            let colour = mark.ink.colour();
-            if let Some(error) = mark.error {
-                let bar = vec![(mark.x, mark.y - error), (mark.x, mark.y + error)];
-                area.draw_series([PathElement::new(bar, colour.stroke_width(2 * SCALE))])?;
+    let ink = |point: &Point| {
+        let group = chart.groups.get(point.group);
+        group.map_or(Ink::Muted, |group| group.ink)
+    };
+    let drawing = html! {
+        g fill-opacity=(opacity) {
+            @for point in &drawn {
+                @let (x, y) = frame.at((point.x, point.y));
+                circle cx=(x) cy=(y) r=(radius) fill=(ink(point)) {
+                    @if drawn.len() <= MOST_TOOLTIPS { title { (point.label) } }
+                }
             }
-            area.draw_series([Circle::new((mark.x, mark.y), 4 * SCALE, colour.filled())])?;
         }
-        Ok(())
-    })?;
-    let labels = drawn
-        .iter()
-        .map(|point| match drawn.len() <= MOST_TOOLTIPS {
-            true => point.label.clone(),
-            false => String::new(),
-        });
-    let labels = labels.chain(on_front.iter().map(|point| point.label.clone()));
-    let labels = labels.chain(
-        chart
-            .landmarks
-            .iter()
-            .map(|mark| format!("{}: {}", mark.name, chart.y.unit.show(mark.y))),
-    );
-    drawing.label_circles(&labels.collect::<Vec<_>>());
-    let figure = Figure::new(chart.title, drawing).with_legend(legend(chart));
-    Ok(match chart.points.len() > MOST_POINTS {
-        false => figure,
-        true => figure.with_caption(&format!(
-            "Of {} points {} are drawn, evenly chosen in the order of the trials{}.",
-            grouped(chart.points.len() as u64),
-            grouped(drawn.len() as u64),
-            if front.is_empty() {
-                ""
-            } else {
-                ", all of the front among them"
+        @if !on_front.is_empty() {
+            g fill="none" stroke=(Ink::Text) {
+                polyline points=(frame.corners(&front_line(&on_front, frame.x.1.end))) stroke-width="1.5" {}
+                @for point in &on_front {
+                    @let (x, y) = frame.at((point.x, point.y));
+                    circle cx=(x) cy=(y) r=(Px(radius + 1.0)) stroke-width="2" pointer-events="all" {
+                        title { (point.label) }
+                    }
+                }
             }
-        )),
-    })
+        }
+        @for mark in &chart.landmarks {
+            @let tooltip = format!("{}: {}", mark.key.name, chart.y.unit.show(mark.y));
+            (frame.estimate((mark.x, mark.y), mark.error, mark.key.ink, &tooltip))
+        }
+    };
+    let figure = frame
+        .figure(chart.title, &drawing)
+        .with_legend(legend(chart));
+    if chart.points.len() <= MOST_POINTS {
+        return figure;
+    }
+    figure.with_caption(&format!(
+        "Of {} points {} are drawn, evenly chosen in the order of the trials{}.",
+        grouped(chart.points.len() as u64),
+        grouped(drawn.len() as u64),
+        if front.is_empty() {
+            ""
+        } else {
+            ", all of the front among them"
+        }
+    ))
 }
 
 /// Up and to the right in steps: what a given cost buys at most; the last value holds for every higher cost.
@@ -177,30 +155,27 @@ fn front_line(front: &[&Point], end: f64) -> Vec<(f64, f64)> {
 }
 
 fn legend(chart: &Scatter<'_>) -> Vec<LegendEntry> {
-    let used = |index: &usize| chart.points.iter().any(|point| point.group == *index);
-    let groups = chart
-        .groups
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| used(index))
-        .map(|(_, (name, ink))| LegendEntry::new(name, *ink, Mark::Point));
-    let front = chart
-        .front
-        .iter()
-        .filter(|(_, front)| !front.is_empty())
-        .map(|(name, _)| LegendEntry::new(name, Ink::Text, Mark::Ring));
-    let landmarks = chart.landmarks.iter().map(|landmark| {
-        let mark = match landmark.error {
-            Some(_) => Mark::ErrorBar,
-            None => Mark::Point,
-        };
-        LegendEntry::new(&landmark.name, landmark.ink, mark)
-    });
-    groups.chain(front).chain(landmarks).collect()
+    let mut entries: Vec<LegendEntry> = Vec::new();
+    for (index, group) in chart.groups.iter().enumerate() {
+        if chart.points.iter().any(|point| point.group == index) {
+            entries.push(group.entry(Mark::Point));
+        }
+    }
+    for (name, _) in chart.front.iter().filter(|(_, front)| !front.is_empty()) {
+        entries.push(Key::new(name, Ink::Text).entry(Mark::Ring));
+    }
+    for landmark in &chart.landmarks {
+        let has_bar = landmark.error.is_some();
+        let mark = if has_bar { Mark::ErrorBar } else { Mark::Point };
+        entries.push(landmark.key.entry(mark));
+    }
+    entries
 }
 
 #[cfg(test)]
 mod tests {
+    use maud::Render;
+
     use super::*;
     use crate::numbers::Unit;
 
@@ -213,18 +188,13 @@ mod tests {
         };
         Scatter {
             title: "Points",
-            size: ChartSize::Half,
             x: Axis::new("x", Unit::Count),
             y: Axis::new("y", Unit::Number),
-            groups: vec![
-                ("even".to_owned(), Ink::Blue),
-                ("odd".to_owned(), Ink::Orange),
-            ],
+            groups: vec![Key::new("even", Ink::Blue), Key::new("odd", Ink::Orange)],
             points: (0..points).map(point).collect(),
             front: front.map(|front| ("front".to_owned(), front)),
             landmarks: vec![Landmark {
-                name: "baseline".to_owned(),
-                ink: Ink::Green,
+                key: Key::new("baseline", Ink::Green),
                 x: 3.0,
                 y: 1.0,
                 error: Some(0.5),
@@ -233,11 +203,7 @@ mod tests {
     }
 
     fn page(chart: &Scatter<'_>) -> String {
-        let mut section = crate::Section::new("");
-        section.figure(&scatter(chart).unwrap());
-        let mut document = crate::Document::new("", "", "");
-        document.section(section);
-        document.finish()
+        scatter(chart).render().into_string()
     }
 
     #[test]
@@ -259,7 +225,7 @@ mod tests {
             text.contains("Of 50,000 points 1,502 are drawn"),
             "no caption"
         );
-        assert!(text.len() < 250_000, "{}", text.len());
+        assert!(text.len() < 120_000, "{}", text.len());
     }
 
     #[test]

@@ -3,14 +3,15 @@
 use adaplace_experiments::{FinalRecord, FinalResult, StoredComparison};
 use adaplace_scorer::Score;
 use adaplace_study::{Metric, Phase, Record};
+use maud::Markup;
 
-use crate::axes::{Axis, ChartSize};
+use crate::axes::Axis;
 use crate::configuration;
-use crate::curves::{Curves, Series, Shape, curves};
-use crate::document::{Document, Fact, Section};
+use crate::curves::{Curves, Series, curves};
+use crate::document::{Document, Section, fact};
 use crate::dots::Dots;
-use crate::error::ReportError;
 use crate::ink::Ink;
+use crate::legend::Key;
 use crate::metric::{name, unit};
 use crate::numbers::{Unit, connections, grouped, percent};
 use crate::table::{Cell, Table};
@@ -23,7 +24,7 @@ const MOST_ROWS: usize = 50;
 const MOST_CURVES: u32 = Ink::SERIES.len() as u32;
 
 /// Which competitor wanted a training is known only when all have run: a training is shared by all who want it.
-pub(crate) fn page(stored: &StoredComparison) -> Result<String, ReportError> {
+pub(crate) fn page(stored: &StoredComparison) -> String {
     let StoredComparison {
         name,
         configuration,
@@ -39,17 +40,23 @@ pub(crate) fn page(stored: &StoredComparison) -> Result<String, ReportError> {
         grouped(settings.budget_steps)
     );
     let ranked = ranked(settings.metric, trials);
-    let mut document = Document::new(name, &lead, "compare");
-    document.facts(&facts(stored, &ranked));
+    let mut sections = Vec::new();
     if !ranked.is_empty() {
-        document.section(progress(stored)?);
-        document.section(best_trials(stored, &ranked));
+        sections.push(progress(stored));
+        sections.push(best_trials(stored, &ranked));
     }
     if !finals.is_empty() {
-        document.section(final_trainings(finals));
+        sections.push(final_trainings(finals));
     }
-    document.section(configuration::section(configuration));
-    Ok(document.finish())
+    sections.push(configuration::section(configuration));
+    let document = Document {
+        command: "compare",
+        title: name,
+        lead,
+        facts: facts(stored, &ranked),
+        sections,
+    };
+    document.html()
 }
 
 fn of_searches(trials: &[Record]) -> impl Iterator<Item = &Record> {
@@ -68,36 +75,31 @@ fn ranked(metric: Metric, trials: &[Record]) -> Vec<(&Record, &Score)> {
     ranked
 }
 
-fn facts(stored: &StoredComparison, ranked: &[(&Record, &Score)]) -> Vec<Fact> {
+fn facts(stored: &StoredComparison, ranked: &[(&Record, &Score)]) -> Vec<Markup> {
     let metric = stored.configuration.comparison.metric;
     let (trials, finals) = (of_searches(&stored.trials).count(), &stored.finals);
     let failed = match trials - ranked.len() {
         0 => String::new(),
         failed => format!("{} failed", grouped(failed as u64)),
     };
+    let finals = grouped(finals.len() as u64);
     let mut facts = vec![
-        Fact {
-            name: "trials so far".to_owned(),
-            value: grouped(trials as u64),
-            note: failed,
-        },
-        Fact {
-            name: "final trainings so far".to_owned(),
-            value: grouped(finals.len() as u64),
-            note: "they begin when all searches have ended".to_owned(),
-        },
+        fact("trials so far", grouped(trials as u64), failed),
+        fact(
+            "final trainings so far",
+            finals,
+            "they begin when all searches have ended",
+        ),
     ];
     if let Some((record, score)) = ranked.first() {
-        facts.push(Fact {
-            name: format!("best {}", name(metric)),
-            value: unit(metric).show(metric.value(score)),
-            note: connections(&record.placement),
-        });
+        let value = unit(metric).show(metric.value(score));
+        let best = format!("best {}", name(metric));
+        facts.push(fact(best, value, connections(&record.placement)));
     }
     facts
 }
 
-fn progress(stored: &StoredComparison) -> Result<Section, ReportError> {
+fn progress(stored: &StoredComparison) -> Section {
     let settings = &stored.configuration.comparison;
     let metric = settings.metric;
     let mut dots = Vec::new();
@@ -111,12 +113,10 @@ fn progress(stored: &StoredComparison) -> Result<Section, ReportError> {
             values.extend(score.map(|score| (spent, metric.value(score))));
         }
         dots.extend(&values);
-        let points = best_so_far(values, |a, b| metric.signed(a) > metric.signed(b));
+        let points = best_so_far(metric, values);
         if !points.is_empty() {
             series.push(Series {
-                name: format!("seed {seed}"),
-                ink,
-                shape: Shape::Steps,
+                key: Key::new(format!("seed {seed}"), ink),
                 points,
                 band: None,
             });
@@ -124,7 +124,6 @@ fn progress(stored: &StoredComparison) -> Result<Section, ReportError> {
     }
     let chart = Curves {
         title: "The best so far, of all competitors together",
-        size: ChartSize::Wide,
         x: Axis::new(
             "optimiser steps of all trials of a seed so far",
             Unit::Count,
@@ -134,18 +133,15 @@ fn progress(stored: &StoredComparison) -> Result<Section, ReportError> {
         references: Vec::new(),
         outcomes: None,
         dots: Some(Dots {
-            name: "every trial".to_owned(),
-            ink: Ink::Muted,
+            key: Key::new("every trial", Ink::Muted),
             points: dots,
         }),
     };
-    let mut figure = curves(&chart)?;
+    let mut figure = curves(&chart);
     if settings.seeds > MOST_CURVES {
         figure = figure.with_caption(&format!("The first {MOST_CURVES} seeds."));
     }
-    let mut section = Section::new("Progress of the searches");
-    section.figure(&figure);
-    Ok(section)
+    Section::new("Progress of the searches", &figure)
 }
 
 fn best_trials(stored: &StoredComparison, ranked: &[(&Record, &Score)]) -> Section {
@@ -168,9 +164,7 @@ fn best_trials(stored: &StoredComparison, ranked: &[(&Record, &Score)]) -> Secti
             Cell::placement(&record.placement),
         ]);
     }
-    let mut section = Section::new("The best trials so far");
-    section.table(&table);
-    section
+    Section::new("The best trials so far", &table)
 }
 
 fn final_trainings(finals: &[FinalRecord]) -> Section {
@@ -191,7 +185,5 @@ fn final_trainings(finals: &[FinalRecord]) -> Section {
             Cell::placement(&record.placement),
         ]);
     }
-    let mut section = Section::new("Final trainings so far");
-    section.table(&table);
-    section
+    Section::new("Final trainings so far", &table)
 }

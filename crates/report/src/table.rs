@@ -1,12 +1,13 @@
 //! Tables of numbers and placements.
 
 use adaplace_search_space::{Connection, Placement};
+use maud::{Markup, Render, html};
 
-use crate::markup::escaped;
+use crate::numbers::listed;
 
-/// A table under a heading, narrow enough or scrolled by itself.
+/// A table with its caption, narrow enough or scrolled by itself.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Table {
+pub(crate) struct Table {
     caption: String,
     columns: Vec<String>,
     rows: Vec<Vec<Cell>>,
@@ -14,7 +15,7 @@ pub struct Table {
 
 /// What stands in a cell.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Cell {
+pub(crate) enum Cell {
     /// Words, to the left.
     Text(String),
     /// A number as it is to be read, to the right.
@@ -25,45 +26,14 @@ pub enum Cell {
 
 impl Cell {
     /// The connections of a placement.
-    #[must_use]
-    pub fn placement(placement: &Placement) -> Self {
+    pub(crate) fn placement(placement: &Placement) -> Self {
         Self::Connections(placement.connections().collect())
-    }
-
-    fn markup(&self) -> String {
-        /// More connections than these are counted and not listed.
-        const MOST: usize = 12;
-        match self {
-            Self::Text(text) => format!("<td>{}</td>", escaped(text)),
-            Self::Number(number) => format!("<td class=\"n\">{}</td>", escaped(number)),
-            Self::Connections(connections) => {
-                let shown = match connections.len() {
-                    0..=MOST => connections.len(),
-                    _ => MOST - 1,
-                };
-                let mut text: Vec<String> = connections[..shown]
-                    .iter()
-                    .map(|connection| {
-                        let kind = connection.kind().name();
-                        format!(
-                            "<b class=\"{kind}\">{}</b>",
-                            escaped(&connection.to_string())
-                        )
-                    })
-                    .collect();
-                if shown < connections.len() {
-                    text.push(format!(".. ({} in all)", connections.len()));
-                }
-                format!("<td class=\"c\">{}</td>", text.join(" "))
-            }
-        }
     }
 }
 
 impl Table {
     /// An empty table; a column stands as its cells do.
-    #[must_use]
-    pub fn new(caption: impl Into<String>, columns: &[&str]) -> Self {
+    pub(crate) fn new(caption: impl Into<String>, columns: &[&str]) -> Self {
         Self {
             caption: caption.into(),
             columns: columns.iter().map(|&column| column.to_owned()).collect(),
@@ -72,42 +42,58 @@ impl Table {
     }
 
     /// Adds a row with a cell for each column.
-    pub fn row(&mut self, cells: Vec<Cell>) {
+    pub(crate) fn row(&mut self, cells: Vec<Cell>) {
         debug_assert_eq!(cells.len(), self.columns.len());
         self.rows.push(cells);
     }
 
-    /// Whether it has no row.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    fn has_numbers(&self, column: usize) -> bool {
+        let mut cells = self.rows.iter().filter_map(|row| row.get(column));
+        cells.any(|cell| matches!(cell, Cell::Number(_)))
     }
+}
 
-    pub(crate) fn markup(&self) -> String {
-        let mut markup = String::from("<div class=\"scroll\"><table>");
-        if !self.caption.is_empty() {
-            markup.push_str(&format!("<caption>{}</caption>", escaped(&self.caption)));
+impl Render for Cell {
+    fn render(&self) -> Markup {
+        match self {
+            Self::Text(text) => html! { td { (text) } },
+            Self::Number(number) => html! { td.n { (number) } },
+            Self::Connections(connections) => {
+                let (shown, more) = listed(connections);
+                html! {
+                    td.c {
+                        @for connection in shown { b.(connection.kind()) { (connection) } " " }
+                        @if let Some(more) = more { (more) }
+                    }
+                }
+            }
         }
-        markup.push_str("<thead><tr>");
-        for (index, column) in self.columns.iter().enumerate() {
-            let is_number = |row: &Vec<Cell>| matches!(row.get(index), Some(Cell::Number(_)));
-            let class = if self.rows.iter().any(is_number) {
-                " class=\"n\""
-            } else {
-                ""
-            };
-            markup.push_str(&format!(
-                "<th scope=\"col\"{class}>{}</th>",
-                escaped(column)
-            ));
+    }
+}
+
+impl Render for Table {
+    fn render(&self) -> Markup {
+        html! {
+            div.scroll {
+                table {
+                    @if !self.caption.is_empty() { caption { (self.caption) } }
+                    thead {
+                        tr {
+                            @for (index, column) in self.columns.iter().enumerate() {
+                                th scope="col" class=[self.has_numbers(index).then_some("n")] { (column) }
+                            }
+                        }
+                    }
+                    tbody {
+                        @for row in &self.rows {
+                            "\n"
+                            tr { @for cell in row { (cell) } }
+                        }
+                    }
+                }
+            }
+            "\n"
         }
-        markup.push_str("</tr></thead><tbody>\n");
-        for row in &self.rows {
-            let cells: String = row.iter().map(Cell::markup).collect();
-            markup.push_str(&format!("<tr>{cells}</tr>\n"));
-        }
-        markup.push_str("</tbody></table></div>\n");
-        markup
     }
 }
 
@@ -123,7 +109,7 @@ mod tests {
             Cell::Number("1".to_owned()),
             Cell::Connections(vec![Connection::new(9, 2), Connection::new(0, 1)]),
         ]);
-        let markup = table.markup();
+        let markup = table.render().into_string();
         for part in [
             "<caption>a &amp; b</caption>",
             "<th scope=\"col\">name</th><th scope=\"col\" class=\"n\">value</th>",
@@ -137,8 +123,10 @@ mod tests {
     #[test]
     fn more_than_a_dozen_connections_are_counted() {
         let connections = (0..20).map(|state| Connection::new(state, state + 1));
-        let markup = Cell::Connections(connections.collect()).markup();
+        let markup = Cell::Connections(connections.collect())
+            .render()
+            .into_string();
         assert_eq!(markup.matches("<b ").count(), 11);
-        assert!(markup.contains(".. (20 in all)"));
+        assert!(markup.contains("</b> .. (20 in all)"), "{markup}");
     }
 }

@@ -3,19 +3,23 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
+use adaplace_study::Metric;
+
+/// More points than these cannot be told apart and would make the file large.
+pub(crate) const MOST_POINTS: usize = 1500;
+
 /// The best value so far at each place where it changes, and once more at the end: what a step curve needs.
 ///
-/// `values` are in the order of time, each at its place; `better(a, b)` says whether a beats b. Values that are no number
-/// are skipped.
-#[must_use]
-pub fn best_so_far(
+/// `values` of the metric are in the order of time, each at its place. Values that are no number are skipped.
+pub(crate) fn best_so_far(
+    metric: Metric,
     values: impl IntoIterator<Item = (f64, f64)>,
-    better: impl Fn(f64, f64) -> bool,
 ) -> Vec<(f64, f64)> {
     let mut changes: Vec<(f64, f64)> = Vec::new();
     let mut end = None;
     for (place, value) in values.into_iter().filter(|(_, value)| !value.is_nan()) {
-        if changes.last().is_none_or(|&(_, best)| better(value, best)) {
+        let is_better = |&(_, best): &(f64, f64)| metric.signed(value) > metric.signed(best);
+        if changes.last().is_none_or(is_better) {
             changes.push((place, value));
         }
         end = Some(place);
@@ -28,13 +32,12 @@ pub fn best_so_far(
     changes
 }
 
-/// At most `most` of `count` indices, evenly spread over all, and all of `kept`; ascending.
-#[must_use]
-pub fn evenly(count: usize, most: usize, kept: &[usize]) -> Vec<usize> {
-    if count <= most {
+/// At most [`MOST_POINTS`] of `count` indices, evenly spread over all, and all of `kept`; ascending.
+pub(crate) fn evenly(count: usize, kept: &[usize]) -> Vec<usize> {
+    if count <= MOST_POINTS {
         return (0..count).collect();
     }
-    let spread = (0..most).map(|index| index * count / most);
+    let spread = (0..MOST_POINTS).map(|index| index * count / MOST_POINTS);
     let chosen: BTreeSet<usize> = spread.chain(kept.iter().copied()).collect();
     chosen.into_iter().filter(|&index| index < count).collect()
 }
@@ -69,22 +72,22 @@ mod tests {
             (6.0, 0.1),
         ];
         assert_eq!(
-            best_so_far(values, |a, b| a > b),
+            best_so_far(Metric::Accuracy, values),
             [(1.0, 0.5), (3.0, 0.6), (6.0, 0.6)]
         );
         assert_eq!(
-            best_so_far(values, |a, b| a < b),
+            best_so_far(Metric::Loss, values),
             [(1.0, 0.5), (2.0, 0.4), (6.0, 0.1)]
         );
-        assert!(best_so_far([], |a, b| a > b).is_empty());
-        assert_eq!(best_so_far([(2.0, 1.0)], |a, b| a > b), [(2.0, 1.0)]);
+        assert!(best_so_far(Metric::Loss, []).is_empty());
+        assert_eq!(best_so_far(Metric::Loss, [(2.0, 1.0)]), [(2.0, 1.0)]);
     }
 
     #[test]
     fn a_curve_has_as_many_points_as_changes() {
         // Records of the sequence n -> trailing zeros of n: 0, 1, 2 .. at the powers of two.
         let values = (1..=50_000_u32).map(|n| (f64::from(n), f64::from(n.trailing_zeros())));
-        let curve = best_so_far(values, |a, b| a > b);
+        let curve = best_so_far(Metric::Accuracy, values);
         // 2^0 to 2^15, and the end.
         assert_eq!(curve.len(), 17);
         assert_eq!(curve[15], (32_768.0, 15.0));
@@ -93,10 +96,12 @@ mod tests {
 
     #[test]
     fn points_are_chosen_evenly_with_those_that_must_stay() {
-        assert_eq!(evenly(3, 5, &[]), [0, 1, 2]);
-        assert_eq!(evenly(10, 5, &[]), [0, 2, 4, 6, 8]);
-        assert_eq!(evenly(10, 5, &[9, 2, 10]), [0, 2, 4, 6, 8, 9]);
-        assert_eq!(evenly(50_000, 2_000, &[]).len(), 2_000);
+        assert_eq!(evenly(3, &[]), [0, 1, 2]);
+        let even: Vec<usize> = (0..MOST_POINTS).map(|index| 2 * index).collect();
+        assert_eq!(evenly(2 * MOST_POINTS, &[]), even);
+        let kept = evenly(2 * MOST_POINTS, &[1, 2, 2 * MOST_POINTS]);
+        assert_eq!(kept[..4], [0, 1, 2, 4]);
+        assert_eq!(kept.len(), MOST_POINTS + 1);
     }
 
     #[test]

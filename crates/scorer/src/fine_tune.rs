@@ -1,4 +1,5 @@
 use adaplace_task::{Examples, training_epoch};
+use learned_scale::LearnedScale;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -6,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{Engine, Prefix, Workspace, shards};
 use crate::optimiser::AdamW;
 use crate::{Dataset, Model, ScoreError, seeds};
-use learned_scale::LearnedScale;
 
 /// The settings of the training of adapters and head.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -10,15 +10,15 @@ use adaplace_search_space::{
     AdapterSpec, BackboneReference, ChainShape, Connection, Fidelity, Placement, SearchSpace,
 };
 use adaplace_strategy::{FixedProxy, StrategyDescription};
-use serde::{Deserialize, Serialize};
-use serde_json::ser::{Formatter, Serializer};
-
-use crate::ExperimentError;
 use adaplace_study::{
     Configuration, Event, GradientMapFile, Journal, Listed, Phase, PreparationSettings,
     ProbeQuality, Record, Replaying, STUDY_FORMAT, StudyConfiguration, Training, Trainings,
     Workers, sort_by_target, train,
 };
+use serde::{Deserialize, Serialize};
+use serde_json::ser::{Formatter, Serializer};
+
+use crate::ExperimentError;
 
 /// Losses are kept to a millionth of a nat.
 const LOSS_STEPS: f64 = 1e6;

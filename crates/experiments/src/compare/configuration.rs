@@ -4,15 +4,15 @@ use adaplace_files::Document;
 use adaplace_scorer::{Statistics, TrainingSettings};
 use adaplace_search_space::{ConnectionKind, Fidelity, SpaceDescription};
 use adaplace_strategy::StrategyDescription;
+use adaplace_study::{
+    BackboneSource, Configuration, GradientMapSource, Metric, PreparationSettings, STUDY_FORMAT,
+    SearchSettings, StudyConfiguration, StudyError, TaskSource, race_trainings,
+};
 use serde::{Deserialize, Serialize};
 
 use super::repetitions::SPAN;
 use super::{Baseline, Competitor};
 use crate::ExperimentError;
-use adaplace_study::{
-    BackboneSource, Configuration, GradientMapSource, Metric, PreparationSettings, STUDY_FORMAT,
-    SearchSettings, StudyConfiguration, StudyError, TaskSource, race_trainings,
-};
 
 /// The format written and read by this version.
 pub const COMPARISON_FORMAT: &str = "adaplace.comparison/1";

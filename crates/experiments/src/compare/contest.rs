@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use adaplace_strategy::ConnectionProxy;
+use adaplace_study::{Asks, Event, StudyError, Training, Trainings, TrialResult, sort_by_target};
 
 use super::judgements::Judgements;
 use super::search::{Next, Planned, Searched, Searching};
-use adaplace_study::{Asks, Event, StudyError, Training, Trainings, TrialResult, sort_by_target};
 
 /// One competitor with one seed.
 pub(super) enum Entry<'a> {

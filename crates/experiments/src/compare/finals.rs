@@ -2,9 +2,8 @@
 
 use adaplace_scorer::{Evaluation, Score, ScoreError};
 use adaplace_search_space::{Placement, PlacementHash};
-use serde::{Deserialize, Serialize};
-
 use adaplace_study::{Line, TrainingLine, check_hash};
+use serde::{Deserialize, Serialize};
 
 /// Trains placements to the end.
 pub trait Finisher: Sync {

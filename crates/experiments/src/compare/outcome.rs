@@ -3,11 +3,11 @@
 use adaplace_analysis::{FEWEST_PAIRS, Measured, bootstrap, signed_rank_p};
 use adaplace_files::Document;
 use adaplace_search_space::{Cost, Placement};
+use adaplace_study::Metric;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::ComparisonSettings;
 use super::finals::Final;
-use adaplace_study::Metric;
 
 /// The content of `comparison.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,6 +7,9 @@ use adaplace_search_space::{
     AdapterForm, BackboneReference, Placement, PlacementFile, SearchSpace,
 };
 use adaplace_strategy::{ConnectionProxy, StrategyDescription};
+use adaplace_study::{
+    Event, Importances, Journal, Listed, Opened, Replaying, StudyError, Trainings, Workers, train,
+};
 use toml::{Table, Value};
 
 use super::contest::{Contest, Entry};
@@ -18,9 +21,6 @@ use super::repetitions::of_finals;
 use super::search::{Planned, Searched};
 use super::{Baseline, ComparisonConfiguration, ComparisonSettings, Competitor};
 use crate::ExperimentError;
-use adaplace_study::{
-    Event, Importances, Journal, Listed, Opened, Replaying, StudyError, Trainings, Workers, train,
-};
 
 /// A comparison that is ready to run.
 pub struct ComparisonRun<'a, S, F> {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use adaplace_search_space::{Placement, SearchSpace};
 use adaplace_strategy::{ConnectionProxy, StrategyDescription, StrategySetting};
+use adaplace_study::{Metric, Record, Search, SearchRules, StudyError, Training};
 
 use super::ComparisonSettings;
 use super::judgements::{Charged, Judgements};
 use super::outcome::{Improvement, SearchSeconds};
 use super::repetitions::first_of_race;
-use adaplace_study::{Metric, Record, Search, SearchRules, StudyError, Training};
 
 /// What a competitor came to with one seed.
 #[derive(Debug, Clone)]

@@ -1,10 +1,9 @@
 use std::path::Path;
 
 use adaplace_files::{folder_name, read_json};
+use adaplace_study::{Configuration, Record, StudyError, StudyFolder, if_there, read_lines};
 
 use super::{Comparison, ComparisonConfiguration, FinalRecord};
-use crate::ExperimentError;
-use adaplace_study::{Configuration, Record, StudyFolder, if_there, read_lines};
 
 /// What the folder of a comparison holds, read and not touched: it may be at work in another process.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +31,7 @@ impl StoredComparison {
     ///
     /// # Errors
     /// One that names the file which is damaged.
-    pub fn read(folder: &Path) -> Result<Self, ExperimentError> {
+    pub fn read(folder: &Path) -> Result<Self, StudyError> {
         let configuration =
             ComparisonConfiguration::read(&folder.join(ComparisonConfiguration::FILE))?;
         let comparison = if_there(&folder.join(Comparison::FILE), |path| Ok(read_json(path)?))?;

@@ -1,10 +1,10 @@
 use adaplace_scorer::{Evaluation, Model, ProxyScorer, ScoreError, TrainingSettings, evaluate};
 use adaplace_search_space::Fidelity;
 use adaplace_strategy::Merit;
+use adaplace_study::Metric;
 use adaplace_task::Examples;
 
 use super::finals::{Candidate, Final, FinalTraining, Finisher};
-use adaplace_study::Metric;
 
 /// Trains as [`ProxyScorer`] does, with several learning rates, and reads the test part.
 #[derive(Debug)]

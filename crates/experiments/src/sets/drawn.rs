@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use adaplace_analysis::Estimate;
 use adaplace_search_space::{Placement, Spacing};
 use adaplace_strategy::{Sample, StrategyDescription};
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::repeated::{Trained, means};
 use crate::ExperimentError;
 use crate::PlacementBench;
-use adaplace_analysis::Estimate;
 
 /// How a sample draws placements, in turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

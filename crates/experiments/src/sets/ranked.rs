@@ -1,10 +1,10 @@
 //! By which metric a single training ranks placements most like their other trainings.
 
 use adaplace_analysis::spearman;
+use adaplace_study::Metric;
 use serde::{Deserialize, Serialize};
 
 use super::repeated::{Trained, means};
-use adaplace_study::Metric;
 
 /// How well a single training ranks placements by one metric.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! How well the surrogate's model predicts placements that it was not told of.
 
+use adaplace_analysis::Measured;
 use adaplace_analysis::shuffled;
 use adaplace_strategy::SurrogateModel;
 use rayon::prelude::*;
@@ -8,7 +9,6 @@ use super::SetPredictor;
 use super::repeated::{Trained, means};
 use super::{AuditedSets, FEWEST};
 use crate::Agreement;
-use adaplace_analysis::Measured;
 
 /// How many others are told.
 const TOLD: [usize; 3] = [16, 32, 64];

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use adaplace_experiments::{Comparison, ComparisonConfiguration, StoredComparison};
 use adaplace_study::Phase;
+use adaplace_synthetic::{closed_form, journal, steps, unordered};
 
 use crate::comparisons::{FINAL_STEPS, comparison, finished, of};
-use adaplace_synthetic::{closed_form, journal, steps, unordered};
 
 /// Sixteen trainings: twelve trials and a race of four.
 fn raced(strategies: &[&str]) -> ComparisonConfiguration {

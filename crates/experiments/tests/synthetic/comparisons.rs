@@ -14,7 +14,6 @@ use adaplace_experiments::{
 use adaplace_scorer::{Evaluation, ScoreError};
 use adaplace_search_space::{Placement, PlacementHash};
 use adaplace_study::{Configuration, Journal, StudyFolder, Workers};
-
 use adaplace_synthetic::{
     HIDDEN_STATES, SEQUENTIAL, Synthetic, assert_distinct, backbone, closed_form, configuration,
     proxy, space, steps, unordered,

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 
 use adaplace_experiments::{Baseline, FinalRecord, StoredComparison};
+use adaplace_synthetic::Synthetic;
 
 use crate::comparisons::{MAP_SECONDS, Tested, comparison, finished, of, run};
-use adaplace_synthetic::Synthetic;
 
 /// Four adapters of rank 4 at width 4 have 4 (4 * 9 + 4) = 160 parameters: twelve of rank 1 have 12 (9 + 4) = 156. Behind six
 /// blocks ranks that sum to 12 have 12 * 9 + 6 * 4 = 132, and 24 scales beside them are 156.

@@ -46,9 +46,7 @@ pub(super) fn section(audit: &Audit) -> Section {
             Cell::Number(recall.unwrap_or_else(unknown)),
         ]);
     }
-    let mut section = Section::new("Which statistic to trust");
-    section.table(&table);
-    section
+    Section::new("Which statistic to trust", &table)
 }
 
 fn rho(agreement: &Agreement) -> String {

@@ -1,9 +1,12 @@
 //! What every connection promises and what it gave.
 
 use adaplace_search_space::Connection;
+use adaplace_study::GradientMapFile;
+use maud::{Markup, html};
 
 use super::overview::Overview;
-use crate::document::{Figure, Section};
+use crate::document::Section;
+use crate::figure::{Figure, row};
 use crate::heatmap::{HeatmapOptions, heatmap};
 use crate::metric::{name, unit};
 use crate::numbers::Unit;
@@ -11,32 +14,40 @@ use crate::numbers::Unit;
 /// Above so many states the other statistics would take too much room.
 const MOST_STATES_OF_ALL: usize = 25;
 
+/// Connections to be outlined, and what they are.
+type Outlined<'a> = Option<(&'a str, &'a [Connection])>;
+
 pub(super) fn section(overview: &Overview<'_>) -> Section {
+    let body = html! {
+        p {
+            "One square for every pair of hidden states. Those below the stepped line are recurrent: their target comes \
+             before their source. Each has its number as a tooltip."
+        }
+        @match &overview.study.gradient_map {
+            Some(map) => (maps(overview, map)),
+            None => p { "There is no gradient map yet: it is made when the search starts." },
+        }
+    };
+    Section::new("Maps of all connections", body)
+}
+
+fn maps(overview: &Overview<'_>, map: &GradientMapFile) -> Markup {
     let best: Vec<Connection> = match overview.candidates.first() {
         Some(best) => best.placement.connections().collect(),
         None => Vec::new(),
     };
-    let outlined = Some(("connections of the best placement", &best[..]));
-    let mut section = Section::new("Maps of all connections");
-    section.paragraph(
-        "One square for every pair of hidden states. Those below the stepped line are recurrent: their target comes before \
-         their source. Each has its number as a tooltip.",
-    );
-    let Some(map) = &overview.study.gradient_map else {
-        section.paragraph("There is no gradient map yet: it is made when the search starts.");
-        return section;
-    };
+    let outlined: Outlined<'_> = Some(("connections of the best placement", &best));
     let of = |name: &str, table: &[Vec<f64>]| -> Figure {
-        let table: Vec<Vec<Option<f64>>> = table
-            .iter()
-            .map(|row| row.iter().copied().map(Some).collect())
-            .collect();
         let options = HeatmapOptions {
             title: &format!("Gradient map: {name}"),
             unit: Unit::Number,
             outlined,
         };
-        heatmap(&table, &options)
+        heatmap(
+            table.len(),
+            &|source, target| Some(table[source][target]),
+            &options,
+        )
     };
     let caption = format!(
         "Of the loss's gradient towards a linear map along the connection, over {} examples, before any training.",
@@ -48,46 +59,38 @@ pub(super) fn section(overview: &Overview<'_>) -> Section {
         .map(|(name, table)| of(name, table).with_caption(&caption))
         .collect();
     figures.extend(trained(overview, outlined));
-    section.figures(&figures);
-
+    let is_small = usize::from(map.backbone.hidden_states) <= MOST_STATES_OF_ALL;
     let others: Vec<Figure> = map
         .statistics
         .iter()
+        .filter(|_| is_small)
         .map(|(statistic, table)| (statistic.to_string(), table))
         .filter(|(other, _)| promises.iter().all(|(shown, _)| shown != other))
         .map(|(name, table)| of(&name, table))
         .collect();
-    let states = usize::from(map.backbone.hidden_states);
-    if states <= MOST_STATES_OF_ALL && !others.is_empty() {
-        let mut inside = Section::new("");
-        inside.figures(&others);
-        section.folded("The other statistics of the gradient map", inside);
+    html! {
+        (row(&figures, None))
+        @if !others.is_empty() {
+            details {
+                summary { "The other statistics of the gradient map" }
+                (row(&others, None))
+            }
+        }
     }
-    section
 }
 
 /// What trainings say of the connections: each trained alone or, where none was, the mean over the placements that have it.
-fn trained(overview: &Overview<'_>, outlined: Option<(&str, &[Connection])>) -> Option<Figure> {
+fn trained(overview: &Overview<'_>, outlined: Outlined<'_>) -> Option<Figure> {
     let metric = overview.metric();
     let steps = overview.study.configuration.search.steps;
     let states = usize::from(overview.study.hidden_states());
-    let scored = || {
-        let trials = overview
-            .trials
-            .iter()
-            .filter(|trial| trial.record.steps == steps);
-        trials.filter_map(|trial| Some((trial, metric.value(trial.score()?))))
-    };
     let mut single = vec![vec![None; states]; states];
     let mut sums = vec![vec![(0.0, 0_u32); states]; states];
     let mut singles = 0;
-    for (trial, value) in scored() {
+    for (trial, value) in overview.long() {
         let placement = &trial.record.placement;
         for connection in placement.connections() {
-            let (source, target) = (
-                usize::from(connection.source),
-                usize::from(connection.target),
-            );
+            let [source, target] = [connection.source, connection.target].map(usize::from);
             let (sum, count) = &mut sums[source][target];
             *sum += value;
             *count += 1;
@@ -107,19 +110,26 @@ fn trained(overview: &Overview<'_>, outlined: Option<(&str, &[Connection])>) -> 
         outlined,
     };
     if singles > 0 {
-        let figure = heatmap(&single, &options("Trained: single connections"));
+        let figure = heatmap(
+            states,
+            &|source, target| single[source][target],
+            &options("Trained: single connections"),
+        );
         return Some(figure.with_caption(&format!(
             "The {} of each connection that was trained alone, with {steps} steps; empty ones were not.",
             name(metric)
         )));
     }
-    scored().next()?;
-    let mean = |&(sum, count): &(f64, u32)| (count > 0).then(|| sum / f64::from(count));
-    let table: Vec<Vec<Option<f64>>> = sums
-        .iter()
-        .map(|row| row.iter().map(mean).collect())
-        .collect();
-    let figure = heatmap(&table, &options("Trained: placements with the connection"));
+    overview.long().next()?;
+    let mean = |source: usize, target: usize| {
+        let (sum, count) = sums[source][target];
+        (count > 0).then(|| sum / f64::from(count))
+    };
+    let figure = heatmap(
+        states,
+        &mean,
+        &options("Trained: placements with the connection"),
+    );
     Some(figure.with_caption(&format!(
         "Mean {} of the placements that have the connection among others; empty ones were in none. No connection was \
          trained alone, so a number here is also that of its company.",

@@ -12,12 +12,11 @@ mod trials;
 use std::path::Path;
 
 use adaplace_experiments::Audit;
-use adaplace_study::StoredStudy;
+use adaplace_study::{StoredStudy, StudyError};
+use overview::Overview;
 
 use crate::configuration;
 use crate::document::Document;
-use crate::error::ReportError;
-use overview::Overview;
 
 /// The report of the study in `folder`, finished or not, as the text of an HTML file.
 ///
@@ -25,24 +24,26 @@ use overview::Overview;
 ///
 /// # Errors
 /// If there is no study, or one of its files is damaged; the message names it.
-pub fn study_report(folder: &Path) -> Result<String, ReportError> {
+pub fn study_report(folder: &Path) -> Result<String, StudyError> {
     let study = StoredStudy::read(folder)?;
     let audit = Audit::read_in(folder)?;
     let overview = Overview::new(&study);
-    let mut document = Document::new(&study.name, &overview.lead(), "search");
-    document.facts(&overview.facts());
     let sections = [
         placements::section(&overview),
-        progress::section(&overview)?,
+        progress::section(&overview),
         Some(maps::section(&overview)),
-        proxy::section(&overview)?,
-        cost::section(&overview)?,
+        proxy::section(&overview),
+        cost::section(&overview),
         audit.as_ref().map(audit::section),
         trials::section(&overview),
         Some(configuration::section(&study.configuration)),
     ];
-    for section in sections.into_iter().flatten() {
-        document.section(section);
-    }
-    Ok(document.finish())
+    let document = Document {
+        command: "search",
+        title: &study.name,
+        lead: overview.lead(),
+        facts: overview.facts(),
+        sections: sections.into_iter().flatten().collect(),
+    };
+    Ok(document.html())
 }

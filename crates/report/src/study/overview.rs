@@ -6,8 +6,9 @@ use adaplace_search_space::{Cost, Placement};
 use adaplace_study::{
     Finalist, Metric, Noise, Phase, ProbeQuality, Raced, Record, Repeated, StoredStudy, TrialResult,
 };
+use maud::Markup;
 
-use crate::document::Fact;
+use crate::document::fact;
 use crate::metric::{name, unit};
 use crate::numbers::{duration, grouped};
 
@@ -23,13 +24,19 @@ pub(super) struct Overview<'a> {
     pub(super) probe: Option<ProbeQuality>,
 }
 
-/// A trial and what its placement costs, as far as that is known.
-pub(super) struct Trial<'a> {
-    pub(super) place: usize,
-    pub(super) record: &'a Record,
+/// What a placement costs, as far as that is known.
+#[derive(Clone, Copy)]
+pub(super) struct Costs {
     pub(super) parameters: Option<u64>,
     /// Known from the ranking alone: it takes the backbone to count them.
     pub(super) extra_flops: Option<f64>,
+}
+
+/// A trial and what its placement costs.
+pub(super) struct Trial<'a> {
+    pub(super) place: usize,
+    pub(super) record: &'a Record,
+    pub(super) costs: Costs,
     /// Whether it has all its adapters and all its steps, and so can be compared with the other such trials.
     pub(super) is_full: bool,
 }
@@ -41,8 +48,16 @@ pub(super) struct Candidate {
     pub(super) value: Option<Estimate>,
     pub(super) accuracy: Option<Estimate>,
     pub(super) loss: Option<Estimate>,
-    pub(super) parameters: Option<u64>,
-    pub(super) extra_flops: Option<f64>,
+    pub(super) costs: Costs,
+}
+
+impl From<Cost> for Costs {
+    fn from(cost: Cost) -> Self {
+        Self {
+            parameters: Some(cost.parameters),
+            extra_flops: Some(cost.extra_flops),
+        }
+    }
 }
 
 impl Trial<'_> {
@@ -70,8 +85,7 @@ impl Candidate {
             value: repeated.estimate(metric),
             accuracy: repeated.validation_accuracy,
             loss: repeated.validation_loss,
-            parameters: Some(repeated.cost.parameters),
-            extra_flops: Some(repeated.cost.extra_flops),
+            costs: repeated.cost.into(),
         }
     }
 
@@ -87,13 +101,11 @@ impl Candidate {
             value: single(metric.value(score)),
             accuracy: single(score.validation_accuracy),
             loss: single(score.validation_loss),
-            parameters: trial.parameters,
-            extra_flops: trial.extra_flops,
+            costs: trial.costs,
         }
     }
 }
 
-/// How values of the metric are written.
 impl<'a> Overview<'a> {
     pub(super) fn new(study: &'a StoredStudy) -> Self {
         let metric = study.configuration.search.metric;
@@ -103,31 +115,26 @@ impl<'a> Overview<'a> {
         for ranked in ranking.iter().flat_map(|ranking| &ranking.trials) {
             costs[ranked.trial] = Some(ranked.cost);
         }
-        let parameters = |placement: &Placement| {
-            let width = width?;
-            let each = placement
-                .iter()
-                .map(|(_, adapter)| adapter.parameters(width));
-            Some(each.sum())
+        let counted = |placement: &Placement| {
+            let parameters = |width| {
+                placement
+                    .iter()
+                    .map(move |(_, adapter)| adapter.parameters(width))
+                    .sum()
+            };
+            Costs {
+                parameters: width.map(parameters),
+                extra_flops: None,
+            }
         };
         let steps = study.configuration.search.steps;
-        let trials: Vec<Trial<'a>> = study
-            .ranked()
-            .into_iter()
-            .enumerate()
-            .map(|(index, record)| {
-                let cost = costs[record.trial];
-                Trial {
-                    place: index + 1,
-                    record,
-                    parameters: cost
-                        .map(|cost| cost.parameters)
-                        .or_else(|| parameters(&record.placement)),
-                    extra_flops: cost.map(|cost| cost.extra_flops),
-                    is_full: record.steps == steps && study.is_complete(&record.placement),
-                }
-            })
-            .collect();
+        let trials = (1..).zip(study.ranked()).map(|(place, record)| Trial {
+            place,
+            record,
+            costs: costs[record.trial].map_or_else(|| counted(&record.placement), Costs::from),
+            is_full: record.steps == steps && study.is_complete(&record.placement),
+        });
+        let trials: Vec<Trial<'a>> = trials.collect();
         let candidates = match ranking {
             Some(ranking) => ranking
                 .finalists
@@ -203,6 +210,16 @@ impl<'a> Overview<'a> {
         full.filter_map(|trial| Some((trial, trial.score()?)))
     }
 
+    /// The trials with all their steps that gave a score, and its value.
+    pub(super) fn long(&self) -> impl Iterator<Item = (&Trial<'a>, f64)> {
+        let (metric, steps) = (self.metric(), self.study.configuration.search.steps);
+        let long = self
+            .trials
+            .iter()
+            .filter(move |trial| trial.record.steps == steps);
+        long.filter_map(move |trial| Some((trial, metric.value(trial.score()?))))
+    }
+
     /// What the study is, in a sentence or two.
     pub(super) fn lead(&self) -> String {
         let configuration = &self.study.configuration;
@@ -239,40 +256,27 @@ impl<'a> Overview<'a> {
     }
 
     /// What the study is about, in a few numbers.
-    pub(super) fn facts(&self) -> Vec<Fact> {
+    pub(super) fn facts(&self) -> Vec<Markup> {
         let (metric, search) = (self.metric(), &self.study.configuration.search);
         let unit = unit(metric);
         let mut facts = Vec::new();
-        let mut fact = |name: &str, value: String, note: String| {
-            facts.push(Fact {
-                name: name.to_owned(),
-                value,
-                note,
-            });
-        };
+        let mut add = |name: &str, value: String, note: String| facts.push(fact(name, value, note));
         if let Some(best) = self.candidates.first() {
-            let note = match self.is_finished() {
-                true => format!("{}, {}", name(metric), repetitions(search.repetitions)),
-                false => format!("{}, one training", name(metric)),
+            let (title, trained) = match self.is_finished() {
+                true => ("best placement", repetitions(search.repetitions)),
+                false => ("best so far", "one training".to_owned()),
             };
-            let title = if self.is_finished() {
-                "best placement"
-            } else {
-                "best so far"
-            };
-            fact(title, unit.estimate(best.value), note);
+            let note = format!("{}, {trained}", name(metric));
+            add(title, unit.estimate(best.value), note);
         }
         if let Some(baseline) = &self.baseline {
-            let parameters = baseline.parameters.map_or(String::new(), grouped);
+            let parameters = baseline.costs.parameters.map_or(String::new(), grouped);
             let note = format!("baseline, {parameters} parameters");
-            fact(
-                "parallel at every sublayer",
-                unit.estimate(baseline.value),
-                note,
-            );
+            let value = unit.estimate(baseline.value);
+            add("parallel at every sublayer", value, note);
         }
         if let Some(probe) = self.probe_value() {
-            fact("linear probe", unit.show(probe), "no adapter".to_owned());
+            add("linear probe", unit.show(probe), "no adapter".to_owned());
         }
         if let Some(own) = self.noise().and_then(|noise| noise.of_metric(metric)) {
             let least = match metric.is_share() {
@@ -280,11 +284,8 @@ impl<'a> Overview<'a> {
                 false => format!("{:.3}", own.least_difference),
             };
             let note = format!("differences below {least} mean nothing");
-            fact(
-                "agreement of two trainings",
-                format!("{:.2}", own.agreement),
-                note,
-            );
+            let agreement = format!("{:.2}", own.agreement);
+            add("agreement of two trainings", agreement, note);
         }
         let failed = self
             .trials
@@ -295,7 +296,7 @@ impl<'a> Overview<'a> {
             0 => "none failed".to_owned(),
             failed => format!("{} failed", grouped(failed as u64)),
         };
-        fact("trials", grouped(self.trials.len() as u64), note);
+        add("trials", grouped(self.trials.len() as u64), note);
         let records = &self.study.records;
         let steps: u64 = records
             .iter()
@@ -307,7 +308,7 @@ impl<'a> Overview<'a> {
             grouped(records.len() as u64),
             duration(seconds)
         );
-        fact("optimiser steps", grouped(steps), note);
+        add("optimiser steps", grouped(steps), note);
         facts
     }
 

@@ -3,11 +3,13 @@
 use adaplace_analysis::wilson_interval;
 use adaplace_search_space::Connection;
 use adaplace_study::Raced;
+use maud::html;
 
 use super::overview::{Candidate, Overview, repetitions};
-use crate::arcs::{arcs, kinds_legend};
+use crate::arcs::arcs;
 use crate::axes::ChartSize;
 use crate::document::Section;
+use crate::figure::{Figure, row};
 use crate::metric::{name, unit};
 use crate::numbers::{Unit, connections, grouped, percent, signed};
 use crate::table::{Cell, Table};
@@ -20,52 +22,41 @@ const MOST_COUPLED: usize = 16;
 
 pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     let best = overview.candidates.first()?;
-    let metric = overview.metric();
-    let states = overview.study.hidden_states();
-    let mut section = Section::new(match overview.is_finished() {
+    let drawn = |place: usize, candidate: &Candidate, size: ChartSize| {
+        let value = unit(overview.metric()).estimate(candidate.value);
+        let title = format!("{place}. {}: {value}", connections(&candidate.placement));
+        arcs(
+            &candidate.placement,
+            overview.study.hidden_states(),
+            size,
+            &title,
+        )
+    };
+    let mut first = drawn(1, best, ChartSize::Wide).with_caption(
+        "The chain of hidden states, from the embedding (0) to the last one; A: attention, M: MLP. An arc reads the state \
+         where it starts and adds to the state at its arrow.",
+    );
+    if best.placement.passes() > 1 {
+        first = first.with_caption(
+            "A recurrent connection makes the model run a second time, from its target on.",
+        );
+    }
+    let others = (1..).zip(&overview.candidates).take(MOST_DRAWN).skip(1);
+    let others: Vec<Figure> = others
+        .map(|(place, candidate)| drawn(place, candidate, ChartSize::Half))
+        .collect();
+    let title = match overview.is_finished() {
         true => "The best placements",
         false => "The best placements so far",
-    });
-    let title = |place: usize, candidate: &Candidate| {
-        let value = unit(metric).estimate(candidate.value);
-        let connections = connections(&candidate.placement);
-        format!("{place}. {connections}: {value}")
     };
-    let figure = arcs(&best.placement, states, ChartSize::Wide, &title(1, best))
-        .with_legend(kinds_legend([&best.placement]))
-        .with_caption(
-            "The chain of hidden states, from the embedding (0) to the last one; A: attention, M: MLP. An arc reads the \
-             state where it starts and adds to the state at its arrow.",
-        );
-    section.figure(&match best.placement.passes() {
-        1 => figure,
-        _ => figure.with_caption(
-            "A recurrent connection makes the model run a second time, from its target on.",
-        ),
-    });
-    let others: Vec<_> = overview
-        .candidates
-        .iter()
-        .enumerate()
-        .take(MOST_DRAWN)
-        .skip(1)
-        .map(|(index, candidate)| {
-            let title = title(index + 1, candidate);
-            arcs(&candidate.placement, states, ChartSize::Half, &title)
-                .with_legend(kinds_legend([&candidate.placement]))
-        })
-        .collect();
-    if !others.is_empty() {
-        section.figures(&others);
-    }
-    section.table(&table(overview));
-    if let Some(table) = coupling(overview) {
-        section.table(&table);
-    }
-    if let Some(table) = race(overview) {
-        section.table(&table);
-    }
-    Some(section)
+    let body = html! {
+        (first)
+        @if !others.is_empty() { (row(&others, None)) }
+        (table(overview))
+        @if let Some(table) = coupling(overview) { (table) }
+        @if let Some(table) = race(overview) { (table) }
+    };
+    Some(Section::new(title, body))
 }
 
 /// With fewer validation examples than this the report says how wide an accuracy's interval is: more than 3 points to either side.
@@ -119,21 +110,21 @@ fn table(overview: &Overview<'_>) -> Table {
         "connections",
     ];
     let mut table = Table::new(caption, &columns);
-    let row = |name: String, candidate: &Candidate| {
+    let of = |name: String, candidate: &Candidate| {
         vec![
             Cell::Text(name),
             Cell::Number(Unit::Share.estimate(candidate.accuracy)),
             Cell::Number(Unit::Number.estimate(candidate.loss)),
-            Cell::Number(candidate.parameters.map_or_else(unknown, grouped)),
-            Cell::Number(candidate.extra_flops.map_or_else(unknown, percent)),
+            Cell::Number(candidate.costs.parameters.map_or_else(unknown, grouped)),
+            Cell::Number(candidate.costs.extra_flops.map_or_else(unknown, percent)),
             Cell::placement(&candidate.placement),
         ]
     };
     for (index, candidate) in overview.candidates.iter().enumerate() {
-        table.row(row((index + 1).to_string(), candidate));
+        table.row(of((index + 1).to_string(), candidate));
     }
     if let Some(baseline) = &overview.baseline {
-        table.row(row("parallel at every sublayer".to_owned(), baseline));
+        table.row(of("parallel at every sublayer".to_owned(), baseline));
     }
     if let Some(probe) = overview.probe {
         table.row(vec![

@@ -7,27 +7,26 @@ use adaplace_analysis::wilson_interval;
 use adaplace_study::{Metric, Record};
 
 use super::overview::{Overview, repetitions};
-use crate::axes::{Axis, ChartSize};
-use crate::curves::{Curves, Outcomes, Reference, Series, Shape, curves};
+use crate::axes::Axis;
+use crate::curves::{Curves, Outcomes, Reference, Series, curves};
 use crate::document::Section;
 use crate::dots::Dots;
-use crate::error::ReportError;
 use crate::ink::Ink;
+use crate::legend::Key;
 use crate::metric::{name, unit};
 use crate::numbers::Unit;
 use crate::thinning::best_so_far;
 
-pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, ReportError> {
+pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     let courses = courses(overview);
     if courses.is_empty() {
-        return Ok(None);
+        return None;
     }
     let metric = overview.metric();
     let examples = match metric {
         Metric::Accuracy => overview.probe.map(|probe| probe.validation.examples),
         _ => None,
     };
-    let only = courses.len() == 1;
     // Those of finalists and baseline are left out.
     let mut inks = [Ink::Blue, Ink::Violet, Ink::Brown, Ink::Pink]
         .into_iter()
@@ -36,42 +35,36 @@ pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, Report
     let mut trials = Vec::new();
     for (course, values) in &courses {
         trials.extend(values);
-        let points = best_so_far(values.iter().copied(), |a, b| {
-            metric.signed(a) > metric.signed(b)
-        });
+        let points = best_so_far(metric, values.iter().copied());
         let interval =
             |&(_, value): &(f64, f64)| examples.map(|count| wilson_interval(value, count));
         let band = match series.is_empty() {
             true => points.iter().map(interval).collect(),
             false => None,
         };
+        let name = match courses.len() {
+            1 => "best so far".to_owned(),
+            _ => course.name(overview),
+        };
         series.push(Series {
-            name: if only {
-                "best so far".to_owned()
-            } else {
-                course.name(overview)
-            },
-            ink: inks.next().unwrap_or(Ink::Muted),
-            shape: Shape::Steps,
+            key: Key::new(name, inks.next().unwrap_or(Ink::Muted)),
             points,
             band,
         });
     }
     let chart = Curves {
         title: "The best so far",
-        size: ChartSize::Wide,
         x: Axis::new("optimiser steps of all trials so far", Unit::Count),
         y: Axis::new(name(metric), unit(metric)),
         series,
         references: references(overview),
         outcomes: outcomes(overview),
         dots: Some(Dots {
-            name: "every trial".to_owned(),
-            ink: Ink::Muted,
+            key: Key::new("every trial", Ink::Muted),
             points: trials,
         }),
     };
-    let mut figure = curves(&chart)?;
+    let mut figure = curves(&chart);
     if let Some(count) = examples {
         figure = figure.with_caption(&format!(
             "Band: 95 % interval of an accuracy measured on {count} validation examples (Wilson). It does not make up for \
@@ -88,9 +81,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, Report
             "Placements with fewer adapters than asked for are steps on the way and never finalists.",
         );
     }
-    let mut section = Section::new("Progress of the search");
-    section.figure(&figure);
-    Ok(Some(section))
+    Some(Section::new("Progress of the search", &figure))
 }
 
 /// Trials that can be compared with each other; complete ones with the most steps come first.
@@ -142,14 +133,12 @@ fn references(overview: &Overview<'_>) -> Vec<Reference> {
     let baseline = overview.baseline.as_ref();
     let baseline = baseline.and_then(|baseline| baseline.value);
     let baseline = baseline.map(|estimate| Reference {
-        name: "parallel at every sublayer, ± standard error".to_owned(),
-        ink: Ink::Orange,
+        key: Key::new("parallel at every sublayer, ± standard error", Ink::Orange),
         value: estimate.mean,
         error: estimate.standard_error,
     });
     let probe = overview.probe_value().map(|value| Reference {
-        name: "linear probe".to_owned(),
-        ink: Ink::Text,
+        key: Key::new("linear probe", Ink::Text),
         value,
         error: None,
     });
@@ -170,8 +159,7 @@ fn outcomes(overview: &Overview<'_>) -> Option<Outcomes> {
     });
     let count = overview.study.configuration.search.repetitions;
     Some(Outcomes {
-        name: format!("finalists, {}", repetitions(count)),
-        ink: Ink::Green,
+        key: Key::new(format!("finalists, {}", repetitions(count)), Ink::Green),
         values: values.collect(),
     })
 }

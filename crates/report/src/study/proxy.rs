@@ -4,10 +4,11 @@ use adaplace_analysis::spearman;
 use adaplace_search_space::{Connection, ConnectionKind, Placement};
 
 use super::overview::Overview;
-use crate::axes::{Axis, ChartSize};
-use crate::document::{Figure, Section};
-use crate::error::ReportError;
+use crate::axes::Axis;
+use crate::document::Section;
+use crate::figure::{Figure, row};
 use crate::ink::Ink;
+use crate::legend::Key;
 use crate::metric::{name, unit};
 use crate::numbers::{Unit, grouped};
 use crate::scatter::{Point, Scatter, scatter};
@@ -29,13 +30,11 @@ struct Trained<'a> {
     label: String,
 }
 
-pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, ReportError> {
-    let Some(map) = &overview.study.gradient_map else {
-        return Ok(None);
-    };
+pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
+    let map = overview.study.gradient_map.as_ref()?;
     let (trained, single) = trained(overview);
     if trained.len() < FEWEST {
-        return Ok(None);
+        return None;
     }
     let what = match single {
         true => "single connections",
@@ -58,12 +57,11 @@ pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, Report
         spearman(&promises, &merits)
     };
 
-    let mut section = Section::new("Gradient map and results");
     let mut figures = Vec::new();
     let promises = overview.promises();
     for (promised, table) in promises.iter().take(MOST_CHARTS) {
         let promise = |placement: &Placement| by_table(table, placement);
-        let figure = chart(overview, promised, &trained, single, &promise)?;
+        let figure = chart(overview, promised, &trained, single, &promise);
         figures.push(figure.with_caption(&format!(
             "{} {what}. {}",
             grouped(trained.len() as u64),
@@ -87,43 +85,31 @@ pub(super) fn section(overview: &Overview<'_>) -> Result<Option<Section>, Report
         rho.row(vec![Cell::Text(promised), Cell::Number(shown(value))]);
     }
     let rules: [(&str, Rule); 2] = [
-        ("the rule: the earlier the target", |connection| {
-            -f64::from(connection.target)
-        }),
-        ("the rule: the earlier the source", |connection| {
-            -f64::from(connection.source)
-        }),
+        ("target", |connection| -f64::from(connection.target)),
+        ("source", |connection| -f64::from(connection.source)),
     ];
-    for (rule, of) in rules {
+    for (end, of) in rules {
+        let rule = Cell::Text(format!("the rule: the earlier the {end}"));
         let value = correlation(&|placement| mean(placement, &of));
-        rho.row(vec![
-            Cell::Text(rule.to_owned()),
-            Cell::Number(shown(value)),
-        ]);
+        rho.row(vec![rule, Cell::Number(shown(value))]);
     }
-    section.beside(&figures, &rho);
-    Ok(Some(section))
+    let body = row(&figures, Some(&rho));
+    Some(Section::new("Gradient map and results", body))
 }
 
 /// The connections that were trained alone with all steps; where there are hardly any, all complete placements.
 fn trained<'a>(overview: &'a Overview<'_>) -> (Vec<Trained<'a>>, bool) {
     let metric = overview.metric();
-    let steps = overview.study.configuration.search.steps;
     let all = |keep: &dyn Fn(&Placement) -> bool| -> Vec<Trained<'a>> {
-        let trials = overview
-            .trials
-            .iter()
-            .filter(|trial| trial.record.steps == steps);
-        trials
-            .filter(|trial| keep(&trial.record.placement))
-            .filter_map(|trial| {
-                Some(Trained {
-                    placement: &trial.record.placement,
-                    value: metric.value(trial.score()?),
-                    label: trial.label(metric),
-                })
-            })
-            .collect()
+        let kept = overview
+            .long()
+            .filter(|(trial, _)| keep(&trial.record.placement));
+        kept.map(|(trial, value)| Trained {
+            placement: &trial.record.placement,
+            value,
+            label: trial.label(metric),
+        })
+        .collect()
     };
     let single = all(&|placement| placement.len() == 1);
     if single.len() >= FEWEST {
@@ -141,23 +127,20 @@ fn chart(
     trained: &[Trained<'_>],
     single: bool,
     promise: &dyn Fn(&Placement) -> f64,
-) -> Result<Figure, ReportError> {
+) -> Figure {
     let metric = overview.metric();
     let group = |placement: &Placement| {
         let kind = placement.connections().next().map(Connection::kind);
-        let index = ConnectionKind::ALL
-            .iter()
-            .copied()
-            .position(|other| Some(other) == kind);
-        if single { index.unwrap_or(0) } else { 0 }
+        let mut kinds = ConnectionKind::ALL.iter().copied().filter(|_| single);
+        kinds.position(|other| Some(other) == kind).unwrap_or(0)
     };
     let groups = match single {
         true => ConnectionKind::ALL
             .iter()
             .copied()
-            .map(|kind| (kind.name().to_owned(), Ink::of_kind(kind)))
+            .map(|kind| Key::new(kind.name(), Ink::of_kind(kind)))
             .collect(),
-        false => vec![("placements".to_owned(), Ink::Blue)],
+        false => vec![Key::new("placements", Ink::Blue)],
     };
     let points = trained.iter().map(|trained| {
         let x = promise(trained.placement);
@@ -174,7 +157,6 @@ fn chart(
     };
     scatter(&Scatter {
         title: &format!("Promise and result: {promised}"),
-        size: ChartSize::Half,
         x: Axis::new(x, Unit::Number),
         y: Axis::new(name(metric), unit(metric)),
         groups,

@@ -1,11 +1,13 @@
 //! All trials in a table.
 
 use adaplace_study::{Metric, TrialResult};
+use maud::html;
 
 use super::overview::{Overview, Trial};
 use super::placements::unknown;
 use crate::arcs::kinds_legend;
 use crate::document::Section;
+use crate::legend::legend;
 use crate::metric::{name, unit};
 use crate::numbers::{grouped, percent};
 use crate::table::{Cell, Table};
@@ -53,11 +55,9 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     for trial in overview.trials.iter().take(MOST_ROWS) {
         table.row(row(trial, metric));
     }
-    let mut section = Section::new("Trials");
     let shown = overview.trials.iter().take(MOST_ROWS);
-    section.legend(&kinds_legend(shown.map(|trial| &trial.record.placement)));
-    section.table(&table);
-    Some(section)
+    let kinds = kinds_legend(shown.map(|trial| &trial.record.placement));
+    Some(Section::new("Trials", html! { (legend(&kinds)) (table) }))
 }
 
 fn row(trial: &Trial<'_>, metric: Metric) -> Vec<Cell> {
@@ -84,8 +84,8 @@ fn row(trial: &Trial<'_>, metric: Metric) -> Vec<Cell> {
         Cell::Number(loss),
         Cell::Number(train_loss),
         Cell::Number(trial.record.steps.to_string()),
-        Cell::Number(trial.parameters.map_or_else(unknown, grouped)),
-        Cell::Number(trial.extra_flops.map_or_else(unknown, percent)),
+        Cell::Number(trial.costs.parameters.map_or_else(unknown, grouped)),
+        Cell::Number(trial.costs.extra_flops.map_or_else(unknown, percent)),
         Cell::placement(&trial.record.placement),
     ]);
     cells

@@ -1,7 +1,7 @@
-use super::*;
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use adaplace_testkit::TextTask;
 
+use super::*;
 use crate::Parameters;
 use crate::support::{error_of, head, model, tiny_bert, tiny_task};
 

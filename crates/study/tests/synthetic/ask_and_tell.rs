@@ -4,7 +4,6 @@ use std::path::Path;
 
 use adaplace_scorer::{Score, Scorer};
 use adaplace_study::{Ranking, Study, StudyConfiguration, StudyError, Trial, TrialResult};
-
 use adaplace_synthetic::{Synthetic, all_configurations, configuration, finished, lines, open};
 
 fn result(scorer: &Synthetic, trial: &Trial) -> TrialResult {

@@ -1,7 +1,6 @@
 use std::fs;
 
 use adaplace_study::{Configuration, StudyConfiguration, StudyError};
-
 use adaplace_synthetic::{backbone, configuration};
 
 fn read(text: &str) -> Result<StudyConfiguration, StudyError> {

@@ -1,7 +1,6 @@
 use std::path::Path;
 
 use adaplace_study::{Journal, StudyConfiguration, StudyError, TrialResult};
-
 use adaplace_synthetic::{
     Synthetic, assert_distinct, configuration, finished, journal, lines, placement, record, score,
 };

@@ -1,6 +1,5 @@
 use adaplace_search_space::Placement;
 use adaplace_study::{StudyError, TrialResult};
-
 use adaplace_synthetic::{
     Synthetic, all_configurations, closed_form, configuration, diverged, finished, lines, score,
 };

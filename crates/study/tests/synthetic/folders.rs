@@ -4,7 +4,6 @@ use std::path::Path;
 
 use adaplace_strategy::{PruneSettings, StrategyDescription};
 use adaplace_study::{Journal, StudyError, StudyFolder};
-
 use adaplace_synthetic::{Synthetic, configuration, finished, journal};
 
 /// Every file below `folder` with its content.

@@ -9,13 +9,12 @@ use adaplace_strategy::{Outcome, Proposal, Strategy, StrategyError};
 use adaplace_study::{
     Event, Ranking, StudyConfiguration, StudyError, Trial, TrialResult, Workers, run,
 };
-use proptest::prelude::*;
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
 use adaplace_synthetic::{
     Synthetic, assert_distinct, configuration, finished, lines, open, open_with, score,
 };
+use proptest::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 fn target(placement: &Placement) -> u16 {
     placement.earliest_target().unwrap_or_default()

@@ -7,7 +7,6 @@ use adaplace_strategy::{CostObjective, StrategyDescription};
 use adaplace_study::{
     Metric, RankedTrial, Ranking, StudyConfiguration, StudyError, parallel_baseline,
 };
-
 use adaplace_synthetic::{
     EVERY_SUBLAYER, SEQUENTIAL, Synthetic, all_configurations, backbone, closed_form,
     configuration, diverged, finished, lines, placement, score, space,

@@ -1,11 +1,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use adaplace_study::{Event, StudyConfiguration, Summary};
-use serde_json::Value;
-
 use adaplace_synthetic::{
     Synthetic, all_configurations, assert_distinct, configuration, finished, lines,
 };
+use serde_json::Value;
 
 fn undisturbed(configuration: &StudyConfiguration) -> (Vec<Value>, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,6 @@
 use std::path::Path;
 
 use adaplace_study::{StoredStudy, StudyError};
-
 use adaplace_synthetic::{Synthetic, all_configurations, configuration, finished, journal, lines};
 
 fn study(trainings_before_a_stop: Option<usize>) -> tempfile::TempDir {

@@ -1,5 +1,4 @@
 use adaplace_study::{Event, StudyConfiguration};
-
 use adaplace_synthetic::{
     Synthetic, all_configurations, assert_distinct, closed_form, configuration, diverged, finished,
     lines,

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use adaplace_scorer::{Score, Statistic};
 use adaplace_search_space::{ChainShape, Fidelity, SpaceDescription};
 use adaplace_strategy::{ConnectionProxy, FixedProxy};
+use adaplace_study::{Metric, Phase, TrainingLine, TrialResult};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::super::judgements::Judgements;
 use super::*;
 use crate::{Baseline, Difference};
-use adaplace_study::{Metric, Phase, TrainingLine, TrialResult};
 
 fn settings(trainings: u64, race: u32, seed: u64) -> ComparisonSettings {
     ComparisonSettings {
