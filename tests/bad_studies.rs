@@ -142,7 +142,7 @@ fn a_damaged_configuration() {
     lab.write("study/study.toml", text.replace("trials = 6", "trials = 0"));
     lab.refuses(
         "search --study study/study.toml --out again",
-        &["`study/study.toml`", "`trials` is 0"],
+        &["`study/study.toml`", "`search.trials`: 0 is out of range"],
     );
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use adaplace_analysis::spearman;
 use adaplace_experiments::{Audit, Comparison};
 use adaplace_scorer::Statistic;
+use adaplace_search_space::Count;
 use adaplace_study::{Configuration, GradientMapFile, Ranking, StudyConfiguration};
 
 fn folder() -> PathBuf {
@@ -28,7 +29,7 @@ fn every_single_connection_was_trained() {
     );
     let configuration = StudyConfiguration::read(&folder().join("study.toml")).unwrap();
     assert_eq!(configuration.search.steps.steps(), 64);
-    assert_eq!(configuration.task.train_examples, Some(500));
+    assert_eq!(configuration.task.train_examples.map(Count::get), Some(500));
 }
 
 #[test]

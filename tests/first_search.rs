@@ -80,7 +80,7 @@ fn a_budget_of_time_becomes_a_number_of_trials() {
     lab.run(&format!("{search} --until 1h --out study"))
         .succeeded();
     let trials = stored(&lab, "study").search.trials;
-    assert_eq!(trials, 4);
+    assert_eq!(trials.get(), 4);
     let before = lab.journal("study");
     lab.run(&format!("{search} --until 1h --out study"))
         .succeeded();

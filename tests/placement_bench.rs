@@ -27,7 +27,7 @@ fn found(bench: &PlacementBench, comparison: &Comparison, competitor: &str) -> [
     let competed = competitors.find(|one| one.name == competitor);
     let seeds = &competed.unwrap().seeds;
     assert_eq!(seeds.len(), SEEDS);
-    let repetitions = bench.configuration.search.repetitions as usize;
+    let repetitions = bench.configuration.search.repetitions.get() as usize;
     let close = |of: &dyn Fn(&[f64]) -> f64, chosen: (u16, u16)| {
         let rows = bench.rows.iter().map(|row| {
             let accuracies: Vec<f64> = row.accuracy.iter().copied().flatten().collect();

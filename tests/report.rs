@@ -219,7 +219,7 @@ fn damaged_studies_are_refused_with_the_name_of_the_file() {
     damage(
         "study.toml",
         &whole("study.toml").replace("trials = 6", "trials = 0"),
-        &["`trials` is 0"],
+        &["`search.trials`: 0 is out of range"],
     );
     damage("gradient-map.json", &map[..map.len() / 2], &["damaged"]);
     damage(

@@ -19,7 +19,10 @@ fn wrong_usage_is_refused_before_anything_is_read() {
             format!("{random} --workers 100000"),
             "100000 is not in 1..=1024",
         ),
-        (format!("{random} --seed -3"), "-3 is not in 0.."),
+        (
+            format!("{random} --seed -3"),
+            "`-3` is out of range: it must be from 0 to 2^63 - 1",
+        ),
         (
             format!("{random} --learning-rate -1"),
             "must be a number above 0",

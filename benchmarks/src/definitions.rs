@@ -130,7 +130,7 @@ pub(crate) fn settings() -> TrainingSettings {
 /// A training of one epoch of 8 batches, run six times, the first of which is not timed.
 fn steps(shared: &Path, tokens: usize, connections: &[Pair]) -> Definition {
     const STEPS: u32 = 8;
-    let examples = settings().batch_size * STEPS as usize;
+    let examples = settings().batch_size.get() * STEPS as usize;
     Definition {
         kind: Kind::Steps,
         source: text(shared, examples, Some(tokens)),

@@ -35,7 +35,7 @@ pub(crate) fn prepare(name: WorkName, shared: &Path, out: &Path) -> Result<()> {
     let description = backbone.description();
     let settings = settings();
     let batches =
-        |examples: &Examples| evaluation_batches(&examples.lengths(), settings.batch_size);
+        |examples: &Examples| evaluation_batches(&examples.lengths(), settings.batch_size.get());
     let map = definition.kind == Kind::GradientMap;
     let work = Work {
         name: name
@@ -57,7 +57,7 @@ pub(crate) fn prepare(name: WorkName, shared: &Path, out: &Path) -> Result<()> {
         batches: match map {
             true => batches(&task.train),
             false => {
-                let (lengths, size) = (task.train.lengths(), settings.batch_size);
+                let (lengths, size) = (task.train.lengths(), settings.batch_size.get());
                 training_batches(lengths, size, definition.steps, SEED, 0)
             }
         },

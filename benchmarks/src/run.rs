@@ -87,7 +87,7 @@ fn steps(
     let validation = evaluate(
         &trained.model,
         scorer.validation_data(),
-        work.settings.batch_size,
+        work.settings.batch_size.get(),
     )?;
     let score = Score {
         train_loss: trained.train_loss,

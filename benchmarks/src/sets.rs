@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use adaplace_experiments::{BenchConfiguration, PlacementBench, tabulated};
 use adaplace_scorer::{ProxyScorer, Score, training_batches};
-use adaplace_search_space::{Connection, Placement, SearchSpace};
+use adaplace_search_space::{Connection, Count, Placement, SearchSpace};
 use adaplace_study::{
     Configuration, GradientMapFile, Phase, Problem, Record, StudyConfiguration, TrialResult,
     chain_shape,
@@ -57,8 +57,8 @@ impl Bench {
             (&backbone.folder, Some(backbone.pooling)),
             (&task.folder, &task.columns),
             task.max_length,
-            task.train_examples,
-            configuration.search.seed,
+            task.train_examples.map(Count::get),
+            configuration.search.seed.get(),
         )?;
         if problem.task.fingerprint != task.fingerprint {
             bail!("`{}` belongs to another task than it names", path.display());
@@ -81,16 +81,25 @@ pub(crate) fn prepare(bench: &Path, out: &Path) -> Result<()> {
     let configuration = &bench.configuration;
     let (backbone, task) = bench.problem.shared();
     let (search, settings) = (&configuration.search, configuration.training);
-    let repetitions = 1..=search.repetitions;
+    let repetitions = 1..=search.repetitions.get();
     let batches = |repetition| {
-        let (lengths, size) = (task.train.lengths(), settings.batch_size);
-        training_batches(lengths, size, search.steps.steps(), search.seed, repetition)
+        let (lengths, size) = (task.train.lengths(), settings.batch_size.get());
+        training_batches(
+            lengths,
+            size,
+            search.steps.steps(),
+            search.seed.get(),
+            repetition,
+        )
     };
     let pairs = |placement: &Placement| placement.connections().map(pair).collect();
     let work = Sets {
         configuration,
         batches: repetitions.clone().map(batches).collect(),
-        validation_batches: evaluation_batches(&task.validation.lengths(), settings.batch_size),
+        validation_batches: evaluation_batches(
+            &task.validation.lengths(),
+            settings.batch_size.get(),
+        ),
         placements: tabulated(configuration, &space)?
             .iter()
             .map(pairs)
@@ -100,7 +109,7 @@ pub(crate) fn prepare(bench: &Path, out: &Path) -> Result<()> {
         Arc::clone(&backbone),
         Arc::clone(&task),
         settings,
-        search.seed,
+        search.seed.get(),
     )?;
     let mut tensors = Tensors::new();
     push_examples(&mut tensors, "train", &task.train)?;

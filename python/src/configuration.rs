@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use adaplace_scorer::{GradientMapSettings, Statistic, Statistics, TrainingSettings};
+use adaplace_search_space::{Count, Fidelity, Positive, Reduction, Repetitions, Seed};
 use adaplace_strategy::{CostObjective, StrategyDescription};
 use adaplace_study::{
     BackboneSource, Configuration as _, GradientMapSource, Metric, STUDY_FORMAT, SearchSettings,
@@ -13,7 +14,7 @@ use pyo3::prelude::*;
 use serde::Deserialize;
 
 use crate::backbone::Backbone;
-use crate::convert::{at_least_one, to_python};
+use crate::convert::to_python;
 use crate::error::OrRaise;
 use crate::search_space::SearchSpace;
 use crate::task::Task;
@@ -23,21 +24,21 @@ use crate::task::Task;
 #[serde(deny_unknown_fields)]
 struct Settings {
     strategy: Option<NamedStrategy>,
-    trials: usize,
-    steps: u32,
-    proposals: usize,
-    halving: Option<u32>,
+    trials: Count,
+    steps: Fidelity,
+    proposals: Count,
+    halving: Option<Reduction>,
     metric: Metric,
     costs: Vec<CostObjective>,
     statistic: Vec<Statistic>,
-    finalists: usize,
+    finalists: Count,
     race: u32,
-    repetitions: u32,
-    seed: u64,
-    batch_size: usize,
-    learning_rate: f64,
-    head_learning_rate: f64,
-    gradient_examples: usize,
+    repetitions: Repetitions,
+    seed: Seed,
+    batch_size: Count,
+    learning_rate: Positive,
+    head_learning_rate: Positive,
+    gradient_examples: Count,
     objective: Option<String>,
 }
 
@@ -70,7 +71,7 @@ pub(crate) fn new_configuration(
         let reason = reason.split(" at line ").next().unwrap_or_default();
         PyValueError::new_err(format!("`{}`: {reason}", error.path()))
     })?;
-    if task.subset.is_some() && task.seed != settings.seed {
+    if task.subset.is_some() && task.seed != settings.seed.get() {
         return Err(PyValueError::new_err(format!(
             "the subset of the task was drawn with seed {}, but the study has seed {}; use the same seed for both",
             task.seed, settings.seed
@@ -81,7 +82,7 @@ pub(crate) fn new_configuration(
         search: SearchSettings {
             seed: settings.seed,
             trials: settings.trials,
-            steps: at_least_one("steps", settings.steps)?,
+            steps: settings.steps,
             proposals: settings.proposals,
             halving: settings.halving,
             metric: settings.metric,
@@ -107,7 +108,7 @@ pub(crate) fn new_configuration(
         task: TaskSource {
             folder: task.folder.clone(),
             fingerprint: task.inner.fingerprint.clone(),
-            train_examples: task.subset,
+            train_examples: task.subset.map(Count::new).transpose().or_raise()?,
             max_length: task.max_length,
             columns: task.columns.clone(),
         },
@@ -126,6 +127,5 @@ pub(crate) fn new_configuration(
         },
         space: space.inner.description().clone(),
     };
-    configuration.check().or_raise()?;
     configuration.to_toml().or_raise()
 }

@@ -1,6 +1,6 @@
 //! Converts values between Rust and Python as JSON.
 
-use adaplace_search_space::Fidelity;
+use adaplace_search_space::OutOfRange;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use serde::Serialize;
@@ -22,8 +22,7 @@ pub(crate) fn named<T: DeserializeOwned>(what: &str, name: &str) -> PyResult<T> 
         .map_err(|error| PyValueError::new_err(format!("`{what}`: {error}")))
 }
 
-/// A count that must not be 0, or an error that names it.
-pub(crate) fn at_least_one(what: &str, value: u32) -> PyResult<Fidelity> {
-    Fidelity::new(value)
-        .ok_or_else(|| PyValueError::new_err(format!("`{what}` is 0; it must be at least 1")))
+/// A number within its range, or an error that names the argument.
+pub(crate) fn checked<T>(what: &str, number: Result<T, OutOfRange>) -> PyResult<T> {
+    number.map_err(|error| PyValueError::new_err(format!("`{what}`: {error}")))
 }

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use adaplace_scorer::{GradientMapSettings, Statistic, Statistics, TrainingSettings};
+use adaplace_search_space::{Count, Fidelity, Seed};
 use adaplace_study::{
     GradientMapFile, GradientMapSource, PreparationSettings, Prepared, default_cache_memory,
 };
@@ -10,7 +11,7 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 
 use crate::backbone::Backbone;
-use crate::convert::{at_least_one, named, to_python};
+use crate::convert::{checked, named, to_python};
 use crate::error::OrRaise;
 use crate::interrupt::interruptible;
 use crate::task::Task;
@@ -31,14 +32,14 @@ impl GradientMap {
         backbone: &Backbone,
         task: &Task,
         statistics: Vec<String>,
-        examples: u32,
-        batch_size: u32,
+        examples: usize,
+        batch_size: usize,
         seed: u64,
     ) -> PyResult<Self> {
         let statistics = statistics.iter().map(|name| named("statistics", name));
         let statistics = Statistics::new(statistics.collect::<PyResult<_>>()?).or_raise()?;
-        let examples = at_least_one("examples", examples)?.steps() as usize;
-        let batch_size = at_least_one("batch_size", batch_size)?.steps() as usize;
+        let examples = checked("examples", Count::new(examples))?;
+        let batch_size = checked("batch_size", Count::new(batch_size))?;
         let settings = PreparationSettings {
             training: TrainingSettings {
                 batch_size,
@@ -52,8 +53,8 @@ impl GradientMap {
                 },
             },
             statistics,
-            steps: at_least_one("steps", 1)?,
-            seed,
+            steps: Fidelity::of(1),
+            seed: checked("seed", Seed::new(seed))?,
         };
         let made = interruptible(py, &AtomicBool::new(false), || {
             Prepared::new(

@@ -5,16 +5,16 @@ use std::sync::atomic::AtomicBool;
 
 use adaplace_backbone::{Backbone as FrozenBackbone, Pooling, Precision};
 use adaplace_scorer::{LinearProbe, ProxyScorer, ScoreError, Scorer as _, TrainingSettings};
+use adaplace_search_space::{Count, Fidelity, Positive};
 use adaplace_study::{default_cache_memory, load_backbone};
 use adaplace_task::Task as Encoded;
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rayon::ThreadPoolBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::Backbone;
-use crate::convert::at_least_one;
+use crate::convert::checked;
 use crate::error::{AdaplaceError, DivergedError, OrRaise, raise};
 use crate::interrupt::interruptible;
 use crate::placement::Placement;
@@ -54,15 +54,15 @@ impl Scorer {
         py: Python<'_>,
         backbone: &Backbone,
         task: &Task,
-        batch_size: u32,
+        batch_size: usize,
         learning_rate: f64,
         head_learning_rate: f64,
         seed: u64,
     ) -> PyResult<Self> {
         let settings = TrainingSettings {
-            batch_size: at_least_one("batch_size", batch_size)?.steps() as usize,
-            adapter_learning_rate: positive("learning_rate", learning_rate)?,
-            head_learning_rate: positive("head_learning_rate", head_learning_rate)?,
+            batch_size: checked("batch_size", Count::new(batch_size))?,
+            adapter_learning_rate: checked("learning_rate", Positive::new(learning_rate))?,
+            head_learning_rate: checked("head_learning_rate", Positive::new(head_learning_rate))?,
             ..TrainingSettings::default()
         };
         let made = interruptible(py, &AtomicBool::new(false), || {
@@ -95,7 +95,7 @@ impl Scorer {
         repetition: u32,
         threads: Option<usize>,
     ) -> PyResult<Score> {
-        let fidelity = at_least_one("steps", steps)?;
+        let fidelity = checked("steps", steps.to_string().parse::<Fidelity>())?;
         let score = || self.inner.score(&placement.inner, fidelity, repetition);
         let result = interruptible(py, &AtomicBool::new(false), || match threads {
             None => Ok(score()),
@@ -206,13 +206,4 @@ fn files(folder: &Path) -> std::io::Result<Vec<(String, Vec<u8>)>> {
     }
     files.sort();
     Ok(files)
-}
-
-fn positive(what: &str, value: f64) -> PyResult<f64> {
-    match value.is_finite() && value > 0.0 {
-        true => Ok(value),
-        false => Err(PyValueError::new_err(format!(
-            "`{what}` is {value}; it must be a number above 0"
-        ))),
-    }
 }

@@ -102,7 +102,7 @@ impl Study {
             task: Arc::clone(&self.task),
             folder: Some(self.backbone_folder.clone()),
             settings: self.configuration.training,
-            seed: self.configuration.search.seed,
+            seed: self.configuration.search.seed.get(),
         }
     }
 
@@ -275,7 +275,6 @@ fn open(
     cache_memory: usize,
 ) -> Result<(Prepared, StudyFolder, adaplace_study::Study), StudyError> {
     let (backbone, task) = read;
-    configuration.check()?;
     configuration.check_backbone(&backbone_reference(backbone))?;
     configuration.check_task(&task.fingerprint)?;
     StudyFolder::check(folder, configuration)?;

@@ -121,9 +121,9 @@ def test_a_pickled_scorer_gives_the_same_scores(backbone, task):
         (lambda b, t: adaplace.SearchSpace("/no/such.toml", b, t), "/no/such.toml"),
         (lambda b, t: adaplace.GradientMap.compute(b, t, statistics=["beauty"]), "unknown variant `beauty`"),
         (lambda b, t: adaplace.GradientMap.compute(b, t, statistics=[]), "statistic"),
-        (lambda b, t: adaplace.Scorer(b, t, learning_rate=-1.0), "`learning_rate` is -1"),
+        (lambda b, t: adaplace.Scorer(b, t, learning_rate=-1.0), "`learning_rate`: -1 is out of range: it must be a number above 0"),
         (lambda b, t: adaplace.Scorer(b, t).score(adaplace.Placement([(0, 9)])), "0->9"),
-        (lambda b, t: adaplace.Scorer(b, t).score(adaplace.Placement([(0, 1)]), steps=0), "`steps` is 0"),
+        (lambda b, t: adaplace.Scorer(b, t).score(adaplace.Placement([(0, 1)]), steps=0), "`steps`: 0 is out of range: it must be at least 1"),
     ],
 )
 def test_bad_input_is_named(backbone, task, make, message):

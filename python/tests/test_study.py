@@ -184,11 +184,11 @@ def test_a_finished_study_goes_on_with_more_trials(study):
     ("settings", "message"),
     [
         ({"strategy": "luck"}, "luck"),
-        ({"trials": 0}, "`trials` is 0"),
-        ({"steps": 0}, "`steps` is 0"),
+        ({"trials": 0}, "`trials`: 0 is out of range: it must be at least 1"),
+        ({"steps": 0}, "`steps`: 0 is out of range"),
         ({"metric": "beauty"}, "unknown variant `beauty`"),
         ({"statistic": ["rank", "rank"]}, "rank"),
-        ({"learning_rate": -1.0}, "`learning_rate` is -1"),
+        ({"learning_rate": -1.0}, "`learning_rate`: -1 is out of range"),
         ({"trials": -1}, "`trials`: invalid value: integer `-1`"),
     ],
 )

@@ -73,7 +73,11 @@ pub fn from_toml<D: Document>(text: &str) -> Result<D, ContentError> {
     let problem = |error| toml_problem(&error, text);
     let format: Format = toml::from_str(text).map_err(problem)?;
     format.check::<D>()?;
-    let document: D = toml::from_str(text).map_err(problem)?;
+    let deserializer = toml::Deserializer::parse(text).map_err(problem)?;
+    let document: D = serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        problem(error.into_inner()).of_field(&path)
+    })?;
     document.check().map_err(ContentError::Other)?;
     Ok(document)
 }
@@ -199,6 +203,11 @@ mod tests {
             "{unknown}"
         );
         assert!(problem("low = 1\nhigh = 2\n").contains("missing field `format`"));
+        let wrong = problem("format = \"test.pair/2\"\nlow = 1\nhigh = \"two\"\n");
+        assert!(
+            wrong.starts_with("line 3: `high`: invalid type: string \"two\""),
+            "{wrong}"
+        );
         for text in [&b"{"[..], b"[]", b"\xff", b"{\"format\": 3}"] {
             let problem = from_json::<Pair>(text).unwrap_err().to_string();
             assert!(!problem.contains('\n'), "{problem}");

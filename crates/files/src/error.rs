@@ -53,3 +53,29 @@ pub enum ContentError {
     #[error("{0}")]
     Other(String),
 }
+
+impl ContentError {
+    /// The problem, as one of the field at `path`, which is a dot at the root.
+    pub(crate) fn of_field(self, path: &str) -> Self {
+        let named = |problem: String| {
+            // The problem names an unknown field itself.
+            let (parent, field) = path.rsplit_once('.').unwrap_or(("", path));
+            let path = match problem.contains(&format!("`{field}`")) {
+                true => parent,
+                false => path,
+            };
+            match path {
+                "" | "." => problem,
+                path => format!("`{path}`: {problem}"),
+            }
+        };
+        match self {
+            Self::Line { line, problem } => Self::Line {
+                line,
+                problem: named(problem),
+            },
+            Self::Other(problem) => Self::Other(named(problem)),
+            format @ Self::Format { .. } => format,
+        }
+    }
+}

@@ -168,7 +168,7 @@ fn result(settings: &ComparisonSettings, comparison: &Comparison) -> Section {
 
 /// The mean over the seeds of the best found so far.
 fn progress(configuration: &ComparisonConfiguration, comparison: &Comparison) -> Option<Section> {
-    let seed = configuration.comparison.seed;
+    let seed = configuration.comparison.seed.get();
     let mut inks = Ink::SERIES.into_iter().cycle();
     let series: Vec<Series> = comparison
         .competitors

@@ -50,7 +50,7 @@ fn joint(
 ) -> Result<JointJudgement, ScoreError> {
     let states = model.backbone().description().hidden_states;
     let directions: Vec<&Directions> = of_parts.iter().map(|one| &one.directions).collect();
-    let batches = evaluation_batches(&train.lengths(), settings.batch_size);
+    let batches = evaluation_batches(&train.lengths(), settings.batch_size.get());
     let data = Dataset::from(train);
     let shards: Vec<Shard<'_>> = batches
         .iter()
@@ -175,7 +175,7 @@ fn fitted_to<'a>(
     settings: &GradientMapSettings,
 ) -> Result<Model<'a>, ScoreError> {
     let classes = model.parameters().classes();
-    let of = |examples| features(model, Dataset::from(examples), settings.batch_size);
+    let of = |examples| features(model, Dataset::from(examples), settings.batch_size.get());
     let probe = LinearProbe::fit(&of(examples)?, &of(validation)?, classes)?;
     let parameters = model.parameters().clone().with_head(&probe.head());
     Model::new(model.backbone(), parameters)
@@ -187,8 +187,8 @@ fn on_both<T: Send>(
     settings: &GradientMapSettings,
     work: impl Fn([Summed<'_>; 2]) -> Result<T, String> + Sync,
 ) -> Result<Vec<T>, ScoreError> {
-    let batches =
-        sides.map(|(_, examples)| evaluation_batches(&examples.lengths(), settings.batch_size));
+    let batches = sides
+        .map(|(_, examples)| evaluation_batches(&examples.lengths(), settings.batch_size.get()));
     let cut = |side: usize| -> Vec<Shard<'_>> {
         let (model, examples) = sides[side];
         let of_batch = |rows| shards(model.backbone(), Dataset::from(examples), rows);

@@ -1,3 +1,4 @@
+use adaplace_search_space::{Count, Positive, Share};
 use adaplace_task::{Examples, training_epoch};
 use learned_scale::LearnedScale;
 use rand_chacha::ChaCha8Rng;
@@ -13,17 +14,17 @@ use crate::{Dataset, Model, ScoreError, seeds};
 #[serde(deny_unknown_fields)]
 pub struct TrainingSettings {
     /// The number of examples in a batch.
-    pub batch_size: usize,
+    pub batch_size: Count,
     /// The highest learning rate of the adapters.
-    pub adapter_learning_rate: f64,
+    pub adapter_learning_rate: Positive,
     /// The highest learning rate of the head.
-    pub head_learning_rate: f64,
+    pub head_learning_rate: Positive,
     /// The decoupled weight decay, as a share of the learning rate.
-    pub weight_decay: f64,
+    pub weight_decay: Share,
     /// The share of the steps in which the learning rate rises linearly. After them it falls linearly towards 0.
-    pub warm_up: f64,
+    pub warm_up: Share,
     /// The largest norm of the gradient of all trained tensors together. A longer gradient is shortened to it.
-    pub gradient_clip: f64,
+    pub gradient_clip: Positive,
     /// Whether each adapter's output is multiplied by a trained vector, as in Adapter+. After the training it is part
     /// of W_up and b_up.
     // This is never skipped, because a scorer is pickled in a format that does not contain field names.
@@ -34,12 +35,12 @@ pub struct TrainingSettings {
 impl Default for TrainingSettings {
     fn default() -> Self {
         Self {
-            batch_size: 32,
-            adapter_learning_rate: 3e-3,
-            head_learning_rate: 1e-3,
-            weight_decay: 1e-4,
-            warm_up: 0.1,
-            gradient_clip: 1.0,
+            batch_size: Count::of(32),
+            adapter_learning_rate: Positive::of(3e-3),
+            head_learning_rate: Positive::of(1e-3),
+            weight_decay: Share::of(1e-4),
+            warm_up: Share::of(0.1),
+            gradient_clip: Positive::of(1.0),
             learned_scale: false,
         }
     }
@@ -48,7 +49,7 @@ impl Default for TrainingSettings {
 impl TrainingSettings {
     /// The share of the highest learning rate at a step, counted from 0, of a training of `steps` steps.
     fn learning_rate_factor(&self, step: u32, steps: u32) -> f64 {
-        let warm_up = (self.warm_up * f64::from(steps)).ceil();
+        let warm_up = (self.warm_up.get() * f64::from(steps)).ceil();
         let (step, steps) = (f64::from(step), f64::from(steps));
         if step < warm_up {
             (step + 1.0) / warm_up
@@ -84,7 +85,7 @@ pub fn fine_tune<'m, 'a>(
 ) -> Result<Trained<'m>, ScoreError> {
     let data = data.into();
     let lengths = data.examples.lengths();
-    let batches = training_batches(lengths, settings.batch_size, steps, seed, repetition);
+    let batches = training_batches(lengths, settings.batch_size.get(), steps, seed, repetition);
     let mut trainer = Trainer::new(&model, settings);
     let mut losses = Vec::new();
     for (step, rows) in (0..steps).zip(batches) {
@@ -92,7 +93,7 @@ pub fn fine_tune<'m, 'a>(
         let loss = trainer.step(data, &rows, step, factor);
         losses.push(loss.map_err(|error| explained(error, &model, data.examples))?);
     }
-    let epoch = data.examples.len().div_ceil(settings.batch_size.max(1));
+    let epoch = data.examples.len().div_ceil(settings.batch_size.get());
     let last = &losses[losses.len().saturating_sub(epoch)..];
     let train_loss = last.iter().sum::<f64>() / last.len() as f64;
     let values = trainer.values;
@@ -194,7 +195,7 @@ impl<'a> Trainer<'a> {
         Self {
             settings,
             gradients: vec![0.0; trained],
-            optimiser: AdamW::new(trained, settings.weight_decay),
+            optimiser: AdamW::new(trained, settings.weight_decay.get()),
             learned_scale,
             values,
             engine,
@@ -221,8 +222,8 @@ impl<'a> Trainer<'a> {
         }
         self.clip(step)?;
         let layout = self.engine.layout();
-        let adapter_rate = factor * self.settings.adapter_learning_rate;
-        let head_rate = factor * self.settings.head_learning_rate;
+        let adapter_rate = factor * self.settings.adapter_learning_rate.get();
+        let head_rate = factor * self.settings.head_learning_rate.get();
         let rates = [
             (adapter_rate, layout.head),
             (head_rate, layout.len() - layout.head),
@@ -295,8 +296,9 @@ impl<'a> Trainer<'a> {
         let squares = self.gradients.iter().map(|&g| f64::from(g) * f64::from(g));
         let norm = squares.sum::<f64>().sqrt();
         finite(step, "gradient's norm", norm)?;
-        if norm > self.settings.gradient_clip {
-            let factor = (self.settings.gradient_clip / norm) as f32;
+        let clip = self.settings.gradient_clip.get();
+        if norm > clip {
+            let factor = (clip / norm) as f32;
             self.gradients.iter_mut().for_each(|g| *g *= factor);
         }
         Ok(())

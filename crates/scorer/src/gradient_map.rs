@@ -11,7 +11,7 @@
 //! the first pass and adds to the second.
 
 use adaplace_backbone::Inputs;
-use adaplace_search_space::Connection;
+use adaplace_search_space::{Connection, Count, Share};
 use adaplace_task::{Examples, evaluation_batches};
 use serde::{Deserialize, Serialize};
 
@@ -26,21 +26,21 @@ use crate::{Dataset, JointJudgement, Model, ScoreError, Statistic, Statistics};
 #[serde(deny_unknown_fields)]
 pub struct GradientMapSettings {
     /// The number of examples in a batch.
-    pub batch_size: usize,
+    pub batch_size: Count,
     /// The threshold of [`Statistic::Rank`], which counts singular values above this share of the largest one in the
     /// whole map.
-    pub absolute_threshold: f64,
+    pub absolute_threshold: Share,
     /// The threshold of [`Statistic::RelativeRank`], which counts singular values above this share of the matrix's own
     /// largest one.
-    pub relative_threshold: f64,
+    pub relative_threshold: Share,
 }
 
 impl Default for GradientMapSettings {
     fn default() -> Self {
         Self {
-            batch_size: 32,
-            absolute_threshold: 0.003,
-            relative_threshold: 0.01,
+            batch_size: Count::of(32),
+            absolute_threshold: Share::of(0.003),
+            relative_threshold: Share::of(0.01),
         }
     }
 }
@@ -67,7 +67,7 @@ impl GradientMap {
         examples: &Examples,
         settings: &GradientMapSettings,
     ) -> Result<Self, ScoreError> {
-        let batches = evaluation_batches(&examples.lengths(), settings.batch_size);
+        let batches = evaluation_batches(&examples.lengths(), settings.batch_size.get());
         let data = Dataset::from(examples);
         let shards = batches
             .iter()
@@ -189,8 +189,8 @@ impl GradientMap {
         let values = match &self.cross_fit {
             Some(fit) if statistic.is_cross_fitted() => fit.of(statistic)?.to_vec(),
             _ => {
-                let absolute = self.settings.absolute_threshold * self.largest();
-                let relative = self.settings.relative_threshold;
+                let absolute = self.settings.absolute_threshold.get() * self.largest();
+                let relative = self.settings.relative_threshold.get();
                 let of = |values: &Vec<f64>| statistic.of(values, absolute, relative);
                 self.singular_values.iter().map(of).collect::<Option<_>>()?
             }

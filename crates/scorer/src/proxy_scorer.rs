@@ -98,7 +98,13 @@ impl ProxyScorer {
     ) -> Result<Self, ScoreError> {
         let (fitted_on, classes) = (Arc::clone(&backbone), task.classes.len());
         let fit = |train: Dataset<'_>, validation: Dataset<'_>| {
-            fit_probe(&fitted_on, train, validation, classes, settings.batch_size)
+            fit_probe(
+                &fitted_on,
+                train,
+                validation,
+                classes,
+                settings.batch_size.get(),
+            )
         };
         Self::starting_from(backbone, task, settings, seed, cache_memory, fit)
     }
@@ -237,7 +243,7 @@ impl ProxyScorer {
         let validation = evaluate(
             &trained.model,
             self.validation_data(),
-            self.settings.batch_size,
+            self.settings.batch_size.get(),
         )?;
         finite(fidelity.steps(), "validation loss", validation.loss)?;
         Ok(Score {
@@ -264,7 +270,7 @@ impl ProxyScorer {
         importances(
             &trained.model,
             self.validation_data(),
-            self.settings.batch_size,
+            self.settings.batch_size.get(),
         )
     }
 }

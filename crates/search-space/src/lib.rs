@@ -35,10 +35,10 @@ mod decimal;
 mod description;
 mod enumeration;
 mod error;
-mod fidelity;
 mod file;
 mod hash;
 mod named;
+mod number;
 mod pass_start;
 mod placement;
 mod rank_sums;
@@ -54,11 +54,11 @@ pub use connection::{Connection, ConnectionKind};
 pub use description::{AdapterRules, BudgetRules, ConnectionRules, SpaceDescription};
 pub use enumeration::Placements;
 pub use error::SpaceError;
-pub use fidelity::Fidelity;
 pub use file::{
     Activation, AdapterForm, BackboneReference, InputNorm, PLACEMENT_FORMAT, PlacementFile,
 };
 pub use hash::PlacementHash;
+pub use number::{Count, Fidelity, OutOfRange, Positive, Reduction, Repetitions, Seed, Share};
 pub use placement::Placement;
 pub use space::SearchSpace;
 pub use spacing::Spacing;

@@ -154,7 +154,7 @@ fn wrong_placement_files_say_what_is_wrong() {
         (
             "rank = 8",
             "rank = 8\ncolour = 1",
-            "line 16: unknown field `colour`",
+            "line 16: `connection[0]`: unknown field `colour`",
         ),
         (
             "activation = \"gelu\"",
@@ -278,8 +278,8 @@ fn another_backbone_is_an_error_with_both_values() {
 
 #[test]
 fn a_fidelity_is_a_positive_integer() {
-    assert_eq!(Fidelity::new(0), None);
-    assert_eq!(Fidelity::new(64).unwrap().steps(), 64);
+    assert!(Fidelity::new(0).is_err());
+    assert_eq!(Fidelity::of(64).steps(), 64);
     let table: std::collections::BTreeMap<String, Fidelity> = toml::from_str("steps = 64").unwrap();
     assert_eq!(toml::to_string(&table).unwrap(), "steps = 64\n");
     assert!(toml::from_str::<std::collections::BTreeMap<String, Fidelity>>("steps = 0").is_err());

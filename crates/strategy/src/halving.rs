@@ -69,7 +69,7 @@ impl<'inner> Halving<'inner> {
             .rev()
             .filter_map(|reductions| {
                 let divisor = reduction.saturating_pow(reductions);
-                Fidelity::new(full.steps().div_ceil(divisor))
+                Fidelity::new(full.steps().div_ceil(divisor)).ok()
             })
             .collect();
         fidelities.dedup();

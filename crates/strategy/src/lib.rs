@@ -16,7 +16,7 @@
 //! };
 //! let description = SpaceDescription::named("extended").expect("`extended` is the name of a space");
 //! let space = SearchSpace::resolve(&description, &chain).expect("the space fits this chain");
-//! let fidelity = Fidelity::new(64).expect("there is at least one step");
+//! let fidelity = Fidelity::of(64);
 //!
 //! let random: StrategyDescription = "random".parse()?;
 //! let mut strategy = random.build(StrategySetting {

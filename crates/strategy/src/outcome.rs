@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     fn merit(steps: u32, objective: f64, tie_break: f64) -> Merit {
-        Merit::new(Fidelity::new(steps).unwrap(), objective, tie_break).unwrap()
+        Merit::new(Fidelity::of(steps), objective, tie_break).unwrap()
     }
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn not_a_number_is_no_merit() {
-        let fidelity = Fidelity::new(1).unwrap();
+        let fidelity = Fidelity::of(1);
         assert!(Merit::new(fidelity, f64::NAN, 0.0).is_none());
         assert!(Merit::new(fidelity, 0.0, f64::NAN).is_none());
     }

@@ -145,7 +145,7 @@ mod tests {
 
     fn point(objective: f64, costs: &[f64]) -> Objectives {
         Objectives {
-            merit: Merit::new(Fidelity::new(1).unwrap(), objective, 0.0).unwrap(),
+            merit: Merit::new(Fidelity::of(1), objective, 0.0).unwrap(),
             costs: costs.to_vec(),
         }
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use adaplace_backbone::{Backbone, Pooling, Precision};
 use adaplace_files::Document;
 use adaplace_scorer::{GradientMapSettings, Statistics, TrainingSettings};
-use adaplace_search_space::{BackboneReference, Fidelity, SearchSpace, SpaceDescription};
+use adaplace_search_space::{
+    BackboneReference, Count, Fidelity, Reduction, Repetitions, SearchSpace, Seed, SpaceDescription,
+};
 use adaplace_strategy::{
     ConnectionProxy, CostObjective, FixedProxy, Strategy, StrategyDescription, StrategySetting,
 };
@@ -43,16 +45,16 @@ pub struct StudyConfiguration {
 #[serde(deny_unknown_fields)]
 pub struct SearchSettings {
     /// Of all random choices.
-    pub seed: u64,
+    pub seed: Seed,
     /// Placements to try; with halving, each starts short and only the best go on.
-    pub trials: usize,
+    pub trials: Count,
     /// Optimiser steps of a full trial.
     pub steps: Fidelity,
     /// How many placements the strategy proposes at a time; trials of one proposal can run side by side.
-    pub proposals: usize,
+    pub proposals: Count,
     /// Reduction factor of successive halving, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub halving: Option<u32>,
+    pub halving: Option<Reduction>,
     /// What trials are ranked by.
     pub metric: Metric,
     /// Costs that are minimised beside the metric: finalists then come from the Pareto front.
@@ -64,13 +66,13 @@ pub struct SearchSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
     /// How many of the best placements race.
-    pub finalists: usize,
+    pub finalists: Count,
     /// How often each of them is trained on the first rung of the race, twice as often on every following one. With 0, as
     /// in the studies before there was a race, and with costs there is none: all finalists have the repetitions.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub race: u32,
     /// How often the last two, and the baseline, are trained once more, to report what they are worth.
-    pub repetitions: u32,
+    pub repetitions: Repetitions,
     /// Whether trials were added to the study after it had begun. Its journal then holds trainings in another order than one
     /// search asks for them, and some that its end does not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -112,7 +114,7 @@ pub struct TaskSource {
     pub fingerprint: String,
     /// Size of the subset of the training examples, if not all are used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub train_examples: Option<usize>,
+    pub train_examples: Option<Count>,
     /// Texts are cut to this many tokens; images have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_length: Option<usize>,
@@ -126,7 +128,7 @@ pub struct TaskSource {
 #[serde(deny_unknown_fields)]
 pub struct GradientMapSource {
     /// At most this many training examples.
-    pub examples: usize,
+    pub examples: Count,
     /// Thresholds and batch size.
     pub settings: GradientMapSettings,
 }
@@ -168,142 +170,9 @@ impl Configuration for StudyConfiguration {
 
 impl Document for StudyConfiguration {
     const FORMAT: &'static str = STUDY_FORMAT;
-
-    fn check(&self) -> Result<(), String> {
-        Self::check(self).map_err(|error| error.to_string())
-    }
 }
 
 impl StudyConfiguration {
-    /// Every number must be in its range.
-    ///
-    /// # Errors
-    /// [`StudyError::OutOfRange`] for the first that is not.
-    pub fn check(&self) -> Result<(), StudyError> {
-        let (search, training) = (&self.search, &self.training);
-        let map = &self.gradient_map;
-        let at_least_one = "at least 1";
-        let positive = "a number above 0";
-        let share = "a number from 0 to 1";
-        let is_positive = |value: f64| value.is_finite() && value > 0.0;
-        let is_share = |value: f64| (0.0..=1.0).contains(&value);
-        let checks: [(&'static str, String, bool, &'static str); 17] = [
-            // TOML integers are signed.
-            (
-                "seed",
-                search.seed.to_string(),
-                i64::try_from(search.seed).is_ok(),
-                "at most 2^63 - 1",
-            ),
-            (
-                "trials",
-                search.trials.to_string(),
-                search.trials > 0,
-                at_least_one,
-            ),
-            (
-                "proposals",
-                search.proposals.to_string(),
-                search.proposals > 0,
-                at_least_one,
-            ),
-            (
-                "halving",
-                format!("{:?}", search.halving),
-                search.halving.is_none_or(|reduction| reduction >= 2),
-                "at least 2",
-            ),
-            (
-                "finalists",
-                search.finalists.to_string(),
-                search.finalists > 0,
-                at_least_one,
-            ),
-            (
-                "repetitions",
-                search.repetitions.to_string(),
-                search.repetitions > 0,
-                at_least_one,
-            ),
-            (
-                "train_examples",
-                format!("{:?}", self.task.train_examples),
-                self.task.train_examples != Some(0),
-                at_least_one,
-            ),
-            (
-                "batch_size",
-                training.batch_size.to_string(),
-                training.batch_size > 0,
-                at_least_one,
-            ),
-            (
-                "learning_rate",
-                training.adapter_learning_rate.to_string(),
-                is_positive(training.adapter_learning_rate),
-                positive,
-            ),
-            (
-                "head_learning_rate",
-                training.head_learning_rate.to_string(),
-                is_positive(training.head_learning_rate),
-                positive,
-            ),
-            (
-                "weight_decay",
-                training.weight_decay.to_string(),
-                is_share(training.weight_decay),
-                share,
-            ),
-            (
-                "warm_up",
-                training.warm_up.to_string(),
-                is_share(training.warm_up),
-                share,
-            ),
-            (
-                "gradient_clip",
-                training.gradient_clip.to_string(),
-                is_positive(training.gradient_clip),
-                positive,
-            ),
-            (
-                "gradient_map.examples",
-                map.examples.to_string(),
-                map.examples > 0,
-                at_least_one,
-            ),
-            (
-                "gradient_map.settings.batch_size",
-                map.settings.batch_size.to_string(),
-                map.settings.batch_size > 0,
-                at_least_one,
-            ),
-            (
-                "gradient_map.settings.absolute_threshold",
-                map.settings.absolute_threshold.to_string(),
-                is_share(map.settings.absolute_threshold),
-                share,
-            ),
-            (
-                "gradient_map.settings.relative_threshold",
-                map.settings.relative_threshold.to_string(),
-                is_share(map.settings.relative_threshold),
-                share,
-            ),
-        ];
-        for (setting, value, holds, range) in checks {
-            if !holds {
-                return Err(StudyError::OutOfRange {
-                    setting,
-                    value,
-                    range,
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// The search space, resolved for backbone and task. Whatever can be refused of a study is refused here, before
     /// anything is made; an error in the space names the file that it is `described_in`.
     ///
@@ -337,9 +206,9 @@ impl StudyConfiguration {
         Ok(self.strategy.build(StrategySetting {
             space,
             fidelity: search.steps,
-            seed: search.seed,
-            trials: search.trials,
-            halving: search.halving,
+            seed: search.seed.get(),
+            trials: search.trials.get(),
+            halving: search.halving.map(Reduction::get),
             costs: search.costs.clone(),
             proxy: Some(proxy),
         })?)

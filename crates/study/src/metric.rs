@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn combined_by_hand() {
-        let fidelity = Fidelity::new(3).unwrap();
+        let fidelity = Fidelity::of(3);
         let merit = |accuracy, loss| {
             let score = Score {
                 train_loss: 0.0,
@@ -196,7 +196,7 @@ mod tests {
             validation_accuracy: 0.75,
             by_class,
         };
-        let fidelity = Fidelity::new(3).unwrap();
+        let fidelity = Fidelity::of(3);
         for (metric, expected) in [
             (Metric::BalancedAccuracy, 0.5),
             (Metric::MacroF1, 0.25),

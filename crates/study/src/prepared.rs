@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use adaplace_backbone::Backbone;
 use adaplace_scorer::{GradientMap, ProxyScorer, Statistics, TrainingSettings};
-use adaplace_search_space::{Fidelity, SearchSpace};
+use adaplace_search_space::{Fidelity, SearchSpace, Seed};
 use adaplace_task::Task;
 
 use crate::{
@@ -41,7 +41,7 @@ pub struct PreparationSettings {
     /// Steps of the trainings of many connections together.
     pub steps: Fidelity,
     /// The seed of all random choices.
-    pub seed: u64,
+    pub seed: Seed,
 }
 
 impl Prepared {
@@ -66,10 +66,10 @@ impl Prepared {
             Arc::clone(backbone),
             Arc::clone(task),
             training,
-            seed,
+            seed.get(),
             cache_memory,
         )?;
-        let examples = task.train.spread(gradient_map.examples);
+        let examples = task.train.spread(gradient_map.examples.get());
         let start = Instant::now();
         let map = scorer.gradient_map(&examples, &gradient_map.settings, &statistics)?;
         let map_seconds = start.elapsed().as_secs_f64();

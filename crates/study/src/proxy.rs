@@ -125,7 +125,7 @@ mod tests {
         let scorer = ProxyScorer::new(backbone, Arc::clone(&task), TrainingSettings::default(), 0);
         let scorer = Arc::new(scorer.unwrap());
         let settings = GradientMapSettings::default();
-        let steps = Fidelity::new(4).unwrap();
+        let steps = Fidelity::of(4);
         let statistics: Statistics = Statistic::NuclearNorm.into();
         let map = scorer
             .gradient_map(&task.train, &settings, &statistics)

@@ -96,10 +96,10 @@ impl SearchSettings {
     /// ones and the baseline. Fewer where the baseline is among the last.
     #[must_use]
     pub fn trainings_after_search(&self, found: usize) -> usize {
-        let entrants = self.finalists.min(found);
+        let entrants = self.finalists.get().min(found);
         let raced = race_trainings(entrants, self.race_repetitions());
         let last = if raced == 0 { entrants } else { LAST };
-        raced.saturating_add((last + 1).saturating_mul(self.repetitions as usize))
+        raced.saturating_add((last + 1).saturating_mul(self.repetitions.get() as usize))
     }
 
     /// Of a Pareto front nothing is dropped.
@@ -340,19 +340,14 @@ mod tests {
             placement: [(Connection::new(source, 0), adapter)]
                 .into_iter()
                 .collect(),
-            steps: Fidelity::new(1).unwrap(),
+            steps: Fidelity::of(1),
             repetition,
         };
         let accuracy = |job: &Training| score(study, job).score().unwrap().validation_accuracy;
         let mut trials: Vec<Training> = (0..32).map(|source| job(source, 0)).collect();
         trials.sort_by(|a, b| accuracy(b).total_cmp(&accuracy(a)));
         let chosen = trials.into_iter().take(8).map(|job| job.placement);
-        let mut race = Race::new(
-            chosen.enumerate().collect(),
-            1,
-            1,
-            Fidelity::new(1).unwrap(),
-        );
+        let mut race = Race::new(chosen.enumerate().collect(), 1, 1, Fidelity::of(1));
         loop {
             let jobs = race.trainings();
             if jobs.is_empty() {

@@ -36,10 +36,10 @@ fn provenance(configuration: &StudyConfiguration, finalist: &Finalist) -> Table 
     let task = configuration.task.folder.display().to_string();
     set("task", Value::String(task));
     set("strategy", Value::String(strategy));
-    set("seed", integer(search.seed));
+    set("seed", integer(search.seed.get()));
     set("trial", integer(finalist.trial as u64));
     set("steps", integer(search.steps.steps().into()));
-    set("repetitions", integer(search.repetitions.into()));
+    set("repetitions", integer(search.repetitions.get().into()));
     let repeated = &finalist.repeated;
     for (name, estimate) in [
         ("validation_accuracy", repeated.validation_accuracy),

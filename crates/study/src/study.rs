@@ -96,8 +96,8 @@ impl Study {
         let rules = SearchRules {
             metric: settings.metric,
             costs: settings.costs.clone(),
-            proposals: settings.proposals,
-            finalists: settings.finalists,
+            proposals: settings.proposals.get(),
+            finalists: settings.finalists.get(),
             race: settings.race_repetitions(),
             steps: settings.steps,
             // The race has the repetitions behind it.
@@ -257,7 +257,7 @@ impl Study {
     fn repeat_the_last(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
         let race = self.search.race().expect("a search ends with its race");
         let search = &self.configuration.search;
-        let fresh = repetitions(race.next_repetition(), search.repetitions);
+        let fresh = repetitions(race.next_repetition(), search.repetitions.get());
         let repeat = |phase, placement: &Placement| {
             let (placement, steps) = (placement.clone(), search.steps);
             fresh.clone().map(move |repetition| Training {
@@ -291,7 +291,7 @@ impl Study {
         let search = &self.configuration.search;
         let done = done(&self.trainings, trainings);
         let results: Vec<TrialResult> = done.into_iter().map(|record| record.result).collect();
-        let mut groups = results.chunks(search.repetitions as usize);
+        let mut groups = results.chunks(search.repetitions.get() as usize);
         let mut repeated = |placement: &Placement| {
             let results = groups.next().unwrap_or_default().to_vec();
             Repeated::new(placement.clone(), self.space.cost(placement), results)

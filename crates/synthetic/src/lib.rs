@@ -17,8 +17,8 @@ use adaplace_scorer::{
     TrainingSettings,
 };
 use adaplace_search_space::{
-    AdapterSpec, BackboneReference, ChainShape, Connection, Fidelity, Placement, PlacementHash,
-    SearchSpace, SpaceDescription,
+    AdapterSpec, BackboneReference, ChainShape, Connection, Count, Fidelity, Placement,
+    PlacementHash, Reduction, Repetitions, SearchSpace, Seed, SpaceDescription,
 };
 use adaplace_strategy::{FixedProxy, Strategy, StrategyDescription};
 use adaplace_study::{
@@ -58,7 +58,7 @@ pub const EVERY_SUBLAYER: &str = "
     adapters = 12";
 
 pub fn steps(steps: u32) -> Fidelity {
-    Fidelity::new(steps).unwrap()
+    Fidelity::of(steps)
 }
 
 /// A strategy with its default settings, on a space where twelve trials suffice for it.
@@ -74,18 +74,18 @@ pub fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfiguration
     StudyConfiguration {
         format: STUDY_FORMAT.to_owned(),
         search: SearchSettings {
-            seed: 3,
-            trials: 13,
+            seed: Seed::of(3),
+            trials: Count::of(13),
             steps: steps(9),
-            proposals: 4,
-            halving,
+            proposals: Count::of(4),
+            halving: halving.map(Reduction::of),
             metric: Metric::Accuracy,
             statistic: Statistic::Rank.into(),
             costs: Vec::new(),
             objective: None,
-            finalists: 4,
+            finalists: Count::of(4),
             race: 1,
-            repetitions: 2,
+            repetitions: Repetitions::of(2),
             grown: false,
         },
         strategy,
@@ -104,7 +104,7 @@ pub fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfiguration
         },
         training: TrainingSettings::default(),
         gradient_map: GradientMapSource {
-            examples: 512,
+            examples: Count::of(512),
             settings: GradientMapSettings::default(),
         },
         space: SpaceDescription::from_toml(space).unwrap(),

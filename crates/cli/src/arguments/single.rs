@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use adaplace_backbone::{InstructionSet, Pooling};
 use adaplace_quickstart::DrawnTask;
 use adaplace_scorer::Statistic;
+use adaplace_search_space::{Count, Fidelity, Positive, Seed};
 use adaplace_task::Part;
 use clap::Args;
 
-use super::values::{
-    ExportTarget, PrecisionArgument, count, named, positive, seed, steps, workers,
-};
+use super::values::{ExportTarget, PrecisionArgument, named, workers};
 use super::{BackboneAndTask, ColumnOptions, Resources};
 
 #[derive(Debug, Args)]
@@ -43,8 +42,8 @@ pub(crate) struct Inspect {
     #[command(flatten)]
     pub(crate) columns: ColumnOptions,
     /// Cut the task's texts to this many tokens [default: 128, or the backbone's longest]
-    #[arg(long, value_name = "N", requires = "task", value_parser = count())]
-    pub(crate) max_length: Option<usize>,
+    #[arg(long, value_name = "N", requires = "task")]
+    pub(crate) max_length: Option<Count>,
     /// Number of tokens of the example for which costs are counted [default: 32 for text]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) tokens: Option<u32>,
@@ -62,17 +61,17 @@ pub(crate) struct Probe {
     #[arg(long, value_name = "NAME", value_parser = named::<Pooling>())]
     pub(crate) pooling: Option<Pooling>,
     /// Number of training examples for the probe and the gradient
-    #[arg(long, value_name = "N", default_value = "512", value_parser = count())]
-    pub(crate) examples: usize,
+    #[arg(long, value_name = "N", default_value = "512")]
+    pub(crate) examples: Count,
     /// Cut texts to this many tokens [default: 128, or the backbone's longest]
-    #[arg(long, value_name = "N", value_parser = count())]
-    pub(crate) max_length: Option<usize>,
+    #[arg(long, value_name = "N")]
+    pub(crate) max_length: Option<Count>,
     /// Statistic to show, or several separated by commas for the mean of their ranks
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "rank", value_parser = named::<Statistic>())]
     pub(crate) statistic: Vec<Statistic>,
     /// Seed of the choice of examples
-    #[arg(long, default_value_t = 0, value_parser = seed())]
-    pub(crate) seed: u64,
+    #[arg(long, default_value = "0")]
+    pub(crate) seed: Seed,
     /// Precision to which the operands of the frozen products are rounded; everything else is f32
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) precision: PrecisionArgument,
@@ -107,30 +106,30 @@ pub(crate) struct Train {
     #[command(flatten)]
     pub(crate) columns: ColumnOptions,
     /// Optimiser steps
-    #[arg(long, value_name = "N", default_value = "512", value_parser = steps())]
-    pub(crate) steps: u32,
+    #[arg(long, value_name = "N", default_value = "512")]
+    pub(crate) steps: Fidelity,
     /// Seed of initial adapters and data order
-    #[arg(long, default_value_t = 0, value_parser = seed())]
-    pub(crate) seed: u64,
+    #[arg(long, default_value = "0")]
+    pub(crate) seed: Seed,
     /// Train on a subset of this size [default: all]
-    #[arg(long, value_name = "N", value_parser = count())]
-    pub(crate) train_examples: Option<usize>,
+    #[arg(long, value_name = "N")]
+    pub(crate) train_examples: Option<Count>,
     /// Examples in a batch
-    #[arg(long, value_name = "N", default_value = "32", value_parser = count())]
-    pub(crate) batch_size: usize,
+    #[arg(long, value_name = "N", default_value = "32")]
+    pub(crate) batch_size: Count,
     /// Highest learning rate of the adapters
-    #[arg(long, value_name = "RATE", default_value_t = 3e-3, value_parser = positive)]
-    pub(crate) learning_rate: f64,
+    #[arg(long, value_name = "RATE", default_value = "0.003")]
+    pub(crate) learning_rate: Positive,
     /// Highest learning rate of the head
-    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = positive)]
-    pub(crate) head_learning_rate: f64,
+    #[arg(long, value_name = "RATE", default_value = "0.001")]
+    pub(crate) head_learning_rate: Positive,
     /// Let each adapter learn a scale per channel, like the baseline `adapter-plus` of `compare`; at the end the scale
     /// is part of W_up and b_up
     #[arg(long)]
     pub(crate) learned_scale: bool,
     /// Cut texts to this many tokens [default: 128, or the backbone's longest]
-    #[arg(long, value_name = "N", value_parser = count())]
-    pub(crate) max_length: Option<usize>,
+    #[arg(long, value_name = "N")]
+    pub(crate) max_length: Option<Count>,
     /// Precision to which the operands of the frozen products are rounded; everything else is f32
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) precision: PrecisionArgument,
@@ -170,8 +169,8 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "NAME")]
     pub(crate) instruction_set: Option<InstructionSet>,
     /// Examples in a batch; changes results only by rounding
-    #[arg(long, value_name = "N", default_value = "32", value_parser = count())]
-    pub(crate) batch_size: usize,
+    #[arg(long, value_name = "N", default_value = "32")]
+    pub(crate) batch_size: Count,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(crate) json: bool,
@@ -189,8 +188,8 @@ pub(crate) struct Export {
     #[arg(long, value_name = "NAME")]
     pub(crate) to: ExportTarget,
     /// Seed of the untrained adapters, which are those from which `train` starts with this seed
-    #[arg(long, default_value_t = 0, value_parser = seed(), conflicts_with = "adapters")]
-    pub(crate) seed: u64,
+    #[arg(long, default_value = "0", conflicts_with = "adapters")]
+    pub(crate) seed: Seed,
     /// Folder to write, required with `--to adapters`; for json a file [default for json: stdout]
     #[arg(long, value_name = "PATH", required_if_eq("to", "adapters"))]
     pub(crate) out: Option<PathBuf>,

@@ -6,14 +6,13 @@ use std::time::Duration;
 use adaplace_backbone::Pooling;
 use adaplace_experiments::Baseline;
 use adaplace_scorer::Statistic;
+use adaplace_search_space::{Count, Fidelity, Positive, Reduction, Repetitions, Seed};
 use adaplace_strategy::{CostObjective, FirstPopulation, StrategyDescription};
 use adaplace_study::Metric;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
-use super::values::{
-    ExecutorArgument, PrecisionArgument, count, from, named, positive, seed, steps, workers,
-};
+use super::values::{ExecutorArgument, PrecisionArgument, from, named, workers};
 use super::{BackboneAndTask, ColumnOptions, Resources, SpaceOptions};
 
 /// The default statistics, which the audits under `results/audit` support.
@@ -64,8 +63,8 @@ pub(crate) struct Search {
 #[derive(Debug, Args)]
 pub(crate) struct SearchOptions {
     /// Number of placements to try; with --halving, each starts with few steps and only the best continue
-    #[arg(long, value_name = "N", default_value = "64", value_parser = count())]
-    pub(crate) trials: usize,
+    #[arg(long, value_name = "N", default_value = "64")]
+    pub(crate) trials: Count,
     /// Instead of --trials: as many trials as finish within this time, for example 30m or 1h 30m, by the speed measured
     /// at the start
     #[arg(long, value_name = "TIME", conflicts_with = "trials", value_parser = humantime::parse_duration)]
@@ -80,65 +79,65 @@ pub(crate) struct SearchOptions {
     pub(crate) and: Vec<CostObjective>,
     /// Number of best placements that race: all are trained on fresh orders of the examples and the better half
     /// continues, until two are left
-    #[arg(long, value_name = "N", default_value = "8", value_parser = count())]
-    pub(crate) finalists: usize,
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub(crate) finalists: Count,
     /// Race: trainings of each finalist on the first rung, with twice as many on every following one; 0 for no race.
     /// With --and there is none
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) race: u32,
     /// Trainings of the last two finalists (of all, if there is no race) on orders that were not used to choose them,
     /// which show how good they are
-    #[arg(long, value_name = "N", default_value = "3", value_parser = steps())]
-    pub(crate) repetitions: u32,
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub(crate) repetitions: Repetitions,
     /// Successive halving: start trials at a fraction of the steps and promote the best of every R
-    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(2..))]
-    pub(crate) halving: Option<u32>,
+    #[arg(long, value_name = "R")]
+    pub(crate) halving: Option<Reduction>,
     /// Number of placements that the strategy proposes at a time
-    #[arg(long, value_name = "N", default_value = "8", value_parser = count())]
-    pub(crate) proposals: usize,
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub(crate) proposals: Count,
     /// Gradient statistic that defines the promise of a connection, or several separated by commas for the mean of
     /// their ranks. `validation-alignment` takes about twice the time of a map, `alignment` and `agreement` three times
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = STATISTIC, value_parser = named::<Statistic>())]
     pub(crate) statistic: Vec<Statistic>,
     /// Greedy: connections trained at each stage [default: trials divided by adapters]
-    #[arg(long, value_name = "N", value_parser = count())]
-    pub(crate) candidates: Option<usize>,
+    #[arg(long, value_name = "N")]
+    pub(crate) candidates: Option<Count>,
     /// Evolution: size of the population [default: 16]
-    #[arg(long, value_name = "N", value_parser = count())]
-    pub(crate) population: Option<usize>,
+    #[arg(long, value_name = "N")]
+    pub(crate) population: Option<Count>,
     /// Evolution: how the first population is drawn [default: gradient]
     #[arg(long, value_name = "NAME", value_parser = named::<FirstPopulation>())]
     pub(crate) first_population: Option<FirstPopulation>,
     /// Prune: number of rounds, in each of which all connections left are trained together and the least important are
     /// dropped [default: 2]
-    #[arg(long, value_name = "N", value_parser = count())]
-    pub(crate) prune_rounds: Option<usize>,
+    #[arg(long, value_name = "N")]
+    pub(crate) prune_rounds: Option<Count>,
     /// Prune: start with this many of the most promising connections [default: all of the space]
-    #[arg(long, value_name = "N", value_parser = count())]
-    pub(crate) prune_from: Option<usize>,
+    #[arg(long, value_name = "N")]
+    pub(crate) prune_from: Option<Count>,
 }
 
 /// How a placement is trained and judged, as stored in `study.toml`.
 #[derive(Debug, Args)]
 pub(crate) struct TrainingOptions {
     /// Optimiser steps of a trial
-    #[arg(long, value_name = "N", default_value = "64", value_parser = steps())]
-    pub(crate) steps: u32,
+    #[arg(long, value_name = "N", default_value = "64")]
+    pub(crate) steps: Fidelity,
     /// Train on a subset of this size, the same for all trials [default: all]
-    #[arg(long, value_name = "N", value_parser = count())]
-    pub(crate) train_examples: Option<usize>,
+    #[arg(long, value_name = "N")]
+    pub(crate) train_examples: Option<Count>,
     /// Examples in a batch
-    #[arg(long, value_name = "N", default_value = "32", value_parser = count())]
-    pub(crate) batch_size: usize,
+    #[arg(long, value_name = "N", default_value = "32")]
+    pub(crate) batch_size: Count,
     /// Highest learning rate of the adapters
-    #[arg(long, value_name = "RATE", default_value_t = 3e-3, value_parser = positive)]
-    pub(crate) learning_rate: f64,
+    #[arg(long, value_name = "RATE", default_value = "0.003")]
+    pub(crate) learning_rate: Positive,
     /// Highest learning rate of the head
-    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = positive)]
-    pub(crate) head_learning_rate: f64,
+    #[arg(long, value_name = "RATE", default_value = "0.001")]
+    pub(crate) head_learning_rate: Positive,
     /// Cut texts to this many tokens [default: 128, or the backbone's longest]
-    #[arg(long, value_name = "N", value_parser = count())]
-    pub(crate) max_length: Option<usize>,
+    #[arg(long, value_name = "N")]
+    pub(crate) max_length: Option<Count>,
     /// Pooling of the last hidden state into one vector [default: as in 1_Pooling/config.json, else mean; cls for image
     /// models]
     #[arg(long, value_name = "NAME", value_parser = named::<Pooling>())]
@@ -147,11 +146,11 @@ pub(crate) struct TrainingOptions {
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) precision: PrecisionArgument,
     /// Seed of all random choices
-    #[arg(long, default_value_t = 0, value_parser = seed())]
-    pub(crate) seed: u64,
+    #[arg(long, default_value = "0")]
+    pub(crate) seed: Seed,
     /// Largest number of training examples for the gradient map
-    #[arg(long, value_name = "N", default_value = "512", value_parser = count())]
-    pub(crate) gradient_examples: usize,
+    #[arg(long, value_name = "N", default_value = "512")]
+    pub(crate) gradient_examples: Count,
 }
 
 /// The folder of a study and what it runs on, none of which changes a result.
@@ -269,14 +268,19 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub(crate) seeds: u32,
     /// Optimiser steps of the final trainings [default: four times those of a trial]
-    #[arg(long, value_name = "N", value_parser = steps())]
-    pub(crate) final_steps: Option<u32>,
+    #[arg(long, value_name = "N")]
+    pub(crate) final_steps: Option<Fidelity>,
     /// Final trainings of each chosen placement, on orders of the examples that were not used to choose it
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..1000))]
     pub(crate) final_repetitions: u32,
     /// Highest learning rates of the adapters that every final training tries, separated by commas
-    #[arg(long, value_name = "RATE", value_delimiter = ',', default_value = "0.001,0.003,0.01", value_parser = positive)]
-    pub(crate) learning_rates: Vec<f64>,
+    #[arg(
+        long,
+        value_name = "RATE",
+        value_delimiter = ',',
+        default_value = "0.001,0.003,0.01"
+    )]
+    pub(crate) learning_rates: Vec<Positive>,
     /// Race of the best placements of every strategy's search on fresh orders of the examples, as in `adaplace search`:
     /// trainings of each on the first rung; 0 for no race. At most eight placements race, as many as a quarter of the
     /// budget allows
@@ -286,15 +290,15 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = named::<Baseline>())]
     pub(crate) baselines: Vec<Baseline>,
     /// Number of random placements that each of the baselines best-random-parallel and best-random tries
-    #[arg(long, value_name = "N", default_value = "16", value_parser = count())]
-    pub(crate) random_parallel: usize,
+    #[arg(long, value_name = "N", default_value = "16")]
+    pub(crate) random_parallel: Count,
     /// Choose by validation accuracy (ties by loss), by loss (ties by accuracy), by accuracy - loss / 2, or by a metric
     /// that counts every class
     #[arg(long, value_name = "NAME", default_value = Metric::default().name(), value_parser = named::<Metric>())]
     pub(crate) metric: Metric,
     /// Number of placements that a strategy proposes at a time
-    #[arg(long, value_name = "N", default_value = "8", value_parser = count())]
-    pub(crate) proposals: usize,
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub(crate) proposals: Count,
     /// Gradient statistic that defines the promise of a connection, or several separated by commas for the mean of
     /// their ranks
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = STATISTIC, value_parser = named::<Statistic>())]
@@ -312,15 +316,15 @@ pub(crate) struct Bench {
     #[command(flatten)]
     pub(crate) space: SpaceOptions,
     /// Number of trainings of each placement
-    #[arg(long, value_name = "N", default_value = "3", value_parser = steps())]
-    pub(crate) repetitions: u32,
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub(crate) repetitions: Repetitions,
     /// Largest number of placements that the space may have
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = count())]
-    pub(crate) trials: usize,
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(crate) trials: Count,
     /// Train a sample of this many placements of a larger space instead of all: in turn random ones, ones whose
     /// connections are close together, and ones whose connections are far apart
-    #[arg(long, value_name = "N", conflicts_with = "trials", value_parser = count())]
-    pub(crate) sample: Option<usize>,
+    #[arg(long, value_name = "N", conflicts_with = "trials")]
+    pub(crate) sample: Option<Count>,
     #[command(flatten)]
     pub(crate) training: TrainingOptions,
     #[command(flatten)]

@@ -54,12 +54,6 @@ pub(crate) enum ExportTarget {
     Json,
 }
 
-pub(super) fn count() -> impl TypedValueParser<Value = usize> {
-    clap::value_parser!(u32)
-        .range(1..)
-        .map(|value| value as usize)
-}
-
 /// The number of trainings that run in parallel.
 pub(super) fn workers() -> impl TypedValueParser<Value = usize> {
     clap::value_parser!(u32)
@@ -67,25 +61,9 @@ pub(super) fn workers() -> impl TypedValueParser<Value = usize> {
         .map(|value| value as usize)
 }
 
-pub(super) fn steps() -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..)
-}
-
-/// A seed, which must be an integer that TOML can hold.
-pub(super) fn seed() -> impl TypedValueParser<Value = u64> {
-    from(0)
-}
-
 /// A number that is parsed as signed, so that a negative number is rejected with the allowed range.
 pub(super) fn from(least: i64) -> impl TypedValueParser<Value = u64> {
     clap::value_parser!(i64)
         .range(least..)
         .map(|value| value as u64)
-}
-
-pub(super) fn positive(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
-        _ => Err("it must be a number above 0".to_owned()),
-    }
 }

@@ -3,13 +3,14 @@ use std::path::Path;
 
 use adaplace_experiments::{Agreement, Audit};
 use adaplace_search_space::{
-    AdapterRules, BudgetRules, ConnectionKind, ConnectionRules, SpaceDescription,
+    AdapterRules, BudgetRules, ConnectionKind, ConnectionRules, Count, Repetitions,
+    SpaceDescription,
 };
 use adaplace_strategy::StrategyDescription;
 use adaplace_study::{Metric, SearchSettings};
 use anyhow::Result;
 
-use super::configuration::{Subject, configuration, fidelity};
+use super::configuration::{Subject, configuration};
 use super::execution::execute;
 use super::{all_statistics, print, print_json, report, sets, statistics};
 use crate::Ending;
@@ -17,7 +18,7 @@ use crate::arguments::Audit as Arguments;
 use crate::table;
 
 /// Trials asked for at a time: what is trained does not depend on results, so as many as keep the workers busy.
-const PROPOSALS: usize = 32;
+const PROPOSALS: Count = Count::of(32);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Ending> {
     match &arguments.sets {
@@ -43,22 +44,23 @@ fn train(arguments: &Arguments) -> Result<Ending> {
     };
     let search = SearchSettings {
         seed: training.seed,
-        trials: arguments.sample.unwrap_or(1),
-        steps: fidelity(training)?,
+        trials: Count::new(arguments.sample.unwrap_or(1))?,
+        steps: training.steps,
         proposals: PROPOSALS,
         halving: None,
         metric: Metric::Accuracy,
         costs: Vec::new(),
         statistic: statistics,
         objective: None,
-        finalists: 1,
+        finalists: Count::of(1),
         race: 0,
-        repetitions: 1,
+        repetitions: Repetitions::of(1),
         grown: false,
     };
     let (mut configuration, problem) = configuration(subject, search, training)?;
     if arguments.sample.is_none() {
-        configuration.search.trials = problem.backbone.description().hidden_states.pow(2);
+        let states = problem.backbone.description().hidden_states;
+        configuration.search.trials = Count::new(states.pow(2))?;
     }
     let name = problem.task.name.clone();
     let executed = execute(
@@ -80,7 +82,7 @@ fn train(arguments: &Arguments) -> Result<Ending> {
         &name,
         &search.statistic,
         search.steps,
-        search.seed,
+        search.seed.get(),
     )?;
     audit.write_in(executed.folder.path())?;
     let report = report::at_the_end(&output.out, true);

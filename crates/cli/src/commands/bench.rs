@@ -1,12 +1,12 @@
 use std::time::Instant;
 
 use adaplace_experiments::{BenchConfiguration, PlacementBench, tabulate, tabulated};
-use adaplace_search_space::SearchSpace;
+use adaplace_search_space::{Count, SearchSpace};
 use adaplace_strategy::StrategyDescription;
 use adaplace_study::{Metric, Prepared, SearchSettings, StudyFolder, Workers, chain_shape};
 use anyhow::Result;
 
-use super::configuration::{Subject, configuration, fidelity};
+use super::configuration::{Subject, configuration};
 use super::{PREPARATION, in_file, print, print_json};
 use crate::Ending;
 use crate::arguments::Bench;
@@ -28,18 +28,18 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
             None => StrategyDescription::Exhaustive {},
         },
     };
-    let steps = fidelity(training)?;
+    let steps = training.steps;
     let search = SearchSettings {
         seed: training.seed,
         trials: arguments.sample.unwrap_or(arguments.trials),
         steps,
-        proposals: 1,
+        proposals: Count::of(1),
         halving: None,
         metric: Metric::Accuracy,
         costs: Vec::new(),
         statistic: super::all_statistics(),
         objective: None,
-        finalists: 1,
+        finalists: Count::of(1),
         race: 0,
         repetitions: arguments.repetitions,
         grown: false,
@@ -64,12 +64,12 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
     drop(preparing);
     let search = &configuration.search;
     let folder = opened.folder;
-    let count = placements.len() * search.repetitions as usize;
+    let count = placements.len() * search.repetitions.get() as usize;
     let mut progress = Progress::new(count, search.metric);
     let records = tabulate(
         &placements,
         &*prepared.scorer,
-        (steps, search.repetitions),
+        (steps, search.repetitions.get()),
         &workers,
         stop,
         &mut |event| progress.notice(&event),

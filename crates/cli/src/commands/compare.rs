@@ -8,7 +8,7 @@ use adaplace_experiments::{
     run_comparison,
 };
 use adaplace_scorer::{Scorer, Statistic};
-use adaplace_search_space::{Fidelity, SearchSpace};
+use adaplace_search_space::{Count, Fidelity, SearchSpace};
 use adaplace_strategy::{ConnectionProxy, FixedProxy, StrategyDescription, StrategySetting};
 use adaplace_study::{
     Journal, Prepared, Problem, StudyConfiguration, StudyFolder, Workers, chain_shape,
@@ -17,7 +17,7 @@ use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, bail};
 
 use super::competition::{Judged, summary};
-use super::configuration::{Sources, fidelity};
+use super::configuration::Sources;
 use super::reading::announce;
 use super::{PREPARATION, in_file, print, print_json, report, statistics};
 use crate::Ending;
@@ -227,11 +227,11 @@ fn configuration(
     let problem = Problem::load(
         (&folder, options.pooling),
         &hub::task(places.task)?,
-        options.max_length,
+        options.max_length.map(Count::get),
         &TaskOptions {
             parts: &[Part::Train, Part::Validation, Part::Test],
-            train_examples: options.train_examples,
-            seed: options.seed,
+            train_examples: options.train_examples.map(Count::get),
+            seed: options.seed.get(),
             columns: Some(&columns),
         },
     )?;
@@ -243,17 +243,17 @@ fn configuration(
     } = Sources::of(&problem, (places.backbone, places.task), columns, options);
     let final_steps = match arguments.final_steps {
         Some(steps) => steps,
-        None => FINAL_STEPS.saturating_mul(options.steps),
+        None => Fidelity::new(FINAL_STEPS.saturating_mul(options.steps.steps()))
+            .context("`--steps` is too large")?,
     };
     let configuration = ComparisonConfiguration {
         format: COMPARISON_FORMAT.to_owned(),
         comparison: ComparisonSettings {
-            final_steps: Fidelity::new(final_steps)
-                .context("`--final-steps` must be at least 1")?,
+            final_steps,
             final_repetitions: arguments.final_repetitions,
             learning_rates: arguments.learning_rates.clone(),
             replayed: false,
-            ..settings(arguments, fidelity(options)?)?
+            ..settings(arguments, options.steps)?
         },
         strategies,
         backbone,
@@ -341,7 +341,7 @@ fn check_strategies(configuration: &ComparisonConfiguration, space: &SearchSpace
         strategy.build(StrategySetting {
             space,
             fidelity: settings.steps,
-            seed: settings.seed,
+            seed: settings.seed.get(),
             trials: settings.trials(),
             halving: None,
             costs: Vec::new(),

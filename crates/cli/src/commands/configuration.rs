@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use adaplace_scorer::{GradientMapSettings, TrainingSettings};
-use adaplace_search_space::{Fidelity, SpaceDescription};
+use adaplace_search_space::{Count, SpaceDescription};
 use adaplace_strategy::StrategyDescription;
 use adaplace_study::{
     BackboneSource, GradientMapSource, Problem, STUDY_FORMAT, SearchSettings, StudyConfiguration,
     TaskSource,
 };
 use adaplace_task::Columns;
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::arguments::TrainingOptions;
 use crate::hub;
@@ -22,11 +22,6 @@ pub(super) struct Subject<'a> {
     pub(super) columns: Columns,
     pub(super) space: SpaceDescription,
     pub(super) strategy: StrategyDescription,
-}
-
-/// The steps of `--steps`.
-pub(super) fn fidelity(options: &TrainingOptions) -> Result<Fidelity> {
-    Fidelity::new(options.steps).context("`--steps` must be at least 1")
 }
 
 /// Reads backbone and task, and gives the resolved configuration.
@@ -46,9 +41,9 @@ pub(super) fn configuration(
     let problem = Problem::for_search(
         (&folder, options.pooling),
         (&hub::task(task)?, &columns),
-        options.max_length,
-        options.train_examples,
-        options.seed,
+        options.max_length.map(Count::get),
+        options.train_examples.map(Count::get),
+        options.seed.get(),
     )?;
     let Sources {
         backbone,
@@ -66,7 +61,6 @@ pub(super) fn configuration(
         gradient_map,
         space,
     };
-    configuration.check()?;
     Ok((configuration, problem))
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use adaplace_scorer::ProxyScorer;
-use adaplace_search_space::{Fidelity, Placement, SearchSpace};
+use adaplace_search_space::{Count, Fidelity, Placement, Reduction, SearchSpace};
 use adaplace_strategy::{Halving, StrategyDescription};
 use adaplace_study::{StudyConfiguration, Workers};
 use adaplace_task::Task;
@@ -32,11 +32,11 @@ impl Expected {
         let search = &configuration.search;
         let trials = match configuration.strategy {
             StrategyDescription::GradientGreedy { .. } => 1,
-            _ => search.trials.min(space.approximate_count() as usize),
+            _ => search.trials.get().min(space.approximate_count() as usize),
         };
         let full = u64::from(search.steps.steps());
         let rungs = search.halving.map_or(1, |_| Halving::RUNGS);
-        let reduction = search.halving.unwrap_or(1) as usize;
+        let reduction = search.halving.map_or(1, Reduction::get) as usize;
         let after = search.trainings_after_search(trials);
         let mut expected = Self {
             trainings: after,
@@ -68,7 +68,7 @@ impl Speed {
     pub(super) fn measure(
         scorer: &ProxyScorer,
         task: &Task,
-        batch_size: usize,
+        batch_size: Count,
         space: &SearchSpace,
         workers: &Workers,
     ) -> Self {
@@ -83,14 +83,14 @@ impl Speed {
         let train = |steps| {
             workers.seconds_each(|| {
                 // One that fails is the study's to tell of.
-                let steps = Fidelity::new(steps).expect("not zero");
+                let steps = Fidelity::of(steps);
                 let _ = scorer.train(placement, steps, 0);
             })
         };
         // The first one finds no frozen states that are kept.
         train(1);
         let step_seconds = train(TIMED) / f64::from(TIMED) * mean / cost(placement);
-        let batches = task.validation.len() as f64 / batch_size as f64;
+        let batches = task.validation.len() as f64 / batch_size.get() as f64;
         Self {
             step_seconds,
             evaluation_seconds: step_seconds * batches / 3.0,
@@ -132,11 +132,11 @@ impl Speed {
         left: Duration,
         configuration: &StudyConfiguration,
         space: &SearchSpace,
-    ) -> Result<usize> {
+    ) -> Result<Count> {
         let most = space.approximate_count().min(1e6) as usize;
         let seconds = |trials: usize| {
             let mut configuration = configuration.clone();
-            configuration.search.trials = trials;
+            configuration.search.trials = Count::new(trials).expect("at least one is tried");
             self.seconds(&Expected::of(&configuration, space))
         };
         let left = left.as_secs_f64();
@@ -156,6 +156,6 @@ impl Speed {
                 table::duration(left)
             );
         }
-        Ok(fits)
+        Ok(Count::new(fits)?)
     }
 }

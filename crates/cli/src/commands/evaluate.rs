@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
         placement: file.placement.hash(),
         task: task.name.clone(),
         part,
-        evaluation: evaluate(&model, examples, arguments.batch_size)?,
+        evaluation: evaluate(&model, examples, arguments.batch_size.get())?,
     };
     if arguments.json {
         print_json(&report)?;

@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Export) -> Result<Ending> {
                 .as_deref()
                 .context("`--out` is missing; name a folder")?;
             let weights = match &arguments.adapters {
-                None => untrained(&file, arguments.seed),
+                None => untrained(&file, arguments.seed.get()),
                 Some(path) => trained(&file, path)?.0,
             };
             let files = adapters::files(&file, &weights).with_context(of_placement)?;

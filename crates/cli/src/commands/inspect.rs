@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use adaplace_backbone::{BackboneDescription, InputDescription};
-use adaplace_search_space::{AdapterSpec, Connection, ConnectionKind};
+use adaplace_search_space::{AdapterSpec, Connection, ConnectionKind, Count};
 use adaplace_study::{Problem, load_backbone};
 use adaplace_task::{Part, TaskOptions, TaskSummary};
 use anyhow::Result;
@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
             let problem = Problem::load(
                 (&folder, pooling),
                 &hub::task(task)?,
-                arguments.max_length,
+                arguments.max_length.map(Count::get),
                 &options,
             )?;
             let task = TaskReport {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use adaplace_scorer::{GradientMap, GradientMapSettings, ProxyScorer, TrainingSettings};
-use adaplace_search_space::Placement;
+use adaplace_search_space::{Count, Placement};
 use adaplace_study::{GradientMapFile, Problem, backbone_reference};
 use anyhow::{Context, Result, ensure};
 use terminal_size::{Width, terminal_size};
@@ -30,9 +30,9 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
             &hub::task(&arguments.subject.task)?,
             &arguments.subject.columns.columns(),
         ),
-        arguments.max_length,
-        Some(arguments.examples),
-        arguments.seed,
+        arguments.max_length.map(Count::get),
+        Some(arguments.examples.get()),
+        arguments.seed.get(),
     )?;
     let precision = arguments.precision.resolve();
     let (problem, cache_memory) = resources::within(&arguments.resources, precision, problem)?;
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
         Arc::clone(&backbone),
         Arc::clone(&task),
         training,
-        arguments.seed,
+        arguments.seed.get(),
         cache_memory,
     )?;
     let settings = GradientMapSettings::default();

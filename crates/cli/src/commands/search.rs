@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use adaplace_search_space::Count;
 use adaplace_strategy::{CostObjective, EvolutionSettings, PruneSettings, StrategyDescription};
 use adaplace_study::{
     Configuration, Problem, Ranking, SearchSettings, StudyConfiguration, StudyError,
@@ -10,7 +11,7 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 use serde::Serialize;
 
-use super::configuration::{Subject, configuration, fidelity};
+use super::configuration::{Subject, configuration};
 use super::execution::execute;
 use super::summary::summary;
 use super::{print, print_json, ray, report, statistics};
@@ -118,8 +119,8 @@ fn stored_study(path: &Path, arguments: &Search) -> Result<(StudyConfiguration, 
         (&folder, Some(backbone.pooling)),
         (&hub::task(&task.folder)?, &task.columns),
         task.max_length,
-        task.train_examples,
-        configuration.search.seed,
+        task.train_examples.map(Count::get),
+        configuration.search.seed.get(),
     )?;
     configuration.check_backbone(&backbone_reference(&problem.backbone))?;
     configuration.check_task(&problem.task.fingerprint)?;
@@ -154,7 +155,7 @@ fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Problem)> {
     let search = SearchSettings {
         seed: training.seed,
         trials: options.trials,
-        steps: fidelity(training)?,
+        steps: training.steps,
         proposals: options.proposals,
         halving: options.halving,
         metric: options.metric,
@@ -239,18 +240,18 @@ fn strategy_description(name: &str, options: &SearchOptions) -> Result<StrategyD
     }
     Ok(match name.parse()? {
         StrategyDescription::Greedy { .. } => StrategyDescription::Greedy {
-            candidates: options.candidates,
+            candidates: options.candidates.map(Count::get),
         },
         StrategyDescription::Evolution(defaults) => {
             StrategyDescription::Evolution(EvolutionSettings {
-                population: options.population.unwrap_or(defaults.population),
-                first: options.first_population.map_or(defaults.first, Into::into),
+                population: options.population.map_or(defaults.population, Count::get),
+                first: options.first_population.unwrap_or(defaults.first),
                 ..defaults
             })
         }
         StrategyDescription::Prune(defaults) => StrategyDescription::Prune(PruneSettings {
-            rounds: options.prune_rounds.unwrap_or(defaults.rounds),
-            start: options.prune_from,
+            rounds: options.prune_rounds.map_or(defaults.rounds, Count::get),
+            start: options.prune_from.map(Count::get),
         }),
         other => other,
     })

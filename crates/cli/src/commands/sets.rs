@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use adaplace_analysis::Measured;
 use adaplace_experiments::{PlacementBench, SetAudit, SetVariance, VarianceShares};
+use adaplace_search_space::Count;
 use adaplace_study::{
     Configuration, GradientProxy, Importances, PreparationSettings, Prepared, Problem,
     backbone_reference,
@@ -34,8 +35,8 @@ pub(super) fn run(arguments: &Arguments, path: &Path) -> Result<Ending> {
         (&folder, Some(configuration.backbone.pooling)),
         (&hub::task(&subject.task)?, &task.columns),
         task.max_length,
-        task.train_examples,
-        search.seed,
+        task.train_examples.map(Count::get),
+        search.seed.get(),
     )?;
     let reference = backbone_reference(&problem.backbone);
     bench.check_made_with(path, &reference, &problem.task.fingerprint)?;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use adaplace_backbone::Precision;
 use adaplace_files::write_atomically;
 use adaplace_scorer::{ByClass, Evaluation, ProxyScorer, ScoreError, TrainingSettings, evaluate};
-use adaplace_search_space::{BackboneReference, Fidelity, PlacementFile, PlacementHash};
+use adaplace_search_space::{BackboneReference, Count, Fidelity, PlacementFile, PlacementHash};
 use adaplace_study::{ProbeQuality, Problem, backbone_reference};
 use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, anyhow};
@@ -53,8 +53,8 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     let columns = arguments.columns.columns();
     let options = TaskOptions {
         parts: &[Part::Train, Part::Validation, Part::Test],
-        train_examples: arguments.train_examples,
-        seed: arguments.seed,
+        train_examples: arguments.train_examples.map(Count::get),
+        seed: arguments.seed.get(),
         columns: Some(&columns),
     };
     let pooling = pooling(&file, &arguments.placement)?;
@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     let problem = Problem::load(
         (&folder, pooling),
         &hub::task(&arguments.task)?,
-        arguments.max_length,
+        arguments.max_length.map(Count::get),
         &options,
     )?;
     let precision = arguments.precision.resolve();
@@ -79,7 +79,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         learned_scale: arguments.learned_scale,
         ..TrainingSettings::default()
     };
-    let steps = Fidelity::new(arguments.steps).context("`--steps` must be at least 1")?;
+    let steps = arguments.steps;
     // The folder first: a training is too long to find out at its end that there is no place for it.
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("cannot create `{}`", arguments.out.display()))?;
@@ -88,7 +88,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         backbone,
         Arc::clone(&task),
         settings,
-        arguments.seed,
+        arguments.seed.get(),
         cache_memory,
     )?;
     let trained = scorer
@@ -100,7 +100,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
             ),
             other => other.into(),
         })?;
-    let on = |examples| evaluate(&trained.model, examples, arguments.batch_size);
+    let on = |examples| evaluate(&trained.model, examples, arguments.batch_size.get());
     let metrics = Metrics {
         format: "adaplace.metrics/1",
         placement: file.placement.hash(),
@@ -108,7 +108,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         task: task.name.clone(),
         classes: task.classes.clone(),
         steps,
-        seed: arguments.seed,
+        seed: arguments.seed.get(),
         training: settings,
         precision,
         last_epoch_loss: trained.train_loss,

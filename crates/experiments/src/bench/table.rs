@@ -30,10 +30,6 @@ pub struct BenchConfiguration(pub StudyConfiguration);
 
 impl Document for BenchConfiguration {
     const FORMAT: &'static str = STUDY_FORMAT;
-
-    fn check(&self) -> Result<(), String> {
-        Document::check(&self.0)
-    }
 }
 
 impl Configuration for BenchConfiguration {
@@ -73,10 +69,6 @@ pub struct PlacementBench {
 
 impl Document for PlacementBench {
     const FORMAT: &'static str = "adaplace.placement-bench/1";
-
-    fn check(&self) -> Result<(), String> {
-        Document::check(&self.configuration)
-    }
 }
 
 /// One placement and its repetitions.
@@ -103,7 +95,7 @@ pub fn tabulated(
     let mut strategy = configuration.build_strategy(space, nothing)?;
     let mut placements = Vec::new();
     loop {
-        let proposals = strategy.propose(space, configuration.search.trials)?;
+        let proposals = strategy.propose(space, configuration.search.trials.get())?;
         if proposals.is_empty() {
             return Ok(placements);
         }
@@ -172,7 +164,7 @@ impl PlacementBench {
         records: &[Record],
     ) -> Result<Self, ExperimentError> {
         only_adapter(space)?;
-        let repetitions = configuration.search.repetitions as usize;
+        let repetitions = configuration.search.repetitions.get() as usize;
         let mut rows: BTreeMap<Vec<(u16, u16)>, BenchRow> = BTreeMap::new();
         for record in records {
             let connections = record.placement.connections();
@@ -220,7 +212,7 @@ impl PlacementBench {
         })?;
         let space = bench.space()?;
         let adapter = only_adapter(&space)?;
-        let repetitions = bench.configuration.search.repetitions as usize;
+        let repetitions = bench.configuration.search.repetitions.get() as usize;
         let expected = tabulated(&bench.configuration, &space)?.len();
         if bench.rows.len() != expected {
             return Err(invalid(format!(

@@ -2,11 +2,11 @@ use std::collections::BTreeSet;
 
 use adaplace_files::Document;
 use adaplace_scorer::{Statistics, TrainingSettings};
-use adaplace_search_space::{ConnectionKind, Fidelity, SpaceDescription};
+use adaplace_search_space::{ConnectionKind, Count, Fidelity, Positive, Seed, SpaceDescription};
 use adaplace_strategy::StrategyDescription;
 use adaplace_study::{
-    BackboneSource, Configuration, GradientMapSource, Metric, PreparationSettings, STUDY_FORMAT,
-    SearchSettings, StudyConfiguration, StudyError, TaskSource, race_trainings,
+    BackboneSource, Configuration, GradientMapSource, Metric, PreparationSettings, StudyError,
+    TaskSource, race_trainings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +53,7 @@ pub struct ComparisonConfiguration {
 #[serde(deny_unknown_fields)]
 pub struct ComparisonSettings {
     /// Of the choice of examples; seed r of the comparison adds r to it where a strategy needs one.
-    pub seed: u64,
+    pub seed: Seed,
     /// How often everything is done, at least twice.
     pub seeds: u32,
     /// Optimiser steps of one strategy with one seed, its race included. Gradient maps and judgements come on top;
@@ -62,7 +62,7 @@ pub struct ComparisonSettings {
     /// Optimiser steps of a trial.
     pub steps: Fidelity,
     /// How many placements a strategy proposes at a time.
-    pub proposals: usize,
+    pub proposals: Count,
     /// What trials, and the learning rates of a final training, are ranked by on the validation part.
     pub metric: Metric,
     /// What stands for a connection's promise.
@@ -75,14 +75,14 @@ pub struct ComparisonSettings {
     #[serde(default = "all_baselines", skip_serializing_if = "are_all")]
     pub baselines: Vec<Baseline>,
     /// How many random placements each of the two baselines of that name tries: parallel ones, and any of the space.
-    pub random_parallel: usize,
+    pub random_parallel: Count,
     /// Optimiser steps of a final training.
     pub final_steps: Fidelity,
     /// Final trainings of each placement, whose mean on the test part counts; one in files of earlier versions.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub final_repetitions: u32,
     /// Highest learning rates of the adapters that every final training tries.
-    pub learning_rates: Vec<f64>,
+    pub learning_rates: Vec<Positive>,
     /// Whether scores are looked up in a placement bench, which has no adapters at every sublayer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
@@ -155,7 +155,7 @@ impl ComparisonConfiguration {
             .retain(|&one| settings.baselines.contains(&one) && (!settings.replayed || known(one)));
         // Behind all others that train: the journal of an unfinished comparison of an earlier version can be resumed.
         let last = baselines.pop_if(|one| *one == Baseline::BestRandom);
-        let of_baseline = |one: Baseline| Competitor::Baseline(one, settings.random_parallel);
+        let of_baseline = |one: Baseline| Competitor::Baseline(one, settings.random_parallel.get());
         let before = baselines.into_iter().map(of_baseline);
         let strategies = strategies.iter().cloned().map(Competitor::Strategy);
         let last = last.into_iter().map(of_baseline);
@@ -168,9 +168,8 @@ impl ComparisonConfiguration {
     /// [`StudyError::OutOfRange`] or [`ExperimentError::NamedTwice`] for the first that is not.
     pub fn check(&self) -> Result<(), ExperimentError> {
         let settings = &self.comparison;
-        let positive = |rate: &f64| rate.is_finite() && *rate > 0.0;
         let rates = &settings.learning_rates;
-        let checks: [(&'static str, String, bool, &'static str); 8] = [
+        let checks: [(&'static str, String, bool, &'static str); 7] = [
             (
                 "seeds",
                 settings.seeds.to_string(),
@@ -202,12 +201,6 @@ impl ComparisonConfiguration {
                 "at least the steps of one trial",
             ),
             (
-                "random_parallel",
-                settings.random_parallel.to_string(),
-                settings.random_parallel > 0,
-                "at least 1",
-            ),
-            (
                 "final_repetitions",
                 settings.final_repetitions.to_string(),
                 (1..SPAN).contains(&settings.final_repetitions),
@@ -216,7 +209,7 @@ impl ComparisonConfiguration {
             (
                 "learning_rates",
                 format!("{rates:?}"),
-                !rates.is_empty() && rates.iter().all(positive),
+                !rates.is_empty(),
                 "one or more numbers above 0",
             ),
         ];
@@ -238,36 +231,7 @@ impl ComparisonConfiguration {
                 });
             }
         }
-        Ok(self.as_study(&self.strategies[0]).check()?)
-    }
-
-    /// What a search with one of the strategies would be configured by.
-    fn as_study(&self, strategy: &StrategyDescription) -> StudyConfiguration {
-        let settings = &self.comparison;
-        StudyConfiguration {
-            format: STUDY_FORMAT.to_owned(),
-            search: SearchSettings {
-                seed: settings.seed,
-                trials: settings.trials(),
-                steps: settings.steps,
-                proposals: settings.proposals,
-                halving: None,
-                metric: settings.metric,
-                costs: Vec::new(),
-                statistic: settings.statistic.clone(),
-                objective: None,
-                finalists: 1,
-                race: 0,
-                repetitions: settings.seeds,
-                grown: false,
-            },
-            strategy: strategy.clone(),
-            backbone: self.backbone.clone(),
-            task: self.task.clone(),
-            training: self.training,
-            gradient_map: self.gradient_map.clone(),
-            space: self.space.clone(),
-        }
+        Ok(())
     }
 }
 
@@ -327,22 +291,22 @@ mod tests {
     /// A race takes n and, from five on, twice half of n more; two trainings for each on the first rung double it.
     #[test]
     fn a_race_takes_a_quarter_of_the_trainings_at_most() {
-        let steps = Fidelity::new(16).unwrap();
+        let steps = Fidelity::of(16);
         let of = |trainings: u64, race: u32| {
             let settings = ComparisonSettings {
-                seed: 0,
+                seed: Seed::of(0),
                 seeds: 2,
                 budget_steps: 16 * trainings + 15,
                 steps,
-                proposals: 8,
+                proposals: Count::of(8),
                 metric: Metric::Accuracy,
                 statistic: Statistic::Rank.into(),
                 race,
                 baselines: Baseline::ALL.to_vec(),
-                random_parallel: 16,
+                random_parallel: Count::of(16),
                 final_steps: steps,
                 final_repetitions: 1,
-                learning_rates: vec![0.01],
+                learning_rates: vec![Positive::of(0.01)],
                 replayed: false,
             };
             assert_eq!(settings.trainings() as u64, trainings);

@@ -222,6 +222,8 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::super::Baseline;
+    use adaplace_search_space::{Count, Positive, Seed};
+
     use super::*;
 
     #[test]
@@ -286,19 +288,19 @@ mod tests {
             competitors: Vec::new(),
         };
         let mut settings = ComparisonSettings {
-            seed: 0,
+            seed: Seed::of(0),
             seeds: 2,
             budget_steps: 64,
-            steps: Fidelity::new(16).unwrap(),
-            proposals: 8,
+            steps: Fidelity::of(16),
+            proposals: Count::of(8),
             metric: Metric::Accuracy,
             statistic: Statistic::Rank.into(),
             race: 0,
             baselines: Baseline::ALL.to_vec(),
-            random_parallel: 16,
-            final_steps: Fidelity::new(64).unwrap(),
+            random_parallel: Count::of(16),
+            final_steps: Fidelity::of(64),
             final_repetitions: 1,
-            learning_rates: vec![0.01],
+            learning_rates: vec![Positive::of(0.01)],
             replayed: false,
         };
         assert_eq!(comparison.search_cost(&competed, &settings), Some(2.0));

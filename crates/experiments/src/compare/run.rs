@@ -245,7 +245,7 @@ fn outcome(
                 }
             });
             let name = entrant.competitor.to_string();
-            Competed::new(name, seeds.collect(), settings.seed)
+            Competed::new(name, seeds.collect(), settings.seed.get())
         })
         .collect();
     let everywhere = entrants
@@ -266,7 +266,7 @@ fn outcome(
     let of_random = competed.iter().find(|one| one.name == random);
     if let Some(of_random) = of_random.map(|one| one.seeds.clone()) {
         for one in competed.iter_mut().filter(|one| one.name != random) {
-            one.compare_with(&of_random, settings.seed);
+            one.compare_with(&of_random, settings.seed.get());
         }
     }
     let order = |one: &Competed| {

@@ -90,7 +90,7 @@ impl<'a> Planned<'a> {
         let strategy = strategy.build(StrategySetting {
             space,
             fidelity: settings.steps,
-            seed: settings.seed.wrapping_add(seed.into()),
+            seed: settings.seed.get().wrapping_add(seed.into()),
             trials,
             halving: None,
             costs: Vec::new(),
@@ -99,7 +99,7 @@ impl<'a> Planned<'a> {
         let rules = SearchRules {
             metric: settings.metric,
             costs: Vec::new(),
-            proposals: settings.proposals,
+            proposals: settings.proposals.get(),
             finalists,
             race: settings.race,
             steps: settings.steps,

@@ -1,5 +1,5 @@
 use adaplace_scorer::{Evaluation, Model, ProxyScorer, ScoreError, TrainingSettings, evaluate};
-use adaplace_search_space::Fidelity;
+use adaplace_search_space::{Fidelity, Positive};
 use adaplace_strategy::Merit;
 use adaplace_study::Metric;
 use adaplace_task::Examples;
@@ -16,7 +16,7 @@ pub struct TestedTraining<'a> {
     /// How adapters are trained, but for their learning rate.
     pub settings: TrainingSettings,
     /// The learning rates.
-    pub learning_rates: &'a [f64],
+    pub learning_rates: &'a [Positive],
     /// Optimiser steps.
     pub steps: Fidelity,
     /// What the learning rate is chosen by.
@@ -25,7 +25,7 @@ pub struct TestedTraining<'a> {
 
 impl TestedTraining<'_> {
     fn test(&self, model: &Model<'_>) -> Result<Evaluation, ScoreError> {
-        evaluate(model, self.test, self.settings.batch_size)
+        evaluate(model, self.test, self.settings.batch_size.get())
     }
 }
 
@@ -45,7 +45,7 @@ impl Finisher for TestedTraining<'_> {
             });
         }
         let mut candidates = Vec::new();
-        let mut best: Option<(Option<Merit>, f64, Model<'_>)> = None;
+        let mut best: Option<(Option<Merit>, Positive, Model<'_>)> = None;
         let mut first_failure = None;
         for &learning_rate in self.learning_rates {
             let settings = TrainingSettings {
@@ -75,14 +75,14 @@ impl Finisher for TestedTraining<'_> {
                 Err(error) => return Err(error),
             };
             candidates.push(Candidate {
-                learning_rate,
+                learning_rate: learning_rate.get(),
                 score,
             });
         }
         match (best, first_failure) {
             (Some((_, learning_rate, model)), _) => Ok(Final {
                 candidates,
-                learning_rate: Some(learning_rate),
+                learning_rate: Some(learning_rate.get()),
                 test: self.test(&model)?,
             }),
             (None, Some(error)) => Err(error),

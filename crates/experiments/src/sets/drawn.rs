@@ -71,7 +71,7 @@ pub(super) fn draws(
         return Ok(Vec::new());
     }
     let search = &bench.configuration.search;
-    let drawn = Sample::drawn(&bench.space()?, search.seed, search.trials);
+    let drawn = Sample::drawn(&bench.space()?, search.seed.get(), search.trials.get());
     let spacings: BTreeMap<Placement, SetDraw> = drawn
         .into_iter()
         .map(|(placement, spacing)| (placement, spacing.into()))

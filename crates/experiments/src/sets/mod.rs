@@ -92,7 +92,7 @@ impl SetAudit {
             });
         }
         let search = &bench.configuration.search;
-        let seed = search.seed;
+        let seed = search.seed.get();
         let (accuracy, loss) = (means(&trained.accuracy), means(&trained.loss));
         let single = placements.iter().all(|placement| placement.len() == 1);
         let untrained = SetPredictor::untrained(also, single)

@@ -20,7 +20,7 @@ pub(crate) struct Trained {
 impl Trained {
     pub(crate) fn of(bench: &PlacementBench) -> Result<Self, ExperimentError> {
         let placements = bench.placements()?;
-        let all = bench.configuration.search.repetitions as usize;
+        let all = bench.configuration.search.repetitions.get() as usize;
         Ok(Self::among(&bench.rows, &placements, all))
     }
 

@@ -238,7 +238,7 @@ impl<'a> Overview<'a> {
             false => format!(
                 "Unfinished: {} trials of {} so far of",
                 grouped(self.trials.len() as u64),
-                grouped(search.trials as u64)
+                grouped(search.trials.get() as u64)
             ),
         };
         text.push_str(&format!(
@@ -263,7 +263,7 @@ impl<'a> Overview<'a> {
         let mut add = |name: &str, value: String, note: String| facts.push(fact(name, value, note));
         if let Some(best) = self.candidates.first() {
             let (title, trained) = match self.is_finished() {
-                true => ("best placement", repetitions(search.repetitions)),
+                true => ("best placement", repetitions(search.repetitions.get())),
                 false => ("best so far", "one training".to_owned()),
             };
             let note = format!("{}, {trained}", name(metric));
@@ -341,7 +341,7 @@ fn best_trials(study: &StoredStudy, trials: &[Trial<'_>]) -> Vec<Candidate> {
         {
             best.push(Candidate::single(trial, score, metric));
         }
-        if best.len() == study.configuration.search.finalists {
+        if best.len() == study.configuration.search.finalists.get() {
             break;
         }
     }

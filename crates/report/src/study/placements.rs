@@ -93,7 +93,7 @@ fn table(overview: &Overview<'_>) -> Table {
             format!(
                 "{chosen}, trained again with {} steps and other seeds: {}.{}",
                 search.steps,
-                repetitions(search.repetitions),
+                repetitions(search.repetitions.get()),
                 sentences.map(|text| format!(" {text}")).collect::<String>()
             )
         }

@@ -159,7 +159,10 @@ fn outcomes(overview: &Overview<'_>) -> Option<Outcomes> {
     });
     let count = overview.study.configuration.search.repetitions;
     Some(Outcomes {
-        key: Key::new(format!("finalists, {}", repetitions(count)), Ink::Green),
+        key: Key::new(
+            format!("finalists, {}", repetitions(count.get())),
+            Ink::Green,
+        ),
         values: values.collect(),
     })
 }

@@ -7,7 +7,7 @@ use crate::support::{error_of, head, model, tiny_bert, tiny_task};
 
 fn factors(warm_up: f64, steps: u32) -> Vec<f64> {
     let settings = TrainingSettings {
-        warm_up,
+        warm_up: Share::of(warm_up),
         ..TrainingSettings::default()
     };
     (0..steps)
@@ -56,7 +56,7 @@ fn clipping_shortens_all_gradients_together() {
     let backbone = tiny_bert();
     let model = model(&backbone, &[(3, 1), (0, 2)]);
     let settings = TrainingSettings {
-        gradient_clip: 1.5,
+        gradient_clip: Positive::of(1.5),
         ..TrainingSettings::default()
     };
     let mut clipped = trainer(

@@ -2,7 +2,7 @@
 
 use adaplace_backbone::{Backbone, Inputs};
 use adaplace_scorer::{GradientMap, GradientMapSettings, Model, Parameters, ScoreError, Statistic};
-use adaplace_search_space::Connection;
+use adaplace_search_space::{Connection, Count};
 use adaplace_testkit::{TextTask, TinyVit, tiny_vit};
 use faer::Mat;
 
@@ -84,7 +84,7 @@ fn beside_adapters_of_two_passes() {
 fn task_map(model: &Model<'_>, batch_size: usize) -> GradientMap {
     let task = tiny_task(&TextTask::default());
     let settings = GradientMapSettings {
-        batch_size,
+        batch_size: Count::of(batch_size),
         ..GradientMapSettings::default()
     };
     GradientMap::compute(model, &task.train, &settings).unwrap()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use adaplace_scorer::{Model, Parameters, ProxyScorer, TrainingSettings, evaluate, importances};
-use adaplace_search_space::{AdapterSpec, Connection, Fidelity, Placement};
+use adaplace_search_space::{AdapterSpec, Connection, Count, Fidelity, Placement};
 
 use crate::support::{model, tiny};
 
@@ -57,7 +57,7 @@ fn batches_are_averaged_each_by_its_size_of_change() {
 fn all_connections_can_be_trained_together() {
     let (backbone, task) = tiny();
     let settings = TrainingSettings {
-        batch_size: 16,
+        batch_size: Count::of(16),
         ..TrainingSettings::default()
     };
     let scorer = ProxyScorer::new(Arc::clone(&backbone), Arc::clone(&task), settings, 7).unwrap();
@@ -65,11 +65,7 @@ fn all_connections_can_be_trained_together() {
     let all: Placement = (0..5)
         .flat_map(|source| (0..5).map(move |target| (Connection { source, target }, spec)))
         .collect();
-    let importances = |steps| {
-        scorer
-            .importances(&all, Fidelity::new(steps).unwrap())
-            .unwrap()
-    };
+    let importances = |steps| scorer.importances(&all, Fidelity::of(steps)).unwrap();
     let found = importances(3);
     assert_eq!(found.len(), all.len());
     assert!(

@@ -7,7 +7,7 @@ use adaplace_scorer::{
     GradientMapSettings, Head, LinearProbe, Model, Parameters, ProxyScorer, Score, ScoreError,
     Scorer, Statistic, TrainingSettings, evaluate, fine_tune,
 };
-use adaplace_search_space::{AdapterSpec, Connection, Fidelity, Placement};
+use adaplace_search_space::{AdapterSpec, Connection, Count, Fidelity, Placement, Positive, Share};
 use adaplace_task::{Encoder, ImageEncoder, Task, TaskOptions};
 use adaplace_testkit::{ImageTask, TinyVit, image_task, tiny_vit};
 
@@ -22,12 +22,12 @@ fn placement(connections: &[(u16, u16)]) -> Placement {
 }
 
 fn steps(steps: u32) -> Fidelity {
-    Fidelity::new(steps).unwrap()
+    Fidelity::of(steps)
 }
 
 fn settings() -> TrainingSettings {
     TrainingSettings {
-        batch_size: 16,
+        batch_size: Count::of(16),
         ..TrainingSettings::default()
     }
 }
@@ -153,7 +153,7 @@ fn training_starts_from_the_probe() {
 fn training_learns() {
     let (backbone, task) = tiny();
     let settings = TrainingSettings {
-        adapter_learning_rate: 1e-2,
+        adapter_learning_rate: Positive::of(1e-2),
         ..settings()
     };
     let scorer = ProxyScorer::new(Arc::clone(&backbone), Arc::clone(&task), settings, 7).unwrap();
@@ -176,7 +176,7 @@ fn training_learns() {
 fn the_first_step_sees_the_probe() {
     let (backbone, task) = tiny();
     let settings = TrainingSettings {
-        batch_size: task.train.len(),
+        batch_size: Count::of(task.train.len()),
         ..settings()
     };
     let scorer = ProxyScorer::new(Arc::clone(&backbone), Arc::clone(&task), settings, 7).unwrap();
@@ -191,8 +191,8 @@ fn the_first_step_sees_the_probe() {
 fn divergence_is_an_error_and_no_score() {
     let (backbone, task) = tiny();
     let settings = TrainingSettings {
-        adapter_learning_rate: 1e30,
-        warm_up: 0.0,
+        adapter_learning_rate: Positive::of(1e30),
+        warm_up: Share::of(0.0),
         ..settings()
     };
     let scorer = ProxyScorer::new(Arc::clone(&backbone), Arc::clone(&task), settings, 7).unwrap();
@@ -218,8 +218,8 @@ fn scores_are_finite() {
     for exponent in [0, 3, 6, 9, 12, 16, 18, 19, 20, 25, 35] {
         let rate = 10.0_f64.powi(exponent);
         let settings = TrainingSettings {
-            adapter_learning_rate: rate,
-            head_learning_rate: rate,
+            adapter_learning_rate: Positive::of(rate),
+            head_learning_rate: Positive::of(rate),
             ..settings()
         };
         let scorer =

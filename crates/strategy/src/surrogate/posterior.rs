@@ -49,7 +49,7 @@ impl<'proxy> SurrogateModel<'proxy> {
     /// If an index is out of range.
     #[must_use]
     pub fn means(&self, told: &[(usize, f64)]) -> Option<Vec<f64>> {
-        let fidelity = Fidelity::new(1)?;
+        let fidelity = Fidelity::of(1);
         let mut trials = Told::default();
         let mut points = BTreeMap::new();
         for &(place, score) in told {

@@ -267,7 +267,7 @@ fn predicted(trials: usize, deviation: f64, seed: u64) -> [f64; 2] {
     let observations: Vec<Observation<'_>> = (0..trials)
         .map(|n| Observation {
             point: &points[n],
-            fidelity: Fidelity::new(64).unwrap(),
+            fidelity: Fidelity::of(64),
             value: worth(&placements[n]) + noise(random, deviation),
         })
         .collect();
@@ -323,7 +323,7 @@ fn observations_of_a_lower_fidelity_help() {
     // Short trainings score lower by one and a half for all placements.
     let observation = |n: usize| Observation {
         point: &points[n],
-        fidelity: Fidelity::new(if n < 12 { 64 } else { 32 }).unwrap(),
+        fidelity: Fidelity::of(if n < 12 { 64 } else { 32 }),
         value: worth(&placements[n]) - if n < 12 { 0.0 } else { 1.5 },
     };
     let all: Vec<Observation<'_>> = (0..60).map(observation).collect();
@@ -344,7 +344,7 @@ fn observations_of_a_lower_fidelity_help() {
 
 #[test]
 fn failures_count_as_the_worst_and_outliers_are_raised() {
-    let fidelity = Fidelity::new(4).unwrap();
+    let fidelity = Fidelity::of(4);
     let mut told = Told::default();
     let one = |source| placement(&[(source, 0, 8)]);
     let scores = [
@@ -381,5 +381,5 @@ fn failures_count_as_the_worst_and_outliers_are_raised() {
     // The quartiles of -1e9, 0.4, 0.5, 0.6 are -1e9 and 0.5, which is too few values to detect an outlier.
     assert_eq!(values, [0.4, 0.5, -1e9, 0.6, -1e9, -1e9]);
     assert_eq!(told.scored_at(fidelity).len(), 4);
-    assert!(told.scored_at(Fidelity::new(8).unwrap()).is_empty());
+    assert!(told.scored_at(Fidelity::of(8)).is_empty());
 }

@@ -34,7 +34,7 @@ pub fn extended(hidden_states: u16, adapters: u16) -> SearchSpace {
 }
 
 pub fn steps(steps: u32) -> Fidelity {
-    Fidelity::new(steps).unwrap()
+    Fidelity::of(steps)
 }
 
 /// A promise for every connection between up to 32 states, with ties.

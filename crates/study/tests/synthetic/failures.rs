@@ -1,4 +1,4 @@
-use adaplace_search_space::Placement;
+use adaplace_search_space::{Count, Placement};
 use adaplace_study::{StudyError, TrialResult};
 use adaplace_synthetic::{
     Synthetic, all_configurations, closed_form, configuration, diverged, finished, lines, score,
@@ -100,7 +100,7 @@ fn a_score_that_is_no_number_is_a_failed_trial() {
 fn a_finalist_that_fails_in_a_repetition_stands_behind_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let mut configuration = configuration("exhaustive", None);
-    configuration.search.finalists = 3;
+    configuration.search.finalists = Count::of(3);
     configuration.search.race = 0;
     // The later the better; but the best one, 12->12, fails in its second repetition, 11->11 in both.
     let scorer = Synthetic::new(|placement, fidelity, repetition| {

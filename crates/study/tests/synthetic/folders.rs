@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use adaplace_search_space::{Positive, Reduction, Seed};
 use adaplace_strategy::{PruneSettings, StrategyDescription};
 use adaplace_study::{Journal, StudyError, StudyFolder};
 use adaplace_synthetic::{Synthetic, configuration, finished, journal};
@@ -29,14 +30,14 @@ fn another_configuration_is_refused_with_every_difference() {
     let before = content(folder.path());
 
     let mut other = original.clone();
-    other.search.seed = 4;
-    other.search.halving = Some(3);
+    other.search.seed = Seed::of(4);
+    other.search.halving = Some(Reduction::of(3));
     other.strategy = StrategyDescription::Prune(PruneSettings {
         rounds: 3,
         ..PruneSettings::default()
     });
     other.task.max_length = None;
-    other.training.adapter_learning_rate = 0.001;
+    other.training.adapter_learning_rate = Positive::of(0.001);
     other.space.adapter.ranks = vec![2];
     for found in [
         scorer.run(folder.path(), &other, 1).unwrap_err(),

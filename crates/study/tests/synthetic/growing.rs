@@ -1,6 +1,6 @@
 //! Studies of more trials than at first.
 
-use adaplace_search_space::Placement;
+use adaplace_search_space::{Count, Placement};
 use adaplace_study::{Ranking, SearchSettings, StudyConfiguration, Summary};
 use adaplace_synthetic::{Synthetic, all_configurations, assert_distinct, finished, lines};
 
@@ -10,7 +10,7 @@ fn a_study_grows_by_trials() {
     for configuration in all_configurations() {
         let longer = StudyConfiguration {
             search: SearchSettings {
-                trials: configuration.search.trials + 9,
+                trials: Count::of(configuration.search.trials.get() + 9),
                 ..configuration.search.clone()
             },
             ..configuration.clone()

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use adaplace_scorer::Score;
-use adaplace_search_space::{Placement, PlacementHash, SearchSpace};
+use adaplace_search_space::{Count, Placement, PlacementHash, Reduction, Repetitions, SearchSpace};
 use adaplace_strategy::{Outcome, Proposal, Strategy, StrategyError};
 use adaplace_study::{
     Event, Ranking, StudyConfiguration, StudyError, Trial, TrialResult, Workers, run,
@@ -22,9 +22,9 @@ fn target(placement: &Placement) -> u16 {
 
 fn exhaustive(finalists: usize, race: u32, repetitions: u32) -> StudyConfiguration {
     let mut configuration = configuration("exhaustive", None);
-    configuration.search.finalists = finalists;
+    configuration.search.finalists = Count::of(finalists);
     configuration.search.race = race;
-    configuration.search.repetitions = repetitions;
+    configuration.search.repetitions = Repetitions::of(repetitions);
     configuration
 }
 
@@ -261,7 +261,7 @@ proptest! {
         halving in proptest::option::of(Just(3)),
     ) {
         let mut configuration = exhaustive(finalists, race, repetitions);
-        configuration.search.halving = halving;
+        configuration.search.halving = halving.map(Reduction::of);
         let folder = tempfile::tempdir().unwrap();
         let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
         let (announced, ranking, told) = drive(&whole, &configuration, usize::MAX).unwrap();

@@ -2,7 +2,7 @@ use std::cmp::Ordering;
 
 use adaplace_analysis::Estimate;
 use adaplace_scorer::Score;
-use adaplace_search_space::{Placement, PlacementFile, SpaceDescription};
+use adaplace_search_space::{Count, Placement, PlacementFile, Repetitions, SpaceDescription};
 use adaplace_strategy::{CostObjective, StrategyDescription};
 use adaplace_study::{
     Metric, RankedTrial, Ranking, StudyConfiguration, StudyError, parallel_baseline,
@@ -132,7 +132,7 @@ fn longer_trainings_stand_before_shorter_ones_and_failed_ones_last() {
         }
     });
     let mut configuration = configuration("exhaustive", Some(3));
-    configuration.search.finalists = 2;
+    configuration.search.finalists = Count::of(2);
     let (_folder, ranking) = rank(scorer, &configuration);
     let steps: Vec<u32> = ranking
         .trials
@@ -174,7 +174,7 @@ fn incomplete_placements_of_a_greedy_search_are_never_finalists() {
     }
 
     // Stopped before the second adapter.
-    configuration.search.trials = 3;
+    configuration.search.trials = Count::of(3);
     configuration.strategy = StrategyDescription::Greedy {
         candidates: Some(8),
     };
@@ -190,9 +190,9 @@ fn incomplete_placements_of_a_greedy_search_are_never_finalists() {
 #[test]
 fn without_a_race_finalists_are_ranked_by_the_mean_of_their_repetitions() {
     let mut configuration = configuration("exhaustive", None);
-    configuration.search.finalists = 3;
+    configuration.search.finalists = Count::of(3);
     configuration.search.race = 0;
-    configuration.search.repetitions = 3;
+    configuration.search.repetitions = Repetitions::of(3);
     // In the search the later the better; in the repetitions 10->10 is the best.
     let scorer = Synthetic::new(|placement, _, repetition| {
         let target = placement.earliest_target().unwrap_or_default();
@@ -275,8 +275,8 @@ fn with_costs_finalists_come_from_the_front() {
     let mut configuration = configuration("exhaustive", None);
     configuration.space =
         SpaceDescription::from_toml(&SEQUENTIAL.replace("[2]", "[2, 4]")).unwrap();
-    configuration.search.trials = 26;
-    configuration.search.finalists = 2;
+    configuration.search.trials = Count::of(26);
+    configuration.search.finalists = Count::of(2);
     configuration.search.costs = vec![CostObjective::Parameters];
     let scorer = || {
         Synthetic::new(|placement, _, _| {

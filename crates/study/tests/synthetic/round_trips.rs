@@ -1,8 +1,8 @@
 use adaplace_backbone::{Pooling, Precision};
 use adaplace_scorer::{GradientMapSettings, Score, Statistic, Statistics, TrainingSettings};
 use adaplace_search_space::{
-    AdapterRules, AdapterSpec, BudgetRules, Connection, ConnectionKind, ConnectionRules, Fidelity,
-    Placement, SpaceDescription,
+    AdapterRules, AdapterSpec, BudgetRules, Connection, ConnectionKind, ConnectionRules, Count,
+    Fidelity, Placement, Positive, Reduction, Repetitions, Seed, Share, SpaceDescription,
 };
 use adaplace_strategy::{
     CostObjective, EvolutionSettings, FirstPopulation, PruneSettings, StrategyDescription,
@@ -32,7 +32,7 @@ fn count() -> impl Strategy<Value = usize> {
 }
 
 fn fidelity() -> impl Strategy<Value = Fidelity> {
-    (1_u32..).prop_map(|steps| Fidelity::new(steps).unwrap())
+    (1_u32..).prop_map(Fidelity::of)
 }
 
 fn strategy() -> impl Strategy<Value = StrategyDescription> {
@@ -140,18 +140,18 @@ fn search() -> impl Strategy<Value = SearchSettings> {
             )| {
                 let (trials, proposals, finalists) = counts;
                 SearchSettings {
-                    seed,
-                    trials,
+                    seed: Seed::of(seed),
+                    trials: Count::of(trials),
                     steps,
-                    proposals,
-                    halving,
+                    proposals: Count::of(proposals),
+                    halving: halving.map(Reduction::of),
                     metric,
                     statistic,
                     costs,
                     objective: None,
-                    finalists,
+                    finalists: Count::of(finalists),
                     race,
-                    repetitions,
+                    repetitions: Repetitions::of(repetitions),
                     grown,
                 }
             },
@@ -189,7 +189,7 @@ fn sources() -> impl Strategy<Value = (BackboneSource, TaskSource)> {
             TaskSource {
                 folder: folder.into(),
                 fingerprint,
-                train_examples,
+                train_examples: train_examples.map(Count::of),
                 max_length,
                 columns,
             },
@@ -211,20 +211,20 @@ fn training() -> impl Strategy<Value = (TrainingSettings, GradientMapSource)> {
         |(training, examples, batch_size, absolute_threshold, relative_threshold)| {
             (
                 TrainingSettings {
-                    batch_size: training.0,
-                    adapter_learning_rate: training.1,
-                    head_learning_rate: training.2,
-                    weight_decay: training.3,
-                    warm_up: training.4,
-                    gradient_clip: training.5,
+                    batch_size: Count::of(training.0),
+                    adapter_learning_rate: Positive::of(training.1),
+                    head_learning_rate: Positive::of(training.2),
+                    weight_decay: Share::of(training.3),
+                    warm_up: Share::of(training.4),
+                    gradient_clip: Positive::of(training.5),
                     learned_scale: training.6,
                 },
                 GradientMapSource {
-                    examples,
+                    examples: Count::of(examples),
                     settings: GradientMapSettings {
-                        batch_size,
-                        absolute_threshold,
-                        relative_threshold,
+                        batch_size: Count::of(batch_size),
+                        absolute_threshold: Share::of(absolute_threshold),
+                        relative_threshold: Share::of(relative_threshold),
                     },
                 },
             )

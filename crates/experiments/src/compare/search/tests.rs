@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use adaplace_scorer::{Score, Statistic};
-use adaplace_search_space::{ChainShape, Fidelity, SpaceDescription};
+use adaplace_search_space::{ChainShape, Count, Fidelity, Positive, Seed, SpaceDescription};
 use adaplace_strategy::{ConnectionProxy, FixedProxy};
 use adaplace_study::{Metric, Phase, TrainingLine, TrialResult};
 use rand::{Rng, SeedableRng};
@@ -15,19 +15,19 @@ use crate::{Baseline, Difference};
 
 fn settings(trainings: u64, race: u32, seed: u64) -> ComparisonSettings {
     ComparisonSettings {
-        seed,
+        seed: Seed::of(seed),
         seeds: 10,
         budget_steps: 9 * trainings,
-        steps: Fidelity::new(9).unwrap(),
-        proposals: 8,
+        steps: Fidelity::of(9),
+        proposals: Count::of(8),
         metric: Metric::Accuracy,
         statistic: Statistic::Rank.into(),
         race,
         baselines: Baseline::ALL.to_vec(),
-        random_parallel: 1,
-        final_steps: Fidelity::new(9).unwrap(),
+        random_parallel: Count::of(1),
+        final_steps: Fidelity::of(9),
         final_repetitions: 1,
-        learning_rates: vec![0.01],
+        learning_rates: vec![Positive::of(0.01)],
         replayed: false,
     }
 }
