@@ -126,7 +126,7 @@ def wandb_records(content):
 
 
 def test_wandb_groups_the_trainings_with_their_study(half, tmp_path, monkeypatch):
-    pytest.importorskip("wandb")
+    wandb = pytest.importorskip("wandb")
     from wandb.proto import wandb_internal_pb2
 
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -134,6 +134,8 @@ def test_wandb_groups_the_trainings_with_their_study(half, tmp_path, monkeypatch
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     study, _ = half
     assert adaplace.track(study, to="wandb", project="trials") == 5
+    # A run that is finished is not yet on the disk: wandb's own process writes it.
+    wandb.teardown()
     runs, metrics = [], {}
     for path in (tmp_path / "wandb").glob("offline-run-*/*.wandb"):
         run = None
