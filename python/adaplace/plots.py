@@ -73,12 +73,17 @@ def placement(placement: Placement, hidden_states: int, *, axes: Axes | None = N
         axes.add_patch(Arc(middle, span, span, theta1=sides[0], theta2=sides[1], color=colour, linewidth=2))
     kinds = {one.kind for one in placement.connections}
     handles = [Line2D([], [], color=COLOURS[kind], linewidth=2, label=kind) for kind in COLOURS if kind in kinds]
-    axes.legend(handles=handles, frameon=False, loc="upper right")
-    axes.set_xticks(range(hidden_states), [f"$h_{{{n}}}$" for n in range(hidden_states)])
+    axes.legend(handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    # Beyond 18 labels they would touch.
+    labelled = range(0, hidden_states, 1 + hidden_states // 18)
+    axes.set_xticks(labelled, [f"$h_{{{n}}}$" for n in labelled])
     axes.tick_params(axis="x", length=0)
     axes.set_yticks([])
     axes.set_aspect("equal")
     axes.autoscale_view()
+    # The chain is not at the edge, whatever kinds there are.
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(min(bottom, -0.5), max(top, 0.5))
     axes.spines[["left", "right", "top", "bottom"]].set_visible(False)
     return axes
 

@@ -324,6 +324,9 @@ def test_charts_are_drawn(study):
     every_kind = adaplace.Placement([(0, 0), (1, 2), (0, 4), (4, 1)])
     axes = plots.placement(every_kind, 5)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == list(plots.COLOURS)
+    for backward_or_ring in [(4, 0), (2, 2)]:
+        bottom, top = plots.placement(adaplace.Placement([backward_or_ring]), 5).get_ylim()
+        assert bottom <= -0.5 and top >= 0.5, "the chain is cut off"
     pyplot.close("all")
 
 
