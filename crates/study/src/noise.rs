@@ -34,8 +34,8 @@ pub struct Noise {
     /// In Matthews correlation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matthews: Option<Repeatability>,
-    /// Standard error of an accuracy that comes from the number of validation examples alone: sqrt(p (1 - p) / n), with p
-    /// the mean accuracy of the trials.
+    /// Standard error of an accuracy that comes from the number of validation examples alone: sqrt(p (1 - p) / n), with
+    /// p the mean accuracy of the trials.
     pub sampling_error: f64,
 }
 
@@ -43,8 +43,8 @@ pub struct Noise {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Repeatability {
-    /// The correlation to expect between two trainings of each of the placements tried: 1 - (variance between trainings of
-    /// the same placement) / (variance of the trials of complete placements with all their steps), 0 to 1.
+    /// The expected correlation between two trainings of the placements tried: 1 - (variance between trainings of the
+    /// same placement) / (variance of the trials of complete placements with all their steps), 0 to 1.
     pub agreement: f64,
     /// Standard deviation between trainings of the same placement, without the effect that an order of the examples has
     /// on all.
@@ -201,8 +201,8 @@ mod tests {
         pairs.map(score).collect()
     }
 
-    /// Three tables of one degree each, with the contrasts a - b - c + d 0.2 in accuracy and 0.04 in loss, the last with a
-    /// third row that failed once: variances 0.2^2 / 4 and 0.04^2 / 4. The trials have variances 0.04 and 0.01.
+    /// Three tables of one degree each, with contrasts a - b - c + d of 0.2 in accuracy and 0.04 in loss, the last with
+    /// a third row that failed once: variances 0.2^2 / 4 and 0.04^2 / 4. The trials have variances 0.04 and 0.01.
     fn noise(validation_examples: usize) -> Noise {
         let trials = scores(&[0.3, 0.5, 0.7], &[0.9, 1.0, 1.1]);
         let rows = |accuracies: [f64; 2], losses: [f64; 2]| -> Vec<TrialResult> {

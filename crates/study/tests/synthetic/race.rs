@@ -188,7 +188,8 @@ fn what_is_reported_of_the_named_placement_is_unbiased() {
 /// Placements differ by their targets, orders shift all equally, and trainings have noise of a known variance.
 #[test]
 fn a_study_says_how_noisy_it_is() {
-    // Uniform noise of width 0.1: variance 0.01 / 12. Targets in steps of 0.02: variance of 13 of them 14 * 13 / 12 * 0.0004.
+    // Uniform noise of width 0.1: variance 0.01 / 12. Targets in steps of 0.02: variance of 13 of them 14 * 13 / 12 *
+    // 0.0004.
     let (within, between) = (0.01 / 12.0, 14.0 * 13.0 / 12.0 * 0.0004);
     let mut variances = 0.0;
     for study in 0..40 {
