@@ -25,18 +25,18 @@ use crate::numbers::{
 use crate::so_far;
 use crate::table::{Cell, Table};
 
-/// More arcs say no more.
+/// The largest number of placements that are drawn.
 const MOST_DRAWN: usize = 8;
 
-/// Adapters of a placement that stands everywhere, and whose arcs say nothing.
+/// The largest number of adapters of a placement that is drawn. The arcs of adapters everywhere are not informative.
 const MOST_ADAPTERS: usize = 10;
 
 /// The report of the comparison in `folder`, finished or not, as the text of an HTML file.
 ///
-/// Of an unfinished one it shows what its journals hold, which another process may be writing.
+/// The report of an unfinished comparison shows the content of its journals, which another process may be writing.
 ///
 /// # Errors
-/// If there is no comparison, or one of its files is damaged; the message names it.
+/// If there is no comparison, or if one of its files is damaged; the message names it.
 pub fn comparison_report(folder: &Path) -> Result<String, StudyError> {
     let stored = StoredComparison::read(folder)?;
     Ok(match &stored.comparison {
@@ -74,7 +74,7 @@ fn finished(stored: &StoredComparison, comparison: &Comparison) -> String {
     document.html()
 }
 
-/// The best three.
+/// The best three competitors.
 fn facts(comparison: &Comparison) -> Vec<Markup> {
     let best = comparison.competitors.iter().take(3);
     best.map(|competed| {
@@ -85,7 +85,7 @@ fn facts(comparison: &Comparison) -> Vec<Markup> {
     .collect()
 }
 
-/// What has to be said of the columns `search cost` and `p`, a sentence each.
+/// Notes on the columns `search cost` and `p`.
 #[must_use]
 pub fn comparison_notes(settings: &ComparisonSettings, comparison: &Comparison) -> Vec<String> {
     let mut notes = Vec::new();
@@ -166,7 +166,7 @@ fn result(settings: &ComparisonSettings, comparison: &Comparison) -> Section {
     Section::new("Result", body)
 }
 
-/// The mean over the seeds of the best found so far.
+/// The best value so far, averaged over the seeds.
 fn progress(configuration: &ComparisonConfiguration, comparison: &Comparison) -> Option<Section> {
     let seed = configuration.comparison.seed.get();
     let mut inks = Ink::SERIES.into_iter().cycle();
@@ -205,7 +205,7 @@ fn progress(configuration: &ComparisonConfiguration, comparison: &Comparison) ->
 /// Points of a curve, or the two ends of a band at each of them.
 type Pairs = Vec<(f64, f64)>;
 
-/// The mean of the step functions of all seeds wherever one of them steps, from where all have a value, and its interval.
+/// The mean of the step functions of all seeds with its interval, at every step from where all have a value.
 fn mean_curve(seeds: &[SeedResult], seed: u64) -> (Pairs, Pairs) {
     let starts = seeds.iter().filter_map(|result| result.curve.first());
     let begin = starts.map(|first| first.steps).max().unwrap_or(0);
@@ -214,7 +214,7 @@ fn mean_curve(seeds: &[SeedResult], seed: u64) -> (Pairs, Pairs) {
         .flat_map(|result| result.curve.iter().map(|point| point.steps))
         .filter(|&steps| steps >= begin)
         .collect();
-    // Its last value holds to the end of the budget.
+    // The last value holds to the end of the budget.
     places.extend(seeds.iter().map(|result| result.steps));
     places.sort_unstable();
     places.dedup();
@@ -239,7 +239,7 @@ fn mean_curve(seeds: &[SeedResult], seed: u64) -> (Pairs, Pairs) {
     points.unzip()
 }
 
-/// What each competitor chose with the seed that gave the best final training.
+/// The placement of each competitor from the seed with the best final training.
 fn placements(comparison: &Comparison) -> Section {
     let accuracy = |result: &SeedResult| result.test_accuracy().unwrap_or(f64::NEG_INFINITY);
     let best = |a: &&SeedResult, b: &&SeedResult| {

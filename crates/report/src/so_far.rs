@@ -1,4 +1,4 @@
-//! The report of a comparison that is unfinished.
+//! The report of an unfinished comparison.
 
 use adaplace_experiments::{FinalRecord, FinalResult, StoredComparison};
 use adaplace_scorer::Score;
@@ -17,13 +17,14 @@ use crate::numbers::{Unit, connections, grouped, percent};
 use crate::table::{Cell, Table};
 use crate::thinning::best_so_far;
 
-/// More rows are read by nobody; the journal holds them all.
+/// The largest number of rows. The journal holds all of them.
 const MOST_ROWS: usize = 50;
 
-/// More curves cannot be told apart.
+/// The largest number of curves that can be distinguished.
 const MOST_CURVES: u32 = Ink::SERIES.len() as u32;
 
-/// Which competitor wanted a training is known only when all have run: a training is shared by all who want it.
+/// The page of the trainings so far. It does not assign them to competitors, which share trainings and are known only
+/// at the end.
 pub(crate) fn page(stored: &StoredComparison) -> String {
     let StoredComparison {
         name,
@@ -63,7 +64,7 @@ fn of_searches(trials: &[Record]) -> impl Iterator<Item = &Record> {
     trials.iter().filter(|record| record.phase == Phase::Search)
 }
 
-/// The trials that gave a score, best first; those of a race are of those that a search chose.
+/// The trials with a score, best first. A race repeats trials that a search chose.
 fn ranked(metric: Metric, trials: &[Record]) -> Vec<(&Record, &Score)> {
     let scored = of_searches(trials).filter_map(|record| {
         let score = record.result.score()?;

@@ -1,4 +1,4 @@
-//! How well each predictor foretold the results, of an audit.
+//! The audit: how well each predictor predicted the results.
 
 use adaplace_experiments::{Agreement, Audit};
 

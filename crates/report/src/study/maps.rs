@@ -1,4 +1,4 @@
-//! What every connection promises and what it gave.
+//! The promise and the results of every connection.
 
 use adaplace_search_space::Connection;
 use adaplace_study::GradientMapFile;
@@ -11,10 +11,10 @@ use crate::heatmap::{HeatmapOptions, heatmap};
 use crate::metric::{name, unit};
 use crate::numbers::Unit;
 
-/// Above so many states the other statistics would take too much room.
+/// The number of states above which the other statistics would take too much space.
 const MOST_STATES_OF_ALL: usize = 25;
 
-/// Connections to be outlined, and what they are.
+/// Connections to outline, with their name in the legend.
 type Outlined<'a> = Option<(&'a str, &'a [Connection])>;
 
 pub(super) fn section(overview: &Overview<'_>) -> Section {
@@ -79,7 +79,7 @@ fn maps(overview: &Overview<'_>, map: &GradientMapFile) -> Markup {
     }
 }
 
-/// What trainings say of the connections: each trained alone or, where none was, the mean over the placements that have it.
+/// The results of the connections: each trained alone or, if none was, the mean over the placements with it.
 fn trained(overview: &Overview<'_>, outlined: Outlined<'_>) -> Option<Figure> {
     let metric = overview.metric();
     let steps = overview.study.configuration.search.steps;

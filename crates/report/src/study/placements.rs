@@ -14,10 +14,10 @@ use crate::metric::{name, unit};
 use crate::numbers::{Unit, connections, grouped, percent, signed};
 use crate::table::{Cell, Table};
 
-/// More are in the table alone.
+/// The largest number of placements that are drawn. The table has all of them.
 const MOST_DRAWN: usize = 7;
 
-/// The table is left out for more connections: nobody reads so many pairs.
+/// The largest number of connections in the table of couplings.
 const MOST_COUPLED: usize = 16;
 
 pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
@@ -59,10 +59,11 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     Some(Section::new(title, body))
 }
 
-/// With fewer validation examples than this the report says how wide an accuracy's interval is: more than 3 points to either side.
+/// With fewer validation examples than this, the report gives the interval of an accuracy, which is more than 3 points
+/// to either side.
 const FEW: usize = 1000;
 
-/// How far the best accuracy says what other examples would give, where it was measured on few.
+/// A sentence about the interval of the best accuracy if it was measured on few examples.
 fn interval_of_few(overview: &Overview<'_>) -> Option<String> {
     let count = overview.probe?.validation.examples;
     let accuracy = overview.candidates.first()?.accuracy?.mean;
@@ -139,7 +140,7 @@ fn table(overview: &Overview<'_>) -> Table {
     table
 }
 
-/// How alike the connections of the first place are.
+/// The coupling of the connections of the first place.
 fn coupling(overview: &Overview<'_>) -> Option<Table> {
     let first = overview.first()?;
     let rows = first.coupling.as_ref()?;
@@ -165,7 +166,7 @@ fn coupling(overview: &Overview<'_>) -> Option<Table> {
     Some(table)
 }
 
-/// Who raced and how far each came.
+/// The placements that raced, with the rung that each reached.
 fn race(overview: &Overview<'_>) -> Option<Table> {
     if overview.race().is_empty() {
         return None;
