@@ -51,7 +51,7 @@ pub enum ExperimentError {
     },
     /// A placement bench of something else.
     #[error(
-        "`{path}` was made with another {what}: its hash is {expected}, that of the one given is {found}; give the one that the bench was made with"
+        "`{path}` was made with another {what}: its hash is {expected}, not {found}; use the {what} that the bench was made with"
     )]
     OtherBench {
         /// `backbone` or `task`.

@@ -57,7 +57,7 @@ pub struct SearchSettings {
     pub halving: Option<Reduction>,
     /// What trials are ranked by.
     pub metric: Metric,
-    /// Costs to minimise beside the metric. With costs, finalists come from the Pareto front.
+    /// Costs to minimise in addition to the metric. With costs, finalists come from the Pareto front.
     #[serde(default, rename = "and", skip_serializing_if = "Vec::is_empty")]
     pub costs: Vec<CostObjective>,
     /// The promise of a connection: a gradient statistic, or several whose ranks are averaged.

@@ -29,7 +29,7 @@ impl Alike {
             coupling,
         } = self;
         format!(
-            "{one} and {other} do nearly the same ({coupling:.2}): a placement without one of them may do as well."
+            "{one} and {other} are nearly redundant ({coupling:.2}): a placement without one of them may be as good."
         )
     }
 
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!((found.one, found.other), (connections[1], connections[2]));
         assert_eq!(
             found.describe(),
-            "0->1 and 0->2 do nearly the same (0.95): a placement without one of them may do as well."
+            "0->1 and 0->2 are nearly redundant (0.95): a placement without one of them may be as good."
         );
         assert_eq!(most(0.95, 0.95, 0.1).unwrap().other, connections[1]);
     }

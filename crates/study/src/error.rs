@@ -20,7 +20,7 @@ pub enum StudyError {
     },
     /// A file could not be written.
     #[error(
-        "cannot write `{path}`: {source}; check the free space and the permissions, then run the same command again: what was finished before is kept"
+        "cannot write `{path}`: {source}; check the free space and the permissions, then run the same command again: finished trainings are kept"
     )]
     Write {
         /// The file.
@@ -131,7 +131,7 @@ pub enum StudyError {
     },
     /// A result for a trial that is not open.
     #[error(
-        "trial {trial} is not one that the study asked for and was not told yet; tell each trial of `ask` once"
+        "trial {trial} was not asked for, or already has a result; tell the result of each trial from `ask` once"
     )]
     NotAsked {
         /// Its number.
@@ -139,7 +139,7 @@ pub enum StudyError {
     },
     /// A score that is not finite.
     #[error(
-        "the {quantity} of trial {trial} is {value}; tell a finite number, or that it failed, with the reason"
+        "the {quantity} of trial {trial} is {value}; tell a finite number, or report a failure with its reason"
     )]
     NotFinite {
         /// The number of the trial.
@@ -151,7 +151,7 @@ pub enum StudyError {
     },
     /// The study is scored by an external objective.
     #[error(
-        "`{path}` is scored by an objective of its own, `{objective}`; go on with it where that is, from Python"
+        "`{path}` is scored by the objective `{objective}`, which is not available here; resume it from Python with that objective"
     )]
     OwnObjective {
         /// The study.

@@ -31,7 +31,7 @@ pub trait Configuration: Document + Clone {
         })
     }
 
-    /// The settings of what its trainings start from.
+    /// The settings of the preparation for its trainings.
     fn preparation(&self) -> PreparationSettings;
 
     /// This configuration with the paths of backbone and task from `other`. Their hashes still identify them.

@@ -46,7 +46,7 @@ impl GradientProxy {
 }
 
 impl ConnectionProxy for GradientProxy {
-    /// Beside given adapters, the promise is what a connection adds to their joint gain.
+    /// With given adapters, the promise is what a connection adds to their joint gain.
     fn promise(
         &self,
         given: &Placement,

@@ -15,7 +15,7 @@ use crate::{Metric, Phase, Record, StudyError, Training};
 pub struct SearchRules {
     /// The metric that trials are ranked by.
     pub metric: Metric,
-    /// Costs to minimise beside the metric. With costs, finalists come from the Pareto front.
+    /// Costs to minimise in addition to the metric. With costs, finalists come from the Pareto front.
     pub costs: Vec<CostObjective>,
     /// Number of placements that the strategy proposes at a time. It is a setting of the study, not of the machine, so
     /// that proposals depend only on the scores.

@@ -71,7 +71,7 @@ pub struct ComparisonSettings {
     /// of older files, there is no race, and a strategy chooses by its trials.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub race: u32,
-    /// The baselines that take part beside the strategies; all of them in older files.
+    /// The baselines that take part in addition to the strategies; all of them in older files.
     #[serde(default = "all_baselines", skip_serializing_if = "are_all")]
     pub baselines: Vec<Baseline>,
     /// Number of random placements that each of the two random baselines tries: parallel ones, and any of the space.

@@ -192,7 +192,7 @@ mod tests {
                 );
                 close(&search, 100.0);
             }
-            // Promises beside given adapters come from the same map.
+            // Promises with given adapters come from the same map.
             search.promise(&given(1), &connections).unwrap();
             close(&search, 100.0);
             for _ in 0..2 {

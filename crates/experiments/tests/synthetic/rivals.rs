@@ -57,7 +57,7 @@ fn fixed_rules_stand_at_equal_parameters() {
     }
 }
 
-/// The named baselines take part beside the strategies, and nothing is trained for the others.
+/// The named baselines take part in addition to the strategies, and nothing is trained for the others.
 #[test]
 fn baselines_are_named() {
     let mut configuration = comparison(&["greedy"]);
