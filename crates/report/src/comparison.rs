@@ -91,12 +91,12 @@ pub fn comparison_notes(settings: &ComparisonSettings, comparison: &Comparison) 
     let mut notes = Vec::new();
     if settings.replayed {
         notes.push(
-            "search cost: trainings, each of a trial's steps; a replay measures no time".to_owned(),
+            "search cost: in trainings as long as a trial; a replay measures no time".to_owned(),
         );
     } else if let Some(seconds) = comparison.everywhere_seconds {
         notes.push(format!(
-            "search cost: trainings, gradient maps and judgements, in final trainings of parallel-everywhere with one learning \
-             rate ({} each)",
+            "search cost: trainings, gradient maps and judgements; the unit is one final training of parallel-everywhere \
+             with one learning rate ({})",
             duration(seconds)
         ));
     }
@@ -197,7 +197,7 @@ fn progress(configuration: &ComparisonConfiguration, comparison: &Comparison) ->
     };
     let figure = curves(&chart).with_caption(
         "Bands: 95 % bootstrap intervals of the mean. The best of many noisy trials looks better than it is; the final \
-         trainings above do not choose any more.",
+         trainings above do not have this bias.",
     );
     Some(Section::new("Progress of the searches", &figure))
 }
@@ -285,14 +285,14 @@ fn placements(comparison: &Comparison) -> Section {
     let body = html! {
         @if !figures.is_empty() {
             p {
-                "Of each competitor the placement of the seed with the best final trainings: the luckiest, not the \
+                "The placement of each competitor from the seed with the best final trainings: the luckiest, not the \
                  typical one."
             }
             (row(&figures, None))
         }
         (table)
     };
-    Section::new("What was chosen", body)
+    Section::new("Chosen placements", body)
 }
 
 fn interval(share: Option<Measured>) -> String {

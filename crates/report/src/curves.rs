@@ -239,7 +239,7 @@ mod tests {
             "again",
             "<title>first</title>",
             "<title>second</title>",
-            "Far outside and not shown: 1.",
+            "Outliers not shown: 1.",
         ] {
             assert!(page.contains(part), "no {part}");
         }

@@ -37,7 +37,7 @@ impl Dots {
         let count = |number: usize| grouped(number as u64);
         let mut text = match drawn + outside < points.len() {
             true => format!(
-                "Of {} dots ({}) {} are drawn, evenly chosen.",
+                "Of {} dots ({}), {} are drawn, chosen evenly.",
                 count(points.len()),
                 key.name,
                 count(drawn)
@@ -46,10 +46,7 @@ impl Dots {
         };
         if outside > 0 {
             let space = if text.is_empty() { "" } else { " " };
-            text.push_str(&format!(
-                "{space}Far outside and not shown: {}.",
-                count(outside)
-            ));
+            text.push_str(&format!("{space}Outliers not shown: {}.", count(outside)));
         }
         (!text.is_empty()).then_some(text)
     }

@@ -128,13 +128,13 @@ pub(crate) fn scatter(chart: &Scatter<'_>) -> Figure {
         return figure;
     }
     figure.with_caption(&format!(
-        "Of {} points {} are drawn, evenly chosen in the order of the trials{}.",
+        "Of {} points, {} are drawn, chosen evenly in the order of the trials{}.",
         grouped(chart.points.len() as u64),
         grouped(drawn.len() as u64),
         if front.is_empty() {
             ""
         } else {
-            ", all of the front among them"
+            ", including the whole front"
         }
     ))
 }
@@ -213,7 +213,7 @@ mod tests {
             assert!(text.contains(&format!("<title>point {index}</title>")));
         }
         assert!(text.contains("<title>baseline: 1</title>"));
-        assert!(!text.contains("evenly chosen"));
+        assert!(!text.contains("chosen evenly"));
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(text.matches("<title>point ").count(), 2);
         assert!(text.contains("<title>point 49999</title>"));
         assert!(
-            text.contains("Of 50,000 points 1,502 are drawn"),
+            text.contains("Of 50,000 points, 1,502 are drawn"),
             "no caption"
         );
         assert!(text.len() < 120_000, "{}", text.len());

@@ -35,7 +35,7 @@ pub(crate) fn page(stored: &StoredComparison) -> String {
     } = stored;
     let settings = &configuration.comparison;
     let lead = format!(
-        "Unfinished: up to {} competitors with {} seeds and {} steps of search each. The same command goes on with it.",
+        "Unfinished: up to {} competitors with {} seeds and {} steps of search each. Run the same command again to resume it.",
         configuration.competitors().len(),
         settings.seeds,
         grouped(settings.budget_steps)
@@ -89,7 +89,7 @@ fn facts(stored: &StoredComparison, ranked: &[(&Record, &Score)]) -> Vec<Markup>
         fact(
             "final trainings so far",
             finals,
-            "they begin when all searches have ended",
+            "they start when all searches are finished",
         ),
     ];
     if let Some((record, score)) = ranked.first() {
@@ -124,7 +124,7 @@ fn progress(stored: &StoredComparison) -> Section {
         }
     }
     let chart = Curves {
-        title: "The best so far, of all competitors together",
+        title: "The best so far, over all competitors",
         x: Axis::new(
             "optimiser steps of all trials of a seed so far",
             Unit::Count,
@@ -170,7 +170,7 @@ fn best_trials(stored: &StoredComparison, ranked: &[(&Record, &Score)]) -> Secti
 
 fn final_trainings(finals: &[FinalRecord]) -> Section {
     let columns = ["seed", "test accuracy", "learning rate", "connections"];
-    let mut table = Table::new("In the order of time.", &columns);
+    let mut table = Table::new("In chronological order.", &columns);
     for record in finals {
         let (accuracy, rate) = match &record.result {
             FinalResult::Final(done) => (

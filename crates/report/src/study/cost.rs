@@ -38,13 +38,13 @@ const PARAMETERS: Price = Price {
     unit: Unit::Count,
     name: "number of parameters",
     column: "parameters",
-    unknown: "The number of parameters is known when the gradient map is there.",
+    unknown: "The number of parameters is known once there is a gradient map.",
     of: |costs| costs.parameters.map(|count| count as f64),
 };
 
 const EXTRA_FLOPS: Price = Price {
     title: "Score and extra FLOPs",
-    axis: "extra FLOPs, of the frozen forward",
+    axis: "extra FLOPs, relative to the frozen forward pass",
     unit: Unit::Share,
     name: "extra FLOPs",
     column: "extra FLOPs",

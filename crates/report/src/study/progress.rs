@@ -73,12 +73,12 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     }
     if !overview.candidates.is_empty() && overview.is_finished() {
         figure = figure.with_caption(
-            "To the right of the curve stand the finalists, trained again with other seeds, the best one first.",
+            "To the right of the curve are the finalists, trained again with other seeds, best first.",
         );
     }
     if courses.keys().any(|course| course.fewer_adapters) {
         figure = figure.with_caption(
-            "Placements with fewer adapters than asked for are steps on the way and never finalists.",
+            "Placements with fewer adapters than required are intermediate steps and never finalists.",
         );
     }
     Some(Section::new("Progress of the search", &figure))

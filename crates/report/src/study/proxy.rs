@@ -71,8 +71,8 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     // The rho of two independent orders has a standard deviation of 1 / sqrt(n - 1).
     let chance = 1.96 / (trained.len() as f64 - 1.0).sqrt();
     let caption = format!(
-        "Spearman's rank correlation with the {} of {} {what}, better being higher. Chance alone stays within ±{chance:.2} \
-         in 95 % of cases. A statistic is worth something where it orders them better than the simple rules at the end.",
+        "Spearman's rank correlation with the {} of {} {what}, signed so that higher is better. Chance alone stays within \
+         ±{chance:.2} in 95 % of cases. A statistic is useful if it orders them better than the simple rules at the end.",
         name(overview.metric()),
         grouped(trained.len() as u64)
     );
@@ -169,7 +169,9 @@ fn chart(
 fn sentence(rho: Option<f64>) -> String {
     match rho {
         Some(rho) => format!("Spearman's rank correlation: {rho:+.3}."),
-        None => "All are equal in one of the two, so there is no rank correlation.".to_owned(),
+        None => {
+            "All values of one of the two are equal, so there is no rank correlation.".to_owned()
+        }
     }
 }
 
