@@ -64,7 +64,7 @@ fn of_searches(trials: &[Record]) -> impl Iterator<Item = &Record> {
     trials.iter().filter(|record| record.phase == Phase::Search)
 }
 
-/// The trials with a score, best first. A race repeats trials that a search chose.
+/// The trials with a score, best first. The trainings of races are excluded, as a search chose their placements.
 fn ranked(metric: Metric, trials: &[Record]) -> Vec<(&Record, &Score)> {
     let scored = of_searches(trials).filter_map(|record| {
         let score = record.result.score()?;

@@ -24,7 +24,7 @@ pub const STUDY_FORMAT: &str = "adaplace.study/1";
 pub struct StudyConfiguration {
     /// [`STUDY_FORMAT`]
     pub format: String,
-    /// Settings of the search.
+    /// Settings of the search, the race and the repetitions.
     pub search: SearchSettings,
     /// The strategy and its settings.
     pub strategy: StrategyDescription,
@@ -40,7 +40,7 @@ pub struct StudyConfiguration {
     pub space: SpaceDescription,
 }
 
-/// Settings of the search: its length, its metric and what follows it.
+/// Settings of the search, the race and the repetitions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchSettings {

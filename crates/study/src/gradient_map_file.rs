@@ -101,7 +101,7 @@ impl Document for GradientMapFile {
             .find(|(_, table)| table.len() != states || table.iter().any(|row| row.len() != states))
         {
             Some((statistic, _)) => Err(format!(
-                "the table of the {statistic} is not {states} x {states}, as the hidden states are"
+                "the table of the {statistic} is not {states} x {states}, the number of hidden states"
             )),
             None => Ok(()),
         }

@@ -33,7 +33,7 @@ impl Line for Measured {
         check_hash(self.hash, &self.together)?;
         match self.importance.len() == self.together.len() {
             true => Ok(()),
-            false => Err("it has not one importance for each adapter".to_owned()),
+            false => Err("it does not have one importance for each adapter".to_owned()),
         }
     }
 }

@@ -62,7 +62,7 @@ impl<L: Line> Journal<L> {
         let (records, intact) = parse(path, &bytes)?;
         if intact < bytes.len() {
             tracing::warn!(
-                "the last line of `{}` was torn and is cut off; what it held is done again",
+                "the last line of `{}` was torn and is cut off; its training is repeated",
                 path.display()
             );
             journal.cut(intact)?;
@@ -163,7 +163,7 @@ fn parse_line<L: Line>(line: &[u8]) -> Result<L, String> {
 pub fn check_hash(hash: PlacementHash, placement: &Placement) -> Result<(), String> {
     match hash == placement.hash() {
         true => Ok(()),
-        false => Err(format!("its placement does not have the hash {hash}")),
+        false => Err(format!("its placement has another hash than {hash}")),
     }
 }
 

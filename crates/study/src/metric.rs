@@ -68,7 +68,7 @@ impl Metric {
         Merit::new(fidelity, self.signed(self.value(score)), tie_break)
     }
 
-    /// The metric in its usual sign; NaN if the score does not contain it.
+    /// The metric with its usual sign; NaN if the score does not contain it.
     #[must_use]
     pub fn value(self, score: &Score) -> f64 {
         self.of(

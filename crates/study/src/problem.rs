@@ -97,7 +97,7 @@ pub fn load_backbone(folder: &Path, pooling: Option<Pooling>) -> Result<Backbone
         }),
         Some(made) => {
             tracing::info!(
-                "pictures of {made} pixels for a backbone made at {image_size}: its position embeddings are interpolated"
+                "pictures of {made} pixels for a backbone trained at {image_size}: its position embeddings are interpolated"
             );
             Ok(backbone.with_image_size(made)?)
         }

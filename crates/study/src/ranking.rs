@@ -178,7 +178,7 @@ impl Document for Ranking {
         };
         match self.finalists.iter().find(|finalist| !whole(finalist)) {
             Some(finalist) => Err(format!(
-                "the coupling of place {} is not one of every two connections",
+                "the coupling of place {} does not match its connections",
                 finalist.place
             )),
             None => Ok(()),

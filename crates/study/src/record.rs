@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Record {
     /// Number of the training in its study, from 0.
     pub trial: usize,
-    /// Phase of the study.
+    /// Its phase of the study.
     pub phase: Phase,
     /// The placement's hash.
     pub hash: PlacementHash,

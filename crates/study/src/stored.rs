@@ -152,6 +152,6 @@ fn check_ranking(
     }
     Err(StudyError::Damaged {
         path: path.to_owned(),
-        reason: "it does not rank the trials of the journal beside it".to_owned(),
+        reason: "its trials are not those of the journal in the same folder".to_owned(),
     })
 }

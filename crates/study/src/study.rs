@@ -330,7 +330,7 @@ impl Study {
 /// The records of trainings that have results.
 fn done(trainings: &Trainings, asked: &[Training]) -> Vec<Record> {
     let done = trainings.get_all(asked);
-    let done = done.expect("all that was asked for is told");
+    let done = done.expect("every requested training has a result");
     done.into_iter().cloned().collect()
 }
 

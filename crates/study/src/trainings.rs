@@ -9,7 +9,7 @@ use crate::{Asks, Journal, Line, Phase, Record, StudyError, TrialResult};
 /// A requested training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Training {
-    /// Phase of the study.
+    /// Its phase of the study.
     pub phase: Phase,
     /// The placement.
     pub placement: Placement,
@@ -263,7 +263,7 @@ impl<L: TrainingLine> Trainings<L> {
         StudyError::Journal {
             path: self.journal.path().to_owned(),
             line: self.taken.len() + 1,
-            reason: "the study's strategy asks for another training here".to_owned(),
+            reason: "the study's strategy requests another training here".to_owned(),
         }
     }
 }

@@ -10,7 +10,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::StudyError;
 
 /// The threads that trainings run on. A single worker uses all cores within its training; several workers have one
-/// thread each. Results do not depend on it.
+/// thread each. The number of workers does not change results.
 #[derive(Debug)]
 pub struct Workers {
     /// A pool of one thread for each of several workers; empty for a single worker.

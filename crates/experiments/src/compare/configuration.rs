@@ -52,7 +52,7 @@ pub struct ComparisonConfiguration {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ComparisonSettings {
-    /// The seed of the choice of examples. Strategies get it plus r with seed r of the comparison.
+    /// The seed of the choice of examples. With seed r of the comparison, a strategy's seed is this one plus r.
     pub seed: Seed,
     /// Number of seeds, at least 2.
     pub seeds: u32,
@@ -81,7 +81,7 @@ pub struct ComparisonSettings {
     /// Final trainings of each placement, whose mean on the test part counts; 1 in older files.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub final_repetitions: u32,
-    /// The learning rates of the adapters that every final training tries, as maxima of their schedules.
+    /// Highest learning rates of the adapters. Every final training tries all of them.
     pub learning_rates: Vec<Positive>,
     /// Whether scores are looked up in a placement bench, which has no placement with adapters at every sublayer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -175,7 +175,7 @@ impl ComparisonConfiguration {
                 "seeds",
                 settings.seeds.to_string(),
                 settings.seeds >= 2,
-                "at least 2: one says nothing of how sure a difference is",
+                "at least 2, to estimate the uncertainty of differences",
             ),
             (
                 "seeds",

@@ -70,7 +70,7 @@ pub(super) fn entrants<'a>(
             Competitor::Baseline(fixed, _) => {
                 let placement = fixed.fixed(space);
                 Course::Fixed(placement.ok_or(
-                    "the parameters of the space's budget do not suffice for a rank of 1 at each of its places",
+                    "the space's budget has too few parameters for rank 1 at each of its connections",
                 )?)
             }
         })

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Runs final trainings.
 pub trait Finisher: Sync {
     /// Trains a placement with each learning rate, takes the best by validation and evaluates it on the test part. The
-    /// empty placement is the linear probe, untrained. The result depends only on the arguments.
+    /// empty placement is the linear probe, without further training. The result depends only on the arguments.
     ///
     /// # Errors
     /// [`ScoreError::Diverged`] if all trainings diverged. Any other error ends the comparison.

@@ -20,9 +20,9 @@ pub(super) fn of_finals(seed: u32, count: u32) -> impl Iterator<Item = u32> {
     (1..=count).map(move |one| FINALS + SPAN * seed + one)
 }
 
-/// The column, from 0, of a table with `columns` repetitions that replaces this repetition. Seeds beyond the last
-/// column start again with the first. A race starts after the column of its seed's trials and skips that column, unless
-/// it is the only one.
+/// The column, from 0, to use for this repetition in a table with `columns` repetitions. Seeds beyond the last column
+/// start again with the first. A race starts after the column of its seed's trials and skips that column, unless it is
+/// the only one.
 pub(crate) fn column(repetition: u32, columns: usize) -> usize {
     let (seed, raced) = match repetition > SPAN {
         true => (repetition / SPAN, (repetition % SPAN) as usize),
