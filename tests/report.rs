@@ -236,7 +236,7 @@ fn damaged_studies_are_refused_with_the_name_of_the_file() {
     damage(
         "ranking.json",
         &ranking.replace("\"trial\": 3", "\"trial\": 4"),
-        &["journal beside it"],
+        &["not those of the journal"],
     );
     damage("ranking.json", "", &["damaged"]);
     damage(

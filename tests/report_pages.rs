@@ -80,7 +80,7 @@ fn fifty_thousand_trials_make_a_small_page_in_seconds() {
         let page = lab.read("study/report.html");
         println!("{} bytes in {:?}", page.len(), start.elapsed());
         assert_page(&page);
-        for part in ["the first 200 of 50,000", "points 1,5", "Of 50,000 dots"] {
+        for part in ["the first 200 of 50,000", "points, 1,5", "Of 50,000 dots"] {
             assert!(page.contains(part), "no {part}");
         }
     }

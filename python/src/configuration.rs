@@ -67,7 +67,7 @@ pub(crate) fn new_configuration(
     let mut document = serde_json::Deserializer::from_str(settings);
     let settings: Settings = serde_path_to_error::deserialize(&mut document).map_err(|error| {
         let reason = error.inner().to_string();
-        // The position in the document is meaningless to whoever passed an argument.
+        // The position in the document means nothing to the caller, who passed an argument.
         let reason = reason.split(" at line ").next().unwrap_or_default();
         PyValueError::new_err(format!("`{}`: {reason}", error.path()))
     })?;

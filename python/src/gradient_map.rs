@@ -95,7 +95,7 @@ impl GradientMap {
         &self.inner.task
     }
 
-    /// The linear probe at whose loss the gradient was computed.
+    /// The linear probe whose loss was differentiated.
     #[getter]
     fn probe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         to_python(py, &self.inner.probe)

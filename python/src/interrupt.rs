@@ -1,4 +1,4 @@
-//! Long work next to a running interpreter: other Python threads run, and Ctrl-C is noticed.
+//! Long work beside a running interpreter: other Python threads continue, and Ctrl-C is noticed.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +11,8 @@ use pyo3::prelude::*;
 /// The longest time until Ctrl-C is noticed.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Does `work` on another thread without the interpreter's lock. Ctrl-C sets `stop`, upon which the work should end
-/// soon. After that, `KeyboardInterrupt` is raised.
+/// Does `work` on another thread without the interpreter's lock. Ctrl-C sets `stop`. The work should then end soon, and
+/// `KeyboardInterrupt` is raised.
 pub(crate) fn interruptible<T: Send>(
     py: Python<'_>,
     stop: &AtomicBool,
@@ -22,7 +22,7 @@ pub(crate) fn interruptible<T: Send>(
         thread::scope(|scope| {
             let (done, ended) = channel::<()>();
             let worker = scope.spawn(move || {
-                // This is dropped when the thread ends, however it ends.
+                // This is dropped when the thread ends, even after a panic.
                 let _done = done;
                 work()
             });

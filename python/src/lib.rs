@@ -1,6 +1,5 @@
 //! The engine as a Python module: backbones, tasks, search spaces, gradient maps, the built-in scorer, and studies by
-//! ask and tell. Whatever needs another library (`torch`, `ray`, `pandas`, `matplotlib`) is written in Python, next to
-//! this.
+//! ask and tell. Code that needs another library (`torch`, `ray`, `pandas`, `matplotlib`) is written in Python.
 
 mod backbone;
 mod configuration;

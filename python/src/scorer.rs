@@ -163,8 +163,8 @@ impl Scorer {
             let backbone = load_backbone(folder.path(), Some(pooling)).or_raise()?;
             let backbone = Arc::new(backbone.with_precision(precision));
             let task = Arc::new(task);
-            // This process works next to others. On a machine with one such process for each core, their caches take as
-            // much memory together as those of a single study.
+            // This process is one of several. With one process for each core, their caches together take as much memory
+            // as those of a single study.
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let memory = default_cache_memory() / cores;
             let scorer = ProxyScorer::with_probe(

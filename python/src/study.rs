@@ -157,7 +157,7 @@ impl Study {
         Ok(())
     }
 
-    /// Scores everything left with the built-in scorer. `on_trial` is called with the record of each training.
+    /// Runs the remaining trainings with the built-in scorer. `on_trial` is called with the record of each training.
     #[pyo3(signature = (workers, on_trial = None))]
     fn train(&self, py: Python<'_>, workers: usize, on_trial: Option<Py<PyAny>>) -> PyResult<()> {
         let stop = AtomicBool::new(false);
@@ -186,7 +186,7 @@ impl Study {
         }
     }
 
-    /// Whether nothing is left to be scored and the ranking is written.
+    /// Whether all trainings are done and the ranking is written.
     #[getter]
     fn finished(&self, py: Python<'_>) -> PyResult<bool> {
         py.detach(|| {
@@ -244,7 +244,7 @@ impl Study {
         })
     }
 
-    /// Releases the folder for other processes. What was told is in its journal.
+    /// Releases the folder for other processes. All results are in its journal.
     fn close(&self) -> PyResult<()> {
         self.open()?.take();
         Ok(())
@@ -266,8 +266,7 @@ fn state(guard: &mut Option<State>) -> PyResult<&mut State> {
         .ok_or_else(|| PyRuntimeError::new_err("the study is closed; open its folder again"))
 }
 
-/// Opens the folder, fits the probe and computes the map. Everything that can be refused is refused before anything is
-/// written.
+/// Opens the folder, fits the probe and computes the map. All checks happen before anything is written.
 fn open(
     folder: &Path,
     read: (&Arc<FrozenBackbone>, &Arc<Encoded>),

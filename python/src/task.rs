@@ -15,7 +15,7 @@ pub(crate) struct Task {
     pub(crate) inner: Arc<Encoded>,
     pub(crate) folder: PathBuf,
     pub(crate) max_length: Option<usize>,
-    /// The size of the subset of the training examples that was asked for.
+    /// The requested size of the subset of the training examples.
     pub(crate) subset: Option<usize>,
     /// The seed of that subset.
     pub(crate) seed: u64,

@@ -142,7 +142,7 @@ def test_a_trial_is_told_once(study):
     asked = study()
     trial = asked.ask(1)[0]
     asked.tell(trial, 0.5)
-    with pytest.raises(adaplace.AdaplaceError, match="trial 0 is not one that the study asked for"):
+    with pytest.raises(adaplace.AdaplaceError, match="trial 0 was not asked for"):
         asked.tell(trial, 0.5)
 
 

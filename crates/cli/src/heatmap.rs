@@ -7,8 +7,8 @@ use anstyle::{Color, RgbColor, Style};
 /// Shades from low to high, for terminals without colour and maps too wide for numbers.
 const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
 
-/// Draws a square table of `values[source][target]`, at most `columns` characters wide where the numbers fit;
-/// colours are escape sequences, for a stream that strips them where they are not wanted.
+/// Draws a square table of `values[source][target]`, with numbers if they fit into `columns` characters. Colours are
+/// escape sequences, for a stream that strips them if necessary.
 pub(crate) fn draw(values: &[Vec<f64>], columns: usize) -> String {
     let all = || values.iter().flatten().copied();
     let lowest = all().fold(f64::INFINITY, f64::min);
@@ -37,7 +37,7 @@ pub(crate) fn draw(values: &[Vec<f64>], columns: usize) -> String {
     text
 }
 
-/// What stands in a cell, and how wide it is.
+/// The content of a cell and its width.
 enum Cells {
     Numbers { width: usize },
     Shades { width: usize },

@@ -1,22 +1,23 @@
-//! Where backbones and tasks are.
+//! The folders of backbones and tasks.
 
 use std::path::{Path, PathBuf};
 
 use adaplace_hub::{HubError, backbone_folder, task_folder};
 use anyhow::{Context, Result};
 
-/// The folder of a backbone that was given as one, or as the name of a model of the hub.
+/// The folder of a backbone, which is given as a folder or as the name of a model on the hub.
 ///
 /// # Errors
-/// If there is no such folder and the model cannot be had. What is neither is given back as it is: reading it says so.
+/// If there is no such folder and the model cannot be downloaded. Anything else is returned unchanged, and reading it
+/// fails later.
 pub(crate) fn backbone(given: &Path) -> Result<PathBuf> {
     said(backbone_folder(given), given)
 }
 
-/// The folder of a task that was given as one, or as the name of a dataset of the hub.
+/// The folder of a task, which is given as a folder or as the name of a dataset on the hub.
 ///
 /// # Errors
-/// As [`backbone`].
+/// See [`backbone`].
 pub(crate) fn task(given: &Path) -> Result<PathBuf> {
     said(task_folder(given), given)
 }

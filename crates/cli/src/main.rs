@@ -18,19 +18,20 @@ use tracing_subscriber::EnvFilter;
 
 use crate::terminal::say;
 
-/// Large buffers are made and dropped with every training; it hands them out again instead of giving them back.
+/// Every training allocates and frees large buffers. This allocator reuses them instead of returning them to the
+/// system.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How a command ended that did not fail.
+/// How a command ended without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     Finished,
-    /// By Ctrl-C, with everything finished so far in its place.
+    /// Stopped by Ctrl-C, with everything finished so far saved.
     Interrupted,
 }
 
-/// What shells report for a program ended by Ctrl-C: 128 and the signal's number.
+/// The exit code that shells report for a program ended by Ctrl-C: 128 plus the number of the signal.
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
@@ -67,7 +68,7 @@ fn run(command: Command) -> Result<Ending> {
     }
 }
 
-/// The error and its causes, those left out whose text an earlier one holds already.
+/// The error and its causes, without causes whose text is already part of an earlier one.
 fn one_line(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -80,7 +81,7 @@ fn one_line(error: &anyhow::Error) -> String {
     lines.join(" ")
 }
 
-/// Log lines go to stderr: warnings, or what `RUST_LOG` and `--verbose` ask for.
+/// Sends log lines to stderr: warnings by default, more with `RUST_LOG` or `--verbose`.
 fn start_log(verbose: u8) {
     let level = match verbose {
         0 => "warn",

@@ -1,4 +1,4 @@
-//! How far a study is: a bar in a terminal, a line now and then elsewhere.
+//! The progress of a study: a bar in a terminal, occasional lines elsewhere.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -16,13 +16,13 @@ pub(crate) struct Progress {
     bar: ProgressBar,
     metric: Metric,
     best: Option<(Merit, Score)>,
-    /// Trainings expected in all.
+    /// Total number of expected trainings.
     expected: u64,
     replayed: u64,
 }
 
 impl Progress {
-    /// `trainings` is how many are expected; a strategy may need fewer.
+    /// Progress of up to `trainings` trainings. A strategy may need fewer.
     pub(crate) fn new(trainings: usize, metric: Metric) -> Self {
         let expected = trainings as u64;
         let bar = ProgressBar::with_draw_target(Some(expected), ProgressDrawTarget::stderr());
@@ -42,7 +42,7 @@ impl Progress {
         }
     }
 
-    /// Takes notice of an event.
+    /// Updates the progress with an event.
     pub(crate) fn notice(&mut self, event: &Event<'_>) {
         match event {
             Event::Done { record, replayed } => self.done(record, *replayed),
@@ -62,7 +62,7 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
-    /// Trainings that were read from the journal.
+    /// Number of trainings that were read from the journal.
     pub(crate) fn replayed(&self) -> u64 {
         self.replayed
     }
@@ -78,7 +78,7 @@ impl Progress {
         }
         self.bar.inc(1);
         if replayed {
-            // What was done before says nothing of the time left.
+            // Earlier trainings say nothing about the remaining time.
             self.replayed += 1;
             self.bar.reset_eta();
         }
@@ -97,7 +97,7 @@ impl Progress {
         self.bar.set_message(best);
     }
 
-    /// Ten lines in all where no one watches a bar.
+    /// Prints ten lines in total if there is no bar.
     fn line_now_and_then(&self, best: &str, replayed: bool) {
         let (position, every) = (self.bar.position(), (self.expected / 10).max(1));
         if !std::io::stderr().is_terminal() && !replayed && position.is_multiple_of(every) {

@@ -1,4 +1,4 @@
-//! What the machine gives: memory, instructions and precision.
+//! The resources of the machine: memory, instructions and precision.
 
 use adaplace_backbone::{Backbone, InstructionSet, Precision};
 use adaplace_scorer::StateCache;
@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use crate::arguments::{Arguments, PrecisionArgument, Resources};
 
 impl PrecisionArgument {
-    /// The precision that is meant on this machine.
+    /// The precision on this machine.
     pub(crate) fn resolve(self) -> Precision {
         match self {
             Self::F32 => Precision::F32,
@@ -21,10 +21,10 @@ impl PrecisionArgument {
     }
 }
 
-/// The problem, computed as it is asked for, and the bytes of frozen states that are kept at most.
+/// The problem with the requested resources, and the largest size of the cached frozen states in bytes.
 ///
 /// # Errors
-/// If more is asked for than the machine has.
+/// If the request exceeds the machine.
 pub(crate) fn within(
     resources: &Resources,
     precision: Precision,
@@ -35,10 +35,10 @@ pub(crate) fn within(
     Ok((problem, cache_memory))
 }
 
-/// Bytes of frozen states that are kept, at most.
+/// The largest size of the cached frozen states in bytes.
 ///
 /// # Errors
-/// If more is asked for than the machine has.
+/// If the request exceeds the machine.
 fn cache_memory(requested: Option<ByteSize>, problem: &Problem) -> Result<usize> {
     let memory = machine_memory();
     let Some(requested) = requested else {
@@ -57,7 +57,7 @@ fn cache_memory(requested: Option<ByteSize>, problem: &Problem) -> Result<usize>
     Ok(requested.as_u64() as usize)
 }
 
-/// The backbone, computed as it is asked for.
+/// The backbone with the requested resources.
 pub(crate) fn computed_with(
     backbone: Backbone,
     precision: Precision,

@@ -1,11 +1,11 @@
-//! Numbers and tables as people read them.
+//! Formatted numbers and tables.
 
 pub(crate) use adaplace_report::numbers::{
     connections, duration, estimate, grouped, hundredths, measured, p_value, percent,
     percent_estimate, points, signed,
 };
 
-/// Rows of cells under a heading, columns aligned: the first to the left, the rest as `right` says.
+/// Rows of cells under a heading, in aligned columns. A column is aligned to the right if `right` says so.
 pub(crate) fn aligned(heading: &[&str], rows: &[Vec<String>], right: &[bool]) -> String {
     let heading: Vec<String> = heading.iter().map(|cell| (*cell).to_owned()).collect();
     let lines: Vec<&Vec<String>> = std::iter::once(&heading).chain(rows).collect();

@@ -1,4 +1,4 @@
-//! What a program has to do with its terminal: messages that may find no reader, signals, and paths to be pasted.
+//! The terminal: messages that may have no reader, signals, and paths for pasting into a shell.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -14,7 +14,8 @@ use anyhow::Context;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A line on stderr. Where it cannot be written, as on a full disk or into a closed pipe, it is lost, and the work goes on.
+/// Prints a line to stderr. If it cannot be written, as on a full disk or into a closed pipe, it is lost and the
+/// program continues.
 macro_rules! say {
     ($($text:tt)*) => {
         $crate::terminal::write_line(format_args!($($text)*))
@@ -27,7 +28,7 @@ pub(crate) fn write_line(text: fmt::Arguments<'_>) {
     let _ = writeln!(stderr, "{text}");
 }
 
-/// Stderr for log lines, which are lost where they cannot be written.
+/// Stderr for log lines. Lines that cannot be written are lost.
 #[derive(Debug)]
 pub(crate) struct Log;
 
@@ -43,22 +44,22 @@ impl Write for Log {
     }
 }
 
-/// A path as an argument on the command line of a shell.
+/// A path, quoted as an argument for a shell.
 pub(crate) fn argument(path: &Path) -> String {
     shell_words::quote(&path.to_string_lossy()).into_owned()
 }
 
-/// Whether nothing is at work that a signal should let finish.
+/// Whether no running work must finish after a signal.
 static NOTHING_TO_FINISH: AtomicBool = AtomicBool::new(false);
 
-/// A phase in which nothing is trained that a journal keeps. It is shown, and a signal ends the program at once.
+/// A phase without trainings for a journal. It is shown in the terminal, and a signal ends the program at once.
 pub(crate) struct Preparation(ProgressBar);
 
 impl Preparation {
-    /// Begins a phase; `what` says what is done.
+    /// Starts a phase; `what` describes it.
     ///
     /// # Errors
-    /// If the system lets no signals be heard.
+    /// If the system does not allow signal handlers.
     pub(crate) fn begin(what: &'static str) -> Result<Self> {
         stop_on_interrupt()?;
         NOTHING_TO_FINISH.store(true, Ordering::Relaxed);
@@ -82,9 +83,9 @@ impl Drop for Preparation {
     }
 }
 
-/// Whether to stop. The first SIGINT (Ctrl-C), SIGTERM or SIGHUP lets the running trainings finish, the second one ends the
-/// program at once: the journal survives both. A signal that is ignored when the program begins, as `nohup` arranges for SIGHUP,
-/// stays ignored.
+/// The flag to stop. The first SIGINT (Ctrl-C), SIGTERM or SIGHUP lets the running trainings finish, the second one
+/// ends the program at once. The journal survives both. A signal that is ignored at the start, such as SIGHUP under
+/// `nohup`, stays ignored.
 pub(crate) fn stop_on_interrupt() -> Result<&'static AtomicBool> {
     static STOP: AtomicBool = AtomicBool::new(false);
     static LISTENING: OnceLock<()> = OnceLock::new();
@@ -95,7 +96,7 @@ pub(crate) fn stop_on_interrupt() -> Result<&'static AtomicBool> {
     Ok(&STOP)
 }
 
-/// For as long as another process works that hears the signals, too, and ends by itself.
+/// Ignores signals while another process handles them and ends by itself.
 pub(crate) fn leave_signals_to_others() -> Result<()> {
     #[cfg(unix)]
     for signal in heeded() {
@@ -132,7 +133,7 @@ fn heeded() -> impl Iterator<Item = i32> {
     all.filter(move |signal| ignored >> (signal - 1) & 1 == 0)
 }
 
-/// The set of ignored signals, a bit for each from signal 1; where the system does not tell, as if there were none.
+/// The set of ignored signals, a bit for each from signal 1; empty if the system does not report it.
 #[cfg(unix)]
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -142,7 +143,7 @@ fn ignored() -> u64 {
         .unwrap_or(0)
 }
 
-/// Nothing to listen to: the program ends at once, which the journal survives.
+/// There is nothing to handle: the program ends at once, and the journal survives.
 #[cfg(not(unix))]
 fn listen(_: &'static AtomicBool) -> Result<()> {
     Ok(())

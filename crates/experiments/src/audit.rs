@@ -1,4 +1,4 @@
-//! How far cheap predictors foretell what a training of single connections gives.
+//! How well cheap predictors predict the trainings of single connections.
 
 use std::fmt;
 use std::path::Path;
@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ExperimentError;
 
-/// The share of the connections that recall asks for.
+/// The share of the connections that count as the best for the recall.
 const TOP: f64 = 0.1;
 
-/// Fewer trained connections or placements say nothing about an order.
+/// The fewest trained connections or placements that an audit needs.
 pub(crate) const FEWEST: usize = 10;
 
 /// The content of `audit.json`.
@@ -27,11 +27,11 @@ pub struct Audit {
     pub format: String,
     /// Name of the task.
     pub task: String,
-    /// Connections that were trained, each alone.
+    /// Number of connections that were trained, each alone.
     pub connections: usize,
-    /// Of how many that the backbone has.
+    /// Number of connections of the backbone.
     pub of_connections: usize,
-    /// How long, in optimiser steps.
+    /// Optimiser steps of each training.
     pub steps: Fidelity,
     /// Each predictor against each result.
     pub predictors: Vec<Audited>,
@@ -49,7 +49,7 @@ impl Audit {
         if_there(&folder.join(Self::FILE), |path| Ok(read_json(path)?))
     }
 
-    /// Writes the file, or leaves an earlier one as it was.
+    /// Writes the file atomically. On failure an earlier file is unchanged.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -62,35 +62,35 @@ impl Document for Audit {
     const FORMAT: &'static str = "adaplace.audit/1";
 }
 
-/// One predictor against the results.
+/// The agreement of one predictor with the results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Audited {
-    /// What predicts.
+    /// The predictor.
     pub predictor: Predictor,
-    /// Against validation accuracy.
+    /// Agreement with validation accuracy.
     pub validation_accuracy: Agreement,
-    /// Against negated validation loss.
+    /// Agreement with negated validation loss.
     pub validation_loss: Agreement,
-    /// Against negated training loss.
+    /// Agreement with negated training loss.
     pub train_loss: Agreement,
 }
 
-/// What is known of a connection before it is trained.
+/// A predictor of a connection's result that needs no training of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Predictor {
     /// A gradient statistic, or the mean rank by several.
     Gradient(Statistics),
-    /// -source: the earlier it reads, the better.
+    /// -source: connections that read earlier states are better.
     EarlySource,
-    /// -target: the earlier it adds, the better.
+    /// -target: connections that add to earlier states are better.
     EarlyTarget,
-    /// -|target - source|: the shorter, the better.
+    /// -|target - source|: shorter connections are better.
     ShortSpan,
 }
 
-/// How well a predictor's order agrees with a result's, larger is better.
+/// How well the order of a predictor agrees with that of a result; larger is better.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Agreement {
@@ -98,12 +98,12 @@ pub struct Agreement {
     pub spearman: Option<Measured>,
     /// Kendall's tau-b.
     pub kendall: Option<Measured>,
-    /// The share of the best tenth that the predictor's best tenth holds.
+    /// The share of the best tenth that is in the predictor's best tenth.
     pub top_recall: Option<Measured>,
 }
 
 impl Predictor {
-    /// All single statistics, `also` if it is none of them, and the trivial rules.
+    /// All single statistics, `also` if it is a combination, and the trivial rules.
     #[must_use]
     pub fn all(also: &Statistics) -> Vec<Self> {
         let mut all: Vec<Self> = Statistic::ALL
@@ -117,12 +117,12 @@ impl Predictor {
         all
     }
 
-    /// What it says of each connection; `None` if it is a statistic that `map` does not hold.
+    /// Its prediction for each connection; `None` if `map` does not hold the statistic.
     pub(crate) fn of(&self, map: &GradientMap, connections: &[Connection]) -> Option<Vec<f64>> {
         let each = |value: &dyn Fn(&Connection) -> f64| connections.iter().map(value).collect();
         Some(match self {
             Self::Gradient(statistics) => {
-                // A single one as it is: negative ones have an order, too.
+                // A single statistic keeps its values: negative ones are ordered too.
                 let table = match statistics.as_slice() {
                     [one] => map.table(*one)?,
                     _ => map.promise(statistics)?,
@@ -150,8 +150,8 @@ impl fmt::Display for Predictor {
 }
 
 impl Audit {
-    /// Of the single connections among `trials` that were trained at full length, against everything that `map` holds, `also`, and
-    /// the trivial rules. The intervals follow from `seed`.
+    /// Audits the single connections among `trials` that were trained with all steps, against all statistics of `map`,
+    /// `also`, and the trivial rules. `seed` determines the bootstrap intervals.
     ///
     /// # Errors
     /// [`ExperimentError::TooFewConnections`] with fewer than ten.
@@ -209,7 +209,7 @@ impl Audit {
     }
 }
 
-/// A number that says how two orders agree.
+/// A measure of agreement between two orders.
 type OfOrders<'a> = dyn Fn(&[f64], &[f64]) -> Option<f64> + 'a;
 
 impl Agreement {

@@ -6,36 +6,36 @@ use adaplace_search_space::SpaceError;
 use adaplace_strategy::StrategyError;
 use adaplace_study::StudyError;
 
-/// What can go wrong in an experiment.
+/// Errors of an experiment.
 #[derive(Debug, thiserror::Error)]
 pub enum ExperimentError {
-    /// A strategy can compete only once.
+    /// A strategy is named twice.
     #[error("the strategy `{strategy}` is named twice; name each once")]
     NamedTwice {
         /// The strategy.
         strategy: &'static str,
     },
-    /// An order needs some members.
+    /// Too few connections for an audit.
     #[error(
         "only {trained} single connections were trained, an audit needs at least {fewest}; sample more of them"
     )]
     TooFewConnections {
-        /// Connections that were trained alone and to the end.
+        /// Number of connections that were trained alone, with all steps.
         trained: usize,
-        /// How many it takes.
+        /// The required number.
         fewest: usize,
     },
-    /// As of connections, of placements.
+    /// Too few placements for an audit.
     #[error(
         "only {trained} placements of the bench were trained as often as the others, an audit needs at least {fewest}; train more"
     )]
     TooFewPlacements {
-        /// Placements with all repetitions that are compared.
+        /// Number of placements with all repetitions.
         trained: usize,
-        /// How many it takes.
+        /// The required number.
         fewest: usize,
     },
-    /// A table has one adapter for all connections.
+    /// A bench with more than one rank.
     #[error("a placement bench has one rank, and the space has {ranks:?}; name one in `ranks`")]
     SeveralAdapters {
         /// The ranks of the space.
@@ -51,7 +51,7 @@ pub enum ExperimentError {
     },
     /// A placement bench of something else.
     #[error(
-        "`{path}` was made with another {what}: its hash is {expected}, that of the one given is {found}; give the one that the bench was made with"
+        "`{path}` was made with another {what}: its hash is {expected}, not {found}; use the {what} that the bench was made with"
     )]
     OtherBench {
         /// `backbone` or `task`.
@@ -60,7 +60,7 @@ pub enum ExperimentError {
         path: PathBuf,
         /// The bench's hash.
         expected: String,
-        /// What was found.
+        /// The hash that was found.
         found: String,
     },
     /// From a study.

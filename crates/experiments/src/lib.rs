@@ -1,8 +1,9 @@
-//! Experiments on studies: which gradient statistic predicts what a training gives, and which strategy is worth its steps.
+//! Experiments on studies: which gradient statistic predicts the result of a training, and which strategy is worth its
+//! steps.
 //!
 //! - [`Audit`] compares predictors with the trainings of single connections, [`SetAudit`] with those of sets.
 //! - [`PlacementBench`] is a table of trained placements; [`Replay`] runs strategies on it without training.
-//! - [`run_comparison`] runs strategies and baselines side by side with several seeds, and judges them on the test part.
+//! - [`run_comparison`] compares strategies and baselines with several seeds, and evaluates them on the test part.
 mod audit;
 mod bench;
 mod compare;

@@ -11,13 +11,13 @@ use crate::ink::Ink;
 use crate::legend::{Key, LegendEntry};
 use crate::svg::Px;
 
-/// Room on both sides; like all lengths here in pixels.
+/// Margin on both sides. All lengths here are in pixels.
 const MARGIN: f64 = 24.0;
-/// Height of the tallest arc; longer ones are flatter.
+/// Height of the tallest arc.
 const TALLEST: f64 = 170.0;
 /// Radius of a node with its number inside.
 const RADIUS: f64 = 12.0;
-/// Length of an arrow's head.
+/// Length of an arrowhead.
 const HEAD: f64 = 9.0;
 
 /// Draws the adapters of `placement` over `hidden_states` states: forward connections above the chain, recurrent ones
@@ -37,7 +37,7 @@ pub(crate) fn arcs(
         .with_legend(kinds_legend([placement]))
 }
 
-/// What the colours of arcs mean, for the kinds that any of these placements has.
+/// The legend for the colours of arcs, with the kinds that occur in these placements.
 pub(crate) fn kinds_legend<'a>(
     placements: impl IntoIterator<Item = &'a Placement>,
 ) -> Vec<LegendEntry> {
@@ -52,15 +52,15 @@ pub(crate) fn kinds_legend<'a>(
     kinds.into_iter().map(entry).collect()
 }
 
-/// Where the states stand.
+/// The positions of the states.
 struct Chain {
     count: u16,
     width: f64,
     step: f64,
     radius: f64,
-    /// Where the chain runs, from above.
+    /// Distance of the chain from the top.
     y: f64,
-    /// Where arcs below it begin.
+    /// Distance from the top at which arcs below the chain start.
     below: f64,
     height: f64,
 }
@@ -74,7 +74,7 @@ impl Chain {
         let last = placement
             .connections()
             .map(|connection| connection.source.max(connection.target));
-        // A chain of one state has no sublayer and no model has it.
+        // A chain has at least two states.
         let count = hidden_states
             .max(last.max().unwrap_or(0).saturating_add(1))
             .max(2);
@@ -105,7 +105,7 @@ impl Chain {
         MARGIN + f64::from(state) * self.step
     }
 
-    /// The chain; states that an arc touches stand out.
+    /// Draws the chain and highlights states that an arc touches.
     fn states(&self, placement: &Placement) -> Markup {
         let (y, radius) = (self.y, self.radius);
         let used: BTreeSet<u16> = placement
@@ -144,7 +144,7 @@ impl Chain {
     fn arc(&self, connection: Connection, adapter: AdapterSpec) -> Markup {
         let kind = connection.kind();
         let (from, to) = (self.x(connection.source), self.x(connection.target));
-        // Arcs leave a state on one side and arrive on the other, so that those of neighbours do not touch.
+        // Arcs leave a state on one side and arrive on the other, so that those of neighbouring states do not touch.
         let shift = self.radius * 0.42;
         let side = (self.radius * self.radius - shift * shift).sqrt();
         let tall = height(connection, self.step);
@@ -192,7 +192,7 @@ impl Chain {
     }
 }
 
-/// Half an ellipse, from left to right above the chain, from right to left below it; it ends within the arrow's head.
+/// Half an ellipse, from left to right above the chain and from right to left below it. It ends within the arrowhead.
 fn elliptic(from: (f64, f64), to: (f64, f64), tall: f64) -> String {
     let (radius, tall) = (Px((to.0 - from.0).abs() / 2.0), Px(tall));
     let (start, end) = (
@@ -205,7 +205,7 @@ fn elliptic(from: (f64, f64), to: (f64, f64), tall: f64) -> String {
     )
 }
 
-/// How high an arc rises: less than in proportion to its span, so that long ones leave room for short ones.
+/// The height of an arc, which grows less than in proportion to its span, so that long arcs leave room for short ones.
 fn height(connection: Connection, step: f64) -> f64 {
     match connection.span() {
         0 => 34.0,
@@ -250,7 +250,7 @@ mod tests {
             assert_eq!(text.matches("<circle").count(), usize::from(states.max(2)));
             assert!(!text.contains("NaN"), "{text}");
         }
-        // A placement that says more than the number of states.
+        // A placement that implies more states than are given.
         assert_eq!(
             markup(&placement(&[(0, 6)]), 3).matches("<circle").count(),
             7

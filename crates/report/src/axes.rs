@@ -1,4 +1,4 @@
-//! What curves and scatters share: two axes, and where a value stands between them.
+//! The axes of curves and scatter plots, and the positions of values between them.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::numbers::Unit;
 use crate::svg::{Px, corners};
 use crate::ticks::ticks;
 
-/// Room for the labels and beyond the last ticks, in pixels.
+/// Margins for the labels and beyond the last ticks, in pixels.
 const LEFT: f64 = 78.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 10.0;
@@ -24,9 +24,9 @@ const TICK: f64 = 4.0;
 /// An axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Axis {
-    /// What it measures.
+    /// The quantity on it.
     pub(crate) name: String,
-    /// How its numbers are written.
+    /// The format of its numbers.
     pub(crate) unit: Unit,
 }
 
@@ -39,12 +39,12 @@ impl Axis {
     }
 }
 
-/// How much room a chart takes.
+/// The size of a chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChartSize {
     /// The width of the page.
     Wide,
-    /// Half of it, two side by side.
+    /// Half the width of the page, for two charts side by side.
     Half,
 }
 
@@ -63,9 +63,9 @@ impl Frame<'_> {
         }
     }
 
-    /// Where a point of these values stands.
+    /// The position of a point with these values.
     pub(crate) fn at(&self, (x, y): (f64, f64)) -> (Px, Px) {
-        // The difference of huge numbers is infinite: they stand at the start.
+        // The difference of huge numbers is infinite: such values are placed at the start.
         let share = |value: f64, range: &Range<f64>| {
             let share = (value - range.start) / (range.end - range.start);
             if share.is_finite() { share } else { 0.0 }
@@ -80,7 +80,7 @@ impl Frame<'_> {
         corners(points.iter().map(|&point| self.at(point)))
     }
 
-    /// A point with a bar for its error, and what is said of it.
+    /// A point with an error bar and a tooltip.
     pub(crate) fn estimate(
         &self,
         (x, y): (f64, f64),
@@ -97,7 +97,7 @@ impl Frame<'_> {
         }
     }
 
-    /// The axes with what stands between them.
+    /// The axes with the content between them.
     pub(crate) fn figure(&self, title: &str, content: &Markup) -> Figure {
         let labels = match self.size {
             ChartSize::Wide => 12,
@@ -141,13 +141,13 @@ impl Frame<'_> {
     }
 }
 
-/// A value's lowest and highest within its error.
+/// The lowest and highest value within the error.
 pub(crate) fn spread(value: f64, error: Option<f64>) -> [f64; 2] {
     let error = error.unwrap_or(0.0);
     [value - error, value + error]
 }
 
-/// The range of all finite `values` with a share of its width as room on both sides.
+/// The range of all finite `values`, extended on both sides by the share `room` of its width.
 pub(crate) fn padded(values: impl IntoIterator<Item = f64>, room: f64) -> Range<f64> {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for value in values.into_iter().filter(|value| value.is_finite()) {
@@ -158,7 +158,7 @@ pub(crate) fn padded(values: impl IntoIterator<Item = f64>, room: f64) -> Range<
         return 0.0..1.0;
     }
     let margin = match high - low {
-        // A single value stands in the middle.
+        // A single value is in the middle.
         width if width <= low.abs() * 1e-12 => (low.abs() * 0.1).max(1e-3),
         width => width * room,
     };

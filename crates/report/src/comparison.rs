@@ -25,18 +25,18 @@ use crate::numbers::{
 use crate::so_far;
 use crate::table::{Cell, Table};
 
-/// More arcs say no more.
+/// The largest number of placements that are drawn.
 const MOST_DRAWN: usize = 8;
 
-/// Adapters of a placement that stands everywhere, and whose arcs say nothing.
+/// The largest number of adapters of a placement that is drawn. The arcs of adapters everywhere are not informative.
 const MOST_ADAPTERS: usize = 10;
 
 /// The report of the comparison in `folder`, finished or not, as the text of an HTML file.
 ///
-/// Of an unfinished one it shows what its journals hold, which another process may be writing.
+/// The report of an unfinished comparison shows the content of its journals, which another process may be writing.
 ///
 /// # Errors
-/// If there is no comparison, or one of its files is damaged; the message names it.
+/// If there is no comparison, or if one of its files is damaged; the message names it.
 pub fn comparison_report(folder: &Path) -> Result<String, StudyError> {
     let stored = StoredComparison::read(folder)?;
     Ok(match &stored.comparison {
@@ -74,7 +74,7 @@ fn finished(stored: &StoredComparison, comparison: &Comparison) -> String {
     document.html()
 }
 
-/// The best three.
+/// The best three competitors.
 fn facts(comparison: &Comparison) -> Vec<Markup> {
     let best = comparison.competitors.iter().take(3);
     best.map(|competed| {
@@ -85,18 +85,18 @@ fn facts(comparison: &Comparison) -> Vec<Markup> {
     .collect()
 }
 
-/// What has to be said of the columns `search cost` and `p`, a sentence each.
+/// Notes on the columns `search cost` and `p`.
 #[must_use]
 pub fn comparison_notes(settings: &ComparisonSettings, comparison: &Comparison) -> Vec<String> {
     let mut notes = Vec::new();
     if settings.replayed {
         notes.push(
-            "search cost: trainings, each of a trial's steps; a replay measures no time".to_owned(),
+            "search cost: in trainings as long as a trial; a replay measures no time".to_owned(),
         );
     } else if let Some(seconds) = comparison.everywhere_seconds {
         notes.push(format!(
-            "search cost: trainings, gradient maps and judgements, in final trainings of parallel-everywhere with one learning \
-             rate ({} each)",
+            "search cost: trainings, gradient maps and judgements; the unit is one final training of parallel-everywhere \
+             with one learning rate ({})",
             duration(seconds)
         ));
     }
@@ -166,7 +166,7 @@ fn result(settings: &ComparisonSettings, comparison: &Comparison) -> Section {
     Section::new("Result", body)
 }
 
-/// The mean over the seeds of the best found so far.
+/// The best value so far, averaged over the seeds.
 fn progress(configuration: &ComparisonConfiguration, comparison: &Comparison) -> Option<Section> {
     let seed = configuration.comparison.seed.get();
     let mut inks = Ink::SERIES.into_iter().cycle();
@@ -197,7 +197,7 @@ fn progress(configuration: &ComparisonConfiguration, comparison: &Comparison) ->
     };
     let figure = curves(&chart).with_caption(
         "Bands: 95 % bootstrap intervals of the mean. The best of many noisy trials looks better than it is; the final \
-         trainings above do not choose any more.",
+         trainings above do not have this bias.",
     );
     Some(Section::new("Progress of the searches", &figure))
 }
@@ -205,7 +205,7 @@ fn progress(configuration: &ComparisonConfiguration, comparison: &Comparison) ->
 /// Points of a curve, or the two ends of a band at each of them.
 type Pairs = Vec<(f64, f64)>;
 
-/// The mean of the step functions of all seeds wherever one of them steps, from where all have a value, and its interval.
+/// The mean of the step functions of all seeds with its interval, at every step from where all have a value.
 fn mean_curve(seeds: &[SeedResult], seed: u64) -> (Pairs, Pairs) {
     let starts = seeds.iter().filter_map(|result| result.curve.first());
     let begin = starts.map(|first| first.steps).max().unwrap_or(0);
@@ -214,7 +214,7 @@ fn mean_curve(seeds: &[SeedResult], seed: u64) -> (Pairs, Pairs) {
         .flat_map(|result| result.curve.iter().map(|point| point.steps))
         .filter(|&steps| steps >= begin)
         .collect();
-    // Its last value holds to the end of the budget.
+    // The last value holds to the end of the budget.
     places.extend(seeds.iter().map(|result| result.steps));
     places.sort_unstable();
     places.dedup();
@@ -239,7 +239,7 @@ fn mean_curve(seeds: &[SeedResult], seed: u64) -> (Pairs, Pairs) {
     points.unzip()
 }
 
-/// What each competitor chose with the seed that gave the best final training.
+/// The placement of each competitor from the seed with the best final training.
 fn placements(comparison: &Comparison) -> Section {
     let accuracy = |result: &SeedResult| result.test_accuracy().unwrap_or(f64::NEG_INFINITY);
     let best = |a: &&SeedResult, b: &&SeedResult| {
@@ -285,14 +285,14 @@ fn placements(comparison: &Comparison) -> Section {
     let body = html! {
         @if !figures.is_empty() {
             p {
-                "Of each competitor the placement of the seed with the best final trainings: the luckiest, not the \
+                "The placement of each competitor from the seed with the best final trainings: the luckiest, not the \
                  typical one."
             }
             (row(&figures, None))
         }
         (table)
     };
-    Section::new("What was chosen", body)
+    Section::new("Chosen placements", body)
 }
 
 fn interval(share: Option<Measured>) -> String {

@@ -1,4 +1,4 @@
-//! Values over a course: what was reached when.
+//! Curves: values over the course of a search.
 
 use maud::html;
 
@@ -8,20 +8,20 @@ use crate::figure::Figure;
 use crate::ink::Ink;
 use crate::legend::{Key, LegendEntry, Mark};
 
-/// Curves over one another, over the width of the page.
+/// Several curves in one chart, over the width of the page.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Curves<'a> {
     /// Title of the figure.
     pub(crate) title: &'a str,
-    /// What they run over.
+    /// The horizontal axis.
     pub(crate) x: Axis,
-    /// What they show.
+    /// The vertical axis.
     pub(crate) y: Axis,
     /// The curves, the first one on top.
     pub(crate) series: Vec<Series>,
-    /// Values that do not change along the way.
+    /// Values that are constant.
     pub(crate) references: Vec<Reference>,
-    /// What came out at the end, to the right of the curves.
+    /// Final values, to the right of the curves.
     pub(crate) outcomes: Option<Outcomes>,
     /// Single values, behind the curves.
     pub(crate) dots: Option<Dots>,
@@ -38,7 +38,7 @@ pub(crate) struct Series {
     pub(crate) band: Option<Vec<(f64, f64)>>,
 }
 
-/// A value that does not change along the way.
+/// A constant value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Reference {
     /// Name and colour.
@@ -49,7 +49,7 @@ pub(crate) struct Reference {
     pub(crate) error: Option<f64>,
 }
 
-/// Values that stand side by side after the end of the curves.
+/// Values side by side after the end of the curves.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Outcomes {
     /// Name and colour.
@@ -59,7 +59,7 @@ pub(crate) struct Outcomes {
 }
 
 impl Series {
-    /// The outline of its band, along the lower side and back along the upper one; none of a single point.
+    /// The outline of its band, along the lower side and back along the upper one; none for a single point.
     fn border(&self) -> Option<Vec<(f64, f64)>> {
         let bounds = self.band.as_deref()?;
         let points = || self.points.iter().zip(bounds);
@@ -96,7 +96,7 @@ pub(crate) fn curves(chart: &Curves<'_>) -> Figure {
     let points = || chart.series.iter().flat_map(|series| &series.points);
     let mut x_range = padded(points().map(|&(x, _)| x), 0.0);
     let end = x_range.end;
-    // The outcomes stand in a margin of their own.
+    // The outcomes have their own margin.
     let gap = (x_range.end - x_range.start) * 0.025;
     if !outcomes.is_empty() {
         x_range.end += gap * (outcomes.len() + 1) as f64;
@@ -239,7 +239,7 @@ mod tests {
             "again",
             "<title>first</title>",
             "<title>second</title>",
-            "Far outside and not shown: 1.",
+            "Outliers not shown: 1.",
         ] {
             assert!(page.contains(part), "no {part}");
         }

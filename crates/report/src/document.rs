@@ -4,24 +4,24 @@ use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
 use crate::ink::Ink;
 
-/// The rules that hold in both themes; those of the inks are made from their colours.
+/// The style rules for both themes. The rules of the inks are generated from their colours.
 const STYLE: &str = include_str!("style.css");
 
-/// No request leaves the page, whatever is in it.
+/// The content security policy: the page makes no request, whatever its content.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
-/// A page with what is read first and its sections.
+/// A page with an introduction and sections.
 #[derive(Debug, Clone)]
 pub(crate) struct Document<'a> {
-    /// The command that makes it.
+    /// The command that writes it.
     pub(crate) command: &'static str,
     /// The name of the study or comparison.
     pub(crate) title: &'a str,
-    /// What it is, in a sentence or two.
+    /// A sentence or two about it.
     pub(crate) lead: String,
-    /// What has come of it, in a few numbers.
+    /// The main results, as a few numbers.
     pub(crate) facts: Vec<Markup>,
-    /// All else, from top to bottom.
+    /// The sections, from top to bottom.
     pub(crate) sections: Vec<Section>,
 }
 
@@ -33,14 +33,14 @@ pub(crate) struct Section {
 }
 
 impl Section {
-    /// A heading and what stands below it.
+    /// A section with a heading and a body.
     pub(crate) fn new(title: &'static str, body: impl Render) -> Self {
         let body = body.render();
         Self { title, body }
     }
 }
 
-/// A number that is worth being shown large: what it is, the number, and what must be known of it.
+/// A number that is shown large, with its name and a note.
 pub(crate) fn fact(name: impl Render, value: impl Render, note: impl Render) -> Markup {
     html! { div { dt { (name) } dd { strong { (value) } span { (note) } } } }
 }
@@ -79,7 +79,7 @@ impl Document<'_> {
             "\n"
         }
         .into_string();
-        // No document may hold them, escaped or not.
+        // Control characters are invalid in a document, even escaped.
         page.retain(|character| !character.is_control() || matches!(character, '\n' | '\t'));
         page
     }
@@ -93,7 +93,7 @@ impl Document<'_> {
                 meta name="color-scheme" content="light dark";
                 link rel="icon" href="data:,";
                 title { (self.title) " · adaplace " (self.command) }
-                // Nothing from outside is in it, and in a style sheet quotes must stay quotes.
+                // It contains no outside text, and quotes in a style sheet must not be escaped.
                 style { (PreEscaped(STYLE)) (PreEscaped(Ink::rules())) }
             }
             "\n"

@@ -4,7 +4,7 @@ use crate::legend::Key;
 use crate::numbers::grouped;
 use crate::thinning::{evenly, fences};
 
-/// Single values. Of many a part is drawn, and those far outside of the others are left out.
+/// Single values. If there are many, only some are drawn. Outliers are omitted.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Dots {
     /// Name and colour.
@@ -14,7 +14,7 @@ pub(crate) struct Dots {
 }
 
 impl Dots {
-    /// Some of the dots, evenly chosen, and how many lie too far outside to be drawn.
+    /// An even choice of the dots, and the number of omitted outliers.
     pub(crate) fn chosen(&self) -> (Vec<(f64, f64)>, usize) {
         let fences = fences(self.points.iter().map(|&(_, y)| y));
         let inside: Vec<(f64, f64)> = self
@@ -31,13 +31,13 @@ impl Dots {
         )
     }
 
-    /// Says what is not there, if anything is not.
+    /// A sentence about omitted dots, if there are any.
     pub(crate) fn left_out(&self, drawn: usize, outside: usize) -> Option<String> {
         let Self { key, points } = self;
         let count = |number: usize| grouped(number as u64);
         let mut text = match drawn + outside < points.len() {
             true => format!(
-                "Of {} dots ({}) {} are drawn, evenly chosen.",
+                "Of {} dots ({}), {} are drawn, chosen evenly.",
                 count(points.len()),
                 key.name,
                 count(drawn)
@@ -46,10 +46,7 @@ impl Dots {
         };
         if outside > 0 {
             let space = if text.is_empty() { "" } else { " " };
-            text.push_str(&format!(
-                "{space}Far outside and not shown: {}.",
-                count(outside)
-            ));
+            text.push_str(&format!("{space}Outliers not shown: {}.", count(outside)));
         }
         (!text.is_empty()).then_some(text)
     }

@@ -17,7 +17,8 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    /// What is inside the `svg` element `drawing`, of this width and height in pixels, without legend and caption.
+    /// A figure without legend and caption. `drawing` is the content of the `svg` element, whose width and height are
+    /// in pixels.
     pub(crate) fn new(title: impl Into<String>, size: (f64, f64), drawing: Markup) -> Self {
         Self {
             title: title.into(),
@@ -28,13 +29,13 @@ impl Figure {
         }
     }
 
-    /// Adds what colours and shapes mean.
+    /// Adds a legend.
     pub(crate) fn with_legend(mut self, entries: impl IntoIterator<Item = LegendEntry>) -> Self {
         self.legend.extend(entries);
         self
     }
 
-    /// Adds a sentence or several to the caption.
+    /// Adds one or several sentences to the caption.
     pub(crate) fn with_caption(mut self, text: &str) -> Self {
         if !self.caption.is_empty() && !text.is_empty() {
             self.caption.push(' ');
@@ -47,7 +48,7 @@ impl Figure {
 impl Render for Figure {
     fn render(&self) -> Markup {
         let (width, height) = self.size;
-        // Below this width its labels would be too small to be read; it is scrolled instead.
+        // Below this width the labels would be too small to read, so the figure scrolls instead.
         let narrowest = Px((0.75 * width).floor());
         html! {
             figure {

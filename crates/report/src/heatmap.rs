@@ -12,28 +12,29 @@ use crate::numbers::Unit;
 use crate::svg::Px;
 use crate::viridis::{colour, is_light, position};
 
-/// Side of the grid, and where it begins, in pixels.
+/// Side and origin of the grid, in pixels.
 const SIDE: f64 = 420.0;
 const LEFT: f64 = 52.0;
 const TOP: f64 = 46.0;
 const SIZE: (f64, f64) = (490.0, 530.0);
 
-/// Above so many states several connections share a square, and above so many a square is too small for its number.
+/// The number of states above which several connections share a square, and the number above which a square is too
+/// small for its value.
 const MOST_SQUARES: usize = 49;
 const MOST_NUMBERS: usize = 16;
 
-/// What a heatmap shows.
+/// The options of a heatmap.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct HeatmapOptions<'a> {
     /// Title of the figure.
     pub(crate) title: &'a str,
-    /// How its numbers are written.
+    /// The format of its numbers.
     pub(crate) unit: Unit,
-    /// Connections to be outlined, and what they are.
+    /// Connections to outline, with their name in the legend.
     pub(crate) outlined: Option<(&'a str, &'a [Connection])>,
 }
 
-/// Draws the value of every source and target among the hidden states; what is `None` or no finite number stays empty.
+/// Draws the value of every source and target among the hidden states. Squares without a finite value stay empty.
 pub(crate) fn heatmap(
     states: usize,
     value: &dyn Fn(usize, usize) -> Option<f64>,
@@ -81,7 +82,7 @@ pub(crate) fn heatmap(
 /// The table as it is drawn.
 struct Grid {
     states: usize,
-    /// States to a square.
+    /// Number of states in a square.
     block: usize,
     /// Squares in a row.
     across: usize,
@@ -167,7 +168,7 @@ fn number(square: &Square, side: f64, on_light: bool, text: &str) -> Markup {
     html! { text x=(Px(x)) y=(Px(y)) font-size=(Px(size)) fill=(fill) { (text) } }
 }
 
-/// Every state has its number where there is room, else every second, fifth, tenth and so on.
+/// Labels every state if there is room, else every second, fifth, tenth and so on.
 fn axes(states: usize, cell: f64) -> Markup {
     let steps = [1, 2, 5, 10, 20, 50, 100];
     let step = steps.into_iter().find(|&step| step as f64 * cell >= 22.0);
@@ -190,7 +191,7 @@ fn axes(states: usize, cell: f64) -> Markup {
     }
 }
 
-/// Divides the recurrent connections, whose target comes before their source, from the others.
+/// The line between the recurrent connections, whose target comes before their source, and the others.
 fn staircase(states: usize, cell: f64) -> String {
     let start = format!("M{LEFT} {}", Px(TOP + cell - 0.5));
     let steps = (1..states).map(|state| {
@@ -228,7 +229,7 @@ fn colour_bar(lowest: f64, highest: f64, unit: Unit) -> Markup {
     html! {
         @for step in 0..STEPS {
             @let fill = hex(colour(f64::from(step) / f64::from(STEPS - 1)));
-            // Wider by a little, so that no seam shows.
+            // Slightly wider, so that no seam is visible.
             @let width = if step + 1 < STEPS { width + 0.5 } else { width };
             rect x=(Px(LEFT + f64::from(step) * SIDE / f64::from(STEPS))) y=(y) width=(Px(width)) height="10" fill=(fill) {}
         }
@@ -273,7 +274,7 @@ mod tests {
     #[test]
     fn large_maps_share_squares() {
         let text = markup(&heatmap(257, &|_, _| Some(0.5), &options()));
-        // Six states to a square: 43 squares, the last of five states.
+        // Six states in a square give 43 squares, the last with five states.
         assert_eq!(text.matches("-&gt;").count(), 43 * 43);
         assert!(text.contains("mean of 6 x 6 connections"));
         assert!(text.contains("<title>0..5-&gt;252..256: 0.500</title>"));

@@ -4,13 +4,13 @@ use std::fmt;
 
 use adaplace_search_space::ConnectionKind;
 
-/// A colour by its role. A drawing holds the colour of the light theme; the style sheet exchanges it in the dark one, so
-/// a drawing that is copied out of the page is still whole.
+/// A colour by its role. Drawings contain the colours of the light theme, and the style sheet replaces them in the dark
+/// theme, so a drawing that is copied out of the page is still complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Ink {
-    /// Labels and what must be seen first.
+    /// Labels and the most important marks.
     Text,
-    /// What is there for comparison.
+    /// Marks for comparison.
     Muted,
     /// Grid lines and empty cells.
     Faint,
@@ -41,7 +41,7 @@ impl Ink {
         Self::Brown,
     ];
 
-    /// The colours of series that stand side by side.
+    /// The colours of series in one chart.
     pub(crate) const SERIES: [Self; 6] = [
         Self::Blue,
         Self::Orange,
@@ -61,7 +61,7 @@ impl Ink {
         }
     }
 
-    /// In the light theme and in the dark one.
+    /// The colours in the light and the dark theme.
     fn colours(self) -> [[u8; 3]; 2] {
         match self {
             Self::Text => [[0x1B, 0x24, 0x30], [0xE6, 0xEA, 0xF0]],
@@ -76,8 +76,8 @@ impl Ink {
         }
     }
 
-    /// The rules of the style sheet that know colours: of words in the colour of a kind of connection and, in the dark
-    /// theme, those that exchange all colours.
+    /// The style rules with colours: those for words in the colour of a kind of connection and, for the dark theme,
+    /// those that replace all colours.
     pub(crate) fn rules() -> String {
         let kinds = |theme: usize| -> String {
             let rule = |kind: ConnectionKind| {
@@ -96,14 +96,14 @@ impl Ink {
     }
 }
 
-/// `#1B2430`: the colour of the light theme, as it stands in drawings.
+/// Writes the colour of the light theme as in drawings: `#1B2430`.
 impl fmt::Display for Ink {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&hex(self.colours()[0]))
     }
 }
 
-/// A colour as attributes and style sheets write it.
+/// A colour in the notation of attributes and style sheets.
 pub(crate) fn hex([red, green, blue]: [u8; 3]) -> String {
     format!("#{red:02X}{green:02X}{blue:02X}")
 }

@@ -1,4 +1,4 @@
-//! What colours and shapes mean.
+//! Legends, which explain colours and shapes.
 
 use maud::{Markup, Render, html};
 
@@ -11,14 +11,14 @@ pub(crate) struct Key {
     pub(crate) ink: Ink,
 }
 
-/// A line of the legend: a name with a sample of what it stands for.
+/// An entry of a legend: a name with a sample of the mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LegendEntry {
     pub(crate) key: Key,
     mark: Mark,
 }
 
-/// How something is drawn.
+/// The mark that something is drawn with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
     /// A line.
@@ -43,7 +43,7 @@ impl Key {
         Self { name, ink }
     }
 
-    /// The entry of what is drawn this way.
+    /// The entry for this mark.
     pub(crate) fn entry(&self, mark: Mark) -> LegendEntry {
         let key = self.clone();
         LegendEntry { key, mark }
@@ -82,7 +82,7 @@ impl Render for LegendEntry {
     }
 }
 
-/// All entries side by side; nothing where there is none.
+/// All entries side by side; nothing if there are none.
 pub(crate) fn legend(entries: &[LegendEntry]) -> Markup {
     html! {
         @if !entries.is_empty() {

@@ -1,11 +1,10 @@
-//! Reports: one HTML file that is looked at without network and scripts, in light and dark.
+//! Reports: one HTML file without network requests or scripts, in a light and a dark theme.
 //!
-//! [`study_report`] makes the report of a study from its folder, [`comparison_report`] that of a comparison. Pages and
-//! drawings are written as markup that escapes every text put into it, so that no name in a file becomes an element of the
-//! page. Drawings are SVG with tooltips. However long a study is, a chart has a bounded number of marks, so that the file
-//! stays small.
+//! [`study_report`] makes the report of a study from its folder, [`comparison_report`] that of a comparison. The markup
+//! of pages and drawings escapes every text, so that no name in a file becomes an element of the page. Drawings are SVG
+//! with tooltips. A chart has a bounded number of marks, so that the file stays small even for a long study.
 //!
-//! What the terminal writes the same way is here, too: [`numbers`] and the colours of [`viridis`].
+//! The terminal output shares the formats in [`numbers`] and the colours of [`viridis`].
 
 mod arcs;
 mod axes;

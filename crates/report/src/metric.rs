@@ -1,4 +1,4 @@
-//! What is ranked by, in words and numbers.
+//! The metric of a ranking, in words and numbers.
 
 use adaplace_study::Metric;
 

@@ -1,12 +1,12 @@
-//! Numbers as people read them.
+//! Formatted numbers.
 
 use adaplace_analysis::{Estimate, Measured};
 use adaplace_search_space::Placement;
 
-/// What a number counts, which decides how it is written.
+/// The unit of a number, which decides its format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// A share of one, written in per cent.
+    /// A share of one, shown in percent.
     Share,
     /// A whole number.
     Count,
@@ -34,7 +34,7 @@ impl Unit {
         }
     }
 
-    /// The number in as few characters as a cell has room for.
+    /// The number in few characters, for a cell of a heatmap.
     pub(crate) fn short(self, value: f64) -> String {
         match self {
             Self::Share => format!("{:.1}", 100.0 * value),
@@ -53,7 +53,7 @@ fn count(value: f64) -> String {
     }
 }
 
-/// Whole numbers as they are, others with three significant digits.
+/// A number with three significant digits, or in full if it is whole.
 #[must_use]
 pub fn significant(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 1e6 {
@@ -68,13 +68,13 @@ pub fn significant(value: f64) -> String {
     }
 }
 
-/// A share as per cent with two digits: `88.40 %`.
+/// A share in percent with two digits: `88.40 %`.
 #[must_use]
 pub fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
-/// Mean and standard error of shares as per cent: `88.40 ± 0.31 %`.
+/// Mean and standard error of shares in percent: `88.40 ± 0.31 %`.
 #[must_use]
 pub fn percent_estimate(estimate: Option<Estimate>) -> String {
     with_error(estimate, hundredths, " %")
@@ -98,7 +98,7 @@ fn with_error(estimate: Option<Estimate>, shown: impl Fn(f64) -> String, unit: &
     format!("{}{error}{unit}", shown(mean))
 }
 
-/// A value with its interval, `0.85 [0.79, 0.89]`, each number as `shown` writes it.
+/// A value with its interval, `0.85 [0.79, 0.89]`, each number formatted by `shown`.
 #[must_use]
 pub fn measured(measured: Measured, shown: impl Fn(f64) -> String) -> String {
     let Measured { value, low, high } = measured;
@@ -114,19 +114,19 @@ pub fn signed(value: f64) -> String {
     format!("{value:+.2}")
 }
 
-/// A share in points of a per cent: `88.40`.
+/// A share in percent without the sign: `88.40`.
 #[must_use]
 pub fn hundredths(share: f64) -> String {
     format!("{:.2}", 100.0 * share)
 }
 
-/// A difference of shares in points of a per cent, with its sign: `+1.20`.
+/// A difference of shares in percentage points, with its sign: `+1.20`.
 #[must_use]
 pub fn points(difference: f64) -> String {
     format!("{:+.2}", 100.0 * difference)
 }
 
-/// A p-value, `0.031`, or `-` where there is none that could mean something.
+/// A p-value, `0.031`, or `-` if there is none.
 #[must_use]
 pub fn p_value(p_value: Option<f64>) -> String {
     p_value.map_or_else(|| "-".to_owned(), |p_value| format!("{p_value:.3}"))
@@ -157,10 +157,10 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// More connections than these are counted and not listed.
+/// The largest number of connections that are listed.
 const MOST_LISTED: usize = 12;
 
-/// The connections to be listed and, if some are left out, how many there are: `.. (20 in all)`.
+/// The connections to list and, if some are omitted, the total: `.. (20 in all)`.
 pub(crate) fn listed<T>(connections: &[T]) -> (&[T], Option<String>) {
     match connections.len() {
         0..=MOST_LISTED => (connections, None),
@@ -171,7 +171,7 @@ pub(crate) fn listed<T>(connections: &[T]) -> (&[T], Option<String>) {
     }
 }
 
-/// The connections alone, `0->4 9->2`, up to a dozen of them.
+/// The connections without their adapters, `0->4 9->2`, at most a dozen.
 #[must_use]
 pub fn connections(placement: &Placement) -> String {
     let connections = placement.connections();

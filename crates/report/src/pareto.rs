@@ -1,7 +1,7 @@
-//! What cannot be improved in one respect without loss in the other.
+//! The Pareto front of cost and merit.
 
-/// The indices of the Pareto front of (cost, merit), less cost and more merit being better: by ascending cost, and so by
-/// ascending merit. Of equal points the first one stands for all; points that are not finite are left out.
+/// The indices of the Pareto front of (cost, merit), where less cost and more merit are better, by ascending cost. Of
+/// equal points only the first counts; points that are not finite are omitted.
 pub(crate) fn pareto_front(points: &[(f64, f64)]) -> Vec<usize> {
     let finite = |&index: &usize| points[index].0.is_finite() && points[index].1.is_finite();
     let mut front: Vec<usize> = (0..points.len()).filter(finite).collect();

@@ -1,4 +1,4 @@
-//! One value against another.
+//! Scatter plots.
 
 use maud::html;
 
@@ -10,7 +10,7 @@ use crate::numbers::grouped;
 use crate::svg::Px;
 use crate::thinning::{MOST_POINTS, evenly};
 
-/// Among more points than these nobody finds the one whose tooltip is wanted.
+/// The largest number of points with tooltips: among more, a single point is hard to find.
 const MOST_TOOLTIPS: usize = 600;
 
 /// Points in groups of one colour, over half the width of the page.
@@ -18,26 +18,26 @@ const MOST_TOOLTIPS: usize = 600;
 pub(crate) struct Scatter<'a> {
     /// Title of the figure.
     pub(crate) title: &'a str,
-    /// To the right.
+    /// The horizontal axis.
     pub(crate) x: Axis,
-    /// Upwards.
+    /// The vertical axis.
     pub(crate) y: Axis,
     /// Name and colour of each group.
     pub(crate) groups: Vec<Key>,
-    /// The points; of many, a part is drawn.
+    /// The points. If there are many, only some are drawn.
     pub(crate) points: Vec<Point>,
-    /// Indices of points to be joined by a line, in its order, and the line's name; all of them are drawn.
+    /// The name of a line and the indices of the points that it joins, in order. All of these are drawn.
     pub(crate) front: Option<(String, Vec<usize>)>,
-    /// What stands there for comparison.
+    /// Points for comparison.
     pub(crate) landmarks: Vec<Landmark>,
 }
 
 /// One point.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Point {
-    /// To the right.
+    /// The horizontal position.
     pub(crate) x: f64,
-    /// Upwards.
+    /// The vertical position.
     pub(crate) y: f64,
     /// Index of its group.
     pub(crate) group: usize,
@@ -50,18 +50,18 @@ pub(crate) struct Point {
 pub(crate) struct Landmark {
     /// Name and colour.
     pub(crate) key: Key,
-    /// To the right.
+    /// The horizontal position.
     pub(crate) x: f64,
-    /// Upwards.
+    /// The vertical position.
     pub(crate) y: f64,
-    /// Half the length of its bar upwards and downwards.
+    /// Half the length of its error bar.
     pub(crate) error: Option<f64>,
 }
 
-/// Draws points, over them the front and landmarks.
+/// Draws the points, with the front and the landmarks on top.
 ///
-/// Points that are not finite are left out. Of more than [`MOST_POINTS`], evenly chosen ones and the front are drawn, and
-/// the caption says so; above [`MOST_TOOLTIPS`] only the front has tooltips.
+/// Points that are not finite are omitted. Of more than [`MOST_POINTS`] points, an even choice and the front are drawn,
+/// and the caption says so. Above [`MOST_TOOLTIPS`] only the front has tooltips.
 pub(crate) fn scatter(chart: &Scatter<'_>) -> Figure {
     let front = chart.front.as_ref().map_or(&[][..], |(_, front)| front);
     let drawn: Vec<&Point> = evenly(chart.points.len(), front)
@@ -128,18 +128,18 @@ pub(crate) fn scatter(chart: &Scatter<'_>) -> Figure {
         return figure;
     }
     figure.with_caption(&format!(
-        "Of {} points {} are drawn, evenly chosen in the order of the trials{}.",
+        "Of {} points, {} are drawn, chosen evenly in the order of the trials{}.",
         grouped(chart.points.len() as u64),
         grouped(drawn.len() as u64),
         if front.is_empty() {
             ""
         } else {
-            ", all of the front among them"
+            ", including the whole front"
         }
     ))
 }
 
-/// Up and to the right in steps: what a given cost buys at most; the last value holds for every higher cost.
+/// The front as steps: the best value at each cost. The last value holds for every higher cost.
 fn front_line(front: &[&Point], end: f64) -> Vec<(f64, f64)> {
     let mut line: Vec<(f64, f64)> = Vec::new();
     for point in front {
@@ -213,7 +213,7 @@ mod tests {
             assert!(text.contains(&format!("<title>point {index}</title>")));
         }
         assert!(text.contains("<title>baseline: 1</title>"));
-        assert!(!text.contains("evenly chosen"));
+        assert!(!text.contains("chosen evenly"));
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(text.matches("<title>point ").count(), 2);
         assert!(text.contains("<title>point 49999</title>"));
         assert!(
-            text.contains("Of 50,000 points 1,502 are drawn"),
+            text.contains("Of 50,000 points, 1,502 are drawn"),
             "no caption"
         );
         assert!(text.len() < 120_000, "{}", text.len());

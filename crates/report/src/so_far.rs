@@ -1,4 +1,4 @@
-//! The report of a comparison that is unfinished.
+//! The report of an unfinished comparison.
 
 use adaplace_experiments::{FinalRecord, FinalResult, StoredComparison};
 use adaplace_scorer::Score;
@@ -17,13 +17,14 @@ use crate::numbers::{Unit, connections, grouped, percent};
 use crate::table::{Cell, Table};
 use crate::thinning::best_so_far;
 
-/// More rows are read by nobody; the journal holds them all.
+/// The largest number of rows. The journal holds all of them.
 const MOST_ROWS: usize = 50;
 
-/// More curves cannot be told apart.
+/// The largest number of curves that can be distinguished.
 const MOST_CURVES: u32 = Ink::SERIES.len() as u32;
 
-/// Which competitor wanted a training is known only when all have run: a training is shared by all who want it.
+/// The page of the trainings so far. It does not assign them to competitors, which share trainings and are known only
+/// at the end.
 pub(crate) fn page(stored: &StoredComparison) -> String {
     let StoredComparison {
         name,
@@ -34,7 +35,7 @@ pub(crate) fn page(stored: &StoredComparison) -> String {
     } = stored;
     let settings = &configuration.comparison;
     let lead = format!(
-        "Unfinished: up to {} competitors with {} seeds and {} steps of search each. The same command goes on with it.",
+        "Unfinished: up to {} competitors with {} seeds and {} steps of search each. Run the same command again to resume it.",
         configuration.competitors().len(),
         settings.seeds,
         grouped(settings.budget_steps)
@@ -63,7 +64,7 @@ fn of_searches(trials: &[Record]) -> impl Iterator<Item = &Record> {
     trials.iter().filter(|record| record.phase == Phase::Search)
 }
 
-/// The trials that gave a score, best first; those of a race are of those that a search chose.
+/// The trials with a score, best first. The trainings of races are excluded, as a search chose their placements.
 fn ranked(metric: Metric, trials: &[Record]) -> Vec<(&Record, &Score)> {
     let scored = of_searches(trials).filter_map(|record| {
         let score = record.result.score()?;
@@ -88,7 +89,7 @@ fn facts(stored: &StoredComparison, ranked: &[(&Record, &Score)]) -> Vec<Markup>
         fact(
             "final trainings so far",
             finals,
-            "they begin when all searches have ended",
+            "they start when all searches are finished",
         ),
     ];
     if let Some((record, score)) = ranked.first() {
@@ -123,7 +124,7 @@ fn progress(stored: &StoredComparison) -> Section {
         }
     }
     let chart = Curves {
-        title: "The best so far, of all competitors together",
+        title: "The best so far, over all competitors",
         x: Axis::new(
             "optimiser steps of all trials of a seed so far",
             Unit::Count,
@@ -169,7 +170,7 @@ fn best_trials(stored: &StoredComparison, ranked: &[(&Record, &Score)]) -> Secti
 
 fn final_trainings(finals: &[FinalRecord]) -> Section {
     let columns = ["seed", "test accuracy", "learning rate", "connections"];
-    let mut table = Table::new("In the order of time.", &columns);
+    let mut table = Table::new("In chronological order.", &columns);
     for record in finals {
         let (accuracy, rate) = match &record.result {
             FinalResult::Final(done) => (

@@ -1,8 +1,8 @@
-//! Places and lengths as drawings write them.
+//! Positions and lengths in drawings.
 
 use std::fmt;
 
-/// A place or length in a drawing, in pixels; written to a tenth, which is finer than anybody sees.
+/// A position or length in a drawing, in pixels. It is rounded to a tenth, which is not visible.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Px(pub(crate) f64);
 

@@ -5,7 +5,7 @@ use maud::{Markup, Render, html};
 
 use crate::numbers::listed;
 
-/// A table with its caption, narrow enough or scrolled by itself.
+/// A table with a caption. A wide table scrolls on its own.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Table {
     caption: String,
@@ -13,12 +13,12 @@ pub(crate) struct Table {
     rows: Vec<Vec<Cell>>,
 }
 
-/// What stands in a cell.
+/// The content of a cell.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cell {
-    /// Words, to the left.
+    /// Text, aligned to the left.
     Text(String),
-    /// A number as it is to be read, to the right.
+    /// A formatted number, aligned to the right.
     Number(String),
     /// Connections in the colours of their kinds.
     Connections(Vec<Connection>),
@@ -32,7 +32,7 @@ impl Cell {
 }
 
 impl Table {
-    /// An empty table; a column stands as its cells do.
+    /// An empty table. The alignment of a column is that of its cells.
     pub(crate) fn new(caption: impl Into<String>, columns: &[&str]) -> Self {
         Self {
             caption: caption.into(),

@@ -1,16 +1,16 @@
-//! Long studies in few points.
+//! Charts of long studies with few points.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use adaplace_study::Metric;
 
-/// More points than these cannot be told apart and would make the file large.
+/// The largest number of points. More would not be distinguishable and would make the file large.
 pub(crate) const MOST_POINTS: usize = 1500;
 
-/// The best value so far at each place where it changes, and once more at the end: what a step curve needs.
+/// The points of a step curve: the best value so far at each place where it changes, and once more at the end.
 ///
-/// `values` of the metric are in the order of time, each at its place. Values that are no number are skipped.
+/// `values` are places and values of the metric, in order of time. NaN is skipped.
 pub(crate) fn best_so_far(
     metric: Metric,
     values: impl IntoIterator<Item = (f64, f64)>,
@@ -32,7 +32,7 @@ pub(crate) fn best_so_far(
     changes
 }
 
-/// At most [`MOST_POINTS`] of `count` indices, evenly spread over all, and all of `kept`; ascending.
+/// At most [`MOST_POINTS`] of `count` indices, evenly spread, and all of `kept`, in ascending order.
 pub(crate) fn evenly(count: usize, kept: &[usize]) -> Vec<usize> {
     if count <= MOST_POINTS {
         return (0..count).collect();
@@ -42,8 +42,8 @@ pub(crate) fn evenly(count: usize, kept: &[usize]) -> Vec<usize> {
     chosen.into_iter().filter(|&index| index < count).collect()
 }
 
-/// The range beyond which a value is far outside of the others: three times the interquartile range below the first and
-/// above the third quartile (Tukey's outer fences).
+/// The range outside of which a value is an outlier: three times the interquartile range below the first and above the
+/// third quartile (Tukey's outer fences).
 pub(crate) fn fences(values: impl Iterator<Item = f64>) -> RangeInclusive<f64> {
     let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);

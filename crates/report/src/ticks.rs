@@ -1,12 +1,12 @@
-//! Where the ticks of an axis stand and what is written at them.
+//! The ticks of an axis and their labels.
 
 use std::ops::Range;
 
 use crate::numbers::Unit;
 
-/// The ticks inside `range` with their labels, ascending: the multiples of the smallest step of 1, 2 or 5 times a power of
-/// ten that makes at most `most` intervals of the range. A count has no step below 1, and every label of an axis as many
-/// decimals as the step needs.
+/// The ticks inside `range` with their labels, in ascending order. They are the multiples of the smallest step of 1, 2
+/// or 5 times a power of ten that divides the range into at most `most` intervals. The step of a count is at least 1,
+/// and all labels have as many decimals as the step needs.
 pub(crate) fn ticks(range: &Range<f64>, most: u32, unit: Unit) -> Vec<(f64, String)> {
     let width = range.end - range.start;
     if !width.is_normal() {
@@ -41,7 +41,7 @@ fn exponent(value: f64) -> i32 {
     (value.log10() + 1e-9).floor() as i32
 }
 
-/// As many decimals as a multiple of the step has, up to the precision of the numbers.
+/// The number of decimals of the step's multiples, up to the precision of the numbers.
 fn decimals(step: f64) -> usize {
     (-exponent(step)).clamp(0, 12) as usize
 }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     proptest! {
-        /// Steps grow by a factor of 2.5 at most, so that there are 2.8 intervals or more of the 7 asked for.
+        /// Steps grow by a factor of at most 2.5, so there are at least 2.8 of the 7 requested intervals.
         #[test]
         fn ticks_are_few_even_and_told_apart(
             start in -1.0..1.0_f64,

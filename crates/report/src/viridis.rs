@@ -1,5 +1,5 @@
-//! The colours of maps, in pages and in the terminal: viridis, from dark blue over green to yellow. Its lightness rises
-//! evenly, so that it can be read in grey and without colour vision.
+//! The colours of maps, in pages and in the terminal: viridis, from dark blue through green to yellow. Its lightness
+//! rises evenly, so that it is readable in greyscale and without colour vision.
 
 /// Nine points of viridis, evenly spread.
 const POINTS: [[u8; 3]; 9] = [
@@ -14,7 +14,7 @@ const POINTS: [[u8; 3]; 9] = [
     [253, 231, 37],
 ];
 
-/// Where a value stands between the lowest (0) and the highest (1); 0 where all are equal.
+/// The position of a value between the lowest (0) and the highest (1); 0 if all are equal.
 #[must_use]
 pub fn position(value: f64, lowest: f64, highest: f64) -> f64 {
     match highest > lowest {
@@ -36,7 +36,7 @@ pub fn colour(position: f64) -> [u8; 3] {
     })
 }
 
-/// Whether black is read better on the colour than white: its luma (ITU-R BT.601) is above 140 of 255.
+/// Whether black is more readable than white on the colour: its luma (ITU-R BT.601) is above 140 of 255.
 #[must_use]
 pub fn is_light(colour: [u8; 3]) -> bool {
     luma(colour) > 140.0

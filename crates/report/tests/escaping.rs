@@ -1,4 +1,4 @@
-//! Every string in the files of a study or comparison is text: none becomes an element or attribute of the page.
+//! Every string in the files of a study or comparison stays text in the page. It never becomes an element or attribute.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use adaplace_report::{comparison_report, study_report};
 use adaplace_study::StudyError;
 
-/// All that means something in HTML and may stand in the name of a folder.
+/// All characters with a meaning in HTML that may be in the name of a folder.
 const NAME: &str = "<script>alert(\"&'\")<b>";
 
-/// The same in a string of JSON or TOML.
+/// [`NAME`] as a string in JSON or TOML.
 const QUOTED: &str = "\"<script>alert(\\\"&'\\\")<b>\"";
 
-/// What a reader sees as [`NAME`].
+/// [`NAME`] escaped in HTML.
 const SEEN: &str = "&lt;script&gt;alert(&quot;&amp;'&quot;)&lt;b&gt;";
 
 type Report = fn(&Path) -> Result<String, StudyError>;
@@ -42,7 +42,7 @@ fn study(parent: &Path) -> PathBuf {
     folder
 }
 
-/// How often the page shows [`NAME`]; none if the files cannot be read.
+/// The number of times that the page shows [`NAME`]; none if the files cannot be read.
 #[track_caller]
 fn occurrences(folder: &Path, report: Report) -> Option<usize> {
     let page = report(folder).ok()?;
@@ -52,8 +52,8 @@ fn occurrences(folder: &Path, report: Report) -> Option<usize> {
     Some(page.matches(SEEN).count())
 }
 
-/// Puts [`NAME`] in the place of each string of a file in turn and gives those for which the page shows it. A journal has
-/// the same strings in every line, but for hashes, which no page shows.
+/// Replaces each string of a file in turn by [`NAME`] and returns the strings for which the page shows it. A journal
+/// has the same strings in every line, except for hashes, which no page shows.
 fn shown(folder: &Path, file: &str, report: Report) -> BTreeSet<String> {
     let path = folder.join(file);
     let text = fs::read_to_string(&path).unwrap();
@@ -67,7 +67,7 @@ fn shown(folder: &Path, file: &str, report: Report) -> BTreeSet<String> {
     let is_shown = |string: &&str| {
         let changed = text.replace(&format!("\"{string}\""), QUOTED);
         fs::write(&path, changed).unwrap();
-        // Keys, and names of a fixed set, are refused: then there is no page.
+        // Keys and names of a fixed set are rejected, and there is no page.
         occurrences(folder, report) > before
     };
     let shown = strings.into_iter().filter(is_shown);
@@ -76,7 +76,7 @@ fn shown(folder: &Path, file: &str, report: Report) -> BTreeSet<String> {
     shown
 }
 
-/// Puts [`NAME`] as the reason of a failure into the first line of a journal.
+/// Makes [`NAME`] the reason of a failure in the first line of a journal.
 fn fail_first(journal: &Path) {
     let text = fs::read_to_string(journal).unwrap();
     let (before, rest) = text.split_once("{\"score\":").unwrap();
@@ -97,7 +97,7 @@ fn a_study_shows_names_as_text() {
     assert!(map.contains("bert") && map.contains("trec6"), "{map:?}");
     shown(&folder, "audit.json", study_report);
     shown(&folder, "ranking.json", study_report);
-    // The ranking of a finished study would not fit.
+    // The ranking of a finished study would not match.
     fs::remove_file(folder.join("ranking.json")).unwrap();
     fail_first(&folder.join("journal.jsonl"));
     shown(&folder, "journal.jsonl", study_report);

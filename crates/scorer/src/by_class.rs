@@ -16,8 +16,7 @@ pub struct ByClass {
 }
 
 impl ByClass {
-    /// Counts pairs of label and prediction, both below `classes`. A prediction of `None` is wrong whatever the label
-    /// is.
+    /// Counts pairs of label and prediction, both below `classes`. A prediction of `None` is always wrong.
     pub(crate) fn of(classes: usize, pairs: impl Iterator<Item = (usize, Option<usize>)>) -> Self {
         let mut labelled = vec![0_u64; classes];
         let mut predicted = vec![0_u64; classes];

@@ -24,7 +24,7 @@ pub enum ScoreError {
         /// The connection of the adapter.
         connection: Connection,
     },
-    /// The training starts from a head of zeros, which is the best that the linear probe could do.
+    /// The training starts from a head of zeros, because the linear probe found nothing better.
     #[error(
         "the frozen features carry no information about the classes, so no adapter gets a gradient: {distinct} of {examples} training inputs are distinct{}, and equal ones may have different labels; correct the task, or cut its texts later (`--max-length`)",
         cut(*longest, *at_longest)
@@ -39,7 +39,7 @@ pub enum ScoreError {
         /// The number of inputs with that length.
         at_longest: usize,
     },
-    /// The parameters are of another width than the backbone.
+    /// The parameters and the backbone have different widths.
     #[error(
         "the adapters have width {found} and the backbone has {expected}; they belong to another backbone"
     )]

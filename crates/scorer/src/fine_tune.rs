@@ -68,7 +68,7 @@ pub struct Trained<'a> {
     pub train_loss: f64,
 }
 
-/// Trains the adapters and the head of `model` for `steps` steps of [`AdamW`], and gives the trained model.
+/// Trains the adapters and the head of `model` for `steps` steps of [`AdamW`], and returns the trained model.
 ///
 /// The order of the examples follows from `seed` and `repetition` alone.
 ///
@@ -277,7 +277,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Checks that every adapter has an influence on the loss. At the first step W_up is zero, so the gradient of
-    /// W_down is zero by nature.
+    /// W_down is always zero.
     fn check_gradient_flow(&self) -> Result<(), ScoreError> {
         let layout = self.engine.layout();
         for place in &layout.adapters {

@@ -78,10 +78,10 @@ impl GradientMap {
 
     /// Computes the map like [`Self::compute`], and the cross-fitted ones of `statistics`.
     ///
-    /// Those of `train` and `validation` take one more map and, for every connection, a decomposition with singular
-    /// vectors. Those of two halves of `train`, into which the examples are dealt in turn, take another map and two
-    /// more decompositions. The probe of a half is fitted to the model's features, and its strength chosen on
-    /// `validation`.
+    /// The statistics of `train` and `validation` need one more map and, for every connection, a decomposition with
+    /// singular vectors. The statistics of two halves of `train`, to which the examples are assigned in turn, need
+    /// another map and two more decompositions. The probe of a half is fitted to the model's features, and its strength
+    /// chosen on `validation`.
     ///
     /// # Errors
     /// The errors of [`Self::compute`]. Also if a half is empty, or if a probe cannot be fitted.

@@ -257,7 +257,7 @@ mod tests {
     use crate::singular_values::singular_values;
     use crate::support::{model, tiny_bert, tiny_task};
 
-    /// Every target by itself, two at a time and all at once have the same values.
+    /// Processing the targets one by one, in pairs or all at once gives the same values.
     #[test]
     fn groups_of_targets_change_nothing() {
         let backbone = tiny_bert();

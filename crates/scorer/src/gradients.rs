@@ -36,8 +36,8 @@ pub fn loss_and_gradients(
     })
 }
 
-/// The hidden states h_0 .. h_N of the last pass as the processor computes them, each (rows, width) in row-major order. The rows are the
-/// real tokens of all examples, one example after the other.
+/// The hidden states h_0 .. h_N of the last pass, each (rows, width) in row-major order. The rows are the real tokens
+/// of all examples, one example after the other.
 ///
 /// # Errors
 /// If the inputs are not of the backbone's kind.

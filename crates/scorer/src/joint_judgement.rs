@@ -21,9 +21,9 @@ use crate::singular_values::eigen;
 /// gain(S) = sum over k of (h_k + l)^(-1/2) (q_k . g'_S)^2
 ///
 /// is the decrease of the validation loss in a step preconditioned by H^(-1/2), as taken by adaptive optimisers.
-/// Connections that do the same share their directions of H, so the second of them adds little. With the power -1 it
-/// would be the decrease by Newton's step, and its greedy maximisation would be matching pursuit with the Schur
-/// complement, but that agrees less with trainings.
+/// Redundant connections share their directions of H, so the second of them adds little. With the power -1 it would be
+/// the decrease by Newton's step, and its greedy maximisation would be matching pursuit with the Schur complement, but
+/// that agrees less with trainings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JointJudgement {
     hidden_states: usize,
@@ -79,7 +79,7 @@ impl JointJudgement {
         self.hidden_states
     }
 
-    /// The gain(S) of the connections of a placement, at least 0. It is 0 for an empty placement.
+    /// The gain of the connections of a placement, at least 0. It is 0 for an empty placement.
     ///
     /// # Errors
     /// If a connection is out of range, or if a gradient is not finite.
@@ -97,8 +97,8 @@ impl JointJudgement {
     }
 
     /// The cosine between the changes in the losses of the training examples that steps on two connections, each by
-    /// itself, would cause. It is 1 if they do the same, and 0 if they have nothing in common or one of them has no
-    /// gradient.
+    /// itself, would cause. It is 1 if they have the same effect, and 0 if they have nothing in common or one of them
+    /// has no gradient.
     ///
     /// # Errors
     /// If a connection is out of range, or if a gradient is not finite.
@@ -214,8 +214,7 @@ mod tests {
 
     use super::*;
 
-    /// A judgement with two states, hence the connections 0->0, 0->1, 1->0, 1->1, of which only the first map has an
-    /// effect.
+    /// A judgement with two states and the connections 0->0, 0->1, 1->0 and 1->1. Only their first maps have an effect.
     fn judgement(examples: &[[f32; 4]], validation: [f64; 4]) -> JointJudgement {
         let spread = |column: usize| column.is_multiple_of(MAPS).then_some(column / MAPS);
         let matrix = Mat::from_fn(examples.len(), 4 * MAPS, |row, column| {

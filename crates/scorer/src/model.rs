@@ -10,10 +10,10 @@ pub struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    /// Joins the two.
+    /// Joins a backbone and parameters.
     ///
     /// # Errors
-    /// If a connection lies outside the backbone's hidden states, or the width is another one.
+    /// If a connection is outside the backbone's hidden states, or if the widths differ.
     pub fn new(backbone: &'a Backbone, parameters: Parameters) -> Result<Self, ScoreError> {
         let description = backbone.description();
         if parameters.width() != description.width {

@@ -3,7 +3,7 @@
 //! It minimises (1/n) sum_i CE(y_i, W x_i + b) + (l2/2) |W|^2 over W and b by L-BFGS, for each strength of
 //! [`STRENGTHS`]. Here x are the features minus their mean, divided by one number, their root mean square deviation, so
 //! a strength means the same on every backbone. The strength with the lowest validation loss wins. The resulting head
-//! works on the features as they are.
+//! works on the raw features.
 
 use std::cell::RefCell;
 

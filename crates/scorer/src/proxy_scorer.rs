@@ -29,7 +29,7 @@ pub struct Score {
 }
 
 impl Score {
-    /// A number of the score that is not finite, and its name: JSON cannot hold it.
+    /// The name and value of a number in the score that is not finite, which JSON cannot represent.
     #[must_use]
     pub fn not_finite(&self) -> Option<(&'static str, f64)> {
         let quantities = [
@@ -43,8 +43,8 @@ impl Score {
 
 /// Scores placements.
 ///
-/// A score depends on nothing but the arguments: neither on earlier trials nor on the threads. Several threads may call
-/// at the same time.
+/// A score depends only on the arguments, not on earlier trials or on the threads. Several threads may call at the same
+/// time.
 pub trait Scorer: Sync {
     /// Scores `placement` by a training of `fidelity` steps. Repetitions differ in initial adapters and data order.
     ///

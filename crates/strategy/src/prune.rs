@@ -44,8 +44,8 @@ impl Default for PruneSettings {
 /// exchange replaces the weakest connection kept by the strongest one dropped. Scores have no influence. The strategy
 /// is finished when no other set fits.
 ///
-/// It is the strongest simple rival of a search: pruning by the first-order Taylor term (Molchanov et al. 2019, arXiv
-/// 1906.10771).
+/// It is the strongest simple baseline for a search: pruning by the first-order Taylor term (Molchanov et al. 2019,
+/// arXiv 1906.10771).
 pub struct Prune<'proxy> {
     proxy: Arc<dyn ConnectionProxy + 'proxy>,
     fidelity: Fidelity,

@@ -59,8 +59,8 @@ impl Unseen {
                 rest().nth(random.random_range(0..left))
             };
         }
-        // So many repetitions in a large space mean that nearly all of it has been seen. The first of the rest is found
-        // after at most as many steps.
+        // This many repeated draws in a large space mean that nearly all of it has been seen. The first unseen
+        // placement is found after at most as many steps as have been seen.
         rest().next()
     }
 }

@@ -1,4 +1,4 @@
-//! The contract of every strategy, with and without successive halving, on spaces of every sort.
+//! The contract of every strategy, with and without successive halving, on spaces of all kinds.
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,4 +1,4 @@
-//! Regularised evolution: ageing, parents, the first population, and whether it finds something.
+//! Regularised evolution: ageing, parents, the first population, and its results.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -41,7 +41,7 @@ fn the_oldest_leaves_even_if_it_is_the_best() {
     let space = extended(13, 3);
     let mut compared = 0;
     for seed in 0..20 {
-        // With a tournament of 64 among two, the best is always a parent (with a probability of all but 2^-64).
+        // With a tournament of 64 among two, the best is always a parent (with a probability of 1 - 2^-64).
         let mut strategy = Evolution::new(uniform(2, 64, 0.0), steps(1), seed, None).unwrap();
         let oldest = next(&mut strategy, &space, 2.0);
         let second = next(&mut strategy, &space, 1.0);

@@ -11,8 +11,8 @@ use adaplace_strategy::{
 };
 use common::{extended, placements, run, space, steps};
 
-/// Connections with a large source are important, the more so the fewer there are. Those with a large target are
-/// promising.
+/// Connections with a large source are important, and more so if there are fewer of them. Connections with a large
+/// target are promising.
 #[derive(Default)]
 struct Trained(Mutex<Vec<usize>>);
 

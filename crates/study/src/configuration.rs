@@ -18,13 +18,13 @@ use crate::{Configuration, Metric, PreparationSettings, StudyError, chain_shape}
 /// The format written and read by this version.
 pub const STUDY_FORMAT: &str = "adaplace.study/1";
 
-/// Everything that a study's journal depends on: the content of `study.toml`.
+/// The content of `study.toml`: everything that a study's journal depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StudyConfiguration {
     /// [`STUDY_FORMAT`]
     pub format: String,
-    /// What is searched, how long and by which measure.
+    /// Settings of the search, the race and the repetitions.
     pub search: SearchSettings,
     /// The strategy and its settings.
     pub strategy: StrategyDescription,
@@ -34,19 +34,19 @@ pub struct StudyConfiguration {
     pub task: TaskSource,
     /// How adapters are trained.
     pub training: TrainingSettings,
-    /// How the gradient map is made.
+    /// Settings of the gradient map.
     pub gradient_map: GradientMapSource,
     /// The search space and its budget.
     pub space: SpaceDescription,
 }
 
-/// What is searched, how long and by which measure.
+/// Settings of the search, the race and the repetitions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchSettings {
-    /// Of all random choices.
+    /// The seed of all random choices.
     pub seed: Seed,
-    /// Placements to try; with halving, each starts short and only the best go on.
+    /// Number of placements to try. With halving, each starts short and only the best continue.
     pub trials: Count,
     /// Optimiser steps of a full trial.
     pub steps: Fidelity,
@@ -57,24 +57,24 @@ pub struct SearchSettings {
     pub halving: Option<Reduction>,
     /// What trials are ranked by.
     pub metric: Metric,
-    /// Costs that are minimised beside the metric: finalists then come from the Pareto front.
+    /// Costs to minimise in addition to the metric. With costs, finalists come from the Pareto front.
     #[serde(default, rename = "and", skip_serializing_if = "Vec::is_empty")]
     pub costs: Vec<CostObjective>,
-    /// What stands for a connection's promise: a gradient statistic, or several whose ranks are averaged.
+    /// The promise of a connection: a gradient statistic, or several whose ranks are averaged.
     pub statistic: Statistics,
-    /// What scores placements, where it is not the short training of this program: the name of a function elsewhere.
+    /// Name of the external function that scores placements; none if this program trains them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
-    /// How many of the best placements race.
+    /// Number of the best placements that race.
     pub finalists: Count,
-    /// How often each of them is trained on the first rung of the race, twice as often on every following one. With 0, as
-    /// in the studies before there was a race, and with costs there is none: all finalists have the repetitions.
+    /// Trainings of each of them on the first rung of the race; every following rung doubles it. Without a race (0, as
+    /// in older studies, or with costs) all finalists are repeated.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub race: u32,
-    /// How often the last two, and the baseline, are trained once more, to report what they are worth.
+    /// Number of trainings of the last two and of the baseline whose means are reported.
     pub repetitions: Repetitions,
-    /// Whether trials were added to the study after it had begun. Its journal then holds trainings in another order than one
-    /// search asks for them, and some that its end does not.
+    /// Whether trials were added after the study had begun. Its journal is then in another order than that of a single
+    /// search, and can hold trainings that the final search never asks for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub grown: bool,
 }
@@ -84,50 +84,50 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-/// A backbone and what identifies it.
+/// A backbone and its identity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackboneSource {
-    /// Its folder, or its name in the hub, as it was given.
+    /// Its folder or its name on the hub, as given.
     pub folder: PathBuf,
-    /// How it is pooled.
+    /// How its hidden states are pooled.
     pub pooling: Pooling,
     /// Hash of its weights.
     pub weights_sha256: String,
-    /// Precision of its products.
+    /// Precision of its matrix products.
     #[serde(default = "f32_products")]
     pub precision: Precision,
 }
 
-/// What the studies before there was a choice computed in.
+/// The precision of studies older than the setting.
 fn f32_products() -> Precision {
     Precision::F32
 }
 
-/// A task and what identifies it.
+/// A task and its identity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskSource {
-    /// Its folder, as it was given.
+    /// Its folder, as given.
     pub folder: PathBuf,
     /// Hash of its encoded training and validation examples.
     pub fingerprint: String,
-    /// Size of the subset of the training examples, if not all are used.
+    /// Number of training examples in use; all of them if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_examples: Option<Count>,
-    /// Texts are cut to this many tokens; images have none.
+    /// Length in tokens that texts are truncated to; none for images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_length: Option<usize>,
-    /// What the columns of its rows are called.
+    /// Names of its columns.
     #[serde(default, skip_serializing_if = "Columns::is_usual")]
     pub columns: Columns,
 }
 
-/// How the gradient map is made.
+/// Settings of the gradient map.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GradientMapSource {
-    /// At most this many training examples.
+    /// Largest number of training examples.
     pub examples: Count,
     /// Thresholds and batch size.
     pub settings: GradientMapSettings,
@@ -154,7 +154,7 @@ impl Configuration for StudyConfiguration {
         moved
     }
 
-    /// Trials may be added.
+    /// Only the number of trials may grow.
     fn growing_as(&self, wanted: &Self) -> Self {
         let mut grown = self.clone();
         let search = &mut grown.search;
@@ -173,8 +173,8 @@ impl Document for StudyConfiguration {
 }
 
 impl StudyConfiguration {
-    /// The search space, resolved for backbone and task. Whatever can be refused of a study is refused here, before
-    /// anything is made; an error in the space names the file that it is `described_in`.
+    /// The search space, resolved for backbone and task. All checks of a study happen here, before any file is written.
+    /// An error in the space names the file that it is `described_in`.
     ///
     /// # Errors
     /// If no placement meets the budget, or the strategy cannot search the space.
@@ -193,7 +193,7 @@ impl StudyConfiguration {
         Ok(space)
     }
 
-    /// The strategy, fresh, on the resolved space.
+    /// A new strategy on the resolved space.
     ///
     /// # Errors
     /// If its settings do not fit the space or the number of trials.
@@ -214,7 +214,7 @@ impl StudyConfiguration {
         })?)
     }
 
-    /// The reference to the backbone that goes into placement files must be the one of the configuration.
+    /// Checks that the backbone is the one of the configuration.
     ///
     /// # Errors
     /// [`StudyError::Changed`] with both hashes.
@@ -227,7 +227,7 @@ impl StudyConfiguration {
         )
     }
 
-    /// The encoded task must be the one of the configuration.
+    /// Checks that the encoded task is the one of the configuration.
     ///
     /// # Errors
     /// [`StudyError::Changed`] with both hashes.

@@ -1,26 +1,26 @@
-//! Which connections of a placement do the same.
+//! Redundant connections of a placement.
 
 use adaplace_scorer::JointJudgement;
 use adaplace_search_space::{Connection, Placement};
 
 use crate::Finalist;
 
-/// Two connections of a greater coupling do nearly the same.
+/// Two connections with a larger coupling are nearly redundant.
 const ALIKE: f64 = 0.9;
 
-/// Two connections of a placement that do nearly the same.
+/// Two nearly redundant connections of a placement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Alike {
-    /// The first of them.
+    /// The first one.
     pub one: Connection,
-    /// The second.
+    /// The second one.
     pub other: Connection,
     /// Their coupling, above 0.9.
     pub coupling: f64,
 }
 
 impl Alike {
-    /// What follows from it, in a sentence.
+    /// A sentence that explains the finding.
     #[must_use]
     pub fn describe(&self) -> String {
         let Self {
@@ -29,11 +29,11 @@ impl Alike {
             coupling,
         } = self;
         format!(
-            "{one} and {other} do nearly the same ({coupling:.2}): a placement without one of them may do as well."
+            "{one} and {other} are nearly redundant ({coupling:.2}): a placement without one of them may be as good."
         )
     }
 
-    /// The two that are most alike, if they do nearly the same; of equal ones the first.
+    /// The two with the largest coupling, if they are nearly redundant. The first pair wins a tie.
     fn most(connections: &[Connection], coupling: &[Vec<f64>]) -> Option<Self> {
         let rows = connections.iter().zip(coupling).enumerate();
         let pairs = rows.flat_map(|(index, (&one, row))| {
@@ -53,7 +53,7 @@ impl Alike {
 }
 
 impl Finalist {
-    /// The two of its connections that are most alike, if they do nearly the same.
+    /// The two of its connections with the largest coupling, if they are nearly redundant.
     #[must_use]
     pub fn alike(&self) -> Option<Alike> {
         let connections: Vec<Connection> = self.repeated.placement.connections().collect();
@@ -61,7 +61,7 @@ impl Finalist {
     }
 }
 
-/// The coupling of every two connections of a placement. None where a gradient is not finite: the results of the study stand
+/// The coupling of every two connections of a placement. `None` if a gradient is not finite, as the study is valid
 /// without it.
 pub(crate) fn coupling(joint: &JointJudgement, placement: &Placement) -> Option<Vec<Vec<f64>>> {
     let connections: Vec<Connection> = placement.connections().collect();
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!((found.one, found.other), (connections[1], connections[2]));
         assert_eq!(
             found.describe(),
-            "0->1 and 0->2 do nearly the same (0.95): a placement without one of them may do as well."
+            "0->1 and 0->2 are nearly redundant (0.95): a placement without one of them may be as good."
         );
         assert_eq!(most(0.95, 0.95, 0.1).unwrap().other, connections[1]);
     }

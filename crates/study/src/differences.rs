@@ -1,4 +1,4 @@
-//! In what two configurations differ.
+//! The differences between two configurations.
 
 use toml::{Table, Value};
 

@@ -7,7 +7,7 @@ use adaplace_search_space::SpaceError;
 use adaplace_strategy::StrategyError;
 use adaplace_task::TaskError;
 
-/// What can go wrong in a study.
+/// Errors of a study.
 #[derive(Debug, thiserror::Error)]
 pub enum StudyError {
     /// A file could not be read.
@@ -15,17 +15,17 @@ pub enum StudyError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A file could not be written.
     #[error(
-        "cannot write `{path}`: {source}; check the free space and the permissions, then run the same command again: what was finished before is kept"
+        "cannot write `{path}`: {source}; check the free space and the permissions, then run the same command again: finished trainings are kept"
     )]
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A configuration that cannot be understood.
@@ -43,32 +43,32 @@ pub enum StudyError {
         setting: &'static str,
         /// Its value.
         value: String,
-        /// What it may be.
+        /// The allowed range.
         range: &'static str,
     },
-    /// The backbone's own preprocessing makes pictures that it cannot read.
+    /// The backbone's preprocessing makes images that it cannot read.
     #[error(
         "`{path}` makes pictures of {made} x {made} pixels, which the backbone cannot read in patches of {patch_size}; correct `size` or `crop_size` there"
     )]
     PictureSize {
         /// The preprocessing.
         path: PathBuf,
-        /// Height and width of its pictures.
+        /// Height and width of its images.
         made: usize,
         /// Height and width of a patch.
         patch_size: usize,
     },
-    /// The output folder holds something else.
+    /// The output folder holds something other than a study.
     #[error(
         "`{path}` is not a study: it is not empty and holds no `{file}`; choose another output folder"
     )]
     NotAStudy {
         /// The folder.
         path: PathBuf,
-        /// The configuration file that it would have.
+        /// Name of the missing configuration file.
         file: &'static str,
     },
-    /// A folder that is to be read holds no study.
+    /// The folder to read holds no study.
     #[error(
         "`{path}` is not a study: it holds no `study.toml`; give the folder that a search wrote"
     )]
@@ -76,7 +76,7 @@ pub enum StudyError {
         /// The folder.
         path: PathBuf,
     },
-    /// A file that was made from the journal and cannot be read.
+    /// A file that was derived from the journal is damaged.
     #[error("`{path}` is damaged: {reason}; run the search again, which writes it again")]
     Damaged {
         /// The file.
@@ -92,10 +92,10 @@ pub enum StudyError {
     OtherConfiguration {
         /// The folder.
         path: PathBuf,
-        /// One for each setting that differs.
+        /// One phrase for each setting that differs.
         differences: Vec<String>,
     },
-    /// Another process works on the study.
+    /// Another process runs the study.
     #[error(
         "`{path}` is being run by another process; wait for it or choose another output folder"
     )]
@@ -103,55 +103,55 @@ pub enum StudyError {
         /// The folder.
         path: PathBuf,
     },
-    /// A journal that cannot be trusted.
+    /// The journal is damaged.
     #[error(
         "`{path}` is damaged in line {line}: {reason}; restore the file, or choose another output folder to start again"
     )]
     Journal {
         /// The journal.
         path: PathBuf,
-        /// Line, from 1.
+        /// Line number, from 1.
         line: usize,
         /// What is wrong with it.
         reason: String,
     },
-    /// Backbone or task are not those of the configuration.
+    /// The backbone or the task is not the one of the configuration.
     #[error(
         "the {what} in `{path}` is not the one of the study: its hash is {found}, the study was made with {expected}; restore it, or start a new study"
     )]
     Changed {
-        /// Backbone or task.
+        /// `backbone` or `task`.
         what: &'static str,
         /// Its folder.
         path: PathBuf,
-        /// The configuration's hash.
+        /// The hash in the configuration.
         expected: String,
-        /// The folder's.
+        /// The hash of the folder.
         found: String,
     },
-    /// A result for a training that nobody asked for.
+    /// A result for a trial that is not open.
     #[error(
-        "trial {trial} is not one that the study asked for and was not told yet; tell each trial of `ask` once"
+        "trial {trial} was not asked for, or already has a result; tell the result of each trial from `ask` once"
     )]
     NotAsked {
         /// Its number.
         trial: usize,
     },
-    /// A score that is no number.
+    /// A score that is not finite.
     #[error(
-        "the {quantity} of trial {trial} is {value}; tell a finite number, or that it failed, with the reason"
+        "the {quantity} of trial {trial} is {value}; tell a finite number, or report a failure with its reason"
     )]
     NotFinite {
         /// The number of the trial.
         trial: usize,
-        /// What is no number.
+        /// The quantity that is not finite.
         quantity: &'static str,
-        /// What it is.
+        /// Its value.
         value: f64,
     },
-    /// The study is scored by something that is not at hand.
+    /// The study is scored by an external objective.
     #[error(
-        "`{path}` is scored by an objective of its own, `{objective}`; go on with it where that is, from Python"
+        "`{path}` is scored by the objective `{objective}`, which is not available here; resume it from Python with that objective"
     )]
     OwnObjective {
         /// The study.
@@ -159,14 +159,14 @@ pub enum StudyError {
         /// The name of the objective.
         objective: String,
     },
-    /// Not one trial gave a score.
+    /// No trial gave a score.
     #[error(
         "none of the {trials} trials gave a score; the first one failed because it {reason}; choose a lower learning rate"
     )]
     NothingScored {
         /// Number of trials.
         trials: usize,
-        /// Of the first failed one.
+        /// The reason of the first failure.
         reason: String,
     },
     /// The strategy finished without a complete placement.
@@ -176,15 +176,15 @@ pub enum StudyError {
     NothingComplete {
         /// The strategy.
         strategy: String,
-        /// Trials it was allowed.
+        /// Number of trials it was allowed.
         trials: usize,
     },
-    /// The threads of the workers could not be started.
+    /// The workers could not be started.
     #[error("cannot start {workers} workers: {reason}")]
     Workers {
         /// Number of workers.
         workers: usize,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
     /// From the search space.

@@ -1,4 +1,4 @@
-//! Repeated trainings, of the best placements and of the baseline.
+//! Repeated trainings of the best placements and of the baseline.
 
 use adaplace_analysis::Estimate;
 use adaplace_scorer::Score;
@@ -15,11 +15,11 @@ pub struct Repeated {
     pub placement: Placement,
     /// What it costs.
     pub cost: Cost,
-    /// The repetitions in their order.
+    /// Results of the repetitions, in order.
     pub results: Vec<TrialResult>,
-    /// Over the repetitions that went through; `None` if none did.
+    /// Validation accuracy over the successful repetitions; `None` if all failed.
     pub validation_accuracy: Option<Estimate>,
-    /// Likewise.
+    /// Validation loss over the successful repetitions; `None` if all failed.
     pub validation_loss: Option<Estimate>,
 }
 
@@ -42,7 +42,7 @@ impl Repeated {
         }
     }
 
-    /// The metric over the repetitions that went through; `None` if none did.
+    /// The metric over the successful repetitions; `None` if all failed.
     #[must_use]
     pub fn estimate(&self, metric: Metric) -> Option<Estimate> {
         let scores = self.results.iter().filter_map(TrialResult::score);
@@ -50,7 +50,7 @@ impl Repeated {
         Estimate::of(&values)
     }
 
-    /// Repetitions that failed.
+    /// Number of failed repetitions.
     #[must_use]
     pub fn failures(&self) -> usize {
         let failed = self
@@ -61,7 +61,7 @@ impl Repeated {
     }
 }
 
-/// The baseline of every study: an adapter in parallel at every sublayer, of the largest rank of the space.
+/// The baseline of every study: a parallel adapter at every sublayer, with the largest rank of the space.
 #[must_use]
 pub fn parallel_baseline(space: &SearchSpace) -> Placement {
     let largest = space.adapters().last();

@@ -12,7 +12,7 @@ const IMPORTANCES: &str = "importances.jsonl";
 const REPORT: &str = "report.html";
 const PLACEMENTS: &str = "placements";
 
-/// What a folder of results is made for: the content of its configuration file.
+/// The configuration that a folder of results belongs to.
 pub trait Configuration: Document + Clone {
     /// Name of the file.
     const FILE: &'static str;
@@ -31,20 +31,21 @@ pub trait Configuration: Document + Clone {
         })
     }
 
-    /// What its trainings start from.
+    /// The settings of the preparation for its trainings.
     fn preparation(&self) -> PreparationSettings;
 
-    /// The same with backbone and task where they stand in `other`: their hashes say whether they are the same.
+    /// This configuration with the paths of backbone and task from `other`. Their hashes still identify them.
     #[must_use]
     fn at_the_places_of(&self, other: &Self) -> Self;
 
-    /// The same with what may change between runs as in `wanted`: what no training in the journal depends on.
+    /// This configuration with the settings that may change between runs from `wanted`. No training in the journal
+    /// depends on them.
     #[must_use]
     fn growing_as(&self, _wanted: &Self) -> Self {
         self.clone()
     }
 
-    /// Whether something was added after trainings had begun, so that the journal's order is not that of one search.
+    /// Whether trials were added after trainings had begun, so that the journal is not in the order of a single search.
     fn has_grown(&self) -> bool {
         false
     }
@@ -61,7 +62,7 @@ pub trait Configuration: Document + Clone {
     }
 }
 
-/// A folder of results with its journal, which this process alone has open.
+/// An open folder of results with its journal, locked by this process.
 #[derive(Debug)]
 pub struct Opened {
     /// The folder.
@@ -72,7 +73,7 @@ pub struct Opened {
     pub records: Vec<Record>,
 }
 
-/// The folder of a study or a comparison, opened by this process alone.
+/// The folder of a study or a comparison, locked by this process.
 #[derive(Debug, Clone)]
 pub struct StudyFolder {
     path: PathBuf,
@@ -83,10 +84,10 @@ impl StudyFolder {
     /// Name of the journal.
     pub const JOURNAL: &str = "journal.jsonl";
 
-    /// Opens the study at `path` for `configuration`, or makes it; gives its journal and the trainings done so far.
+    /// Opens the study at `path` for `configuration`, or creates it. Returns its journal and the trainings done so far.
     ///
     /// # Errors
-    /// If the folder holds something else, or a study with another configuration, which is left as it is.
+    /// If the folder holds something else or a study with another configuration. The folder is then left unchanged.
     pub fn open<C: Configuration>(path: &Path, configuration: &C) -> Result<Opened, StudyError> {
         let mut folder = Self {
             path: path.to_owned(),
@@ -123,10 +124,10 @@ impl StudyFolder {
         })
     }
 
-    /// Checks, before anything expensive is done, that `path` could hold a study of this configuration.
+    /// Checks that `path` could hold a study of this configuration, before any expensive work.
     ///
     /// # Errors
-    /// As [`Self::open`], without making or locking anything.
+    /// See [`Self::open`]. Nothing is created or locked.
     pub fn check<C: Configuration>(path: &Path, configuration: &C) -> Result<(), StudyError> {
         let folder = Self {
             path: path.to_owned(),
@@ -140,7 +141,7 @@ impl StudyFolder {
         }
     }
 
-    /// As [`Configuration::has_grown`].
+    /// See [`Configuration::has_grown`].
     pub(crate) fn has_grown(&self) -> bool {
         self.grown
     }
@@ -151,37 +152,37 @@ impl StudyFolder {
         &self.path
     }
 
-    /// Where the gradient map stands.
+    /// Path of the gradient map.
     #[must_use]
     pub fn gradient_map(&self) -> PathBuf {
         self.path.join(GRADIENT_MAP)
     }
 
-    /// Where the journal stands.
+    /// Path of the journal.
     #[must_use]
     pub fn journal(&self) -> PathBuf {
         self.path.join(Self::JOURNAL)
     }
 
-    /// Where the importances of adapters that were trained together stand.
+    /// Path of the importances of adapters that were trained together.
     #[must_use]
     pub fn importances(&self) -> PathBuf {
         self.path.join(IMPORTANCES)
     }
 
-    /// Where the ranking stands.
+    /// Path of the ranking.
     #[must_use]
     pub fn ranking(&self) -> PathBuf {
         self.path.join(RANKING)
     }
 
-    /// Where the placement of this name stands.
+    /// Path of the placement with this name.
     #[must_use]
     pub fn placement(&self, name: &str) -> PathBuf {
         self.path.join(PLACEMENTS).join(format!("{name}.toml"))
     }
 
-    /// Where the report of the study in the folder at `path` stands.
+    /// Path of the report of the study in the folder at `path`.
     #[must_use]
     pub fn report(path: &Path) -> PathBuf {
         path.join(REPORT)
@@ -196,7 +197,7 @@ impl StudyFolder {
         write_atomically(&path, content).map_err(self.writing(&path))
     }
 
-    /// Removes a result that the folder's configuration no longer leads to, if it is there.
+    /// Removes a result that the configuration no longer leads to, if it exists.
     fn remove(&self, name: &str) -> Result<(), StudyError> {
         let path = self.path.join(name);
         match std::fs::remove_file(&path) {
@@ -205,14 +206,15 @@ impl StudyFolder {
         }
     }
 
-    /// Where backbone and task stand makes no difference, nor does what may change between runs.
+    /// Compares the stored configuration with the wanted one, except for the paths of backbone and task and for
+    /// settings that may change between runs.
     fn compare<C: Configuration>(&self, stored: &Path, wanted: &C) -> Result<(), StudyError> {
         let existing = C::read(stored)?.at_the_places_of(wanted).growing_as(wanted);
         let table = |configuration: &C| -> Result<toml::Table, StudyError> {
             let mut table: toml::Table =
                 toml::from_str(&configuration.to_toml()?).unwrap_or_default();
             if let Some(toml::Value::Table(search)) = table.get_mut("search") {
-                // It says how the folder came about, not what is asked for.
+                // This records the folder's history, not what the user asked for.
                 search.remove("grown");
             }
             Ok(table)
@@ -227,8 +229,8 @@ impl StudyFolder {
         })
     }
 
-    /// What a process leaves that was killed at the very start does not count: hidden files, and an empty folder for
-    /// the placements.
+    /// Ignores the leftovers of a process that was killed at the start: hidden files and an empty folder for the
+    /// placements.
     fn check_empty(&self, file: &'static str) -> Result<(), StudyError> {
         let reading = |source| StudyError::Read {
             path: self.path.clone(),

@@ -22,21 +22,21 @@ pub struct GradientMapFile {
     pub examples: usize,
     /// Thresholds and batch size.
     pub settings: GradientMapSettings,
-    /// The linear probe whose loss the gradient is of.
+    /// The linear probe whose loss is differentiated.
     pub probe: ProbeQuality,
-    /// For each statistic that the map holds a square table: rows are sources, columns targets.
+    /// A square table for each statistic of the map: rows are sources, columns are targets.
     pub statistics: BTreeMap<Statistic, Vec<Vec<f64>>>,
 }
 
-/// How good a linear probe is.
+/// The quality of a linear probe.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProbeQuality {
     /// Strength of its regularisation.
     pub l2: f64,
-    /// On the training examples.
+    /// Evaluation on the training examples.
     pub train: Evaluation,
-    /// On the validation part.
+    /// Evaluation on the validation part.
     pub validation: Evaluation,
 }
 
@@ -51,7 +51,7 @@ impl From<&LinearProbe> for ProbeQuality {
 }
 
 impl GradientMapFile {
-    /// All statistics that `map` holds.
+    /// The file with all statistics of `map`.
     #[must_use]
     pub fn new(
         map: &GradientMap,
@@ -82,7 +82,7 @@ impl GradientMapFile {
         Ok(read_json(path)?)
     }
 
-    /// Writes the file, or leaves an earlier one as it was.
+    /// Writes the file atomically. On failure an earlier file is unchanged.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -101,7 +101,7 @@ impl Document for GradientMapFile {
             .find(|(_, table)| table.len() != states || table.iter().any(|row| row.len() != states))
         {
             Some((statistic, _)) => Err(format!(
-                "the table of the {statistic} is not {states} x {states}, as the hidden states are"
+                "the table of the {statistic} is not {states} x {states}, the number of hidden states"
             )),
             None => Ok(()),
         }

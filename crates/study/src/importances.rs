@@ -1,4 +1,5 @@
-//! How much adapters that were trained together matter: a training of many takes minutes, and a study that goes on asks again.
+//! Cache of the importances of adapters that were trained together. Such a training takes minutes, and a resumed study
+//! asks for it again.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ struct Measured {
     hash: PlacementHash,
     /// The adapters that were trained.
     together: Placement,
-    /// One for each, in the placement's order.
+    /// One importance for each adapter, in the placement's order.
     importance: Vec<f64>,
     /// How long the training took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,16 +33,16 @@ impl Line for Measured {
         check_hash(self.hash, &self.together)?;
         match self.importance.len() == self.together.len() {
             true => Ok(()),
-            false => Err("it has not one importance for each adapter".to_owned()),
+            false => Err("it does not have one importance for each adapter".to_owned()),
         }
     }
 }
 
-/// The importances that were measured, each once in a study.
+/// The measured importances of a study, each measured once.
 #[derive(Debug)]
 pub struct Importances {
     path: PathBuf,
-    /// Opened when the first is asked for: most strategies ask for none.
+    /// Opened on first use: most strategies need no importances.
     opened: Mutex<Option<Opened>>,
 }
 
@@ -52,7 +53,7 @@ struct Opened {
 }
 
 impl Importances {
-    /// Those that the file at `path` holds, which is made when the first is measured.
+    /// The importances in the file at `path`. The file is created with the first measurement.
     #[must_use]
     pub fn at(path: PathBuf) -> Self {
         Self {
@@ -61,7 +62,7 @@ impl Importances {
         }
     }
 
-    /// The seconds that each of the trainings took whose importances the file at `path` holds. Nothing is locked or changed.
+    /// The duration in seconds of each training in the file at `path`. The file is neither locked nor changed.
     ///
     /// # Errors
     /// If the file is damaged.
@@ -73,7 +74,7 @@ impl Importances {
         Ok(seconds.collect())
     }
 
-    /// Those of the adapters of `together`, by what is known or else by what `measure` gives.
+    /// The importances of the adapters of `together`, from the file or else from `measure`.
     pub(crate) fn of<E: From<StudyError>>(
         &self,
         together: &Placement,

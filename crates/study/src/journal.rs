@@ -11,16 +11,16 @@ use serde::de::DeserializeOwned;
 
 use crate::{Record, StudyError};
 
-/// What a journal holds a line for.
+/// A line of a journal.
 pub trait Line: Serialize + DeserializeOwned {
-    /// Checks a line that stands behind `before` others and could be read.
+    /// Checks a parsed line that follows `before` others.
     ///
     /// # Errors
-    /// What was changed by somebody: no torn line gets this far.
+    /// If the line was edited. A torn line fails earlier.
     fn check(&self, before: usize) -> Result<(), String>;
 }
 
-/// An append-only file of [`Record`]s, or of other lines. A line is on the disk before the next training is told of.
+/// An append-only file of [`Record`]s or other lines. A line is on disk before the next one is appended.
 #[derive(Debug)]
 pub struct Journal<L = Record> {
     path: PathBuf,
@@ -29,9 +29,9 @@ pub struct Journal<L = Record> {
 }
 
 impl<L: Line> Journal<L> {
-    /// Opens or makes the journal at `path`, for this process alone, and reads what it holds.
+    /// Opens or creates the journal at `path`, locks it and reads its lines.
     ///
-    /// A torn last line, of a process that was killed while it wrote, is cut off: what it held is done again.
+    /// A torn last line, left by a process that was killed while writing, is cut off. Its training is repeated.
     ///
     /// # Errors
     /// [`StudyError::Busy`] if another process has it open, [`StudyError::Journal`] if any other line is damaged.
@@ -62,7 +62,7 @@ impl<L: Line> Journal<L> {
         let (records, intact) = parse(path, &bytes)?;
         if intact < bytes.len() {
             tracing::warn!(
-                "the last line of `{}` was torn and is cut off; what it held is done again",
+                "the last line of `{}` was torn and is cut off; its training is repeated",
                 path.display()
             );
             journal.cut(intact)?;
@@ -70,15 +70,15 @@ impl<L: Line> Journal<L> {
         Ok((journal, records))
     }
 
-    /// Where it stands.
+    /// Path of the journal.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Adds one line and waits until it is on the disk.
+    /// Appends one line and waits until it is on disk.
     ///
     /// # Errors
-    /// [`StudyError::Write`], after which the file is as long as before if the system allows.
+    /// [`StudyError::Write`]. The file is then truncated to its earlier length if the system allows.
     pub fn append(&mut self, record: &L) -> Result<(), StudyError> {
         let mut line =
             serde_json::to_vec(record).map_err(|error| self.write_error(error.into()))?;
@@ -92,7 +92,7 @@ impl<L: Line> Journal<L> {
             .write_all(&line)
             .and_then(|()| self.file.sync_data());
         written.map_err(|error| {
-            // On a full disk part of the line may stand there; if cutting fails too, the next run repairs it.
+            // On a full disk part of the line may have been written. If truncating fails too, the next run repairs it.
             let _ = self.file.set_len(before);
             self.write_error(error)
         })
@@ -113,11 +113,11 @@ impl<L: Line> Journal<L> {
     }
 }
 
-/// The lines of the journal at `path`, without a torn last one. Nothing is locked or changed: another process may
-/// be writing the journal.
+/// The lines of the journal at `path`, without a torn last one. The file is neither locked nor changed, as another
+/// process may be writing it.
 ///
 /// # Errors
-/// If the file cannot be read, or another line than the last is damaged.
+/// If the file cannot be read, or if a line other than the last is damaged.
 pub fn read_lines<L: Line>(path: &Path) -> Result<Vec<L>, StudyError> {
     let bytes = std::fs::read(path).map_err(|source| StudyError::Read {
         path: path.to_owned(),
@@ -126,7 +126,7 @@ pub fn read_lines<L: Line>(path: &Path) -> Result<Vec<L>, StudyError> {
     Ok(parse(path, &bytes)?.0)
 }
 
-/// The records, and how many bytes they take.
+/// The lines and their length in bytes.
 fn parse<L: Line>(path: &Path, bytes: &[u8]) -> Result<(Vec<L>, usize), StudyError> {
     let mut records: Vec<L> = Vec::new();
     let mut intact = 0;
@@ -156,14 +156,14 @@ fn parse_line<L: Line>(line: &[u8]) -> Result<L, String> {
     serde_json::from_slice(line).map_err(|error| error.to_string())
 }
 
-/// Checks that a line's hash and placement belong together.
+/// Checks that `hash` is the hash of `placement`.
 ///
 /// # Errors
-/// The hash that the placement does not have.
+/// A message with the wrong hash.
 pub fn check_hash(hash: PlacementHash, placement: &Placement) -> Result<(), String> {
     match hash == placement.hash() {
         true => Ok(()),
-        false => Err(format!("its placement does not have the hash {hash}")),
+        false => Err(format!("its placement has another hash than {hash}")),
     }
 }
 

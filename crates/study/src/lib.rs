@@ -1,10 +1,10 @@
 //! The search loop around scorer and strategy.
 //!
-//! A study is a folder: `study.toml`, the fully resolved [`StudyConfiguration`]; `journal.jsonl`, one [`Record`] for each
-//! finished training, the only state; and what is made from them, the gradient map, the ranking and the
-//! placement files. A [`Study`] asks for trainings and is told their scores (ask and tell); [`run()`] drives it on a
-//! number of workers. A study that was stopped, however hard, is resumed by replaying its journal: nothing is lost and
-//! nothing trained twice.
+//! A study is a folder. `study.toml` holds the fully resolved [`StudyConfiguration`]. `journal.jsonl` is the only
+//! state, with one [`Record`] for each finished training. The gradient map, the ranking and the placement files are
+//! derived from them. A [`Study`] asks for trainings and is told their scores (ask and tell); [`run()`] drives it on a
+//! number of workers. A study that was interrupted or killed is resumed by replaying its journal: no finished training
+//! is lost or repeated.
 
 mod configuration;
 mod coupling;

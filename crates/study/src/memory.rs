@@ -2,10 +2,10 @@
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-/// The share of the memory that frozen states take at most where nothing else is asked for.
+/// By default, frozen states take at most 1 / `DEFAULT_SHARE` of the memory.
 const DEFAULT_SHARE: u64 = 4;
 
-/// Bytes of memory of the machine, or of the group of processes that this one is confined to.
+/// Memory of the machine in bytes, or the limit of this process's control group.
 #[must_use]
 pub fn machine_memory() -> u64 {
     let what = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
@@ -17,7 +17,7 @@ pub fn machine_memory() -> u64 {
         .map_or(total, |group| group.min(total))
 }
 
-/// Bytes of frozen states that are kept where nothing else is asked for: a quarter of the memory.
+/// Default size in bytes of the cache of frozen states: a quarter of the memory.
 #[must_use]
 pub fn default_cache_memory() -> usize {
     (machine_memory() / DEFAULT_SHARE) as usize

@@ -1,4 +1,4 @@
-//! What trials are ranked by.
+//! The metric that trials are ranked by.
 
 use adaplace_scorer::{ByClass, Evaluation, Score};
 use adaplace_search_space::Fidelity;
@@ -6,7 +6,7 @@ use adaplace_strategy::Merit;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
-/// What trials are ranked by.
+/// The metric that trials are ranked by.
 #[derive(
     Debug,
     Clone,
@@ -29,23 +29,24 @@ pub enum Metric {
     Accuracy,
     /// Validation loss, ties by validation accuracy.
     Loss,
-    /// Validation accuracy - validation loss / 2, ties by validation loss. On all six tables of sets in `results/sets` one
-    /// training ranks placements by it more like the accuracies of their other trainings than by the accuracy itself.
+    /// Validation accuracy - validation loss / 2, ties by validation loss. On all six tables in `results/sets`, a
+    /// ranking by this metric of one training predicts the accuracies of other trainings better than a ranking by
+    /// accuracy.
     #[default]
     Combined,
     /// Mean recall of the classes on the validation part, ties by validation loss.
     BalancedAccuracy,
-    /// Mean F1 of the classes, likewise.
+    /// Mean F1 of the classes, ties by validation loss.
     MacroF1,
-    /// Matthews correlation, likewise.
+    /// Matthews correlation, ties by validation loss.
     Matthews,
 }
 
 /// accuracy - loss / 2, with the loss in nats: larger is better.
 ///
-/// From chance to certainty a classifier of C classes gains 1 - 1/C of accuracy and loses ln C nats: an exchange rate of
-/// 0.72 for two classes, 0.54 for four, 0.39 for ten. At 1/2 both count for about as much; the loss, which every example
-/// changes a little, steadies the accuracy, which jumps by whole examples.
+/// From chance to certainty a classifier of C classes gains 1 - 1/C of accuracy and loses ln C nats: an exchange rate
+/// of 0.72 for two classes, 0.54 for four, 0.39 for ten. At 1/2 both count for about as much; the loss, which depends
+/// smoothly on every example, steadies the accuracy, which jumps by whole examples.
 fn combined(accuracy: f64, loss: f64) -> f64 {
     accuracy - loss / 2.0
 }
@@ -54,10 +55,10 @@ impl Metric {
     /// All metrics.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// Those that follow from accuracy and loss.
+    /// The metrics that follow from accuracy and loss.
     pub const OF_TWO: [Self; 3] = [Self::Accuracy, Self::Loss, Self::Combined];
 
-    /// The score's merit: larger is better.
+    /// The merit of a score: larger is better.
     #[must_use]
     pub fn merit(self, fidelity: Fidelity, score: &Score) -> Option<Merit> {
         let tie_break = match self {
@@ -67,7 +68,7 @@ impl Metric {
         Merit::new(fidelity, self.signed(self.value(score)), tie_break)
     }
 
-    /// The metric itself, as people read it; not a number where the score does not say it.
+    /// The metric with its usual sign; NaN if the score does not contain it.
     #[must_use]
     pub fn value(self, score: &Score) -> f64 {
         self.of(
@@ -77,13 +78,13 @@ impl Metric {
         )
     }
 
-    /// The metric of an evaluation, likewise.
+    /// The metric of an evaluation; NaN if the evaluation does not contain it.
     #[must_use]
     pub fn of_evaluation(self, evaluation: &Evaluation) -> f64 {
         self.of(evaluation.accuracy, evaluation.loss, evaluation.by_class)
     }
 
-    /// The metric of these numbers, likewise.
+    /// The metric of these numbers; NaN if they do not determine it.
     #[must_use]
     pub fn of(self, accuracy: f64, loss: f64, by_class: Option<ByClass>) -> f64 {
         let of_classes = |value: fn(ByClass) -> f64| by_class.map_or(f64::NAN, value);
@@ -103,7 +104,7 @@ impl Metric {
         Self::OF_TWO.contains(&self)
     }
 
-    /// Whether it is a share, which people read in percent.
+    /// Whether it is a share, shown in percent.
     #[must_use]
     pub fn is_share(self) -> bool {
         matches!(
@@ -112,7 +113,7 @@ impl Metric {
         )
     }
 
-    /// A value of the metric such that larger is better.
+    /// A value of the metric, with its sign changed if smaller is better.
     #[must_use]
     pub fn signed(self, value: f64) -> f64 {
         match self {
@@ -121,7 +122,7 @@ impl Metric {
         }
     }
 
-    /// What people call it.
+    /// Its name in prose.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -134,7 +135,7 @@ impl Metric {
         }
     }
 
-    /// A difference of the metric, as people read it.
+    /// A formatted difference of the metric.
     #[must_use]
     pub fn show_difference(self, difference: f64) -> String {
         match self {
@@ -144,7 +145,7 @@ impl Metric {
         }
     }
 
-    /// Its name among the options.
+    /// Its name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -177,12 +178,12 @@ mod tests {
         assert_eq!(merit(0.75, 0.5).objective, 0.5);
         // Ten points of accuracy are 0.2 nats.
         assert!(merit(0.75, 0.5) > merit(0.625, 0.375));
-        // Equal, and so by loss.
+        // A tie, broken by the loss.
         assert!(merit(0.75, 0.5) > merit(0.875, 0.75));
         assert!(merit(0.75, 0.5) < merit(0.75, 0.25));
     }
 
-    /// What a score does not say cannot be ranked by.
+    /// A score without a metric cannot be ranked by it.
     #[test]
     fn metrics_of_classes() {
         let by_class = ByClass {

@@ -1,4 +1,4 @@
-//! How far the trial of a study can be relied on, and what helps.
+//! How reliable a single training of a study is, and what improves it.
 
 use adaplace_analysis::reliability;
 use adaplace_scorer::Score;
@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Metric, TrialResult};
 
-/// From fewer degrees of freedom a deviation says too little: from three its relative standard error is 0.4.
+/// The fewest degrees of freedom of a deviation. With three its relative standard error is 0.4.
 const FEWEST_DEGREES: usize = 3;
 
-/// Below, single trainings mostly order the best placements by chance.
+/// Below this, single trainings order the best placements mostly by chance.
 const LOW_AGREEMENT: f64 = 0.7;
 
-/// How much more two trainings must agree in another metric for it to be advised.
+/// How much better two trainings must agree in another metric for it to be advised.
 const CLEAR_GAIN: f64 = 0.1;
 
-/// How far a single training of a study can be relied on, as measured by repeated ones.
+/// How reliable a single training of a study is, measured by repeated trainings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Noise {
-    /// In validation accuracy; none where all trials are alike.
+    /// In validation accuracy; none if all trials are equal.
     pub accuracy: Option<Repeatability>,
     /// In validation loss.
     pub loss: Option<Repeatability>,
@@ -28,25 +28,26 @@ pub struct Noise {
     /// In mean recall of the classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balanced_accuracy: Option<Repeatability>,
-    /// In their mean F1.
+    /// In mean F1 of the classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macro_f1: Option<Repeatability>,
     /// In Matthews correlation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matthews: Option<Repeatability>,
-    /// Standard error of an accuracy that comes from the number of validation examples alone: sqrt(p (1 - p) / n), with p
-    /// the mean accuracy of the trials.
+    /// Standard error of an accuracy that comes from the number of validation examples alone: sqrt(p (1 - p) / n), with
+    /// p the mean accuracy of the trials.
     pub sampling_error: f64,
 }
 
-/// How far a single training can be relied on in one number.
+/// How reliable a single training is in one metric.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Repeatability {
-    /// The correlation to expect between two trainings of each of the placements tried: 1 - (variance between trainings of
-    /// the same placement) / (variance of the trials of complete placements with all their steps), 0 to 1.
+    /// The expected correlation between two trainings of the placements tried: 1 - (variance between trainings of the
+    /// same placement) / (variance of the trials of complete placements with all their steps), 0 to 1.
     pub agreement: f64,
-    /// Standard deviation between trainings of the same placement, beyond what an order of the examples does to all alike.
+    /// Standard deviation between trainings of the same placement, without the effect that an order of the examples has
+    /// on all.
     pub deviation: f64,
     /// Differences between two trainings below this mean nothing: 2 sqrt(2) times the deviation.
     pub least_difference: f64,
@@ -54,10 +55,10 @@ pub struct Repeatability {
     pub degrees: usize,
 }
 
-/// What helps where single trainings say little.
+/// What helps where single trainings are unreliable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advice {
-    /// The validation part is so small that it explains the deviation.
+    /// More validation examples: the small validation part explains the deviation.
     MoreValidationExamples,
     /// Longer trainings.
     MoreSteps,
@@ -66,8 +67,8 @@ pub enum Advice {
 }
 
 impl Noise {
-    /// Of `trials`, which share one order of the examples, and tables of repeated trainings: a row for each placement, a
-    /// column for each order. None where too little was repeated.
+    /// Estimates the noise from `trials`, which share one order of the examples, and from tables of repeated trainings:
+    /// a row for each placement, a column for each order. None with too few repetitions.
     pub(crate) fn of(
         trials: &[&Score],
         tables: &[Vec<Vec<TrialResult>>],
@@ -119,10 +120,10 @@ impl Noise {
         }
     }
 
-    /// What helps a study that ranks by `metric`; nothing where two trainings agree well.
+    /// What helps a study that ranks by `metric`; empty if two trainings agree well.
     ///
-    /// Accuracies of the same placement differ by chance in the validation examples that it is unsure of; if they differ by
-    /// much more than so many examples explain, more of them do not help.
+    /// Accuracies of the same placement differ by chance in the validation examples that it is unsure of. If they
+    /// differ by much more than the size of the validation part explains, more examples do not help.
     #[must_use]
     pub fn advice(&self, metric: Metric) -> Vec<Advice> {
         let Some(own) = self.of_metric(metric) else {
@@ -148,7 +149,7 @@ impl Noise {
         advice
     }
 
-    /// All of it in a sentence or two; none where nothing is known of `metric`.
+    /// A sentence or two about the noise of `metric`; none if it was not measured.
     #[must_use]
     pub fn describe(&self, metric: Metric) -> Option<String> {
         let own = self.of_metric(metric)?;
@@ -200,8 +201,8 @@ mod tests {
         pairs.map(score).collect()
     }
 
-    /// Three tables of one degree each, with the contrasts a - b - c + d 0.2 in accuracy and 0.04 in loss, the last with a
-    /// third row that failed once: variances 0.2^2 / 4 and 0.04^2 / 4. The trials have variances 0.04 and 0.01.
+    /// Three tables of one degree each, with contrasts a - b - c + d of 0.2 in accuracy and 0.04 in loss, the last with
+    /// a third row that failed once: variances 0.2^2 / 4 and 0.04^2 / 4. The trials have variances 0.04 and 0.01.
     fn noise(validation_examples: usize) -> Noise {
         let trials = scores(&[0.3, 0.5, 0.7], &[0.9, 1.0, 1.1]);
         let rows = |accuracies: [f64; 2], losses: [f64; 2]| -> Vec<TrialResult> {
@@ -234,7 +235,7 @@ mod tests {
         let loss = noise.loss.unwrap();
         assert!((loss.deviation - 0.02).abs() < 1e-12);
         assert!((loss.agreement - (1.0 - 0.0004 / 0.01)).abs() < 1e-12);
-        // Half of the trials' mean 0.5 are right.
+        // The mean accuracy of the trials is 0.5.
         assert!((noise.sampling_error - 0.05).abs() < 1e-12);
     }
 

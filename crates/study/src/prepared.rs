@@ -21,9 +21,9 @@ pub struct Prepared {
     pub scorer: Arc<ProxyScorer>,
     /// The map.
     pub map: Arc<GradientMap>,
-    /// The map as it is written.
+    /// The map as a file.
     pub map_file: GradientMapFile,
-    /// Seconds that the map took.
+    /// Time that the map took, in seconds.
     pub map_seconds: f64,
     statistics: Statistics,
     steps: Fidelity,
@@ -34,11 +34,11 @@ pub struct Prepared {
 pub struct PreparationSettings {
     /// How adapters are trained.
     pub training: TrainingSettings,
-    /// How the map is made.
+    /// Settings of the map.
     pub gradient_map: GradientMapSource,
-    /// The statistics that the map holds at least, and by which connections are scored.
+    /// The statistics that score connections. The map holds at least these.
     pub statistics: Statistics,
-    /// Steps of the trainings of many connections together.
+    /// Optimiser steps of a training of many connections together.
     pub steps: Fidelity,
     /// The seed of all random choices.
     pub seed: Seed,
@@ -85,11 +85,11 @@ impl Prepared {
         })
     }
 
-    /// Opens the folder of results at `path`, prepares its trainings and writes the map into it. The folder is locked before
-    /// anything is computed.
+    /// Opens the folder of results at `path`, prepares its trainings and writes the map into it. The folder is locked
+    /// before anything is computed.
     ///
     /// # Errors
-    /// As [`StudyFolder::open`] and [`Self::new`].
+    /// See [`StudyFolder::open`] and [`Self::new`].
     pub fn open<C: Configuration>(
         path: &Path,
         configuration: &C,
@@ -102,8 +102,8 @@ impl Prepared {
         Ok((prepared, opened))
     }
 
-    /// Scores connections and placements by the map, and by trainings of many connections together, which the study in
-    /// `folder` does once.
+    /// The proxy that scores connections and placements by the map and by trainings of many connections together. The
+    /// study in `folder` keeps the results of these trainings.
     #[must_use]
     pub fn proxy(&self, folder: &StudyFolder) -> GradientProxy {
         GradientProxy::new(
@@ -115,7 +115,7 @@ impl Prepared {
         )
     }
 
-    /// The study of a folder that was opened for `configuration`, with the trainings that its journal holds.
+    /// The study of a folder opened for `configuration`, with the trainings in its journal.
     ///
     /// # Errors
     /// If the strategy cannot search the space.

@@ -7,7 +7,7 @@ use adaplace_task::{Columns, Encoder, ImageEncoder, Part, Task, TaskOptions, Tex
 
 use crate::StudyError;
 
-/// Texts are cut to this many tokens where nothing else is asked for and the backbone reads as many.
+/// Default length in tokens that texts are truncated to, if the backbone reads as many.
 const MAX_LENGTH: usize = 128;
 
 /// A backbone and a task that it can read.
@@ -17,17 +17,17 @@ pub struct Problem {
     pub backbone: Backbone,
     /// The task, encoded.
     pub task: Task,
-    /// Texts are cut to this many tokens; images have none.
+    /// Length in tokens that texts are truncated to; none for images.
     pub max_length: Option<usize>,
-    /// Names of the backbone's files that decided what tokens or pixels the task's examples became.
+    /// Names of the backbone's files that define its tokens or pixels.
     pub encoded_by: Vec<String>,
 }
 
 impl Problem {
-    /// Reads both folders. `max_length` is that of texts, 128 or the backbone's longest if not given.
+    /// Reads both folders. `max_length` applies to texts and defaults to 128 or the backbone's longest input.
     ///
     /// # Errors
-    /// If one of them is missing or damaged, or the backbone cannot read the task.
+    /// If one of them is missing or damaged, or if the backbone cannot read the task.
     pub fn load(
         backbone: (&Path, Option<Pooling>),
         task: &Path,
@@ -45,16 +45,16 @@ impl Problem {
         })
     }
 
-    /// Backbone and task, to be shared by all that is trained on them.
+    /// Backbone and task, to be shared by trainings.
     #[must_use]
     pub fn shared(self) -> (Arc<Backbone>, Arc<Task>) {
         (Arc::new(self.backbone), Arc::new(self.task))
     }
 
-    /// As [`Self::load`], with the parts that a search may see: never the test part.
+    /// Like [`Self::load`], but without the test part, which a search must not see.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// See [`Self::load`].
     pub fn for_search(
         backbone: (&Path, Option<Pooling>),
         (task, columns): (&Path, &Columns),
@@ -72,11 +72,11 @@ impl Problem {
     }
 }
 
-/// Reads a backbone's folder. One that reads pictures takes them as its preprocessing makes them: a DINOv2 that was
-/// trained at 518 pixels and comes with a crop of 224 reads 224.
+/// Reads a backbone's folder. The preprocessing sets the image size: a DINOv2 that was trained at 518 pixels and comes
+/// with a crop of 224 reads 224.
 ///
 /// # Errors
-/// If the folder is no backbone, or its preprocessing makes pictures that its patches do not fill.
+/// If the folder is not a backbone, or if the image size is not a multiple of the patch size.
 pub fn load_backbone(folder: &Path, pooling: Option<Pooling>) -> Result<Backbone, StudyError> {
     let backbone = Backbone::load(folder, pooling)?;
     let InputDescription::Image {
@@ -97,17 +97,17 @@ pub fn load_backbone(folder: &Path, pooling: Option<Pooling>) -> Result<Backbone
         }),
         Some(made) => {
             tracing::info!(
-                "pictures of {made} pixels for a backbone made at {image_size}: its position embeddings are interpolated"
+                "pictures of {made} pixels for a backbone trained at {image_size}: its position embeddings are interpolated"
             );
             Ok(backbone.with_image_size(made)?)
         }
     }
 }
 
-/// The encoder that comes with a backbone, and the length that texts are cut to.
+/// The encoder of a backbone and the length in tokens that texts are truncated to.
 ///
 /// # Errors
-/// If tokenizer or preprocessing is missing or does not fit the backbone.
+/// If the tokenizer or the preprocessing is missing or does not fit the backbone.
 pub fn encoder(
     folder: &Path,
     backbone: &Backbone,
@@ -133,7 +133,7 @@ pub fn encoder(
     }
 }
 
-/// The shape that costs are counted on: the tokens per example are those of a typical training example.
+/// The shape that costs are computed for, with the length of a typical training example.
 #[must_use]
 pub fn chain_shape(backbone: &Backbone, task: &Task) -> ChainShape {
     let description = backbone.description();
@@ -149,7 +149,7 @@ pub fn chain_shape(backbone: &Backbone, task: &Task) -> ChainShape {
     }
 }
 
-/// What identifies a backbone in a placement file.
+/// The reference that identifies a backbone in a placement file.
 #[must_use]
 pub fn backbone_reference(backbone: &Backbone) -> BackboneReference {
     let description = backbone.description();

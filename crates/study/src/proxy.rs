@@ -8,20 +8,20 @@ use rayon::prelude::*;
 
 use crate::Importances;
 
-/// Judges by the gradient map of the frozen model: a connection alone by a statistic of its gradient matrix, or the mean rank by
-/// several; a set of connections, and what one adds to others, by their joint gain.
+/// A proxy from the gradient map of the frozen model. It judges a single connection by a statistic of its gradient
+/// matrix or by the mean rank of several, and a set of connections by its joint gain.
 pub struct GradientProxy {
     scorer: Arc<ProxyScorer>,
     map: Arc<GradientMap>,
     statistics: Statistics,
-    /// Of the trainings of many connections together.
+    /// Length of the trainings of many connections together.
     fidelity: Fidelity,
     importances: Importances,
 }
 
 impl GradientProxy {
-    /// `map` is that of the frozen model; connections are trained together for `fidelity` steps where `importances` does not
-    /// hold them yet.
+    /// A proxy from the `map` of the frozen model. Importances that are not in `importances` come from trainings for
+    /// `fidelity` steps.
     #[must_use]
     pub fn new(
         scorer: Arc<ProxyScorer>,
@@ -46,7 +46,7 @@ impl GradientProxy {
 }
 
 impl ConnectionProxy for GradientProxy {
-    /// Beside adapters that are given, what a connection adds to their joint gain.
+    /// With given adapters, the promise is what a connection adds to their joint gain.
     fn promise(
         &self,
         given: &Placement,
@@ -74,7 +74,7 @@ impl ConnectionProxy for GradientProxy {
         placements.par_iter().map(gain).collect()
     }
 
-    /// The statistics, each by its rank among all connections.
+    /// The ranks of the connections by each statistic.
     fn features(&self, connections: &[Connection]) -> Result<Vec<Vec<f64>>, ProxyError> {
         let of_map: Vec<Vec<f64>> = self
             .statistics
@@ -91,7 +91,7 @@ impl ConnectionProxy for GradientProxy {
         Ok(connections.iter().map(of).collect())
     }
 
-    /// As a training of all of them for the proxy's steps gives it.
+    /// The importance of each adapter after a joint training for the proxy's steps.
     fn importance(&self, together: &Placement) -> Result<Vec<f64>, ProxyError> {
         let measure = || Ok(self.scorer.importances(together, self.fidelity)?);
         self.importances.of(together, measure)

@@ -1,4 +1,4 @@
-//! The race of the best: sequential halving on fresh orders that are common to all.
+//! The race of the best placements: sequential halving on new orders of the examples that all placements share.
 
 use std::cmp::Reverse;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::finalists::Repeated;
 use crate::{Metric, Phase, SearchSettings, Training, TrialResult};
 
-/// How many a race leaves.
+/// Number of placements that a race leaves.
 const LAST: usize = 2;
 
 /// A placement that raced.
@@ -20,23 +20,23 @@ pub struct Raced {
     pub trial: usize,
     /// The placement's hash.
     pub hash: PlacementHash,
-    /// The rung that it left at, from 1; none if it was among the last.
+    /// The rung on which it was eliminated, from 1; none if it was among the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_at: Option<usize>,
     /// Its trainings in the race.
     pub repeated: Repeated,
 }
 
-/// One rung: how many stand on it and how often each is trained there.
+/// One rung: its number of placements and the trainings of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Rung {
     entrants: usize,
     repetitions: u32,
 }
 
-/// Of `entrants` placements half, rounded up, go on from every rung until two are left; two have one rung, which says which
-/// of them is the first. Every rung trains each of its placements twice as often as the one before, so that all rungs cost
-/// about the same.
+/// The rungs of a race. Half of the placements, rounded up, advance from every rung until two are left. A race of two
+/// has one rung, which orders them. Every rung trains each placement twice as often as the one before, so that all
+/// rungs cost about the same.
 ///
 /// Karnin, Koren and Somekh, "Almost optimal exploration in multi-armed bandits", 2013.
 fn rungs(entrants: usize, repetitions: u32) -> Vec<Rung> {
@@ -60,7 +60,7 @@ fn rungs(entrants: usize, repetitions: u32) -> Vec<Rung> {
     }
 }
 
-/// How many trainings a race of so many placements takes.
+/// Number of trainings in a race of `entrants` placements.
 #[must_use]
 pub fn race_trainings(entrants: usize, repetitions: u32) -> usize {
     let rungs = rungs(entrants, repetitions).into_iter();
@@ -69,8 +69,8 @@ pub fn race_trainings(entrants: usize, repetitions: u32) -> usize {
     })
 }
 
-/// Who races: at most `most` different placements of `trials`, whose numbers and placements stand best first. Those
-/// recommended come before all others.
+/// The entrants of the race: at most `most` different placements of `trials`, which are given best first. Recommended
+/// placements come before all others.
 pub(crate) fn finalists(
     trials: &[(usize, &Placement)],
     recommended: &[Placement],
@@ -92,8 +92,8 @@ pub(crate) fn finalists(
 }
 
 impl SearchSettings {
-    /// Trainings that follow the search when it leaves `found` complete placements: those of the race, and those of the last
-    /// ones and the baseline. Fewer where the baseline is among the last.
+    /// Number of trainings after a search that found `found` complete placements: the race and the repetitions of the
+    /// last two and the baseline. It is smaller if the baseline is among the last.
     #[must_use]
     pub fn trainings_after_search(&self, found: usize) -> usize {
         let entrants = self.finalists.get().min(found);
@@ -102,7 +102,7 @@ impl SearchSettings {
         raced.saturating_add((last + 1).saturating_mul(self.repetitions.get() as usize))
     }
 
-    /// Of a Pareto front nothing is dropped.
+    /// Repetitions on the first rung. With costs there is no race, as no placement of a Pareto front is dropped.
     pub(crate) fn race_repetitions(&self) -> u32 {
         match self.costs.is_empty() {
             true => self.race,
@@ -111,19 +111,19 @@ impl SearchSettings {
     }
 }
 
-/// A race at work. It is decided by its own trainings alone: those of the search chose who takes part, so they flatter all of
-/// them.
+/// A running race. Its own trainings alone decide it: the trainings of the search selected the entrants, so their
+/// scores are biased upwards.
 #[derive(Debug, Clone)]
 pub(crate) struct Race {
     entrants: Vec<Entrant>,
-    /// Those still in it, best first.
+    /// The remaining placements, best first.
     field: Vec<usize>,
-    /// Those that left it, best first.
+    /// The eliminated placements, best first.
     left: Vec<usize>,
     rungs: Vec<Rung>,
-    /// The rung at work.
+    /// The current rung.
     rung: usize,
-    /// Who stood on each rung before, and the results there.
+    /// The results on each finished rung, a row for each placement.
     tables: Vec<Vec<Vec<TrialResult>>>,
     steps: Fidelity,
     /// The repetition of the first training.
@@ -139,8 +139,8 @@ struct Entrant {
 }
 
 impl Race {
-    /// A race of these trials and placements, best first, with so many trainings of each on the first rung. They are
-    /// repetition `first` and those that follow.
+    /// A race of these trials and placements, best first, with `repetitions` trainings of each on the first rung. The
+    /// repetitions are numbered from `first`.
     pub(crate) fn new(
         chosen: Vec<(usize, Placement)>,
         repetitions: u32,
@@ -168,7 +168,7 @@ impl Race {
         }
     }
 
-    /// The trainings of the present rung, placement by placement; none when the race is over.
+    /// The trainings of the current rung, placement by placement; empty when the race is over.
     pub(crate) fn trainings(&self) -> Vec<Training> {
         let Some(rung) = self.rungs.get(self.rung) else {
             return Vec::new();
@@ -186,7 +186,7 @@ impl Race {
         self.field.iter().flat_map(of_entrant).collect()
     }
 
-    /// The first repetition that no training has had yet.
+    /// The first unused repetition.
     pub(crate) fn next_repetition(&self) -> u32 {
         let done = self.rungs[..self.rung].iter();
         done.fold(self.first, |next, rung| {
@@ -194,7 +194,7 @@ impl Race {
         })
     }
 
-    /// Takes the results of the rung's trainings: the better half goes on.
+    /// Takes the results of the rung's trainings and keeps the better half.
     pub(crate) fn observe(&mut self, metric: Metric, results: &[TrialResult]) {
         let Some(rung) = self.rungs.get(self.rung) else {
             return;
@@ -207,7 +207,7 @@ impl Race {
             self.entrants[index].results.extend_from_slice(results);
         }
         self.tables.push(table);
-        // Stable: of equal ones the one that was ahead stays ahead.
+        // Stable: among equal placements the one that was ahead stays ahead.
         let entrants = &self.entrants;
         self.field
             .sort_by_key(|&index| Reverse(standing(metric, self.steps, &entrants[index].results)));
@@ -220,7 +220,7 @@ impl Race {
         self.left.splice(0..0, leave);
     }
 
-    /// Those that are left, best first: all if there was no race.
+    /// The remaining placements, best first; all entrants if there was no race.
     pub(crate) fn last(&self) -> Vec<(usize, Placement)> {
         let entrants = self.field.iter().map(|&index| &self.entrants[index]);
         entrants
@@ -238,7 +238,7 @@ impl Race {
         &self.tables
     }
 
-    /// All that raced, best first: who came further before who left earlier.
+    /// All placements that raced, best first. Those eliminated later come first.
     pub(crate) fn standings(&self, space: &SearchSpace) -> Vec<Raced> {
         if !self.took_place() {
             return Vec::new();
@@ -261,12 +261,13 @@ impl Race {
     }
 }
 
-/// So many repetitions from `first` on.
+/// The range of `count` repetitions from `first`.
 pub(crate) fn repetitions(first: u32, count: u32) -> std::ops::Range<u32> {
     first..first.saturating_add(count)
 }
 
-/// How good repeated trainings of a placement are, larger is better: those without failure first, then the mean merit.
+/// The standing of a placement by its repeated trainings; larger is better. A placement without failures comes first,
+/// then the mean merit decides.
 pub(crate) fn standing(
     metric: Metric,
     steps: Fidelity,
@@ -279,7 +280,7 @@ pub(crate) fn standing(
         .collect();
     let mean =
         |value: fn(&Merit) -> f64| merits.iter().map(value).sum::<f64>() / merits.len() as f64;
-    // Of none the mean is not a number, which is no merit.
+    // The mean of nothing is NaN, which is not a merit.
     let merit = Merit::new(
         steps,
         mean(|merit| merit.objective),
@@ -314,7 +315,7 @@ mod tests {
         assert!(sizes(1, 1).is_empty() && sizes(0, 1).is_empty() && sizes(8, 0).is_empty());
     }
 
-    /// The accuracy of a training, by chance alone, the same for the same training; about as on 500 examples.
+    /// A random accuracy, the same for the same training, with about the noise of 500 examples.
     fn score(study: u64, job: &Training) -> TrialResult {
         let source = job
             .placement
@@ -331,8 +332,8 @@ mod tests {
         })
     }
 
-    /// The best eight of 32 equally good placements race; how much the one that is named is above another one that took no
-    /// part, in three repetitions of both.
+    /// The best eight of 32 equally good placements race. Returns how much the winner is above a placement that did not
+    /// race, in three repetitions of both.
     fn reported_difference(study: u64) -> f64 {
         let adapter = AdapterSpec::new(2, 1.0).unwrap();
         let job = |source: u16, repetition: u32| Training {
@@ -367,8 +368,8 @@ mod tests {
         differences.sum::<f64>() / 3.0
     }
 
-    /// Of 200 comparisons of equally good placements few may look like a difference, although one of them was named by a
-    /// search and a race.
+    /// Of 200 comparisons of equally good placements few may look like a difference, although a search and a race
+    /// selected one of the two.
     #[test]
     fn what_a_race_names_is_seldom_called_better_by_noise_alone() {
         for seeds in [6, 10] {

@@ -22,18 +22,18 @@ use crate::{Metric, Noise, Phase, Record, SearchRules, SearchSettings, StudyErro
 pub struct Ranking {
     /// `adaplace.ranking/1`
     pub format: String,
-    /// What is ranked by.
+    /// The metric of the ranking.
     pub metric: Metric,
-    /// The frozen model with a linear head alone.
+    /// The frozen model with only a linear head.
     pub probe: ProbeQuality,
-    /// An adapter in parallel at every sublayer.
+    /// The baseline: a parallel adapter at every sublayer.
     pub baseline: Repeated,
-    /// What the race left, or the best complete placements where there was none, trained again; best first.
+    /// The repetitions of the placements that the race left, or of the best complete ones without a race; best first.
     pub finalists: Vec<Finalist>,
-    /// All that raced, best first; none where there was no race.
+    /// All placements that raced, best first; empty without a race.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub race: Vec<Raced>,
-    /// How far a single training can be relied on; none where too little was repeated.
+    /// How reliable a single training is; none with too few repetitions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<Noise>,
     /// All trials, best first: longer trainings before shorter ones, failed ones last.
@@ -44,8 +44,8 @@ pub struct Ranking {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finalist {
-    /// Place, from 1: that of the race, whose trainings are none of the repetitions; by the mean of the repetitions where
-    /// there was none. One with a failed repetition stands behind those without.
+    /// Place, from 1. The race decides it, with trainings other than the repetitions. Without a race the mean of the
+    /// repetitions does, and a finalist with a failed repetition comes after those without.
     pub place: usize,
     /// The trial that made it a finalist.
     pub trial: usize,
@@ -53,8 +53,8 @@ pub struct Finalist {
     pub hash: PlacementHash,
     /// Its repetitions.
     pub repeated: Repeated,
-    /// How alike every two of its connections change the losses of the training examples, -1 to 1
-    /// ([`JointJudgement::coupling`]), in the order of the placement; none without the gradient map of a frozen model.
+    /// The coupling of every two of its connections, -1 to 1, in the order of the placement: how similarly they change
+    /// the losses of the training examples ([`JointJudgement::coupling`]). None without a gradient map.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupling: Option<Vec<Vec<f64>>>,
 }
@@ -73,26 +73,26 @@ pub struct RankedTrial {
     pub placement: Placement,
     /// What it costs.
     pub cost: Cost,
-    /// Whether the placement has as many adapters as the space asks for; a greedy search also tries fewer.
+    /// Whether the placement has as many adapters as the space requires. A greedy search also tries smaller ones.
     pub complete: bool,
-    /// Whether it is on the Pareto front of the metric and the costs, where the search minimised costs: among the
-    /// complete placements no other one is nowhere worse and somewhere better.
+    /// Whether it is on the Pareto front of the metric and the costs that the search minimised: no other complete
+    /// placement is at least as good everywhere and better somewhere.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub front: bool,
     /// Optimiser steps.
     pub steps: Fidelity,
-    /// Its score, or why there is none.
+    /// Its score, or the reason of its failure.
     pub result: TrialResult,
 }
 
-/// All that a study did.
+/// Everything that the ranking is made from.
 pub(crate) struct Ended<'a> {
     pub(crate) records: &'a [Record],
     pub(crate) race: &'a Race,
-    /// Trial and repetitions of those that the race left, best first.
+    /// Trial and repetitions of the placements that the race left, best first.
     pub(crate) finalists: Vec<(usize, Repeated)>,
     pub(crate) baseline: Repeated,
-    /// Of the frozen model.
+    /// The joint judgement of the frozen model.
     pub(crate) joint: Option<&'a JointJudgement>,
 }
 
@@ -128,7 +128,7 @@ impl Ranking {
             })
             .collect();
         let noise = noise(search, probe, space, records, race, &finalists);
-        // What the repetitions say must not choose, or they would flatter what they chose.
+        // The repetitions must not choose the winner, or its mean would be biased upwards.
         match race.took_place() {
             true => finalists.sort_by_key(|(_, repeated)| repeated.failures()),
             false => finalists.sort_by_key(|(_, repeated)| {
@@ -178,7 +178,7 @@ impl Document for Ranking {
         };
         match self.finalists.iter().find(|finalist| !whole(finalist)) {
             Some(finalist) => Err(format!(
-                "the coupling of place {} is not one of every two connections",
+                "the coupling of place {} does not match its connections",
                 finalist.place
             )),
             None => Ok(()),
@@ -186,7 +186,7 @@ impl Document for Ranking {
     }
 }
 
-/// The trials of the search, best first; of equal ones, and of failed ones, the first comes first.
+/// The trials of the search, best first. Ties and failures are in the order of the trials.
 pub(crate) fn ranked(metric: Metric, records: &[Record]) -> Vec<&Record> {
     let mut trials: Vec<(Option<Merit>, &Record)> = records
         .iter()
@@ -198,9 +198,9 @@ pub(crate) fn ranked(metric: Metric, records: &[Record]) -> Vec<&Record> {
     trials.into_iter().map(|(_, record)| record).collect()
 }
 
-/// The placements that become finalists: trial and placement, best first. First those that the strategy recommends, then the
-/// best trials. With costs those of the Pareto front, its ends and those with the most room around them first; where there
-/// are not enough, the best of the others follow.
+/// The finalists, as trial and placement, best first. Recommended placements come first, then the best trials. With
+/// costs the placements of the Pareto front come first, its ends and those with the largest crowding distance ahead;
+/// the best other trials fill up.
 pub(crate) fn best(
     rules: &SearchRules,
     space: &SearchSpace,
@@ -226,7 +226,7 @@ pub(crate) fn best(
     finalists(&trials, &ordered, rules.finalists)
 }
 
-/// Trials on the Pareto front, by their numbers; none where no costs are minimised.
+/// Numbers of the trials on the Pareto front; empty if no costs are minimised.
 fn front(search: &SearchSettings, space: &SearchSpace, records: &[Record]) -> BTreeSet<usize> {
     if search.costs.is_empty() {
         return BTreeSet::new();
@@ -269,7 +269,7 @@ pub(crate) fn merit(metric: Metric, record: &Record) -> Option<Merit> {
     metric.merit(record.steps, score)
 }
 
-/// From the rungs of the race and the repetitions behind it: whoever is in one of these tables was not chosen by it.
+/// The noise from the rungs of the race and the repetitions after it. None of these tables selected its own placements.
 fn noise(
     search: &SearchSettings,
     probe: ProbeQuality,

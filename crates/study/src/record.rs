@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Record {
     /// Number of the training in its study, from 0.
     pub trial: usize,
-    /// What it was done for.
+    /// Its phase of the study.
     pub phase: Phase,
     /// The placement's hash.
     pub hash: PlacementHash,
@@ -16,40 +16,40 @@ pub struct Record {
     pub placement: Placement,
     /// Optimiser steps.
     pub steps: Fidelity,
-    /// 0 in the search, from 1 in the race, behind it for the repetitions of finalists and baseline.
+    /// Repetition of the placement: 0 in the search, from 1 in the race, then those of finalists and baseline.
     pub repetition: u32,
-    /// The score, or why there is none.
+    /// The score, or the reason of the failure.
     pub result: Result,
-    /// How long it took; depends on machine and load, all else does not.
+    /// Duration in seconds, the only field that depends on machine and load.
     pub seconds: f64,
 }
 
-/// What a training was done for.
+/// The phase that a training belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// A trial that the strategy proposed.
     Search,
-    /// A training of one of the best in their race.
+    /// A training in the race of the best placements.
     Race,
-    /// A repetition of one of those that the race left, which chooses nothing.
+    /// A repetition of a placement that the race left. It does not change the order.
     Finalist,
-    /// A repetition of the adapter in parallel at every sublayer.
+    /// A repetition of the baseline, a parallel adapter at every sublayer.
     Baseline,
 }
 
-/// What came of a training.
+/// The result of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Result {
-    /// It went through.
+    /// It succeeded.
     Score(Score),
-    /// It failed, and why.
+    /// It failed, for this reason.
     Failed(String),
 }
 
 impl Result {
-    /// The score of a training that went through.
+    /// The score of a successful training.
     #[must_use]
     pub fn score(&self) -> Option<&Score> {
         match self {

@@ -1,4 +1,4 @@
-//! What a finished study writes: placement files and the ranking.
+//! The results of a finished study: placement files and the ranking.
 
 use adaplace_analysis::Estimate;
 use adaplace_search_space::{AdapterForm, BackboneReference, PlacementFile};
@@ -24,7 +24,7 @@ pub(crate) fn write_results(
     folder.write_ranking(ranking)
 }
 
-/// Where a placement comes from, for people.
+/// The provenance of a placement, for human readers.
 fn provenance(configuration: &StudyConfiguration, finalist: &Finalist) -> Table {
     let integer = |value: u64| Value::Integer(i64::try_from(value).unwrap_or(i64::MAX));
     let mut table = Table::new();

@@ -4,21 +4,21 @@ use adaplace_scorer::{Score, ScoreError, Scorer};
 
 use crate::{Asks, Ranking, Record, Study, StudyError, Training, TrialResult, Workers};
 
-/// What a caller may want to show while trainings run.
+/// Progress of a run.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A training was done, now or (`replayed`) before this run.
+    /// A training is done, either now or before this run (`replayed`).
     Done {
         /// Its record.
         record: &'a Record,
         /// Whether it was read from the journal.
         replayed: bool,
     },
-    /// A final training of a comparison was done.
+    /// A final training of a comparison is done.
     FinalTrainingDone,
     /// The strategy is finished: the race of the best and the repetitions of finalists and baseline follow.
     SearchFinished {
-        /// How many trainings these are; fewer where the baseline is among the last of the race.
+        /// Number of these trainings; smaller if the baseline is among the last of the race.
         remaining: usize,
     },
 }
@@ -28,15 +28,15 @@ pub enum Event<'a> {
 pub enum Summary {
     /// All trials and repetitions are done; the ranking is written.
     Finished(Box<Ranking>),
-    /// It was asked to stop; the journal holds what was done.
+    /// The run was stopped. The journal holds the finished trainings.
     Stopped {
-        /// Trainings in the journal.
+        /// Number of trainings in the journal.
         trainings: usize,
     },
 }
 
-/// Runs a study to its end, or until `stop` is set: search, race of the best, then the repetitions of
-/// finalists and baseline.
+/// Runs a study to its end or until `stop` is set: the search, the race of the best, then the repetitions of finalists
+/// and baseline.
 ///
 /// # Errors
 /// The first error that is not a failed trial. The journal then holds all trainings that were finished before it.
@@ -57,7 +57,7 @@ pub fn run<S: Scorer>(
     })
 }
 
-/// A study, and who hears of it.
+/// A study with the callback that is notified of its events.
 struct Running<'a> {
     study: &'a mut Study,
     notify: &'a mut dyn FnMut(Event<'_>),
@@ -82,7 +82,7 @@ impl Asks for Running<'_> {
     }
 }
 
-/// Trains as it is asked for; gives the result, or what ends the run.
+/// Runs a training. A failed training is a result; an error ends the run.
 pub fn train<S: Scorer>(scorer: &S, training: &Training) -> Result<TrialResult, StudyError> {
     let Training {
         placement,

@@ -1,4 +1,4 @@
-//! A search by ask and tell: the trials that a strategy proposes, then the race of the best.
+//! A search by ask and tell: the trials of a strategy, then the race of the best placements.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,19 +10,19 @@ use crate::race::Race;
 use crate::ranking::best;
 use crate::{Metric, Phase, Record, StudyError, Training};
 
-/// What a search goes by besides its strategy and its space.
+/// The settings of a search besides its strategy and its space.
 #[derive(Debug, Clone)]
 pub struct SearchRules {
-    /// What trials are ranked by.
+    /// The metric that trials are ranked by.
     pub metric: Metric,
-    /// Costs that are minimised as well: finalists then come from the Pareto front.
+    /// Costs to minimise in addition to the metric. With costs, finalists come from the Pareto front.
     pub costs: Vec<CostObjective>,
-    /// How many placements the strategy proposes at a time. It is a setting of the study, not of the machine, so that the
-    /// proposals depend on nothing but the scores.
+    /// Number of placements that the strategy proposes at a time. It is a setting of the study, not of the machine, so
+    /// that proposals depend only on the scores.
     pub proposals: usize,
-    /// How many of the best placements race.
+    /// Number of the best placements that race.
     pub finalists: usize,
-    /// How often each of them is trained on the first rung of the race; 0 for no race.
+    /// Trainings of each of them on the first rung of the race; 0 for no race.
     pub race: u32,
     /// Optimiser steps of a training in the race.
     pub steps: Fidelity,
@@ -32,7 +32,7 @@ pub struct SearchRules {
     pub first_of_race: u32,
 }
 
-/// A search at work.
+/// A running search.
 pub struct Search<'a> {
     rules: SearchRules,
     space: Arc<SearchSpace>,
@@ -44,14 +44,14 @@ pub struct Search<'a> {
 }
 
 enum Stage {
-    /// The present proposals of the strategy.
+    /// The current proposals of the strategy.
     Trials(Vec<Proposal>),
-    /// The best placements, on the present rung or behind the last.
+    /// The race of the best placements, running or finished.
     Race(Race),
 }
 
 impl<'a> Search<'a> {
-    /// A search that has not begun.
+    /// A new search.
     #[must_use]
     pub fn new(
         rules: SearchRules,
@@ -68,8 +68,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Takes what came of the trainings that it asked for last, in their order, and asks for the next ones; none when it is
-    /// over.
+    /// Takes the records of the trainings that it asked for last, in their order, and returns the next trainings; none
+    /// when the search is over.
     ///
     /// # Errors
     /// If the strategy cannot score connections.
@@ -121,8 +121,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The placements that race, or would if the search ended here: trial and placement, best first. `told` are those of the
-    /// trials asked for last that are done.
+    /// The placements that race, or would race if the search ended now: trial and placement, best first. `told` holds
+    /// the finished trials among the last ones asked for.
     #[must_use]
     pub fn best(&self, told: &[Record]) -> Vec<(usize, Placement)> {
         let rules = &self.rules;
@@ -145,14 +145,14 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The placements that the race left, best first, with the trials that brought them into it; all that entered where there
-    /// was no race, and none before.
+    /// The placements that the race left, best first, with their trials. Without a race all finalists are left; before
+    /// its end there are none.
     #[must_use]
     pub fn last(&self) -> Vec<(usize, Placement)> {
         self.race().map_or_else(Vec::new, Race::last)
     }
 
-    /// Seconds that its own decisions took, without any training.
+    /// Time that the decisions took, in seconds, without trainings.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.seconds

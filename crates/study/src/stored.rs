@@ -13,14 +13,14 @@ use crate::{
     StudyFolder,
 };
 
-/// What the folder of a study holds, read and not touched: it may be at work in another process.
+/// The content of a study's folder. Reading changes nothing, as another process may be running the study.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredStudy {
     /// Name of the folder.
     pub name: String,
     /// The content of `study.toml`.
     pub configuration: StudyConfiguration,
-    /// All trainings done so far, without a torn last line.
+    /// All finished trainings, without a torn last line.
     pub records: Vec<Record>,
     /// The gradient map; none before the search starts.
     pub gradient_map: Option<GradientMapFile>,
@@ -32,7 +32,7 @@ impl StoredStudy {
     /// Reads the study in `folder` and checks that its files belong together.
     ///
     /// # Errors
-    /// [`StudyError::NoStudy`] if there is none, else an error that names the file which is damaged.
+    /// [`StudyError::NoStudy`] if there is no study, or an error that names the damaged file.
     pub fn read(folder: &Path) -> Result<Self, StudyError> {
         let configuration = folder.join(StudyConfiguration::FILE);
         if !configuration.is_file() {
@@ -41,7 +41,7 @@ impl StoredStudy {
             });
         }
         let configuration = StudyConfiguration::read(&configuration)?;
-        // The ranking before the journal: a search at work may write it in between, and then both would disagree.
+        // Read the ranking before the journal: a running search may write it in between, and both would disagree.
         let ranking_path = folder.join(RANKING);
         let ranking = if_there(&ranking_path, Ranking::read)?;
         let gradient_map = if_there(&folder.join(GRADIENT_MAP), GradientMapFile::read)?;
@@ -69,7 +69,7 @@ impl StoredStudy {
         ranked(self.configuration.search.metric, &self.records)
     }
 
-    /// Whether the placement has as many adapters as the space asks for.
+    /// Whether the placement has as many adapters as the space requires.
     #[must_use]
     pub fn is_complete(&self, placement: &Placement) -> bool {
         let budget = &self.configuration.space.budget;
@@ -77,7 +77,7 @@ impl StoredStudy {
         placement.len() >= usize::from(fewest)
     }
 
-    /// Number of hidden states: that of the gradient map or, without it, enough for all connections that were tried.
+    /// Number of hidden states: that of the gradient map or, without a map, enough for all connections that were tried.
     #[must_use]
     pub fn hidden_states(&self) -> u16 {
         let tried = || {
@@ -94,10 +94,10 @@ impl StoredStudy {
     }
 }
 
-/// What `read` makes of the file, if there is one.
+/// The file as parsed by `read`; `None` if it does not exist.
 ///
 /// # Errors
-/// As `read`, unless the file is missing.
+/// The errors of `read`, except for a missing file.
 pub fn if_there<T>(
     path: &Path,
     read: impl Fn(&Path) -> Result<T, StudyError>,
@@ -133,7 +133,7 @@ fn check_connections(
     Ok(())
 }
 
-/// The trials of the ranking must be the searched ones of the journal.
+/// Checks that the ranking has the same trials as the journal.
 fn check_ranking(
     path: &Path,
     ranking: &Ranking,
@@ -152,6 +152,6 @@ fn check_ranking(
     }
     Err(StudyError::Damaged {
         path: path.to_owned(),
-        reason: "it does not rank the trials of the journal beside it".to_owned(),
+        reason: "its trials are not those of the journal in the same folder".to_owned(),
     })
 }

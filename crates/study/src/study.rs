@@ -1,4 +1,4 @@
-//! A study by ask and tell: what a loop of one's own drives, and [`crate::run()`] as well.
+//! A study by ask and tell, driven by [`crate::run()`] or by a custom loop.
 
 use std::sync::Arc;
 
@@ -15,35 +15,35 @@ use crate::{
     StudyConfiguration, StudyError, StudyFolder, Training, Trainings, TrialResult, sort_by_target,
 };
 
-/// What a study is made of.
+/// The parts of a study.
 pub struct StudyParts {
     /// The content of `study.toml`.
     pub configuration: StudyConfiguration,
     /// The resolved search space.
     pub space: Arc<SearchSpace>,
-    /// The strategy, fresh.
+    /// The strategy, in its initial state.
     pub strategy: Box<dyn Strategy>,
     /// The linear probe that every training starts from.
     pub probe: ProbeQuality,
-    /// The map of the frozen model, which says how alike the connections of the finalists are; none where something else scores.
+    /// The map of the frozen model, for the coupling of the finalists' connections; none with an external objective.
     pub map: Option<Arc<GradientMap>>,
-    /// What goes into placement files.
+    /// The backbone that placement files refer to.
     pub backbone: BackboneReference,
-    /// Where results go, and the trainings that are done.
+    /// The folder of results and the finished trainings.
     pub opened: Opened,
 }
 
 /// A training that a study asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
-    /// Its number in the study, from 0: that of its line in the journal.
+    /// Its number in the study, from 0. It is the index of its line in the journal.
     pub number: usize,
-    /// What is trained, and how.
+    /// The training to run.
     pub training: Training,
 }
 
-/// A study at work: it asks for trainings, is told their results and keeps them in the journal, from the search over the
-/// race of the best and the repetitions of finalists and baseline to the ranking.
+/// A running study. It asks for trainings, is told their results and keeps them in the journal: first the search, then
+/// the race of the best, then the repetitions of finalists and baseline. At the end it writes the ranking.
 ///
 /// Results may be told in any order; [`Trainings`] says what that means for the journal.
 pub struct Study {
@@ -59,9 +59,9 @@ pub struct Study {
 }
 
 enum Stage {
-    /// The search, with the trainings that it waits for.
+    /// The search and the race, with the trainings that they wait for.
     Search(Vec<Training>),
-    /// Repetitions of those that the race left, and of the baseline behind them.
+    /// Repetitions of the placements that the race left, then of the baseline.
     Repetitions {
         finalists: Vec<(usize, Placement)>,
         baseline: Placement,
@@ -71,7 +71,7 @@ enum Stage {
 }
 
 impl Study {
-    /// A study that continues behind the records of its journal.
+    /// A study that continues after the records of its journal.
     #[must_use]
     pub fn new(parts: StudyParts) -> Self {
         let StudyParts {
@@ -100,7 +100,7 @@ impl Study {
             finalists: settings.finalists.get(),
             race: settings.race_repetitions(),
             steps: settings.steps,
-            // The race has the repetitions behind it.
+            // The race has the repetitions after this one.
             repetition: 0,
             first_of_race: 1,
         };
@@ -117,12 +117,12 @@ impl Study {
         }
     }
 
-    /// All trainings that can be done now, in the order of their numbers; none when the study is finished. Those that
-    /// are not told are asked for again.
+    /// All trainings that can be done now, in the order of their numbers; none when the study is finished. Trainings
+    /// without a result are returned again by the next call.
     ///
     /// # Errors
-    /// If the journal does not belong to this study, the strategy cannot continue, nothing was found, or results cannot be
-    /// written.
+    /// If the journal does not belong to this study, the strategy cannot continue, no placement was found, or the
+    /// results cannot be written.
     pub fn ask(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<Vec<Trial>, StudyError> {
         while self.trainings.is_settled() && self.ranking().is_none() {
             self.advance(notify)?;
@@ -139,8 +139,8 @@ impl Study {
     /// Takes the result of a trial that was asked for, and the seconds that it took.
     ///
     /// # Errors
-    /// [`StudyError::NotAsked`] if it was not asked for, or was told already; [`StudyError::NotFinite`], after which it
-    /// can be told again; if the journal cannot be written.
+    /// [`StudyError::NotAsked`] if the trial was not asked for or already has a result; [`StudyError::NotFinite`],
+    /// after which it can be told again; [`StudyError::Write`] if the journal cannot be written.
     pub fn tell(
         &mut self,
         number: usize,
@@ -175,7 +175,7 @@ impl Study {
             .filter(|(_, value)| !value.is_finite())
     }
 
-    /// The placement of the first place: of the finalists once the study is finished, of the complete trials before.
+    /// The best placement: the first finalist of a finished study, else the best complete trial.
     #[must_use]
     pub fn best(&self) -> Option<Placement> {
         if let Some(ranking) = self.ranking() {
@@ -208,7 +208,7 @@ impl Study {
         }
     }
 
-    /// All that was asked for is told: continues with what follows.
+    /// Continues once everything that was asked for has a result.
     fn advance(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
         match &self.stage {
             Stage::Search(waited_for) => {
@@ -240,7 +240,7 @@ impl Study {
         }
     }
 
-    /// The strategy is finished: its best placements race.
+    /// Announces the end of the search. The best placements race next.
     fn announce_race(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
         let entrants = self.search.last().len();
         if entrants == 0 {
@@ -253,7 +253,8 @@ impl Study {
         Ok(())
     }
 
-    /// The race is over: those that it left and the baseline are trained on orders that chose nothing.
+    /// After the race, repeats the placements that it left and the baseline on new orders, so that their means are
+    /// unbiased.
     fn repeat_the_last(&mut self, notify: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
         let race = self.search.race().expect("a search ends with its race");
         let search = &self.configuration.search;
@@ -326,10 +327,10 @@ impl Study {
     }
 }
 
-/// The records of trainings that were asked for and told.
+/// The records of trainings that have results.
 fn done(trainings: &Trainings, asked: &[Training]) -> Vec<Record> {
     let done = trainings.get_all(asked);
-    let done = done.expect("all that was asked for is told");
+    let done = done.expect("every requested training has a result");
     done.into_iter().cloned().collect()
 }
 

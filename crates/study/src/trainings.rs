@@ -1,4 +1,4 @@
-//! Trainings, each done only once, with the journal that keeps them.
+//! Trainings, each done once, with the journal that keeps them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -6,39 +6,39 @@ use adaplace_search_space::{Fidelity, Placement, PlacementHash};
 
 use crate::{Asks, Journal, Line, Phase, Record, StudyError, TrialResult};
 
-/// A training that is asked for.
+/// A requested training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Training {
-    /// What it is done for.
+    /// Its phase of the study.
     pub phase: Phase,
     /// The placement.
     pub placement: Placement,
     /// Optimiser steps.
     pub steps: Fidelity,
-    /// Which repetition of the placement it is: its initial adapters and the order of the examples follow from it. In a
-    /// study 0 is the search, then come the race and the repetitions of finalists and baseline.
+    /// Repetition of the placement, which determines the initial adapters and the order of the examples. In a study 0
+    /// is the search, followed by the race and the repetitions of finalists and baseline.
     pub repetition: u32,
 }
 
 /// A line of a journal that keeps a training.
 pub trait TrainingLine: Line + Clone {
-    /// A training as it is asked for.
+    /// A requested training.
     type Training: Clone;
-    /// What came of a training.
+    /// The result of a training.
     type Result;
-    /// What makes two trainings the same.
+    /// The identity of a training.
     type Key: Ord + Copy;
 
-    /// The key of a training that is asked for.
+    /// The key of a requested training.
     fn key_of(training: &Self::Training) -> Self::Key;
 
     /// The key of the training that the line keeps.
     fn key(&self) -> Self::Key;
 
-    /// Whether the line was written for a training that was asked for like this one.
+    /// Whether the line was written for the same request.
     fn is_for(&self, training: &Self::Training) -> bool;
 
-    /// The line `number`, from 0, for a training that is done.
+    /// The line `number`, from 0, for a finished training.
     fn new(number: usize, training: Self::Training, result: Self::Result, seconds: f64) -> Self;
 }
 
@@ -77,37 +77,38 @@ impl TrainingLine for Record {
     }
 }
 
-/// In which order the lines of a journal may be asked for again.
+/// The order in which the lines of a journal may be requested again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaying {
-    /// The whole journal, in its order, before anything new: it is what one search did.
+    /// The whole journal, in its order, before any new training: a single search wrote it.
     InOrder,
-    /// Each line whenever it is asked for, if ever: what is searched by may have changed since.
+    /// Any order, and not necessarily all lines: the settings of the search may have changed since.
     InAnyOrder,
 }
 
-/// All trainings so far, those of the journal first, and those that are asked for.
+/// All trainings so far, those of the journal first, and the requested ones.
 ///
-/// Results may be told in any order. The journal is written in the order of the numbers, so that it is the same however many
-/// workers there are; a result that is told ahead of an earlier training waits for it, and is lost if the process ends before.
+/// Results may be told in any order. The journal is written in the order of the numbers, so that it does not depend on
+/// the number of workers. A result that is told before that of an earlier training waits for it, and is lost if the
+/// process ends first.
 #[derive(Debug)]
 pub struct Trainings<L: TrainingLine = Record> {
     journal: Journal<L>,
     lines: Vec<L>,
     by_key: BTreeMap<L::Key, usize>,
-    /// How many lines the journal held at the start.
+    /// Number of lines in the journal at the start.
     loaded: usize,
     replaying: Replaying,
-    /// The lines held at the start that were asked for again.
+    /// The lines present at the start that were requested again.
     taken: BTreeSet<usize>,
     /// Trainings whose results are missing, from the next line of the journal on.
     open: VecDeque<L::Training>,
-    /// Results told ahead of their turn, by the numbers of their trainings.
+    /// Results told before their turn, by the numbers of their trainings.
     early: BTreeMap<usize, (L::Result, f64)>,
 }
 
 impl<L: TrainingLine> Trainings<L> {
-    /// Continues behind the lines that the journal holds.
+    /// Continues after the lines of the journal.
     #[must_use]
     pub fn new(journal: Journal<L>, lines: Vec<L>, replaying: Replaying) -> Self {
         let mut trainings = Self {
@@ -126,17 +127,17 @@ impl<L: TrainingLine> Trainings<L> {
         trainings
     }
 
-    /// All lines, those of the journal that were not asked for yet included.
+    /// All lines, including those of the journal that were not requested yet.
     #[must_use]
     pub fn lines(&self) -> &[L] {
         &self.lines
     }
 
-    /// Asks for `trainings`. Those that neither the journal holds nor was asked for are open from now on; `replayed` is
-    /// called with the lines of those that the journal held.
+    /// Requests `trainings`. Those that are neither in the journal nor requested before become open. `replayed` is
+    /// called with the lines of those in the journal.
     ///
     /// # Errors
-    /// [`StudyError::Journal`] if the journal is to be replayed in its order and has another line here.
+    /// [`StudyError::Journal`] if the journal must be replayed in order and has another line here.
     pub fn want(
         &mut self,
         trainings: &[L::Training],
@@ -148,7 +149,7 @@ impl<L: TrainingLine> Trainings<L> {
             match self.by_key.get(&L::key_of(training)).copied() {
                 Some(line) if line < self.loaded => self.take(line, training, replayed)?,
                 Some(_) => {}
-                // A finalist can be the baseline, and two searches can ask for the same.
+                // A finalist can be the baseline, and two searches can request the same training.
                 None if !keys.insert(L::key_of(training)) => {}
                 None => missing.push(training.clone()),
             }
@@ -160,7 +161,7 @@ impl<L: TrainingLine> Trainings<L> {
         Ok(())
     }
 
-    /// A line that the journal held is asked for.
+    /// Marks a line of the journal as requested.
     fn take(
         &mut self,
         line: usize,
@@ -179,29 +180,30 @@ impl<L: TrainingLine> Trainings<L> {
         Ok(())
     }
 
-    /// The trainings that were asked for and not told yet, with their numbers, in the order in which to do them.
+    /// The open trainings without a result, with their numbers, in the order in which to do them.
     pub fn untold(&self) -> impl Iterator<Item = (usize, &L::Training)> {
         let numbered = (self.lines.len()..).zip(&self.open);
         numbered.filter(|(number, _)| !self.early.contains_key(number))
     }
 
-    /// Whether everything that was asked for is told and in the journal.
+    /// Whether all requested trainings are in the journal.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// Whether a training of this number is open and was not told yet.
+    /// Whether the training with this number is open and has no result yet.
     pub(crate) fn is_untold(&self, number: usize) -> bool {
         let open = self.lines.len()..self.lines.len() + self.open.len();
         open.contains(&number) && !self.early.contains_key(&number)
     }
 
-    /// Keeps the result of a training, and the seconds that it took; `written` is called with each line that the journal
-    /// takes in.
+    /// Keeps the result of a training and its duration in seconds. `written` is called with each line added to the
+    /// journal.
     ///
     /// # Errors
-    /// [`StudyError::NotAsked`] if the training is not open or was told already; if the journal cannot be written.
+    /// [`StudyError::NotAsked`] if the training is not open or already has a result; [`StudyError::Write`] if the
+    /// journal cannot be written.
     pub fn tell(
         &mut self,
         number: usize,
@@ -224,7 +226,7 @@ impl<L: TrainingLine> Trainings<L> {
         Ok(())
     }
 
-    /// The line of a training that is done.
+    /// The line of a finished training.
     #[must_use]
     pub fn get(&self, training: &L::Training) -> Option<&L> {
         let line = self.by_key.get(&L::key_of(training));
@@ -240,10 +242,11 @@ impl<L: TrainingLine> Trainings<L> {
             .collect()
     }
 
-    /// Checks that the whole journal was asked for again, if that is to be in its order: only then may anything new be done.
+    /// Checks that the whole journal was requested again, if it must be replayed in order. Only then may new trainings
+    /// start.
     ///
     /// # Errors
-    /// [`StudyError::Journal`] with the line that was not asked for.
+    /// [`StudyError::Journal`] with the first line that was not requested.
     pub fn check_replayed(&self) -> Result<(), StudyError> {
         if self.replaying == Replaying::InOrder && self.taken.len() < self.loaded {
             return Err(self.foreign_line());
@@ -260,31 +263,30 @@ impl<L: TrainingLine> Trainings<L> {
         StudyError::Journal {
             path: self.journal.path().to_owned(),
             line: self.taken.len() + 1,
-            reason: "the study's strategy asks for another training here".to_owned(),
+            reason: "the study's strategy requests another training here".to_owned(),
         }
     }
 }
 
-/// Sorts trainings so that those with the same earliest target stand next to each other: they start from the same frozen
-/// states.
+/// Sorts trainings so that those with the same earliest target are adjacent: they start from the same frozen states.
 pub fn sort_by_target(trainings: &mut [Training]) {
     trainings.sort_by_key(|training| training.placement.earliest_target());
 }
 
-/// A list of trainings, as a bench or final trainings are: all are asked for at once, and nothing follows from their results.
+/// A fixed list of trainings, such as a bench or final trainings. All are requested at once.
 pub struct Listed<'a, L: TrainingLine> {
     trainings: Trainings<L>,
     written: &'a mut dyn FnMut(&L),
 }
 
 impl<'a, L: TrainingLine> Listed<'a, L> {
-    /// Those of `trainings` that are open; `written` is called with each line that the journal takes in.
+    /// The open ones of `trainings`. `written` is called with each line added to the journal.
     #[must_use]
     pub fn new(trainings: Trainings<L>, written: &'a mut dyn FnMut(&L)) -> Self {
         Self { trainings, written }
     }
 
-    /// What is done.
+    /// The trainings with their results.
     #[must_use]
     pub fn into_trainings(self) -> Trainings<L> {
         self.trainings

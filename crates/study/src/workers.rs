@@ -1,4 +1,4 @@
-//! Trainings side by side.
+//! Trainings in parallel.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,33 +9,33 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::StudyError;
 
-/// The threads that trainings run on. A single worker uses all cores within its training; of several, each has
-/// one thread. Neither changes any result.
+/// The threads that trainings run on. A single worker uses all cores within its training; several workers have one
+/// thread each. The number of workers does not change results.
 #[derive(Debug)]
 pub struct Workers {
-    /// One pool of one thread for each of several workers; none for a single one.
+    /// A pool of one thread for each of several workers; empty for a single worker.
     pools: Vec<ThreadPool>,
 }
 
-/// What asks for trainings and is told what came of them: a study, the searches of a comparison, a list.
+/// A source of trainings that is told their outcomes: a study, the searches of a comparison or a list.
 pub trait Asks {
     /// A training.
     type Training: Send + Sync;
-    /// What came of a training.
+    /// The outcome of a training.
     type Outcome: Send;
 
-    /// The trainings that can be done now and were not told, with their numbers, in the order in which to start them. Those
-    /// that were given before and not told are among them. At least `workers` of them where there are as many; none at all
-    /// once everything was told.
+    /// The trainings that can be done now and have no outcome yet, with their numbers, in the order in which to start
+    /// them. Trainings that were returned before and have no outcome are included. Returns at least `workers` trainings
+    /// if that many exist, and none once everything has an outcome.
     ///
     /// # Errors
-    /// Whatever ends the run.
+    /// An error that ends the run.
     fn ask(&mut self, workers: usize) -> Result<Vec<(usize, Self::Training)>, StudyError>;
 
-    /// What came of a training that was asked for, and the seconds that it took.
+    /// Takes the outcome of a training and its duration in seconds.
     ///
     /// # Errors
-    /// Whatever ends the run.
+    /// An error that ends the run.
     fn tell(
         &mut self,
         number: usize,
@@ -45,13 +45,13 @@ pub trait Asks {
 }
 
 impl Workers {
-    /// More make no study faster, and no system has threads for any number.
+    /// Largest number of workers. More do not make a study faster.
     pub const MOST: usize = 1024;
 
     /// `count` workers, at least one.
     ///
     /// # Errors
-    /// If there are more than [`Self::MOST`], or the system gives no thread.
+    /// If `count` is above [`Self::MOST`], or if the system cannot start a thread.
     pub fn new(count: usize) -> Result<Self, StudyError> {
         if count > Self::MOST {
             return Err(StudyError::Workers {
@@ -72,7 +72,8 @@ impl Workers {
             })
     }
 
-    /// How long one piece of work takes when all workers do it side by side, in seconds: the time divided among them.
+    /// Seconds for each piece of work when all workers run it in parallel: the elapsed time divided by the number of
+    /// workers.
     pub fn seconds_each(&self, work: impl Fn() + Sync) -> f64 {
         let start = Instant::now();
         if self.pools.is_empty() {
@@ -87,14 +88,14 @@ impl Workers {
         start.elapsed().as_secs_f64() / self.pools.len() as f64
     }
 
-    /// Does by `work` whatever `source` asks for; true if it was done to its end.
+    /// Runs the trainings of `source` with `work`. Returns whether all were done.
     ///
-    /// Once `stop` is set no further training is started; those at work are finished and told. Trainings start in the order
-    /// in which they are asked for, so that those that were told then are the first ones. `source` is called on the current
+    /// Once `stop` is set no further training starts; running ones are finished and told. Trainings start in the order
+    /// in which `source` returns them, so that after a stop the first ones are done. `source` is called on the current
     /// thread.
     ///
     /// # Errors
-    /// The first one of `source`; what was told before is kept.
+    /// The first error of `source`. Earlier outcomes are kept.
     pub fn run<A: Asks>(
         &self,
         source: &mut A,
@@ -121,7 +122,7 @@ impl Workers {
         let queue = Queue::default();
         let (sender, receiver) = mpsc::channel();
         std::thread::scope(|scope| {
-            // Also when the source fails or panics: else the workers would wait for ever.
+            // Also when the source fails or panics: otherwise the workers would wait forever.
             let _closing = Closing(&queue);
             for pool in &self.pools {
                 let (sender, queue, timed) = (sender.clone(), &queue, &timed);
@@ -154,7 +155,7 @@ impl Workers {
                         return Ok(true);
                     }
                 }
-                // Without a worker left one of them panicked, which the scope passes on.
+                // If no worker is left, one of them panicked, and the scope passes the panic on.
                 let Ok((number, (outcome, seconds))) = receiver.recv() else {
                     return Ok(false);
                 };
@@ -189,7 +190,7 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// The next training, once there is one; none when it is closed or `stop` is set.
+    /// Waits for the next training; none when the queue is closed or `stop` is set.
     fn next(&self, stop: &AtomicBool) -> Option<(usize, T)> {
         let mut waiting = self.lock();
         loop {
@@ -204,7 +205,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Appends trainings; gives how many.
+    /// Appends trainings and returns their number.
     fn extend(&self, trainings: impl Iterator<Item = (usize, T)>) -> usize {
         let mut waiting = self.lock();
         let before = waiting.trainings.len();
@@ -213,18 +214,18 @@ impl<T> Queue<T> {
         waiting.trainings.len() - before
     }
 
-    /// Drops what waits; gives how many.
+    /// Drops the waiting trainings and returns their number.
     fn clear(&self) -> usize {
         std::mem::take(&mut self.lock().trainings).len()
     }
 
-    /// A thread that panicked left a whole queue.
+    /// Locks the queue, even after a panic in another thread: the queue is always consistent.
     fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Closes a queue at the end of a scope, however that comes.
+/// Closes a queue at the end of a scope, even after a panic.
 struct Closing<'a, T>(&'a Queue<T>);
 
 impl<T> Drop for Closing<'_, T> {

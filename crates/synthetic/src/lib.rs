@@ -1,4 +1,4 @@
-//! Studies without training, for tests: scorers of closed form, and the studies and folders that they are scored in.
+//! Studies without training, for tests: scorers of closed form, with studies and folders for them.
 #![allow(
     clippy::unwrap_used,
     missing_docs,
@@ -48,7 +48,7 @@ pub const SEQUENTIAL: &str = "
     [budget]
     adapters = 1";
 
-/// One placement: an adapter in parallel at each of the twelve sublayers.
+/// One placement: a parallel adapter at each of the twelve sublayers.
 pub const EVERY_SUBLAYER: &str = "
     [connections]
     kinds = ['parallel']
@@ -61,7 +61,7 @@ pub fn steps(steps: u32) -> Fidelity {
     Fidelity::of(steps)
 }
 
-/// A strategy with its default settings, on a space where twelve trials suffice for it.
+/// A strategy with its default settings, on a space for which twelve trials suffice.
 pub fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfiguration {
     let space = match strategy {
         "exhaustive" | "stratified" => SEQUENTIAL,
@@ -142,7 +142,7 @@ pub fn score(accuracy: f64, loss: f64) -> Score {
         train_loss: 0.5 * loss,
         validation_loss: loss,
         validation_accuracy: accuracy,
-        // Each in another order.
+        // Each metric gives another order.
         by_class: Some(ByClass {
             balanced_accuracy: (3.0 * accuracy).fract(),
             macro_f1: (7.0 * accuracy).fract(),
@@ -177,14 +177,14 @@ type Training = (PlacementHash, Fidelity, u32);
 type Closure =
     dyn Fn(&Placement, Fidelity, u32) -> Result<Score, ScoreError> + Send + Sync + 'static;
 
-/// A scorer that trains nothing, but counts.
+/// A scorer that trains nothing and records its calls.
 pub struct Synthetic {
     score: Box<Closure>,
     calls: Mutex<Vec<Training>>,
-    /// Set within the call of this number, counted from 1.
+    /// The call, counted from 1, during which `stop` is set.
     stop_at: Option<usize>,
     stop: Arc<AtomicBool>,
-    /// Whether calls take a little while, different ones different whiles.
+    /// Whether calls take a little time, which differs between them.
     slow: bool,
 }
 
@@ -223,7 +223,7 @@ impl Synthetic {
         self.calls.lock().unwrap().clone()
     }
 
-    /// Runs the study in `folder`, or goes on with it.
+    /// Runs the study in `folder`, or resumes it.
     pub fn run(
         &self,
         folder: &Path,
@@ -246,7 +246,7 @@ impl Synthetic {
     }
 }
 
-/// What every connection promises.
+/// A proxy with the given promise of every connection.
 pub fn proxy(promise: impl Fn(Connection) -> f64) -> FixedProxy {
     let states = 0..HIDDEN_STATES;
     let sources = states.clone();
@@ -263,7 +263,7 @@ pub fn open(folder: &Path, configuration: &StudyConfiguration) -> Result<Study, 
     open_with(folder, configuration, |strategy| strategy)
 }
 
-/// As [`open`], with what `change` makes of the strategy.
+/// Like [`open`], with the strategy replaced by `change`.
 pub fn open_with(
     folder: &Path,
     configuration: &StudyConfiguration,
@@ -294,7 +294,7 @@ impl Scorer for Synthetic {
         {
             let mut calls = self.calls.lock().unwrap();
             calls.push(training);
-            // Before another worker can count its next call: else it might do several until this one gets to it.
+            // Stop before another worker can count its next call: otherwise it might do several before this one stops.
             if self.stop_at == Some(calls.len()) {
                 self.stop.store(true, Ordering::Relaxed);
             }
@@ -345,7 +345,7 @@ pub fn journal(folder: &Path) -> PathBuf {
     folder.join("journal.jsonl")
 }
 
-/// The lines of a journal without the seconds, which alone may differ between two runs.
+/// The lines of a journal without the seconds, the only field that may differ between two runs.
 pub fn lines(folder: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(journal(folder)).unwrap();
     let without_seconds = |line: &str| {
@@ -358,7 +358,7 @@ pub fn lines(folder: &Path) -> Vec<Value> {
     text.lines().map(without_seconds).collect()
 }
 
-/// The trainings of a comparison's journal. With several workers its searches take turns, so that their order may differ.
+/// The trainings of a comparison's journal. With several workers their order may differ.
 pub fn unordered(folder: &Path) -> Vec<String> {
     let mut lines = lines(folder);
     for line in &mut lines {

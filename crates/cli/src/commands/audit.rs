@@ -17,7 +17,7 @@ use crate::Ending;
 use crate::arguments::Audit as Arguments;
 use crate::table;
 
-/// Trials asked for at a time: what is trained does not depend on results, so as many as keep the workers busy.
+/// Trials proposed at a time. They do not depend on results, so there are enough to keep the workers busy.
 const PROPOSALS: Count = Count::of(32);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Ending> {
@@ -99,7 +99,7 @@ fn train(arguments: &Arguments) -> Result<Ending> {
     Ok(Ending::Finished)
 }
 
-/// Every connection by itself, with an adapter of this rank.
+/// The space of all single connections, with adapters of this rank.
 fn single_connections(rank: u16) -> SpaceDescription {
     SpaceDescription {
         connections: ConnectionRules {
@@ -135,8 +135,8 @@ fn summary(out: &Path, audit: &Audit, seconds: f64, report: Option<&Path>) -> Re
     )?;
     writeln!(
         text,
-        "how the order by each predictor agrees with that by the results (Spearman's rho with its 95 % interval; top \
-         10 %: how much of the best tenth by accuracy the predictor's best tenth holds)\n"
+        "agreement of each predictor with the results (Spearman's rho with its 95 % interval; top 10 %: share of the best \
+         tenth by accuracy that is in the predictor's best tenth)\n"
     )?;
     let rows: Vec<(f64, Vec<String>)> = audit
         .predictors
@@ -174,7 +174,7 @@ fn summary(out: &Path, audit: &Audit, seconds: f64, report: Option<&Path>) -> Re
     Ok(text)
 }
 
-/// Spearman's rho and its interval.
+/// Spearman's rho with its interval.
 pub(super) fn rho(agreement: &Agreement) -> String {
     let rho = agreement.spearman;
     rho.map_or_else(unknown, |rho| table::measured(rho, table::signed))
@@ -186,20 +186,20 @@ pub(super) fn tau(agreement: &Agreement) -> String {
     tau.map_or_else(unknown, |tau| table::signed(tau.value))
 }
 
-/// How much of the best tenth was found.
+/// The recall of the best tenth.
 pub(super) fn top(agreement: &Agreement) -> String {
     let recall = agreement.top_recall;
     recall.map_or_else(unknown, |recall| table::percent(recall.value))
 }
 
-/// What predictors are listed by, larger first.
+/// The sort key of a predictor, larger first.
 pub(super) fn order(agreement: &Agreement) -> f64 {
     agreement
         .spearman
         .map_or(f64::NEG_INFINITY, |rho| rho.value)
 }
 
-/// Rows of cells by what they are listed by.
+/// Rows of cells, sorted by their keys, the largest first.
 pub(super) fn best_first(mut rows: Vec<(f64, Vec<String>)>) -> Vec<Vec<String>> {
     rows.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     rows.into_iter().map(|(_, cells)| cells).collect()

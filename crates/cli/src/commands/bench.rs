@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
     progress.finish();
     let Some(records) = records? else {
         say!(
-            "stopped: what was trained is in `{}`; run the same command again to resume",
+            "stopped: the finished trainings are in `{}`; run the same command again to resume",
             output.out.display()
         );
         return Ok(Ending::Interrupted);

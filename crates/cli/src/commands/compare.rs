@@ -27,10 +27,10 @@ use crate::progress::Progress;
 use crate::resources;
 use crate::terminal::{Preparation, say, stop_on_interrupt};
 
-/// Trainings of a strategy where no budget is given.
+/// Default budget of a strategy, in trainings.
 const TRAININGS: u64 = 64;
 
-/// Final trainings are longer than trials.
+/// Default length of a final training, as a multiple of a trial.
 const FINAL_STEPS: u32 = 4;
 
 pub(crate) fn run(arguments: &Compare) -> Result<Ending> {
@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Compare) -> Result<Ending> {
     }
 }
 
-/// Where everything stands that is trained on.
+/// The folders of the backbone and the task.
 #[derive(Clone, Copy)]
 struct Places<'a> {
     backbone: &'a Path,
@@ -132,7 +132,7 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
     }
     let (configuration, space) = replayed(arguments, &bench)?;
     let scorer = Replay::new(&bench, &space)?;
-    // What the bench does not hold is found out before anything is made.
+    // Check for placements missing in the bench before writing anything.
     let missing = space
         .placements()
         .find(|placement| !scorer.holds(placement));
@@ -176,7 +176,7 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
     compete(run, output, &judged, start)
 }
 
-/// Runs it, and says what came of it.
+/// Runs the comparison and prints its summary.
 fn compete<S: Scorer, F: Finisher>(
     run: ComparisonRun<'_, S, F>,
     output: &StudyOutput<'_>,
@@ -192,7 +192,7 @@ fn compete<S: Scorer, F: Finisher>(
     progress.finish();
     let Some(comparison) = ended? else {
         say!(
-            "stopped: what was trained is in `{}`; run the same command again to resume",
+            "stopped: the finished trainings are in `{}`; run the same command again to resume",
             output.out.display()
         );
         report::at_the_end(&output.out, false);
@@ -266,7 +266,7 @@ fn configuration(
     Ok((configuration, problem))
 }
 
-/// The configuration of a replay, and the space that is searched.
+/// The configuration of a replay and the space to search.
 fn replayed(
     arguments: &Compare,
     bench: &PlacementBench,
@@ -308,7 +308,7 @@ fn strategies(arguments: &Compare) -> Result<Vec<StrategyDescription>> {
     names.map(|name| Ok(name.parse()?)).collect()
 }
 
-/// Those of a replay, which has neither final trainings nor learning rates of its own.
+/// The settings of a replay, which has no final trainings and no learning rates of its own.
 fn settings(arguments: &Compare, steps: Fidelity) -> Result<ComparisonSettings> {
     let trainings = TRAININGS * u64::from(steps.steps());
     let baselines: Vec<Baseline> = match arguments.baselines.is_empty() {
@@ -333,7 +333,7 @@ fn settings(arguments: &Compare, steps: Fidelity) -> Result<ComparisonSettings> 
     })
 }
 
-/// What can be refused is refused before anything is made.
+/// Checks the strategies before anything is written.
 fn check_strategies(configuration: &ComparisonConfiguration, space: &SearchSpace) -> Result<()> {
     let settings = &configuration.comparison;
     let proxy: Arc<dyn ConnectionProxy> = Arc::new(FixedProxy::from_iter([]));
@@ -351,7 +351,8 @@ fn check_strategies(configuration: &ComparisonConfiguration, space: &SearchSpace
     Ok(())
 }
 
-/// Trials and races of all strategies and seeds, were none shared; the final trainings are counted when they start.
+/// Number of trials and race trainings of all strategies and seeds if none were shared. The final trainings are counted
+/// when they start.
 fn expected_trainings(configuration: &ComparisonConfiguration) -> usize {
     let settings = &configuration.comparison;
     let of_strategy = |strategy: &StrategyDescription| match strategy {

@@ -1,4 +1,4 @@
-//! What `adaplace compare` says at its end.
+//! The final output of `adaplace compare`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,13 +9,13 @@ use anyhow::Result;
 
 use crate::table;
 
-/// What a comparison was judged on.
+/// The data that a comparison was judged on.
 pub(super) struct Judged<'a> {
     pub(super) task: &'a str,
     pub(super) examples: usize,
 }
 
-/// The competitors, best first, and where the files are.
+/// The competitors, best first, and the paths of the results.
 pub(super) fn summary(
     out: &Path,
     settings: &ComparisonSettings,

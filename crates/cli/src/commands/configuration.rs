@@ -1,4 +1,4 @@
-//! From options to the configuration of a study.
+//! The configuration of a study, from the options.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use anyhow::Result;
 use crate::arguments::TrainingOptions;
 use crate::hub;
 
-/// What is read and tried.
+/// The backbone, task, space and strategy of a study.
 pub(super) struct Subject<'a> {
     pub(super) backbone: &'a Path,
     pub(super) task: &'a Path,
@@ -24,7 +24,7 @@ pub(super) struct Subject<'a> {
     pub(super) strategy: StrategyDescription,
 }
 
-/// Reads backbone and task, and gives the resolved configuration.
+/// Reads the backbone and the task and returns the resolved configuration.
 pub(super) fn configuration(
     subject: Subject<'_>,
     search: SearchSettings,
@@ -64,7 +64,7 @@ pub(super) fn configuration(
     Ok((configuration, problem))
 }
 
-/// What studies and comparisons are made from alike.
+/// The parts that the configurations of studies and comparisons share.
 pub(super) struct Sources {
     pub(super) backbone: BackboneSource,
     pub(super) task: TaskSource,
@@ -73,7 +73,7 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// Of backbone and task as they were read from these folders.
+    /// The sources of a backbone and a task that were read from these folders.
     pub(super) fn of(
         problem: &Problem,
         (backbone, task): (&Path, &Path),

@@ -1,4 +1,4 @@
-//! How long a study takes, measured before it starts.
+//! Estimates of how long a study takes, measured before it starts.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::table;
 
-/// Placements whose mean cost stands for that of the space.
+/// Number of random placements that estimate the mean cost of the space.
 const SAMPLE: usize = 64;
 
-/// Steps that are timed.
+/// Number of timed steps.
 const TIMED: u32 = 4;
 
-/// Trainings that a study asks for, at most.
+/// The largest number of trainings in a study.
 pub(super) struct Expected {
     pub(super) trainings: usize,
-    /// Their optimiser steps.
+    /// Total optimiser steps.
     steps: u64,
 }
 
@@ -52,19 +52,19 @@ impl Expected {
     }
 }
 
-/// How fast this machine trains, with all its workers at work.
+/// The training speed of this machine with all workers busy.
 pub(super) struct Speed {
     step_seconds: f64,
-    /// What the evaluation takes that ends a training.
+    /// Duration of the evaluation at the end of a training.
     evaluation_seconds: f64,
 }
 
 impl Speed {
-    /// Times a few steps of a random placement that adds to an early state, since what lies before the earliest one is
-    /// kept and costs nothing, and since searches end there. A connection that makes the model run twice counts by its share
-    /// of the space.
+    /// Times a few steps of a random placement with an early target: states before the earliest target are cached and
+    /// cost nothing, and searches tend to end with early targets. Connections that need a second forward pass count by
+    /// their share of the space.
     ///
-    /// An evaluation is the forward part of the steps that its examples would make, a third of each.
+    /// An evaluation costs a third of the training steps on its examples, their forward pass.
     pub(super) fn measure(
         scorer: &ProxyScorer,
         task: &Task,
@@ -82,12 +82,12 @@ impl Speed {
             .expect("there is a sample");
         let train = |steps| {
             workers.seconds_each(|| {
-                // One that fails is the study's to tell of.
+                // The study reports a failed training.
                 let steps = Fidelity::of(steps);
                 let _ = scorer.train(placement, steps, 0);
             })
         };
-        // The first one finds no frozen states that are kept.
+        // The first run fills the cache of frozen states.
         train(1);
         let step_seconds = train(TIMED) / f64::from(TIMED) * mean / cost(placement);
         let batches = task.validation.len() as f64 / batch_size.get() as f64;
@@ -102,7 +102,7 @@ impl Speed {
         expected.steps as f64 * self.step_seconds + evaluations
     }
 
-    /// What is said before a study starts, `done` of whose trainings are in its journal.
+    /// The estimate to print before a study starts, if `done` of its trainings are in its journal.
     pub(super) fn announcement(
         &self,
         configuration: &StudyConfiguration,
@@ -123,10 +123,10 @@ impl Speed {
         )
     }
 
-    /// The most trials with which the study of `configuration` ends within `left`.
+    /// The largest number of trials with which the study of `configuration` ends within `left`.
     ///
     /// # Errors
-    /// If not even one does.
+    /// If one trial is too many.
     pub(super) fn trials_within(
         &self,
         left: Duration,

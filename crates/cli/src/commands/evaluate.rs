@@ -117,7 +117,8 @@ pub(crate) fn pooling(file: &PlacementFile, path: &Path) -> Result<Option<Poolin
     }
 }
 
-/// Connections and ranks alone do not tell adapters of another scale or backbone.
+/// Checks that the adapters were trained with this placement file. Connections and ranks alone do not identify the
+/// scale and the backbone.
 pub(crate) fn check_origin(
     metadata: &BTreeMap<String, String>,
     file: &PlacementFile,
@@ -140,7 +141,7 @@ pub(crate) fn check_origin(
     Ok(())
 }
 
-/// The head's rows stand for the classes in the order of the training task.
+/// Checks that the classes are those of the training task, in the same order as the rows of the head.
 fn check_classes(
     stored: Option<&String>,
     classes: &[String],

@@ -19,22 +19,22 @@ use crate::progress::Progress;
 use crate::resources;
 use crate::terminal::{Preparation, say, stop_on_interrupt};
 
-/// How far a study got.
+/// The result of running a study.
 pub(super) struct Executed {
-    /// What it was asked for; with `until` the number of trials is that of the study.
+    /// The configuration. With `until`, its number of trials is that of the study.
     pub(super) configuration: StudyConfiguration,
-    /// None if it was stopped.
+    /// The ranking; none if the study was stopped.
     pub(super) ranking: Option<Ranking>,
     pub(super) map: Arc<GradientMap>,
     pub(super) folder: StudyFolder,
     pub(super) seconds: f64,
-    /// Trainings that an earlier run had done.
+    /// Number of trainings that an earlier run had finished.
     pub(super) replayed: u64,
 }
 
-/// Runs or resumes the study in its folder, until its end or Ctrl-C. The gradient map holds at least `statistics`; errors
-/// in the search space name the file `described_in`. A new study has as many trials as end within `until`, where that is
-/// given; one that is there keeps its number.
+/// Runs or resumes the study in its folder, until its end or Ctrl-C. The gradient map holds at least `statistics`;
+/// errors in the search space name the file `described_in`. With `until`, a new study has as many trials as end within
+/// that time; an existing study keeps its number.
 pub(super) fn execute(
     mut configuration: StudyConfiguration,
     statistics: &Statistics,
@@ -60,7 +60,7 @@ pub(super) fn execute(
 
     let workers = Workers::new(output.workers)?;
     let stop = stop_on_interrupt()?;
-    // Locked before anything is computed, but for a study whose number of trials is yet to be found out.
+    // Lock the folder before any computation, unless the number of trials is still unknown.
     let opened = match until {
         None => Some(StudyFolder::open(&output.out, &configuration)?),
         Some(_) => None,

@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &Export) -> Result<Ending> {
     Ok(Ending::Finished)
 }
 
-/// The adapters that a training of this seed starts from.
+/// The initial adapters of a training with this seed.
 fn untrained(file: &PlacementFile, seed: u64) -> Weights {
     let head = Head::zero(1, file.backbone.width as usize);
     let parameters = Parameters::initial(&file.placement, &head, seed, 0);
@@ -59,7 +59,7 @@ fn untrained(file: &PlacementFile, seed: u64) -> Weights {
     }
 }
 
-/// What a training left, and what the file says about it.
+/// The trained weights and the metadata of their file.
 fn trained(file: &PlacementFile, path: &Path) -> Result<(Weights, AdapterFile)> {
     let (parameters, metadata) =
         Parameters::read(&file.placement, file.backbone.width as usize, path)?;

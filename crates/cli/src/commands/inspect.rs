@@ -14,10 +14,10 @@ use crate::arguments::Inspect;
 use crate::hub;
 use crate::table::{self, grouped};
 
-/// Tokens of a text where no other number is asked for.
+/// Default number of tokens of a text.
 const TEXT_TOKENS: usize = 32;
 
-/// With more classes than this the counts are not shown one by one.
+/// The largest number of classes whose counts are shown individually.
 const SHOWN_CLASSES: usize = 12;
 
 /// The rank that an adapter's cost is shown for.
@@ -35,7 +35,7 @@ struct Report<'a> {
     adapter: AdapterCost,
 }
 
-/// What was read of the task.
+/// The properties of the task.
 #[derive(Serialize)]
 struct TaskReport {
     name: String,

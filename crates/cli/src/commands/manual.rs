@@ -1,4 +1,4 @@
-//! What a shell and `man` want to know of the command line.
+//! Shell completions and manual pages.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::arguments::{Arguments, Manual};
 
 const NAME: &str = "adaplace";
 
-/// Prints the script that completes the command line in `shell`.
+/// Prints the completion script for `shell`.
 pub(crate) fn completions(shell: Shell) -> Result<Ending> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), NAME, &mut script);
@@ -25,7 +25,7 @@ pub(crate) fn completions(shell: Shell) -> Result<Ending> {
 /// Prints the manual page of the program, or writes those of all commands into a folder.
 pub(crate) fn run(arguments: &Manual) -> Result<Ending> {
     let mut command = Arguments::command();
-    // So that a page is called `adaplace-search`, as is usual.
+    // This names the pages `adaplace-search` and so on, as is usual.
     command.build();
     let Some(folder) = &arguments.out else {
         print(&page(command)?)?;

@@ -31,9 +31,9 @@ use serde::Serialize;
 
 use crate::arguments::Arguments;
 
-/// A choice that makes a gradient map hold every statistic.
+/// All statistics, so that a gradient map contains every one.
 fn all_statistics() -> Statistics {
-    Statistics::new(Statistic::ALL.to_vec()).expect("they differ, and there are some")
+    Statistics::new(Statistic::ALL.to_vec()).expect("the statistics are distinct and not empty")
 }
 
 /// The statistics of `--statistic`.
@@ -44,10 +44,10 @@ fn statistics(given: &[Statistic]) -> Result<Statistics> {
     }
 }
 
-/// What comes before the first training.
+/// The work before the first training.
 const PREPARATION: &str = "fitting the linear probe and computing the gradient map";
 
-/// Errors in a search space name the file that describes it, if there is one.
+/// Adds the name of the file that describes the search space, if there is one.
 fn in_file(error: SpaceError, file: Option<&Path>) -> SpaceError {
     match file {
         Some(path) => error.in_file(path),
@@ -55,14 +55,14 @@ fn in_file(error: SpaceError, file: Option<&Path>) -> SpaceError {
     }
 }
 
-/// One JSON document on stdout.
+/// Prints one JSON document to stdout.
 fn print_json(document: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(document).context("cannot write JSON")?;
     text.push('\n');
     print(&text)
 }
 
-/// To stdout. A reader that has seen enough, as `head` does, is no failure.
+/// Prints to stdout. A reader that closes the pipe early, such as `head`, is not an error.
 fn print(text: &str) -> Result<()> {
     let mut stdout = anstream::stdout().lock();
     let written = stdout.write_all(text.as_bytes());

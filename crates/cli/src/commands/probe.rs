@@ -17,7 +17,7 @@ use crate::hub;
 use crate::resources;
 use crate::table::{duration, percent};
 
-/// Where stdout is no terminal of known width.
+/// The width if stdout is not a terminal of known width.
 const COLUMNS: usize = 120;
 
 pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
@@ -91,7 +91,7 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
     Ok(Ending::Finished)
 }
 
-/// A map takes too long to find out at its end that there is no place for it.
+/// Checks before the long computation that the map can be written to `out`.
 fn check_place(out: &Path) -> Result<()> {
     ensure!(
         !out.is_dir(),

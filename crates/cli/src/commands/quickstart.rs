@@ -1,4 +1,4 @@
-//! A whole search and a comparison on what comes with the program, by the commands that anybody would give.
+//! A search and a comparison on the built-in backbone and task, run by ordinary commands.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -14,14 +14,15 @@ use crate::terminal::argument;
 
 const SPACE: &str = include_str!("../../../../search-spaces/quickstart.toml");
 
-/// The whole command stays below a minute on two cores. So few steps want a high learning rate, and half the usual examples make
-/// the gradient map, which is made twice.
+/// These settings keep the whole command below a minute on two cores. So few steps need a high learning rate. The
+/// gradient map is computed twice and uses half the default number of examples.
 const TRAINING: &str =
     "--steps 48 --batch-size 16 --learning-rate 0.02 --gradient-examples 256 --precision f32";
-/// Ten trials, a race of two, then two repetitions of both and of the baseline: 18 trainings. Few trials at a time let the
-/// strategy learn from so few.
+/// Ten trials, a race of two, then two repetitions of both and of the baseline: 18 trainings. Small batches of
+/// proposals let the strategy learn from few trials.
 const SEARCH: &str = "--trials 10 --proposals 2 --finalists 2 --repetitions 2";
-/// The default strategy against chance and an adapter everywhere: eight trainings each with both seeds, two of them a race.
+/// The default strategy, random search and adapters everywhere: eight trainings for each strategy and seed, two of them
+/// in a race.
 const COMPARE: &str = "--strategy surrogate --strategy random --budget-steps 384 --proposals 2 --seeds 2 --final-steps 48 \
                        --learning-rates 0.02 --baselines linear-probe,parallel-everywhere,parallel-everywhere-equal";
 
@@ -62,7 +63,7 @@ pub(crate) fn run(arguments: &Quickstart) -> Result<Ending> {
         let ending = match arguments::parse(line)?.command {
             Command::Search(arguments) => search::run(&arguments)?,
             Command::Compare(arguments) => compare::run(&arguments)?,
-            _ => bail!("the quickstart searches and compares"),
+            _ => bail!("the quickstart only runs `search` and `compare`"),
         };
         if ending == Ending::Interrupted {
             return Ok(ending);
@@ -72,7 +73,7 @@ pub(crate) fn run(arguments: &Quickstart) -> Result<Ending> {
     Ok(Ending::Finished)
 }
 
-/// Which commands can be tried on what was written.
+/// The exported files and a command to try next.
 fn exported(folder: &Path) -> String {
     let backbone = folder.join(BACKBONE_FOLDER);
     let tasks = folder.join(TASKS_FOLDER);

@@ -1,4 +1,4 @@
-//! A search on a Ray cluster, by the driver of the Python package.
+//! A search on a Ray cluster, run by the driver of the Python package.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -11,20 +11,20 @@ use anyhow::{Context, Result, bail};
 use crate::arguments::StudyOutput;
 use crate::terminal::leave_signals_to_others;
 
-/// The interpreter that has the package.
+/// The environment variable that names the interpreter with the package.
 const INTERPRETER: &str = "ADAPLACE_PYTHON";
 
-/// What is left to say of a search that ended.
+/// The result of a search on a cluster.
 pub(super) struct Spread {
-    /// None if it was stopped.
+    /// The ranking; none if the search was stopped.
     pub(super) ranking: Option<Ranking>,
     pub(super) seconds: f64,
-    /// Trainings that an earlier run had done.
+    /// Number of trainings that an earlier run had finished.
     pub(super) replayed: u64,
 }
 
-/// Makes the study's folder and lets the driver score what is left on the cluster at `address`; errors in the search space
-/// name the file `described_in`.
+/// Creates the study's folder and lets the driver run the remaining trainings on the cluster at `address`. Errors in
+/// the search space name the file `described_in`.
 pub(super) fn execute(
     configuration: &StudyConfiguration,
     problem: &Problem,
@@ -38,12 +38,12 @@ pub(super) fn execute(
     let python = std::env::var_os(INTERPRETER).unwrap_or_else(|| "python3".into());
     check_package(&python)?;
     let replayed = {
-        // The driver is another process, and alone in the folder: the journal is closed again.
+        // The driver is another process and locks the folder itself, so close the journal again.
         let opened = StudyFolder::open(&output.out, configuration)?;
         opened.records.len() as u64
     };
 
-    // Ctrl-C reaches the driver as well, which ends by itself.
+    // Ctrl-C also reaches the driver, which ends by itself.
     leave_signals_to_others()?;
     let status = drive(&python, output, address)?;
     let ranking = match status.code() {
@@ -76,7 +76,7 @@ fn drive(python: &OsString, output: &StudyOutput<'_>, address: Option<&str>) -> 
         .with_context(|| format!("cannot run `{}`", python.display()))
 }
 
-/// Says what is missing before anything is made.
+/// Checks that the package is installed before anything is written.
 fn check_package(python: &OsString) -> Result<()> {
     let advice = format!(
         "install `adaplace[ray]` there (`pip install './python[ray]'`), or name another interpreter in `{INTERPRETER}`"

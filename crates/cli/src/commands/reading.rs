@@ -1,4 +1,4 @@
-//! What was read of backbone and task, said before a study starts.
+//! The description of backbone and task that is printed before a study starts.
 
 use adaplace_backbone::InputDescription;
 use adaplace_search_space::SearchSpace;
@@ -8,7 +8,7 @@ use adaplace_task::{Part, Shared, TaskSummary};
 use crate::table::grouped;
 use crate::terminal::say;
 
-/// Three lines: the backbone, the task and the space; then a warning of each leak.
+/// Prints three lines about the backbone, the task and the space, then a warning for each leak.
 pub(super) fn announce(problem: &Problem, space: &SearchSpace) {
     let description = problem.backbone.description();
     let reads = match description.input {
@@ -55,7 +55,7 @@ pub(super) fn announce(problem: &Problem, space: &SearchSpace) {
     }
 }
 
-/// What a leak means for results.
+/// The consequence of a leak for the results.
 pub(super) fn leak(shared: &Shared, summary: &TaskSummary) -> String {
     let [first, second] = shared.parts;
     let of_second = summary.parts.iter().find(|one| one.part == second);

@@ -29,8 +29,8 @@ fn write(folder: &Path, out: Option<&Path>) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Writes the report at the end of a study, or at its interruption. What was found stands in other files already: a report
-/// that cannot be written is no failure.
+/// Writes the report at the end of a study, or at its interruption. The results are already in other files, so a report
+/// that cannot be written is not an error.
 pub(crate) fn at_the_end(folder: &Path, finished: bool) -> Option<PathBuf> {
     match write(folder, None) {
         Ok(path) => {

@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
     })
 }
 
-/// Where the study goes.
+/// The output folder of the study.
 fn output(arguments: &Search) -> Result<StudyOutput<'_>> {
     let output = &arguments.output;
     match (&arguments.task, output.given()) {
@@ -93,7 +93,7 @@ fn output(arguments: &Search) -> Result<StudyOutput<'_>> {
     }
 }
 
-/// The study of a `study.toml`; backbone and task must still be what they were.
+/// The study of a `study.toml`. Its backbone and task must be unchanged.
 fn stored_study(path: &Path, arguments: &Search) -> Result<(StudyConfiguration, Problem)> {
     let mut configuration = StudyConfiguration::read(path)?;
     let stored = [
@@ -127,8 +127,8 @@ fn stored_study(path: &Path, arguments: &Search) -> Result<(StudyConfiguration, 
     Ok((configuration, problem))
 }
 
-/// Where a folder is that the study at `study` calls `folder`: here, else as seen from a folder that the study lies in. The
-/// study was made in one of these; hashes say whether it is the same. As it is where it is nowhere.
+/// Finds the `folder` that the study at `study` names: relative to the current folder, else to one of the folders above
+/// the study. Hashes later check that it is the same. Returns `folder` unchanged if there is none.
 fn found(folder: &Path, study: &Path) -> PathBuf {
     if folder.exists() {
         return folder.to_owned();
@@ -170,7 +170,7 @@ fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Problem)> {
     configuration(subject, search, training)
 }
 
-/// An option that the chosen executor would not heed is refused.
+/// Rejects options that the chosen executor ignores.
 fn check_executor(arguments: &Search) -> Result<()> {
     use ExecutorArgument::{Local, Ray};
     let resources = &arguments.output.resources;
@@ -212,7 +212,7 @@ fn costs(given: &[CostObjective]) -> Result<Vec<CostObjective>> {
     Ok(costs)
 }
 
-/// A strategy by its name, with the options that belong to it; one that belongs to another is refused.
+/// The strategy with this name and its options. Options of other strategies are rejected.
 fn strategy_description(name: &str, options: &SearchOptions) -> Result<StrategyDescription> {
     let given = [
         (

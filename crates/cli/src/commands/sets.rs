@@ -1,4 +1,5 @@
-//! `adaplace audit --sets`: what predicts the results of a placement bench, and how their variance divides.
+//! `adaplace audit --sets`: the predictors of a placement bench's results, and the variance components of these
+//! results.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -19,7 +20,7 @@ use super::{all_statistics, print, print_json, statistics};
 use crate::arguments::Audit as Arguments;
 use crate::{Ending, hub, resources, table};
 
-/// Beside the audit in its folder.
+/// Name of the gradient map's file in the folder of the audit.
 const MAP: &str = "gradient-map.json";
 
 pub(super) fn run(arguments: &Arguments, path: &Path) -> Result<Ending> {
@@ -52,7 +53,7 @@ pub(super) fn run(arguments: &Arguments, path: &Path) -> Result<Ending> {
     let (backbone, task) = problem.shared();
     let prepared = Prepared::new(&backbone, &task, settings, cache_memory)?;
     prepared.map_file.write(&out.join(MAP))?;
-    // The surrogate asks for no importances, so that none are written.
+    // The surrogate needs no importances, so none are written.
     let proxy = GradientProxy::new(
         Arc::clone(&prepared.scorer),
         Arc::clone(&prepared.map),
@@ -86,8 +87,8 @@ fn summary(file: &Path, audit: &SetAudit, seconds: f64) -> Result<String> {
     )?;
     writeln!(
         text,
-        "how the order by each predictor agrees with that by the mean results (Spearman's rho with its 95 % interval; top \
-         10 %: how much of the best tenth by accuracy the predictor's best tenth holds)\n"
+        "agreement of each predictor with the mean results (Spearman's rho with its 95 % interval; top 10 %: share of the \
+         best tenth by accuracy that is in the predictor's best tenth)\n"
     )?;
     let rows = audit.predictors.iter().map(|audited| {
         let accuracy = &audited.validation_accuracy;
@@ -110,7 +111,10 @@ fn summary(file: &Path, audit: &SetAudit, seconds: f64) -> Result<String> {
             let rho = one.rho.map_or_else(unknown, table::signed);
             vec![one.metric.name().to_owned(), rho]
         });
-        let head = ["ranked by one training's", "rho with the others' accuracy"];
+        let head = [
+            "metric of one training",
+            "rho with the accuracy of the others",
+        ];
         let rows: Vec<Vec<String>> = rows.collect();
         writeln!(text, "{}", table::aligned(&head, &rows, &[false, true]))?;
     }
@@ -135,7 +139,7 @@ fn summary(file: &Path, audit: &SetAudit, seconds: f64) -> Result<String> {
     Ok(text)
 }
 
-/// How the variance of the results divides; what cannot be told is a dash.
+/// The table of variance components; unknown values are dashes.
 fn variance(audit: &SetAudit) -> String {
     let both = [&audit.accuracy, &audit.loss];
     let row = |name: &str, cell: &dyn Fn(&SetVariance) -> Option<String>| {
@@ -155,12 +159,14 @@ fn variance(audit: &SetAudit) -> String {
         })
     };
     let rows = [
-        share("one training: the placement's", |shares| shares.placement),
-        share("  the order's, common to all", |shares| shares.order),
-        share("  the rest", |shares| shares.rest),
-        own("the placement's part: sums over connections", |of| of.sum),
+        share("one training: placement", |shares| shares.placement),
+        share("  order of the examples", |shares| shares.order),
+        share("  rest", |shares| shares.rest),
+        own("of the placement's share: sums over connections", |of| {
+            of.sum
+        }),
         own("  pairs add", |of| of.pairs),
-        row("rho of distance with what the sum leaves", &|of| {
+        row("rho of distance with the sum's residuals", &|of| {
             Some(table::measured(of.distance?, table::signed))
         }),
     ];

@@ -1,4 +1,4 @@
-//! What `adaplace search` says at its end.
+//! The final output of `adaplace search`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::table;
 use crate::terminal::argument;
 
-/// What was found, how it compares and where the files are.
+/// The best placements, their comparison with the baselines and the paths of the results.
 pub(crate) fn summary(
     out: &Path,
     configuration: &StudyConfiguration,
@@ -51,7 +51,7 @@ pub(crate) fn summary(
         search.steps
     )?;
     let metric = search.metric;
-    // Accuracy and loss stand in every table, another metric where it ranks.
+    // Every table has accuracy and loss, and any other metric that the study ranks by.
     let other = !metric.is_of_two();
     let with_other = |mut row: Vec<String>, value: String| {
         if other {
@@ -157,7 +157,7 @@ pub(crate) fn summary(
     Ok(text)
 }
 
-/// The options that name columns, where they have other names than usual.
+/// The options for columns whose names are not the default.
 fn columns(columns: &Columns) -> String {
     let usual = Columns::default();
     let named = [
@@ -172,7 +172,7 @@ fn columns(columns: &Columns) -> String {
         .collect()
 }
 
-/// Who raced, in a line.
+/// A line about the race.
 fn race(ranking: &Ranking) -> String {
     let trainings: usize = ranking
         .race
@@ -185,7 +185,7 @@ fn race(ranking: &Ranking) -> String {
     )
 }
 
-/// How the best placement compares, in a sentence.
+/// A sentence that compares the best placement with the baselines.
 fn comparison(ranking: &Ranking) -> String {
     let accuracy = |repeated: &Repeated| repeated.validation_accuracy.map(|estimate| estimate.mean);
     let best = ranking.finalists.first().map(|finalist| &finalist.repeated);

@@ -31,7 +31,7 @@ struct Metrics {
     seed: u64,
     training: TrainingSettings,
     precision: Precision,
-    /// Mean of the last epoch's batches, while the adapters still moved.
+    /// Mean loss of the batches in the last epoch, during training.
     last_epoch_loss: f64,
     train: Evaluation,
     validation: Evaluation,
@@ -41,7 +41,7 @@ struct Metrics {
     seconds: f64,
 }
 
-/// The names of what stands beside the tensors in the file of the adapters.
+/// The keys of the metadata in the file of the adapters.
 pub(crate) const PLACEMENT: &str = "placement";
 pub(crate) const WEIGHTS: &str = "weights_sha256";
 pub(crate) const CLASSES: &str = "classes";
@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         ..TrainingSettings::default()
     };
     let steps = arguments.steps;
-    // The folder first: a training is too long to find out at its end that there is no place for it.
+    // Create the folder first, so that an unusable path fails before the training.
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("cannot create `{}`", arguments.out.display()))?;
 

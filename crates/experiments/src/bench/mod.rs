@@ -1,5 +1,5 @@
 //! A placement bench: every placement of a small space, or a sample of a larger one, trained several times. Strategies
-//! can be run on a complete table in seconds; a sample shows what predicts the results of sets.
+//! run on a complete table in seconds; a sample shows which predictors work for sets of connections.
 
 mod replay;
 mod table;

@@ -17,10 +17,10 @@ pub struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    /// On the table of `bench`, for placements of `space`.
+    /// A replay on the table of `bench`, for placements of `space`.
     ///
     /// # Errors
-    /// [`ExperimentError::SeveralAdapters`] where the space has more than one rank.
+    /// [`ExperimentError::SeveralAdapters`] if the space has more than one rank.
     pub fn new(bench: &'a PlacementBench, space: &SearchSpace) -> Result<Self, ExperimentError> {
         let adapter = only_adapter(space)?;
         let rows = bench.rows.iter().enumerate();
@@ -57,8 +57,8 @@ fn failed_there() -> ScoreError {
 }
 
 impl Scorer for Replay<'_> {
-    /// Repetitions beyond those of the bench begin again with the first one; a race does not see the one of its seed's trials,
-    /// if there is another. The training loss is not in the bench; the validation loss stands for it.
+    /// Looks up a repetition; those beyond the bench start again with the first. A race skips the repetition of its
+    /// seed's trials if there is another. The bench has no training loss, so the validation loss replaces it.
     fn score(
         &self,
         placement: &Placement,
@@ -80,7 +80,7 @@ impl Scorer for Replay<'_> {
 }
 
 impl Finisher for Replay<'_> {
-    /// The mean of the repetitions stands for the test part.
+    /// The mean of the repetitions replaces the evaluation on the test part.
     fn finish(&self, FinalTraining { placement, .. }: &FinalTraining) -> Result<Final, ScoreError> {
         let probe = self.bench.probe.validation;
         let (accuracy, loss) = if placement.is_empty() {

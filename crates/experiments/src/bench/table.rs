@@ -20,10 +20,10 @@ use serde_json::ser::{Formatter, Serializer};
 
 use crate::ExperimentError;
 
-/// Losses are kept to a millionth of a nat.
+/// Losses are rounded to a millionth of a nat.
 const LOSS_STEPS: f64 = 1e6;
 
-/// The content of `bench.toml`: what a search by `exhaustive` or `sample` would be configured by, with its repetitions.
+/// The content of `bench.toml`: the configuration of a search by `exhaustive` or `sample`, with its repetitions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BenchConfiguration(pub StudyConfiguration);
@@ -50,20 +50,20 @@ impl Configuration for BenchConfiguration {
 pub struct PlacementBench {
     /// `adaplace.placement-bench/1`
     pub format: String,
-    /// What it was made from, and how.
+    /// The configuration that it was made with.
     pub configuration: StudyConfiguration,
-    /// What goes into placement files.
+    /// The backbone that placement files refer to.
     pub backbone: BackboneReference,
-    /// The shape that costs are counted on.
+    /// The shape that costs are computed for.
     pub shape: ChainShape,
-    /// The frozen model with its linear head.
+    /// The linear probe of the frozen model.
     pub probe: ProbeQuality,
-    /// The gradient map's statistics: rows are sources, columns targets.
+    /// The statistics of the gradient map: rows are sources, columns are targets.
     pub statistics: BTreeMap<Statistic, Vec<Vec<f64>>>,
-    /// What trained the placements, where it was not this program.
+    /// The program that trained the placements, if it was not this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trained_by: Option<String>,
-    /// One for each placement of the space, or of the sample.
+    /// One row for each placement of the space or of the sample.
     pub rows: Vec<BenchRow>,
 }
 
@@ -75,15 +75,15 @@ impl Document for PlacementBench {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BenchRow {
-    /// Its connections, source and target.
+    /// Its connections as pairs of source and target.
     pub placement: Vec<(u16, u16)>,
-    /// Validation accuracy by repetition; none where the training failed or was not done.
+    /// Validation accuracy by repetition; none if the training failed or was not done.
     pub accuracy: Vec<Option<f64>>,
-    /// Validation loss by repetition, to a millionth.
+    /// Validation loss by repetition, rounded to a millionth of a nat.
     pub loss: Vec<Option<f64>>,
 }
 
-/// The placements that a bench of this configuration trains, in their order.
+/// The placements that a bench of this configuration trains, in order.
 ///
 /// # Errors
 /// If its strategy cannot search the space.
@@ -103,7 +103,8 @@ pub fn tabulated(
     }
 }
 
-/// Trains `placements`, each in all repetitions. `None` if `stop` was set before the end; the journal holds what was done.
+/// Trains `placements`, each in all repetitions. `None` if `stop` was set before the end; the journal holds the
+/// finished trainings.
 ///
 /// # Errors
 /// The first error that is not a failed training.
@@ -156,7 +157,7 @@ impl PlacementBench {
     /// The table of all trainings.
     ///
     /// # Errors
-    /// [`ExperimentError::SeveralAdapters`] where the space has more than one rank.
+    /// [`ExperimentError::SeveralAdapters`] if the space has more than one rank.
     pub fn new(
         configuration: &StudyConfiguration,
         space: &SearchSpace,
@@ -197,7 +198,7 @@ impl PlacementBench {
     /// Reads and checks the bench at `path`.
     ///
     /// # Errors
-    /// [`ExperimentError::Bench`] naming the file and what is wrong.
+    /// [`ExperimentError::Bench`] with the file and the reason.
     pub fn read(path: &Path) -> Result<Self, ExperimentError> {
         let invalid = |reason: String| ExperimentError::Bench {
             path: path.to_owned(),
@@ -234,7 +235,7 @@ impl PlacementBench {
         Ok(bench)
     }
 
-    /// Writes the file, a row a line, or leaves an earlier one as it was.
+    /// Writes the file atomically, with one row per line. On failure an earlier file is unchanged.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -251,10 +252,10 @@ impl PlacementBench {
         Ok(write_atomically(path, &text).map_err(failed)?)
     }
 
-    /// Checks that a table of `space` is possible.
+    /// Checks that `space` can be tabulated.
     ///
     /// # Errors
-    /// [`ExperimentError::SeveralAdapters`] where the space has more than one rank.
+    /// [`ExperimentError::SeveralAdapters`] if the space has more than one rank.
     pub fn check_space(space: &SearchSpace) -> Result<(), ExperimentError> {
         only_adapter(space).map(|_| ())
     }
@@ -285,7 +286,7 @@ impl PlacementBench {
         )
     }
 
-    /// The space that the table covers, or was drawn from.
+    /// The space that the table covers or was sampled from.
     ///
     /// # Errors
     /// If the description does not fit the shape.
@@ -299,13 +300,13 @@ impl PlacementBench {
     /// The placement of each row.
     ///
     /// # Errors
-    /// [`ExperimentError::SeveralAdapters`] where the space has more than one rank.
+    /// [`ExperimentError::SeveralAdapters`] if the space has more than one rank.
     pub fn placements(&self) -> Result<Vec<Placement>, ExperimentError> {
         let adapter = only_adapter(&self.space()?)?;
         Ok(self.rows.iter().map(|row| row.placement(adapter)).collect())
     }
 
-    /// Checks that a backbone and a task are those that the bench at `path` was made with.
+    /// Checks that the bench at `path` was made with this backbone and this task.
     ///
     /// # Errors
     /// [`ExperimentError::OtherBench`] with both hashes.
@@ -343,10 +344,10 @@ impl BenchRow {
     }
 }
 
-/// Compact JSON, but for a line break before each element of an array that stands at the top.
+/// Compact JSON with a line break before each element of a top-level array.
 #[derive(Default)]
 struct RowALine {
-    /// Objects and arrays that are open.
+    /// Number of open objects and arrays.
     depth: usize,
 }
 

@@ -7,9 +7,10 @@ use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 use super::rules::{after_each_block, every_sublayer, everywhere, of_equal_parameters};
 
-/// What strategies are compared with.
+/// A baseline that strategies are compared with.
 ///
-/// Those of equal parameters have as many as the space's most adapters of its largest rank, and lower ranks for it.
+/// Baselines at equal parameters have as many parameters as the largest number of adapters of the space at its largest
+/// rank, and lower ranks instead.
 #[derive(
     Debug,
     Clone,
@@ -27,23 +28,23 @@ use super::rules::{after_each_block, every_sublayer, everywhere, of_equal_parame
 #[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum Baseline {
-    /// The frozen model with its linear head.
+    /// The linear probe of the frozen model.
     LinearProbe,
-    /// An adapter in parallel at every sublayer.
+    /// A parallel adapter at every sublayer.
     ParallelEverywhere,
-    /// An adapter in sequence behind every sublayer.
+    /// A sequential adapter after every sublayer.
     SequentialEverywhere,
-    /// As [`Self::ParallelEverywhere`], at equal parameters.
+    /// Like [`Self::ParallelEverywhere`], at equal parameters.
     ParallelEverywhereEqual,
-    /// As [`Self::SequentialEverywhere`], at equal parameters.
+    /// Like [`Self::SequentialEverywhere`], at equal parameters.
     SequentialEverywhereEqual,
-    /// An adapter in sequence behind every block with a learned scale per channel, as Adapter+, at equal parameters.
+    /// Like Adapter+: a sequential adapter with a learned scale per channel after every block, at equal parameters.
     AdapterPlus,
-    /// The connections with the largest squared gradients, as SPT chooses.
+    /// The connections with the largest squared gradients, the criterion of SPT.
     LargestGradients,
-    /// The best of some random placements of parallel connections alone.
+    /// The best of several random placements with parallel connections only.
     BestRandomParallel,
-    /// The best of some random placements of the whole space.
+    /// The best of several random placements of the whole space.
     BestRandom,
 }
 
@@ -51,8 +52,8 @@ impl Baseline {
     /// All baselines.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// The placement of one at fixed places; `None` for any other, and where its parameters do not suffice for a rank of 1 at
-    /// each of its places.
+    /// The placement of a baseline with fixed connections; `None` for other baselines, and if the parameters do not
+    /// suffice for rank 1 at each connection.
     pub(super) fn fixed(self, space: &SearchSpace) -> Option<Placement> {
         let width = space.shape().width;
         match self {
@@ -71,12 +72,12 @@ impl Baseline {
     }
 }
 
-/// What takes part in a comparison.
+/// A competitor of a comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Competitor {
-    /// A baseline; random ones try so many placements.
+    /// A baseline, with the number of placements that a random one tries.
     Baseline(Baseline, usize),
-    /// A strategy, on the whole space and budget.
+    /// A strategy, with the whole space and budget.
     Strategy(StrategyDescription),
 }
 

@@ -17,22 +17,22 @@ use crate::ExperimentError;
 /// The format written and read by this version.
 pub const COMPARISON_FORMAT: &str = "adaplace.comparison/1";
 
-/// The most placements that race.
+/// The largest number of placements that race.
 const MOST_FINALISTS: usize = 8;
 
-/// A race takes one in so many trainings at most.
+/// A race takes at most 1 / `RACE_SHARE` of the trainings.
 const RACE_SHARE: usize = 4;
 
-/// Keeps the repetitions of a race of the most placements, three for each on the first rung, below [`SPAN`].
+/// Keeps the repetitions of the largest race, three for each training on the first rung, below [`SPAN`].
 const MOST_ON_FIRST_RUNG: u32 = SPAN / 4;
 
-/// Everything that a comparison depends on: the content of `comparison.toml`.
+/// The content of `comparison.toml`: everything that a comparison depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ComparisonConfiguration {
     /// [`COMPARISON_FORMAT`]
     pub format: String,
-    /// Budgets, seeds and how the end is judged.
+    /// Budgets, seeds and final trainings.
     pub comparison: ComparisonSettings,
     /// The strategies, each once.
     pub strategies: Vec<StrategyDescription>,
@@ -40,50 +40,50 @@ pub struct ComparisonConfiguration {
     pub backbone: BackboneSource,
     /// The task.
     pub task: TaskSource,
-    /// How adapters are trained; the final trainings have learning rates of their own.
+    /// How adapters are trained. Final trainings have their own learning rates.
     pub training: TrainingSettings,
-    /// How the gradient map is made.
+    /// Settings of the gradient map.
     pub gradient_map: GradientMapSource,
     /// The search space and its budget.
     pub space: SpaceDescription,
 }
 
-/// Budgets, seeds and how the end is judged.
+/// The budgets, seeds and final trainings of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ComparisonSettings {
-    /// Of the choice of examples; seed r of the comparison adds r to it where a strategy needs one.
+    /// The seed of the choice of examples. With seed r of the comparison, a strategy's seed is this one plus r.
     pub seed: Seed,
-    /// How often everything is done, at least twice.
+    /// Number of seeds, at least 2.
     pub seeds: u32,
-    /// Optimiser steps of one strategy with one seed, its race included. Gradient maps and judgements come on top;
+    /// Optimiser steps of one strategy with one seed, including its race. Gradient maps and judgements are extra;
     /// [`super::Comparison::search_cost`] counts them.
     pub budget_steps: u64,
     /// Optimiser steps of a trial.
     pub steps: Fidelity,
-    /// How many placements a strategy proposes at a time.
+    /// Number of placements that a strategy proposes at a time.
     pub proposals: Count,
-    /// What trials, and the learning rates of a final training, are ranked by on the validation part.
+    /// The metric on the validation part that ranks trials and the learning rates of a final training.
     pub metric: Metric,
-    /// What stands for a connection's promise.
+    /// The promise of a connection.
     pub statistic: Statistics,
-    /// Trainings of each placement on the first rung of the race in which every strategy's search ends; 0 for no race, as in
-    /// files of earlier versions: then a strategy chooses by its trials alone.
+    /// Trainings of each placement on the first rung of the race that ends every strategy's search. With 0, the value
+    /// of older files, there is no race, and a strategy chooses by its trials.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub race: u32,
-    /// What takes part beside the strategies; all in files of earlier versions.
+    /// The baselines that take part in addition to the strategies; all of them in older files.
     #[serde(default = "all_baselines", skip_serializing_if = "are_all")]
     pub baselines: Vec<Baseline>,
-    /// How many random placements each of the two baselines of that name tries: parallel ones, and any of the space.
+    /// Number of random placements that each of the two random baselines tries: parallel ones, and any of the space.
     pub random_parallel: Count,
     /// Optimiser steps of a final training.
     pub final_steps: Fidelity,
-    /// Final trainings of each placement, whose mean on the test part counts; one in files of earlier versions.
+    /// Final trainings of each placement, whose mean on the test part counts; 1 in older files.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub final_repetitions: u32,
-    /// Highest learning rates of the adapters that every final training tries.
+    /// Highest learning rates of the adapters. Every final training tries all of them.
     pub learning_rates: Vec<Positive>,
-    /// Whether scores are looked up in a placement bench, which has no adapters at every sublayer.
+    /// Whether scores are looked up in a placement bench, which has no placement with adapters at every sublayer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
 }
@@ -109,14 +109,14 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl ComparisonSettings {
-    /// Trainings of one strategy with one seed, those of its race included.
+    /// Number of trainings of one strategy with one seed, including its race.
     #[must_use]
     pub fn trainings(&self) -> usize {
         (self.budget_steps / u64::from(self.steps.steps())) as usize
     }
 
-    /// How many placements race at the end of a search: at most eight, and only as many as a quarter of its trainings suffices
-    /// for; 1 where it suffices for none.
+    /// Number of placements that race at the end of a search: at most eight, in a race that takes at most a quarter of
+    /// the trainings; 1 if there is no race.
     #[must_use]
     pub fn finalists(&self) -> usize {
         let affordable = self.trainings() / RACE_SHARE;
@@ -126,7 +126,7 @@ impl ComparisonSettings {
             .unwrap_or(1)
     }
 
-    /// Trials of one strategy with one seed: what its race leaves of its trainings.
+    /// Number of trials of one strategy with one seed: the trainings that its race leaves.
     #[must_use]
     pub fn trials(&self) -> usize {
         self.trainings() - race_trainings(self.finalists(), self.race)
@@ -144,7 +144,7 @@ impl ComparisonConfiguration {
             ..
         } = self;
         let kinds = &space.connections.kinds;
-        // A bench may have no placement that a replay could look up.
+        // A bench may lack the placement of a baseline.
         let known = |baseline: Baseline| match baseline {
             Baseline::LinearProbe | Baseline::LargestGradients | Baseline::BestRandom => true,
             Baseline::BestRandomParallel => kinds.contains(&ConnectionKind::Parallel),
@@ -153,7 +153,8 @@ impl ComparisonConfiguration {
         let mut baselines = Baseline::ALL.to_vec();
         baselines
             .retain(|&one| settings.baselines.contains(&one) && (!settings.replayed || known(one)));
-        // Behind all others that train: the journal of an unfinished comparison of an earlier version can be resumed.
+        // It comes after all others that train, so that the journal of an unfinished comparison of an earlier version
+        // can be resumed.
         let last = baselines.pop_if(|one| *one == Baseline::BestRandom);
         let of_baseline = |one: Baseline| Competitor::Baseline(one, settings.random_parallel.get());
         let before = baselines.into_iter().map(of_baseline);
@@ -162,10 +163,10 @@ impl ComparisonConfiguration {
         before.chain(strategies).chain(last).collect()
     }
 
-    /// Every number must be in its range, and no strategy there twice.
+    /// Checks that every number is in its range and that no strategy is named twice.
     ///
     /// # Errors
-    /// [`StudyError::OutOfRange`] or [`ExperimentError::NamedTwice`] for the first that is not.
+    /// [`StudyError::OutOfRange`] or [`ExperimentError::NamedTwice`] for the first violation.
     pub fn check(&self) -> Result<(), ExperimentError> {
         let settings = &self.comparison;
         let rates = &settings.learning_rates;
@@ -174,7 +175,7 @@ impl ComparisonConfiguration {
                 "seeds",
                 settings.seeds.to_string(),
                 settings.seeds >= 2,
-                "at least 2: one says nothing of how sure a difference is",
+                "at least 2, to estimate the uncertainty of differences",
             ),
             (
                 "seeds",
@@ -264,7 +265,7 @@ impl Configuration for ComparisonConfiguration {
         moved
     }
 
-    /// What takes part, how often and how long each may search.
+    /// Lets the competitors, their number of placements, the seeds, the budget and the repetitions change.
     fn growing_as(&self, wanted: &Self) -> Self {
         let settings = &wanted.comparison;
         Self {
@@ -288,7 +289,8 @@ mod tests {
 
     use super::*;
 
-    /// A race takes n and, from five on, twice half of n more; two trainings for each on the first rung double it.
+    /// A race takes n trainings and, for n of five or more, twice half of n more. Two trainings of each on the first
+    /// rung double it.
     #[test]
     fn a_race_takes_a_quarter_of_the_trainings_at_most() {
         let steps = Fidelity::of(16);

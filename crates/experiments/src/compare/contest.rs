@@ -1,4 +1,4 @@
-//! All searches of a comparison at work, as many side by side as keep the workers busy.
+//! The searches of a comparison. As many run in parallel as keep the workers busy.
 
 use std::sync::Arc;
 
@@ -10,27 +10,28 @@ use super::search::{Next, Planned, Searched, Searching};
 
 /// One competitor with one seed.
 pub(super) enum Entry<'a> {
-    /// Its search has not begun.
+    /// Its search has not started.
     Planned(Planned<'a>),
-    /// Its search is at work.
+    /// Its search is running.
     Searching(Box<Searching<'a>>),
-    /// It has its placement.
+    /// It has chosen its placement.
     Done(Searched),
 }
 
-/// The searches of a comparison, in the order in which they begin. One begins when those before it leave a worker idle, so
-/// that what an unfinished comparison holds can be compared seed by seed.
+/// The searches of a comparison, in the order in which they start. A search starts when those before it leave a worker
+/// idle, so that an unfinished comparison can be compared seed by seed.
 pub(super) struct Contest<'a, 'n> {
     pub(super) entries: Vec<Entry<'a>>,
     pub(super) trainings: Trainings,
-    /// What scores connections.
+    /// The proxy that scores connections.
     pub(super) proxy: Arc<dyn ConnectionProxy + 'a>,
     pub(super) judgements: Arc<Judgements>,
     pub(super) notify: &'n mut dyn FnMut(Event<'_>),
 }
 
 impl Contest<'_, '_> {
-    /// Advances the search of an entry as far as what is done allows; a search that has not begun is left alone.
+    /// Advances the search of an entry as far as the finished trainings allow. A search that has not started stays
+    /// unchanged.
     fn advance(&mut self, entry: usize) -> Result<(), StudyError> {
         while let Entry::Searching(searching) = &mut self.entries[entry] {
             let Some(done) = self.trainings.get_all(searching.waits_for()) else {

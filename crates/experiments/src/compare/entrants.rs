@@ -1,4 +1,4 @@
-//! Which competitors can take part, and how each comes to its placements.
+//! The competitors that can take part, and how each chooses its placements.
 
 use std::sync::Arc;
 
@@ -14,26 +14,26 @@ pub(super) struct Entrant<'a> {
     pub(super) course: Course<'a>,
 }
 
-/// How a competitor comes to its placements.
+/// How a competitor chooses its placements.
 pub(super) enum Course<'a> {
     /// The same placement with every seed.
     Fixed(Placement),
-    /// The same, taken from the gradient map of the frozen model.
+    /// The same placement with every seed, from the gradient map of the frozen model.
     FromMap(Placement),
     /// A search.
     Search {
         space: &'a Arc<SearchSpace>,
         strategy: StrategyDescription,
         trials: usize,
-        /// How many race at its end; 1 for no race.
+        /// Number of placements that race at its end; 1 for no race.
         finalists: usize,
     },
 }
 
-/// Those of `configuration` that can take part in `space`; why others cannot is told in the log.
+/// The competitors of `configuration` that can take part in `space`. The reasons for omitting the others are logged.
 ///
-/// `parallel` is the space with its parallel connections alone. `gradient_norms` holds the Frobenius norm of every
-/// connection's gradient matrix, where that is known.
+/// `parallel` is the space with only its parallel connections. `gradient_norms` holds the Frobenius norm of every
+/// connection's gradient matrix, if known.
 pub(super) fn entrants<'a>(
     configuration: &ComparisonConfiguration,
     space: &'a Arc<SearchSpace>,
@@ -70,7 +70,7 @@ pub(super) fn entrants<'a>(
             Competitor::Baseline(fixed, _) => {
                 let placement = fixed.fixed(space);
                 Course::Fixed(placement.ok_or(
-                    "the parameters of the space's budget do not suffice for a rank of 1 at each of its places",
+                    "the space's budget has too few parameters for rank 1 at each of its connections",
                 )?)
             }
         })
@@ -86,10 +86,10 @@ pub(super) fn entrants<'a>(
     .collect()
 }
 
-/// The space with its parallel connections alone.
+/// The space with only its parallel connections.
 ///
 /// # Errors
-/// If none is left.
+/// If no parallel connection is left.
 pub(super) fn parallel_space(space: &SearchSpace) -> Result<Arc<SearchSpace>, SpaceError> {
     let mut description = space.description().clone();
     description.connections.kinds = vec![ConnectionKind::Parallel];

@@ -5,13 +5,13 @@ use adaplace_search_space::{Placement, PlacementHash};
 use adaplace_study::{Line, TrainingLine, check_hash};
 use serde::{Deserialize, Serialize};
 
-/// Trains placements to the end.
+/// Runs final trainings.
 pub trait Finisher: Sync {
     /// Trains a placement with each learning rate, takes the best by validation and evaluates it on the test part. The
-    /// empty placement is the linear probe as it is. Depends on nothing but the arguments.
+    /// empty placement is the linear probe, without further training. The result depends only on the arguments.
     ///
     /// # Errors
-    /// [`ScoreError::Diverged`] if all of the trainings did; any other error is one of the comparison.
+    /// [`ScoreError::Diverged`] if all trainings diverged. Any other error ends the comparison.
     fn finish(&self, training: &FinalTraining) -> Result<Final, ScoreError>;
 }
 
@@ -22,19 +22,19 @@ pub struct FinalTraining {
     pub placement: Placement,
     /// Whether its adapters learn a scale per channel.
     pub learned_scale: bool,
-    /// Which of the seeds' final trainings it is: what its order of examples and its initial weights follow from.
+    /// Its repetition, which determines the order of the examples and the initial weights.
     pub repetition: u32,
 }
 
-/// A placement trained to the end.
+/// The result of a final training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Final {
-    /// Each learning rate that was tried.
+    /// The learning rates that were tried.
     pub candidates: Vec<Candidate>,
-    /// The one that was taken; none for the linear probe.
+    /// The best learning rate; none for the linear probe.
     pub learning_rate: Option<f64>,
-    /// The chosen training on the test part.
+    /// The evaluation of the best training on the test part.
     pub test: Evaluation,
 }
 
@@ -44,7 +44,7 @@ pub struct Final {
 pub struct Candidate {
     /// Highest learning rate of the adapters.
     pub learning_rate: f64,
-    /// What it gave; none if it diverged.
+    /// Its score; none if it diverged.
     pub score: Option<Score>,
 }
 
@@ -58,14 +58,14 @@ pub struct FinalRecord {
     pub hash: PlacementHash,
     /// The placement.
     pub placement: Placement,
-    /// As in [`FinalTraining`].
+    /// See [`FinalTraining`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub learned_scale: bool,
-    /// As in [`FinalTraining`].
+    /// See [`FinalTraining`].
     pub repetition: u32,
-    /// What came of it.
+    /// Its result.
     pub result: FinalResult,
-    /// How long it took.
+    /// Its duration in seconds.
     pub seconds: f64,
 }
 
@@ -108,18 +108,18 @@ impl TrainingLine for FinalRecord {
     }
 }
 
-/// What came of a final training.
+/// The result of a final training, or its failure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FinalResult {
-    /// At least one learning rate went through.
+    /// At least one learning rate succeeded.
     Final(Final),
-    /// None did; why the first one failed.
+    /// All failed; the reason of the first failure.
     Failed(String),
 }
 
 impl FinalResult {
-    /// The final of one that went through.
+    /// The result if at least one learning rate succeeded.
     #[must_use]
     pub fn as_final(&self) -> Option<&Final> {
         match self {

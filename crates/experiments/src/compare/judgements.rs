@@ -1,4 +1,4 @@
-//! What searches pay for judgements that were made before: by another search, or before a restart.
+//! Charges searches for judgements that were made earlier, by another search or before a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,26 +7,26 @@ use std::time::Instant;
 use adaplace_search_space::{Connection, Placement, PlacementHash};
 use adaplace_strategy::{ConnectionProxy, ProxyError};
 
-/// What a proxy has to prepare before it answers. A second search that asks finds it prepared.
+/// Work that a proxy does before its first answer. For a second search it is already done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Preparation {
     /// The gradient map of the frozen model.
     Map,
-    /// What tells how connections do together.
+    /// The joint judgement of connections.
     Joint,
-    /// What is known of connections.
+    /// The features of connections.
     Features,
     /// A training of several adapters together.
     Together(PlacementHash),
 }
 
-/// How long everything took that searches had prepared, in seconds.
+/// The durations of all preparations, in seconds.
 #[derive(Debug)]
 pub(super) struct Judgements(Mutex<BTreeMap<Preparation, f64>>);
 
 impl Judgements {
-    /// `map` is what the gradient map of the frozen model took, `together` the trainings of several adapters together that
-    /// are at hand.
+    /// `map` is the duration of the gradient map of the frozen model; `together` holds the durations of known joint
+    /// trainings, in seconds.
     pub(super) fn new(map: f64, together: BTreeMap<PlacementHash, f64>) -> Self {
         let together = together.into_iter();
         let together = together.map(|(hash, seconds)| (Preparation::Together(hash), seconds));
@@ -34,13 +34,13 @@ impl Judgements {
         Self(Mutex::new(all.collect()))
     }
 
-    /// What it took when it was first asked for, `now` if that is this time.
+    /// The duration of the first time; `now` if this is the first time.
     fn first(&self, preparation: Preparation, now: f64) -> f64 {
         *lock(&self.0).entry(preparation).or_insert(now)
     }
 }
 
-/// A proxy as one search sees it, which charges to that search what others have paid.
+/// The proxy of one search, which charges that search for work that others have done.
 pub(super) struct Charged<'a> {
     proxy: Arc<dyn ConnectionProxy + 'a>,
     judgements: Arc<Judgements>,
@@ -65,7 +65,7 @@ impl<'a> Charged<'a> {
         })
     }
 
-    /// Seconds that this search did not wait for because what it asked for was there already.
+    /// Time in seconds that this search saved because the work was already done.
     pub(super) fn saved(&self) -> f64 {
         lock(&self.own).saved
     }
@@ -81,7 +81,7 @@ impl<'a> Charged<'a> {
         Ok(answer)
     }
 
-    /// A search that had this to prepare once more would have waited for the rest, once.
+    /// Charges a preparation once: its full duration minus the time that this search waited.
     fn charge(&self, preparation: Preparation, waited: f64) {
         let first = self.judgements.first(preparation, waited);
         let mut own = lock(&self.own);
@@ -134,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers at once, but for the first training together.
+    /// Answers at once, except for the first joint training.
     #[derive(Default)]
     struct Slow(Mutex<bool>);
 
@@ -164,7 +164,7 @@ mod tests {
         Placement::new().with(Connection::new(0, target), adapter)
     }
 
-    /// Whatever was at hand is charged to every search that asks for it, once; a millisecond is more than answering takes.
+    /// Earlier work is charged once to every search that needs it. An answer takes less than a millisecond.
     #[test]
     fn each_search_pays_for_what_it_asks_for() {
         let (map, at_hand) = (100.0, BTreeMap::from([(given(1).hash(), 20.0)]));
@@ -192,18 +192,18 @@ mod tests {
                 );
                 close(&search, 100.0);
             }
-            // Beside given adapters the same map tells.
+            // Promises with given adapters come from the same map.
             search.promise(&given(1), &connections).unwrap();
             close(&search, 100.0);
             for _ in 0..2 {
                 search.importance(&given(1)).unwrap();
                 close(&search, 120.0);
             }
-            // Nobody had trained these together, and nothing takes time here.
+            // These had not been trained together, and the training takes no time here.
             search.importance(&given(2)).unwrap();
             close(&search, 120.0);
         }
-        // What is known of connections is known from the map.
+        // The features of connections come from the map.
         let of_features = search();
         of_features.features(&connections).unwrap();
         of_features.joint_promise(&[]).unwrap();
@@ -217,7 +217,7 @@ mod tests {
         close(&failing, 100.0);
     }
 
-    /// The first search waits for it, the second is charged the same without waiting.
+    /// The first search waits; the second is charged the same without waiting.
     #[test]
     fn what_one_search_waited_for_is_charged_to_the_next() {
         let judgements = Arc::new(Judgements::new(0.0, BTreeMap::new()));

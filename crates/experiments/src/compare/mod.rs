@@ -1,14 +1,15 @@
-//! Strategies and fixed baselines side by side: the same task, space and budget of steps, several seeds, and at the end
+//! Comparisons of strategies and fixed baselines, with the same task, space, budget of steps and seeds, evaluated on
 //! the test part.
 //!
-//! Everything is paired by seed. Seed r is repetition r of every trial and adds r to the seed of every strategy, so
-//! two competitors that ask for the same training share it. The search of a strategy ends as a study does: its best placements
-//! race on fresh orders that are common to all competitors with that seed. The race is part of the budget. What a competitor
-//! chose is trained to the end with each learning rate, on orders that it was not chosen by, once or several times; each time the
-//! best learning rate by validation is evaluated on the test part, once. The mean of a seed's final trainings counts.
+//! Everything is paired by seed. Seed r is repetition r of every trial and adds r to the seed of every strategy, so two
+//! competitors that ask for the same training share it. The search of a strategy ends like a study: its best placements
+//! race on new orders of the examples that all competitors with that seed share. The race is part of the budget. The
+//! chosen placement then has one or several final trainings, on orders that did not select it. Each final training
+//! tries every learning rate and evaluates the best one by validation on the test part, once. The mean of a seed's
+//! final trainings counts.
 //!
-//! What a search costs is measured: its trainings, gradient maps and judgements, also those that it shares with others, in units
-//! of one training of an adapter in parallel everywhere, as long as the final one.
+//! The cost of a search is measured: its trainings, gradient maps and judgements, including those shared with others.
+//! The unit is one training of `parallel-everywhere` as long as a final training.
 
 mod competitor;
 mod configuration;

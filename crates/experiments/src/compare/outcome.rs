@@ -1,4 +1,4 @@
-//! What a comparison says.
+//! The result of a comparison.
 
 use adaplace_analysis::{FEWEST_PAIRS, Measured, bootstrap, signed_rank_p};
 use adaplace_files::Document;
@@ -15,17 +15,17 @@ use super::finals::Final;
 pub struct Comparison {
     /// `adaplace.comparison-result/2`
     pub format: String,
-    /// What was chosen by on the validation part.
+    /// The metric on the validation part that placements were chosen by.
     pub metric: Metric,
     /// Optimiser steps of each strategy with each seed.
     pub budget_steps: u64,
     /// Hidden states of the backbone.
     pub hidden_states: u16,
-    /// Seconds of one training of `parallel-everywhere` as long as its final ones, in the mean. It depends on machine and load;
-    /// none in a replay.
+    /// Mean duration in seconds of one training of `parallel-everywhere` as long as its final ones. It depends on
+    /// machine and load; none in a replay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub everywhere_seconds: Option<f64>,
-    /// Best first, by mean test accuracy.
+    /// The competitors by mean test accuracy, best first.
     pub competitors: Vec<Competed>,
 }
 
@@ -37,27 +37,27 @@ impl Comparison {
 impl Document for Comparison {
     const FORMAT: &'static str = "adaplace.comparison-result/2";
 
-    // It knew a single final training of a seed, and called it `last`.
+    // That format had a single final training per seed, called `last`.
     const ALSO_READ: &'static [&'static str] = &["adaplace.comparison-result/1"];
 }
 
-/// One competitor.
+/// The results of one competitor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Competed {
     /// Its name.
     pub name: String,
-    /// Seed by seed.
+    /// Its results, seed by seed.
     pub seeds: Vec<SeedResult>,
     /// Mean test accuracy with its 95 % bootstrap interval over the seeds; none if a final training failed.
     pub test_accuracy: Option<Measured>,
-    /// Likewise, in nats.
+    /// Mean test loss in nats with its 95 % bootstrap interval over the seeds; none if a final training failed.
     pub test_loss: Option<Measured>,
-    /// To `random`, where it takes part and is another one.
+    /// The difference to `random`, if that takes part and is another competitor.
     pub against_random: Option<Difference>,
 }
 
-/// What a competitor came to with one seed.
+/// The result of a competitor with one seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeedResult {
@@ -69,17 +69,17 @@ pub struct SeedResult {
     pub cost: Cost,
     /// Optimiser steps of its trials and its race.
     pub steps: u64,
-    /// How long its search took; none in a replay.
+    /// Duration of its search; none in a replay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<SearchSeconds>,
-    /// Whenever a trial was the best of a complete placement so far, in order.
+    /// The trials of complete placements that were the best so far, in order.
     pub curve: Vec<Improvement>,
-    /// The final trainings, each on a fresh order of the examples; none if one failed.
+    /// The final trainings, each on a new order of the examples; empty if one failed.
     #[serde(alias = "last", deserialize_with = "one_or_several")]
     pub finals: Vec<Final>,
 }
 
-/// Final trainings of this format or, one or null, of the first.
+/// Reads the final trainings of this format, or the single one or null of the first format.
 fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Final>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -93,13 +93,13 @@ fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Fina
     })
 }
 
-/// How long a search took in seconds, as if it had run alone; depends on machine and load, all else does not.
+/// The duration of a search in seconds, as if it had run alone. It depends on machine and load.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchSeconds {
-    /// Its trials and its race, those trainings included that another search had trained already.
+    /// Its trials and its race, including trainings that another search had already done.
     pub trials: f64,
-    /// Gradient maps, judgements and the strategy's own choices, likewise.
+    /// Gradient maps, judgements and the strategy's decisions, including work that was already done.
     pub judgements: f64,
 }
 
@@ -107,9 +107,9 @@ pub struct SearchSeconds {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Improvement {
-    /// Optimiser steps spent, this trial's included.
+    /// Optimiser steps spent, including this trial.
     pub steps: u64,
-    /// Validation accuracy or loss, by the metric.
+    /// The metric on the validation part.
     pub value: f64,
 }
 
@@ -119,7 +119,7 @@ pub struct Improvement {
 pub struct Difference {
     /// The mean with its 95 % bootstrap interval.
     pub mean: Measured,
-    /// Two-sided p-value of the Wilcoxon signed-rank test; none of fewer seeds than [`FEWEST_PAIRS`].
+    /// Two-sided p-value of the Wilcoxon signed-rank test; none with fewer than [`FEWEST_PAIRS`] seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p_value: Option<f64>,
 }
@@ -139,8 +139,8 @@ impl SeedResult {
 }
 
 impl Comparison {
-    /// What the search of `competed` cost in the mean over its seeds, in trainings of `parallel-everywhere` as long as its
-    /// final ones. In a replay, which measures nothing, in trials. `None` where nothing was measured.
+    /// Mean cost of the search of `competed` over its seeds, in trainings of `parallel-everywhere` as long as its final
+    /// ones. The unit is a trial in a replay, which measures no time. `None` if nothing was measured.
     #[must_use]
     pub fn search_cost(&self, competed: &Competed, settings: &ComparisonSettings) -> Option<f64> {
         let of_seed = |result: &SeedResult| {
@@ -157,7 +157,7 @@ impl Comparison {
 }
 
 impl Competed {
-    /// Means and intervals of the seeds; the intervals follow from `seed`.
+    /// Means and intervals over the seeds. `seed` determines the bootstrap intervals.
     pub(super) fn new(name: String, seeds: Vec<SeedResult>, seed: u64) -> Self {
         let of = |value: fn(&SeedResult) -> Option<f64>| {
             let values: Option<Vec<f64>> = seeds.iter().map(value).collect();
@@ -172,7 +172,8 @@ impl Competed {
         }
     }
 
-    /// The p-value of the difference to `random`; none of fewer seeds than [`FEWEST_PAIRS`], though an older file has one.
+    /// The p-value of the difference to `random`; none with fewer than [`FEWEST_PAIRS`] seeds, even if an older file
+    /// has one.
     #[must_use]
     pub fn p_value(&self) -> Option<f64> {
         let enough = self.seeds.len() >= FEWEST_PAIRS;
@@ -191,7 +192,7 @@ impl Competed {
 }
 
 impl Difference {
-    /// Of paired differences; none without any.
+    /// The difference from paired differences; none if there are none.
     #[must_use]
     pub fn of(differences: &[f64], seed: u64) -> Option<Self> {
         Some(Self {
@@ -231,10 +232,10 @@ mod tests {
         let difference = Difference::of(&[0.02, 0.04, 0.03, 0.01, 0.05, 0.06], 0).unwrap();
         assert!((difference.mean.value - 0.035).abs() < 1e-12);
         assert!(difference.mean.low.unwrap() > 0.0 && difference.mean.high.unwrap() < 0.06);
-        // All six of a sign: 2 of 64 patterns.
+        // All six have the same sign: 2 of 64 patterns.
         assert!((difference.p_value.unwrap() - 2.0 / 64.0).abs() < 1e-12);
         assert_eq!(Difference::of(&[], 0), None);
-        // The smallest that five can have is 2 of 32 patterns.
+        // The smallest p-value of five pairs is 2 of 32 patterns.
         let of_five = Difference::of(&[0.02, 0.04, 0.03, 0.01, 0.05], 0).unwrap();
         assert_eq!(of_five.p_value, None);
     }
@@ -255,7 +256,7 @@ mod tests {
         }
     }
 
-    /// The first format had one final training, or null for one that failed.
+    /// The first format had one final training, or null for a failed one.
     #[test]
     fn the_first_format_is_read() {
         let read = |last: &str| -> SeedResult {
@@ -310,7 +311,7 @@ mod tests {
         assert_eq!(comparison.search_cost(&competed, &settings), Some(3.0));
     }
 
-    /// A file of an earlier version, in which five seeds have a p-value and nothing has seconds.
+    /// A file of an earlier version, which has a p-value for five seeds and no durations.
     #[test]
     fn p_values_that_mean_nothing_are_not_passed_on() {
         let mut competed = Competed::new("greedy".to_owned(), vec![seed(1, 64, None); 5], 0);
@@ -328,7 +329,7 @@ mod tests {
         assert_eq!(competed.p_value(), Some(0.0625));
     }
 
-    /// Accuracies of 500 test examples that differ by chance alone: of 200 comparisons few may look like a difference.
+    /// Accuracies on 500 test examples that differ by chance alone: few of 200 comparisons may look like a difference.
     #[test]
     fn noise_is_seldom_called_a_difference() {
         let mut random = ChaCha8Rng::seed_from_u64(1);

@@ -1,13 +1,13 @@
-//! Which repetition the trainings of a comparison are: what their order of examples and their initial weights follow from.
+//! The repetitions of a comparison's trainings, which determine their orders of the examples and their initial weights.
 //!
-//! Trials of seed r are repetition r. A race wants orders that no trial has had, the same ones for all competitors with that
-//! seed: its trainings are 1000 r + 1, 1000 r + 2 and so on. Final trainings want orders that nothing was chosen by: those of
-//! seed r are 2,000,000 + 1000 r + 1 and so on.
+//! Trials of seed r are repetition r. A race needs orders that no trial had, the same for all competitors with that
+//! seed: its trainings are repetitions 1000 r + 1, 1000 r + 2 and so on. Final trainings need orders that selected
+//! nothing: those of seed r are 2,000,000 + 1000 r + 1 and so on.
 
-/// Seeds are at most so many, trainings of a placement in a race and final trainings of one seed fewer.
+/// The largest number of seeds. A placement has fewer trainings than this in a race, and a seed fewer final trainings.
 pub(super) const SPAN: u32 = 1000;
 
-/// Behind the races of all seeds.
+/// The first repetition after the races of all seeds.
 const FINALS: u32 = 2 * SPAN * SPAN;
 
 /// The first repetition of a race.
@@ -20,8 +20,9 @@ pub(super) fn of_finals(seed: u32, count: u32) -> impl Iterator<Item = u32> {
     (1..=count).map(move |one| FINALS + SPAN * seed + one)
 }
 
-/// Which of `columns` repetitions of a table, from 0, stands for this one. Seeds beyond the last column begin again with the
-/// first; a race begins behind the column of its seed's trials and keeps off it, unless there is no other.
+/// The column, from 0, to use for this repetition in a table with `columns` repetitions. Seeds beyond the last column
+/// start again with the first. A race starts after the column of its seed's trials and skips that column, unless it is
+/// the only one.
 pub(crate) fn column(repetition: u32, columns: usize) -> usize {
     let (seed, raced) = match repetition > SPAN {
         true => (repetition / SPAN, (repetition % SPAN) as usize),

@@ -1,8 +1,8 @@
-//! Placements that need no training: adapters at fixed places, and those that the gradient map names.
+//! Placements without a search: adapters at fixed connections, and those from the gradient map.
 
 use adaplace_search_space::{AdapterSpec, Connection, Placement, SearchSpace};
 
-/// An adapter of the space's largest rank at every sublayer, reading the state `offset` behind its input.
+/// An adapter of the space's largest rank at every sublayer, which reads the state `offset` after its input.
 pub(crate) fn everywhere(space: &SearchSpace, offset: u16) -> Placement {
     let largest = space.adapters().last();
     let adapters = largest.into_iter().cycle().copied();
@@ -18,10 +18,10 @@ pub(super) fn every_sublayer(
     (0..sublayers).map(move |sublayer| Connection::new(sublayer + offset, sublayer + 1))
 }
 
-/// In sequence behind the second sublayer of every block: `2l -> 2l` for l = 1 .. L.
+/// Sequential connections after the second sublayer of every block: `2l -> 2l` for l = 1 .. L.
 ///
-/// The places of Adapter+ (Steitz and Roth 2024, "Adapters Strike Back", arXiv 2406.06820). Its adapter does not normalise its
-/// input, the one here does.
+/// The places of Adapter+ (Steitz and Roth 2024, "Adapters Strike Back", arXiv 2406.06820). Unlike Adapter+, the
+/// adapter here normalises its input.
 pub(super) fn after_each_block(space: &SearchSpace) -> impl Iterator<Item = Connection> + use<> {
     let last = space.shape().hidden_states - 1;
     (2..=last)
@@ -29,11 +29,12 @@ pub(super) fn after_each_block(space: &SearchSpace) -> impl Iterator<Item = Conn
         .map(|state| Connection::new(state, state))
 }
 
-/// Adapters on all of `connections` with as many parameters together as the largest placement that the space admits: its
-/// most adapters of its largest rank, or its limit of parameters where that is lower.
+/// Adapters on all of `connections` with as many parameters in total as the largest placement of the space: its largest
+/// number of adapters at its largest rank, or its limit of parameters if that is lower.
 ///
-/// At width d, n adapters whose ranks sum to R have (2d + 1) R + n d parameters, and each `more` that do not grow with its
-/// rank: R is the largest that stays within, split evenly, the first connections taking one more. `None` where R < n.
+/// At width d, n adapters whose ranks sum to R have (2d + 1) R + n d parameters, and each `more` that do not grow with
+/// its rank. R is the largest sum within the limit. It is split evenly, with the remainder to the first connections.
+/// `None` if R < n.
 pub(super) fn of_equal_parameters(
     space: &SearchSpace,
     connections: impl Iterator<Item = Connection>,
@@ -59,11 +60,11 @@ pub(super) fn of_equal_parameters(
         .collect()
 }
 
-/// The connections with the largest gradients, as many as the space admits; of equal ones the first. `norms` holds the
-/// Frobenius norm of every connection's gradient matrix, rows are sources, columns targets.
+/// The connections with the largest gradients, as many as the space allows; the first ones win ties. `norms` holds the
+/// Frobenius norm of every connection's gradient matrix: rows are sources, columns are targets.
 ///
-/// The squared gradients of a matrix sum to the square of its norm: the choice of SPT (He et al. 2023, "Sensitivity-Aware
-/// Visual Parameter-Efficient Fine-Tuning", arXiv 2303.08566), made among connections.
+/// The squared gradients of a matrix sum to the square of its norm. This is the criterion of SPT (He et al. 2023,
+/// "Sensitivity-Aware Visual Parameter-Efficient Fine-Tuning", arXiv 2303.08566), applied to connections.
 pub(super) fn largest_gradients(space: &SearchSpace, norms: &[Vec<f64>]) -> Option<Placement> {
     let norm = |connection: &Connection| {
         let row = norms.get(usize::from(connection.source))?;
@@ -73,7 +74,7 @@ pub(super) fn largest_gradients(space: &SearchSpace, norms: &[Vec<f64>]) -> Opti
     let mut ranked: Vec<(Connection, f64)> = connections
         .map(|connection| Some((*connection, norm(connection)?)))
         .collect::<Option<_>>()?;
-    // Stable: equal ones stay in ascending order.
+    // Stable: ties stay in ascending order.
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
     let size = space.largest_size();
     let mut placement = Placement::new();
@@ -81,7 +82,7 @@ pub(super) fn largest_gradients(space: &SearchSpace, norms: &[Vec<f64>]) -> Opti
         if placement.len() == size {
             break;
         }
-        // What the budget does not admit beside the larger ones is passed over.
+        // Skip what the budget does not allow beside the larger ones.
         if let Some(adapter) = space.even_split(&placement, connection, size) {
             placement = placement.with(connection, adapter);
         }
@@ -193,13 +194,13 @@ mod tests {
                 );
             }
         }
-        // As many adapters as sublayers: the same as everywhere.
+        // With as many adapters as sublayers it is the same as everywhere.
         let space = space("ranks = [8]", "adapters = 12");
         let equal = of_equal_parameters(&space, every_sublayer(&space, 0), 0);
         assert_eq!(equal, Some(everywhere(&space, 0)));
     }
 
-    /// The limit admits 3 adapters of rank 4, not of rank 8: 15,000 - 12 * 384 is enough for ranks that sum to 13.
+    /// The limit allows 3 adapters of rank 4, not of rank 8: 15,000 - 12 * 384 is enough for ranks that sum to 13.
     #[test]
     fn a_limit_of_parameters_counts() {
         let space = space("ranks = [4, 8]", "adapters = 3\nparameters = 15000");
@@ -207,7 +208,7 @@ mod tests {
         assert_eq!(ranks(&placement), [2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
     }
 
-    /// One adapter of rank 8 has 6,536 parameters: ranks that sum to 2 at twelve sublayers, to 5 behind six blocks.
+    /// One adapter of rank 8 has 6,536 parameters: ranks that sum to 2 at twelve sublayers, to 5 after six blocks.
     #[test]
     fn what_no_rank_fits_is_no_placement() {
         let space = space("ranks = [8]", "adapters = 1");
@@ -235,7 +236,8 @@ mod tests {
         assert_eq!(largest_gradients(&space, &norms[..12]), None);
     }
 
-    /// A second pass from state 2 on costs 10 / 12 of the frozen forward, more than the limit; one from state 9 on does not.
+    /// A second pass from state 2 costs 10 / 12 of the frozen forward pass, more than the limit; one from state 9 does
+    /// not.
     #[test]
     fn what_the_budget_does_not_admit_is_passed_over() {
         let mut norms = vec![vec![1.0; 13]; 13];

@@ -28,37 +28,37 @@ pub struct ComparisonRun<'a, S, F> {
     pub configuration: &'a ComparisonConfiguration,
     /// The resolved search space.
     pub space: &'a Arc<SearchSpace>,
-    /// What scores placements.
+    /// The scorer of placements.
     pub scorer: &'a S,
-    /// What trains them to the end.
+    /// The finisher, which runs the final trainings.
     pub finisher: &'a F,
-    /// What judges connections.
+    /// The proxy that judges connections.
     pub proxy: Arc<dyn ConnectionProxy + 'a>,
     /// The gradient map of the frozen model.
     pub map: FrozenMap,
-    /// What goes into placement files.
+    /// The backbone that placement files refer to.
     pub backbone: BackboneReference,
-    /// Where results go, and the trials that are done.
+    /// The folder of results and the finished trials.
     pub opened: Opened,
-    /// The journal of the final trainings, and what it held.
+    /// The journal of the final trainings, with its lines.
     pub finals: (Journal<FinalRecord>, Vec<FinalRecord>),
 }
 
-/// What a comparison takes from the gradient map of the frozen model beside the promises of connections.
+/// The data from the gradient map of the frozen model that a comparison needs in addition to promises.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrozenMap {
-    /// The Frobenius norm of every connection's gradient matrix, rows are sources, columns targets. `None` leaves out
+    /// The Frobenius norm of every connection's gradient matrix: rows are sources, columns are targets. `None` omits
     /// [`Baseline::LargestGradients`].
     pub gradient_norms: Option<Vec<Vec<f64>>>,
-    /// How long the map took; 0 where it was read from a file.
+    /// Duration of the map in seconds; 0 if it was read from a file.
     pub seconds: f64,
 }
 
 /// Runs a comparison to its end: every strategy with every seed, then the final trainings. `None` if `stop` was set
-/// before; the journals hold what was done.
+/// before the end; the journals hold the finished trainings.
 ///
 /// # Errors
-/// The first error that is not a failed training. The journals then hold what was finished before it.
+/// The first error that is not a failed training. The journals then hold the trainings finished before it.
 pub fn run_comparison<S: Scorer, F: Finisher>(
     run: ComparisonRun<'_, S, F>,
     workers: &Workers,
@@ -86,7 +86,7 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
     let norms = map.gradient_norms.as_deref();
     let entrants = entrants(configuration, space, parallel.as_ref(), norms);
     let trained_together = Importances::seconds(&folder.importances())?;
-    // Seed by seed, so that what an unfinished comparison holds can be compared.
+    // Seed by seed, so that an unfinished comparison can be compared.
     let entries = (1..=settings.seeds).flat_map(|seed| {
         entrants
             .iter()
@@ -152,7 +152,7 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
 }
 
 impl<'a> Entrant<'a> {
-    /// The entrant with one seed; the gradient map of the frozen model took `map_seconds`.
+    /// The entry of an entrant with one seed. The gradient map of the frozen model took `map_seconds`.
     fn entry<'e>(
         &'e self,
         seed: u32,
@@ -183,7 +183,7 @@ impl<'a> Entrant<'a> {
         }
     }
 
-    /// The final trainings of a placement with one seed. The linear probe is the same every time.
+    /// The final trainings of a placement with one seed. The linear probe has only one, as it never changes.
     fn finals(
         &self,
         placement: &Placement,
@@ -203,7 +203,7 @@ impl<'a> Entrant<'a> {
     }
 }
 
-/// Trains to the end as it is asked for; gives the result, or what ends the run.
+/// Runs a final training. A failed training is a result; an error ends the run.
 fn finish<F: Finisher>(finisher: &F, training: &FinalTraining) -> Result<FinalResult, StudyError> {
     match finisher.finish(training) {
         Ok(done) => Ok(FinalResult::Final(done)),
@@ -284,7 +284,7 @@ fn outcome(
     }
 }
 
-/// The mean over final trainings that went through: each trains once with every learning rate.
+/// Mean seconds of one training, over successful final trainings: each trains once with every learning rate.
 fn seconds_of_one_training<'a>(records: impl Iterator<Item = &'a FinalRecord>) -> Option<f64> {
     let each = records.filter_map(|record| {
         let trainings = record.result.as_final()?.candidates.len();
@@ -294,7 +294,7 @@ fn seconds_of_one_training<'a>(records: impl Iterator<Item = &'a FinalRecord>) -
     (count > 0).then(|| sum / f64::from(count))
 }
 
-/// Where a placement comes from, for people.
+/// The provenance of a placement, for human readers.
 fn provenance(
     configuration: &ComparisonConfiguration,
     competitor: &Competitor,

@@ -11,7 +11,7 @@ use super::judgements::{Charged, Judgements};
 use super::outcome::{Improvement, SearchSeconds};
 use super::repetitions::first_of_race;
 
-/// What a competitor came to with one seed.
+/// The result of a competitor's search with one seed.
 #[derive(Debug, Clone)]
 pub(super) struct Searched {
     pub(super) placement: Placement,
@@ -21,7 +21,7 @@ pub(super) struct Searched {
 }
 
 impl Searched {
-    /// A placement without a search; what it was taken from took `judgements` seconds.
+    /// A placement without a search, derived in `judgements` seconds.
     pub(super) fn without_trials(placement: Placement, judgements: f64) -> Self {
         Self {
             placement,
@@ -35,7 +35,7 @@ impl Searched {
     }
 }
 
-/// A search that is to be run.
+/// A search that has not started.
 #[derive(Debug, Clone)]
 pub(super) struct Planned<'a> {
     pub(super) name: String,
@@ -43,12 +43,12 @@ pub(super) struct Planned<'a> {
     pub(super) space: &'a Arc<SearchSpace>,
     pub(super) strategy: &'a StrategyDescription,
     pub(super) trials: usize,
-    /// How many placements race at its end; 1 for no race.
+    /// Number of placements that race at its end; 1 for no race.
     pub(super) finalists: usize,
     pub(super) seed: u32,
 }
 
-/// A search at work.
+/// A running search.
 pub(super) struct Searching<'a> {
     planned: Planned<'a>,
     search: Search<'a>,
@@ -59,16 +59,16 @@ pub(super) struct Searching<'a> {
     seconds: f64,
 }
 
-/// What a search needs next.
+/// The next step of a search.
 pub(super) enum Next {
     /// More trainings.
     Trainings(Vec<Training>),
-    /// Nothing: it is over.
+    /// The search is over.
     Over(Searched),
 }
 
 impl<'a> Planned<'a> {
-    /// Begins the search. `proxy` scores its connections, and what others prepared of that is charged by `judgements`.
+    /// Starts the search. `proxy` scores its connections, and `judgements` charges it for work that others have done.
     ///
     /// # Errors
     /// If the strategy cannot search the space.
@@ -123,15 +123,15 @@ impl Searching<'_> {
         &self.waits_for
     }
 
-    /// What follows once everything that it waits for is done.
+    /// The next step once everything that it waits for is done.
     ///
     /// # Errors
-    /// If the strategy cannot continue, or no training of a complete placement went through.
+    /// If the strategy cannot continue, or if no training of a complete placement succeeded.
     pub(super) fn advance(&mut self, done: &[&Record]) -> Result<Next, StudyError> {
         let steps = done.iter().map(|record| u64::from(record.steps.steps()));
         self.steps += steps.sum::<u64>();
         self.seconds += done.iter().map(|record| record.seconds).sum::<f64>();
-        // Two searches may share a training: each numbers its own trials.
+        // Two searches may share a training, so each numbers its own trials.
         let first = self.search.trials().len();
         let numbered = (first..).zip(done);
         let numbered = numbered.map(|(trial, record)| Record {
@@ -163,7 +163,7 @@ impl Searching<'_> {
     }
 }
 
-/// The trials that were the best of a complete placement so far.
+/// The trials of complete placements that were the best so far.
 fn improvements(metric: Metric, space: &SearchSpace, trials: &[Record]) -> Vec<Improvement> {
     let (mut steps, mut best) = (0, None);
     let mut curve = Vec::new();

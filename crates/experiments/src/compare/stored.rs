@@ -5,7 +5,7 @@ use adaplace_study::{Configuration, Record, StudyError, StudyFolder, if_there, r
 
 use super::{Comparison, ComparisonConfiguration, FinalRecord};
 
-/// What the folder of a comparison holds, read and not touched: it may be at work in another process.
+/// The content of a comparison's folder. Reading changes nothing, as another process may be running the comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredComparison {
     /// Name of the folder.
@@ -16,7 +16,7 @@ pub struct StoredComparison {
     pub trials: Vec<Record>,
     /// The final trainings so far.
     pub finals: Vec<FinalRecord>,
-    /// The content of `comparison.json`; none before the end, and none that was written before the comparison grew.
+    /// The content of `comparison.json`; none before the end, or if it is older than an extension of the comparison.
     pub comparison: Option<Comparison>,
 }
 
@@ -30,7 +30,7 @@ impl StoredComparison {
     /// Reads the comparison in `folder`.
     ///
     /// # Errors
-    /// One that names the file which is damaged.
+    /// An error that names the damaged file.
     pub fn read(folder: &Path) -> Result<Self, StudyError> {
         let configuration =
             ComparisonConfiguration::read(&folder.join(ComparisonConfiguration::FILE))?;
@@ -45,7 +45,7 @@ impl StoredComparison {
     }
 }
 
-/// Whether all that takes part by now took part, with as many seeds.
+/// Whether the result has all competitors and seeds of the configuration.
 fn is_of(comparison: &Comparison, configuration: &ComparisonConfiguration) -> bool {
     let seeds = configuration.comparison.seeds as usize;
     let mut competitors = comparison.competitors.iter();

@@ -6,20 +6,20 @@ use adaplace_task::Examples;
 
 use super::finals::{Candidate, Final, FinalTraining, Finisher};
 
-/// Trains as [`ProxyScorer`] does, with several learning rates, and reads the test part.
+/// Trains like [`ProxyScorer`] with several learning rates, and evaluates on the test part.
 #[derive(Debug)]
 pub struct TestedTraining<'a> {
-    /// What trains and validates.
+    /// The scorer, which trains and validates.
     pub scorer: &'a ProxyScorer,
     /// The test part.
     pub test: &'a Examples,
-    /// How adapters are trained, but for their learning rate.
+    /// How adapters are trained, except for their learning rate.
     pub settings: TrainingSettings,
     /// The learning rates.
     pub learning_rates: &'a [Positive],
     /// Optimiser steps.
     pub steps: Fidelity,
-    /// What the learning rate is chosen by.
+    /// The metric that selects the learning rate.
     pub metric: Metric,
 }
 

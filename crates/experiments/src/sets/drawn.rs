@@ -1,4 +1,4 @@
-//! What placements give by how they were drawn.
+//! Mean results of placements by how they were drawn.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use super::repeated::{Trained, means};
 use crate::ExperimentError;
 use crate::PlacementBench;
 
-/// How a sample draws placements, in turns.
+/// How a sample draws a placement. The ways alternate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SetDraw {
     /// Uniformly.
     Random,
-    /// With connections near one another.
+    /// With connections close together.
     Near,
     /// With connections far apart.
     Spread,
 }
 
 impl SetDraw {
-    /// All, in their order.
+    /// All of them, in the order of the sample.
     pub const ALL: [Self; 3] = [Self::Random, Self::Near, Self::Spread];
 
     /// The name used in files.
@@ -54,15 +54,15 @@ impl From<Option<Spacing>> for SetDraw {
 pub struct DrawnSets {
     /// How they were drawn.
     pub draw: SetDraw,
-    /// How many.
+    /// Number of placements.
     pub placements: usize,
-    /// Mean of their mean accuracies; the error is that over placements.
+    /// Mean of their mean accuracies, with the standard error over placements.
     pub accuracy: Estimate,
-    /// Of their mean losses.
+    /// Mean of their mean losses, with the standard error over placements.
     pub loss: Estimate,
 }
 
-/// The means by draw; none where the bench is no sample.
+/// The means by draw; empty if the bench is not a sample.
 pub(super) fn draws(
     bench: &PlacementBench,
     trained: &Trained,

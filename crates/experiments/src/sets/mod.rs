@@ -1,4 +1,4 @@
-//! How far cheap predictors tell what placements of several connections give, and of what their results are made.
+//! How well cheap predictors predict placements of several connections, and the variance components of their results.
 
 mod drawn;
 mod predictor;
@@ -26,7 +26,7 @@ use crate::audit::FEWEST;
 use crate::{Agreement, ExperimentError, PlacementBench};
 use repeated::{Trained, means};
 
-/// The content of `sets.json`: what a placement bench says.
+/// The content of `sets.json`: the audit of a placement bench.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetAudit {
@@ -34,36 +34,37 @@ pub struct SetAudit {
     pub format: String,
     /// Name of the task.
     pub task: String,
-    /// Placements that all numbers are of: those with all the repetitions below.
+    /// Number of placements that all numbers refer to: those with all the repetitions below.
     pub placements: usize,
-    /// Of how many that the bench has.
+    /// Number of placements in the bench.
     pub of_placements: usize,
-    /// Trainings of each; of a bench with failed trainings its first ones, as many as leave the most to compare.
+    /// Trainings of each placement. In a bench with failed trainings these are the first ones, as many as leave the
+    /// most degrees of freedom.
     pub repetitions: usize,
-    /// How long, in optimiser steps.
+    /// Optimiser steps of each training.
     pub steps: Fidelity,
     /// Each predictor against each result.
     pub predictors: Vec<AuditedSets>,
-    /// What single trainings are best ranked by; none where nothing was repeated, and in files of earlier versions.
+    /// How well each metric of a single training ranks placements; empty without repetitions and in older files.
     #[serde(default)]
     pub ranked_by: Vec<RankedBy>,
-    /// Of what accuracies are made.
+    /// Variance components of accuracies.
     pub accuracy: SetVariance,
-    /// Of what negated losses are made.
+    /// Variance components of negated losses.
     pub loss: SetVariance,
-    /// The means of the placements by how they were drawn; none where the bench is no sample.
+    /// The means of the placements by how they were drawn; empty if the bench is not a sample.
     pub draws: Vec<DrawnSets>,
 }
 
-/// One predictor of placements against their results.
+/// The agreement of one predictor of placements with their results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditedSets {
-    /// What predicts.
+    /// The predictor.
     pub predictor: SetPredictor,
-    /// Against the mean validation accuracy over the repetitions.
+    /// Agreement with the mean validation accuracy over the repetitions.
     pub validation_accuracy: Agreement,
-    /// Against the negated mean validation loss.
+    /// Agreement with the negated mean validation loss.
     pub validation_loss: Agreement,
 }
 
@@ -71,8 +72,8 @@ impl SetAudit {
     /// Name of the file.
     pub const FILE: &'static str = "sets.json";
 
-    /// Of `bench`, against everything that `map` of the frozen model holds, `also` in mean rank, the trivial rules, and the
-    /// surrogate's model by `proxy`. Draws and intervals follow from the seed of the bench.
+    /// Audits `bench` with all statistics of the frozen model's `map`, the mean rank by `also`, the trivial rules, and
+    /// the surrogate's model with features from `proxy`. The seed of the bench determines draws and intervals.
     ///
     /// # Errors
     /// [`ExperimentError::TooFewPlacements`] with fewer than ten, or if a gradient is not finite.
@@ -134,7 +135,7 @@ impl SetAudit {
         Ok(read_json(path)?)
     }
 
-    /// Writes the file, or leaves an earlier one as it was.
+    /// Writes the file atomically. On failure an earlier file is unchanged.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -147,7 +148,7 @@ impl Document for SetAudit {
     const FORMAT: &'static str = "adaplace.set-audit/1";
 }
 
-/// What every other predictor is measured by: a training of the placement itself.
+/// The reference for every other predictor: a training of the placement itself.
 fn first_training(trained: &Trained, seed: u64) -> Option<AuditedSets> {
     if trained.repetitions < 2 {
         return None;

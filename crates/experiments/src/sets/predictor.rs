@@ -1,4 +1,4 @@
-//! What is known of a set of connections before it is trained.
+//! Predictors of the results of sets of connections.
 
 use std::fmt;
 
@@ -10,31 +10,31 @@ use serde::{Deserialize, Serialize};
 use crate::ExperimentError;
 use crate::Predictor;
 
-/// What predicts the result of a placement.
+/// A predictor of the result of a placement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SetPredictor {
-    /// What its connections gain together, [`adaplace_scorer::JointJudgement::gain`].
+    /// The joint gain of its connections, [`adaplace_scorer::JointJudgement::gain`].
     JointGain,
-    /// The sum of what is known of its connections.
+    /// The sum of a predictor over its connections.
     Sum(Predictor),
-    /// The mean of it.
+    /// The mean of a predictor over its connections.
     Mean(Predictor),
-    /// The largest of it.
+    /// The maximum of a predictor over its connections.
     Largest(Predictor),
     /// The mean distance between two of its connections, in states.
     Spread,
-    /// The surrogate's model, told the first trainings of so many random other placements. Mean over several draws, also of
-    /// the bounds: they say how sure one draw's value is.
+    /// The surrogate's model, fitted to the first trainings of this many random other placements. Values and interval
+    /// bounds are means over several draws, so that the interval is that of a single draw.
     Surrogate(usize),
-    /// Its own first training, against the mean of its other ones. That mean is less sure than the one that the others are
-    /// judged by, so that what predicts as well may stand above it.
+    /// Its own first training, against the mean of its other ones. That mean is noisier than the mean used for the
+    /// other predictors, so an equally good predictor may score higher.
     FirstTraining,
 }
 
 impl SetPredictor {
-    /// Those that need no training, `also` among the statistics. Where every placement is a `single` connection, sum and largest
-    /// are the same and nothing is spread.
+    /// The predictors that need no training, with `also` among the statistics. If every placement is a `single`
+    /// connection, sum and maximum are equal and the spread is undefined.
     pub(crate) fn untrained(also: &Statistics, single: bool) -> Vec<Self> {
         let gradients: Vec<Predictor> = Predictor::all(also)
             .into_iter()
@@ -50,7 +50,7 @@ impl SetPredictor {
         all
     }
 
-    /// What it says of each placement; `None` where it needs trainings or what `map` does not hold.
+    /// Its prediction for each placement; `None` if it needs trainings or a statistic that `map` does not hold.
     ///
     /// # Errors
     /// If a gradient is not finite.
@@ -92,7 +92,7 @@ impl SetPredictor {
     }
 }
 
-/// The mean distance between two connections of a placement; `None` of fewer than two.
+/// The mean distance between two connections of a placement; `None` with fewer than two.
 pub(crate) fn spread(placement: &Placement) -> Option<f64> {
     let connections: Vec<Connection> = placement.connections().collect();
     let mut sum = 0;

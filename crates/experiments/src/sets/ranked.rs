@@ -1,4 +1,4 @@
-//! By which metric a single training ranks placements most like their other trainings.
+//! How well a single training ranks placements by each metric, compared with their other trainings.
 
 use adaplace_analysis::spearman;
 use adaplace_study::Metric;
@@ -10,14 +10,15 @@ use super::repeated::{Trained, means};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RankedBy {
-    /// What is ranked by.
+    /// The metric.
     pub metric: Metric,
-    /// Spearman's rho of one training by the metric, larger being better, with the mean accuracy of the placement's others: the
-    /// mean over which one it is. None where the metric or the accuracy is the same for all.
+    /// Spearman's rho between one training by the metric, signed so that larger is better, and the mean accuracy of the
+    /// placement's other trainings, averaged over the choice of the one. None if the metric or the accuracy is the same
+    /// for all.
     pub rho: Option<f64>,
 }
 
-/// Each metric; none where nothing was repeated.
+/// The result for each metric; empty without repetitions.
 pub(super) fn ranked(trained: &Trained) -> Vec<RankedBy> {
     if trained.repetitions < 2 {
         return Vec::new();
@@ -53,8 +54,8 @@ mod tests {
 
     use super::*;
 
-    /// Accuracies order three placements the same way twice, losses the other way round; half a loss that differs by 1 outweighs
-    /// accuracies that differ by 0.1.
+    /// Accuracies order three placements the same way twice, losses in reverse. Half of a loss difference of 1
+    /// outweighs an accuracy difference of 0.1.
     #[test]
     fn metrics_by_hand() {
         let mut trained = Trained {
@@ -73,7 +74,7 @@ mod tests {
             (Metric::Combined, Some(-1.0)),
         ];
         assert_eq!(rhos(&trained), expected);
-        // In the second training all have the same loss, which orders nothing.
+        // In the second training all losses are equal, so they give no order.
         trained.loss.iter_mut().for_each(|row| row[1] = -1.0);
         assert_eq!(rhos(&trained)[1], (Metric::Loss, None));
         trained.repetitions = 1;

@@ -4,16 +4,16 @@ use adaplace_search_space::Placement;
 
 use crate::{BenchRow, ExperimentError, PlacementBench};
 
-/// The placements of a bench that have all of its first R repetitions, so that an order of the examples is common to all. R is
-/// where these trainings have the most degrees of freedom, (placements - 1)(R - 1).
+/// The placements of a bench that have all of its first R repetitions, so that all share the orders of the examples. R
+/// maximises the degrees of freedom, (placements - 1)(R - 1).
 #[derive(Debug, Clone)]
 pub(crate) struct Trained {
     pub(crate) placements: Vec<Placement>,
     /// Validation accuracy, a row for each placement and a column for each repetition.
     pub(crate) accuracy: Vec<Vec<f64>>,
-    /// Negated validation loss, likewise.
+    /// Negated validation loss, a row for each placement and a column for each repetition.
     pub(crate) loss: Vec<Vec<f64>>,
-    /// R
+    /// The number R of repetitions.
     pub(crate) repetitions: usize,
 }
 
@@ -33,7 +33,7 @@ impl Trained {
             let count = rows.iter().filter(|row| whole(row, repetitions)).count();
             count.saturating_sub(1) * (repetitions - 1)
         };
-        // Of as many degrees the fewest repetitions, which leave the most placements.
+        // On a tie take the fewest repetitions, which leave the most placements.
         let best = (1..=all)
             .rev()
             .max_by_key(|&repetitions| degrees(repetitions));
@@ -67,7 +67,7 @@ pub(crate) fn means(table: &[Vec<f64>]) -> Vec<f64> {
 mod tests {
     use super::*;
 
-    /// Of n placements with so many leading repetitions each.
+    /// A table of placements with these numbers of leading repetitions.
     fn trained(counts: &[usize]) -> Trained {
         let rows: Vec<BenchRow> = counts
             .iter()
@@ -85,7 +85,7 @@ mod tests {
         Trained::among(&rows, &vec![Placement::new(); counts.len()], 3)
     }
 
-    /// Degrees (n - 1)(R - 1): of two whole ones 2 x 1 with three, of four 3 x 1 with two; a tie leaves the most placements.
+    /// Degrees of freedom (n - 1)(R - 1), worked out by hand; a tie leaves the most placements.
     #[test]
     fn as_many_repetitions_count_as_tell_the_most() {
         let found = trained(&[3, 3, 2, 2, 1, 0]);

@@ -1,4 +1,4 @@
-//! How well the surrogate's model predicts placements that it was not told of.
+//! How well the surrogate's model predicts placements that it was not fitted to.
 
 use adaplace_analysis::Measured;
 use adaplace_analysis::shuffled;
@@ -10,13 +10,13 @@ use super::repeated::{Trained, means};
 use super::{AuditedSets, FEWEST};
 use crate::Agreement;
 
-/// How many others are told.
+/// Numbers of placements that the model is fitted to.
 const TOLD: [usize; 3] = [16, 32, 64];
 
-/// Random choices of those told.
+/// Number of random choices of these placements.
 const DRAWS: usize = 10;
 
-/// Against the means of the placements not told, in as many sizes as leave enough of them.
+/// Audits the model against the means of the remaining placements, for each size that leaves enough of them.
 pub(super) fn audited(
     model: &SurrogateModel<'_>,
     trained: &Trained,
@@ -35,7 +35,7 @@ pub(super) fn audited(
                     .iter()
                     .map(|&index| (index, table[index][0]))
                     .collect();
-                // Of equal scores nothing is learnt: all are predicted to be alike.
+                // Equal scores teach the model nothing: all predictions are equal.
                 let predicted = model.means(&known).unwrap_or_else(|| vec![0.0; count]);
                 let pick = |values: &[f64]| -> Vec<f64> {
                     others.iter().map(|&index| values[index]).collect()
@@ -54,7 +54,7 @@ pub(super) fn audited(
         .collect()
 }
 
-/// Of each number over the draws that have it.
+/// The mean of each measure over the draws that have it.
 fn mean(draws: &[Agreement]) -> Agreement {
     let number = |of: &dyn Fn(&Agreement) -> Option<f64>| {
         let values: Vec<f64> = draws.iter().filter_map(of).collect();

@@ -1,4 +1,4 @@
-//! Of what the results of a bench of placements are made.
+//! Variance components of the results of a bench.
 
 use adaplace_analysis::{
     Components, Kernel, Measured, bootstrap, components, explained, folds, held_out, spearman,
@@ -12,42 +12,42 @@ use super::repeated::{Trained, means};
 
 const FOLDS: usize = 10;
 
-/// Length scales of source and target, in states, to choose from.
+/// Candidate length scales of source and target, in states.
 const LENGTHS: [f64; 3] = [1.0, 2.5, 6.0];
 
-/// How alike two connections of unequal kind are beside two of equal kind.
+/// Relative similarity of two connections of different kinds.
 const OTHER_KIND: f64 = 0.5;
 
-/// Shares of pairs in the kernel, to choose from beside none.
+/// Candidate shares of pairs in the kernel, besides 0.
 const PAIRS: [f64; 2] = [0.3, 0.7];
 
-/// What one result, accuracy or loss, is made of. Shares are of the variance.
+/// Variance components of one result, accuracy or loss.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetVariance {
-    /// Of single trainings; none where nothing was repeated or nothing varies.
+    /// Shares of the variance of single trainings; none without repetitions or variance.
     pub shares: Option<VarianceShares>,
-    /// Of the mean of the repetitions of a placement, what is the placement's own.
+    /// The placement's share of the variance of the mean over its repetitions.
     pub reliability: Option<f64>,
-    /// Of that mean, what a sum over the placement's connections explains in cross-validation: R^2, below 0 where it predicts
-    /// worse than the mean of all.
+    /// Cross-validated R^2 of a sum over the placement's connections as a prediction of that mean; below 0 if it
+    /// predicts worse than the overall mean.
     pub sum: Option<Measured>,
-    /// How much more a sum over pairs of connections beside it explains; none of single connections.
+    /// How much a sum over pairs of connections adds to that R^2; none for single connections.
     pub pairs: Option<Measured>,
-    /// Spearman's rho of what the sum leaves of the mean with what it leaves of the mean distance between the connections,
-    /// larger results being better: above 0 nearness hurts beyond what each connection does alone.
+    /// Spearman's rho between the residuals, after the sum, of the mean result and of the mean distance between the
+    /// connections. Larger results are better: above 0, closeness hurts beyond the effects of single connections.
     pub distance: Option<Measured>,
 }
 
-/// Of the variance of single trainings, in one number 1.
+/// The shares of the variance of single trainings, which sum to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VarianceShares {
-    /// The placement's.
+    /// The share of the placement.
     pub placement: f64,
-    /// That of the order of the examples, common to all placements.
+    /// The share of the order of the examples, common to all placements.
     pub order: f64,
-    /// The rest: noise, and what an order does to a single placement.
+    /// The rest: noise, and the interaction of order and placement.
     pub rest: f64,
 }
 
@@ -68,8 +68,7 @@ impl VarianceShares {
 }
 
 impl SetVariance {
-    /// R^2 as a share of what is the placement's own, which noise keeps any prediction from exceeding; none where that is unknown
-    /// or nothing.
+    /// R^2 as a share of the reliability, the upper bound of any prediction; none if the reliability is unknown or 0.
     #[must_use]
     pub fn of_own(&self, explained: Measured) -> Option<Measured> {
         let reliability = self.reliability.filter(|&own| own > 0.0)?;
@@ -80,7 +79,7 @@ impl SetVariance {
         })
     }
 
-    /// Of accuracy and of negated loss.
+    /// The variance components of accuracy and of negated loss.
     pub(super) fn of(trained: &Trained, seed: u64) -> [Self; 2] {
         let placements = &trained.placements;
         let tables = [&trained.accuracy, &trained.loss];
@@ -141,7 +140,7 @@ fn picked(values: &[f64], drawn: &[usize]) -> Vec<f64> {
     drawn.iter().map(|&index| values[index]).collect()
 }
 
-/// What each placement is predicted to give by those of the other folds, for each target.
+/// The cross-validated prediction for each placement, for each target.
 fn predictions(kernels: &[Kernel], targets: &[&[f64]], seed: u64) -> Option<Vec<Vec<f64>>> {
     let count = targets.first()?.len();
     let folds = folds(count, FOLDS, seed);
@@ -160,8 +159,8 @@ fn predictions(kernels: &[Kernel], targets: &[&[f64]], seed: u64) -> Option<Vec<
     Some(predictions)
 }
 
-/// The kernel of f(P) = sum over c in P of g(c): sum over c in P and d in Q of exp(-(ds^2 + dt^2) / (2 l^2)), halved where the kinds
-/// differ, with ds and dt the differences of source and target. Its diagonal has the mean 1.
+/// The kernel of f(P) = sum over c in P of g(c): sum over c in P and d in Q of exp(-(ds^2 + dt^2) / (2 l^2)), halved if
+/// the kinds differ, with ds and dt the differences of source and target. It is scaled to a mean diagonal of 1.
 fn sum_kernel(placements: &[Placement], length: f64) -> Kernel {
     let alike = |c: Connection, d: Connection| {
         let square = |a: u16, b: u16| f64::from(a.abs_diff(b)).powi(2);
@@ -185,8 +184,8 @@ fn sum_kernel(placements: &[Placement], length: f64) -> Kernel {
     scaled(sets.iter().map(row).collect())
 }
 
-/// The kernel of f(P) = sum over c of g(c) + sum over c and c' of h(c, c'): the square of the sum's kernel is that of the
-/// second part, where pairs are as alike as both of their connections.
+/// The kernel of f(P) = sum over c of g(c) + sum over c and c' of h(c, c'): the kernel of the second part is the square
+/// of the sum's kernel, so that the similarity of two pairs is the product of the similarities of their connections.
 fn with_pairs(sum: &Kernel, share: f64) -> Kernel {
     let square = |row: &Vec<f64>| row.iter().map(|value| value * value).collect();
     let squared = scaled(sum.iter().map(square).collect());
@@ -199,7 +198,7 @@ fn with_pairs(sum: &Kernel, share: f64) -> Kernel {
     sum.iter().zip(squared).map(mixed).collect()
 }
 
-/// With 1 as the mean of the diagonal.
+/// The kernel, scaled to a mean diagonal of 1.
 fn scaled(mut kernel: Kernel) -> Kernel {
     let trace: f64 = kernel.iter().enumerate().map(|(n, row)| row[n]).sum();
     let mean = trace / kernel.len() as f64;
@@ -213,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    /// All pairs of the 16 connections of four states, and what each is worth.
+    /// All pairs of the 16 connections of four states, with the results given by `worth`.
     fn trained(worth: impl Fn(Connection, Connection) -> f64) -> Trained {
         let all: Vec<Connection> = (0..16).map(|n| Connection::new(n / 4, n % 4)).collect();
         let adapter = AdapterSpec::new(1, 1.0).unwrap();
@@ -223,7 +222,7 @@ mod tests {
             for &other in &all[..index] {
                 placements.push(Placement::from_iter([(one, adapter), (other, adapter)]));
                 let value = worth(one, other);
-                // Orders 0.3 apart, and noise of plus and minus 0.01.
+                // Orders differ by 0.3, with noise of plus and minus 0.01.
                 let noise = if placements.len().is_multiple_of(2) {
                     0.01
                 } else {
@@ -300,7 +299,7 @@ mod tests {
         assert_eq!(unknown.of_own(explained), None);
     }
 
-    /// Of 0->0 with 2->0 alone: exp(-4 / 2 l^2) / 2, the first being sequential and the second recurrent.
+    /// The kernel of 0->0 and 2->0 alone is exp(-4 / 2 l^2) / 2, as the first is sequential and the second recurrent.
     #[test]
     fn the_kernel_of_single_connections_by_hand() {
         let adapter = AdapterSpec::new(1, 1.0).unwrap();

@@ -15,7 +15,7 @@ fn raced(strategies: &[&str]) -> ComparisonConfiguration {
     configuration.comparison.budget_steps = 16 * 9;
     configuration.comparison.race = 1;
     configuration.comparison.seeds = 2;
-    // Fewer baselines, and no seconds.
+    // A replay has fewer baselines and no durations.
     configuration.comparison.replayed = true;
     configuration
 }
@@ -24,8 +24,8 @@ fn records(folder: &Path) -> StoredComparison {
     StoredComparison::read(folder).unwrap()
 }
 
-/// What a race trains is charged to its search, also if another one shares it; the baselines of few random placements have
-/// none.
+/// The trainings of a race are charged to its search, even if another search shares them. The baselines with few random
+/// placements have no race.
 #[test]
 fn a_race_is_part_of_the_budget() {
     let configuration = raced(&["random", "evolution", "gradient-greedy"]);
@@ -41,7 +41,7 @@ fn a_race_is_part_of_the_budget() {
     for name in ["best-of-2-random", "best-of-2-random-parallel"] {
         assert_eq!(steps(name), [2 * 9; 2], "{name}");
     }
-    // It names one placement, which has none to race with.
+    // It finds a single placement, so there is no race.
     assert_eq!(steps("gradient-greedy"), [9; 2]);
 
     let trials = records(folder.path()).trials;
@@ -61,7 +61,7 @@ fn a_race_is_part_of_the_budget() {
     }
 }
 
-/// Several final trainings of each seed, whose mean counts; the one placement was chosen by none of their orders.
+/// The mean of a seed's final trainings counts, and their orders are not those that selected the placement.
 #[test]
 fn final_trainings_are_fresh_and_their_mean_counts() {
     let mut configuration = raced(&["random"]);
@@ -91,7 +91,7 @@ fn final_trainings_are_fresh_and_their_mean_counts() {
     assert!(probe.iter().all(|result| result.finals.len() == 1));
 }
 
-/// Its journal ends anywhere, also in the middle of a line: the same in the end.
+/// The journal may end anywhere, even in the middle of a line: the result is the same.
 #[test]
 fn a_comparison_goes_on_after_a_cut_anywhere() {
     let configuration = raced(&["random", "evolution"]);
@@ -117,7 +117,7 @@ fn a_comparison_goes_on_after_a_cut_anywhere() {
     }
 }
 
-/// Files of earlier versions have no `race`: their searches choose by their trials alone.
+/// Files of earlier versions have no `race`: their searches choose by their trials.
 #[test]
 fn a_file_without_a_race_has_none() {
     let mut configuration = raced(&["random"]);

@@ -21,10 +21,10 @@ use adaplace_synthetic::{
 
 pub(crate) const FINAL_STEPS: u32 = 20;
 
-/// Far more than anything takes here.
+/// Far longer than any training here.
 pub(crate) const MAP_SECONDS: f64 = 1000.0;
 
-/// The largest of the sequential connections is that of `5->5`, of the parallel ones that of `5->6`.
+/// The largest norm among the sequential connections is that of `5->5`, among the parallel ones that of `5->6`.
 fn gradient_norms() -> Vec<Vec<f64>> {
     let norm =
         |source: u16, target: u16| 1.0 / f64::from(1 + source.abs_diff(5) + target.abs_diff(5));
@@ -70,7 +70,7 @@ pub(crate) fn comparison(strategies: &[&str]) -> ComparisonConfiguration {
     }
 }
 
-/// The test accuracy is that of the closed form; counts how often the test part is read.
+/// A finisher whose test accuracy has a closed form. It counts how often the test part is read.
 #[derive(Default)]
 pub(crate) struct Tested {
     reads: Mutex<Vec<(PlacementHash, u32)>>,
@@ -159,7 +159,7 @@ pub(crate) fn of<'a>(comparison: &'a Comparison, name: &str) -> &'a Competed {
         .unwrap()
 }
 
-/// What does not depend on the clock.
+/// The comparison without the parts that depend on the clock.
 pub(crate) fn without_seconds(mut comparison: Comparison) -> Comparison {
     comparison.everywhere_seconds = None;
     for competed in &mut comparison.competitors {
@@ -170,8 +170,8 @@ pub(crate) fn without_seconds(mut comparison: Comparison) -> Comparison {
     comparison
 }
 
-/// Two strategies that ask for the same 25 placements: each is trained once with each seed and charged to both; the
-/// test part is read once for each placement and seed, and once for the probe.
+/// Two strategies ask for the same 25 placements. Each is trained once with each seed and charged to both. The test
+/// part is read once for each placement and seed, and once for the probe.
 #[test]
 fn shared_trials_are_trained_once_and_charged_to_both() {
     let mut configuration = comparison(&["exhaustive", "stratified", "random"]);
@@ -256,7 +256,7 @@ fn all_competitors_are_ranked_by_their_test_accuracy() {
         assert!((difference.mean.value - expected).abs() < 1e-12);
         assert_eq!(difference.p_value, None, "three seeds cannot say more");
     }
-    // Greedy's curve ends at what its placement scored.
+    // Greedy's curve ends at the score of its placement.
     for result in &of(&comparison, "greedy").seeds {
         let score = closed_form(&result.placement, steps(9), result.seed);
         let last = result.curve.last().unwrap();
@@ -265,7 +265,7 @@ fn all_competitors_are_ranked_by_their_test_accuracy() {
     }
 }
 
-/// Stopped in the middle of the trials or of the finals, with one worker or three: the same in the end.
+/// Stopping during the trials or the finals, with one worker or three, does not change the result.
 #[test]
 fn a_stopped_comparison_goes_on_where_it_was() {
     let configuration = comparison(&["random", "evolution"]);
@@ -320,14 +320,14 @@ fn a_stopped_comparison_goes_on_where_it_was() {
     }
 }
 
-/// Strategies that propose one placement at a time keep several workers busy together, and come to what they come to alone.
+/// Strategies that propose one placement at a time keep several workers busy together, with the same results as alone.
 #[test]
 fn searches_take_place_side_by_side() {
     let mut configuration = comparison(&["evolution", "surrogate"]);
     configuration.comparison.proposals = Count::of(1);
     let alone = tempfile::tempdir().unwrap();
     let expected = without_seconds(finished(alone.path(), &configuration, 1));
-    // The first training ends when a second one has begun.
+    // The first training ends once a second one has started.
     let (begun, second) = (Mutex::new(0), Condvar::new());
     let scorer = Synthetic::new(move |placement, fidelity, repetition| {
         let mut begun = begun.lock().unwrap();
@@ -378,7 +378,7 @@ fn what_cannot_be_compared_is_refused() {
     }
 }
 
-/// Configurations survive their file; another one is refused and named.
+/// A configuration survives its file. A different one is refused with the difference.
 #[test]
 fn the_folder_belongs_to_one_comparison() {
     let folder = tempfile::tempdir().unwrap();
@@ -403,7 +403,8 @@ fn the_folder_belongs_to_one_comparison() {
     );
 }
 
-/// Where only h_0 is added to, no parallel connection is left: the baseline of parallel ones stays away, the rest competes.
+/// If h_0 is the only target, no parallel connection is left. The baseline of parallel placements is omitted and the
+/// rest compete.
 #[test]
 fn a_space_without_parallel_connections_is_compared_without_their_baseline() {
     let mut configuration = comparison(&["random"]);

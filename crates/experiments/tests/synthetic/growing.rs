@@ -1,4 +1,4 @@
-//! Comparisons that more takes part in than at first.
+//! Comparisons that grow.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -9,7 +9,7 @@ use adaplace_synthetic::{Synthetic, assert_distinct, lines};
 
 use crate::comparisons::{Tested, comparison, run, without_seconds};
 
-/// What is trained for each, when the journals hold what the first run left.
+/// The number of new trainings and the result of a run on the journals of an earlier one.
 fn trained(folder: &Path, configuration: &ComparisonConfiguration) -> (usize, Comparison) {
     let (scorer, finisher) = (Synthetic::closed_form(), Tested::default());
     let stop = AtomicBool::new(false);
@@ -21,8 +21,8 @@ fn trained(folder: &Path, configuration: &ComparisonConfiguration) -> (usize, Co
     )
 }
 
-/// More seeds, strategies, baselines and repetitions: nothing is trained twice, and the result is that of a comparison that had
-/// them from the start.
+/// With more seeds, strategies, baselines and repetitions, nothing is trained twice, and the result is that of a
+/// comparison that had them from the start.
 #[test]
 fn a_comparison_grows() {
     let mut small = comparison(&["greedy", "random"]);
@@ -35,7 +35,7 @@ fn a_comparison_grows() {
     let (first, _) = trained(folder.path(), &small);
     let result = |folder: &Path| StoredComparison::read(folder).unwrap().comparison;
     assert!(result(folder.path()).is_some());
-    // As it stands while it grows: the result so far is that of another comparison.
+    // While the comparison grows, its earlier result belongs to another configuration.
     drop(StudyFolder::open(folder.path(), &large).unwrap());
     assert_eq!(result(folder.path()), None);
     let (more, grown) = trained(folder.path(), &large);
@@ -47,7 +47,7 @@ fn a_comparison_grows() {
     let stored = StoredComparison::read(folder.path()).unwrap();
     assert_eq!(stored.configuration, large);
 
-    // And smaller again: nothing is trained, nothing lost.
+    // When it shrinks again, nothing is trained and nothing is lost.
     let (none, again) = trained(folder.path(), &small);
     assert_eq!(none, 0);
     let undisturbed = tempfile::tempdir().unwrap();

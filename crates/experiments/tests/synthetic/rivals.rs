@@ -1,4 +1,4 @@
-//! The fixed rules of a comparison, and what its searches cost.
+//! The fixed baselines of a comparison, and the costs of its searches.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -8,8 +8,8 @@ use adaplace_synthetic::Synthetic;
 
 use crate::comparisons::{MAP_SECONDS, Tested, comparison, finished, of, run};
 
-/// Four adapters of rank 4 at width 4 have 4 (4 * 9 + 4) = 160 parameters: twelve of rank 1 have 12 (9 + 4) = 156. Behind six
-/// blocks ranks that sum to 12 have 12 * 9 + 6 * 4 = 132, and 24 scales beside them are 156.
+/// Four adapters of rank 4 at width 4 have 4 (4 * 9 + 4) = 160 parameters: twelve of rank 1 have 12 (9 + 4) = 156.
+/// After six blocks, ranks that sum to 12 have 12 * 9 + 6 * 4 = 132, and 24 scales make 156.
 #[test]
 fn fixed_rules_stand_at_equal_parameters() {
     let mut configuration = comparison(&["random"]);
@@ -35,7 +35,7 @@ fn fixed_rules_stand_at_equal_parameters() {
     assert_eq!(chosen("sequential-everywhere-equal"), sequential);
     let blocks: Vec<_> = (1..=6).map(|block| (2 * block, 2 * block, 2)).collect();
     assert_eq!(chosen("adapter-plus"), blocks);
-    // At a distance of 0, 1 and 1 from 5->5, and the first of those at 2.
+    // At distances 0, 1 and 1 from 5->5, and the first one at distance 2.
     let gradients = [(4, 4, 4), (4, 5, 4), (5, 5, 4), (5, 6, 4)];
     assert_eq!(chosen("largest-gradients"), gradients);
     let parameters = |name: &str| of(&comparison, name).seeds[0].cost.parameters;
@@ -48,7 +48,7 @@ fn fixed_rules_stand_at_equal_parameters() {
             .join("placements/adapter-plus-3.toml")
             .is_file()
     );
-    // Its adapters alone learn a scale.
+    // Only its adapters learn a scale.
     let blocks = &of(&comparison, "adapter-plus").seeds[0].placement;
     let finals = StoredComparison::read(folder.path()).unwrap().finals;
     assert_eq!(finals.iter().filter(|one| one.learned_scale).count(), 3);
@@ -57,7 +57,7 @@ fn fixed_rules_stand_at_equal_parameters() {
     }
 }
 
-/// Those that are named take part beside the strategies, and nothing is trained for others.
+/// The named baselines take part in addition to the strategies, and nothing is trained for the others.
 #[test]
 fn baselines_are_named() {
     let mut configuration = comparison(&["greedy"]);
@@ -97,8 +97,8 @@ fn the_best_of_a_few_random_placements_is_shared_with_random() {
     }
 }
 
-/// Every search is charged its own trainings by the journal, shared or not, and the gradient map where it asked for it; a
-/// final training has one learning rate here.
+/// Every search is charged for its trainings in the journal, shared or not, and for the gradient map if it asked for
+/// it. A final training has one learning rate here.
 #[test]
 fn what_a_search_took_is_charged_to_it() {
     let mut configuration = comparison(&["exhaustive", "random", "gradient-greedy"]);

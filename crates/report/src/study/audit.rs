@@ -1,4 +1,4 @@
-//! How well each predictor foretold the results, of an audit.
+//! The audit: how well each predictor predicted the results.
 
 use adaplace_experiments::{Agreement, Audit};
 
@@ -8,9 +8,9 @@ use crate::table::{Cell, Table};
 
 pub(super) fn section(audit: &Audit) -> Section {
     let caption = format!(
-        "{} of {} single connections, {} steps each. Spearman's rho with the order by each result, better being higher, with \
-         its 95 % bootstrap interval; tau-b and top 10 % are against accuracy, the latter is how much of the best tenth the \
-         predictor's best tenth holds.",
+        "{} of {} single connections, {} steps each. Spearman's rho with each result, signed so that higher is better, with \
+         its 95 % bootstrap interval. Tau-b and top 10 % refer to accuracy; top 10 % is the share of the best tenth that is \
+         in the predictor's best tenth.",
         audit.connections, audit.of_connections, audit.steps
     );
     let columns = [

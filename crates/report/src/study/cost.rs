@@ -1,4 +1,4 @@
-//! What a score costs.
+//! The score of trials against their costs.
 
 use adaplace_search_space::ConnectionKind;
 use maud::{Markup, html};
@@ -15,19 +15,19 @@ use crate::pareto::pareto_front;
 use crate::scatter::{Landmark, Point as Dot, Scatter, scatter};
 use crate::table::{Cell, Table};
 
-/// A longer front is cut in the table, not in the chart.
+/// The largest number of rows. The chart shows the whole front.
 const MOST_ROWS: usize = 40;
 
-/// One of the things that a placement costs.
+/// One of the costs of a placement.
 struct Price {
     title: &'static str,
     axis: &'static str,
     unit: Unit,
     /// Its name in a sentence.
     name: &'static str,
-    /// Its name over a column.
+    /// Its name in the head of a column.
     column: &'static str,
-    /// Why there is no chart.
+    /// The reason if there is no chart.
     unknown: &'static str,
     of: fn(Costs) -> Option<f64>,
 }
@@ -38,13 +38,13 @@ const PARAMETERS: Price = Price {
     unit: Unit::Count,
     name: "number of parameters",
     column: "parameters",
-    unknown: "The number of parameters is known when the gradient map is there.",
+    unknown: "The number of parameters is known once there is a gradient map.",
     of: |costs| costs.parameters.map(|count| count as f64),
 };
 
 const EXTRA_FLOPS: Price = Price {
     title: "Score and extra FLOPs",
-    axis: "extra FLOPs, of the frozen forward",
+    axis: "extra FLOPs, relative to the frozen forward pass",
     unit: Unit::Share,
     name: "extra FLOPs",
     column: "extra FLOPs",
@@ -86,7 +86,7 @@ fn of_price(overview: &Overview<'_>, price: &Price) -> Markup {
     row(&[chart(overview, price, &points, front)], Some(&table))
 }
 
-/// A trial at its price.
+/// A trial with its cost.
 struct Point<'a> {
     trial: &'a Trial<'a>,
     cost: f64,

@@ -1,4 +1,4 @@
-//! What every connection promises and what it gave.
+//! The promise and the results of every connection.
 
 use adaplace_search_space::Connection;
 use adaplace_study::GradientMapFile;
@@ -11,21 +11,21 @@ use crate::heatmap::{HeatmapOptions, heatmap};
 use crate::metric::{name, unit};
 use crate::numbers::Unit;
 
-/// Above so many states the other statistics would take too much room.
+/// The number of states above which the other statistics would take too much space.
 const MOST_STATES_OF_ALL: usize = 25;
 
-/// Connections to be outlined, and what they are.
+/// Connections to outline, with their name in the legend.
 type Outlined<'a> = Option<(&'a str, &'a [Connection])>;
 
 pub(super) fn section(overview: &Overview<'_>) -> Section {
     let body = html! {
         p {
             "One square for every pair of hidden states. Those below the stepped line are recurrent: their target comes \
-             before their source. Each has its number as a tooltip."
+             before their source. Each square has a tooltip with its value."
         }
         @match &overview.study.gradient_map {
             Some(map) => (maps(overview, map)),
-            None => p { "There is no gradient map yet: it is made when the search starts." },
+            None => p { "There is no gradient map yet. It is computed when the search starts." },
         }
     };
     Section::new("Maps of all connections", body)
@@ -50,7 +50,8 @@ fn maps(overview: &Overview<'_>, map: &GradientMapFile) -> Markup {
         )
     };
     let caption = format!(
-        "Of the loss's gradient towards a linear map along the connection, over {} examples, before any training.",
+        "A statistic of the gradient of the loss with respect to a linear map along the connection, over {} \
+         examples, before any training.",
         map.examples
     );
     let promises = overview.promises();
@@ -79,7 +80,7 @@ fn maps(overview: &Overview<'_>, map: &GradientMapFile) -> Markup {
     }
 }
 
-/// What trainings say of the connections: each trained alone or, where none was, the mean over the placements that have it.
+/// The results of the connections: each trained alone or, if none was, the mean over the placements with it.
 fn trained(overview: &Overview<'_>, outlined: Outlined<'_>) -> Option<Figure> {
     let metric = overview.metric();
     let steps = overview.study.configuration.search.steps;
@@ -116,7 +117,7 @@ fn trained(overview: &Overview<'_>, outlined: Outlined<'_>) -> Option<Figure> {
             &options("Trained: single connections"),
         );
         return Some(figure.with_caption(&format!(
-            "The {} of each connection that was trained alone, with {steps} steps; empty ones were not.",
+            "The {} of each connection that was trained alone, with {steps} steps; empty squares were not trained.",
             name(metric)
         )));
     }
@@ -131,8 +132,8 @@ fn trained(overview: &Overview<'_>, outlined: Outlined<'_>) -> Option<Figure> {
         &options("Trained: placements with the connection"),
     );
     Some(figure.with_caption(&format!(
-        "Mean {} of the placements that have the connection among others; empty ones were in none. No connection was \
-         trained alone, so a number here is also that of its company.",
+        "Mean {} of the placements with the connection; empty squares were in no placement. No connection was trained \
+         alone, so each value also depends on the other connections.",
         name(metric)
     )))
 }

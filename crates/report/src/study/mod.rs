@@ -20,10 +20,10 @@ use crate::document::Document;
 
 /// The report of the study in `folder`, finished or not, as the text of an HTML file.
 ///
-/// Of an unfinished study it shows what its journal holds, which another process may be writing.
+/// The report of an unfinished study shows the content of its journal, which another process may be writing.
 ///
 /// # Errors
-/// If there is no study, or one of its files is damaged; the message names it.
+/// If there is no study, or if one of its files is damaged; the message names it.
 pub fn study_report(folder: &Path) -> Result<String, StudyError> {
     let study = StoredStudy::read(folder)?;
     let audit = Audit::read_in(folder)?;

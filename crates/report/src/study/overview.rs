@@ -1,4 +1,4 @@
-//! What a study has come to, whether it is finished or not.
+//! The state of a study, finished or not.
 
 use adaplace_analysis::Estimate;
 use adaplace_scorer::{Score, Statistic};
@@ -17,34 +17,34 @@ pub(super) struct Overview<'a> {
     pub(super) study: &'a StoredStudy,
     /// All trials, best first.
     pub(super) trials: Vec<Trial<'a>>,
-    /// The finalists; of an unfinished study its best trials so far.
+    /// The finalists, or the best trials so far of an unfinished study.
     pub(super) candidates: Vec<Candidate>,
-    /// Only a finished study has one.
+    /// The baseline; none for an unfinished study.
     pub(super) baseline: Option<Candidate>,
     pub(super) probe: Option<ProbeQuality>,
 }
 
-/// What a placement costs, as far as that is known.
+/// The known costs of a placement.
 #[derive(Clone, Copy)]
 pub(super) struct Costs {
     pub(super) parameters: Option<u64>,
-    /// Known from the ranking alone: it takes the backbone to count them.
+    /// Extra FLOPs. They are only in the ranking, as computing them needs the backbone.
     pub(super) extra_flops: Option<f64>,
 }
 
-/// A trial and what its placement costs.
+/// A trial with the costs of its placement.
 pub(super) struct Trial<'a> {
     pub(super) place: usize,
     pub(super) record: &'a Record,
     pub(super) costs: Costs,
-    /// Whether it has all its adapters and all its steps, and so can be compared with the other such trials.
+    /// Whether it has all adapters and all steps, so that it can be compared with other such trials.
     pub(super) is_full: bool,
 }
 
-/// A placement that is among the best.
+/// One of the best placements.
 pub(super) struct Candidate {
     pub(super) placement: Placement,
-    /// The study's metric.
+    /// Its value of the study's metric.
     pub(super) value: Option<Estimate>,
     pub(super) accuracy: Option<Estimate>,
     pub(super) loss: Option<Estimate>,
@@ -65,7 +65,7 @@ impl Trial<'_> {
         self.record.result.score()
     }
 
-    /// What it is called in a tooltip.
+    /// Its tooltip.
     pub(super) fn label(&self, metric: Metric) -> String {
         let connections = crate::numbers::connections(&self.record.placement);
         match self.score() {
@@ -158,7 +158,7 @@ impl<'a> Overview<'a> {
         self.study.configuration.search.metric
     }
 
-    /// What the study goes by: its statistic; of several their mean rank, then each of them.
+    /// The promises that the study uses: its statistic, or the mean rank of several and then each of them.
     pub(super) fn promises(&self) -> Vec<(String, Vec<Vec<f64>>)> {
         let Some(map) = &self.study.gradient_map else {
             return Vec::new();
@@ -179,18 +179,18 @@ impl<'a> Overview<'a> {
         promises
     }
 
-    /// All that raced, best first.
+    /// All placements that raced, best first.
     pub(super) fn race(&self) -> &'a [Raced] {
         let ranking = self.study.ranking.as_ref();
         ranking.map_or(&[], |ranking| &ranking.race)
     }
 
-    /// How far a single training can be relied on.
+    /// How reliable a single training is.
     pub(super) fn noise(&self) -> Option<&Noise> {
         self.study.ranking.as_ref()?.noise.as_ref()
     }
 
-    /// The finalist on the first place.
+    /// The finalist in first place.
     pub(super) fn first(&self) -> Option<&'a Finalist> {
         self.study.ranking.as_ref()?.finalists.first()
     }
@@ -204,13 +204,13 @@ impl<'a> Overview<'a> {
         value.is_finite().then_some(value)
     }
 
-    /// The trials with all their adapters and steps that gave a score, best first.
+    /// The trials with all adapters, all steps and a score, best first.
     pub(super) fn full(&self) -> impl Iterator<Item = (&Trial<'a>, &Score)> {
         let full = self.trials.iter().filter(|trial| trial.is_full);
         full.filter_map(|trial| Some((trial, trial.score()?)))
     }
 
-    /// The trials with all their steps that gave a score, and its value.
+    /// The trials with all steps and a score, with the value of the score.
     pub(super) fn long(&self) -> impl Iterator<Item = (&Trial<'a>, f64)> {
         let (metric, steps) = (self.metric(), self.study.configuration.search.steps);
         let long = self
@@ -220,7 +220,7 @@ impl<'a> Overview<'a> {
         long.filter_map(move |trial| Some((trial, metric.value(trial.score()?))))
     }
 
-    /// What the study is, in a sentence or two.
+    /// A sentence or two that describe the study.
     pub(super) fn lead(&self) -> String {
         let configuration = &self.study.configuration;
         let search = &configuration.search;
@@ -255,7 +255,7 @@ impl<'a> Overview<'a> {
         text
     }
 
-    /// What the study is about, in a few numbers.
+    /// The main results, as a few numbers.
     pub(super) fn facts(&self) -> Vec<Markup> {
         let (metric, search) = (self.metric(), &self.study.configuration.search);
         let unit = unit(metric);
@@ -312,7 +312,7 @@ impl<'a> Overview<'a> {
         facts
     }
 
-    /// The searched trainings in the order in which they were done.
+    /// The trainings of the search, in order of time.
     pub(super) fn in_order(&self) -> impl Iterator<Item = &Record> {
         let records = self.study.records.iter();
         records.filter(|record| record.phase == Phase::Search)

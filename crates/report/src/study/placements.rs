@@ -14,10 +14,10 @@ use crate::metric::{name, unit};
 use crate::numbers::{Unit, connections, grouped, percent, signed};
 use crate::table::{Cell, Table};
 
-/// More are in the table alone.
+/// The largest number of placements that are drawn. The table has all of them.
 const MOST_DRAWN: usize = 7;
 
-/// The table is left out for more connections: nobody reads so many pairs.
+/// The largest number of connections in the table of couplings.
 const MOST_COUPLED: usize = 16;
 
 pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
@@ -33,12 +33,12 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
         )
     };
     let mut first = drawn(1, best, ChartSize::Wide).with_caption(
-        "The chain of hidden states, from the embedding (0) to the last one; A: attention, M: MLP. An arc reads the state \
-         where it starts and adds to the state at its arrow.",
+        "The chain of hidden states, from the embedding (0) to the last one; A: attention, M: MLP. An adapter reads the state \
+         where its arc starts and adds to the state at the arrowhead.",
     );
     if best.placement.passes() > 1 {
         first = first.with_caption(
-            "A recurrent connection makes the model run a second time, from its target on.",
+            "A recurrent connection makes the model run a second time, starting at its target.",
         );
     }
     let others = (1..).zip(&overview.candidates).take(MOST_DRAWN).skip(1);
@@ -59,18 +59,18 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     Some(Section::new(title, body))
 }
 
-/// With fewer validation examples than this the report says how wide an accuracy's interval is: more than 3 points to either side.
+/// With fewer validation examples than this, the report gives the interval of an accuracy, which is more than 3 points
+/// to either side.
 const FEW: usize = 1000;
 
-/// How far the best accuracy says what other examples would give, where it was measured on few.
+/// A sentence about the interval of the best accuracy if it was measured on few examples.
 fn interval_of_few(overview: &Overview<'_>) -> Option<String> {
     let count = overview.probe?.validation.examples;
     let accuracy = overview.candidates.first()?.accuracy?.mean;
     let (low, high) = wilson_interval(accuracy, count);
     (count < FEW).then(|| {
         format!(
-            "They are measured on {count} validation examples: on others like them, {} may be anything from {} to {} (95 % interval, \
-             Wilson).",
+            "They are measured on {count} validation examples: the 95 % interval (Wilson) of {} is {} to {}.",
             Unit::Share.show(accuracy),
             Unit::Share.show(low),
             Unit::Share.show(high)
@@ -84,7 +84,7 @@ fn table(overview: &Overview<'_>) -> Table {
         true => {
             let chosen = match overview.race().is_empty() {
                 true => format!("The best by {} in the search", name(search.metric)),
-                false => "What the race left, in its order".to_owned(),
+                false => "The placements that the race left, in its order".to_owned(),
             };
             let noise = overview.noise();
             let noise = noise.and_then(|noise| noise.describe(search.metric));
@@ -97,7 +97,7 @@ fn table(overview: &Overview<'_>) -> Table {
                 sentences.map(|text| format!(" {text}")).collect::<String>()
             )
         }
-        false => "The best trials of the search so far, each trained once; finalists are trained again when the search \
+        false => "The best trials of the search so far, each trained once. Finalists are trained again when the search \
                   is finished."
             .to_owned(),
     };
@@ -139,7 +139,7 @@ fn table(overview: &Overview<'_>) -> Table {
     table
 }
 
-/// How alike the connections of the first place are.
+/// The coupling of the connections of the first place.
 fn coupling(overview: &Overview<'_>) -> Option<Table> {
     let first = overview.first()?;
     let rows = first.coupling.as_ref()?;
@@ -152,8 +152,8 @@ fn coupling(overview: &Overview<'_>) -> Option<Table> {
     columns.extend(names.iter().map(String::as_str));
     let alike = first.alike().map(|alike| format!(" {}", alike.describe()));
     let caption = format!(
-        "Coupling of the connections of the first place: the cosine between what each by itself, untrained, would change in the \
-         losses of the training examples; 1 where two do the same, 0 where they have nothing in common.{}",
+        "Coupling of the connections of the first place: the cosine between the estimated effects of each alone on the \
+         losses of the training examples; 1 for the same effect, 0 for unrelated effects.{}",
         alike.unwrap_or_default()
     );
     let mut table = Table::new(caption, &columns);
@@ -165,13 +165,13 @@ fn coupling(overview: &Overview<'_>) -> Option<Table> {
     Some(table)
 }
 
-/// Who raced and how far each came.
+/// The placements that raced, with the rung that each reached.
 fn race(overview: &Overview<'_>) -> Option<Table> {
     if overview.race().is_empty() {
         return None;
     }
-    let caption = "The race of the best trials, on orders of the examples that are the same for all on a rung: the better \
-                   half goes on.";
+    let caption = "The race of the best trials, on orders of the examples that all placements on a rung share: the better \
+                   half advances.";
     let columns = [
         "place",
         "trial",

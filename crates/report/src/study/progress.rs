@@ -1,4 +1,4 @@
-//! What the search had found after how much training.
+//! The progress of the search over its optimiser steps.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
         Metric::Accuracy => overview.probe.map(|probe| probe.validation.examples),
         _ => None,
     };
-    // Those of finalists and baseline are left out.
+    // These omit the colours of finalists and baseline.
     let mut inks = [Ink::Blue, Ink::Violet, Ink::Brown, Ink::Pink]
         .into_iter()
         .cycle();
@@ -73,12 +73,12 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     }
     if !overview.candidates.is_empty() && overview.is_finished() {
         figure = figure.with_caption(
-            "To the right of the curve stand the finalists, trained again with other seeds, the best one first.",
+            "To the right of the curve are the finalists, trained again with other seeds, best first.",
         );
     }
     if courses.keys().any(|course| course.fewer_adapters) {
         figure = figure.with_caption(
-            "Placements with fewer adapters than asked for are steps on the way and never finalists.",
+            "Placements with fewer adapters than required are intermediate steps and never finalists.",
         );
     }
     Some(Section::new("Progress of the search", &figure))
@@ -114,7 +114,7 @@ impl Course {
     }
 }
 
-/// Of every course, the steps spent on all trials so far and the value that was reached, in the order of time.
+/// For every course, the steps spent on all trials so far and the best value, in order of time.
 fn courses(overview: &Overview<'_>) -> BTreeMap<Course, Vec<(f64, f64)>> {
     let metric = overview.metric();
     let mut courses: BTreeMap<Course, Vec<(f64, f64)>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! How well what the gradient map promises agrees with what trainings gave.
+//! The agreement of the gradient map's promises with the results of trainings.
 
 use adaplace_analysis::spearman;
 use adaplace_search_space::{Connection, ConnectionKind, Placement};
@@ -14,13 +14,13 @@ use crate::numbers::{Unit, grouped};
 use crate::scatter::{Point, Scatter, scatter};
 use crate::table::{Cell, Table};
 
-/// Fewer trials say nothing of an order.
+/// The fewest trials for a rank correlation.
 const FEWEST: usize = 3;
 
-/// More statistics are in the table alone: every chart has up to 1,500 points.
+/// The largest number of charts, since each has up to 1,500 points. The table has all statistics.
 const MOST_CHARTS: usize = 4;
 
-/// A simple guess of how good a connection is.
+/// A simple rule that predicts the result of a connection.
 type Rule = fn(Connection) -> f64;
 
 /// A trained placement.
@@ -68,11 +68,11 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
             sentence(correlation(&promise))
         )));
     }
-    // Of two orders that have nothing to do with each other, rho has a standard deviation of 1 / sqrt(n - 1).
+    // The rho of two independent orders has a standard deviation of 1 / sqrt(n - 1).
     let chance = 1.96 / (trained.len() as f64 - 1.0).sqrt();
     let caption = format!(
-        "Spearman's rank correlation with the {} of {} {what}, better being higher. Chance alone stays within ±{chance:.2} \
-         in 95 % of cases. A statistic is worth something where it orders them better than the simple rules at the end.",
+        "Spearman's rank correlation with the {} of {} {what}, signed so that higher is better. Chance alone stays within \
+         ±{chance:.2} in 95 % of cases. A statistic is useful if it orders them better than the simple rules at the end.",
         name(overview.metric()),
         grouped(trained.len() as u64)
     );
@@ -97,7 +97,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     Some(Section::new("Gradient map and results", body))
 }
 
-/// The connections that were trained alone with all steps; where there are hardly any, all complete placements.
+/// The connections that were trained alone with all steps or, if there are too few, all complete placements.
 fn trained<'a>(overview: &'a Overview<'_>) -> (Vec<Trained<'a>>, bool) {
     let metric = overview.metric();
     let all = |keep: &dyn Fn(&Placement) -> bool| -> Vec<Trained<'a>> {
@@ -169,7 +169,9 @@ fn chart(
 fn sentence(rho: Option<f64>) -> String {
     match rho {
         Some(rho) => format!("Spearman's rank correlation: {rho:+.3}."),
-        None => "All are equal in one of the two, so there is no rank correlation.".to_owned(),
+        None => {
+            "All values of one of the two are equal, so there is no rank correlation.".to_owned()
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::metric::{name, unit};
 use crate::numbers::{grouped, percent};
 use crate::table::{Cell, Table};
 
-/// More rows are read by nobody; `ranking.json` holds them all.
+/// The largest number of rows. `ranking.json` holds all of them.
 const MOST_ROWS: usize = 200;
 
 pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {

@@ -1,10 +1,10 @@
 //! Forward and backward pass of a placement on the processor.
 //!
-//! There is no autograd graph: the chain, the passes and the adapters of
-//! a placement are known, so the gradient is one walk back along them. A batch is cut into shards of whole examples.
-//! One thread carries each shard from its first state to its gradients, in memory of its own. Only the gradients with
-//! respect to the trained values are added up across shards, in a fixed order. The cut of a batch depends on the
-//! lengths of its examples alone, so results depend neither on the number of threads nor on what is cached.
+//! There is no autograd graph: the chain, the passes and the adapters of a placement are known, so the gradient is one
+//! walk back along them. A batch is cut into shards of whole examples. One thread carries each shard from its first
+//! state to its gradients, in memory of its own. Only the gradients with respect to the trained values are added up
+//! across shards, in a fixed order. The cut of a batch depends on the lengths of its examples alone, so results depend
+//! neither on the number of threads nor on what is cached.
 
 mod adapter;
 mod backward;

@@ -20,8 +20,8 @@ pub(crate) struct Plan {
     direct: Option<usize>,
 }
 
-/// The states that a pass computes. The first is taken from before (and added to), and the others come from their
-/// sublayers.
+/// The states that a pass computes. The first one comes from the frozen backbone or the previous pass, plus adapters,
+/// and the others come from their sublayers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) begin: usize,

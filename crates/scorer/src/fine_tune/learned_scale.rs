@@ -6,7 +6,7 @@ use crate::parameters::Layout;
 /// ones.
 ///
 /// diag(s) W_up and s b_up have the form of W_up and b_up. The engine computes with these products, and s remains part
-/// of them when the training ends. The effect of s is on the course of the training, in which W_up and s are learned
+/// of them when the training ends. The scale affects only the course of the training, in which W_up and s are learned
 /// separately.
 pub(super) struct LearnedScale {
     /// The values of a [`Layout`] in which every W_up and b_up is the one before scaling, followed by the scales s of

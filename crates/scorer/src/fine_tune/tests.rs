@@ -194,7 +194,7 @@ fn gradients_of_a_learned_scale_are_those_of_differences() {
     }
 }
 
-/// At first W_up is zero and s is one, so the first step moves what it moves without a scale, and s not at all.
+/// At first W_up is zero and s is one, so the first step is the same as without a scale and leaves s unchanged.
 #[test]
 fn a_learned_scale_changes_the_course_from_the_second_step_on() {
     let backbone = tiny_bert();

@@ -13,11 +13,11 @@ use crate::ScoreError;
 const METADATA: &str = "adaplace";
 
 impl Parameters {
-    /// Writes the tensors of [`Self::tensors`] as a safetensors file, all f32. `metadata` is stored in the file's header as
-    /// one JSON object, `adaplace`.
+    /// Writes the tensors of [`Self::tensors`] as a safetensors file, all f32. `metadata` is stored in the file's
+    /// header as one JSON object, `adaplace`.
     ///
     /// # Errors
-    /// If the file cannot be written. An earlier file of that name then stays as it was.
+    /// If the file cannot be written. An earlier file is then unchanged.
     pub fn write(
         &self,
         metadata: &BTreeMap<String, String>,

@@ -32,7 +32,7 @@ pub(crate) struct AdapterValues<T> {
     pub(crate) scale: f32,
 }
 
-/// How the values of a tensor stand in the vector.
+/// The order of a tensor's values in the vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     /// In row-major order.
@@ -55,7 +55,7 @@ impl Order {
     /// Writes values that are in row-major order.
     pub(crate) fn write(self, values: &[f32], shape: &[usize], own: &mut [f32]) {
         match (self, shape) {
-            // The transposed of a matrix in columns is one in rows.
+            // The transpose of a matrix in column-major order is in row-major order.
             (Self::Columns, &[rows, columns]) => {
                 own.copy_from_slice(&self.read(values, &[columns, rows]));
             }

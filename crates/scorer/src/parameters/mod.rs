@@ -20,9 +20,9 @@ pub struct Head {
     pub bias: Vec<f32>,
 }
 
-/// The adapters of a placement and the head behind them.
+/// The adapters of a placement and the head after them.
 ///
-/// The values stand in one vector, so that an optimiser and sums of gradients are plain loops. A gradient with respect to
+/// All values are in one vector, so that an optimiser and sums of gradients are plain loops. A gradient with respect to
 /// them has the same form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameters {
@@ -31,10 +31,10 @@ pub struct Parameters {
     values: Vec<f32>,
 }
 
-/// A tensor of [`Parameters`], as files and other libraries know it.
+/// A tensor of [`Parameters`], in the form for files and other libraries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedTensor {
-    /// The name, as [`Placement::tensors`] gives it; of the head `head.weight` and `head.bias`.
+    /// The name: that of [`Placement::tensors`], or `head.weight` or `head.bias` for the head.
     pub name: String,
     /// The shape.
     pub shape: Vec<usize>,
@@ -43,7 +43,7 @@ pub struct NamedTensor {
 }
 
 impl Head {
-    /// A head that gives the same logits whatever it reads.
+    /// A head that gives the same logits for every input.
     #[must_use]
     pub fn zero(classes: usize, width: usize) -> Self {
         Self {
@@ -82,20 +82,20 @@ impl Parameters {
         parameters
     }
 
-    /// A head behind no adapter.
+    /// A head without adapters.
     #[must_use]
     pub fn of_head(head: &Head) -> Self {
         Self::initial(&Placement::new(), head, 0, 0)
     }
 
-    /// Adapters of `placement` and a head of `classes` from their tensors. `tensor` gives the values for a name and a shape,
-    /// in row-major order.
+    /// Adapters of `placement` and a head of `classes` from their tensors. `tensor` returns the values for a name and a
+    /// shape, in row-major order.
     ///
     /// # Errors
-    /// The first one of `tensor`.
+    /// The first error of `tensor`.
     ///
     /// # Panics
-    /// If `tensor` gives another number of values than its shape has.
+    /// If `tensor` returns a number of values that does not match the shape.
     pub fn from_tensors<E>(
         placement: &Placement,
         width: usize,
@@ -161,10 +161,10 @@ impl Parameters {
         }
     }
 
-    /// The same adapters with another head of as many classes.
+    /// The same adapters with another head for the same number of classes.
     ///
     /// # Panics
-    /// If the head is of another size.
+    /// If the head has another size.
     #[must_use]
     pub fn with_head(mut self, head: &Head) -> Self {
         self.set_head(head);

@@ -1,7 +1,7 @@
 //! The engine compared with the outputs of an independent PyTorch definition, on two real backbones.
 //!
-//! The fixtures and backbones are outside the project (`ADAPLACE_SHARED`, else `../shared` next to the checkout).
-//! They are run by name (`cargo test -- --ignored`), and fail where the fixtures are missing.
+//! The fixtures and backbones are outside the project (`ADAPLACE_SHARED`, else `../shared` next to the checkout). They
+//! run on request (`cargo test -- --ignored`), and fail if the fixtures are missing.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,4 +1,4 @@
-//! Adapters written to a file and read back, and files of other origin.
+//! Adapters written to a file and read back, and files from elsewhere.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -59,7 +59,7 @@ fn a_round_trip_keeps_every_bit() {
     assert_eq!(read_metadata, metadata());
 }
 
-/// The names and shapes are what other programs read.
+/// Other programs depend on the names and shapes.
 #[test]
 fn the_file_has_the_documented_tensors() {
     let (_folder, path) = written();

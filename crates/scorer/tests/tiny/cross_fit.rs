@@ -163,8 +163,8 @@ fn the_other_statistics_stay_as_they_are() {
     ));
 }
 
-/// A single statistic is its own promise, but not below zero. Several are combined by their mean rank, where ties share
-/// theirs.
+/// A single statistic is its own promise, but not below zero. Several are combined by their mean rank, and ties share a
+/// rank.
 #[test]
 fn promises_are_values_or_mean_ranks() {
     let backbone = tiny_bert();

@@ -1,5 +1,4 @@
-//! The engine of training and evaluation compared with the definition, for placements of all
-//! kinds.
+//! The engine of training and evaluation compared with the definition, for placements of all kinds.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Placements that change nothing, and those that are refused.
+//! Placements that change nothing, and placements that are rejected.
 
 use adaplace_backbone::{Backbone, Inputs};
 use adaplace_scorer::{Model, Parameters, ScoreError, loss_and_gradients, states};

@@ -35,8 +35,8 @@ fn loss(backbone: &Backbone, parameters: Parameters) -> f64 {
     mean.loss * LABELS.len() as f64
 }
 
-/// A placement of all kinds at once, with a recurrent connection onto a target to which others also add. The gradient g of
-/// each tensor is compared along directions v of unit variance with finite differences of F(t) = loss(tensor + t v):
+/// A placement of all kinds at once, with a recurrent connection to a target that others share. The gradient g of each
+/// tensor is compared along directions v of unit variance with finite differences of F(t) = loss(tensor + t v):
 ///
 /// (8 F(h) - 8 F(-h) - F(2h) + F(-2h)) / (12 h) = <g, v> + O(h^4)
 ///

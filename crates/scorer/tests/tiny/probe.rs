@@ -55,7 +55,7 @@ fn two_points_have_the_optimum_of_their_scalar_equation() {
     }
 }
 
-/// The head works on the features as they are: a x + b has the weight u / a, and the same logits.
+/// The head works on the raw features: a x + b has the weight u / a, and the same logits.
 #[test]
 fn shift_and_scale_of_the_features_change_no_prediction() {
     let plain = LinearProbe::fit(&two_points(1.0, 0.0), &turned(), 2).unwrap();

@@ -60,7 +60,7 @@ pub fn noise_values(count: usize, bound: f32, seed: u64) -> Vec<f32> {
     (0..count).map(draw).collect()
 }
 
-/// The same as a tensor.
+/// Uniform noise in +-bound, as a tensor.
 pub fn noise(shape: &[usize], bound: f32, seed: u64) -> Tensor {
     let values = noise_values(shape.iter().product(), bound, seed);
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
@@ -73,7 +73,7 @@ pub fn head() -> Head {
     }
 }
 
-/// Adapters of rank 4 as after a training: none of their values is zero. Every second one has a scale other than 1.
+/// Adapters of rank 4 as after a training, without zero values. Every second one has a scale other than 1.
 pub fn trained(connections: &[(u16, u16)], seed: u64) -> Parameters {
     let adapter = |(index, &(source, target)): (usize, &(u16, u16))| {
         let scale = if index % 2 == 0 { 1.0 } else { 0.7 };

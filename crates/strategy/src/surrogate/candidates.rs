@@ -1,4 +1,4 @@
-//! The candidates among which the most promising placement is sought.
+//! The candidates for the next proposals.
 
 use std::collections::BTreeSet;
 

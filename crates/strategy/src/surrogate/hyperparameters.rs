@@ -1,4 +1,4 @@
-//! The hyperparameters, which the marginal likelihood chooses.
+//! The hyperparameters, which are chosen by marginal likelihood.
 
 use super::kernel::{ConnectionTable, SetScales};
 

@@ -139,7 +139,7 @@ impl<'proxy> Surrogate<'proxy> {
     }
 }
 
-/// What every proposal makes of the proxy and the trials.
+/// The preparation of every proposal from the proxy and the trials.
 impl<'proxy> Surrogate<'proxy> {
     /// Asks the proxy about the space once, and about placements that were told without being proposed.
     fn prepare(&mut self, space: &SearchSpace) -> Result<Judgement<'proxy>, StrategyError> {

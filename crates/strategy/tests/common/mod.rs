@@ -1,4 +1,4 @@
-//! Small spaces, a proxy, and a loop that takes the place of the study's.
+//! Small spaces, a proxy, and a loop that replaces the study's.
 #![allow(clippy::unwrap_used, dead_code)]
 
 use std::sync::Arc;

@@ -1,11 +1,11 @@
 use super::*;
 
-/// Numbers in groups of `group`, each group once all of the one before are told.
+/// Numbers in groups of `group`. Each group follows once all numbers of the one before are told.
 struct Groups {
     group: usize,
     all: usize,
     told: Vec<Option<u64>>,
-    /// Told in this order.
+    /// The order in which they were told.
     order: Vec<usize>,
     fails_at: Option<usize>,
 }
@@ -60,7 +60,7 @@ fn everything_is_done_once_however_many_work() {
     }
 }
 
-/// Whoever comes after the one that stops waits for it: else a worker could do many before it is scheduled.
+/// Work after the one that stops waits for it: otherwise a worker could do many before it is scheduled.
 #[test]
 fn a_stop_leaves_a_beginning_without_gaps() {
     for count in [1, 3] {

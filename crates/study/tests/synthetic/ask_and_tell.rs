@@ -1,4 +1,4 @@
-//! Loops of one's own over a study.
+//! Custom loops over a study.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ fn result(scorer: &Synthetic, trial: &Trial) -> TrialResult {
     TrialResult::Score(score.unwrap())
 }
 
-/// Tells every group of trials backwards, until `trials` of them are told.
+/// Tells every group of trials in reverse order, until `trials` of them are told.
 fn backwards(study: &mut Study, scorer: &Synthetic, trials: usize) -> Result<(), StudyError> {
     let mut told = 0;
     while told < trials {
@@ -90,7 +90,7 @@ fn a_trial_is_told_once_and_only_when_it_was_asked_for() {
         let error = tell(&mut study, number).unwrap_err();
         assert!(matches!(error, StudyError::NotAsked { trial } if trial == number));
     }
-    // What was told ahead of its turn is neither written yet nor asked for again.
+    // A result told before its turn is neither written yet nor asked for again.
     assert!(study.records().is_empty());
     let again = study.ask(&mut |_| {}).unwrap();
     assert_eq!(again.len(), trials.len() - 1);

@@ -29,7 +29,7 @@ fn the_configuration_of_every_strategy_reads_back() {
     }
 }
 
-/// As in the studies before there was one.
+/// As in studies older than the race.
 #[test]
 fn without_a_race_all_finalists_are_repeated() {
     let text = configuration("random", None).to_toml().unwrap();
@@ -116,7 +116,7 @@ fn numbers_out_of_range_are_refused() {
         let message = refused(&text.replacen(&line, &format!("{name} = {value}\n"), 1));
         assert!(message.contains("line "), "{message}");
         let named = message.contains(&format!("`{path}`: "));
-        // What TOML itself cannot hold has no field yet.
+        // A value that TOML cannot hold has no field name in the message.
         assert!(named || range.is_empty(), "{path}: {message}");
         assert!(message.contains(range), "{message}");
     }

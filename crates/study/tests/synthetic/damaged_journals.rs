@@ -29,7 +29,7 @@ fn byte_lines(bytes: &[u8]) -> Vec<&[u8]> {
     bytes.split_inclusive(|&byte| byte == b'\n').collect()
 }
 
-/// Runs the study with this journal, which must be refused in `line` and left as it is.
+/// Runs the study with this journal, which must be refused in `line` and left unchanged.
 fn assert_refused(study: &Finished, bytes: &[u8], line: usize) -> String {
     let path = journal(study.folder.path());
     std::fs::write(&path, bytes).unwrap();
@@ -128,7 +128,7 @@ fn a_damaged_line_in_the_middle_is_refused() {
             let message = assert_refused(&study, &bytes, index + 1);
             assert!(message.contains("restore the file"), "{message}");
         }
-        // A line that is missing, and one that stands there twice.
+        // A missing line and a duplicate line.
         assert_refused(
             &study,
             &[all[..index].concat(), all[index + 1..].concat()].concat(),
@@ -146,7 +146,7 @@ fn a_damaged_line_in_the_middle_is_refused() {
 fn swapped_lines_are_refused() {
     let study = finished_study();
     for index in [0, 4, byte_lines(&study.bytes).len() - 2] {
-        // Also where the last line is one of the two: whole as it is, it was not torn.
+        // Also if the last line is one of the two: it is complete, so it was not torn.
         let mut all = byte_lines(&study.bytes);
         all.swap(index, index + 1);
         assert_refused(&study, &all.concat(), index + 1);
@@ -163,7 +163,7 @@ fn a_line_of_another_placement_is_refused() {
         let line = |record| [serde_json::to_vec(record).unwrap(), b"\n".to_vec()].concat();
         let with =
             |line: &[u8]| [&all[..index].concat(), line, &all[index + 1..].concat()[..]].concat();
-        // With the right hash for it, only the strategy can tell.
+        // With a matching hash, only the strategy can detect it.
         let consistent = adaplace_study::Record {
             hash: other.placement.hash(),
             ..other.clone()

@@ -39,7 +39,7 @@ fn diverged_trials_are_recorded_and_never_finalists() {
     for finalist in &ranking.finalists {
         assert!(!unlucky(&finalist.repeated.placement));
     }
-    // Four race, two of them are repeated twice, and the baseline.
+    // Four race; two of them and the baseline are repeated twice.
     assert_eq!(lines(folder.path()).len(), 13 + 4 + 4 + 2);
 }
 
@@ -61,7 +61,7 @@ fn when_all_diverge_the_reason_is_given() {
             }
             other => panic!("{other}"),
         }
-        // It says the same when it is asked again, and trains nothing.
+        // Another run gives the same error and trains nothing.
         let again = Synthetic::new(|_, _, _| panic!("nothing is to be trained"));
         let second = again.run(folder.path(), &configuration, 1).unwrap_err();
         assert_eq!(second.to_string(), error.to_string());
@@ -102,7 +102,7 @@ fn a_finalist_that_fails_in_a_repetition_stands_behind_the_others() {
     let mut configuration = configuration("exhaustive", None);
     configuration.search.finalists = Count::of(3);
     configuration.search.race = 0;
-    // The later the better; but the best one, 12->12, fails in its second repetition, 11->11 in both.
+    // Later connections are better, but the best one, 12->12, fails in its second repetition and 11->11 in both.
     let scorer = Synthetic::new(|placement, fidelity, repetition| {
         let target = placement.earliest_target().unwrap_or_default();
         match (target, repetition) {

@@ -108,7 +108,7 @@ fn what_a_killed_process_leaves_is_no_obstacle() {
     let configuration = configuration("random", None);
     StudyFolder::check(folder.path(), &configuration).unwrap();
     StudyFolder::open(folder.path(), &configuration).unwrap();
-    // Killed between configuration and journal.
+    // Killed after the configuration and before the journal was written.
     fs::remove_file(journal(folder.path())).unwrap();
     let opened = StudyFolder::open(folder.path(), &configuration).unwrap();
     assert!(opened.records.is_empty());

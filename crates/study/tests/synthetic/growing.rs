@@ -1,10 +1,10 @@
-//! Studies of more trials than at first.
+//! Studies that grow by trials.
 
 use adaplace_search_space::{Count, Placement};
 use adaplace_study::{Ranking, SearchSettings, StudyConfiguration, Summary};
 use adaplace_synthetic::{Synthetic, all_configurations, assert_distinct, finished, lines};
 
-/// Trials are added to a finished study: it trains only what is new, and comes to what the longer study comes to by itself.
+/// Trials are added to a finished study. It trains only the new ones and ends with the same result as the longer study.
 #[test]
 fn a_study_grows_by_trials() {
     for configuration in all_configurations() {
@@ -25,7 +25,7 @@ fn a_study_grows_by_trials() {
         let first = Synthetic::closed_form();
         finished(first.run(path, &configuration, 1).unwrap());
         let before = lines(path);
-        // Stopped in the middle of what is new, too.
+        // Also when it is stopped among the new trials.
         let stopped = Synthetic::closed_form().stopping_at(2);
         if let Summary::Stopped { .. } = stopped.run(path, &longer, 1).unwrap() {
             assert!(!path.join("ranking.json").exists(), "{name}");
@@ -46,7 +46,7 @@ fn a_study_grows_by_trials() {
             assert_eq!(one.result, other.result, "{name}");
         }
 
-        // Finished, it is as it is.
+        // A finished study does not change.
         let again = Synthetic::closed_form();
         assert_eq!(finished(again.run(path, &longer, 1).unwrap()), grown);
         assert!(again.calls().is_empty());

@@ -1,4 +1,4 @@
-//! The race of the best, and what it leaves to be reported.
+//! The race of the best placements and the reported results.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -28,8 +28,9 @@ fn exhaustive(finalists: usize, race: u32, repetitions: u32) -> StudyConfigurati
     configuration
 }
 
-/// In the search the later the better, so that 5 to 12 race. On the first rung 5, 7, 9 and 11 are ahead; in both repetitions
-/// of the second one 7 is, then 5. In the repetitions behind it 5 is better than 7, which changes nothing.
+/// In the search later connections are better, so that 5 to 12 race. On the first rung 5, 7, 9 and 11 are ahead; in
+/// both repetitions of the second rung 7 is ahead of 5. In the repetitions after the race 5 is better than 7, which
+/// changes nothing.
 #[test]
 fn half_go_on_from_every_rung_until_two_are_left() {
     let accuracy = |target: u16, repetition: u32| match repetition {
@@ -107,7 +108,7 @@ fn who_fails_in_the_race_leaves_it_first() {
     assert_eq!(ranking.finalists.len(), 2);
 }
 
-/// A strategy that believes in the placement it proposed first.
+/// A strategy that recommends the placement it proposed first.
 struct Believer {
     inner: Box<dyn Strategy>,
     first: Option<Placement>,
@@ -130,7 +131,7 @@ impl Strategy for Believer {
     }
 }
 
-/// 0->0 is the worst by its trial and takes part; the best trials fill up.
+/// 0->0 has the worst trial and still races; the best trials fill up.
 #[test]
 fn what_the_strategy_recommends_races_first() {
     let folder = tempfile::tempdir().unwrap();
@@ -154,9 +155,9 @@ fn noise(study: u64, placement: PlacementHash, repetition: u32) -> f64 {
     ChaCha8Rng::seed_from_u64(key ^ u64::from(repetition).rotate_left(40)).random()
 }
 
-/// All placements are worth 0.5, and trainings differ by chance alone: 0.4 to 0.6. The best of 13 trials has an expectation of
-/// 0.5 + 0.2 (13/14 - 1/2), the best of four in the race 0.5 + 0.2 (4/5 - 1/2); the repetition of what the race named has 0.5,
-/// with a standard error of 0.2 / sqrt(12 * 200).
+/// All placements have accuracy 0.5, and trainings differ by chance alone: 0.4 to 0.6. The best of 13 trials has an
+/// expectation of 0.5 + 0.2 (13/14 - 1/2), the best of four in the race 0.5 + 0.2 (4/5 - 1/2); the repetition of the
+/// winner has 0.5, with a standard error of 0.2 / sqrt(12 * 200).
 #[test]
 fn what_is_reported_of_the_named_placement_is_unbiased() {
     const STUDIES: u64 = 200;
@@ -180,14 +181,15 @@ fn what_is_reported_of_the_named_placement_is_unbiased() {
     let error = 0.2 / f64::sqrt(12.0 * STUDIES as f64);
     assert!((reported - 0.5).abs() < 3.0 * error, "{reported}, {error}");
     assert!(search > 0.57, "{search}");
-    // What chose flatters as well.
+    // The score that selected the winner is biased upwards too.
     assert!(race > 0.54, "{race}");
 }
 
-/// Placements differ by their targets, orders shift all alike, and trainings have noise of a known variance.
+/// Placements differ by their targets, orders shift all equally, and trainings have noise of a known variance.
 #[test]
 fn a_study_says_how_noisy_it_is() {
-    // Uniform noise of width 0.1: variance 0.01 / 12. Targets in steps of 0.02: variance of 13 of them 14 * 13 / 12 * 0.0004.
+    // Uniform noise of width 0.1: variance 0.01 / 12. Targets in steps of 0.02: variance of 13 of them 14 * 13 / 12 *
+    // 0.0004.
     let (within, between) = (0.01 / 12.0, 14.0 * 13.0 / 12.0 * 0.0004);
     let mut variances = 0.0;
     for study in 0..40 {
@@ -221,7 +223,7 @@ fn noisy(trial: &Trial) -> Score {
     score(value, 1.0 - value)
 }
 
-/// Asks and tells until `trials` are told; gives what was announced behind the search.
+/// Asks and tells until `trials` are told. Returns the number of trainings announced after the search.
 fn drive(
     folder: &Path,
     configuration: &StudyConfiguration,

@@ -23,7 +23,7 @@ fn targets(ranking: &Ranking) -> Vec<u16> {
     ranking.trials.iter().map(of).collect()
 }
 
-/// The order that the documentation promises, written down a second time.
+/// The documented order, implemented independently.
 fn by_promise(metric: Metric) -> impl Fn(&RankedTrial, &RankedTrial) -> Ordering {
     move |a, b| {
         let (first, second) = match (a.result.score(), b.result.score()) {
@@ -66,7 +66,7 @@ fn trials_stand_in_the_promised_order_for_every_strategy() {
     for mut configuration in all_configurations() {
         for &metric in Metric::ALL {
             configuration.search.metric = metric;
-            // Gradient-greedy has but one trial.
+            // Gradient-greedy has only one trial.
             let lowest = match configuration.strategy {
                 StrategyDescription::GradientGreedy { .. } => 0.0,
                 _ => 0.1,
@@ -98,7 +98,7 @@ fn trials_stand_in_the_promised_order_for_every_strategy() {
 
 #[test]
 fn ties_are_broken_by_the_other_number_and_then_by_the_order_of_the_trials() {
-    // Accuracy has two values and loss three: states 0, 6 and 12 have the same both.
+    // Accuracy has two values and loss three: states 0, 6 and 12 agree in both.
     let scorer = || {
         Synthetic::new(|placement, _, _| {
             let state = placement.earliest_target().unwrap_or_default();
@@ -121,7 +121,7 @@ fn ties_are_broken_by_the_other_number_and_then_by_the_order_of_the_trials() {
 
 #[test]
 fn longer_trainings_stand_before_shorter_ones_and_failed_ones_last() {
-    // The shorter the better, which must not count.
+    // Shorter trainings score better, which must not count.
     let scorer = Synthetic::new(|placement, fidelity, _| {
         match placement.earliest_target().unwrap_or_default() {
             0 => Err(diverged(fidelity)),
@@ -193,7 +193,7 @@ fn without_a_race_finalists_are_ranked_by_the_mean_of_their_repetitions() {
     configuration.search.finalists = Count::of(3);
     configuration.search.race = 0;
     configuration.search.repetitions = Repetitions::of(3);
-    // In the search the later the better; in the repetitions 10->10 is the best.
+    // In the search later connections are better; in the repetitions 10->10 is the best.
     let scorer = Synthetic::new(|placement, _, repetition| {
         let target = placement.earliest_target().unwrap_or_default();
         Ok(match repetition {
@@ -268,8 +268,8 @@ fn the_baseline_has_the_largest_adapter_in_parallel_at_every_sublayer() {
     assert!(baseline.iter().all(|(_, adapter)| adapter.rank == 4));
 }
 
-/// Accuracy grows with the target, and only rank 4 gains another tenth: the front is the best of either rank. It is marked,
-/// and the finalists are its two ends although the second best of all is nearly as good as the best. Nothing races.
+/// Accuracy grows with the target, and rank 4 adds 0.1: the front is the best placement of each rank. It is marked, and
+/// the finalists are its two ends, although the second best placement is nearly as good as the best. There is no race.
 #[test]
 fn with_costs_finalists_come_from_the_front() {
     let mut configuration = configuration("exhaustive", None);

@@ -14,7 +14,7 @@ fn undisturbed(configuration: &StudyConfiguration) -> (Vec<Value>, Vec<u8>) {
     (lines(folder.path()), ranking)
 }
 
-/// Stops within the training number `stop_at`, resumes, and compares with the undisturbed study.
+/// Stops during the training `stop_at`, resumes, and compares with an uninterrupted study.
 fn stop_and_resume(
     configuration: &StudyConfiguration,
     expected: &(Vec<Value>, Vec<u8>),

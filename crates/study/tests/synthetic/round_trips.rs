@@ -26,7 +26,7 @@ fn share() -> impl Strategy<Value = f64> {
     prop_oneof![Just(0.0), Just(1.0), 0.0..1.0]
 }
 
-/// What a TOML integer holds.
+/// A count that fits in a TOML integer.
 fn count() -> impl Strategy<Value = usize> {
     prop_oneof![1_usize..100, 1..=i64::MAX as usize]
 }

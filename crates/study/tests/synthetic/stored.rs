@@ -43,7 +43,7 @@ fn a_finished_study_is_read_as_it_was_written() {
     }
 }
 
-/// As those that were written before there was a race.
+/// Rankings older than the race have neither field.
 #[test]
 fn a_ranking_without_race_and_noise_is_read() {
     let folder = study(None);

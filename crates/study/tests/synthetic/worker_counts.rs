@@ -71,6 +71,6 @@ fn every_training_is_told_of_in_its_order() {
     finished(summary.unwrap());
     let count = lines(folder.path()).len();
     assert_eq!(told, (0..count).collect::<Vec<_>>());
-    // Four race, and two repetitions of the last two and of the baseline.
+    // Four race, and the last two and the baseline are repeated twice.
     assert_eq!(remaining, Some((count - 10, 4 + 6)));
 }

@@ -1,4 +1,4 @@
-//! Searches of closed form and of noise alone, without a journal.
+//! Searches with scores of closed form or of pure noise, without a journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +50,7 @@ fn space() -> Arc<SearchSpace> {
     Arc::new(SearchSpace::resolve(&description, &shape).unwrap())
 }
 
-/// A number that follows from these, nearly of a standard normal distribution: the sum of twelve even ones.
+/// A pseudo-random number, approximately standard normal: the sum of twelve uniform ones.
 fn drawn(placement: &Placement, key: [u64; 3]) -> f64 {
     let connections = placement.connections();
     let states = connections.flat_map(|one| [one.source.into(), one.target.into()]);
@@ -65,7 +65,7 @@ fn drawn(placement: &Placement, key: [u64; 3]) -> f64 {
     random.random_iter::<f64>().take(12).sum::<f64>() - 6.0
 }
 
-/// A random search with this seed of the comparison, where `accuracy` says what a training gives.
+/// A random search with this seed of the comparison. `accuracy` gives the accuracy of a training.
 fn searched(
     settings: &ComparisonSettings,
     space: &Arc<SearchSpace>,
@@ -106,7 +106,7 @@ fn searched(
     }
 }
 
-/// 48 trials, eight of them once more and four twice more, all on orders of their own.
+/// 48 trials, eight of them once more and four twice more, each on its own order.
 #[test]
 fn trials_and_race_take_the_budget() {
     let (settings, space) = (settings(64, 1, 0), space());
@@ -126,7 +126,8 @@ fn trials_and_race_take_the_budget() {
     assert!(result.curve.last().unwrap().steps <= 48 * 9);
 }
 
-/// Where a training says more of luck than of the placement, in standard deviations of the placements' quality: some trials are better spent on a race.
+/// If the noise of a training exceeds the differences between placements, some trials are better spent on a race. Units
+/// are standard deviations of the placements' quality.
 #[test]
 fn a_race_chooses_better_than_the_best_trial() {
     let space = space();
