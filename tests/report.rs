@@ -33,7 +33,7 @@ fn a_search_writes_its_report_and_the_command_writes_it_anew() {
         "Gradient map: mean rank by rank + validation alignment",
         "Gradient map: rank",
         "Trained: placements with the connection",
-        "Promise and result: mean rank by rank + validation alignment",
+        "Connection score and result: mean rank by rank + validation alignment",
         "Spearman",
         "Pareto front",
         "search.trials 6",

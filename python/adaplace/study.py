@@ -44,7 +44,7 @@ class Study(_adaplace.Study):
             ``"combined"``, which is accuracy - loss / 2 (larger is better, and more stable than accuracy alone), or one
             that counts every class, ``"balanced-accuracy"``, ``"macro-f1"`` or ``"matthews"``.
         costs: The costs to minimise as well, ``"parameters"`` or ``"extra-flops"``.
-        statistic: The gradient statistics that define the promise of a connection, by their mean rank.
+        statistic: The gradient statistics that define the connection score, by their mean rank.
         finalists: The number of best placements that race. The better half continues on every rung, until two are left.
         race: The trainings of each finalist on the first rung, with twice as many on every following one; 0 for no race.
         repetitions: The trainings of the last two finalists (of all, if there is no race) on orders that were not used to

@@ -125,7 +125,7 @@ impl Predictor {
                 // A single statistic keeps its values: negative ones are ordered too.
                 let table = match statistics.as_slice() {
                     [one] => map.table(*one)?,
-                    _ => map.promise(statistics)?,
+                    _ => map.connection_scores(statistics)?,
                 };
                 each(&|connection| {
                     table[usize::from(connection.source)][usize::from(connection.target)]

@@ -199,13 +199,13 @@ impl GradientMap {
         Some(rows.map(<[f64]>::to_vec).collect())
     }
 
-    /// The promise of an adapter on every connection, by [`Statistics::promise`]. `None` if [`Self::table`] returns
+    /// The score of every connection, by [`Statistics::connection_scores`]. `None` if [`Self::table`] returns
     /// `None` for one of the statistics.
     #[must_use]
-    pub fn promise(&self, statistics: &Statistics) -> Option<Vec<Vec<f64>>> {
+    pub fn connection_scores(&self, statistics: &Statistics) -> Option<Vec<Vec<f64>>> {
         let tables = statistics.as_slice().iter().map(|&one| self.table(one));
         let tables = tables.collect::<Option<Vec<_>>>()?;
-        Some(statistics.promise(&tables.iter().collect::<Vec<_>>()))
+        Some(statistics.connection_scores(&tables.iter().collect::<Vec<_>>()))
     }
 
     /// The judgement of sets of connections. `None` if the map was computed without cross-fitted statistics, or with

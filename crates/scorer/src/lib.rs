@@ -24,11 +24,11 @@ mod model;
 mod optimiser;
 mod parameters;
 mod probe;
-mod promise;
 mod proxy_scorer;
 mod seeds;
 mod singular_values;
 mod state_cache;
+mod statistic;
 mod statistics;
 
 #[cfg(test)]
@@ -51,7 +51,7 @@ pub use model::Model;
 pub use optimiser::AdamW;
 pub use parameters::{Head, NamedTensor, Parameters};
 pub use probe::{Features, LinearProbe};
-pub use promise::Statistics;
 pub use proxy_scorer::{ProxyScorer, Score, Scorer};
 pub use state_cache::StateCache;
-pub use statistics::Statistic;
+pub use statistic::Statistic;
+pub use statistics::Statistics;

@@ -1,106 +1,112 @@
-use serde::{Deserialize, Serialize};
-use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
+use std::fmt;
 
-/// A number that summarises a connection's gradient matrix, by its singular values s_1 >= s_2 >= .., or by its
-/// agreement with the gradient of other examples (cross-fitted).
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    EnumMessage,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-)]
-#[strum(serialize_all = "kebab-case")]
-#[serde(rename_all = "kebab-case")]
-pub enum Statistic {
-    /// The numerical rank by an absolute threshold: the number of s_k that exceed a share of the largest one in the
-    /// whole map.
-    Rank,
-    /// The numerical rank by a relative threshold: the number of s_k that exceed a share of the matrix's own s_1.
-    RelativeRank,
-    /// The effective rank exp(-sum p_k ln p_k) with p_k = s_k / sum s (Roy and Vetterli, 2007).
-    EffectiveRank,
-    /// The stable rank sum s_k^2 / s_1^2.
-    StableRank,
-    /// The nuclear norm sum s_k.
-    NuclearNorm,
-    /// The Frobenius norm sqrt(sum s_k^2).
-    FrobeniusNorm,
-    /// The spectral norm s_1.
-    SpectralNorm,
-    /// The alignment <U V^T, G'> with G = U S V^T from one half of the training examples and G' from the other,
-    /// averaged over both ways: the amount by which a step of unit spectral norm along one half's gradient lowers the
-    /// other half's loss. Each half's gradient is computed at the linear probe fitted to the other half.
-    Alignment,
-    /// The alignment with G from the training examples and G' from the validation part, both at the probe of the
-    /// former.
-    ValidationAlignment,
-    /// The cosine of G and G' of the two halves.
-    Agreement,
+use adaplace_analysis::ranks;
+use serde::{Deserialize, Serialize};
+
+use crate::{ScoreError, Statistic};
+
+/// The statistics that define the connection score: one, or several whose ranks are averaged.
+///
+/// In files a single statistic is its name, and several are a list of names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Named", into = "Named")]
+pub struct Statistics(Vec<Statistic>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Named {
+    One(Statistic),
+    Several(Vec<Statistic>),
 }
 
-impl Statistic {
-    /// All statistics.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
+impl Statistics {
+    /// These statistics, in their order.
+    ///
+    /// # Errors
+    /// [`ScoreError::Statistics`] if there are none, or if one occurs twice.
+    pub fn new(statistics: Vec<Statistic>) -> Result<Self, ScoreError> {
+        let mut distinct = statistics.clone();
+        distinct.sort();
+        distinct.dedup();
+        if statistics.is_empty() || distinct.len() < statistics.len() {
+            return Err(ScoreError::Statistics {
+                statistics: Self(statistics).to_string(),
+            });
+        }
+        Ok(Self(statistics))
+    }
 
-    /// Whether the statistic compares the gradients of different examples, which takes a map of each.
+    /// The statistics, at least one.
     #[must_use]
-    pub fn is_cross_fitted(self) -> bool {
-        match self {
-            Self::Alignment | Self::ValidationAlignment | Self::Agreement => true,
-            Self::Rank
-            | Self::RelativeRank
-            | Self::EffectiveRank
-            | Self::StableRank
-            | Self::NuclearNorm
-            | Self::FrobeniusNorm
-            | Self::SpectralNorm => false,
+    pub fn as_slice(&self) -> &[Statistic] {
+        &self.0
+    }
+
+    /// The score of every connection, from a table of each statistic in their order, where rows are
+    /// sources and columns targets.
+    ///
+    /// A single statistic is used as it is, except that negative values count as 0. Several are combined by the mean of
+    /// their ranks among all connections, from 0 to 1.
+    #[must_use]
+    pub fn connection_scores(&self, tables: &[&Vec<Vec<f64>>]) -> Vec<Vec<f64>> {
+        if let [table] = tables {
+            let floored = |row: &Vec<f64>| row.iter().map(|value| value.max(0.0)).collect();
+            return table.iter().map(floored).collect();
+        }
+        let states = tables.first().map_or(0, |table| table.len());
+        let connections = states * states;
+        let mut means = vec![0.0; connections];
+        for table in tables {
+            for (mean, rank) in means.iter_mut().zip(ranks(&table.concat())) {
+                *mean += rank / (connections * tables.len()) as f64;
+            }
+        }
+        means.chunks(states.max(1)).map(<[f64]>::to_vec).collect()
+    }
+
+    /// Whether one of the statistics compares the gradients of different examples.
+    #[must_use]
+    pub fn are_cross_fitted(&self) -> bool {
+        self.0.iter().any(|statistic| statistic.is_cross_fitted())
+    }
+}
+
+impl From<Statistic> for Statistics {
+    fn from(statistic: Statistic) -> Self {
+        Self(vec![statistic])
+    }
+}
+
+impl TryFrom<Named> for Statistics {
+    type Error = ScoreError;
+
+    fn try_from(named: Named) -> Result<Self, ScoreError> {
+        match named {
+            Named::One(statistic) => Ok(statistic.into()),
+            Named::Several(statistics) => Self::new(statistics),
         }
     }
+}
 
-    /// The statistic of one matrix, if its singular values suffice. All statistics of a matrix of zeros are 0.
-    ///
-    /// `absolute` is the threshold of [`Self::Rank`], `relative` that of [`Self::RelativeRank`].
-    pub(crate) fn of(self, singular_values: &[f64], absolute: f64, relative: f64) -> Option<f64> {
-        let largest = singular_values.iter().copied().fold(0.0, f64::max);
-        let above = |threshold: f64| {
-            let count = singular_values.iter().filter(|&&s| s > threshold).count();
-            count as f64
-        };
-        let sum: f64 = singular_values.iter().sum();
-        let squares: f64 = singular_values.iter().map(|s| s * s).sum();
-        Some(match self {
-            Self::Alignment | Self::ValidationAlignment | Self::Agreement => return None,
-            _ if largest == 0.0 => 0.0,
-            Self::Rank => above(absolute),
-            Self::RelativeRank => above(relative * largest),
-            Self::EffectiveRank => {
-                let shares = singular_values.iter().map(|s| s / sum);
-                let entropy: f64 = shares.filter(|&p| p > 0.0).map(|p| -p * p.ln()).sum();
-                entropy.exp()
-            }
-            Self::StableRank => squares / (largest * largest),
-            Self::NuclearNorm => sum,
-            Self::FrobeniusNorm => squares.sqrt(),
-            Self::SpectralNorm => largest,
-        })
+impl From<Statistics> for Named {
+    fn from(Statistics(statistics): Statistics) -> Self {
+        match statistics[..] {
+            [one] => Self::One(one),
+            _ => Self::Several(statistics),
+        }
     }
 }
 
-impl std::fmt::Display for Statistic {
-    /// The name in words.
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name: &str = self.into();
-        let words = name.replace('-', " ");
-        formatter.write_str(&words.replace("frobenius", "Frobenius"))
+impl fmt::Display for Statistics {
+    /// Writes the names of the statistics, joined by `+`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, statistic) in self.0.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str(" + ")?;
+            }
+            write!(formatter, "{statistic}")?;
+        }
+        Ok(())
     }
 }
 
@@ -109,27 +115,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn four_three_and_zero_by_hand() {
-        let of = |statistic: Statistic| statistic.of(&[4.0, 3.0, 0.0], 3.5, 0.5).unwrap();
-        assert_eq!(of(Statistic::Rank), 1.0);
-        assert_eq!(of(Statistic::RelativeRank), 2.0);
-        assert_eq!(of(Statistic::StableRank), 25.0 / 16.0);
-        assert_eq!(of(Statistic::NuclearNorm), 7.0);
-        assert_eq!(of(Statistic::FrobeniusNorm), 5.0);
-        assert_eq!(of(Statistic::SpectralNorm), 4.0);
-        let entropy = -(4.0 / 7.0 * (4.0_f64 / 7.0).ln() + 3.0 / 7.0 * (3.0_f64 / 7.0).ln());
-        assert!((of(Statistic::EffectiveRank) - entropy.exp()).abs() < 1e-12);
-    }
-
-    #[test]
-    fn equal_values_have_full_rank_and_zeros_none() {
-        for statistic in [Statistic::EffectiveRank, Statistic::StableRank] {
-            let value = statistic.of(&[2.0; 5], 0.0, 0.0).unwrap();
-            assert!((value - 5.0).abs() < 1e-12);
+    fn one_is_a_name_and_several_are_a_list() {
+        let read = |text: &str| serde_json::from_str::<Statistics>(text);
+        for text in [r#""rank""#, r#"["effective-rank","validation-alignment"]"#] {
+            let statistics = read(text).unwrap();
+            assert_eq!(serde_json::to_string(&statistics).unwrap(), text);
         }
-        for &statistic in Statistic::ALL {
-            let expected = (!statistic.is_cross_fitted()).then_some(0.0);
-            assert_eq!(statistic.of(&[0.0; 5], 0.0, 0.0), expected);
-        }
+        let one: Statistics = Statistic::Rank.into();
+        assert_eq!(read(r#"["rank"]"#).unwrap(), one);
+        assert!(read(r#"["rank", "alignment", "rank"]"#).is_err());
+        assert!(read("[]").is_err());
+        let two = Statistics::new(vec![Statistic::Rank, Statistic::Agreement]).unwrap();
+        assert_eq!(two.to_string(), "rank + agreement");
+        assert!(two.are_cross_fitted() && !one.are_cross_fitted());
     }
 }

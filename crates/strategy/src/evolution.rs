@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
-use crate::proxy::promises;
+use crate::proxy::connection_scores;
 use crate::softmax::softmax_of_standardised;
 use crate::unseen::Unseen;
 use crate::{
@@ -35,7 +35,7 @@ use crate::{
 #[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum FirstPopulation {
-    /// Connections are drawn by the softmax of their standardised promise.
+    /// Connections are drawn by the softmax of their standardised scores.
     Gradient,
     /// Placements are drawn uniformly from the space.
     Uniform,
@@ -63,7 +63,7 @@ pub struct EvolutionSettings {
     pub newcomers: f64,
     /// The way in which founders and newcomers are drawn.
     pub first: FirstPopulation,
-    /// The divisor of the standardised promise before the softmax. The higher it is, the closer the draw is to uniform.
+    /// The divisor of the standardised scores before the softmax. The higher it is, the closer the draw is to uniform.
     pub temperature: f64,
 }
 
@@ -231,9 +231,10 @@ impl<'proxy> Evolution<'proxy> {
 
     fn prepare(&mut self, space: &SearchSpace) -> Result<(), StrategyError> {
         if let (Some(proxy), None) = (&self.proxy, &self.weights) {
-            let promises = promises(&**proxy, &Placement::new(), space.connections())?;
+            let connection_scores =
+                connection_scores(&**proxy, &Placement::new(), space.connections())?;
             self.weights = Some(softmax_of_standardised(
-                &promises,
+                &connection_scores,
                 self.settings.temperature,
             ));
         }

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use adaplace_search_space::{AdapterSpec, Connection, Fidelity, Placement, SearchSpace};
 
-use crate::proxy::promises;
+use crate::proxy::connection_scores;
 use crate::{ConnectionProxy, Outcome, Proposal, Strategy, StrategyError};
 
-/// Gradient-guided greedy placement (GGA): picks one connection after the other, each time the one that promises the
-/// most given those already picked, without any training in between, and proposes that one placement.
+/// Gradient-guided greedy placement (GGA): picks one connection after the other, each time the one with the highest
+/// score given those already picked, without any training in between, and proposes that one placement.
 ///
-/// In arXiv 2410.15858 the promise is the rank of the gradient, with a discount near the connections already picked.
-/// Here the proxy takes them into account, so a connection that does what they do promises little, however far away it
-/// is.
+/// In arXiv 2410.15858 the score is the rank of the gradient, with a discount near the connections already picked. Here
+/// the proxy takes them into account, so a connection that does what they do scores low, however far away it is.
 pub struct GradientGreedy<'proxy> {
     proxy: Arc<dyn ConnectionProxy + 'proxy>,
     fidelity: Fidelity,
@@ -21,7 +20,7 @@ pub struct GradientGreedy<'proxy> {
 }
 
 impl<'proxy> GradientGreedy<'proxy> {
-    /// Greedy placement by the promises of `proxy`.
+    /// Greedy placement by the connection scores of `proxy`.
     #[must_use]
     pub fn new(proxy: Arc<dyn ConnectionProxy + 'proxy>, fidelity: Fidelity) -> Self {
         GradientGreedy {
@@ -41,9 +40,9 @@ impl<'proxy> GradientGreedy<'proxy> {
             };
             let (connections, adapters): (Vec<Connection>, Vec<AdapterSpec>) =
                 space.connections().iter().filter_map(adapter).unzip();
-            let promises = promises(&*self.proxy, &placement, &connections)?;
-            let candidates = connections.into_iter().zip(adapters).zip(promises);
-            // Of equal promises the first connection wins.
+            let connection_scores = connection_scores(&*self.proxy, &placement, &connections)?;
+            let candidates = connections.into_iter().zip(adapters).zip(connection_scores);
+            // Of equal scores the first connection wins.
             let best = candidates.reduce(|best, other| match other.1.total_cmp(&best.1) {
                 Ordering::Greater => other,
                 Ordering::Less | Ordering::Equal => best,

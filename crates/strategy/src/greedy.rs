@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use adaplace_search_space::{Connection, Fidelity, Placement, SearchSpace};
 
-use crate::proxy::promises;
+use crate::proxy::connection_scores;
 use crate::{ConnectionProxy, Merit, Outcome, Proposal, Strategy, StrategyError};
 
 /// Places one adapter after the other: each stage trains additions to the adapters placed so far and keeps the best.
 ///
-/// Half of the additions are the ones that promise the most given the placed adapters, which the proxy judges before
-/// every stage. The others are near the best of the stage so far, because nearby connections have similar results.
+/// Half of the additions are the ones with the highest connection scores given the placed adapters, which the proxy
+/// judges before every stage. The others are near the best of the stage so far, because nearby connections have similar
+/// results.
 ///
 /// This is the greedy forward selection with which arXiv 2410.15858 compares its placements, plus a local search in
 /// each stage. The gradient map only decides which additions are worth a training. The strategy is finished with the
@@ -28,7 +29,7 @@ pub struct Greedy<'proxy> {
 struct Stage {
     /// The additions that have not been proposed, in the order in which they will be.
     open: Vec<Addition>,
-    /// The number of additions still to be trained for their promise alone.
+    /// The number of additions still to be trained for their connection score alone.
     promising: usize,
     /// The number of additions still to be trained because they are near the best.
     near: usize,
@@ -40,7 +41,7 @@ struct Stage {
 
 #[derive(Clone)]
 struct Addition {
-    /// The place in the order of promise, where 0 is the most promising.
+    /// The place in the order of connection scores, where 0 is the most promising.
     place: usize,
     connection: Connection,
     placement: Placement,
@@ -72,7 +73,8 @@ impl Stage {
         self.open.drain(..count).collect()
     }
 
-    /// Sorts the additions near the best first, then those near the second best, and so on, each group by promise.
+    /// Sorts the additions near the best first, then those near the second best, and so on, each group by connection
+    /// score.
     fn sort_by_nearness(&mut self) {
         let scored = &self.scored;
         let near_which = |addition: &Addition| {
@@ -137,8 +139,9 @@ impl<'proxy> Greedy<'proxy> {
         if connections.is_empty() {
             return Ok(None);
         }
-        let promises = promises(&*self.proxy, &self.placed, &connections)?;
-        let mut ranked: Vec<(f64, Connection)> = promises.into_iter().zip(connections).collect();
+        let connection_scores = connection_scores(&*self.proxy, &self.placed, &connections)?;
+        let mut ranked: Vec<(f64, Connection)> =
+            connection_scores.into_iter().zip(connections).collect();
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let addition = |(place, (_, connection))| {
             let adapter = space.even_split(&self.placed, connection, size)?;

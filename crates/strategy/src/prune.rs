@@ -7,7 +7,7 @@ use std::sync::Arc;
 use adaplace_search_space::{Connection, Fidelity, Placement, SearchSpace};
 use serde::{Deserialize, Serialize};
 
-use crate::proxy::promises;
+use crate::proxy::connection_scores;
 use crate::{ConnectionProxy, Outcome, Proposal, Strategy, StrategyError};
 
 /// The settings of [`Prune`].
@@ -97,8 +97,8 @@ impl<'proxy> Prune<'proxy> {
             })
             .collect();
         let connections: Vec<Connection> = all.iter().map(|&(connection, _)| connection).collect();
-        let promises = promises(&*self.proxy, &nothing, &connections)?;
-        let mut order = sorted(connections, &promises);
+        let connection_scores = connection_scores(&*self.proxy, &nothing, &connections)?;
+        let mut order = sorted(connections, &connection_scores);
         let start = self.settings.start.unwrap_or(order.len()).min(order.len());
         for left in rounds(start, size, self.settings.rounds) {
             let kept = &mut order[..left];

@@ -1,4 +1,4 @@
-//! Sampling weights from promises.
+//! Sampling weights from connection scores.
 
 /// `exp(z / temperature)` up to a common factor, where `z = (x - mean) / standard deviation`. All weights are 1 if all
 /// `x` are equal.

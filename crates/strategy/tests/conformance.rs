@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use adaplace_search_space::SearchSpace;
 use adaplace_strategy::{Outcome, Proposal, StrategyDescription};
-use common::{build, extended, promise, run, scored, space, steps};
+use common::{build, connection_score, extended, run, scored, space, steps};
 
 const MOST: usize = 120;
 
@@ -48,7 +48,7 @@ fn spaces() -> Vec<SearchSpace> {
 fn additive(proposal: &Proposal) -> Outcome {
     scored(
         proposal,
-        proposal.placement.connections().map(promise).sum(),
+        proposal.placement.connections().map(connection_score).sum(),
     )
 }
 

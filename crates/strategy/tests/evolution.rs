@@ -85,14 +85,15 @@ fn founders_are_a_third_of_the_trials() {
 }
 
 #[test]
-fn the_first_population_follows_the_softmax_of_the_standardised_promise() {
-    // One of four connections (two states) has promise 1 and three have 0: mean 1/4, deviation sqrt(3)/4. So the
-    // standardised promises differ by 4 / sqrt(3), and the softmax is e^2.3094 / (e^2.3094 + 3) = 0.7704.
+fn the_first_population_follows_the_softmax_of_the_standardised_scores() {
+    // One of four connections (two states) has score 1 and three have 0: mean 1/4, deviation sqrt(3)/4. So the
+    // standardised connection scores differ by 4 / sqrt(3), and the softmax is e^2.3094 / (e^2.3094 + 3) = 0.7704.
     let space = extended(2, 1);
     let promising = Connection::new(1, 0);
-    let promise =
+    let connection_score =
         |&connection: &Connection| (connection, f64::from(u8::from(connection == promising)));
-    let table: BTreeMap<Connection, f64> = space.connections().iter().map(promise).collect();
+    let table: BTreeMap<Connection, f64> =
+        space.connections().iter().map(connection_score).collect();
     let settings = EvolutionSettings {
         temperature: 1.0,
         ..EvolutionSettings::default()

@@ -19,10 +19,10 @@ fn connections(placement: &Placement) -> Vec<String> {
         .collect()
 }
 
-/// A proxy on three states with the promises of `0->0 0->1 0->2 1->0 1->1 1->2 2->0 2->1 2->2`.
-fn table(promises: [f64; 9]) -> Arc<dyn ConnectionProxy> {
+/// A proxy on three states with the connection scores of `0->0 0->1 0->2 1->0 1->1 1->2 2->0 2->1 2->2`.
+fn table(connection_scores: [f64; 9]) -> Arc<dyn ConnectionProxy> {
     let pairs = (0..3).flat_map(|source| (0..3).map(move |target| Connection::new(source, target)));
-    Arc::new(pairs.zip(promises).collect::<FixedProxy>())
+    Arc::new(pairs.zip(connection_scores).collect::<FixedProxy>())
 }
 
 fn gradient_greedy(proxy: Arc<dyn ConnectionProxy>, adapters: u16) -> Vec<String> {
@@ -32,45 +32,45 @@ fn gradient_greedy(proxy: Arc<dyn ConnectionProxy>, adapters: u16) -> Vec<String
     connections(&proposals[0].placement)
 }
 
-/// Promises what a table says, minus half of it for each given adapter with the same target.
+/// Scores by a table, minus half of it for each given adapter with the same target.
 struct Redundant([f64; 9]);
 
 impl ConnectionProxy for Redundant {
-    fn promise(
+    fn connection_scores(
         &self,
         given: &Placement,
         connections: &[Connection],
     ) -> Result<Vec<f64>, ProxyError> {
-        let promise = |connection: &Connection| {
+        let connection_score = |connection: &Connection| {
             let same = given
                 .connections()
                 .filter(|one| one.target == connection.target);
             let alone = self.0[usize::from(3 * connection.source + connection.target)];
             alone * (1.0 - 0.5 * same.count() as f64)
         };
-        Ok(connections.iter().map(promise).collect())
+        Ok(connections.iter().map(connection_score).collect())
     }
 }
 
-/// 0->1 comes first. Given that, 1->1 promises 4.5 and 2->1 promises 4, less than the 5 of 0->0. Given both, 2->2
-/// promises as much as 1->1.
+/// 0->1 comes first. Given that, 1->1 scores 4.5 and 2->1 scores 4, less than the 5 of 0->0. Given both, 2->2
+/// scores as much as 1->1.
 #[test]
 fn each_pick_is_judged_beside_those_before_it() {
-    let promises = [5.0, 10.0, 1.0, 1.0, 9.0, 1.0, 2.0, 8.0, 4.5];
-    let picks = |adapters| gradient_greedy(Arc::new(Redundant(promises)), adapters);
+    let connection_scores = [5.0, 10.0, 1.0, 1.0, 9.0, 1.0, 2.0, 8.0, 4.5];
+    let picks = |adapters| gradient_greedy(Arc::new(Redundant(connection_scores)), adapters);
     assert_eq!(picks(1), ["0->1"]);
     assert_eq!(picks(2), ["0->0", "0->1"]);
     assert_eq!(picks(3), ["0->0", "0->1", "1->1"]);
     assert_eq!(picks(4), ["0->0", "0->1", "1->1", "2->2"]);
-    // If each connection is judged alone, the largest promises win.
+    // If each connection is judged alone, the largest scores win.
     assert_eq!(
-        gradient_greedy(table(promises), 3),
+        gradient_greedy(table(connection_scores), 3),
         ["0->1", "1->1", "2->1"]
     );
 }
 
 #[test]
-fn equal_promises_are_taken_in_order() {
+fn equal_scores_are_taken_in_order() {
     assert_eq!(gradient_greedy(table([1.0; 9]), 2), ["0->0", "0->1"]);
 }
 
@@ -100,11 +100,11 @@ fn ranks_are_the_largest_that_all_could_have() {
     }
 }
 
-/// Promises the connections that end where the last adapter starts, and remembers what it was given.
+/// Favours the connections that end where the last adapter starts, and remembers what it was given.
 struct Chaining(Mutex<Vec<Placement>>);
 
 impl ConnectionProxy for Chaining {
-    fn promise(
+    fn connection_scores(
         &self,
         given: &Placement,
         connections: &[Connection],
@@ -114,12 +114,13 @@ impl ConnectionProxy for Chaining {
             .connections()
             .last()
             .map_or(2, |connection| connection.source);
-        let promise = |connection: &Connection| if connection.target == start { 1.0 } else { 0.0 };
-        Ok(connections.iter().map(promise).collect())
+        let connection_score =
+            |connection: &Connection| if connection.target == start { 1.0 } else { 0.0 };
+        Ok(connections.iter().map(connection_score).collect())
     }
 }
 
-/// 2->2 wins the first stage, and the connections that end at state 2 promise the most in both. The last addition of a
+/// 2->2 wins the first stage, and the connections that end at state 2 score highest in both. The last addition of a
 /// stage is the next one near the best.
 #[test]
 fn stages_train_the_most_promising_at_what_has_been_placed() {
@@ -150,19 +151,19 @@ fn stages_train_the_most_promising_at_what_has_been_placed() {
     assert_eq!(connections(&given[1]), ["2->2"]);
 }
 
-/// Half of a stage is chosen by promise, the other half by nearness to the best so far, in rounds of half of what is
+/// Half of a stage is chosen by connection score, the other half by nearness to the best so far, in rounds of half of what is
 /// left.
 #[test]
 fn the_second_half_of_a_stage_is_near_the_best() {
     let space = extended(5, 1);
-    let promised = [(4, 4), (0, 0), (2, 2), (0, 4)];
+    let best = [(4, 4), (0, 0), (2, 2), (0, 4)];
     let all = (0..5).flat_map(|source| (0..5).map(move |target| (source, target)));
-    let promises = all.map(|(source, target)| {
-        let place = promised.iter().position(|&one| one == (source, target));
-        let promise = place.map_or(0.0, |place| 9.0 - place as f64);
-        (Connection::new(source, target), promise)
+    let connection_scores = all.map(|(source, target)| {
+        let place = best.iter().position(|&one| one == (source, target));
+        let connection_score = place.map_or(0.0, |place| 9.0 - place as f64);
+        (Connection::new(source, target), connection_score)
     });
-    let proxy: Arc<dyn ConnectionProxy> = Arc::new(promises.collect::<FixedProxy>());
+    let proxy: Arc<dyn ConnectionProxy> = Arc::new(connection_scores.collect::<FixedProxy>());
     let mut strategy = Greedy::new(proxy, steps(8), 8).unwrap();
     let goal = Connection::new(1, 1);
     let proposals = run(&mut strategy, &space, 8, 100, &|proposal| {
@@ -186,12 +187,12 @@ fn the_second_half_of_a_stage_is_near_the_best() {
 struct Borrowed<'a>(&'a Chaining);
 
 impl ConnectionProxy for Borrowed<'_> {
-    fn promise(
+    fn connection_scores(
         &self,
         given: &Placement,
         connections: &[Connection],
     ) -> Result<Vec<f64>, ProxyError> {
-        self.0.promise(given, connections)
+        self.0.connection_scores(given, connections)
     }
 }
 

@@ -17,7 +17,11 @@ use common::{extended, placements, run, space, steps};
 struct Trained(Mutex<Vec<usize>>);
 
 impl ConnectionProxy for Trained {
-    fn promise(&self, _: &Placement, connections: &[Connection]) -> Result<Vec<f64>, ProxyError> {
+    fn connection_scores(
+        &self,
+        _: &Placement,
+        connections: &[Connection],
+    ) -> Result<Vec<f64>, ProxyError> {
         Ok(connections.iter().map(|c| f64::from(c.target)).collect())
     }
 

@@ -11,7 +11,7 @@ use adaplace_strategy::{
     ConnectionProxy, CostObjective, Merit, Outcome, Proposal, ProxyError, Random, Strategy,
     StrategyDescription, StrategySetting, Surrogate,
 };
-use common::{extended, promise, proxy, run, scored, space, steps};
+use common::{connection_score, extended, proxy, run, scored, space, steps};
 
 /// The worth of a placement: a hill of connections, minus what nearby ones have in common.
 fn worth(placement: &Placement) -> f64 {
@@ -159,11 +159,15 @@ fn costs_lead_to_cheaper_placements() {
 struct Counting(AtomicUsize);
 
 impl ConnectionProxy for Counting {
-    fn promise(&self, _: &Placement, connections: &[Connection]) -> Result<Vec<f64>, ProxyError> {
-        Ok(connections.iter().copied().map(promise).collect())
+    fn connection_scores(
+        &self,
+        _: &Placement,
+        connections: &[Connection],
+    ) -> Result<Vec<f64>, ProxyError> {
+        Ok(connections.iter().copied().map(connection_score).collect())
     }
 
-    fn joint_promise(&self, placements: &[Placement]) -> Result<Vec<f64>, ProxyError> {
+    fn joint_scores(&self, placements: &[Placement]) -> Result<Vec<f64>, ProxyError> {
         self.0.fetch_add(placements.len(), Ordering::Relaxed);
         Ok(placements.iter().map(worth).collect())
     }

@@ -60,7 +60,7 @@ pub struct SearchSettings {
     /// Costs to minimise in addition to the metric. With costs, finalists come from the Pareto front.
     #[serde(default, rename = "and", skip_serializing_if = "Vec::is_empty")]
     pub costs: Vec<CostObjective>,
-    /// The promise of a connection: a gradient statistic, or several whose ranks are averaged.
+    /// The connection score: a gradient statistic, or several whose ranks are averaged.
     pub statistic: Statistics,
     /// Name of the external function that scores placements; none if this program trains them.
     #[serde(default, skip_serializing_if = "Option::is_none")]

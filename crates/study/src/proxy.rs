@@ -46,8 +46,8 @@ impl GradientProxy {
 }
 
 impl ConnectionProxy for GradientProxy {
-    /// With given adapters, the promise is what a connection adds to their joint gain.
-    fn promise(
+    /// With given adapters, the score is what a connection adds to their joint gain.
+    fn connection_scores(
         &self,
         given: &Placement,
         connections: &[Connection],
@@ -57,7 +57,7 @@ impl ConnectionProxy for GradientProxy {
                 || format!("the gradient map was made without `{}`", self.statistics);
             let table = self
                 .map
-                .promise(&self.statistics)
+                .connection_scores(&self.statistics)
                 .ok_or_else(made_without)?;
             let of = |c: &Connection| table[usize::from(c.source)][usize::from(c.target)];
             return Ok(connections.iter().map(of).collect());
@@ -68,7 +68,7 @@ impl ConnectionProxy for GradientProxy {
         connections.par_iter().map(added).collect()
     }
 
-    fn joint_promise(&self, placements: &[Placement]) -> Result<Vec<f64>, ProxyError> {
+    fn joint_scores(&self, placements: &[Placement]) -> Result<Vec<f64>, ProxyError> {
         let joint = self.joint()?;
         let gain = |placement| Ok(joint.gain(placement)?);
         placements.par_iter().map(gain).collect()
@@ -143,15 +143,19 @@ mod tests {
         let adapter = AdapterSpec::new(2, 1.0).unwrap();
         let given = Placement::new().with(Connection::new(0, 1), adapter);
         let connections = [Connection::new(0, 4), Connection::new(3, 1)];
-        let promises = |given: &Placement| proxy.promise(given, &connections).unwrap();
+        let connection_scores =
+            |given: &Placement| proxy.connection_scores(given, &connections).unwrap();
         let table = map.table(Statistic::NuclearNorm).unwrap();
-        assert_eq!(promises(&Placement::new()), [table[0][4], table[3][1]]);
+        assert_eq!(
+            connection_scores(&Placement::new()),
+            [table[0][4], table[3][1]]
+        );
 
         let together = connections.map(|connection| given.with(connection, adapter));
         let [alone, first, second] = [&given, &together[0], &together[1]]
             .map(|placement| map.joint().unwrap().gain(placement).unwrap());
-        assert_eq!(promises(&given), [first - alone, second - alone]);
-        assert_eq!(proxy.joint_promise(&together).unwrap(), [first, second]);
+        assert_eq!(connection_scores(&given), [first - alone, second - alone]);
+        assert_eq!(proxy.joint_scores(&together).unwrap(), [first, second]);
 
         let expected = scorer.importances(&together[1], steps).unwrap();
         assert_eq!(proxy.importance(&together[1]).unwrap(), expected);

@@ -246,15 +246,15 @@ impl Synthetic {
     }
 }
 
-/// A proxy with the given promise of every connection.
-pub fn proxy(promise: impl Fn(Connection) -> f64) -> FixedProxy {
+/// A proxy with the given score of every connection.
+pub fn proxy(connection_score: impl Fn(Connection) -> f64) -> FixedProxy {
     let states = 0..HIDDEN_STATES;
     let sources = states.clone();
     let all = sources.flat_map(|source| {
         let targets = states.clone();
         targets.map(move |target| Connection::new(source, target))
     });
-    all.map(|connection| (connection, promise(connection)))
+    all.map(|connection| (connection, connection_score(connection)))
         .collect()
 }
 

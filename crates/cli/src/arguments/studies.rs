@@ -95,7 +95,7 @@ pub(crate) struct SearchOptions {
     /// Number of placements that the strategy proposes at a time
     #[arg(long, value_name = "N", default_value = "8")]
     pub(crate) proposals: Count,
-    /// Gradient statistic that defines the promise of a connection, or several separated by commas for the mean of
+    /// Gradient statistic that defines the connection score, or several separated by commas for the mean of
     /// their ranks. `validation-alignment` takes about twice the time of a map, `alignment` and `agreement` three times
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = STATISTIC, value_parser = named::<Statistic>())]
     pub(crate) statistic: Vec<Statistic>,
@@ -299,7 +299,7 @@ pub(crate) struct Compare {
     /// Number of placements that a strategy proposes at a time
     #[arg(long, value_name = "N", default_value = "8")]
     pub(crate) proposals: Count,
-    /// Gradient statistic that defines the promise of a connection, or several separated by commas for the mean of
+    /// Gradient statistic that defines the connection score, or several separated by commas for the mean of
     /// their ranks
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = STATISTIC, value_parser = named::<Statistic>())]
     pub(crate) statistic: Vec<Statistic>,

@@ -146,13 +146,15 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
     let space = Arc::new(space);
     StudyFolder::check(&output.out, &configuration)?;
     let settings = &configuration.comparison;
-    let promises = bench.promises(&settings.statistic).with_context(|| {
-        format!(
-            "`{}` does not contain the statistic `{}`",
-            path.display(),
-            settings.statistic
-        )
-    })?;
+    let connection_scores = bench
+        .connection_scores(&settings.statistic)
+        .with_context(|| {
+            format!(
+                "`{}` does not contain the statistic `{}`",
+                path.display(),
+                settings.statistic
+            )
+        })?;
     let opened = StudyFolder::open(&output.out, &configuration)?;
     let task = configuration.task.folder.display().to_string();
     let run = ComparisonRun {
@@ -160,7 +162,7 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
         space: &space,
         scorer: &scorer,
         finisher: &scorer,
-        proxy: Arc::new(promises),
+        proxy: Arc::new(connection_scores),
         map: FrozenMap {
             gradient_norms: bench.statistics.get(&Statistic::FrobeniusNorm).cloned(),
             seconds: 0.0,

@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
     };
     let table = match statistics.as_slice() {
         [one] => map.table(*one),
-        _ => map.promise(&statistics),
+        _ => map.connection_scores(&statistics),
     };
     let table = table.context("the map holds what it was made for")?;
     let seconds = start.elapsed().as_secs_f64();

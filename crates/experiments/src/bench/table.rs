@@ -260,15 +260,15 @@ impl PlacementBench {
         only_adapter(space).map(|_| ())
     }
 
-    /// The promise of every connection; `None` if the bench does not hold a statistic.
+    /// The score of every connection; `None` if the bench does not hold a statistic.
     #[must_use]
-    pub fn promises(&self, statistics: &Statistics) -> Option<FixedProxy> {
+    pub fn connection_scores(&self, statistics: &Statistics) -> Option<FixedProxy> {
         let tables = statistics.as_slice().iter();
         let tables: Vec<&Vec<Vec<f64>>> = tables
             .map(|statistic| self.statistics.get(statistic))
             .collect::<Option<_>>()?;
-        let promise = statistics.promise(&tables);
-        let rows = promise.iter().enumerate();
+        let connection_score = statistics.connection_scores(&tables);
+        let rows = connection_score.iter().enumerate();
         let connections = rows.flat_map(|(source, row)| {
             let values = row.iter().enumerate();
             values

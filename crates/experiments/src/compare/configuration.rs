@@ -65,7 +65,7 @@ pub struct ComparisonSettings {
     pub proposals: Count,
     /// The metric on the validation part that ranks trials and the learning rates of a final training.
     pub metric: Metric,
-    /// The promise of a connection.
+    /// The connection score.
     pub statistic: Statistics,
     /// Trainings of each placement on the first rung of the race that ends every strategy's search. With 0, the value
     /// of older files, there is no race, and a strategy chooses by its trials.

@@ -92,7 +92,7 @@ impl<'a> Charged<'a> {
 }
 
 impl ConnectionProxy for Charged<'_> {
-    fn promise(
+    fn connection_scores(
         &self,
         given: &Placement,
         connections: &[Connection],
@@ -102,12 +102,14 @@ impl ConnectionProxy for Charged<'_> {
             true => Preparation::Map,
             false => Preparation::Joint,
         };
-        self.answer(preparation, || self.proxy.promise(given, connections))
+        self.answer(preparation, || {
+            self.proxy.connection_scores(given, connections)
+        })
     }
 
-    fn joint_promise(&self, placements: &[Placement]) -> Result<Vec<f64>, ProxyError> {
+    fn joint_scores(&self, placements: &[Placement]) -> Result<Vec<f64>, ProxyError> {
         self.charge(Preparation::Map, 0.0);
-        self.answer(Preparation::Joint, || self.proxy.joint_promise(placements))
+        self.answer(Preparation::Joint, || self.proxy.joint_scores(placements))
     }
 
     fn features(&self, connections: &[Connection]) -> Result<Vec<Vec<f64>>, ProxyError> {
@@ -141,7 +143,7 @@ mod tests {
     const WAIT: Duration = Duration::from_millis(50);
 
     impl ConnectionProxy for Slow {
-        fn promise(
+        fn connection_scores(
             &self,
             _given: &Placement,
             connections: &[Connection],
@@ -187,13 +189,15 @@ mod tests {
             close(&search, 0.0);
             for _ in 0..2 {
                 assert_eq!(
-                    search.promise(&Placement::new(), &connections).unwrap(),
+                    search
+                        .connection_scores(&Placement::new(), &connections)
+                        .unwrap(),
                     [1.0]
                 );
                 close(&search, 100.0);
             }
-            // Promises with given adapters come from the same map.
-            search.promise(&given(1), &connections).unwrap();
+            // Scores with given adapters come from the same map.
+            search.connection_scores(&given(1), &connections).unwrap();
             close(&search, 100.0);
             for _ in 0..2 {
                 search.importance(&given(1)).unwrap();
@@ -206,12 +210,12 @@ mod tests {
         // The features of connections come from the map.
         let of_features = search();
         of_features.features(&connections).unwrap();
-        of_features.joint_promise(&[]).unwrap();
+        of_features.joint_scores(&[]).unwrap();
         close(&of_features, 100.0);
         let failing = search();
         assert!(
             failing
-                .promise(&given(1), &[Connection::new(0, 3)])
+                .connection_scores(&given(1), &[Connection::new(0, 3)])
                 .is_err()
         );
         close(&failing, 100.0);

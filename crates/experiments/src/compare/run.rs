@@ -44,7 +44,7 @@ pub struct ComparisonRun<'a, S, F> {
     pub finals: (Journal<FinalRecord>, Vec<FinalRecord>),
 }
 
-/// The data from the gradient map of the frozen model that a comparison needs in addition to promises.
+/// The data from the gradient map of the frozen model that a comparison needs in addition to the connection scores.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrozenMap {
     /// The Frobenius norm of every connection's gradient matrix: rows are sources, columns are targets. `None` omits

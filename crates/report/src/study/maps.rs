@@ -1,4 +1,4 @@
-//! The promise and the results of every connection.
+//! The scores and the results of every connection.
 
 use adaplace_search_space::Connection;
 use adaplace_study::GradientMapFile;
@@ -54,8 +54,8 @@ fn maps(overview: &Overview<'_>, map: &GradientMapFile) -> Markup {
          examples, before any training.",
         map.examples
     );
-    let promises = overview.promises();
-    let mut figures: Vec<Figure> = promises
+    let connection_scores = overview.connection_scores();
+    let mut figures: Vec<Figure> = connection_scores
         .iter()
         .map(|(name, table)| of(name, table).with_caption(&caption))
         .collect();
@@ -66,7 +66,7 @@ fn maps(overview: &Overview<'_>, map: &GradientMapFile) -> Markup {
         .iter()
         .filter(|_| is_small)
         .map(|(statistic, table)| (statistic.to_string(), table))
-        .filter(|(other, _)| promises.iter().all(|(shown, _)| shown != other))
+        .filter(|(other, _)| connection_scores.iter().all(|(shown, _)| shown != other))
         .map(|(name, table)| of(&name, table))
         .collect();
     html! {

@@ -158,8 +158,8 @@ impl<'a> Overview<'a> {
         self.study.configuration.search.metric
     }
 
-    /// The promises that the study uses: its statistic, or the mean rank of several and then each of them.
-    pub(super) fn promises(&self) -> Vec<(String, Vec<Vec<f64>>)> {
+    /// The connection scores that the study uses: its statistic, or the mean rank of several and then each of them.
+    pub(super) fn connection_scores(&self) -> Vec<(String, Vec<Vec<f64>>)> {
         let Some(map) = &self.study.gradient_map else {
             return Vec::new();
         };
@@ -168,15 +168,16 @@ impl<'a> Overview<'a> {
         let tables: Vec<(&Statistic, &Vec<Vec<f64>>)> = each
             .filter_map(|statistic| Some((statistic, map.statistics.get(statistic)?)))
             .collect();
-        let mut promises = Vec::new();
+        let mut connection_scores = Vec::new();
         if tables.len() > 1 {
             let tables: Vec<&Vec<Vec<f64>>> = tables.iter().map(|&(_, table)| table).collect();
             let name = format!("mean rank by {statistics}");
-            promises.push((name, statistics.promise(&tables)));
+            connection_scores.push((name, statistics.connection_scores(&tables)));
         }
         let singles = tables.into_iter();
-        promises.extend(singles.map(|(statistic, table)| (statistic.to_string(), table.clone())));
-        promises
+        connection_scores
+            .extend(singles.map(|(statistic, table)| (statistic.to_string(), table.clone())));
+        connection_scores
     }
 
     /// All placements that raced, best first.

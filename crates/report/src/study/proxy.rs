@@ -1,4 +1,4 @@
-//! The agreement of the gradient map's promises with the results of trainings.
+//! The agreement of the connection scores with the results of trainings.
 
 use adaplace_analysis::spearman;
 use adaplace_search_space::{Connection, ConnectionKind, Placement};
@@ -48,24 +48,24 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
             table[usize::from(connection.source)][usize::from(connection.target)]
         })
     };
-    let correlation = |promise: &dyn Fn(&Placement) -> f64| {
+    let correlation = |connection_score: &dyn Fn(&Placement) -> f64| {
         let pairs = trained.iter().map(|trained| {
             let merit = overview.metric().signed(trained.value);
-            (promise(trained.placement), merit)
+            (connection_score(trained.placement), merit)
         });
-        let (promises, merits): (Vec<f64>, Vec<f64>) = pairs.unzip();
-        spearman(&promises, &merits)
+        let (connection_scores, merits): (Vec<f64>, Vec<f64>) = pairs.unzip();
+        spearman(&connection_scores, &merits)
     };
 
     let mut figures = Vec::new();
-    let promises = overview.promises();
-    for (promised, table) in promises.iter().take(MOST_CHARTS) {
-        let promise = |placement: &Placement| by_table(table, placement);
-        let figure = chart(overview, promised, &trained, single, &promise);
+    let connection_scores = overview.connection_scores();
+    for (score, table) in connection_scores.iter().take(MOST_CHARTS) {
+        let connection_score = |placement: &Placement| by_table(table, placement);
+        let figure = chart(overview, score, &trained, single, &connection_score);
         figures.push(figure.with_caption(&format!(
             "{} {what}. {}",
             grouped(trained.len() as u64),
-            sentence(correlation(&promise))
+            sentence(correlation(&connection_score))
         )));
     }
     // The rho of two independent orders has a standard deviation of 1 / sqrt(n - 1).
@@ -79,10 +79,11 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     let mut rho = Table::new(caption, &["ordered by", "rho"]);
     let all = map.statistics.iter();
     let all = all.map(|(statistic, table)| (statistic.to_string(), table));
-    let several = (promises.len() > 1).then(|| (promises[0].0.clone(), &promises[0].1));
-    for (promised, table) in several.into_iter().chain(all) {
+    let several = (connection_scores.len() > 1)
+        .then(|| (connection_scores[0].0.clone(), &connection_scores[0].1));
+    for (score, table) in several.into_iter().chain(all) {
         let value = correlation(&|placement| by_table(table, placement));
-        rho.row(vec![Cell::Text(promised), Cell::Number(shown(value))]);
+        rho.row(vec![Cell::Text(score), Cell::Number(shown(value))]);
     }
     let rules: [(&str, Rule); 2] = [
         ("target", |connection| -f64::from(connection.target)),
@@ -123,10 +124,10 @@ fn trained<'a>(overview: &'a Overview<'_>) -> (Vec<Trained<'a>>, bool) {
 
 fn chart(
     overview: &Overview<'_>,
-    promised: &str,
+    score: &str,
     trained: &[Trained<'_>],
     single: bool,
-    promise: &dyn Fn(&Placement) -> f64,
+    connection_score: &dyn Fn(&Placement) -> f64,
 ) -> Figure {
     let metric = overview.metric();
     let group = |placement: &Placement| {
@@ -143,20 +144,20 @@ fn chart(
         false => vec![Key::new("placements", Ink::Blue)],
     };
     let points = trained.iter().map(|trained| {
-        let x = promise(trained.placement);
+        let x = connection_score(trained.placement);
         Point {
             x,
             y: trained.value,
             group: group(trained.placement),
-            label: format!("{}; {promised} {}", trained.label, Unit::Number.show(x)),
+            label: format!("{}; {score} {}", trained.label, Unit::Number.show(x)),
         }
     });
     let x = match single {
-        true => promised.to_owned(),
-        false => format!("{promised}, mean of the connections"),
+        true => score.to_owned(),
+        false => format!("{score}, mean of the connections"),
     };
     scatter(&Scatter {
-        title: &format!("Promise and result: {promised}"),
+        title: &format!("Connection score and result: {score}"),
         x: Axis::new(x, Unit::Number),
         y: Axis::new(name(metric), unit(metric)),
         groups,

@@ -135,7 +135,7 @@ fn the_other_statistics_stay_as_they_are() {
         }
     }
     let needs = Statistics::new(vec![Statistic::Rank, Statistic::Alignment]).unwrap();
-    assert_eq!(plain.promise(&needs), None);
+    assert_eq!(plain.connection_scores(&needs), None);
 
     // Halves are compared only for the statistics that need it.
     let one = Statistic::ValidationAlignment;
@@ -149,7 +149,7 @@ fn the_other_statistics_stay_as_they_are() {
     .unwrap();
     assert_eq!(parts.table(one), crossed.table(one));
     assert_eq!(parts.table(Statistic::Agreement), None);
-    assert_eq!(parts.promise(&needs), None);
+    assert_eq!(parts.connection_scores(&needs), None);
     let error = GradientMap::cross_fitted(
         &model,
         &task.train.spread(1),
@@ -163,10 +163,10 @@ fn the_other_statistics_stay_as_they_are() {
     ));
 }
 
-/// A single statistic is its own promise, but not below zero. Several are combined by their mean rank, and ties share a
-/// rank.
+/// A single statistic is the connection score, but not below zero. Several are combined by their mean rank, and ties
+/// share a rank.
 #[test]
-fn promises_are_values_or_mean_ranks() {
+fn connection_scores_are_values_or_mean_ranks() {
     let backbone = tiny_bert();
     let task = tiny_task(&TextTask::default());
     let model = model(&backbone, &[]);
@@ -175,7 +175,7 @@ fn promises_are_values_or_mean_ranks() {
         .unwrap();
     let flat = |table: Vec<Vec<f64>>| table.concat();
     let of = |statistic| flat(map.table(statistic).unwrap());
-    let alone = map.promise(&Statistic::Agreement.into()).unwrap();
+    let alone = map.connection_scores(&Statistic::Agreement.into()).unwrap();
     let floored: Vec<f64> = of(Statistic::Agreement)
         .iter()
         .map(|x| x.max(0.0))
@@ -183,7 +183,7 @@ fn promises_are_values_or_mean_ranks() {
     assert_eq!(flat(alone), floored);
 
     let both = Statistics::new(vec![Statistic::Rank, Statistic::Alignment]).unwrap();
-    let found = flat(map.promise(&both).unwrap());
+    let found = flat(map.connection_scores(&both).unwrap());
     let rank = |values: &[f64], value: f64| {
         let below = values.iter().filter(|&&other| other < value).count() as f64;
         let equal = values.iter().filter(|&&other| other == value).count() as f64;

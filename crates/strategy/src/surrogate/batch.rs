@@ -20,13 +20,13 @@ impl Surrogate<'_> {
         chooser: Chooser,
     ) -> Result<Option<Placement>, StrategyError> {
         let temperature = match chooser {
-            Chooser::Promise(temperature) => temperature,
+            Chooser::Drawn(temperature) => temperature,
             Chooser::Judgement | Chooser::Model => 0,
         };
         let weights = &judgement.weights[temperature];
         let mut candidates = Candidates::new(space, &self.unseen, weights, &mut self.random);
         let drawn = match chooser {
-            Chooser::Promise(_) => candidates.weighted(1).pop(),
+            Chooser::Drawn(_) => candidates.weighted(1).pop(),
             Chooser::Judgement | Chooser::Model => {
                 let mut drawn = candidates.weighted(64);
                 drawn.extend(candidates.uniform(32));
@@ -44,7 +44,7 @@ impl Surrogate<'_> {
         }
     }
 
-    /// The point with the largest `j + ln(1 - k^2) / 2`, where j is the standardised joint promise and k the similarity
+    /// The point with the largest `j + ln(1 - k^2) / 2`, where j is the standardised joint score and k the similarity
     /// to the most similar known point.
     ///
     /// This is what the point adds to the determinant of a kernel with quality e^j (Kulesza and Taskar 2012) if that

@@ -6,7 +6,7 @@ use super::kernel::{ConnectionTable, SetScales};
 ///
 /// `(c(k(P, Q)) + w_j j(P) j(Q) + w_s <s(P), s(Q)> / S) * rho^|log2 of the ratio of steps|`
 ///
-/// Here k is the set kernel, j the standardised joint promise, s the S standardised sums and maxima of the connections'
+/// Here k is the set kernel, j the standardised joint score, s the S standardised sums and maxima of the connections'
 /// statistics, and `c(k) = (e^(g k) - 1) / (e^g - 1)`, which is k for g = 0. With `c(k) = k` the value of a placement
 /// is a sum over its connections. A larger curvature g lets it depend on which of them occur together.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,7 +15,7 @@ pub(crate) struct Hyperparameters {
     pub(crate) set: SetScales,
     /// The curvature g.
     pub(crate) curvature: f64,
-    /// The weight w_j of the joint promise.
+    /// The weight w_j of the joint score.
     pub(crate) judged: f64,
     /// The weight w_s of the statistics.
     pub(crate) statistics: f64,
@@ -159,7 +159,7 @@ impl Hyperparameters {
     }
 
     /// The covariance of two values at one fidelity, from the set kernel of the placements, the product of their joint
-    /// promises and the mean product of their statistics.
+    /// scores and the mean product of their statistics.
     pub(crate) fn covariance(&self, alike: f64, judged: f64, statistics: f64) -> f64 {
         let curved = if self.curvature > 0.0 {
             (self.curvature * alike).exp_m1() / self.curvature.exp_m1()

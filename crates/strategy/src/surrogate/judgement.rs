@@ -8,7 +8,7 @@ use rand::Rng;
 use super::hyperparameters::Hyperparameters;
 use super::kernel::{ConnectionTable, SetKernel, Standard};
 use super::model::Point;
-use crate::proxy::promises;
+use crate::proxy::connection_scores;
 use crate::softmax::softmax_of_standardised;
 use crate::{ConnectionProxy, StrategyError};
 
@@ -20,15 +20,15 @@ pub(crate) struct Judgement<'proxy> {
     pub(crate) weights: [Vec<f64>; 3],
     /// The similarity of placements before anything has been learnt.
     pub(crate) kernel: SetKernel,
-    /// The scale of joint promises over random placements, or `None` if all are the same.
-    promise: Option<Standard>,
+    /// The scale of joint scores over random placements, or `None` if all are the same.
+    scale: Option<Standard>,
     statistics: Vec<Option<Standard>>,
 }
 
 impl<'proxy> Judgement<'proxy> {
     /// The number of random placements by which judgements are standardised.
     const REFERENCES: usize = 128;
-    /// The divisors of the standardised promise before the softmax by which connections are drawn: from almost only the
+    /// The divisors of the standardised scores before the softmax by which connections are drawn: from almost only the
     /// best ones to almost any.
     const TEMPERATURES: [f64; 3] = [0.25, 0.5, 1.0];
 
@@ -43,7 +43,7 @@ impl<'proxy> Judgement<'proxy> {
         random: &mut R,
     ) -> Result<Self, StrategyError> {
         let connections = space.connections();
-        let promises = promises(&*proxy, &Placement::new(), connections)?;
+        let connection_scores = connection_scores(&*proxy, &Placement::new(), connections)?;
         let features = proxy.features(connections).map_err(StrategyError::Proxy)?;
         let columns = features.first().map_or(0, Vec::len);
         if features.len() != connections.len() || features.iter().any(|row| row.len() != columns) {
@@ -73,14 +73,14 @@ impl<'proxy> Judgement<'proxy> {
         };
         let mut judgement = Judgement {
             weights: Self::TEMPERATURES
-                .map(|temperature| softmax_of_standardised(&promises, temperature)),
+                .map(|temperature| softmax_of_standardised(&connection_scores, temperature)),
             kernel: SetKernel::new(&table, Hyperparameters::START.set),
             table,
-            promise: None,
+            scale: None,
             statistics: (0..columns).map(standard).collect(),
             proxy,
         };
-        judgement.promise = Standard::of(&judgement.joint_promises(&references)?);
+        judgement.scale = Standard::of(&judgement.joint_scores(&references)?);
         Ok(judgement)
     }
 
@@ -89,48 +89,48 @@ impl<'proxy> Judgement<'proxy> {
     /// # Errors
     /// [`StrategyError::Proxy`].
     pub(crate) fn points(&self, placements: &[Placement]) -> Result<Vec<Point>, StrategyError> {
-        let promises = self.joint_promises(placements)?;
+        let scores = self.joint_scores(placements)?;
         let standardised =
             |standard: Option<Standard>, value| standard.map_or(0.0, |s| s.apply(value));
-        let point = |(placement, promise)| {
+        let point = |(placement, score)| {
             let members = self.table.members(placement);
             let statistics = self.table.sums_and_maxima(&members);
             let statistics = self.statistics.iter().zip(statistics);
             Point {
-                judged: standardised(self.promise, promise),
+                judged: standardised(self.scale, score),
                 statistics: statistics
                     .map(|(&of, value)| standardised(of, value))
                     .collect(),
                 members,
             }
         };
-        Ok(placements.iter().zip(promises).map(point).collect())
+        Ok(placements.iter().zip(scores).map(point).collect())
     }
 
-    fn joint_promises(&self, placements: &[Placement]) -> Result<Vec<f64>, StrategyError> {
+    fn joint_scores(&self, placements: &[Placement]) -> Result<Vec<f64>, StrategyError> {
         if placements.is_empty() {
             return Ok(Vec::new());
         }
-        let promises = self
+        let scores = self
             .proxy
-            .joint_promise(placements)
+            .joint_scores(placements)
             .map_err(StrategyError::Proxy)?;
-        let (values, expected) = (promises.len(), placements.len());
+        let (values, expected) = (scores.len(), placements.len());
         if values != expected {
-            let reason = format!("{values} joint promises for {expected} placements");
+            let reason = format!("{values} joint scores for {expected} placements");
             return Err(StrategyError::Proxy(reason.into()));
         }
-        match promises
+        match scores
             .iter()
             .zip(placements)
-            .find(|(promise, _)| !promise.is_finite())
+            .find(|(score, _)| !score.is_finite())
         {
-            Some((promise, placement)) => {
+            Some((score, placement)) => {
                 let reason =
-                    format!("the joint promise of {placement} is {promise}, not a finite number");
+                    format!("the joint score of {placement} is {score}, not a finite number");
                 Err(StrategyError::Proxy(reason.into()))
             }
-            None => Ok(promises),
+            None => Ok(scores),
         }
     }
 }

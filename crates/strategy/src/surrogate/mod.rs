@@ -35,23 +35,23 @@ use told::Told;
 /// trained next.
 ///
 /// The process has a kernel of sets on source, target, kind, rank and the proxy's features. Its mean is linear in the
-/// joint promise and in sums and maxima of the features. Length scales, weights and noise maximise the marginal
+/// joint score and in sums and maxima of the features. Length scales, weights and noise maximise the marginal
 /// likelihood under a weak prior. Trainings of other fidelities, and repeated trainings of a placement, are
 /// observations of the same process. The improvement is over the best posterior mean of a placement tried (Gramacy and
 /// Lee 2010), not over the luckiest trial. With costs, it is the improvement of a randomly weighted Tchebycheff
 /// function of merit and costs (ParEGO, Knowles 2006). For the rest of its batch, each proposal counts as if it had
 /// scored what was expected (kriging believer, Ginsbourger et al. 2010).
 ///
-/// The candidates are small changes of the best placements, placements drawn by promise and judged together, uniform
-/// ones, and small changes of those among them with the largest expected improvement. In a small space they are all
-/// placements left. The first trials alternate between the placement with the best joint promise that differs from the
-/// earlier ones, and one drawn by the promises of its connections, more or less strictly. Later every eighth trial is
+/// The candidates are small changes of the best placements, placements drawn by connection score and judged together,
+/// uniform ones, and small changes of those among them with the largest expected improvement. In a small space they are
+/// all placements left. The first trials alternate between the placement with the best joint score that differs from
+/// the earlier ones, and one drawn by the scores of its connections, more or less strictly. Later every eighth trial is
 /// drawn like the latter, without the model. Failed trials count as the worst score seen. The strategy is finished when
 /// the space is exhausted.
 ///
 /// With n observations, m candidates (400, of which 250 are looked at twice) and k adapters a batch takes n^3 / 6
 /// (Cholesky) + n^2 m / 2 (posterior) multiply-adds, (n^2 / 2 + 3 n m) k^2 table look-ups and up to 1.4 m joint
-/// promises. With n = 1,000, k = 6 and 625 connections that is 0.3 s on one core. Hyperparameters are chosen again,
+/// scores. With n = 1,000, k = 6 and 625 connections that is 0.3 s on one core. Hyperparameters are chosen again,
 /// using at most 256 of the observations, whenever the observations have grown by a fifth. This takes some 60
 /// likelihoods and a table of all pairs of connections for each length scale, another 0.3 s.
 pub struct Surrogate<'proxy> {
@@ -77,10 +77,10 @@ pub struct Surrogate<'proxy> {
 /// The way in which a proposal is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Chooser {
-    /// By the joint promise, away from what was tried.
+    /// By the joint score, away from what was tried.
     Judgement,
-    /// By drawing connections by their promise, at the temperature with this index.
-    Promise(usize),
+    /// By drawing connections by their connection score, at the temperature with this index.
+    Drawn(usize),
     Model,
 }
 
@@ -129,11 +129,11 @@ impl<'proxy> Surrogate<'proxy> {
         if number < self.initial {
             return match number % 2 {
                 0 => Chooser::Judgement,
-                _ => Chooser::Promise(number / 2 % 3),
+                _ => Chooser::Drawn(number / 2 % 3),
             };
         }
         match number % Self::FREE {
-            7 => Chooser::Promise(number / Self::FREE % 3),
+            7 => Chooser::Drawn(number / Self::FREE % 3),
             _ => Chooser::Model,
         }
     }

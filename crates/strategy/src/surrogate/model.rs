@@ -11,7 +11,7 @@ use super::kernel::{ConnectionTable, Members, SetKernel, SetScales};
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
     pub(crate) members: Members,
-    /// The standardised joint promise of the placement.
+    /// The standardised joint score of the placement.
     pub(crate) judged: f64,
     /// The standardised sums and maxima of its connections' statistics.
     pub(crate) statistics: Vec<f64>,

@@ -237,11 +237,11 @@ fn worth(placement: &Placement) -> f64 {
     sum
 }
 
-/// A proxy with uninformative promises.
+/// A proxy with uninformative connection scores.
 fn proxy() -> FixedProxy {
     let all = (0..13).flat_map(|s| (0..13).map(move |t| Connection::new(s, t)));
-    let promise = |c: Connection| f64::from((c.source * 7 + c.target * 5) % 11);
-    all.map(|c| (c, promise(c))).collect()
+    let connection_score = |c: Connection| f64::from((c.source * 7 + c.target * 5) % 11);
+    all.map(|c| (c, connection_score(c))).collect()
 }
 
 fn four() -> SearchSpace {
@@ -256,7 +256,7 @@ fn noise(random: &mut ChaCha8Rng, deviation: f64) -> f64 {
     deviation * (sum - 6.0)
 }
 
-/// The rank correlations with the worth of 200 placements: of their joint promise, and of the predictions of a model
+/// The rank correlations with the worth of 200 placements: of their joint score, and of the predictions of a model
 /// that was told `trials` random placements with noise of this deviation.
 fn predicted(trials: usize, deviation: f64, seed: u64) -> [f64; 2] {
     let space = four();
@@ -286,7 +286,10 @@ fn sets_that_were_not_tried_are_predicted() {
         let of_seed = |seed| predicted(trials, deviation, seed);
         let all: Vec<[f64; 2]> = (0..6).map(of_seed).collect();
         let mean = |which: usize| all.iter().map(|one| one[which]).sum::<f64>() / 6.0;
-        assert!(mean(0).abs() < 0.3, "the promises are informative: {all:?}");
+        assert!(
+            mean(0).abs() < 0.3,
+            "the connection scores are informative: {all:?}"
+        );
         assert!(mean(1) > least, "{trials} {deviation}: {all:?}");
     }
 }

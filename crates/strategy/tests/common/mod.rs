@@ -37,8 +37,8 @@ pub fn steps(steps: u32) -> Fidelity {
     Fidelity::of(steps)
 }
 
-/// A promise for every connection between up to 32 states, with ties.
-pub fn promise(connection: Connection) -> f64 {
+/// A score for every connection between up to 32 states, with ties.
+pub fn connection_score(connection: Connection) -> f64 {
     f64::from((connection.source * 7 + connection.target * 5) % 11)
 }
 
@@ -47,7 +47,7 @@ pub fn proxy() -> Arc<dyn ConnectionProxy> {
         (0..32).flat_map(|source| (0..32).map(move |target| Connection::new(source, target)));
     Arc::new(
         pairs
-            .map(|connection| (connection, promise(connection)))
+            .map(|connection| (connection, connection_score(connection)))
             .collect::<FixedProxy>(),
     )
 }

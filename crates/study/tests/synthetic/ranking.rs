@@ -24,7 +24,7 @@ fn targets(ranking: &Ranking) -> Vec<u16> {
 }
 
 /// The documented order, implemented independently.
-fn by_promise(metric: Metric) -> impl Fn(&RankedTrial, &RankedTrial) -> Ordering {
+fn documented(metric: Metric) -> impl Fn(&RankedTrial, &RankedTrial) -> Ordering {
     move |a, b| {
         let (first, second) = match (a.result.score(), b.result.score()) {
             (Some(first), Some(second)) => (first, second),
@@ -62,7 +62,7 @@ fn by_promise(metric: Metric) -> impl Fn(&RankedTrial, &RankedTrial) -> Ordering
 }
 
 #[test]
-fn trials_stand_in_the_promised_order_for_every_strategy() {
+fn trials_stand_in_the_documented_order_for_every_strategy() {
     for mut configuration in all_configurations() {
         for &metric in Metric::ALL {
             configuration.search.metric = metric;
@@ -86,7 +86,7 @@ fn trials_stand_in_the_promised_order_for_every_strategy() {
             assert!(
                 ranking
                     .trials
-                    .is_sorted_by(|a, b| by_promise(metric)(a, b).is_lt())
+                    .is_sorted_by(|a, b| documented(metric)(a, b).is_lt())
             );
             for (index, trial) in ranking.trials.iter().enumerate() {
                 assert_eq!(trial.place, index + 1);
