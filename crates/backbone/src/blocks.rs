@@ -1,9 +1,9 @@
 //! The blocks of an architecture, read from a checkpoint.
 
+use crate::BackboneError;
 use crate::checkpoint::Checkpoint;
 use crate::layers::{LayerNorm, Linear};
-use crate::sublayer::{NormPosition, Transform};
-use crate::{BackboneError, Sublayer};
+use crate::sublayer::{NormPosition, Sublayer, Transform};
 
 /// The names that an architecture gives to the parts of block l. A full name is `blocks`, l and the part, joined by
 /// dots.
@@ -58,13 +58,21 @@ pub(crate) fn take(
             heads: shape.heads,
         };
         let norm = reader.norm(names.attention_norm)?;
-        sublayers.push(Sublayer::new(attention, norm, shape.norm_position));
+        sublayers.push(Sublayer {
+            transform: attention,
+            norm,
+            norm_position: shape.norm_position,
+        });
         let mlp = Transform::Mlp {
             up: reader.linear(names.mlp_up, width, hidden)?,
             down: reader.output(names.mlp_down, names.mlp_scale, hidden)?,
         };
         let norm = reader.norm(names.mlp_norm)?;
-        sublayers.push(Sublayer::new(mlp, norm, shape.norm_position));
+        sublayers.push(Sublayer {
+            transform: mlp,
+            norm,
+            norm_position: shape.norm_position,
+        });
     }
     Ok(sublayers)
 }

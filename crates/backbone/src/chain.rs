@@ -1,5 +1,5 @@
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -8,10 +8,9 @@ use crate::blocks::BlockShape;
 use crate::checkpoint::{Checkpoint, read_json};
 use crate::image_embedding::ImageEmbedding;
 use crate::pooling::{Pooler, SavedPooling};
+use crate::sublayer::Sublayer;
 use crate::token_embedding::TokenEmbedding;
-use crate::{
-    BackboneError, Inputs, InstructionSet, PackedSublayer, Pooling, Precision, Sublayer, TokenMask,
-};
+use crate::{BackboneError, Inputs, InstructionSet, PackedSublayer, Pooling, Precision};
 use crate::{bert, dinov2, distilbert, vit};
 
 /// A function that reads the folder of one architecture.
@@ -42,7 +41,7 @@ pub(crate) struct Source<'a> {
 pub struct Backbone {
     description: BackboneDescription,
     embedding: Embedding,
-    sublayers: Vec<Sublayer>,
+    sublayers: Vec<Arc<Sublayer>>,
     pooler: Pooler,
     set: InstructionSet,
     precision: Precision,
@@ -192,7 +191,7 @@ impl Backbone {
         Self {
             description,
             embedding,
-            sublayers,
+            sublayers: sublayers.into_iter().map(Arc::new).collect(),
             pooler,
             set: InstructionSet::detect(),
             precision: Precision::F32,
@@ -250,13 +249,13 @@ impl Backbone {
         &self.description
     }
 
-    /// The chain, in which sublayer n maps h_n to h_{n+1}.
+    /// The number of sublayers N.
     #[must_use]
-    pub fn sublayers(&self) -> &[Sublayer] {
-        &self.sublayers
+    pub fn sublayers(&self) -> usize {
+        self.sublayers.len()
     }
 
-    /// The chain as the processor runs it. Its weights are packed at the first call.
+    /// The chain, in which sublayer n maps h_n to h_{n+1}. Its weights are packed at the first call.
     #[must_use]
     pub fn packed(&self) -> &[PackedSublayer] {
         self.packed.get_or_init(|| {
@@ -336,15 +335,6 @@ impl Backbone {
             expected: expected.to_owned(),
             found: found.to_owned(),
         }
-    }
-
-    /// Pools the last hidden state into one vector per example, (batch, width). The result is differentiable with
-    /// respect to it.
-    ///
-    /// # Errors
-    /// If the shapes do not fit.
-    pub fn pool(&self, state: &Tensor, mask: Option<&TokenMask>) -> Result<Tensor, BackboneError> {
-        Ok(self.pooler.forward(state, mask)?)
     }
 
     /// The floating-point operations of the forward pass of each sublayer for one example of `tokens` tokens. A

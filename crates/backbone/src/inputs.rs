@@ -42,15 +42,6 @@ impl TokenMask {
     pub fn values(&self) -> &[u8] {
         &self.keep
     }
-
-    /// The mask as f32 of shape (rows, tokens).
-    ///
-    /// # Errors
-    /// If the tensor cannot be created on `device`.
-    pub fn to_tensor(&self, device: &Device) -> Result<Tensor> {
-        let values: Vec<f32> = self.keep.iter().map(|&value| f32::from(value)).collect();
-        Tensor::from_vec(values, (self.rows, self.tokens), device)
-    }
 }
 
 /// One batch of inputs, in the form that a backbone's embedding reads.

@@ -1,9 +1,9 @@
 //! The layers that every architecture consists of.
 
-use candle_core::{Device, Tensor};
+use candle_core::{D, Device, Tensor};
 
+use crate::BackboneError;
 use crate::checkpoint::Checkpoint;
-use crate::{BackboneError, composition};
 
 /// A linear layer y = x W^T + b with `weight` W of shape (outputs, inputs), row-major, and `bias` b of length outputs.
 #[derive(Debug)]
@@ -56,14 +56,6 @@ impl Linear {
         }
         self
     }
-
-    /// The weight and the bias as tensors.
-    pub(crate) fn tensors(&self, device: &Device) -> candle_core::Result<(Tensor, Tensor)> {
-        Ok((
-            Tensor::from_slice(&self.weight, (self.outputs, self.inputs), device)?,
-            Tensor::from_slice(&self.bias, self.outputs, device)?,
-        ))
-    }
 }
 
 /// A layer norm y = (x - mean) / sqrt(variance + epsilon) * weight + bias, over the last dimension.
@@ -88,12 +80,16 @@ impl LayerNorm {
         })
     }
 
-    /// Applies the norm to `x`, which may have any shape whose last dimension is the width. Differentiable with respect
-    /// to `x`.
+    /// Applies the norm to `x`, which may have any shape whose last dimension is the width.
     pub(crate) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let weight = Tensor::from_slice(&self.weight, self.weight.len(), x.device())?;
-        let bias = Tensor::from_slice(&self.bias, self.bias.len(), x.device())?;
-        composition::layer_norm(x, (&weight, &bias), f64::from(self.epsilon))
+        let vector = |values: &[f32]| Tensor::from_slice(values, values.len(), x.device());
+        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+        let epsilon = f64::from(self.epsilon);
+        centred
+            .broadcast_div(&(variance + epsilon)?.sqrt()?)?
+            .broadcast_mul(&vector(&self.weight)?)?
+            .broadcast_add(&vector(&self.bias)?)
     }
 }
 

@@ -4,20 +4,23 @@
 //! embedding, h_{2l+1} that of the attention sublayer of block l (including the residual) and h_{2l+2} that of its MLP
 //! sublayer. All states have the shape (batch, tokens, width).
 //!
-//! A chain runs in two ways. [`Backbone::sublayers`] are composed of candle's operations on any device and are
-//! differentiable with respect to the state. [`Backbone::packed`] runs the same sublayers on the processor, forward and
-//! backward, over rows without padding. The weights are frozen, so their gradient is never computed.
+//! [`Backbone::packed`] runs the sublayers on the processor, forward and backward, over rows without padding. The weights
+//! are frozen, so their gradient is never computed.
 //!
 //! ```no_run
-//! use adaplace_backbone::{Backbone, Inputs, Pooling};
+//! use adaplace_backbone::{Backbone, Inputs, Pooling, SavedPooling, SublayerScratch};
 //!
 //! let backbone = Backbone::load("backbones/minilm-l6".as_ref(), None)?;
 //! let inputs = Inputs::text(1, 3, &[101, 7592, 102], &[0; 3], &[1; 3])?;
-//! let mut state = backbone.embed(&inputs)?; // h_0, (1, 3, 384)
-//! for sublayer in backbone.sublayers() {
-//!     state = sublayer.forward(&state, inputs.mask())?;
+//! let examples = [0, 3]; // one text of three tokens
+//! let mut state = backbone.embed_rows(&inputs)?; // h_0, 3 rows of 384 values
+//! for sublayer in backbone.packed() {
+//!     let mut next = vec![0.0; state.len()];
+//!     sublayer.forward(&state, &examples, &mut next, None, &mut SublayerScratch::default());
+//!     state = next;
 //! }
-//! let features = backbone.pool(&state, inputs.mask())?; // (1, 384)
+//! let mut features = vec![0.0; 384];
+//! backbone.pool_rows(&state, &examples, &mut features, &mut SavedPooling::default());
 //! # assert_eq!(backbone.description().pooling, Pooling::Mean);
 //! # Ok::<(), adaplace_backbone::BackboneError>(())
 //! ```
@@ -27,7 +30,6 @@ mod bicubic;
 mod blocks;
 mod chain;
 mod checkpoint;
-pub mod composition;
 mod dinov2;
 mod distilbert;
 mod error;
@@ -50,4 +52,3 @@ pub use kernels::frozen_product::Precision;
 pub use kernels::instruction_set::{InstructionSet, NoInstructionSet};
 pub use packed::{PackedSublayer, SavedSublayer, SublayerScratch};
 pub use pooling::{Pooling, SavedPooling};
-pub use sublayer::Sublayer;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::Sublayer;
 use crate::kernels::attention;
 use crate::kernels::frozen_product::{FrozenProduct, Precision, RoundedScratch};
 use crate::kernels::gelu;
@@ -11,7 +10,7 @@ use crate::kernels::layer_norm::{self, SavedNorm};
 use crate::kernels::matrix::{Matrix, MatrixMut};
 use crate::kernels::product::Start;
 use crate::layers::Linear;
-use crate::sublayer::{NormPosition, Transform, Weights};
+use crate::sublayer::{NormPosition, Sublayer, Transform};
 
 /// A sublayer whose weights are packed for the processor's kernels.
 ///
@@ -19,7 +18,7 @@ use crate::sublayer::{NormPosition, Transform, Weights};
 /// the offsets of the rows where each example starts, followed by the number of rows. Everything runs on the calling
 /// thread alone. The result for an example does not depend on the others in its batch.
 pub struct PackedSublayer {
-    weights: Arc<Weights>,
+    frozen: Arc<Sublayer>,
     set: InstructionSet,
     /// The projection of an attention, or `up` of an MLP.
     first: PackedLinear,
@@ -111,21 +110,20 @@ fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
 }
 
 impl PackedSublayer {
-    pub(crate) fn new(sublayer: &Sublayer, set: InstructionSet, precision: Precision) -> Self {
-        let weights = Arc::clone(sublayer.weights());
-        let (first, second) = weights.transform.layers();
+    pub(crate) fn new(sublayer: &Arc<Sublayer>, set: InstructionSet, precision: Precision) -> Self {
+        let (first, second) = sublayer.transform.layers();
         Self {
             set,
             first: PackedLinear::new(set, precision, first),
             second: PackedLinear::new(set, precision, second),
-            weights,
+            frozen: Arc::clone(sublayer),
         }
     }
 
     /// Whether each row of the result depends on that row of the state alone, as in an MLP.
     #[must_use]
     pub fn works_on_single_rows(&self) -> bool {
-        match self.weights.transform {
+        match self.frozen.transform {
             Transform::Attention { .. } => false,
             Transform::Mlp { .. } => true,
         }
@@ -143,11 +141,11 @@ impl PackedSublayer {
         saved: Option<&mut SavedSublayer>,
         scratch: &mut SublayerScratch,
     ) {
-        let Weights {
+        let Sublayer {
             norm,
             norm_position,
             ..
-        } = &*self.weights;
+        } = &*self.frozen;
         self.check(state, examples);
         result.copy_from_slice(state);
         let mut saved = saved;
@@ -186,7 +184,7 @@ impl PackedSublayer {
             rounded,
             ..
         } = scratch;
-        match &self.weights.transform {
+        match &self.frozen.transform {
             Transform::Attention { heads, .. } => {
                 let mut unsaved = Vec::new();
                 let (projected, weights) = match saved {
@@ -241,8 +239,8 @@ impl PackedSublayer {
         scratch: &mut SublayerScratch,
     ) {
         self.check(gradient, examples);
-        let norm = &self.weights.norm;
-        match self.weights.norm_position {
+        let norm = &self.frozen.norm;
+        match self.frozen.norm_position {
             NormPosition::AfterResidual => {
                 layer_norm::backward(self.set, norm, &saved.norm, gradient);
                 // The residual's share is the gradient itself.
@@ -283,7 +281,7 @@ impl PackedSublayer {
         let hidden = sized(&mut scratch.hidden, rows * self.second.inputs);
         self.second
             .pull_back(gradient, hidden, false, &mut scratch.rounded);
-        let towards_first = match &self.weights.transform {
+        let towards_first = match &self.frozen.transform {
             Transform::Attention { heads, .. } => {
                 let projected = sized(&mut scratch.towards_hidden, rows * self.first.outputs);
                 self.attention(*heads).backward(
@@ -333,7 +331,7 @@ impl PackedSublayer {
     }
 
     fn width(&self) -> usize {
-        self.weights.norm.weight.len()
+        self.frozen.norm.weight.len()
     }
 
     fn check(&self, state: &[f32], examples: &[usize]) {

@@ -1,8 +1,6 @@
-use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
-use crate::TokenMask;
 use crate::kernels::instruction_set::InstructionSet;
 use crate::kernels::layer_norm::{self, SavedNorm};
 use crate::layers::LayerNorm;
@@ -47,23 +45,6 @@ pub struct SavedPooling {
 }
 
 impl Pooler {
-    /// Pools a state (batch, tokens, width) into (batch, width). Differentiable with respect to `state`.
-    pub(crate) fn forward(&self, state: &Tensor, mask: Option<&TokenMask>) -> Result<Tensor> {
-        match self.pooling {
-            // Only the first token is read, so only it needs the norm.
-            Pooling::Cls => self.normalize(&state.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?),
-            Pooling::Mean => {
-                let state = self.normalize(state)?;
-                let Some(mask) = mask else {
-                    return state.mean(1);
-                };
-                let mask = mask.to_tensor(state.device())?.unsqueeze(2)?;
-                let sum = state.broadcast_mul(&mask)?.sum(1)?;
-                sum.broadcast_div(&mask.sum(1)?)
-            }
-        }
-    }
-
     /// Computes `features` (examples, width) from the rows of the last state in the layout of
     /// [`crate::PackedSublayer`].
     pub(crate) fn forward_rows(
@@ -138,13 +119,6 @@ impl Pooler {
                     result[row * width..(row + 1) * width].copy_from_slice(gradient);
                 }
             }
-        }
-    }
-
-    fn normalize(&self, state: &Tensor) -> Result<Tensor> {
-        match &self.last_norm {
-            Some(norm) => norm.forward(state),
-            None => Ok(state.clone()),
         }
     }
 }

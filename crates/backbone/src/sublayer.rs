@@ -1,21 +1,12 @@
 use std::path::Path;
-use std::sync::Arc;
 
-use candle_core::Tensor;
-
+use crate::BackboneError;
 use crate::layers::{LayerNorm, Linear};
-use crate::{BackboneError, TokenMask, composition};
 
-/// One frozen sublayer, attention or MLP, including the residual. It maps h_n to h_{n+1}.
+/// One frozen sublayer, attention or MLP, including the residual. It maps h_n to h_{n+1}: `norm(h + transform(h))` with
+/// [`NormPosition::AfterResidual`] and `h + transform(norm(h))` with [`NormPosition::BeforeTransform`].
 #[derive(Debug)]
-pub struct Sublayer {
-    weights: Arc<Weights>,
-}
-
-/// The weights of a sublayer, which computes `norm(h + transform(h))` with [`NormPosition::AfterResidual`] and
-/// `h + transform(norm(h))` with [`NormPosition::BeforeTransform`].
-#[derive(Debug)]
-pub(crate) struct Weights {
+pub(crate) struct Sublayer {
     pub(crate) transform: Transform,
     pub(crate) norm: LayerNorm,
     pub(crate) norm_position: NormPosition,
@@ -44,51 +35,11 @@ pub(crate) enum NormPosition {
 }
 
 impl Sublayer {
-    pub(crate) fn new(transform: Transform, norm: LayerNorm, norm_position: NormPosition) -> Self {
-        Self {
-            weights: Arc::new(Weights {
-                transform,
-                norm,
-                norm_position,
-            }),
-        }
-    }
-
-    pub(crate) fn weights(&self) -> &Arc<Weights> {
-        &self.weights
-    }
-
-    /// Computes h_{n+1} from h_n, both (batch, tokens, width), composed of candle's own operations. It is
-    /// differentiable with respect to `state` and runs on any device. Tokens that `mask` leaves out are not attended
-    /// to.
-    ///
-    /// This is the definition with which [`crate::PackedSublayer`] is compared, and what devices other than the
-    /// processor run.
-    ///
-    /// # Errors
-    /// If the shapes do not fit.
-    pub fn forward(&self, state: &Tensor, mask: Option<&TokenMask>) -> candle_core::Result<Tensor> {
-        let Weights {
-            transform,
-            norm,
-            norm_position,
-        } = &*self.weights;
-        match norm_position {
-            NormPosition::AfterResidual => {
-                norm.forward(&(state + transform.forward(state, mask)?)?)
-            }
-            NormPosition::BeforeTransform => {
-                state + transform.forward(&norm.forward(state)?, mask)?
-            }
-        }
-    }
-
     /// The floating-point operations of a forward pass for one example of `tokens` tokens. A multiply-add of a matrix
     /// product counts as two.
-    #[must_use]
-    pub fn flops(&self, tokens: usize) -> u64 {
+    pub(crate) fn flops(&self, tokens: usize) -> u64 {
         let linear = |layer: &Linear| 2 * tokens * layer.inputs * layer.outputs;
-        let operations = match &self.weights.transform {
+        let operations = match &self.transform {
             // The scores and their application to the values take tokens^2 x width multiply-adds each.
             Transform::Attention {
                 projection, output, ..
@@ -107,16 +58,6 @@ impl Transform {
                 projection, output, ..
             } => (projection, output),
             Self::Mlp { up, down } => (up, down),
-        }
-    }
-
-    fn forward(&self, x: &Tensor, mask: Option<&TokenMask>) -> candle_core::Result<Tensor> {
-        let (first, second) = self.layers();
-        let (first, second) = (first.tensors(x.device())?, second.tensors(x.device())?);
-        let (first, second) = ((&first.0, &first.1), (&second.0, &second.1));
-        match self {
-            Self::Mlp { .. } => composition::mlp(x, first, second),
-            Self::Attention { heads, .. } => composition::attention(x, first, second, *heads, mask),
         }
     }
 }

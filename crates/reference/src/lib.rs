@@ -1,5 +1,7 @@
-//! What a placement computes, by definition: every pass has all its states, every operation is candle's own, and the
-//! gradients are autograd's. Tests compare the engine with it; nothing else uses it.
+//! What a placement computes, by definition: every pass has all its states, and the gradients are autograd's. The frozen
+//! model is read from its folder and written with candle-nn. Only h_0 is the engine's: nothing is trained before it, and
+//! the tests of the crate `backbone` compare it with transformers. Tests compare the engine with this definition; nothing
+//! else uses it.
 //!
 //! In one pass state n is the sublayer of the state before it (or the embedding, n = 0); plus A(h_i) of every connection
 //! i -> n with i < n, read in this pass; plus A(h_i) of every connection with i > n, read in the pass before (nothing in
@@ -7,11 +9,15 @@
 //! connection runs two passes, any other one. The last pass gives the output, and the gradient flows through all of them.
 #![allow(clippy::unwrap_used, reason = "tests use it, and may panic")]
 
+mod transformer;
+
 use std::collections::BTreeMap;
 
 use adaplace_backbone::{Backbone, Inputs};
 use adaplace_search_space::{Connection, Placement};
 use candle_core::{D, DType, Device, Result, Tensor, Var};
+
+pub use transformer::Transformer;
 
 /// A function of the source of a connection, whose result is added to its target.
 pub type Branch<'a> = (Connection, Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>);
@@ -19,6 +25,7 @@ pub type Branch<'a> = (Connection, Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>);
 /// A backbone with the adapters of a placement and a head, whose values are variables.
 pub struct Reference<'a> {
     backbone: &'a Backbone,
+    transformer: Transformer,
     placement: Placement,
     vars: BTreeMap<String, Var>,
 }
@@ -48,9 +55,11 @@ pub fn loss(logits: &Tensor, labels: &[u32]) -> Result<Tensor> {
 
 impl<'a> Reference<'a> {
     /// The model of a placement whose tensors, the head's among them, are these: name, shape, values in row-major order.
+    /// `backbone` and `transformer` are of the same folder.
     #[must_use]
     pub fn new(
         backbone: &'a Backbone,
+        transformer: Transformer,
         placement: &Placement,
         tensors: impl IntoIterator<Item = (String, Vec<usize>, Vec<f32>)>,
     ) -> Self {
@@ -60,6 +69,7 @@ impl<'a> Reference<'a> {
         };
         Self {
             backbone,
+            transformer,
             placement: placement.clone(),
             vars: tensors.into_iter().map(var).collect(),
         }
@@ -93,12 +103,12 @@ impl<'a> Reference<'a> {
         let mut before: Option<Vec<Tensor>> = None;
         for _ in 0..=usize::from(recurrent) {
             let mut states: Vec<Tensor> = Vec::new();
-            for n in 0..=self.backbone.sublayers().len() {
+            for n in 0..=self.transformer.sublayers() {
                 let mut h = match n.checked_sub(1) {
                     None => self.backbone.embed(inputs).unwrap(),
                     Some(m) => {
-                        let sublayer = &self.backbone.sublayers()[m];
-                        sublayer.forward(&states[m], inputs.mask()).unwrap()
+                        let transformer = &self.transformer;
+                        transformer.sublayer(m, &states[m], inputs.mask()).unwrap()
                     }
                 };
                 let to_n = |c: &Connection| usize::from(c.target) == n;
@@ -129,7 +139,8 @@ impl<'a> Reference<'a> {
     pub fn logits(&self, inputs: &Inputs, branches: &[Branch<'_>]) -> Tensor {
         let states = self.states(inputs, branches);
         let last = states.last().unwrap();
-        let features = self.backbone.pool(last, inputs.mask()).unwrap();
+        let pooling = self.backbone.description().pooling;
+        let features = self.transformer.pool(last, inputs.mask(), pooling).unwrap();
         let weight = self.vars["head.weight"].t().unwrap();
         let scores = features.matmul(&weight).unwrap();
         scores.broadcast_add(&self.vars["head.bias"]).unwrap()

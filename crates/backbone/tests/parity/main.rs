@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use adaplace_backbone::{Backbone, Inputs, InstructionSet, Pooling, SavedPooling, SublayerScratch};
+use adaplace_reference::Transformer;
 use candle_core::{DType, Device, IndexOp, Tensor};
 use sha2::{Digest, Sha256};
 
@@ -108,9 +109,10 @@ fn expected_features(case: &Case, pooling: Pooling) -> Tensor {
     Tensor::stack(&rows, 0).unwrap()
 }
 
-/// Compares the states and features of the composition of candle's operations.
-fn check_composition(family: &str, case: &Case) {
+/// Compares the states and features of the definition.
+fn check_definition(family: &str, case: &Case) {
     let (backbone, inputs, lengths) = (backbone(family, case), case.inputs(), case.lengths());
+    let definition = Transformer::read(&folder(family));
     let mut state = backbone.embed(&inputs).unwrap();
     let check = |state: &Tensor, n: usize| {
         let expected = case.tensor(&format!("state.{n}"));
@@ -118,15 +120,16 @@ fn check_composition(family: &str, case: &Case) {
         assert_close(&real(state, &lengths), &real(expected, &lengths), &what);
     };
     check(&state, 0);
-    for (n, sublayer) in backbone.sublayers().iter().enumerate() {
-        state = sublayer.forward(&state, inputs.mask()).unwrap();
+    for n in 0..definition.sublayers() {
+        state = definition.sublayer(n, &state, inputs.mask()).unwrap();
         // transformers returns the states between blocks.
         if n % 2 == 1 {
             check(&state, n + 1);
         }
     }
-    let features = backbone.pool(&state, inputs.mask()).unwrap();
-    let expected = expected_features(case, backbone.description().pooling);
+    let pooling = backbone.description().pooling;
+    let features = definition.pool(&state, inputs.mask(), pooling).unwrap();
+    let expected = expected_features(case, pooling);
     let what = format!("{family} at {}, features", case.name);
     assert_close(&features, &expected, &what);
 }
@@ -169,7 +172,7 @@ fn check_packed(family: &str, case: &Case) {
 fn check(family: &str, cases: &[&'static str]) {
     for name in cases {
         let case = Case::read(family, name);
-        check_composition(family, &case);
+        check_definition(family, &case);
         check_packed(family, &case);
     }
 }

@@ -1,6 +1,9 @@
 //! Backbones, inputs and measures that the tests share.
 
-use adaplace_backbone::{Backbone, BackboneError, Inputs};
+use std::path::Path;
+
+use adaplace_backbone::{Backbone, BackboneError, Inputs, SublayerScratch};
+use adaplace_reference::Transformer;
 use adaplace_testkit::{TinyBert, TinyVit, tiny_bert, tiny_vit};
 use candle_core::{DType, Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
@@ -19,6 +22,78 @@ pub fn vit() -> Backbone {
     let folder = tempfile::tempdir().unwrap();
     tiny_vit(folder.path(), &TinyVit::default());
     Backbone::load(folder.path(), None).unwrap()
+}
+
+/// The bits of the real tokens' rows of h_0 .. h_N, by the packed chain.
+pub fn bits_of_states(backbone: &Backbone, inputs: &Inputs) -> Vec<Vec<u32>> {
+    let mut state = backbone.embed_rows(inputs).unwrap();
+    let rows = state.len() / backbone.description().width;
+    let lengths = match inputs.mask() {
+        None => vec![rows / 2; 2],
+        Some(_) => LENGTHS.to_vec(),
+    };
+    let bits = |state: &[f32]| state.iter().map(|value| value.to_bits()).collect();
+    let mut states = vec![bits(&state)];
+    for sublayer in backbone.packed() {
+        let mut next = vec![0.0; state.len()];
+        let scratch = &mut SublayerScratch::default();
+        sublayer.forward(&state, &offsets(&lengths), &mut next, None, scratch);
+        state = next;
+        states.push(bits(&state));
+    }
+    states
+}
+
+/// The offsets of examples of these lengths.
+pub fn offsets(lengths: &[usize]) -> Vec<usize> {
+    let mut offsets = vec![0];
+    offsets.extend(lengths.iter().scan(0, |end, length| {
+        *end += length;
+        Some(*end)
+    }));
+    offsets
+}
+
+/// A backbone with the definition that it is compared with.
+pub struct Defined {
+    pub backbone: Backbone,
+    pub definition: Transformer,
+}
+
+impl Defined {
+    fn read(folder: &Path) -> Self {
+        Self {
+            backbone: Backbone::load(folder, None).unwrap(),
+            definition: Transformer::read(folder),
+        }
+    }
+
+    pub fn bert() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        tiny_bert(folder.path(), &TinyBert::default());
+        Self::read(folder.path())
+    }
+
+    pub fn vit() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        tiny_vit(folder.path(), &TinyVit::default());
+        Self::read(folder.path())
+    }
+
+    /// The hidden states h_0 .. h_N.
+    pub fn states(&self, inputs: &Inputs) -> Vec<Tensor> {
+        let mut states = vec![self.backbone.embed(inputs).unwrap()];
+        for (n, mask) in (0..self.definition.sublayers()).map(|n| (n, inputs.mask())) {
+            states.push(self.definition.sublayer(n, &states[n], mask).unwrap());
+        }
+        states
+    }
+
+    /// The pooled last state, (batch, width).
+    pub fn pool(&self, last: &Tensor, inputs: &Inputs) -> Tensor {
+        let pooling = self.backbone.description().pooling;
+        self.definition.pool(last, inputs.mask(), pooling).unwrap()
+    }
 }
 
 /// The token ids of three texts of [`LENGTHS`] tokens for the tiny BERT, padded with `padding_id`.
@@ -48,21 +123,11 @@ pub fn pictures() -> Inputs {
 }
 
 /// The backbones with inputs for each.
-pub fn backbones() -> [(&'static str, Backbone, Inputs); 2] {
+pub fn backbones() -> [(&'static str, Defined, Inputs); 2] {
     [
-        ("bert", bert(&TinyBert::default()), ragged_inputs(0)),
-        ("vit", vit(), pictures()),
+        ("bert", Defined::bert(), ragged_inputs(0)),
+        ("vit", Defined::vit(), pictures()),
     ]
-}
-
-/// The hidden states h_0 .. h_N.
-pub fn states(backbone: &Backbone, inputs: &Inputs) -> Vec<Tensor> {
-    let mut states = vec![backbone.embed(inputs).unwrap()];
-    for sublayer in backbone.sublayers() {
-        let before = &states[states.len() - 1];
-        states.push(sublayer.forward(before, inputs.mask()).unwrap());
-    }
-    states
 }
 
 /// Uniform noise in +-sqrt(3), with mean 0 and variance 1.

@@ -9,7 +9,9 @@ use adaplace_testkit::{TinyBert, tiny_bert};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::common::{assert_says, bert, bits, message, pictures, ragged_inputs, states, vit};
+use crate::common::{
+    assert_says, bert, bits, bits_of_states, message, pictures, ragged_inputs, vit,
+};
 use crate::folders::{edit_tensors, set_config};
 
 /// A copy of the family's small model.
@@ -106,7 +108,7 @@ fn pictures_of_another_size_are_read_in_whole_patches() {
     // Intermediate sizes leave no trace.
     let back = resized.with_image_size(16).unwrap();
     assert_eq!(back.description(), vit().description());
-    let first = |backbone: &Backbone| bits(&states(backbone, &pictures())[0]);
+    let first = |backbone: &Backbone| bits_of_states(backbone, &pictures())[0].clone();
     assert_eq!(first(&back), first(&vit()));
 
     for image_size in [0, 2, 18, 32_768] {
@@ -137,6 +139,6 @@ fn the_old_names_of_layer_norms_are_read() {
         bert(&TinyBert::default()),
     );
     assert_eq!(old.description(), new.description());
-    let last = |backbone: &Backbone| bits(&states(backbone, &ragged_inputs(0))[4]);
+    let last = |backbone: &Backbone| bits_of_states(backbone, &ragged_inputs(0))[4].clone();
     assert_eq!(last(&old), last(&new));
 }

@@ -1,13 +1,13 @@
 //! The same weights are the same backbone, however they are stored.
 
-use adaplace_backbone::{Backbone, InputDescription, Pooling};
+use adaplace_backbone::{Backbone, InputDescription, Pooling, SavedPooling};
 use adaplace_testkit::{TinyBert, TinyVit, WeightType, tiny_bert, tiny_vit};
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::common::{bert, bits, pictures, ragged_inputs, states};
+use crate::common::{bert, bits_of_states, noise, pictures, ragged_inputs};
 use crate::folders::{edit_tensors, read_tensors, set_config, set_pooling, write_pooling};
 
 fn all_bits(backbone: &Backbone) -> Vec<Vec<u32>> {
@@ -15,7 +15,7 @@ fn all_bits(backbone: &Backbone) -> Vec<Vec<u32>> {
         InputDescription::Text { .. } => ragged_inputs(0),
         InputDescription::Image { .. } => pictures(),
     };
-    states(backbone, &inputs).iter().map(bits).collect()
+    bits_of_states(backbone, &inputs)
 }
 
 #[test]
@@ -230,22 +230,20 @@ fn pooling_follows_the_caller_then_the_folder() {
     set_pooling(folder.path(), true, false);
     assert_eq!(load(None).description().pooling, Pooling::Mean);
 
-    let inputs = ragged_inputs(0);
-    let last = states(&mean, &inputs).pop().unwrap();
-    let values: Vec<Vec<Vec<f32>>> = last.to_vec3().unwrap();
-    let features = |backbone: &Backbone| -> Vec<Vec<f32>> {
-        let features = backbone.pool(&last, inputs.mask()).unwrap();
-        features.to_vec2().unwrap()
+    let examples = [0, 7, 11, 13];
+    let last: Vec<Vec<f32>> = noise(&[13, 32], 1).to_vec2().unwrap();
+    let features = |backbone: &Backbone| {
+        let (mut features, saved) = (vec![0.0; 3 * 32], &mut SavedPooling::default());
+        backbone.pool_rows(&last.concat(), &examples, &mut features, saved);
+        features
     };
     let (means, firsts) = (features(&mean), features(&load(Some(Pooling::Cls))));
-    for (row, length) in crate::common::LENGTHS.into_iter().enumerate() {
-        assert_eq!(firsts[row], values[row][0]);
-        for (column, found) in means[row].iter().enumerate() {
-            let sum: f32 = values[row][..length]
-                .iter()
-                .map(|token| token[column])
-                .sum();
-            assert!((found - sum / length as f32).abs() < 1e-6);
+    for (row, ends) in examples.windows(2).enumerate() {
+        let tokens = &last[ends[0]..ends[1]];
+        assert_eq!(firsts[32 * row..][..32], tokens[0]);
+        for (column, found) in means[32 * row..][..32].iter().enumerate() {
+            let sum: f32 = tokens.iter().map(|token| token[column]).sum();
+            assert!((found - sum / tokens.len() as f32).abs() < 1e-6);
         }
     }
 }

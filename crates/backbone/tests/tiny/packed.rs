@@ -1,29 +1,25 @@
-//! The packed chain compared with the composition of candle's own operations, with every instruction set of this
-//! machine.
+//! The packed chain compared with the definition, with every instruction set of this machine.
 
-use adaplace_backbone::{
-    Backbone, Inputs, InstructionSet, SavedPooling, SavedSublayer, SublayerScratch,
-};
+use adaplace_backbone::{Inputs, InstructionSet, SavedPooling, SavedSublayer, SublayerScratch};
 use candle_core::{Device, Tensor, Var};
 
-use crate::common::{LENGTHS, backbones, gradient, noise, relative_error, states};
+use crate::common::{Defined, LENGTHS, backbones, gradient, noise, offsets, relative_error};
 
 /// The backbones with each instruction set, their inputs, and the offsets of the examples.
-fn cases() -> Vec<(String, Backbone, Inputs, Vec<usize>)> {
+fn cases() -> Vec<(String, Defined, Inputs, Vec<usize>)> {
     let mut cases = Vec::new();
     for set in InstructionSet::available() {
-        for (name, backbone, inputs) in backbones() {
+        for (name, defined, inputs) in backbones() {
             let lengths = match name {
                 "bert" => LENGTHS.to_vec(),
                 _ => vec![17; 2],
             };
-            let mut examples = vec![0];
-            examples.extend(lengths.iter().scan(0, |end, length| {
-                *end += length;
-                Some(*end)
-            }));
-            let backbone = backbone.with_instruction_set(set);
-            cases.push((format!("{name}, {set:?}"), backbone, inputs, examples));
+            let examples = offsets(&lengths);
+            let defined = Defined {
+                backbone: defined.backbone.with_instruction_set(set),
+                ..defined
+            };
+            cases.push((format!("{name}, {set:?}"), defined, inputs, examples));
         }
     }
     cases
@@ -55,7 +51,9 @@ fn tensor(values: &[f32], width: usize) -> Tensor {
 fn gradient_at(state: &Tensor, inputs: &Inputs, examples: &[usize], seed: u64) -> (Tensor, Tensor) {
     let mut weights = noise(state.dims(), seed);
     if let Some(mask) = inputs.mask() {
-        let mask = mask.to_tensor(&Device::Cpu).unwrap().unsqueeze(2).unwrap();
+        let real: Vec<f32> = mask.values().iter().map(|&keep| f32::from(keep)).collect();
+        let shape = (mask.shape().0, mask.shape().1, 1);
+        let mask = Tensor::from_vec(real, shape, &Device::Cpu).unwrap();
         weights = weights.broadcast_mul(&mask).unwrap();
     }
     let rows = rows(&weights, examples);
@@ -63,12 +61,12 @@ fn gradient_at(state: &Tensor, inputs: &Inputs, examples: &[usize], seed: u64) -
 }
 
 #[test]
-fn forward_is_that_of_the_composition() {
-    for (name, backbone, inputs, examples) in cases() {
-        let states = states(&backbone, &inputs);
-        let embedded = backbone.embed_rows(&inputs).unwrap();
+fn forward_is_that_of_the_definition() {
+    for (name, defined, inputs, examples) in cases() {
+        let states = defined.states(&inputs);
+        let embedded = defined.backbone.embed_rows(&inputs).unwrap();
         assert_eq!(embedded, values(&rows(&states[0], &examples)), "{name}");
-        for (n, sublayer) in backbone.packed().iter().enumerate() {
+        for (n, sublayer) in defined.backbone.packed().iter().enumerate() {
             let state = rows(&states[n], &examples);
             let (mut found, mut unsaved) =
                 (vec![0.0; state.elem_count()], vec![0.0; state.elem_count()]);
@@ -88,12 +86,12 @@ fn forward_is_that_of_the_composition() {
 }
 
 #[test]
-fn gradient_is_that_of_the_composition() {
-    for (name, backbone, inputs, examples) in cases() {
-        let states = states(&backbone, &inputs);
-        for (n, sublayer) in backbone.packed().iter().enumerate() {
+fn gradient_is_that_of_the_definition() {
+    for (name, defined, inputs, examples) in cases() {
+        let states = defined.states(&inputs);
+        for (n, sublayer) in defined.backbone.packed().iter().enumerate() {
             let (weights, weight_rows) = gradient_at(&states[n], &inputs, &examples, n as u64);
-            let plain = |h: &_| backbone.sublayers()[n].forward(h, inputs.mask());
+            let plain = |h: &_| defined.definition.sublayer(n, h, inputs.mask());
             let expected = rows(&gradient(plain, &states[n], &weights), &examples);
 
             let state = values(&rows(&states[n], &examples));
@@ -120,11 +118,11 @@ fn gradient_is_that_of_the_composition() {
 /// An example has the same bits alone and among others, whatever instruction set computes it.
 #[test]
 fn an_example_does_not_depend_on_its_company() {
-    for (name, backbone, inputs, examples) in cases() {
-        let embedded = backbone.embed_rows(&inputs).unwrap();
+    for (name, defined, inputs, examples) in cases() {
+        let embedded = defined.backbone.embed_rows(&inputs).unwrap();
         let through = |state: &[f32], examples: &[usize]| {
             let mut state = state.to_vec();
-            for sublayer in backbone.packed() {
+            for sublayer in defined.backbone.packed() {
                 let mut next = vec![0.0; state.len()];
                 let scratch = &mut SublayerScratch::default();
                 sublayer.forward(&state, examples, &mut next, None, scratch);
@@ -142,26 +140,30 @@ fn an_example_does_not_depend_on_its_company() {
 }
 
 #[test]
-fn pooling_and_its_gradient_are_those_of_the_composition() {
-    for (name, backbone, inputs, examples) in cases() {
-        let states = states(&backbone, &inputs);
+fn pooling_and_its_gradient_are_those_of_the_definition() {
+    for (name, defined, inputs, examples) in cases() {
+        let states = defined.states(&inputs);
         let last = &states[states.len() - 1];
         let count = examples.len() - 1;
         let state = values(&rows(last, &examples));
         let mut features = vec![0.0; count * 32];
         let mut saved = SavedPooling::default();
-        backbone.pool_rows(&state, &examples, &mut features, &mut saved);
-        let expected = backbone.pool(last, inputs.mask()).unwrap();
+        defined
+            .backbone
+            .pool_rows(&state, &examples, &mut features, &mut saved);
+        let expected = defined.pool(last, &inputs);
         let error = relative_error(&tensor(&features, 32), &expected);
         assert!(error < 1e-6, "{name}: {error:e}");
 
         let weights = noise(&[count, 32], 3);
         let tracked = Var::from_tensor(last).unwrap();
-        let pooled = backbone.pool(&tracked, inputs.mask()).unwrap();
+        let pooled = defined.pool(&tracked, &inputs);
         let loss = (pooled * &weights).unwrap().sum_all().unwrap();
         let expected = loss.backward().unwrap().get(&tracked).unwrap().clone();
         let mut found = vec![f32::NAN; state.len()];
-        backbone.pool_rows_backward(&values(&weights), &examples, &mut found, &mut saved);
+        defined
+            .backbone
+            .pool_rows_backward(&values(&weights), &examples, &mut found, &mut saved);
         let error = relative_error(&tensor(&found, 32), &rows(&expected, &examples));
         assert!(error < 1e-5, "{name}: {error:e}");
     }
@@ -170,8 +172,8 @@ fn pooling_and_its_gradient_are_those_of_the_composition() {
 #[test]
 #[should_panic(expected = "a row of 32 values for each token")]
 fn rows_that_do_not_fit_the_examples_are_refused() {
-    let (_, backbone, ..) = cases().remove(0);
+    let (_, defined, ..) = cases().remove(0);
     let scratch = &mut SublayerScratch::default();
     let (state, mut result) = ([0.0; 3 * 32], [0.0; 3 * 32]);
-    backbone.packed()[0].forward(&state, &[0, 4], &mut result, None, scratch);
+    defined.backbone.packed()[0].forward(&state, &[0, 4], &mut result, None, scratch);
 }

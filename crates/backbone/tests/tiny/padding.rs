@@ -1,10 +1,9 @@
-//! Padding has no influence on the real tokens.
+//! Padding has no influence on the real tokens of the definition.
 
 use adaplace_backbone::Inputs;
-use adaplace_testkit::TinyBert;
 use candle_core::{Tensor, Var};
 
-use crate::common::{LENGTHS, bert, bits, noise, ragged_inputs, relative_error, states};
+use crate::common::{Defined, LENGTHS, bits, noise, ragged_inputs, relative_error};
 
 fn real_tokens(state: &Tensor, row: usize) -> Tensor {
     state.get(row).unwrap().narrow(0, 0, LENGTHS[row]).unwrap()
@@ -12,9 +11,9 @@ fn real_tokens(state: &Tensor, row: usize) -> Tensor {
 
 #[test]
 fn ids_of_padding_do_not_matter() {
-    let backbone = bert(&TinyBert::default());
+    let defined = Defined::bert();
     let (inputs, others) = (ragged_inputs(0), ragged_inputs(42));
-    let (found, expected) = (states(&backbone, &others), states(&backbone, &inputs));
+    let (found, expected) = (defined.states(&others), defined.states(&inputs));
     // The padding itself differs, so there is something that could leak.
     assert_ne!(bits(&found[0]), bits(&expected[0]));
     for (found, expected) in found.iter().zip(&expected) {
@@ -25,16 +24,16 @@ fn ids_of_padding_do_not_matter() {
             );
         }
     }
-    let features = |states: &[Tensor]| backbone.pool(&states[4], inputs.mask()).unwrap();
+    let features = |states: &[Tensor]| defined.pool(&states[4], &inputs);
     assert_eq!(bits(&features(&found)), bits(&features(&expected)));
 }
 
 #[test]
 fn a_text_alone_is_as_in_a_batch() {
-    let backbone = bert(&TinyBert::default());
+    let defined = Defined::bert();
     let inputs = ragged_inputs(0);
-    let batch = states(&backbone, &inputs);
-    let features = backbone.pool(&batch[4], inputs.mask()).unwrap();
+    let batch = defined.states(&inputs);
+    let features = defined.pool(&batch[4], &inputs);
     let Inputs::Text { ids, type_ids, .. } = &inputs else {
         unreachable!("these are texts")
     };
@@ -43,13 +42,13 @@ fn a_text_alone_is_as_in_a_batch() {
         let (ids, type_ids) = (values(ids), values(type_ids));
         let (ids, type_ids) = (&ids[..length], &type_ids[..length]);
         let alone = Inputs::text(1, length, ids, type_ids, &vec![1; length]).unwrap();
-        let alone_states = states(&backbone, &alone);
+        let alone_states = defined.states(&alone);
         for (found, batch) in alone_states.iter().zip(&batch) {
             let found = found.squeeze(0).unwrap();
             let error = relative_error(&found, &real_tokens(batch, row));
             assert!(error < 1e-5, "row {row}: {error:e}");
         }
-        let found = backbone.pool(&alone_states[4], alone.mask()).unwrap();
+        let found = defined.pool(&alone_states[4], &alone);
         let expected = features.narrow(0, row, 1).unwrap();
         assert!(relative_error(&found, &expected) < 1e-5);
     }
@@ -58,14 +57,15 @@ fn a_text_alone_is_as_in_a_batch() {
 /// The pooled features do not depend on the padding's states either.
 #[test]
 fn padding_gets_no_gradient() {
-    let backbone = bert(&TinyBert::default());
+    let defined = Defined::bert();
     let inputs = ragged_inputs(0);
-    let embedded = Var::from_tensor(&backbone.embed(&inputs).unwrap()).unwrap();
+    let embedded = Var::from_tensor(&defined.backbone.embed(&inputs).unwrap()).unwrap();
     let mut state = embedded.as_tensor().clone();
-    for sublayer in backbone.sublayers() {
-        state = sublayer.forward(&state, inputs.mask()).unwrap();
+    for n in 0..defined.definition.sublayers() {
+        let next = defined.definition.sublayer(n, &state, inputs.mask());
+        state = next.unwrap();
     }
-    let features = backbone.pool(&state, inputs.mask()).unwrap();
+    let features = defined.pool(&state, &inputs);
     let loss = (features * noise(&[3, 32], 1)).unwrap().sum_all().unwrap();
     let gradients = loss.backward().unwrap();
     let gradient: Vec<Vec<Vec<f32>>> = gradients.get(&embedded).unwrap().to_vec3().unwrap();

@@ -13,6 +13,7 @@
 //!
 //! Options: `--steps N`, `--batch-size N`, `--learning-rate RATE`, `--seed N`, `--out DIR`.
 
+mod operations;
 #[cfg(test)]
 mod tests;
 mod training;

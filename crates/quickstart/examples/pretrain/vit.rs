@@ -1,10 +1,11 @@
 //! The ViT with trainable weights, named as in a Hugging Face folder.
 
-use adaplace_backbone::composition::{attention, layer_norm, linear, mlp};
 use adaplace_quickstart::pretraining::{self, CLASSES};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor, Var};
 use rand::Rng;
+
+use crate::operations::{attention, layer_norm, linear, mlp};
 
 /// The number of blocks. The shape of the backbone agrees with `config.json` next to its weights.
 pub const BLOCKS: usize = 6;
@@ -196,7 +197,7 @@ impl<'a> Vit<'a> {
         let weight = Tensor::cat(&[query.0, key.0, value.0], 0)?;
         let bias = Tensor::cat(&[query.1, key.1, value.1], 0)?;
         let output = self.pair(&format!("{block}.attention.output.dense"))?;
-        Ok(attention(x, (&weight, &bias), output, HEADS, None)?)
+        Ok(attention(x, (&weight, &bias), output, HEADS)?)
     }
 
     fn linear(&self, name: &str, x: &Tensor) -> Result<Tensor> {

@@ -46,7 +46,7 @@ impl<'a> Engine<'a> {
     pub(crate) fn new(model: &Model<'a>, prefix: Prefix) -> Self {
         let connections = model.parameters().connections();
         let backbone = model.backbone();
-        let last = backbone.sublayers().len();
+        let last = backbone.sublayers();
         let layout = model.parameters().layout().clone();
         let mut order: Vec<usize> = (0..layout.adapters.len()).collect();
         order.sort_by_key(|&index| match layout.adapters[index].connection.kind() {
@@ -100,6 +100,6 @@ impl<'a> Engine<'a> {
 
     /// The index N of the last state.
     fn last(&self) -> usize {
-        self.backbone.sublayers().len()
+        self.backbone.sublayers()
     }
 }

@@ -8,11 +8,12 @@
 mod fixture;
 
 use adaplace_backbone::{InstructionSet, Precision};
-use adaplace_reference::Reference;
+use adaplace_reference::{Reference, Transformer};
 use adaplace_scorer::{
     AdamW, GradientMap, GradientMapSettings, Model, Parameters, loss_and_gradients, states,
 };
 use adaplace_search_space::Connection;
+use adaplace_testkit::shared;
 use candle_core::{D, Device, Tensor};
 use fixture::Fixture;
 
@@ -172,12 +173,15 @@ fn bf16_of_every_case() {
 #[ignore = "needs ADAPLACE_SHARED"]
 fn logits_of_the_definition() {
     for_fixtures(|fixture| {
+        let folder = shared(&format!("backbones/{}", fixture.folder()));
+        let transformer = Transformer::read(&folder);
         for (case, connections) in fixture.cases() {
             let model = fixture.model(&case, &connections);
             let tensors = model.parameters().tensors().into_iter();
             let tensors = tensors.map(|tensor| (tensor.name, tensor.shape, tensor.values));
             let placement = model.parameters().placement();
-            let definition = Reference::new(fixture.backbone(), placement, tensors);
+            let definition =
+                Reference::new(fixture.backbone(), transformer.clone(), placement, tensors);
             let logits = definition.logits(&fixture.inputs(), &definition.branches());
             let error = relative_maximum(&logits, &fixture.tensor(&format!("{case}/logits")));
             assert!(error < 1e-4, "{case}: logits are {error:e} off");
