@@ -3,8 +3,9 @@
 
 use std::hint::black_box;
 
-use adaplace_backbone::kernels::{Matrix, MatrixMut, Packed, Start, multiply};
-use adaplace_backbone::{Backbone, InstructionSet, Precision, SavedSublayer, SublayerScratch};
+use adaplace_arithmetic::kernels::{Matrix, MatrixMut, Packed, Start, multiply};
+use adaplace_arithmetic::{InstructionSet, Precision};
+use adaplace_backbone::{Backbone, SavedSublayer, SublayerScratch};
 use adaplace_testkit::{TinyBert, tiny_bert};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -61,11 +62,14 @@ fn sublayers(criterion: &mut Criterion) {
         for tokens in [10, 64] {
             let examples: Vec<usize> = (0..=EXAMPLES).map(|example| example * tokens).collect();
             let state = waves(EXAMPLES * tokens * WIDTH);
-            let (mut result, mut gradient) = (vec![0.0; state.len()], vec![0.0; state.len()]);
+            let (mut result, mut gradient) = (Vec::new(), vec![0.0; state.len()]);
             let mut saved = SavedSublayer::default();
             let mut scratch = SublayerScratch::default();
             for (n, kind) in ["attention", "mlp"].into_iter().enumerate() {
-                let sublayer = &backbone.packed()[n];
+                let chain = backbone
+                    .chain()
+                    .expect("the processor has room for the weights");
+                let sublayer = &chain.sublayers()[n];
                 let operations = backbone.sublayer_flops(tokens)[n] * EXAMPLES as u64;
                 group.throughput(Throughput::Elements(operations));
                 let id = |what| {
@@ -77,7 +81,7 @@ fn sublayers(criterion: &mut Criterion) {
                 group.bench_function(id("forward"), |bencher| {
                     bencher.iter(|| {
                         let saved = Some(&mut saved);
-                        sublayer.forward(&state, &examples, &mut result, saved, &mut scratch);
+                        sublayer.forward(&state, &examples, &mut result, saved, &mut scratch)
                     });
                 });
                 group.bench_function(id("backward"), |bencher| {
@@ -90,7 +94,7 @@ fn sublayers(criterion: &mut Criterion) {
                             &mut result,
                             false,
                             &mut scratch,
-                        );
+                        )
                     });
                 });
             }

@@ -122,28 +122,17 @@ pub(crate) fn push_examples(tensors: &mut Tensors, part: &str, examples: &Exampl
     let batch = examples.batch(&all);
     match batch.inputs {
         BatchInputs::Text {
-            rows,
-            tokens,
+            lengths,
             ids,
             type_ids,
-            mask,
         } => {
             if type_ids.iter().any(|&id| id != 0) {
                 bail!("the benchmarks do not support pairs of texts");
             }
-            push_i64(tensors, &format!("{part}.ids"), vec![rows, tokens], &ids);
-            let name = format!("{part}.mask");
-            tensors.insert(name, (Dtype::U8, vec![rows, tokens], mask));
+            push_padded(tensors, part, &lengths, &ids);
         }
-        BatchInputs::Images {
-            rows,
-            channels,
-            height,
-            width,
-            pixels,
-        } => {
-            let shape = vec![rows, channels, height, width];
-            push_f32(tensors, &format!("{part}.pixels"), shape, &pixels);
+        BatchInputs::Images { shape, pixels } => {
+            push_f32(tensors, &format!("{part}.pixels"), shape.to_vec(), &pixels);
         }
     }
     push_i64(
@@ -153,6 +142,24 @@ pub(crate) fn push_examples(tensors: &mut Tensors, part: &str, examples: &Exampl
         &batch.labels,
     );
     Ok(())
+}
+
+/// Texts with zeros behind them up to the longest one, and the mask of their tokens, both (texts, tokens).
+fn push_padded(tensors: &mut Tensors, part: &str, lengths: &[usize], ids: &[u32]) {
+    let tokens = lengths.iter().copied().max().unwrap_or(0);
+    let (mut padded, mut mask, mut rest) = (Vec::new(), Vec::new(), ids);
+    for &length in lengths {
+        let (own, behind) = rest.split_at(length);
+        rest = behind;
+        let end = padded.len() + tokens;
+        padded.extend_from_slice(own);
+        padded.resize(end, 0);
+        mask.resize(end - tokens + length, 1);
+        mask.resize(end, 0);
+    }
+    let shape = vec![lengths.len(), tokens];
+    push_i64(tensors, &format!("{part}.ids"), shape.clone(), &padded);
+    tensors.insert(format!("{part}.mask"), (Dtype::U8, shape, mask));
 }
 
 fn push_i64(tensors: &mut Tensors, name: &str, shape: Vec<usize>, values: &[u32]) {

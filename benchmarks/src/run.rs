@@ -26,7 +26,7 @@ pub(crate) fn run(
     let mut problem = work.source.load(work.seed)?;
     problem.backbone = problem.backbone.with_precision(precision);
     // Packing the weights is part of loading them.
-    let _ = problem.backbone.packed();
+    problem.backbone.chain()?;
     let shared = problem.shared();
     let placements = work.placements(limit)?;
     let (seconds, results) = match work.kind {

@@ -85,7 +85,7 @@ impl Backbone {
 
     #[getter]
     fn precision(&self) -> String {
-        self.inner.precision().to_string()
+        self.inner.arithmetic().precision.to_string()
     }
 
     #[getter]
@@ -102,7 +102,7 @@ impl Backbone {
             description.hidden_states,
             description.width,
             description.pooling,
-            self.inner.precision()
+            self.inner.arithmetic().precision
         )
     }
 }

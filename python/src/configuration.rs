@@ -103,7 +103,7 @@ pub(crate) fn new_configuration(
             folder: backbone.given.clone(),
             pooling: backbone.inner.description().pooling,
             weights_sha256: backbone.inner.description().weights_sha256.clone(),
-            precision: backbone.inner.precision(),
+            precision: backbone.inner.arithmetic().precision,
         },
         task: TaskSource {
             folder: task.folder.clone(),

@@ -131,7 +131,7 @@ impl Scorer {
         let pickled = Pickled {
             files: files(folder).or_raise()?,
             pooling: self.backbone.description().pooling,
-            precision: self.backbone.precision(),
+            precision: self.backbone.arithmetic().precision,
             task: Encoded::clone(&self.task),
             probe: self.inner.probe().clone(),
             settings: self.settings,

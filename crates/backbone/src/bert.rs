@@ -148,7 +148,7 @@ fn load(
 
     let input = InputDescription::Text {
         vocabulary: config.vocab_size,
-        positions: embedding.longest()?,
+        positions: embedding.longest(),
     };
     let description =
         BackboneDescription::new(source.model_type, &shape, pooling, &checkpoint, input);

@@ -1,8 +1,10 @@
 //! The blocks of an architecture, read from a checkpoint.
 
+use adaplace_arithmetic::{LayerNorm, Linear};
+
 use crate::BackboneError;
 use crate::checkpoint::Checkpoint;
-use crate::layers::{LayerNorm, Linear};
+use crate::layers::{take_linear, take_norm};
 use crate::sublayer::{NormPosition, Sublayer, Transform};
 
 /// The names that an architecture gives to the parts of block l. A full name is `blocks`, l and the part, joined by
@@ -93,7 +95,7 @@ impl BlockReader<'_> {
         outputs: usize,
     ) -> Result<Linear, BackboneError> {
         let name = self.name(part);
-        Linear::take(self.checkpoint, &name, inputs, outputs)
+        take_linear(self.checkpoint, &name, inputs, outputs)
     }
 
     /// The last layer of a sublayer. Factors of its outputs become part of it, so nothing else has to know about them.
@@ -114,7 +116,7 @@ impl BlockReader<'_> {
 
     fn norm(&mut self, part: &str) -> Result<LayerNorm, BackboneError> {
         let name = self.name(part);
-        LayerNorm::take(self.checkpoint, &name, self.shape.width, self.shape.epsilon)
+        take_norm(self.checkpoint, &name, self.shape.width, self.shape.epsilon)
     }
 
     fn name(&self, part: &str) -> String {

@@ -1,16 +1,16 @@
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use candle_core::Tensor;
+use adaplace_arithmetic::{Arithmetic, Cpu, InstructionSet, Precision};
 use serde::{Deserialize, Serialize};
 
 use crate::blocks::BlockShape;
 use crate::checkpoint::{Checkpoint, read_json};
 use crate::image_embedding::ImageEmbedding;
-use crate::pooling::{Pooler, SavedPooling};
+use crate::pooling::Pooler;
 use crate::sublayer::Sublayer;
 use crate::token_embedding::TokenEmbedding;
-use crate::{BackboneError, Inputs, InstructionSet, PackedSublayer, Pooling, Precision};
+use crate::{BackboneError, Chain, Inputs, Pooling};
 use crate::{bert, dinov2, distilbert, vit};
 
 /// A function that reads the folder of one architecture.
@@ -36,16 +36,15 @@ pub(crate) struct Source<'a> {
     pub(crate) pooling: Option<Pooling>,
 }
 
-/// A frozen, pre-trained transformer.
+/// A frozen, pre-trained transformer, and the arithmetic that computes it.
 #[derive(Debug)]
-pub struct Backbone {
+pub struct Backbone<A: Arithmetic = Cpu> {
     description: BackboneDescription,
     embedding: Embedding,
-    sublayers: Vec<Arc<Sublayer>>,
+    sublayers: Vec<Sublayer>,
     pooler: Pooler,
-    set: InstructionSet,
-    precision: Precision,
-    packed: OnceLock<Vec<PackedSublayer>>,
+    arithmetic: A,
+    chain: OnceLock<Chain<A>>,
 }
 
 /// The properties of a backbone apart from its weights.
@@ -191,20 +190,43 @@ impl Backbone {
         Self {
             description,
             embedding,
-            sublayers: sublayers.into_iter().map(Arc::new).collect(),
+            sublayers,
             pooler,
-            set: InstructionSet::detect(),
-            precision: Precision::F32,
-            packed: OnceLock::new(),
+            arithmetic: Cpu::default(),
+            chain: OnceLock::new(),
         }
     }
 
     /// This backbone computed with the given instructions instead of the best ones of this machine.
     #[must_use]
-    pub fn with_instruction_set(mut self, set: InstructionSet) -> Self {
-        self.set = set;
-        self.packed = OnceLock::new();
-        self
+    pub fn with_instruction_set(self, instruction_set: InstructionSet) -> Self {
+        let cpu = self.arithmetic;
+        self.on(Cpu {
+            instruction_set,
+            ..cpu
+        })
+    }
+
+    /// This backbone with its products in the given precision instead of f32.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        let cpu = self.arithmetic;
+        self.on(Cpu { precision, ..cpu })
+    }
+}
+
+impl<A: Arithmetic> Backbone<A> {
+    /// This backbone, computed by another arithmetic.
+    #[must_use]
+    pub fn on<B: Arithmetic>(self, arithmetic: B) -> Backbone<B> {
+        Backbone {
+            description: self.description,
+            embedding: self.embedding,
+            sublayers: self.sublayers,
+            pooler: self.pooler,
+            arithmetic,
+            chain: OnceLock::new(),
+        }
     }
 
     /// This backbone for pictures of the given height and width instead of the size in `config.json`. The position
@@ -217,30 +239,16 @@ impl Backbone {
             Embedding::Tokens(_) => return Err(self.reads("text", "images")),
             Embedding::Images(embedding) => {
                 embedding.set_image_size(image_size)?;
-                self.description.input = embedding.description()?;
+                self.description.input = embedding.description();
             }
         }
         Ok(self)
     }
 
-    /// This backbone with its products in the given precision instead of f32.
+    /// What computes this backbone.
     #[must_use]
-    pub fn with_precision(mut self, precision: Precision) -> Self {
-        self.precision = precision;
-        self.packed = OnceLock::new();
-        self
-    }
-
-    /// The precision of the products in [`Self::packed`].
-    #[must_use]
-    pub fn precision(&self) -> Precision {
-        self.precision
-    }
-
-    /// The instruction set with which [`Self::packed`] computes.
-    #[must_use]
-    pub fn instruction_set(&self) -> InstructionSet {
-        self.set
+    pub fn arithmetic(&self) -> &A {
+        &self.arithmetic
     }
 
     /// The shapes and sizes of this backbone, and the hash of its weights.
@@ -255,78 +263,54 @@ impl Backbone {
         self.sublayers.len()
     }
 
-    /// The chain, in which sublayer n maps h_n to h_{n+1}. Its weights are packed at the first call.
-    #[must_use]
-    pub fn packed(&self) -> &[PackedSublayer] {
-        self.packed.get_or_init(|| {
-            let sublayers = self.sublayers.iter();
-            sublayers
-                .map(|sublayer| PackedSublayer::new(sublayer, self.set, self.precision))
-                .collect()
-        })
-    }
-
-    /// The rows of h_0 for the real tokens only, in the layout of [`PackedSublayer`].
+    /// The chain as the arithmetic computes it. Its weights are prepared at the first call.
     ///
     /// # Errors
-    /// The errors of [`Self::embed`].
-    pub fn embed_rows(&self, inputs: &Inputs) -> Result<Vec<f32>, BackboneError> {
-        let rows = self.embed(inputs)?.flatten(0, 1)?;
-        let Some(mask) = inputs.mask() else {
-            return Ok(rows.flatten_all()?.to_vec1()?);
-        };
-        let rows = rows.to_vec2::<f32>()?;
-        let real = rows
-            .iter()
-            .zip(mask.values())
-            .filter(|(_, keep)| **keep != 0);
-        Ok(real.flat_map(|(row, _)| row).copied().collect())
+    /// If the arithmetic has no room for the weights. The processor always has.
+    pub fn chain(&self) -> Result<&Chain<A>, BackboneError> {
+        if let Some(chain) = self.chain.get() {
+            return Ok(chain);
+        }
+        let width = self.description.width;
+        let chain = Chain::new(&self.arithmetic, &self.sublayers, &self.pooler, width)?;
+        Ok(self.chain.get_or_init(|| chain))
     }
 
-    /// Computes `features` (examples, width) from the rows of h_N, and stores what [`Self::pool_rows_backward`] needs
-    /// in `saved`.
-    ///
-    /// # Panics
-    /// If the rows of the state are not those of the examples.
-    pub fn pool_rows(
-        &self,
-        state: &[f32],
-        examples: &[usize],
-        features: &mut [f32],
-        saved: &mut SavedPooling,
-    ) {
-        let pooler = &self.pooler;
-        pooler.forward_rows(self.set, state, examples, features, saved);
-    }
-
-    /// Computes `result` = dL/dh_N from the gradient with respect to the features.
-    ///
-    /// # Panics
-    /// If the rows of the state are not those of the examples.
-    pub fn pool_rows_backward(
-        &self,
-        gradient: &[f32],
-        examples: &[usize],
-        result: &mut [f32],
-        saved: &mut SavedPooling,
-    ) {
-        let pooler = &self.pooler;
-        pooler.backward_rows(self.set, gradient, examples, result, saved);
-    }
-
-    /// The hidden state h_0 of shape (batch, tokens, width).
+    /// The hidden state h_0, (rows, width) in row-major order: the tokens of one example after those of the other.
     ///
     /// # Errors
     /// If the inputs are of the other modality or of another size, are too long, or contain ids outside the vocabulary.
-    pub fn embed(&self, inputs: &Inputs) -> Result<Tensor, BackboneError> {
+    pub fn embed(&self, inputs: &Inputs) -> Result<Vec<f32>, BackboneError> {
         match (&self.embedding, inputs) {
-            (Embedding::Tokens(embedding), Inputs::Text { ids, type_ids, .. }) => {
-                embedding.forward(ids, type_ids)
+            (
+                Embedding::Tokens(embedding),
+                Inputs::Text {
+                    ids,
+                    type_ids,
+                    lengths,
+                },
+            ) => embedding.forward(ids, type_ids, lengths),
+            (Embedding::Images(embedding), Inputs::Images { shape, pixels }) => {
+                embedding.forward(*shape, pixels)
             }
-            (Embedding::Images(embedding), Inputs::Images { pixels }) => embedding.forward(pixels),
             (Embedding::Tokens(_), Inputs::Images { .. }) => Err(self.reads("text", "images")),
             (Embedding::Images(_), Inputs::Text { .. }) => Err(self.reads("images", "text")),
         }
+    }
+
+    /// The offsets of the examples' rows in a state, followed by the number of rows.
+    #[must_use]
+    pub fn offsets(&self, inputs: &Inputs) -> Vec<usize> {
+        let fixed = self.description.input.fixed_tokens();
+        let lengths = match inputs {
+            Inputs::Text { lengths, .. } => lengths.clone(),
+            Inputs::Images { shape, .. } => vec![fixed.unwrap_or_default(); shape[0]],
+        };
+        let mut offsets = vec![0];
+        for length in lengths {
+            offsets.push(offsets[offsets.len() - 1] + length);
+        }
+        offsets
     }
 
     fn reads(&self, expected: &str, found: &str) -> BackboneError {
@@ -341,9 +325,7 @@ impl Backbone {
     /// multiply-add of a matrix product counts as two.
     #[must_use]
     pub fn sublayer_flops(&self, tokens: usize) -> Vec<u64> {
-        self.sublayers
-            .iter()
-            .map(|sublayer| sublayer.flops(tokens))
-            .collect()
+        let sublayers = self.sublayers.iter();
+        sublayers.map(|sublayer| sublayer.flops(tokens)).collect()
     }
 }

@@ -147,20 +147,9 @@ pub enum BackboneError {
         /// The largest supported size.
         largest: usize,
     },
-    /// A tensor operation failed.
-    #[error("tensor operation failed: {0}")]
-    Tensor(candle_core::Error),
-}
-
-impl From<candle_core::Error> for BackboneError {
-    /// With RUST_BACKTRACE set, the message of a candle error contains its backtrace, which must not reach a journal.
-    fn from(error: candle_core::Error) -> Self {
-        let mut error = error;
-        while let candle_core::Error::WithBacktrace { inner, .. } = error {
-            error = *inner;
-        }
-        Self::Tensor(error)
-    }
+    /// An operation of the arithmetic failed.
+    #[error(transparent)]
+    Arithmetic(#[from] adaplace_arithmetic::ArithmeticError),
 }
 
 fn quoted(names: &[&str]) -> String {

@@ -1,10 +1,10 @@
 //! The embedding of pictures in ViT and related models.
 
-use candle_core::Tensor;
+use adaplace_arithmetic::InstructionSet;
+use adaplace_arithmetic::kernels::{Matrix, MatrixMut, Packed, Start, multiply};
 
 use crate::bicubic;
 use crate::checkpoint::Checkpoint;
-use crate::layers::tensor;
 use crate::{BackboneError, InputDescription};
 
 /// The largest height and width, in pixels: far above any model, and small enough that its square is a number of
@@ -16,14 +16,14 @@ pub(crate) const LARGEST_IMAGE: usize = 16_384;
 pub(crate) struct ImageEmbedding {
     model_type: &'static str,
     /// The convolution over patches as one product, (channels * patch * patch, width).
-    projection: Tensor,
-    bias: Tensor,
-    /// The extra tokens, (1, extra, width).
-    extra_tokens: Tensor,
-    /// The positions for the image size of the checkpoint, (1, extra + patches, width).
-    stored_positions: Tensor,
-    /// The positions for the image size that is read, (1, extra + patches, width).
-    positions: Tensor,
+    projection: Packed,
+    bias: Vec<f32>,
+    /// The extra tokens, (extra, width).
+    extra_tokens: Vec<f32>,
+    /// The positions for the image size of the checkpoint, (extra + patches, width).
+    stored_positions: Vec<f32>,
+    /// The positions for the image size that is read, (extra + patches, width).
+    positions: Vec<f32>,
     geometry: Geometry,
 }
 
@@ -62,37 +62,39 @@ impl ImageEmbedding {
         }
         let tokens = geometry.grid().pow(2) + extra.len();
         let positions = checkpoint.take("embeddings.position_embeddings", &[1, tokens, width])?;
-        let positions = tensor(positions, &[1, tokens, width])?;
         let projection = checkpoint.take(
             "embeddings.patch_embeddings.projection.weight",
             &[width, channels, patch, patch],
         )?;
         let bias = checkpoint.take("embeddings.patch_embeddings.projection.bias", &[width])?;
+        let projection = Matrix::new(&projection, width, channels * patch * patch);
         Ok(Self {
             model_type,
-            projection: tensor(projection, &[width, channels * patch * patch])?
-                .t()?
-                .contiguous()?,
-            bias: tensor(bias, &[width])?,
-            extra_tokens: tensor(extra_tokens, &[1, extra.len(), width])?,
+            projection: Packed::new(InstructionSet::detect(), projection.transposed()),
+            bias,
+            extra_tokens,
             stored_positions: positions.clone(),
             positions,
             geometry,
         })
     }
 
-    pub(crate) fn description(&self) -> Result<InputDescription, BackboneError> {
+    fn width(&self) -> usize {
+        self.bias.len()
+    }
+
+    pub(crate) fn description(&self) -> InputDescription {
         let Geometry {
             image_size,
             patch_size,
             channels,
         } = self.geometry;
-        Ok(InputDescription::Image {
+        InputDescription::Image {
             image_size,
             patch_size,
             channels,
-            extra_tokens: self.extra_tokens.dim(1)?,
-        })
+            extra_tokens: self.extra_tokens.len() / self.width(),
+        }
     }
 
     /// Switches to pictures of this size, for which the positions of the patches are interpolated from the stored ones.
@@ -108,28 +110,29 @@ impl ImageEmbedding {
             });
         }
         self.geometry.image_size = image_size;
-        let (_, extra, width) = self.extra_tokens.dims3()?;
-        let patches = self.stored_positions.dim(1)? - extra;
-        let (stored, grid) = (patches.isqrt(), self.geometry.grid());
+        let (of_extra, of_patches) = self.stored_positions.split_at(self.extra_tokens.len());
+        let stored = (of_patches.len() / self.width()).isqrt();
+        let grid = self.geometry.grid();
         self.positions = if stored == grid {
             self.stored_positions.clone()
         } else {
-            let of_extra = self.stored_positions.narrow(1, 0, extra)?;
-            let of_patches = self.stored_positions.narrow(1, extra, patches)?;
-            let values = of_patches.flatten_all()?.to_vec1::<f32>()?;
-            let resized = bicubic::resize(&values, stored, grid, width);
-            Tensor::cat(&[&of_extra, &tensor(resized, &[1, grid * grid, width])?], 1)?
+            let resized = bicubic::resize(of_patches, stored, grid, self.width());
+            [of_extra, &resized].concat()
         };
         Ok(())
     }
 
-    /// Maps pixels (rows, channels, height, width) to tokens (rows, extra + patches, width).
-    pub(crate) fn forward(&self, pixels: &Tensor) -> Result<Tensor, BackboneError> {
-        let (rows, channels, height, width) = pixels.dims4()?;
+    /// Maps pixels of this shape, (images, channels, height, width), to tokens, (images x (extra + patches), width).
+    pub(crate) fn forward(
+        &self,
+        shape: [usize; 4],
+        pixels: &[f32],
+    ) -> Result<Vec<f32>, BackboneError> {
+        let [images, channels, height, width] = shape;
         let Geometry {
             image_size: size,
-            patch_size: patch,
             channels: channels_read,
+            ..
         } = self.geometry;
         if (channels, height, width) != (channels_read, size, size) {
             return Err(BackboneError::Inputs {
@@ -138,18 +141,48 @@ impl ImageEmbedding {
                 found: format!("images of {channels} x {height} x {width}"),
             });
         }
-        let grid = self.geometry.grid();
-        let patches = pixels
-            .reshape(&[rows, channels, grid, patch, grid, patch][..])?
-            .permute(&[0, 2, 4, 1, 3, 5][..])?
-            .reshape((rows * grid * grid, channels * patch * patch))?;
-        let projected = patches
-            .matmul(&self.projection)?
-            .broadcast_add(&self.bias)?
-            .reshape((rows, grid * grid, self.bias.dim(0)?))?;
-        let (_, extra, width) = self.extra_tokens.dims3()?;
-        let extra_tokens = self.extra_tokens.broadcast_as((rows, extra, width))?;
-        let tokens = Tensor::cat(&[&extra_tokens.contiguous()?, &projected], 1)?;
-        Ok(tokens.broadcast_add(&self.positions)?)
+        let projected = self.project(images, pixels);
+        let of_image = self.positions.len() - self.extra_tokens.len();
+        let mut tokens = Vec::with_capacity(images * self.positions.len());
+        for projected in projected.chunks_exact(of_image) {
+            let own = self.extra_tokens.iter().chain(projected);
+            tokens.extend(own.zip(&self.positions).map(|(&x, &position)| x + position));
+        }
+        Ok(tokens)
+    }
+
+    /// The products of all patches with the projection, (images x patches, width).
+    fn project(&self, images: usize, pixels: &[f32]) -> Vec<f32> {
+        let Geometry {
+            image_size: size,
+            patch_size: patch,
+            channels,
+        } = self.geometry;
+        let (grid, width) = (self.geometry.grid(), self.width());
+        let (rows, depth) = (images * grid * grid, channels * patch * patch);
+        let mut patches = Vec::with_capacity(rows * depth);
+        for image in pixels.chunks_exact(channels * size * size) {
+            for (y, x) in (0..grid).flat_map(|y| (0..grid).map(move |x| (y, x))) {
+                for channel in image.chunks_exact(size * size) {
+                    let lines = channel.chunks_exact(size).skip(y * patch).take(patch);
+                    patches.extend(lines.flat_map(|line| &line[x * patch..(x + 1) * patch]));
+                }
+            }
+        }
+        let mut projected = vec![0.0; rows * width];
+        multiply(
+            InstructionSet::detect(),
+            MatrixMut::new(&mut projected, rows, width),
+            Start::Nothing,
+            Matrix::new(&patches, rows, depth),
+            &self.projection,
+            1.0,
+        );
+        for row in projected.chunks_exact_mut(width) {
+            row.iter_mut()
+                .zip(&self.bias)
+                .for_each(|(x, &bias)| *x += bias);
+        }
+        projected
     }
 }

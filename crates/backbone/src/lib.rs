@@ -4,24 +4,24 @@
 //! embedding, h_{2l+1} that of the attention sublayer of block l (including the residual) and h_{2l+2} that of its MLP
 //! sublayer. All states have the shape (batch, tokens, width).
 //!
-//! [`Backbone::packed`] runs the sublayers on the processor, forward and backward, over rows without padding. The weights
-//! are frozen, so their gradient is never computed.
+//! [`Backbone::chain`] has the sublayers as an [`Arithmetic`](adaplace_arithmetic::Arithmetic) computes them, forward
+//! and backward, over rows without padding. The weights are frozen, so their gradient is never computed.
 //!
 //! ```no_run
-//! use adaplace_backbone::{Backbone, Inputs, Pooling, SavedPooling, SublayerScratch};
+//! use adaplace_backbone::{Backbone, Inputs, SavedPooling, SublayerScratch};
 //!
 //! let backbone = Backbone::load("backbones/minilm-l6".as_ref(), None)?;
-//! let inputs = Inputs::text(1, 3, &[101, 7592, 102], &[0; 3], &[1; 3])?;
-//! let examples = [0, 3]; // one text of three tokens
-//! let mut state = backbone.embed_rows(&inputs)?; // h_0, 3 rows of 384 values
-//! for sublayer in backbone.packed() {
-//!     let mut next = vec![0.0; state.len()];
-//!     sublayer.forward(&state, &examples, &mut next, None, &mut SublayerScratch::default());
+//! let inputs = Inputs::text(vec![3], vec![101, 7592, 102], vec![0; 3]); // one text of three tokens
+//! let mut state = backbone.embed(&inputs)?; // h_0, 3 rows of 384 values
+//! let rows = backbone.offsets(&inputs);
+//! let chain = backbone.chain()?;
+//! for sublayer in chain.sublayers() {
+//!     let mut next = Vec::new();
+//!     sublayer.forward(&state, &rows, &mut next, None, &mut SublayerScratch::default())?;
 //!     state = next;
 //! }
-//! let mut features = vec![0.0; 384];
-//! backbone.pool_rows(&state, &examples, &mut features, &mut SavedPooling::default());
-//! # assert_eq!(backbone.description().pooling, Pooling::Mean);
+//! let mut features = Vec::new();
+//! chain.pooler().forward(&state, &rows, &mut features, &mut SavedPooling::default())?;
 //! # Ok::<(), adaplace_backbone::BackboneError>(())
 //! ```
 
@@ -35,20 +35,17 @@ mod distilbert;
 mod error;
 mod image_embedding;
 mod inputs;
-pub mod kernels;
 mod layers;
-mod packed;
 mod pooling;
 mod pooling_config;
+mod prepared;
 mod sublayer;
 mod token_embedding;
 mod vit;
 
+pub use adaplace_arithmetic::{InstructionSet, NoInstructionSet, Precision};
 pub use chain::{Backbone, BackboneDescription, InputDescription};
-
 pub use error::BackboneError;
-pub use inputs::{Inputs, TokenMask};
-pub use kernels::frozen_product::Precision;
-pub use kernels::instruction_set::{InstructionSet, NoInstructionSet};
-pub use packed::{PackedSublayer, SavedSublayer, SublayerScratch};
-pub use pooling::{Pooling, SavedPooling};
+pub use inputs::Inputs;
+pub use pooling::{Pooling, PreparedPooler, SavedPooling};
+pub use prepared::{Chain, PreparedSublayer, SavedSublayer, SublayerScratch};

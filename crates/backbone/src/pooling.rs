@@ -1,9 +1,6 @@
+use adaplace_arithmetic::{Arithmetic, ArithmeticError, LayerNorm};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
-
-use crate::kernels::instruction_set::InstructionSet;
-use crate::kernels::layer_norm::{self, SavedNorm};
-use crate::layers::LayerNorm;
 
 /// The pooling that turns the last hidden state into one vector per example.
 #[derive(
@@ -36,88 +33,102 @@ pub(crate) struct Pooler {
     pub(crate) last_norm: Option<LayerNorm>,
 }
 
-/// The part of a pooling's forward pass that its gradient needs. The memory is reused.
-#[derive(Debug, Default)]
-pub struct SavedPooling {
-    norm: SavedNorm,
-    /// The rows that are pooled, or their gradient.
-    rows: Vec<f32>,
+/// The pooling of the last state, prepared for an arithmetic.
+pub struct PreparedPooler<A: Arithmetic> {
+    arithmetic: A,
+    pooling: Pooling,
+    last_norm: Option<A::Norm>,
+    width: usize,
 }
 
-impl Pooler {
-    /// Computes `features` (examples, width) from the rows of the last state in the layout of
-    /// [`crate::PackedSublayer`].
-    pub(crate) fn forward_rows(
+/// The part of a pooling's forward pass that its gradient needs. The memory is reused.
+pub struct SavedPooling<A: Arithmetic> {
+    norm: A::SavedNorm,
+    /// The rows of which the mean is taken, or their gradient.
+    rows: A::Buffer,
+}
+
+impl<A: Arithmetic> Default for SavedPooling<A> {
+    fn default() -> Self {
+        Self {
+            norm: A::SavedNorm::default(),
+            rows: A::Buffer::default(),
+        }
+    }
+}
+
+impl<A: Arithmetic> PreparedPooler<A> {
+    pub(crate) fn new(
+        arithmetic: &A,
+        pooler: &Pooler,
+        width: usize,
+    ) -> Result<Self, ArithmeticError> {
+        let last_norm = pooler.last_norm.as_ref();
+        Ok(Self {
+            pooling: pooler.pooling,
+            last_norm: last_norm.map(|norm| arithmetic.norm(norm)).transpose()?,
+            width,
+            arithmetic: arithmetic.clone(),
+        })
+    }
+
+    /// Computes `features` (examples, width) from the last state (rows, width), and stores what [`Self::backward`]
+    /// needs in `saved`.
+    ///
+    /// # Errors
+    /// If an operation fails.
+    pub fn forward(
         &self,
-        set: InstructionSet,
-        state: &[f32],
-        examples: &[usize],
-        features: &mut [f32],
-        saved: &mut SavedPooling,
-    ) {
-        let width = features.len() / (examples.len() - 1);
-        let SavedPooling { norm, rows } = saved;
-        rows.clear();
-        match self.pooling {
-            Pooling::Mean => rows.extend_from_slice(state),
-            Pooling::Cls => {
-                let first = examples[..examples.len() - 1].iter();
-                rows.extend(first.flat_map(|&row| &state[row * width..(row + 1) * width]));
-            }
-        }
-        if let Some(last_norm) = &self.last_norm {
-            layer_norm::forward(set, last_norm, rows, Some(norm));
-        }
-        match self.pooling {
-            Pooling::Cls => features.copy_from_slice(rows),
-            Pooling::Mean => {
-                for (ends, feature) in examples.windows(2).zip(features.chunks_exact_mut(width)) {
-                    feature.fill(0.0);
-                    for row in rows[ends[0] * width..ends[1] * width].chunks_exact(width) {
-                        feature.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);
-                    }
-                    let count = (ends[1] - ends[0]) as f32;
-                    feature.iter_mut().for_each(|sum| *sum /= count);
+        state: &A::Buffer,
+        rows: &A::Rows,
+        features: &mut A::Buffer,
+        saved: &mut SavedPooling<A>,
+    ) -> Result<(), ArithmeticError> {
+        let (arithmetic, norm) = (&self.arithmetic, &mut saved.norm);
+        match (self.pooling, &self.last_norm) {
+            (Pooling::Cls, last_norm) => {
+                arithmetic.first_rows(state, rows, features)?;
+                match last_norm {
+                    Some(last_norm) => arithmetic.norm_forward(last_norm, features, Some(norm)),
+                    None => Ok(()),
                 }
             }
+            (Pooling::Mean, Some(last_norm)) => {
+                arithmetic.copy(state, &mut saved.rows)?;
+                arithmetic.norm_forward(last_norm, &mut saved.rows, Some(norm))?;
+                arithmetic.means_forward(&saved.rows, rows, features)
+            }
+            (Pooling::Mean, None) => arithmetic.means_forward(state, rows, features),
         }
     }
 
-    /// Computes `result`, the gradient with respect to the rows of the last state, from that with respect to the
-    /// features.
-    pub(crate) fn backward_rows(
+    /// Computes `result`, the gradient with respect to the last state, from `gradient`, the one with respect to the
+    /// features, which is used up.
+    ///
+    /// # Errors
+    /// If an operation fails.
+    pub fn backward(
         &self,
-        set: InstructionSet,
-        gradient: &[f32],
-        examples: &[usize],
-        result: &mut [f32],
-        saved: &mut SavedPooling,
-    ) {
-        let width = gradient.len() / (examples.len() - 1);
-        let SavedPooling { norm, rows } = saved;
+        gradient: &mut A::Buffer,
+        rows: &A::Rows,
+        result: &mut A::Buffer,
+        saved: &SavedPooling<A>,
+    ) -> Result<(), ArithmeticError> {
+        let arithmetic = &self.arithmetic;
+        let norm_backward = |gradient: &mut A::Buffer| match &self.last_norm {
+            Some(last_norm) => arithmetic.norm_backward(last_norm, &saved.norm, gradient),
+            None => Ok(()),
+        };
         match self.pooling {
-            Pooling::Cls => rows.copy_from_slice(gradient),
-            Pooling::Mean => {
-                for (ends, gradient) in examples.windows(2).zip(gradient.chunks_exact(width)) {
-                    let count = (ends[1] - ends[0]) as f32;
-                    for row in rows[ends[0] * width..ends[1] * width].chunks_exact_mut(width) {
-                        row.iter_mut()
-                            .zip(gradient)
-                            .for_each(|(to, &g)| *to = g / count);
-                    }
-                }
-            }
-        }
-        if let Some(last_norm) = &self.last_norm {
-            layer_norm::backward(set, last_norm, norm, rows);
-        }
-        match self.pooling {
-            Pooling::Mean => result.copy_from_slice(rows),
             Pooling::Cls => {
-                result.fill(0.0);
-                for (&row, gradient) in examples.iter().zip(rows.chunks_exact(width)) {
-                    result[row * width..(row + 1) * width].copy_from_slice(gradient);
-                }
+                norm_backward(gradient)?;
+                let count = rows.last().copied().unwrap_or_default();
+                arithmetic.zero((count, self.width), result)?;
+                arithmetic.add_to_first_rows(gradient, rows, result)
+            }
+            Pooling::Mean => {
+                arithmetic.means_backward(gradient, rows, result)?;
+                norm_backward(result)
             }
         }
     }

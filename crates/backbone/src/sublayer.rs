@@ -1,9 +1,10 @@
 use std::path::Path;
 
-use crate::BackboneError;
-use crate::layers::{LayerNorm, Linear};
+use adaplace_arithmetic::{LayerNorm, Linear};
 
-/// One frozen sublayer, attention or MLP, including the residual. It maps h_n to h_{n+1}: `norm(h + transform(h))` with
+use crate::BackboneError;
+
+/// The weights of one frozen sublayer, attention or MLP, including the residual. It maps h_n to h_{n+1}: `norm(h + transform(h))` with
 /// [`NormPosition::AfterResidual`] and `h + transform(norm(h))` with [`NormPosition::BeforeTransform`].
 #[derive(Debug)]
 pub(crate) struct Sublayer {
@@ -47,18 +48,6 @@ impl Sublayer {
             Transform::Mlp { up, down } => linear(up) + linear(down),
         };
         operations as u64
-    }
-}
-
-impl Transform {
-    /// The linear layers, in the order in which they are applied.
-    pub(crate) fn layers(&self) -> (&Linear, &Linear) {
-        match self {
-            Self::Attention {
-                projection, output, ..
-            } => (projection, output),
-            Self::Mlp { up, down } => (up, down),
-        }
     }
 }
 

@@ -1,19 +1,21 @@
 //! The embedding of token ids in BERT and related models.
 
-use candle_core::Tensor;
+use adaplace_arithmetic::LayerNorm;
 
 use crate::BackboneError;
 use crate::checkpoint::Checkpoint;
-use crate::layers::{LayerNorm, tensor};
+use crate::layers::take_norm;
 
 /// Embeds a token as norm(word + position + type).
 #[derive(Debug)]
 pub(crate) struct TokenEmbedding {
     model_type: &'static str,
-    words: Tensor,
-    positions: Tensor,
+    width: usize,
+    /// The tables, each (rows, width).
+    words: Vec<f32>,
+    positions: Vec<f32>,
     numbering: Numbering,
-    types: Option<Tensor>,
+    types: Option<Vec<f32>>,
     norm: LayerNorm,
 }
 
@@ -55,10 +57,9 @@ impl TokenEmbedding {
         epsilon: f64,
     ) -> Result<Self, BackboneError> {
         let width = sizes.width;
-        let mut table = |name: &str, rows: usize| -> Result<Tensor, BackboneError> {
+        let mut table = |name: &str, rows: usize| {
             let name = format!("embeddings.{name}_embeddings.weight");
-            let values = checkpoint.take(&name, &[rows, width])?;
-            Ok(tensor(values, &[rows, width])?)
+            checkpoint.take(&name, &[rows, width])
         };
         let words = table("word", sizes.vocabulary)?;
         let mut positions = table("position", sizes.positions)?;
@@ -67,34 +68,42 @@ impl TokenEmbedding {
             TokenTypes::Read(rows) => Some(table("token_type", rows)?),
             // Every token gets the same row, so the positions may carry it.
             TokenTypes::First(rows) => {
-                let first = table("token_type", rows)?.narrow(0, 0, 1)?;
-                positions = positions.broadcast_add(&first)?;
+                let types = table("token_type", rows)?;
+                for position in positions.chunks_exact_mut(width) {
+                    add(&types[..width], position);
+                }
                 None
             }
         };
         Ok(Self {
             model_type,
+            width,
             words,
             positions,
             numbering,
             types,
-            norm: LayerNorm::take(checkpoint, "embeddings.LayerNorm", width, epsilon)?,
+            norm: take_norm(checkpoint, "embeddings.LayerNorm", width, epsilon)?,
         })
     }
 
     /// The length of the longest text, in tokens.
-    pub(crate) fn longest(&self) -> Result<usize, BackboneError> {
-        let rows = self.positions.dim(0)?;
-        Ok(match self.numbering {
+    pub(crate) fn longest(&self) -> usize {
+        let rows = self.positions.len() / self.width;
+        match self.numbering {
             Numbering::FromZero => rows,
             Numbering::BehindPadding(padding) => rows.saturating_sub(padding as usize + 1),
-        })
+        }
     }
 
-    /// Maps ids (rows, tokens) to embeddings (rows, tokens, width).
-    pub(crate) fn forward(&self, ids: &Tensor, type_ids: &Tensor) -> Result<Tensor, BackboneError> {
-        let (rows, tokens) = ids.dims2()?;
-        let longest = self.longest()?;
+    /// Maps the tokens of texts of these lengths to embeddings, (tokens, width).
+    pub(crate) fn forward(
+        &self,
+        ids: &[u32],
+        type_ids: &[u32],
+        lengths: &[usize],
+    ) -> Result<Vec<f32>, BackboneError> {
+        let longest = self.longest();
+        let tokens = lengths.iter().copied().max().unwrap_or(0);
         if !(1..=longest).contains(&tokens) {
             return Err(BackboneError::Inputs {
                 model_type: self.model_type,
@@ -102,32 +111,57 @@ impl TokenEmbedding {
                 found: format!("of {tokens}"),
             });
         }
-        let width = self.words.dim(1)?;
-        let look_up = |table: &Tensor, ids: &Tensor| {
-            table
-                .index_select(&ids.flatten_all()?, 0)?
-                .reshape((rows, tokens, width))
-        };
         self.check_ids("token ids", ids, &self.words)?;
-        let mut sum = look_up(&self.words, ids)?;
         if let Some(types) = &self.types {
             self.check_ids("token type ids", type_ids, types)?;
-            sum = (sum + look_up(types, type_ids)?)?;
         }
-        let positions = match self.numbering {
-            Numbering::FromZero => self.positions.narrow(0, 0, tokens)?,
-            Numbering::BehindPadding(padding) => {
-                look_up(&self.positions, &numbers_behind(padding, ids)?)?
-            }
+        let row = |table: &[f32], index: u32| {
+            let begin = index as usize * self.width;
+            begin..(begin + self.width).min(table.len())
         };
-        Ok(self.norm.forward(&sum.broadcast_add(&positions)?)?)
+        let mut embedded = Vec::with_capacity(ids.len() * self.width);
+        let tokens = ids
+            .iter()
+            .zip(type_ids)
+            .zip(self.positions_of(ids, lengths));
+        for ((&id, &type_id), position) in tokens {
+            let begin = embedded.len();
+            embedded.extend_from_slice(&self.words[row(&self.words, id)]);
+            let own = &mut embedded[begin..];
+            if let Some(types) = &self.types {
+                add(&types[row(types, type_id)], own);
+            }
+            add(&self.positions[row(&self.positions, position)], own);
+            normalize(&self.norm, own);
+        }
+        Ok(embedded)
+    }
+
+    /// The row of the position table that each token reads.
+    fn positions_of(&self, ids: &[u32], lengths: &[usize]) -> Vec<u32> {
+        let mut rest = ids;
+        let mut positions = Vec::with_capacity(ids.len());
+        for &length in lengths {
+            let (own, behind) = rest.split_at(length);
+            rest = behind;
+            match self.numbering {
+                Numbering::FromZero => positions.extend(0..length as u32),
+                Numbering::BehindPadding(padding) => {
+                    let mut last = padding;
+                    positions.extend(own.iter().map(|&id| {
+                        last += u32::from(id != padding);
+                        if id == padding { padding } else { last }
+                    }));
+                }
+            }
+        }
+        positions
     }
 
     /// Checks that all of `ids` are rows of `table`.
-    fn check_ids(&self, what: &str, ids: &Tensor, table: &Tensor) -> Result<(), BackboneError> {
-        let ids = ids.flatten_all()?.to_vec1::<u32>()?;
-        let rows = table.dim(0)?;
-        match ids.into_iter().find(|&id| id as usize >= rows) {
+    fn check_ids(&self, what: &str, ids: &[u32], table: &[f32]) -> Result<(), BackboneError> {
+        let rows = table.len() / self.width;
+        match ids.iter().find(|&&id| id as usize >= rows) {
             None => Ok(()),
             Some(id) => Err(BackboneError::Inputs {
                 model_type: self.model_type,
@@ -138,15 +172,34 @@ impl TokenEmbedding {
     }
 }
 
-/// The rows of the position table under [`Numbering::BehindPadding`].
-fn numbers_behind(padding: u32, ids: &Tensor) -> Result<Tensor, BackboneError> {
-    let mut numbers = Vec::with_capacity(ids.elem_count());
-    for row in ids.to_vec2::<u32>()? {
-        let mut last = padding;
-        for id in row {
-            last += u32::from(id != padding);
-            numbers.push(if id == padding { padding } else { last });
-        }
+fn add(from: &[f32], to: &mut [f32]) {
+    to.iter_mut().zip(from).for_each(|(to, &from)| *to += from);
+}
+
+/// Replaces `row` by its layer norm.
+fn normalize(norm: &LayerNorm, row: &mut [f32]) {
+    let share = (1.0 / row.len() as f64) as f32;
+    let mean = sum(row.iter().copied()) * share;
+    row.iter_mut().for_each(|x| *x -= mean);
+    let variance = sum(row.iter().map(|x| x * x)) * share;
+    let deviation = (variance + norm.epsilon).sqrt();
+    for ((x, &weight), &bias) in row.iter_mut().zip(&norm.weight).zip(&norm.bias) {
+        *x = *x / deviation * weight + bias;
     }
-    Ok(Tensor::from_vec(numbers, ids.shape(), ids.device())?)
+}
+
+/// The sum of a row, in the order of earlier versions, whose studies are continued to the bit: 32 sums side by side, then
+/// what is left.
+fn sum(row: impl ExactSizeIterator<Item = f32>) -> f32 {
+    let whole = row.len() - row.len() % 32;
+    let mut lanes = [0.0_f32; 32];
+    let mut row = row;
+    for (index, value) in row.by_ref().take(whole).enumerate() {
+        lanes[index % 32] += value;
+    }
+    let eight: [f32; 8] =
+        std::array::from_fn(|l| (lanes[l] + lanes[l + 8]) + (lanes[l + 16] + lanes[l + 24]));
+    let four: [f32; 4] = std::array::from_fn(|l| eight[l] + eight[l + 4]);
+    let sum = (four[0] + four[1]) + (four[2] + four[3]);
+    row.fold(sum, |sum, value| sum + value)
 }

@@ -7,7 +7,7 @@ use crate::blocks::{self, BlockNames, BlockShape};
 use crate::chain::{Embedding, Source};
 use crate::checkpoint::{Checkpoint, read_json};
 use crate::image_embedding::{Geometry, ImageEmbedding, LARGEST_IMAGE};
-use crate::layers::LayerNorm;
+use crate::layers::take_norm;
 use crate::pooling::Pooler;
 use crate::sublayer::{NormPosition, check_activation, check_heads};
 use crate::{Backbone, BackboneDescription, BackboneError, Pooling};
@@ -121,9 +121,9 @@ pub(crate) fn load(
         norm_position: NormPosition::BeforeTransform,
     };
     let sublayers = blocks::take(&mut checkpoint, architecture.names, &shape)?;
-    let last_norm = LayerNorm::take(&mut checkpoint, "layernorm", width, shape.epsilon)?;
+    let last_norm = take_norm(&mut checkpoint, "layernorm", width, shape.epsilon)?;
 
-    let input = embedding.description()?;
+    let input = embedding.description();
     let description =
         BackboneDescription::new(source.model_type, &shape, Pooling::Cls, &checkpoint, input);
     let pooler = Pooler {

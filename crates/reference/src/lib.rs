@@ -9,22 +9,25 @@
 //! connection runs two passes, any other one. The last pass gives the output, and the gradient flows through all of them.
 #![allow(clippy::unwrap_used, reason = "tests use it, and may panic")]
 
+mod padded;
 mod transformer;
 
 use std::collections::BTreeMap;
 
+use adaplace_arithmetic::{Arithmetic, Cpu};
 use adaplace_backbone::{Backbone, Inputs};
 use adaplace_search_space::{Connection, Placement};
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 
+pub use padded::{embedded, mask, padded, real_rows};
 pub use transformer::Transformer;
 
 /// A function of the source of a connection, whose result is added to its target.
 pub type Branch<'a> = (Connection, Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>);
 
 /// A backbone with the adapters of a placement and a head, whose values are variables.
-pub struct Reference<'a> {
-    backbone: &'a Backbone,
+pub struct Reference<'a, A: Arithmetic = Cpu> {
+    backbone: &'a Backbone<A>,
     transformer: Transformer,
     placement: Placement,
     vars: BTreeMap<String, Var>,
@@ -53,12 +56,12 @@ pub fn loss(logits: &Tensor, labels: &[u32]) -> Result<Tensor> {
     (normalizer - chosen)?.sum_all()
 }
 
-impl<'a> Reference<'a> {
+impl<'a, A: Arithmetic> Reference<'a, A> {
     /// The model of a placement whose tensors, the head's among them, are these: name, shape, values in row-major order.
     /// `backbone` and `transformer` are of the same folder.
     #[must_use]
     pub fn new(
-        backbone: &'a Backbone,
+        backbone: &'a Backbone<A>,
         transformer: Transformer,
         placement: &Placement,
         tensors: impl IntoIterator<Item = (String, Vec<usize>, Vec<f32>)>,
@@ -96,19 +99,20 @@ impl<'a> Reference<'a> {
         up.broadcast_add(var("up.bias"))? * scale
     }
 
-    /// The states h_0 .. h_N of the last pass, each (batch, tokens, width), with these branches.
+    /// The states h_0 .. h_N of the last pass, each (batch, tokens, width) with padding, with these branches.
     #[must_use]
     pub fn states(&self, inputs: &Inputs, branches: &[Branch<'_>]) -> Vec<Tensor> {
+        let mask = mask(inputs);
         let recurrent = branches.iter().any(|(c, _)| c.target < c.source);
         let mut before: Option<Vec<Tensor>> = None;
         for _ in 0..=usize::from(recurrent) {
             let mut states: Vec<Tensor> = Vec::new();
             for n in 0..=self.transformer.sublayers() {
                 let mut h = match n.checked_sub(1) {
-                    None => self.backbone.embed(inputs).unwrap(),
+                    None => embedded(self.backbone, inputs),
                     Some(m) => {
                         let transformer = &self.transformer;
-                        transformer.sublayer(m, &states[m], inputs.mask()).unwrap()
+                        transformer.sublayer(m, &states[m], mask.as_ref()).unwrap()
                     }
                 };
                 let to_n = |c: &Connection| usize::from(c.target) == n;
@@ -140,7 +144,9 @@ impl<'a> Reference<'a> {
         let states = self.states(inputs, branches);
         let last = states.last().unwrap();
         let pooling = self.backbone.description().pooling;
-        let features = self.transformer.pool(last, inputs.mask(), pooling).unwrap();
+        let mask = mask(inputs);
+        let features = self.transformer.pool(last, mask.as_ref(), pooling);
+        let features = features.unwrap();
         let weight = self.vars["head.weight"].t().unwrap();
         let scores = features.matmul(&weight).unwrap();
         scores.broadcast_add(&self.vars["head.bias"]).unwrap()

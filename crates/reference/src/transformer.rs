@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use adaplace_backbone::{Pooling, TokenMask};
+use adaplace_backbone::Pooling;
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::{Linear, Module, ops};
 
@@ -157,11 +157,12 @@ impl Transformer {
         2 * self.blocks
     }
 
-    /// h_{n+1} from h_n, both (batch, tokens, width). Tokens that `mask` leaves out are not attended to.
+    /// h_{n+1} from h_n, both (batch, tokens, width). `mask` is 1 for a real token and 0 for padding, which is not
+    /// attended to, (batch, tokens).
     ///
     /// # Errors
     /// If candle refuses an operation.
-    pub fn sublayer(&self, n: usize, state: &Tensor, mask: Option<&TokenMask>) -> Result<Tensor> {
+    pub fn sublayer(&self, n: usize, state: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
         let block = format!("{}.{}", self.family.block, n / 2);
         let norm = format!("{block}.{}", self.family.norms[n % 2]);
         let transform = |x: &Tensor| {
@@ -187,12 +188,7 @@ impl Transformer {
     ///
     /// # Errors
     /// If candle refuses an operation.
-    pub fn pool(
-        &self,
-        state: &Tensor,
-        mask: Option<&TokenMask>,
-        pooling: Pooling,
-    ) -> Result<Tensor> {
+    pub fn pool(&self, state: &Tensor, mask: Option<&Tensor>, pooling: Pooling) -> Result<Tensor> {
         let state = match self.family.last_norm {
             Some(name) => self.norm(name, state)?,
             None => state.clone(),
@@ -201,7 +197,7 @@ impl Transformer {
             (Pooling::Cls, _) => state.narrow(1, 0, 1)?.squeeze(1),
             (Pooling::Mean, None) => state.mean(1),
             (Pooling::Mean, Some(mask)) => {
-                let real = real_tokens(mask)?.unsqueeze(2)?;
+                let real = mask.unsqueeze(2)?;
                 let sum = state.broadcast_mul(&real)?.sum(1)?;
                 sum.broadcast_div(&real.sum(1)?)
             }
@@ -209,7 +205,7 @@ impl Transformer {
     }
 
     /// Multi-head attention: output(softmax(Q K^T / sqrt(width / heads)) V).
-    fn attention(&self, block: &str, x: &Tensor, mask: Option<&TokenMask>) -> Result<Tensor> {
+    fn attention(&self, block: &str, x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
         let (batch, tokens, width) = x.dims3()?;
         let [query, key, value, output] = self.family.attention;
         let by_head = |part: &str| {
@@ -224,7 +220,7 @@ impl Transformer {
         if let Some(mask) = mask {
             // 0 for a real token, the lowest number for any other.
             let lowest = f64::from(f32::MIN);
-            let bias = real_tokens(mask)?.affine(-lowest, lowest)?;
+            let bias = mask.affine(-lowest, lowest)?;
             scores = scores.broadcast_add(&bias.reshape((batch, 1, 1, tokens))?)?;
         }
         let mixed = ops::softmax(&scores, D::Minus1)?.matmul(&value)?;
@@ -253,12 +249,6 @@ impl Transformer {
         let part = |part| &self.weights[&format!("{name}.{part}")];
         (part("weight"), part("bias"))
     }
-}
-
-/// 1 for a real token and 0 for any other, (rows, tokens).
-fn real_tokens(mask: &TokenMask) -> Result<Tensor> {
-    let real: Vec<f32> = mask.values().iter().map(|&keep| f32::from(keep)).collect();
-    Tensor::from_vec(real, mask.shape(), &Device::Cpu)
 }
 
 /// `model.safetensors`, or its shards.

@@ -1,9 +1,10 @@
 //! Statistics that compare the gradients of different examples. They measure how well a connection's gradient on some
 //! examples predicts its effect on others.
 
+use adaplace_arithmetic::Arithmetic;
 use adaplace_task::{Examples, evaluation_batches};
 
-use crate::engine::{Shard, shards};
+use crate::engine::shards_of;
 use crate::evaluation::features;
 use crate::example_gradients::{AllDirections, Directions};
 use crate::gradient_sums::{Side, Summed, for_connections};
@@ -42,8 +43,8 @@ struct OfParts {
 }
 
 /// Runs one more forward and backward pass over the training examples, along the directions of their gradients.
-fn joint(
-    model: &Model<'_>,
+fn joint<A: Arithmetic>(
+    model: &Model<'_, A>,
     train: &Examples,
     settings: &GradientMapSettings,
     of_parts: &[OfParts],
@@ -52,10 +53,7 @@ fn joint(
     let directions: Vec<&Directions> = of_parts.iter().map(|one| &one.directions).collect();
     let batches = evaluation_batches(&train.lengths(), settings.batch_size.get());
     let data = Dataset::from(train);
-    let shards: Vec<Shard<'_>> = batches
-        .iter()
-        .flat_map(|rows| shards(model.backbone(), data, rows))
-        .collect();
+    let shards = shards_of(model.backbone(), data, &batches)?;
     let examples = AllDirections::new(&directions, states).example_gradients(model, &shards)?;
     let validation = of_parts.iter().flat_map(|one| {
         let rest = -one.validation_alignment - one.validation.iter().sum::<f64>();
@@ -66,8 +64,8 @@ fn joint(
 
 impl CrossFit {
     /// The statistics of `model` that are among `statistics`, and the singular values of its map on `train`.
-    pub(crate) fn compute(
-        model: &Model<'_>,
+    pub(crate) fn compute<A: Arithmetic>(
+        model: &Model<'_, A>,
         train: &Examples,
         validation: &Examples,
         settings: &GradientMapSettings,
@@ -135,8 +133,8 @@ impl CrossFit {
 
 impl Halves {
     /// Computes each half's gradients at the linear probe of the other half.
-    fn compute(
-        model: &Model<'_>,
+    fn compute<A: Arithmetic>(
+        model: &Model<'_, A>,
         train: &Examples,
         validation: &Examples,
         settings: &GradientMapSettings,
@@ -168,12 +166,12 @@ fn step(of: &Decomposition, on: Summed<'_>) -> Result<f64, String> {
 }
 
 /// The model's adapters with the linear probe that was fitted to its features on some examples.
-fn fitted_to<'a>(
-    model: &Model<'a>,
+fn fitted_to<'a, A: Arithmetic>(
+    model: &Model<'a, A>,
     examples: &Examples,
     validation: &Examples,
     settings: &GradientMapSettings,
-) -> Result<Model<'a>, ScoreError> {
+) -> Result<Model<'a, A>, ScoreError> {
     let classes = model.parameters().classes();
     let of = |examples| features(model, Dataset::from(examples), settings.batch_size.get());
     let probe = LinearProbe::fit(&of(examples)?, &of(validation)?, classes)?;
@@ -182,22 +180,18 @@ fn fitted_to<'a>(
 }
 
 /// The results of `work` on the gradient matrices of two models, each on its own examples.
-fn on_both<T: Send>(
-    sides: [(&Model<'_>, &Examples); 2],
+fn on_both<T: Send, A: Arithmetic>(
+    sides: [(&Model<'_, A>, &Examples); 2],
     settings: &GradientMapSettings,
     work: impl Fn([Summed<'_>; 2]) -> Result<T, String> + Sync,
 ) -> Result<Vec<T>, ScoreError> {
     let batches = sides
         .map(|(_, examples)| evaluation_batches(&examples.lengths(), settings.batch_size.get()));
-    let cut = |side: usize| -> Vec<Shard<'_>> {
+    let cut = |side: usize| {
         let (model, examples) = sides[side];
-        let of_batch = |rows| shards(model.backbone(), Dataset::from(examples), rows);
-        batches[side]
-            .iter()
-            .flat_map(|rows| of_batch(rows))
-            .collect()
+        shards_of(model.backbone(), Dataset::from(examples), &batches[side])
     };
-    let cut = [cut(0), cut(1)];
+    let cut = [cut(0)?, cut(1)?];
     let side = |side: usize| Side {
         model: sides[side].0,
         shards: &cut[side],

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use adaplace_arithmetic::ArithmeticError;
 use adaplace_backbone::BackboneError;
 use adaplace_search_space::Connection;
 
@@ -73,6 +74,9 @@ pub enum ScoreError {
         /// The error of the decomposition.
         reason: String,
     },
+    /// There is nothing to compute a gradient map from.
+    #[error("a gradient map needs at least one example")]
+    NoExamples,
     /// There are too few examples for the cross-fitted statistics, which compare two halves of the training examples,
     /// and these with the validation part.
     #[error(
@@ -111,20 +115,9 @@ pub enum ScoreError {
     /// The backbone refused its inputs.
     #[error(transparent)]
     Backbone(#[from] BackboneError),
-    /// A tensor operation failed.
-    #[error("tensor operation failed: {0}")]
-    Tensor(candle_core::Error),
-}
-
-impl From<candle_core::Error> for ScoreError {
-    /// With RUST_BACKTRACE set, the message of a candle error contains its backtrace, which must not reach a journal.
-    fn from(error: candle_core::Error) -> Self {
-        let mut error = error;
-        while let candle_core::Error::WithBacktrace { inner, .. } = error {
-            error = *inner;
-        }
-        Self::Tensor(error)
-    }
+    /// An operation of the arithmetic failed.
+    #[error(transparent)]
+    Arithmetic(#[from] ArithmeticError),
 }
 
 /// If many texts have the greatest length, they have probably been cut to it.

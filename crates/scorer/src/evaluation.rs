@@ -1,5 +1,6 @@
+use adaplace_arithmetic::Arithmetic;
 use adaplace_backbone::Inputs;
-use adaplace_task::{Batch, BatchInputs, evaluation_batches};
+use adaplace_task::{BatchInputs, Examples, evaluation_batches};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -52,17 +53,17 @@ impl Evaluation {
 ///
 /// # Errors
 /// If the inputs are not of the backbone's kind.
-pub fn evaluate<'a>(
-    model: &Model<'_>,
+pub fn evaluate<'a, A: Arithmetic>(
+    model: &Model<'_, A>,
     data: impl Into<Dataset<'a>>,
     batch_size: usize,
 ) -> Result<Evaluation, ScoreError> {
     let data = data.into();
-    let engine = Engine::new(model, Prefix::Shared);
-    let values = model.parameters().values();
+    let engine = Engine::new(model, Prefix::Shared)?;
+    let values = engine.written(model)?;
     let batches = evaluation_batches(&data.examples.lengths(), batch_size);
     let by_batch = for_batches(&engine, data, &batches, |shard, workspace| {
-        Ok(engine.logits(values, shard, workspace)?.to_vec())
+        Ok(engine.logits(&values, shard, workspace)?.into_owned())
     })?;
     let logits: Vec<f64> = by_batch.into_iter().flatten().map(f64::from).collect();
     let rows = batches.iter().flatten();
@@ -74,21 +75,24 @@ pub fn evaluate<'a>(
 ///
 /// # Errors
 /// If the inputs are not of the backbone's kind.
-pub fn features<'a>(
-    model: &Model<'_>,
+pub fn features<'a, A: Arithmetic>(
+    model: &Model<'_, A>,
     data: impl Into<Dataset<'a>>,
     batch_size: usize,
 ) -> Result<Features, ScoreError> {
     let data = data.into();
-    let engine = Engine::new(model, Prefix::Shared);
-    let values = model.parameters().values();
+    let engine = Engine::new(model, Prefix::Shared)?;
+    let values = engine.written(model)?;
     let batches = evaluation_batches(&data.examples.lengths(), batch_size);
     let by_batch = for_batches(&engine, data, &batches, |shard, workspace| {
-        Ok(engine.features(values, shard, workspace)?.to_vec())
+        Ok(engine.features(&values, shard, workspace)?.into_owned())
     })?;
     let mut features: Vec<Vec<f32>> = vec![Vec::new(); data.examples.len()];
     for (rows, values) in batches.iter().zip(by_batch) {
-        for (&row, values) in rows.iter().zip(values.chunks_exact(engine.layout().width)) {
+        for (&row, values) in rows
+            .iter()
+            .zip(values.chunks_exact(engine.layout().head.width))
+        {
             features[row] = values.to_vec();
         }
     }
@@ -96,39 +100,31 @@ pub fn features<'a>(
 }
 
 /// The results of `work` for all batches, computed in parallel on the current rayon pool.
-fn for_batches(
-    engine: &Engine<'_>,
+fn for_batches<A: Arithmetic>(
+    engine: &Engine<'_, A>,
     data: Dataset<'_>,
     batches: &[Vec<usize>],
-    work: impl Fn(&Shard<'_>, &mut Workspace) -> Result<Vec<f32>, ScoreError> + Sync,
+    work: impl Fn(&Shard<'_, A>, &mut Workspace<A>) -> Result<Vec<f32>, ScoreError> + Sync,
 ) -> Result<Vec<Vec<f32>>, ScoreError> {
     batches
         .par_iter()
         .map(|rows| {
-            let shard = Shard::of_dataset(engine.backbone(), data, rows);
+            let shard = Shard::of_dataset(engine.backbone(), data, rows)?;
             Workspace::with(|workspace| work(&shard, workspace))
         })
         .collect()
 }
 
-/// A batch in the form that the backbone reads.
-pub(crate) fn inputs(batch: &Batch) -> Result<Inputs, ScoreError> {
-    Ok(match &batch.inputs {
+/// The examples at `rows` in the form that the backbone reads.
+pub(crate) fn inputs(examples: &Examples, rows: &[usize]) -> Inputs {
+    match examples.batch(rows).inputs {
         BatchInputs::Text {
-            rows,
-            tokens,
+            lengths,
             ids,
             type_ids,
-            mask,
-        } => Inputs::text(*rows, *tokens, ids, type_ids, mask)?,
-        BatchInputs::Images {
-            rows,
-            channels,
-            height,
-            width,
-            pixels,
-        } => Inputs::images((*rows, *channels, *height, *width), pixels.clone())?,
-    })
+        } => Inputs::text(lengths, ids, type_ids),
+        BatchInputs::Images { shape, pixels } => Inputs::images(shape, pixels),
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The derivatives of single examples along the leading directions of every connection.
 
+use adaplace_arithmetic::Arithmetic;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, ColRef, Mat, MatRef, Par};
 use rayon::prelude::*;
@@ -79,19 +80,19 @@ impl AllDirections {
     /// of a decrease: minus the sum over tokens of dL/dh_j M norm(h_i).
     ///
     /// The maps are the first pairs u_m v_m^T, and the sum of the others. The result is (examples, connections x maps).
-    pub(crate) fn example_gradients(
+    pub(crate) fn example_gradients<A: Arithmetic>(
         &self,
-        model: &Model<'_>,
-        shards: &[Shard<'_>],
+        model: &Model<'_, A>,
+        shards: &[Shard<'_, A>],
     ) -> Result<Mat<f32>, ScoreError> {
-        let engine = Engine::new(model, Prefix::Separate);
-        let values = model.parameters().values();
+        let engine = Engine::new(model, Prefix::Separate)?;
+        let values = engine.written(model)?;
         let of_shards = shards
             .par_iter()
             .map(|shard| {
                 Workspace::with(|workspace| {
-                    engine.loss_and_gradients(values, shard, 1.0, workspace)?;
-                    Ok(self.of_shard(&engine, shard, workspace))
+                    engine.loss_and_gradients(&values, shard, 1.0, workspace)?;
+                    self.of_shard(&engine, shard, workspace)
                 })
             })
             .collect::<Result<Vec<_>, ScoreError>>()?;
@@ -105,12 +106,19 @@ impl AllDirections {
         Ok(all)
     }
 
-    fn of_shard(&self, engine: &Engine<'_>, shard: &Shard<'_>, workspace: &Workspace) -> Mat<f32> {
+    fn of_shard<A: Arithmetic>(
+        &self,
+        engine: &Engine<'_, A>,
+        shard: &Shard<'_, A>,
+        workspace: &Workspace<A>,
+    ) -> Result<Mat<f32>, ScoreError> {
         let (states, count, rows) = (self.states, self.count, shard.rows());
         let width = self.right[0].nrows();
         let mut values = vec![0.0; rows * states * width];
-        let mut projected = |write: &dyn Fn(&mut [f32]), onto: &[Mat<f32>]| -> Vec<Mat<f32>> {
-            write(&mut values);
+        let mut projected = |write: &dyn Fn(&mut [f32]) -> Result<(), ScoreError>,
+                             onto: &[Mat<f32>]|
+         -> Result<Vec<Mat<f32>>, ScoreError> {
+            write(&mut values)?;
             let side_by_side = MatRef::from_row_major_slice(&values, rows, states * width);
             let of_state = |(state, directions): (usize, &Mat<f32>)| {
                 let mut result = Mat::zeros(rows, states * count);
@@ -126,18 +134,18 @@ impl AllDirections {
                 );
                 result
             };
-            onto.iter().enumerate().map(of_state).collect()
+            Ok(onto.iter().enumerate().map(of_state).collect())
         };
-        let read = projected(&|to| engine.write_normalized(0, workspace, to), &self.right);
+        let read = projected(&|to| engine.write_normalized(0, workspace, to), &self.right)?;
         let write_gradients = |to: &mut [f32]| engine.write_gradients(0, workspace, 0..states, to);
-        let added = projected(&write_gradients, &self.left);
+        let added = projected(&write_gradients, &self.left)?;
         let examples: Vec<_> = shard
             .examples
             .windows(2)
             .map(|ends| ends[0]..ends[1])
             .collect();
         let columns = states * states * MAPS;
-        Mat::from_fn(examples.len(), columns, |example, column| {
+        Ok(Mat::from_fn(examples.len(), columns, |example, column| {
             let (pair, map) = (column / MAPS, column % MAPS);
             let (source, target) = (pair / states, pair % states);
             let directions = match map < LEADING {
@@ -151,7 +159,7 @@ impl AllDirections {
                 tokens.map(|token| read[token] * added[token]).sum::<f32>()
             });
             -along.sum::<f32>()
-        })
+        }))
     }
 }
 
@@ -176,7 +184,7 @@ mod tests {
         let all: Examples = tiny_task(&TextTask::default()).train;
         let rows: Vec<usize> = (0..all.len()).collect();
         let (first, second) = rows.split_at(rows.len() / 2);
-        let cut = [first, second].map(|rows| shards(&backbone, Dataset::from(&all), rows));
+        let cut = [first, second].map(|rows| shards(&backbone, Dataset::from(&all), rows).unwrap());
         let side = |part: usize| Side {
             model: &model,
             shards: &cut[part],

@@ -1,3 +1,4 @@
+use adaplace_arithmetic::{Arithmetic, Cpu};
 use adaplace_search_space::{Count, Positive, Share};
 use adaplace_task::{Examples, training_epoch};
 use learned_scale::LearnedScale;
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{Engine, Prefix, Workspace, shards};
 use crate::optimiser::AdamW;
+use crate::parameters::PlacedAdapter;
 use crate::{Dataset, Model, ScoreError, seeds};
 
 /// The settings of the training of adapters and head.
@@ -61,9 +63,9 @@ impl TrainingSettings {
 
 /// The result of a training.
 #[derive(Debug, Clone)]
-pub struct Trained<'a> {
+pub struct Trained<'a, A: Arithmetic = Cpu> {
     /// The model with its trained parameters.
-    pub model: Model<'a>,
+    pub model: Model<'a, A>,
     /// The mean cross-entropy of the batches of the last epoch, or of all batches if there was less than one epoch.
     pub train_loss: f64,
 }
@@ -75,18 +77,18 @@ pub struct Trained<'a> {
 /// # Errors
 /// [`ScoreError::Diverged`] if the loss or the gradient is not finite, [`ScoreError::NoGradient`] if an adapter has no
 /// influence on the loss, [`ScoreError::FeaturesSayNothing`] if that is because the head is zero.
-pub fn fine_tune<'m, 'a>(
-    model: Model<'m>,
+pub fn fine_tune<'m, 'a, A: Arithmetic>(
+    model: Model<'m, A>,
     data: impl Into<Dataset<'a>>,
     settings: &TrainingSettings,
     steps: u32,
     seed: u64,
     repetition: u32,
-) -> Result<Trained<'m>, ScoreError> {
+) -> Result<Trained<'m, A>, ScoreError> {
     let data = data.into();
     let lengths = data.examples.lengths();
     let batches = training_batches(lengths, settings.batch_size.get(), steps, seed, repetition);
-    let mut trainer = Trainer::new(&model, settings);
+    let mut trainer = Trainer::new(&model, settings)?;
     let mut losses = Vec::new();
     for (step, rows) in (0..steps).zip(batches) {
         let factor = settings.learning_rate_factor(step, steps);
@@ -104,7 +106,11 @@ pub fn fine_tune<'m, 'a>(
 }
 
 /// Explains a missing gradient by a head of zeros, which does not pass gradients on to the adapters.
-fn explained(error: ScoreError, model: &Model<'_>, examples: &Examples) -> ScoreError {
+fn explained<A: Arithmetic>(
+    error: ScoreError,
+    model: &Model<'_, A>,
+    examples: &Examples,
+) -> ScoreError {
     let weight = model.parameters().head().weight;
     let zero = weight.iter().all(|&w| w == 0.0);
     match error {
@@ -165,11 +171,13 @@ impl ExampleOrder {
 }
 
 /// The values of a model during its training.
-struct Trainer<'a> {
-    engine: Engine<'a>,
+struct Trainer<'a, A: Arithmetic = Cpu> {
+    engine: Engine<'a, A>,
     settings: &'a TrainingSettings,
     /// The values in the engine's layout.
     values: Vec<f32>,
+    /// The same values, as the arithmetic reads them.
+    written: A::Buffer,
     /// The gradients with respect to the values, or with a learned scale with respect to what is trained instead of
     /// them.
     gradients: Vec<f32>,
@@ -179,9 +187,9 @@ struct Trainer<'a> {
     shares: Vec<Vec<f32>>,
 }
 
-impl<'a> Trainer<'a> {
-    fn new(model: &Model<'a>, settings: &'a TrainingSettings) -> Self {
-        let engine = Engine::new(model, Prefix::Shared);
+impl<'a, A: Arithmetic> Trainer<'a, A> {
+    fn new(model: &Model<'a, A>, settings: &'a TrainingSettings) -> Result<Self, ScoreError> {
+        let engine = Engine::new(model, Prefix::Shared)?;
         let layout = engine.layout();
         let values = model.parameters().values().to_vec();
         let (learned_scale, scales) = match settings.learned_scale {
@@ -192,15 +200,16 @@ impl<'a> Trainer<'a> {
             false => (None, 0),
         };
         let trained = values.len() + scales;
-        Self {
+        Ok(Self {
             settings,
             gradients: vec![0.0; trained],
             optimiser: AdamW::new(trained, settings.weight_decay.get()),
             learned_scale,
             values,
+            written: A::Buffer::default(),
             engine,
             shares: Vec::new(),
-        }
+        })
     }
 
     /// Makes one step on the examples at `rows`, and returns their mean loss before the step.
@@ -225,8 +234,8 @@ impl<'a> Trainer<'a> {
         let adapter_rate = factor * self.settings.adapter_learning_rate.get();
         let head_rate = factor * self.settings.head_learning_rate.get();
         let rates = [
-            (adapter_rate, layout.head),
-            (head_rate, layout.len() - layout.head),
+            (adapter_rate, layout.head.begin),
+            (head_rate, layout.len() - layout.head.begin),
             (adapter_rate, self.gradients.len() - layout.len()),
         ];
         match &mut self.learned_scale {
@@ -247,11 +256,14 @@ impl<'a> Trainer<'a> {
         let Self {
             engine,
             values,
+            written,
             gradients,
             shares,
             ..
         } = self;
-        let shards = shards(engine.backbone(), data, rows);
+        engine.write(values, written)?;
+        let written = &*written;
+        let shards = shards(engine.backbone(), data, rows)?;
         if shares.len() < shards.len() {
             shares.resize(shards.len(), vec![0.0; values.len()]);
         }
@@ -261,8 +273,8 @@ impl<'a> Trainer<'a> {
             .zip(&mut *shares)
             .map(|(shard, share)| {
                 Workspace::with(|workspace| {
-                    let loss = engine.loss_and_gradients(values, shard, factor, workspace)?;
-                    share.copy_from_slice(workspace.towards_values());
+                    let loss = engine.loss_and_gradients(written, shard, factor, workspace)?;
+                    share.copy_from_slice(&engine.towards_values(workspace)?);
                     Ok(loss)
                 })
             })
@@ -279,13 +291,10 @@ impl<'a> Trainer<'a> {
     /// Checks that every adapter has an influence on the loss. At the first step W_up is zero, so the gradient of
     /// W_down is always zero.
     fn check_gradient_flow(&self) -> Result<(), ScoreError> {
-        let layout = self.engine.layout();
-        for place in &layout.adapters {
-            let gradients = layout.adapter(place, &self.gradients);
+        for &PlacedAdapter { connection, place } in &self.engine.layout().adapters {
+            let gradients = place.of(&self.gradients);
             if gradients.up_weight.iter().all(|&g| g == 0.0) {
-                return Err(ScoreError::NoGradient {
-                    connection: place.connection,
-                });
+                return Err(ScoreError::NoGradient { connection });
             }
         }
         Ok(())

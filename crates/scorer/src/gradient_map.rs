@@ -10,13 +10,13 @@
 //! further connection i -> j with i <= j then acts in both, and G_ij is the sum over the passes; one with i > j reads
 //! the first pass and adds to the second.
 
-use adaplace_backbone::Inputs;
+use adaplace_arithmetic::Arithmetic;
 use adaplace_search_space::{Connection, Count, Share};
 use adaplace_task::{Examples, evaluation_batches};
 use serde::{Deserialize, Serialize};
 
 use crate::cross_fit::CrossFit;
-use crate::engine::{Shard, shards};
+use crate::engine::{Shard, shards_of};
 use crate::gradient_sums::{Side, for_connections};
 use crate::singular_values::singular_values;
 use crate::{Dataset, JointJudgement, Model, ScoreError, Statistic, Statistics};
@@ -62,18 +62,15 @@ impl GradientMap {
     ///
     /// # Errors
     /// If the inputs are not of the backbone's kind, or if a decomposition fails because a gradient is not finite.
-    pub fn compute(
-        model: &Model<'_>,
+    pub fn compute<A: Arithmetic>(
+        model: &Model<'_, A>,
         examples: &Examples,
         settings: &GradientMapSettings,
     ) -> Result<Self, ScoreError> {
         let batches = evaluation_batches(&examples.lengths(), settings.batch_size.get());
         let data = Dataset::from(examples);
-        let shards = batches
-            .iter()
-            .flat_map(|rows| shards(model.backbone(), data, rows))
-            .collect();
-        Self::from_shards(model, shards, settings)
+        let shards = shards_of(model.backbone(), data, &batches)?;
+        Self::of_shards(model, &shards, settings)
     }
 
     /// Computes the map like [`Self::compute`], and the cross-fitted ones of `statistics`.
@@ -85,8 +82,8 @@ impl GradientMap {
     ///
     /// # Errors
     /// The errors of [`Self::compute`]. Also if a half is empty, or if a probe cannot be fitted.
-    pub fn cross_fitted(
-        model: &Model<'_>,
+    pub fn cross_fitted<A: Arithmetic>(
+        model: &Model<'_, A>,
         train: &Examples,
         validation: &Examples,
         settings: &GradientMapSettings,
@@ -109,36 +106,18 @@ impl GradientMap {
         })
     }
 
-    /// Computes the map like [`Self::compute`], from batches of inputs and labels, one label for each row.
-    ///
-    /// # Errors
-    /// The errors of [`Self::compute`].
-    pub fn from_batches(
-        model: &Model<'_>,
-        batches: impl IntoIterator<Item = (Inputs, Vec<u32>)>,
-        settings: &GradientMapSettings,
-    ) -> Result<Self, ScoreError> {
-        let batches = batches.into_iter();
-        let shards = batches
-            .map(|(inputs, labels)| Shard::of_inputs(model.backbone(), inputs, labels))
-            .collect();
-        Self::from_shards(model, shards, settings)
-    }
-
-    fn from_shards(
-        model: &Model<'_>,
-        shards: Vec<Shard<'_>>,
+    pub(crate) fn of_shards<A: Arithmetic>(
+        model: &Model<'_, A>,
+        shards: &[Shard<'_, A>],
         settings: &GradientMapSettings,
     ) -> Result<Self, ScoreError> {
         let examples: usize = shards.iter().map(|shard| shard.labels.len()).sum();
         if examples == 0 {
-            return Err(ScoreError::Tensor(candle_core::Error::Msg(
-                "a gradient map needs at least one example".to_owned(),
-            )));
+            return Err(ScoreError::NoExamples);
         }
         let side = Side {
             model,
-            shards: &shards,
+            shards,
             examples,
         };
         let singular_values = for_connections(&[side], |matrices| {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use adaplace_arithmetic::Arithmetic;
 use adaplace_search_space::Connection;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
@@ -18,16 +19,15 @@ const ROWS_PER_PRODUCT: usize = 2048;
 const MOST_SUMS: usize = 192 << 20;
 
 /// A model and the examples over which its gradients are summed.
-#[derive(Clone, Copy)]
-pub(crate) struct Side<'a> {
-    pub(crate) model: &'a Model<'a>,
-    pub(crate) shards: &'a [Shard<'a>],
+pub(crate) struct Side<'a, A: Arithmetic> {
+    pub(crate) model: &'a Model<'a, A>,
+    pub(crate) shards: &'a [Shard<'a, A>],
     pub(crate) examples: usize,
 }
 
 /// The results of `work` on the matrices of each connection, one matrix for each side, by source, then target.
-pub(crate) fn for_connections<T: Send>(
-    sides: &[Side<'_>],
+pub(crate) fn for_connections<T: Send, A: Arithmetic>(
+    sides: &[Side<'_, A>],
     work: impl Fn(&[Summed<'_>]) -> Result<T, String> + Sync,
 ) -> Result<Vec<T>, ScoreError> {
     in_groups(sides, MOST_SUMS, work)
@@ -40,18 +40,19 @@ pub(crate) struct Summed<'a> {
     pub(crate) examples: usize,
 }
 
-fn in_groups<T: Send>(
-    sides: &[Side<'_>],
+fn in_groups<T: Send, A: Arithmetic>(
+    sides: &[Side<'_, A>],
     most_sums: usize,
     work: impl Fn(&[Summed<'_>]) -> Result<T, String> + Sync,
 ) -> Result<Vec<T>, ScoreError> {
-    let engines: Vec<(Engine<'_>, &[f32])> = sides
+    let engines = sides
         .iter()
         .map(|side| {
-            let engine = Engine::new(side.model, Prefix::Separate);
-            (engine, side.model.parameters().values())
+            let engine = Engine::new(side.model, Prefix::Separate)?;
+            let values = engine.written(side.model)?;
+            Ok((engine, values))
         })
-        .collect();
+        .collect::<Result<Vec<(Engine<'_, A>, A::Buffer)>, ScoreError>>()?;
     let states = sides[0].model.backbone().description().hidden_states;
     let width = sides[0].model.backbone().description().width;
     let group = (most_sums / (states * width * width * sides.len())).clamp(1, states);
@@ -105,7 +106,7 @@ fn in_groups<T: Send>(
 }
 
 /// The number of shards that make up a product of [`ROWS_PER_PRODUCT`] rows.
-fn product_size(shards: &[Shard<'_>]) -> usize {
+fn product_size<A: Arithmetic>(shards: &[Shard<'_, A>]) -> usize {
     let mut rows = 0;
     let enough = shards.iter().position(|shard| {
         rows += shard.rows();
@@ -163,11 +164,11 @@ impl GradientSums {
     }
 
     /// Adds the products of some shards.
-    fn add(
+    fn add<A: Arithmetic>(
         &mut self,
-        engine: &Engine<'_>,
-        values: &[f32],
-        shards: &[Shard<'_>],
+        engine: &Engine<'_, A>,
+        values: &A::Buffer,
+        shards: &[Shard<'_, A>],
     ) -> Result<(), ScoreError> {
         let rows: usize = shards.iter().map(Shard::rows).sum();
         let (states, targets) = (self.sums.ncols(), self.sums.nrows());
@@ -195,8 +196,8 @@ impl GradientSums {
                 Workspace::with(|workspace| {
                     engine.loss_and_gradients(values, shard, 1.0, workspace)?;
                     for (pass, (normalized, gradients)) in place.into_iter().enumerate() {
-                        engine.write_normalized(pass, workspace, normalized);
-                        engine.write_gradients(pass, workspace, targets.clone(), gradients);
+                        engine.write_normalized(pass, workspace, normalized)?;
+                        engine.write_gradients(pass, workspace, targets.clone(), gradients)?;
                     }
                     Ok::<(), ScoreError>(())
                 })
@@ -265,13 +266,13 @@ mod tests {
         let rows: Vec<usize> = (0..examples.len()).collect();
         for connections in [&[][..], &[(3, 1), (1, 2)]] {
             let model = model(&backbone, connections);
-            let shards = shards(&backbone, Dataset::from(&examples), &rows);
-            let side = Side {
-                model: &model,
-                shards: &shards,
-                examples: rows.len(),
-            };
+            let shards = shards(&backbone, Dataset::from(&examples), &rows).unwrap();
             let with = |most| {
+                let side = Side {
+                    model: &model,
+                    shards: &shards,
+                    examples: rows.len(),
+                };
                 let values = |matrices: &[Summed<'_>]| singular_values(matrices[0].sums);
                 in_groups(&[side], most, values).unwrap()
             };

@@ -1,7 +1,9 @@
+use adaplace_arithmetic::Arithmetic;
 use adaplace_task::evaluation_batches;
 use rayon::prelude::*;
 
 use crate::engine::{Engine, Prefix, Shard, Workspace};
+use crate::parameters::PlacedAdapter;
 use crate::{Dataset, Model, ScoreError};
 
 /// The importance of each adapter of `model` for its loss on `data`, in nats, in canonical order: the mean over batches
@@ -13,27 +15,25 @@ use crate::{Dataset, Model, ScoreError};
 ///
 /// # Errors
 /// If the inputs are not of the backbone's kind.
-pub fn importances<'a>(
-    model: &Model<'_>,
+pub fn importances<'a, A: Arithmetic>(
+    model: &Model<'_, A>,
     data: impl Into<Dataset<'a>>,
     batch_size: usize,
 ) -> Result<Vec<f64>, ScoreError> {
     let data = data.into();
-    let engine = Engine::new(model, Prefix::Shared);
+    let engine = Engine::new(model, Prefix::Shared)?;
     let layout = engine.layout();
     let values = model.parameters().values();
+    let written = engine.written(model)?;
     let batches = evaluation_batches(&data.examples.lengths(), batch_size);
     let of_batch = |rows: &Vec<usize>| {
-        let shard = Shard::of_dataset(engine.backbone(), data, rows);
+        let shard = Shard::of_dataset(engine.backbone(), data, rows)?;
         let factor = 1.0 / rows.len() as f32;
         Workspace::with(|workspace| {
-            engine.loss_and_gradients(values, &shard, factor, workspace)?;
-            let gradients = workspace.towards_values();
-            let of_adapter = |place| {
-                let (own, towards) = (
-                    layout.adapter(place, values),
-                    layout.adapter(place, gradients),
-                );
+            engine.loss_and_gradients(&written, &shard, factor, workspace)?;
+            let gradients = engine.towards_values(workspace)?;
+            let of_adapter = |PlacedAdapter { place, .. }: &PlacedAdapter| {
+                let (own, towards) = (place.of(values), place.of(&gradients));
                 let sum = product(own.up_weight, towards.up_weight)
                     + product(own.up_bias, towards.up_bias);
                 sum.abs()

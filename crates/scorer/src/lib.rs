@@ -17,7 +17,6 @@ mod example_gradients;
 mod fine_tune;
 mod gradient_map;
 mod gradient_sums;
-mod gradients;
 mod importance;
 mod joint_judgement;
 mod model;
@@ -37,6 +36,8 @@ extern crate self as adaplace_scorer;
 #[expect(dead_code, reason = "shared with `tests/tiny`, which uses the rest")]
 #[path = "../tests/tiny/support.rs"]
 mod support;
+#[cfg(test)]
+mod tests;
 
 pub use by_class::ByClass;
 pub use dataset::Dataset;
@@ -44,7 +45,6 @@ pub use error::ScoreError;
 pub use evaluation::{Evaluation, evaluate, features};
 pub use fine_tune::{Trained, TrainingSettings, fine_tune, training_batches};
 pub use gradient_map::{GradientMap, GradientMapSettings};
-pub use gradients::{Gradients, loss_and_gradients, states};
 pub use importance::importances;
 pub use joint_judgement::JointJudgement;
 pub use model::Model;

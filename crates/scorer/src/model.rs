@@ -1,20 +1,21 @@
+use adaplace_arithmetic::{Arithmetic, Cpu};
 use adaplace_backbone::Backbone;
 
 use crate::{Parameters, ScoreError};
 
 /// A frozen backbone with the adapters of one placement and a head.
 #[derive(Debug, Clone)]
-pub struct Model<'a> {
-    backbone: &'a Backbone,
+pub struct Model<'a, A: Arithmetic = Cpu> {
+    backbone: &'a Backbone<A>,
     parameters: Parameters,
 }
 
-impl<'a> Model<'a> {
+impl<'a, A: Arithmetic> Model<'a, A> {
     /// Joins a backbone and parameters.
     ///
     /// # Errors
     /// If a connection is outside the backbone's hidden states, or if the widths differ.
-    pub fn new(backbone: &'a Backbone, parameters: Parameters) -> Result<Self, ScoreError> {
+    pub fn new(backbone: &'a Backbone<A>, parameters: Parameters) -> Result<Self, ScoreError> {
         let description = backbone.description();
         if parameters.width() != description.width {
             return Err(ScoreError::Width {
@@ -36,7 +37,7 @@ impl<'a> Model<'a> {
 
     /// The frozen backbone.
     #[must_use]
-    pub fn backbone(&self) -> &'a Backbone {
+    pub fn backbone(&self) -> &'a Backbone<A> {
         self.backbone
     }
 

@@ -128,7 +128,7 @@ impl StateCache {
 
     /// The state h_n, which is cached from now on. `None` if not even one state fits.
     ///
-    /// Nothing is locked while a state is computed, since a thread that waits within candle may process another part of
+    /// Nothing is locked while a state is computed, since a thread that waits may process another part of
     /// its batch and ask again. Threads that miss the same state at the same time each compute it, and one of the
     /// results is kept.
     pub(crate) fn state(&self, n: usize) -> Result<Option<Arc<KeptState>>, ScoreError> {
@@ -202,15 +202,18 @@ impl StateCache {
             values,
         } = piece;
         let Some(before) = before else {
-            let inputs = inputs(&self.examples().batch(rows))?;
-            values.copy_from_slice(&self.backbone.embed_rows(&inputs)?);
+            let inputs = inputs(self.examples(), rows);
+            values.copy_from_slice(&self.backbone.embed(&inputs)?);
             return Ok(());
         };
         let first = rows.first().copied().unwrap_or_default();
         let ends = &self.offsets[first..=first + rows.len()];
         let ends: Vec<usize> = ends.iter().map(|end| end - ends[0]).collect();
+        let (before, mut result) = (before.to_vec(), Vec::new());
+        let sublayer = &self.backbone.chain()?.sublayers()[n - 1];
         let scratch = &mut SublayerScratch::default();
-        self.backbone.packed()[n - 1].forward(before, &ends, values, None, scratch);
+        sublayer.forward(&before, &ends, &mut result, None, scratch)?;
+        values.copy_from_slice(&result);
         Ok(())
     }
 
@@ -306,18 +309,12 @@ mod tests {
         for &row in rows {
             ends.push(ends[ends.len() - 1] + examples.length(row));
         }
-        let mut state = backbone
-            .embed_rows(&inputs(&examples.batch(rows)).unwrap())
-            .unwrap();
-        for sublayer in &backbone.packed()[..n] {
-            let mut next = vec![0.0; state.len()];
-            sublayer.forward(
-                &state,
-                &ends,
-                &mut next,
-                None,
-                &mut SublayerScratch::default(),
-            );
+        let mut state = backbone.embed(&inputs(examples, rows)).unwrap();
+        for sublayer in &backbone.chain().unwrap().sublayers()[..n] {
+            let mut next = Vec::new();
+            let scratch = &mut SublayerScratch::default();
+            let result = sublayer.forward(&state, &ends, &mut next, None, scratch);
+            result.unwrap();
             state = next;
         }
         state

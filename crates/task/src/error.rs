@@ -143,12 +143,12 @@ pub enum TaskError {
         minimum: usize,
     },
     /// The tokenizer does not belong to the backbone.
-    #[error("the tokenizer `{}` produces the id {id}{}, but the backbone has a vocabulary of {vocabulary}; use the `tokenizer.json` that belongs to it", path.display(), for_place(place))]
+    #[error("the tokenizer `{}` produces the id {id} for {place}, but the backbone has a vocabulary of {vocabulary}; use the `tokenizer.json` that belongs to it", path.display())]
     OutsideVocabulary {
         path: PathBuf,
         id: u32,
         vocabulary: usize,
-        place: Option<Place>,
+        place: Place,
     },
     /// The tokenizer rejects a text or leaves nothing of it.
     #[error("{place}: the tokenizer `{}` produces no tokens for this text: {message}; correct or remove the row", path.display())]
@@ -216,12 +216,5 @@ pub(crate) fn listed(names: &[String]) -> String {
     match more {
         0 => shown.join(", "),
         _ => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
-fn for_place(place: &Option<Place>) -> String {
-    match place {
-        Some(place) => format!(" for {place}"),
-        None => " for padding".to_owned(),
     }
 }

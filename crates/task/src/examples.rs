@@ -28,8 +28,6 @@ pub enum Inputs {
 pub struct Texts {
     /// The texts, one entry per example.
     pub texts: Vec<EncodedText>,
-    /// The token id for padding.
-    pub padding_id: u32,
 }
 
 /// A text, or a pair of texts, as tokens without padding.
@@ -123,30 +121,20 @@ pub struct Batch {
 /// The inputs of a batch, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BatchInputs {
-    /// Texts, padded on the right to the longest one of the batch.
+    /// The tokens of one text after those of the other.
     Text {
-        /// The number of examples.
-        rows: usize,
-        /// The number of tokens of the longest example.
-        tokens: usize,
-        /// The token ids, (rows, tokens).
+        /// The number of tokens of each text.
+        lengths: Vec<usize>,
+        /// The token ids.
         ids: Vec<u32>,
-        /// The token types, (rows, tokens), 0 for padding.
+        /// The token types.
         type_ids: Vec<u32>,
-        /// The mask, (rows, tokens), 1 for a token and 0 for padding.
-        mask: Vec<u8>,
     },
     /// Rescaled and normalised pictures.
     Images {
-        /// The number of examples.
-        rows: usize,
-        /// The number of channels, 3.
-        channels: usize,
-        /// The height in pixels.
-        height: usize,
-        /// The width in pixels.
-        width: usize,
-        /// The normalised values, (rows, channels, height, width).
+        /// The number of pictures, the number of channels, 3, and the height and the width in pixels.
+        shape: [usize; 4],
+        /// The normalised values, (pictures, channels, height, width).
         pixels: Vec<f32>,
     },
 }
@@ -215,7 +203,6 @@ impl Examples {
                     .iter()
                     .map(|&index| texts.texts[index].clone())
                     .collect(),
-                padding_id: texts.padding_id,
             }),
             Inputs::Images(images) => {
                 let mut pixels = Vec::new();
@@ -260,27 +247,15 @@ impl Examples {
 }
 
 fn text_batch(texts: &Texts, indices: &[usize]) -> BatchInputs {
-    let lengths = indices.iter().map(|&index| texts.texts[index].ids.len());
-    let tokens = lengths.max().unwrap_or(0);
-    let size = indices.len() * tokens;
-    let (mut ids, mut type_ids) = (Vec::with_capacity(size), Vec::with_capacity(size));
-    let mut mask = Vec::with_capacity(size);
-    for (row, &index) in indices.iter().enumerate() {
-        let text = &texts.texts[index];
-        let end = (row + 1) * tokens;
-        ids.extend_from_slice(&text.ids);
-        ids.resize(end, texts.padding_id);
-        type_ids.extend_from_slice(&text.type_ids);
-        type_ids.resize(end, 0);
-        mask.resize(mask.len() + text.ids.len(), 1);
-        mask.resize(end, 0);
-    }
+    let texts: Vec<&EncodedText> = indices.iter().map(|&index| &texts.texts[index]).collect();
     BatchInputs::Text {
-        rows: indices.len(),
-        tokens,
-        ids,
-        type_ids,
-        mask,
+        lengths: texts.iter().map(|text| text.ids.len()).collect(),
+        ids: texts.iter().flat_map(|text| &text.ids).copied().collect(),
+        type_ids: texts
+            .iter()
+            .flat_map(|text| &text.type_ids)
+            .copied()
+            .collect(),
     }
 }
 
@@ -294,10 +269,7 @@ fn image_batch(images: &Images, indices: &[usize]) -> BatchInputs {
         }
     }
     BatchInputs::Images {
-        rows: indices.len(),
-        channels: 3,
-        height: images.height,
-        width: images.width,
+        shape: [indices.len(), 3, images.height, images.width],
         pixels,
     }
 }
@@ -319,22 +291,19 @@ mod tests {
                     text(&[2, 8, 3, 9, 3], &[0, 0, 0, 1, 1]),
                     text(&[2, 3], &[0, 0]),
                 ],
-                padding_id: 7,
             }),
             labels: vec![0, 1, 2],
         }
     }
 
     #[test]
-    fn texts_are_padded_to_the_longest_of_the_batch() {
+    fn texts_follow_each_other_without_padding() {
         let batch = texts().batch(&[2, 0]);
         assert_eq!(batch.labels, [2, 0]);
         let expected = BatchInputs::Text {
-            rows: 2,
-            tokens: 3,
-            ids: vec![2, 3, 7, 2, 8, 3],
-            type_ids: vec![0; 6],
-            mask: vec![1, 1, 0, 1, 1, 1],
+            lengths: vec![2, 3],
+            ids: vec![2, 3, 2, 8, 3],
+            type_ids: vec![0; 5],
         };
         assert_eq!(batch.inputs, expected);
     }

@@ -155,7 +155,6 @@ mod tests {
                         cut: *cut,
                     })
                     .collect(),
-                padding_id: 0,
             }),
             labels: texts.iter().map(|(.., label)| *label).collect(),
         }

@@ -19,7 +19,6 @@ pub struct TextEncoder {
     path: PathBuf,
     files: Arc<[&'static str]>,
     vocabulary: usize,
-    padding_id: u32,
 }
 
 impl TextEncoder {
@@ -28,12 +27,11 @@ impl TextEncoder {
     /// nothing else.
     ///
     /// Inputs of more than `max_length` tokens (including special tokens) are truncated, the longer text of a pair
-    /// first. Padding and lengths that the files ask for are ignored, because batches are padded to their longest
-    /// input.
+    /// first. Padding and lengths that the files ask for are ignored, because batches have no padding.
     ///
     /// # Errors
     /// If a file is missing or broken, if the files contradict each other, if `max_length` exceeds `max_positions` or
-    /// leaves no room besides the special tokens of a pair, or if the padding token is outside the vocabulary.
+    /// leaves no room besides the special tokens of a pair.
     pub fn from_folder(
         backbone_folder: &Path,
         vocabulary: usize,
@@ -78,22 +76,6 @@ impl TextEncoder {
                 minimum,
             });
         }
-        let padding_id = match tokenizer.get_padding() {
-            Some(padding) => padding.pad_id,
-            // These are the names in BERT's and in RoBERTa's tokenizers.
-            None => ["[PAD]", "<pad>"]
-                .iter()
-                .find_map(|token| tokenizer.token_to_id(token))
-                .unwrap_or(0),
-        };
-        if padding_id as usize >= vocabulary {
-            return Err(TaskError::OutsideVocabulary {
-                path,
-                id: padding_id,
-                vocabulary,
-                place: None,
-            });
-        }
         tokenizer.with_padding(None);
         let truncation = TruncationParams {
             direction,
@@ -109,7 +91,6 @@ impl TextEncoder {
             path,
             files: files.into(),
             vocabulary,
-            padding_id,
         })
     }
 
@@ -129,10 +110,7 @@ impl TextEncoder {
             // threads do.
             .into_iter()
             .collect();
-        Ok(Texts {
-            texts: texts?,
-            padding_id: self.padding_id,
-        })
+        Ok(Texts { texts: texts? })
     }
 
     fn encode_row(&self, content: &Text, place: &Place) -> Result<EncodedText, TaskError> {
@@ -158,7 +136,7 @@ impl TextEncoder {
                 path: self.path.clone(),
                 id,
                 vocabulary: self.vocabulary,
-                place: Some(place.clone()),
+                place: place.clone(),
             }),
             None => Ok(EncodedText {
                 ids,
@@ -261,25 +239,6 @@ mod tests {
             "{message}"
         );
         assert!(message.contains("a vocabulary of 9"));
-        assert!(TextEncoder::from_folder(folder.path(), 0, 64, 16).is_err());
-    }
-
-    /// RoBERTa's tokenizers use the other name and do not ask for padding themselves.
-    #[test]
-    fn the_padding_token_has_two_names() {
-        let folder = backbone();
-        let path = folder.path().join("tokenizer.json");
-        let content = fs::read_to_string(&path).unwrap();
-        let mut content: serde_json::Value = serde_json::from_str(&content).unwrap();
-        content["padding"] = serde_json::Value::Null;
-        let vocabulary = content["model"]["vocab"].as_object_mut().unwrap();
-        vocabulary.remove("[PAD]");
-        let word = vocabulary.remove("baba").unwrap();
-        vocabulary.insert("<pad>".to_owned(), word);
-        content["added_tokens"].as_array_mut().unwrap().remove(0);
-        fs::write(&path, content.to_string()).unwrap();
-        let encoder = TextEncoder::from_folder(folder.path(), 64, 64, 16).unwrap();
-        assert_eq!(encoder.padding_id, 8);
     }
 
     /// The library expects a string as the key, and panics.

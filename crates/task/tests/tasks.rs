@@ -101,20 +101,10 @@ fn an_image_task_is_read_class_by_class() {
     assert_eq!(task.classes, ["cross-red", "disc-red", "gradient-red"]);
     assert_eq!(counts(&task.train, 3), [16, 16, 16]);
     assert_eq!(counts(&task.validation, 3), [4, 4, 4]);
-    let BatchInputs::Images {
-        rows,
-        channels,
-        height,
-        width,
-        pixels,
-    } = task.train.batch(&[0, 47]).inputs
-    else {
+    let BatchInputs::Images { shape, pixels } = task.train.batch(&[0, 47]).inputs else {
         panic!("pictures make a batch of pictures");
     };
-    assert_eq!(
-        (rows, channels, height, width, pixels.len()),
-        (2, 3, 16, 16, 1536)
-    );
+    assert_eq!((shape, pixels.len()), ([2, 3, 16, 16], 1536));
     // The mean and std are 0.5, so levels are in -1 ..= 1.
     assert!(pixels.iter().all(|value| value.abs() <= 1.0));
     assert!(task.train.labels.is_sorted());

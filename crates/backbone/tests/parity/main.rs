@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use adaplace_backbone::{Backbone, Inputs, InstructionSet, Pooling, SavedPooling, SublayerScratch};
-use adaplace_reference::Transformer;
+use adaplace_reference::{Transformer, embedded, mask, real_rows};
 use candle_core::{DType, Device, IndexOp, Tensor};
 use sha2::{Digest, Sha256};
 
@@ -39,38 +39,29 @@ impl Case {
 
     fn inputs(&self) -> Inputs {
         if self.name != "text" {
-            let pixels = self.tensor("pixels").clone();
-            return Inputs::Images { pixels };
+            let pixels = self.tensor("pixels");
+            let values = pixels.flatten_all().unwrap().to_vec1().unwrap();
+            return Inputs::images(pixels.dims().try_into().unwrap(), values);
         }
-        let numbers = |name| -> Vec<u32> {
-            let numbers = self.tensor(name).to_dtype(DType::U32).unwrap();
-            numbers.flatten_all().unwrap().to_vec1().unwrap()
+        let real = |name| -> Vec<u32> {
+            let tensor = self.tensor(name).to_dtype(DType::U32).unwrap();
+            let rows: Vec<Vec<u32>> = tensor.to_vec2().unwrap();
+            let real = rows.iter().zip(self.lengths());
+            real.flat_map(|(row, length)| &row[..length])
+                .copied()
+                .collect()
         };
-        let mask: Vec<u8> = numbers("mask").iter().map(|&keep| keep as u8).collect();
-        let (rows, tokens) = self.tensor("ids").dims2().unwrap();
-        Inputs::text(rows, tokens, &numbers("ids"), &numbers("type_ids"), &mask).unwrap()
+        Inputs::text(self.lengths(), real("ids"), real("type_ids"))
     }
 
-    /// The number of real tokens of each row.
+    /// The number of real tokens of each text, which come first.
     fn lengths(&self) -> Vec<usize> {
-        let (rows, tokens, _) = self.tensor("last").dims3().unwrap();
-        match self.inputs().mask() {
-            None => vec![tokens; rows],
-            Some(mask) => (0..rows)
-                .map(|row| mask.row(row).iter().map(|&keep| usize::from(keep)).sum())
-                .collect(),
-        }
+        let mask = self.tensor("mask").to_dtype(DType::U32).unwrap();
+        let rows: Vec<Vec<u32>> = mask.to_vec2().unwrap();
+        rows.iter()
+            .map(|row| row.iter().sum::<u32>() as usize)
+            .collect()
     }
-}
-
-/// The rows of the real tokens, which come first in each row.
-fn real(state: &Tensor, lengths: &[usize]) -> Tensor {
-    let rows: Vec<Tensor> = lengths
-        .iter()
-        .enumerate()
-        .map(|(row, &length)| state.i((row, ..length)).unwrap())
-        .collect();
-    Tensor::cat(&rows, 0).unwrap()
 }
 
 #[track_caller]
@@ -95,15 +86,14 @@ fn backbone(family: &str, case: &Case) -> Backbone {
 }
 
 /// The pooled last state: its mean over the real tokens, or its first token.
-fn expected_features(case: &Case, pooling: Pooling) -> Tensor {
+fn expected_features(case: &Case, offsets: &[usize], pooling: Pooling) -> Tensor {
     let last = case.tensor("last");
-    let rows: Vec<Tensor> = case
-        .lengths()
-        .into_iter()
+    let rows: Vec<Tensor> = offsets
+        .windows(2)
         .enumerate()
-        .map(|(row, length)| match pooling {
+        .map(|(row, ends)| match pooling {
             Pooling::Cls => last.i((row, 0)).unwrap(),
-            Pooling::Mean => last.i((row, ..length)).unwrap().mean(0).unwrap(),
+            Pooling::Mean => last.i((row, ..ends[1] - ends[0])).unwrap().mean(0).unwrap(),
         })
         .collect();
     Tensor::stack(&rows, 0).unwrap()
@@ -111,37 +101,37 @@ fn expected_features(case: &Case, pooling: Pooling) -> Tensor {
 
 /// Compares the states and features of the definition.
 fn check_definition(family: &str, case: &Case) {
-    let (backbone, inputs, lengths) = (backbone(family, case), case.inputs(), case.lengths());
+    let (backbone, inputs) = (backbone(family, case), case.inputs());
+    let (offsets, mask) = (backbone.offsets(&inputs), mask(&inputs));
     let definition = Transformer::read(&folder(family));
-    let mut state = backbone.embed(&inputs).unwrap();
+    let mut state = embedded(&backbone, &inputs);
     let check = |state: &Tensor, n: usize| {
         let expected = case.tensor(&format!("state.{n}"));
         let what = format!("{family} at {}, h_{n}", case.name);
-        assert_close(&real(state, &lengths), &real(expected, &lengths), &what);
+        assert_close(
+            &real_rows(state, &offsets),
+            &real_rows(expected, &offsets),
+            &what,
+        );
     };
     check(&state, 0);
     for n in 0..definition.sublayers() {
-        state = definition.sublayer(n, &state, inputs.mask()).unwrap();
+        state = definition.sublayer(n, &state, mask.as_ref()).unwrap();
         // transformers returns the states between blocks.
         if n % 2 == 1 {
             check(&state, n + 1);
         }
     }
     let pooling = backbone.description().pooling;
-    let features = definition.pool(&state, inputs.mask(), pooling).unwrap();
-    let expected = expected_features(case, pooling);
+    let features = definition.pool(&state, mask.as_ref(), pooling).unwrap();
+    let expected = expected_features(case, &offsets, pooling);
     let what = format!("{family} at {}, features", case.name);
     assert_close(&features, &expected, &what);
 }
 
-/// Compares the states and features of the packed chain, with every instruction set of this machine.
-fn check_packed(family: &str, case: &Case) {
-    let (inputs, lengths) = (case.inputs(), case.lengths());
-    let mut examples = vec![0];
-    examples.extend(lengths.iter().scan(0, |end, length| {
-        *end += length;
-        Some(*end)
-    }));
+/// Compares the states and features of the prepared chain, with every instruction set of this machine.
+fn check_chain(family: &str, case: &Case) {
+    let inputs = case.inputs();
     let tensor = |values: &[f32]| {
         let shape = (values.len() / WIDTH, WIDTH);
         Tensor::from_slice(values, shape, &Device::Cpu).unwrap()
@@ -149,21 +139,24 @@ fn check_packed(family: &str, case: &Case) {
     for set in InstructionSet::available() {
         let backbone = backbone(family, case).with_instruction_set(set);
         let what = format!("{family} at {}, {set:?}", case.name);
-        let mut state = backbone.embed_rows(&inputs).unwrap();
-        for (n, sublayer) in backbone.packed().iter().enumerate() {
-            let mut next = vec![0.0; state.len()];
+        let mut state = backbone.embed(&inputs).unwrap();
+        let (offsets, chain) = (backbone.offsets(&inputs), backbone.chain().unwrap());
+        for (n, sublayer) in chain.sublayers().iter().enumerate() {
+            let mut next = Vec::new();
             let scratch = &mut SublayerScratch::default();
-            sublayer.forward(&state, &examples, &mut next, None, scratch);
+            let result = sublayer.forward(&state, &offsets, &mut next, None, scratch);
+            result.unwrap();
             state = next;
             if n % 2 == 1 {
-                let expected = real(case.tensor(&format!("state.{}", n + 1)), &lengths);
+                let expected = real_rows(case.tensor(&format!("state.{}", n + 1)), &offsets);
                 assert_close(&tensor(&state), &expected, &format!("{what}, h_{}", n + 1));
             }
         }
-        let mut features = vec![0.0; lengths.len() * WIDTH];
-        let saved = &mut SavedPooling::default();
-        backbone.pool_rows(&state, &examples, &mut features, saved);
-        let expected = expected_features(case, backbone.description().pooling);
+        let (mut features, saved) = (Vec::new(), &mut SavedPooling::default());
+        let pooler = chain.pooler();
+        let result = pooler.forward(&state, &offsets, &mut features, saved);
+        result.unwrap();
+        let expected = expected_features(case, &offsets, backbone.description().pooling);
         assert_close(&tensor(&features), &expected, &format!("{what}, features"));
     }
 }
@@ -173,7 +166,7 @@ fn check(family: &str, cases: &[&'static str]) {
     for name in cases {
         let case = Case::read(family, name);
         check_definition(family, &case);
-        check_packed(family, &case);
+        check_chain(family, &case);
     }
 }
 

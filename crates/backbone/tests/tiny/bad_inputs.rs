@@ -1,14 +1,12 @@
 //! Inputs that the embedding cannot read cause errors that say what it reads.
 
-use adaplace_backbone::{Inputs, TokenMask};
+use adaplace_backbone::Inputs;
 use adaplace_testkit::TinyBert;
-use candle_core::{DType, Device, Tensor};
 
-use crate::common::{assert_says, bert, message, noise, pictures, ragged_inputs, vit};
+use crate::common::{assert_says, bert, message, noise, pictures, ragged_inputs, values, vit};
 
 fn text(tokens: usize, id: u32, type_id: u32) -> Inputs {
-    let (ids, type_ids) = (vec![id; tokens], vec![type_id; tokens]);
-    Inputs::text(1, tokens, &ids, &type_ids, &vec![1; tokens]).unwrap()
+    Inputs::text(vec![tokens], vec![id; tokens], vec![type_id; tokens])
 }
 
 #[test]
@@ -17,7 +15,7 @@ fn the_other_modality() {
         let inputs: Inputs = inputs;
         message(backbone.embed(&inputs))
     };
-    let texts = message_of(&vit(), ragged_inputs(0));
+    let texts = message_of(&vit(), ragged_inputs());
     assert_says(&texts, &["`vit`", "reads images", "not text"]);
     let images = message_of(&bert(&TinyBert::default()), pictures());
     assert_says(&images, &["`bert`", "reads text", "not images"]);
@@ -27,8 +25,8 @@ fn the_other_modality() {
 fn pictures_of_another_size() {
     let backbone = vit();
     for shape in [[1, 3, 20, 20], [1, 3, 16, 20], [1, 1, 16, 16]] {
-        let pixels = noise(&shape, 0);
-        let message = message(backbone.embed(&Inputs::Images { pixels }));
+        let inputs = Inputs::images(shape, values(&noise(&shape, 0)));
+        let message = message(backbone.embed(&inputs));
         let [_, channels, height, width] = shape;
         let found = format!("{channels} x {height} x {width}");
         assert_says(&message, &["3 x 16 x 16", &found]);
@@ -56,29 +54,19 @@ fn ids_outside_of_their_tables() {
 }
 
 #[test]
-fn slices_of_another_length() {
-    assert!(Inputs::text(2, 3, &[9; 5], &[0; 6], &[1; 6]).is_err());
-    assert!(Inputs::text(2, 3, &[9; 6], &[0; 7], &[1; 6]).is_err());
-    assert!(Inputs::text(2, 3, &[9; 6], &[0; 6], &[1; 5]).is_err());
-    assert!(Inputs::images((1, 3, 4, 4), vec![0.0; 47]).is_err());
-}
-
-/// Ids without rows cause candle's own error, without the backtrace that it may contain.
-#[test]
-fn errors_of_candle_are_one_line() {
-    let ids = Tensor::zeros(7, DType::U32, &Device::Cpu).unwrap();
-    let inputs = Inputs::Text {
-        type_ids: ids.clone(),
-        ids,
-        mask: TokenMask::new(1, 7, &[1; 7]),
-    };
-    let message = message(bert(&TinyBert::default()).embed(&inputs));
-    assert_says(&message, &["tensor operation failed", "[7]"]);
-    assert_eq!(message.lines().count(), 1, "{message}");
+#[should_panic(expected = "every token has an id and a segment")]
+fn fewer_ids_than_tokens() {
+    let _ = Inputs::text(vec![3, 3], vec![9; 5], vec![0; 6]);
 }
 
 #[test]
-#[should_panic(expected = "rows x tokens")]
-fn a_mask_of_another_length() {
-    let _ = TokenMask::new(2, 3, &[1; 5]);
+#[should_panic(expected = "every token has an id and a segment")]
+fn more_segments_than_tokens() {
+    let _ = Inputs::text(vec![3, 3], vec![9; 6], vec![0; 7]);
+}
+
+#[test]
+#[should_panic(expected = "pixels have the shape")]
+fn fewer_pixels_than_the_shape() {
+    let _ = Inputs::images([1, 3, 4, 4], vec![0.0; 47]);
 }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use adaplace_arithmetic::{Arithmetic, Cpu};
 use adaplace_backbone::{Backbone, BackboneError, Inputs, SublayerScratch};
-use adaplace_reference::Transformer;
+use adaplace_reference::{Transformer, embedded, mask};
 use adaplace_testkit::{TinyBert, TinyVit, tiny_bert, tiny_vit};
 use candle_core::{DType, Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
@@ -24,39 +25,26 @@ pub fn vit() -> Backbone {
     Backbone::load(folder.path(), None).unwrap()
 }
 
-/// The bits of the real tokens' rows of h_0 .. h_N, by the packed chain.
+/// The bits of h_0 .. h_N, by the prepared chain.
 pub fn bits_of_states(backbone: &Backbone, inputs: &Inputs) -> Vec<Vec<u32>> {
-    let mut state = backbone.embed_rows(inputs).unwrap();
-    let rows = state.len() / backbone.description().width;
-    let lengths = match inputs.mask() {
-        None => vec![rows / 2; 2],
-        Some(_) => LENGTHS.to_vec(),
-    };
+    let mut state = backbone.embed(inputs).unwrap();
+    let offsets = backbone.offsets(inputs);
     let bits = |state: &[f32]| state.iter().map(|value| value.to_bits()).collect();
     let mut states = vec![bits(&state)];
-    for sublayer in backbone.packed() {
-        let mut next = vec![0.0; state.len()];
+    for sublayer in backbone.chain().unwrap().sublayers() {
+        let mut next = Vec::new();
         let scratch = &mut SublayerScratch::default();
-        sublayer.forward(&state, &offsets(&lengths), &mut next, None, scratch);
+        let result = sublayer.forward(&state, &offsets, &mut next, None, scratch);
+        result.unwrap();
         state = next;
         states.push(bits(&state));
     }
     states
 }
 
-/// The offsets of examples of these lengths.
-pub fn offsets(lengths: &[usize]) -> Vec<usize> {
-    let mut offsets = vec![0];
-    offsets.extend(lengths.iter().scan(0, |end, length| {
-        *end += length;
-        Some(*end)
-    }));
-    offsets
-}
-
 /// A backbone with the definition that it is compared with.
-pub struct Defined {
-    pub backbone: Backbone,
+pub struct Defined<A: Arithmetic = Cpu> {
+    pub backbone: Backbone<A>,
     pub definition: Transformer,
 }
 
@@ -79,12 +67,23 @@ impl Defined {
         tiny_vit(folder.path(), &TinyVit::default());
         Self::read(folder.path())
     }
+}
+
+impl<A: Arithmetic> Defined<A> {
+    pub fn on<B: Arithmetic>(self, arithmetic: B) -> Defined<B> {
+        Defined {
+            backbone: self.backbone.on(arithmetic),
+            definition: self.definition,
+        }
+    }
 
     /// The hidden states h_0 .. h_N.
     pub fn states(&self, inputs: &Inputs) -> Vec<Tensor> {
-        let mut states = vec![self.backbone.embed(inputs).unwrap()];
-        for (n, mask) in (0..self.definition.sublayers()).map(|n| (n, inputs.mask())) {
-            states.push(self.definition.sublayer(n, &states[n], mask).unwrap());
+        let mut states = vec![embedded(&self.backbone, inputs)];
+        let mask = mask(inputs);
+        for n in 0..self.definition.sublayers() {
+            let next = self.definition.sublayer(n, &states[n], mask.as_ref());
+            states.push(next.unwrap());
         }
         states
     }
@@ -92,40 +91,36 @@ impl Defined {
     /// The pooled last state, (batch, width).
     pub fn pool(&self, last: &Tensor, inputs: &Inputs) -> Tensor {
         let pooling = self.backbone.description().pooling;
-        self.definition.pool(last, inputs.mask(), pooling).unwrap()
+        let mask = mask(inputs);
+        self.definition.pool(last, mask.as_ref(), pooling).unwrap()
     }
 }
 
-/// The token ids of three texts of [`LENGTHS`] tokens for the tiny BERT, padded with `padding_id`.
-pub fn ragged_inputs(padding_id: u32) -> Inputs {
-    let tokens = LENGTHS[0];
-    let (mut ids, mut type_ids, mut mask) = (Vec::new(), Vec::new(), Vec::new());
-    for (row, length) in LENGTHS.into_iter().enumerate() {
-        for token in 0..tokens {
-            let real = token < length;
-            ids.push(if real {
-                (8 + 11 * row + 5 * token) as u32
-            } else {
-                padding_id
-            });
-            type_ids.push(u32::from(real && token > 2));
-            mask.push(u8::from(real));
-        }
-    }
-    Inputs::text(LENGTHS.len(), tokens, &ids, &type_ids, &mask).unwrap()
+/// The token ids of three texts of [`LENGTHS`] tokens for the tiny BERT.
+pub fn ragged_inputs() -> Inputs {
+    let tokens = LENGTHS.iter().enumerate();
+    let tokens = tokens.flat_map(|(row, &length)| (0..length).map(move |token| (row, token)));
+    let (ids, type_ids) = tokens
+        .map(|(row, token)| ((8 + 11 * row + 5 * token) as u32, u32::from(token > 2)))
+        .unzip();
+    Inputs::text(LENGTHS.to_vec(), ids, type_ids)
 }
 
 /// Two pictures of noise for the tiny ViT.
 pub fn pictures() -> Inputs {
-    Inputs::Images {
-        pixels: noise(&[2, 3, 16, 16], 5),
-    }
+    let pixels = noise(&[2, 3, 16, 16], 5);
+    Inputs::images([2, 3, 16, 16], values(&pixels))
+}
+
+/// The values of a tensor in row-major order.
+pub fn values(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
 /// The backbones with inputs for each.
 pub fn backbones() -> [(&'static str, Defined, Inputs); 2] {
     [
-        ("bert", Defined::bert(), ragged_inputs(0)),
+        ("bert", Defined::bert(), ragged_inputs()),
         ("vit", Defined::vit(), pictures()),
     ]
 }
@@ -155,8 +150,7 @@ pub fn relative_error(found: &Tensor, expected: &Tensor) -> f64 {
 
 /// The bits of the values, for exact comparison.
 pub fn bits(tensor: &Tensor) -> Vec<u32> {
-    let values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
-    values.into_iter().map(f32::to_bits).collect()
+    values(tensor).into_iter().map(f32::to_bits).collect()
 }
 
 /// The gradient of sum f(x) weights with respect to x.

@@ -9,9 +9,7 @@ use adaplace_testkit::{TinyBert, tiny_bert};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::common::{
-    assert_says, bert, bits, bits_of_states, message, pictures, ragged_inputs, vit,
-};
+use crate::common::{assert_says, bert, bits_of_states, message, pictures, ragged_inputs, vit};
 use crate::folders::{edit_tensors, set_config};
 
 /// A copy of the family's small model.
@@ -61,10 +59,7 @@ fn settings_that_are_not_implemented() {
 /// There are 12 rows of positions, the first two of which no text reads.
 #[test]
 fn roberta_reads_what_lies_behind_the_padding() {
-    let texts = |tokens: usize| {
-        let (ids, zeros) = (vec![9; tokens], vec![0; tokens]);
-        Inputs::text(1, tokens, &ids, &zeros, &vec![1; tokens]).unwrap()
-    };
+    let texts = |tokens: usize| Inputs::text(vec![tokens], vec![9; tokens], vec![0; tokens]);
     for family in ["roberta", "xlm-roberta"] {
         let backbone = load(family);
         assert!(backbone.embed(&texts(10)).is_ok());
@@ -77,8 +72,8 @@ fn roberta_reads_what_lies_behind_the_padding() {
 #[test]
 fn token_types_do_not_matter_without_a_table_of_them() {
     let embed = |backbone: &Backbone, second: u32| {
-        let inputs = Inputs::text(1, 3, &[9, 8, 7], &[0, second, second], &[1; 3]);
-        bits(&backbone.embed(&inputs.unwrap()).unwrap())
+        let inputs = Inputs::text(vec![3], vec![9, 8, 7], vec![0, second, second]);
+        backbone.embed(&inputs).unwrap()
     };
     for family in ["distilbert", "roberta", "xlm-roberta"] {
         let backbone = load(family);
@@ -139,6 +134,6 @@ fn the_old_names_of_layer_norms_are_read() {
         bert(&TinyBert::default()),
     );
     assert_eq!(old.description(), new.description());
-    let last = |backbone: &Backbone| bits_of_states(backbone, &ragged_inputs(0))[4].clone();
+    let last = |backbone: &Backbone| bits_of_states(backbone, &ragged_inputs())[4].clone();
     assert_eq!(last(&old), last(&new));
 }

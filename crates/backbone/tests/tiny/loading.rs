@@ -12,7 +12,7 @@ use crate::folders::{edit_tensors, read_tensors, set_config, set_pooling, write_
 
 fn all_bits(backbone: &Backbone) -> Vec<Vec<u32>> {
     let inputs = match backbone.description().input {
-        InputDescription::Text { .. } => ragged_inputs(0),
+        InputDescription::Text { .. } => ragged_inputs(),
         InputDescription::Image { .. } => pictures(),
     };
     bits_of_states(backbone, &inputs)
@@ -230,11 +230,13 @@ fn pooling_follows_the_caller_then_the_folder() {
     set_pooling(folder.path(), true, false);
     assert_eq!(load(None).description().pooling, Pooling::Mean);
 
-    let examples = [0, 7, 11, 13];
+    let examples = vec![0, 7, 11, 13];
     let last: Vec<Vec<f32>> = noise(&[13, 32], 1).to_vec2().unwrap();
     let features = |backbone: &Backbone| {
-        let (mut features, saved) = (vec![0.0; 3 * 32], &mut SavedPooling::default());
-        backbone.pool_rows(&last.concat(), &examples, &mut features, saved);
+        let (mut features, saved) = (Vec::new(), &mut SavedPooling::default());
+        let pooler = backbone.chain().unwrap().pooler();
+        let result = pooler.forward(&last.concat(), &examples, &mut features, saved);
+        result.unwrap();
         features
     };
     let (means, firsts) = (features(&mean), features(&load(Some(Pooling::Cls))));

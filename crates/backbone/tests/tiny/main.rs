@@ -8,6 +8,6 @@ mod damaged_folders;
 mod families;
 mod folders;
 mod loading;
-mod packed;
 mod padding;
+mod prepared;
 mod sublayers;

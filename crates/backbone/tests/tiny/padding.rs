@@ -1,6 +1,7 @@
 //! Padding has no influence on the real tokens of the definition.
 
 use adaplace_backbone::Inputs;
+use adaplace_reference::{embedded, mask};
 use candle_core::{Tensor, Var};
 
 use crate::common::{Defined, LENGTHS, bits, noise, ragged_inputs, relative_error};
@@ -10,38 +11,46 @@ fn real_tokens(state: &Tensor, row: usize) -> Tensor {
 }
 
 #[test]
-fn ids_of_padding_do_not_matter() {
+fn states_of_padding_do_not_matter() {
     let defined = Defined::bert();
-    let (inputs, others) = (ragged_inputs(0), ragged_inputs(42));
-    let (found, expected) = (defined.states(&others), defined.states(&inputs));
-    // The padding itself differs, so there is something that could leak.
-    assert_ne!(bits(&found[0]), bits(&expected[0]));
-    for (found, expected) in found.iter().zip(&expected) {
-        for row in 0..LENGTHS.len() {
-            assert_eq!(
-                bits(&real_tokens(found, row)),
-                bits(&real_tokens(expected, row))
-            );
+    let inputs = ragged_inputs();
+    let mask = mask(&inputs).unwrap();
+    let from = |mut state: Tensor| {
+        for n in 0..defined.definition.sublayers() {
+            state = defined.definition.sublayer(n, &state, Some(&mask)).unwrap();
         }
+        state
+    };
+    let zeros = embedded(&defined.backbone, &inputs);
+    // 0 for a real token, noise for padding.
+    let padding = (1.0 - &mask).unwrap().unsqueeze(2).unwrap();
+    let padding = noise(zeros.dims(), 9).broadcast_mul(&padding).unwrap();
+    let others = (&zeros + padding).unwrap();
+    assert_ne!(bits(&zeros), bits(&others));
+    let (found, expected) = (from(others), from(zeros));
+    for row in 0..LENGTHS.len() {
+        let (found, expected) = (real_tokens(&found, row), real_tokens(&expected, row));
+        assert_eq!(bits(&found), bits(&expected));
     }
-    let features = |states: &[Tensor]| defined.pool(&states[4], &inputs);
-    assert_eq!(bits(&features(&found)), bits(&features(&expected)));
+    let features = |state: &Tensor| bits(&defined.pool(state, &inputs));
+    assert_eq!(features(&found), features(&expected));
 }
 
 #[test]
 fn a_text_alone_is_as_in_a_batch() {
     let defined = Defined::bert();
-    let inputs = ragged_inputs(0);
+    let inputs = ragged_inputs();
     let batch = defined.states(&inputs);
     let features = defined.pool(&batch[4], &inputs);
     let Inputs::Text { ids, type_ids, .. } = &inputs else {
         unreachable!("these are texts")
     };
+    let mut begin = 0;
     for (row, length) in LENGTHS.into_iter().enumerate() {
-        let values = |tensor: &Tensor| tensor.get(row).unwrap().to_vec1::<u32>().unwrap();
-        let (ids, type_ids) = (values(ids), values(type_ids));
-        let (ids, type_ids) = (&ids[..length], &type_ids[..length]);
-        let alone = Inputs::text(1, length, ids, type_ids, &vec![1; length]).unwrap();
+        let own = begin..begin + length;
+        begin = own.end;
+        let (ids, type_ids) = (ids[own.clone()].to_vec(), type_ids[own].to_vec());
+        let alone = Inputs::text(vec![length], ids, type_ids);
         let alone_states = defined.states(&alone);
         for (found, batch) in alone_states.iter().zip(&batch) {
             let found = found.squeeze(0).unwrap();
@@ -58,17 +67,17 @@ fn a_text_alone_is_as_in_a_batch() {
 #[test]
 fn padding_gets_no_gradient() {
     let defined = Defined::bert();
-    let inputs = ragged_inputs(0);
-    let embedded = Var::from_tensor(&defined.backbone.embed(&inputs).unwrap()).unwrap();
-    let mut state = embedded.as_tensor().clone();
+    let inputs = ragged_inputs();
+    let mask = mask(&inputs).unwrap();
+    let first = Var::from_tensor(&embedded(&defined.backbone, &inputs)).unwrap();
+    let mut state = first.as_tensor().clone();
     for n in 0..defined.definition.sublayers() {
-        let next = defined.definition.sublayer(n, &state, inputs.mask());
-        state = next.unwrap();
+        state = defined.definition.sublayer(n, &state, Some(&mask)).unwrap();
     }
     let features = defined.pool(&state, &inputs);
     let loss = (features * noise(&[3, 32], 1)).unwrap().sum_all().unwrap();
     let gradients = loss.backward().unwrap();
-    let gradient: Vec<Vec<Vec<f32>>> = gradients.get(&embedded).unwrap().to_vec3().unwrap();
+    let gradient: Vec<Vec<Vec<f32>>> = gradients.get(&first).unwrap().to_vec3().unwrap();
     for (row, length) in gradient.iter().zip(LENGTHS) {
         for (token, values) in row.iter().enumerate() {
             let some = values.iter().any(|&value| value != 0.0);

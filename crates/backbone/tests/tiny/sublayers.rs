@@ -1,6 +1,7 @@
 //! The definition compared with finite differences, and the operations that a sublayer takes.
 
 use adaplace_backbone::Backbone;
+use adaplace_reference::mask;
 use adaplace_testkit::TinyBert;
 
 use crate::common::{backbones, bert, check_by_differences, gradient, noise};
@@ -8,12 +9,13 @@ use crate::common::{backbones, bert, check_by_differences, gradient, noise};
 #[test]
 fn gradient_is_that_of_differences() {
     for (_, defined, inputs) in backbones() {
+        let mask = mask(&inputs);
         for (n, state) in defined.states(&inputs).iter().enumerate() {
             if n == defined.definition.sublayers() {
                 break;
             }
             let weights = noise(state.dims(), n as u64);
-            let forward = |h: &_| defined.definition.sublayer(n, h, inputs.mask());
+            let forward = |h: &_| defined.definition.sublayer(n, h, mask.as_ref());
             let found = gradient(forward, state, &weights);
             check_by_differences(forward, state, &weights, &found);
         }

@@ -1,5 +1,5 @@
 use adaplace_backbone::{Backbone, Inputs, Pooling};
-use adaplace_reference::Transformer;
+use adaplace_reference::{Transformer, embedded};
 use candle_core::Var;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -78,7 +78,8 @@ fn the_written_backbone_has_the_same_features() {
         .unwrap();
     assert_eq!(pixels.elem_count(), batch.patches.elem_count());
     assert_eq!(batch.patches.dims()[2], PATCH_VALUES);
-    let mut state = backbone.embed(&Inputs::Images { pixels }).unwrap();
+    let pixels = pixels.flatten_all().unwrap().to_vec1().unwrap();
+    let mut state = embedded(&backbone, &Inputs::images([3, 3, 32, 32], pixels));
     let definition = Transformer::read(folder.path());
     for n in 0..definition.sublayers() {
         state = definition.sublayer(n, &state, None).unwrap();

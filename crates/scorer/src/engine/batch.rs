@@ -1,4 +1,7 @@
-use adaplace_backbone::{Backbone, Inputs};
+use adaplace_arithmetic::Arithmetic;
+use adaplace_backbone::Backbone;
+#[cfg(test)]
+use adaplace_backbone::Inputs;
 
 use super::workspace::State;
 use crate::evaluation::inputs;
@@ -12,11 +15,11 @@ const TOKENS_PER_SHARD: usize = 256;
 const SHARDS_TOGETHER: usize = 2;
 
 /// Whole examples that one thread processes together.
-pub(crate) struct Shard<'a> {
+pub(crate) struct Shard<'a, A: Arithmetic> {
     /// The row at which each example starts, followed by the number of rows.
-    pub(crate) examples: Vec<usize>,
+    pub(crate) examples: A::Rows,
     /// The offsets that the examples would have if each of them had a single row.
-    pub(super) singles: Vec<usize>,
+    pub(super) singles: A::Rows,
     /// The class of each example.
     pub(crate) labels: Vec<u32>,
     source: Source<'a>,
@@ -24,6 +27,7 @@ pub(crate) struct Shard<'a> {
 
 /// The origin of the frozen states.
 enum Source<'a> {
+    #[cfg(test)]
     Inputs(Inputs),
     Dataset {
         data: Dataset<'a>,
@@ -31,40 +35,42 @@ enum Source<'a> {
     },
 }
 
-impl<'a> Shard<'a> {
+impl<'a, A: Arithmetic> Shard<'a, A> {
     /// The examples of `data` at `rows`.
-    pub(crate) fn of_dataset(backbone: &Backbone, data: Dataset<'a>, rows: &'a [usize]) -> Self {
+    pub(crate) fn of_dataset(
+        backbone: &Backbone<A>,
+        data: Dataset<'a>,
+        rows: &'a [usize],
+    ) -> Result<Self, ScoreError> {
         let fixed = backbone.description().input.fixed_tokens();
-        let lengths = rows
-            .iter()
-            .map(|&row| fixed.unwrap_or_else(|| data.examples.length(row)));
-        Self {
-            examples: offsets(lengths),
-            singles: (0..=rows.len()).collect(),
+        let length = |&row: &usize| fixed.unwrap_or_else(|| data.examples.length(row));
+        let offsets = std::iter::once(0).chain(rows.iter().scan(0, |end, row| {
+            *end += length(row);
+            Some(*end)
+        }));
+        let arithmetic = backbone.arithmetic();
+        Ok(Self {
+            examples: arithmetic.rows(offsets.collect())?,
+            singles: arithmetic.rows((0..=rows.len()).collect())?,
             labels: rows.iter().map(|&row| data.examples.labels[row]).collect(),
             source: Source::Dataset { data, rows },
-        }
+        })
     }
 
     /// A batch that was put together elsewhere.
-    pub(crate) fn of_inputs(backbone: &Backbone, inputs: Inputs, labels: Vec<u32>) -> Self {
-        let lengths: Vec<usize> = match inputs.mask() {
-            Some(mask) => {
-                let (rows, _) = mask.shape();
-                let real = |row| mask.row(row).iter().filter(|&&keep| keep != 0).count();
-                (0..rows).map(real).collect()
-            }
-            None => {
-                let fixed = backbone.description().input.fixed_tokens();
-                vec![fixed.unwrap_or_default(); labels.len()]
-            }
-        };
-        Self {
-            singles: (0..=lengths.len()).collect(),
-            examples: offsets(lengths.into_iter()),
-            labels,
-            source: Source::Inputs(inputs),
-        }
+    #[cfg(test)]
+    pub(crate) fn of_inputs(
+        backbone: &Backbone<A>,
+        inputs: &Inputs,
+        labels: &[u32],
+    ) -> Result<Self, ScoreError> {
+        let arithmetic = backbone.arithmetic();
+        Ok(Self {
+            singles: arithmetic.rows((0..=labels.len()).collect())?,
+            examples: arithmetic.rows(backbone.offsets(inputs))?,
+            labels: labels.to_vec(),
+            source: Source::Inputs(inputs.clone()),
+        })
     }
 
     /// The number of rows of a state.
@@ -76,56 +82,70 @@ impl<'a> Shard<'a> {
     /// state `computed` is in `frozen` already, and a higher one is stored there. The embedding is always available.
     pub(super) fn fetch(
         &self,
-        backbone: &Backbone,
+        backbone: &Backbone<A>,
         n: usize,
         computed: Option<usize>,
-        frozen: &mut [State],
+        frozen: &mut [State<A>],
     ) -> Result<usize, ScoreError> {
-        let length = self.rows() * backbone.description().width;
-        if let Source::Dataset { data, rows } = &self.source
-            && let Some(cache) = data.cache
-            && let Some(state) = cache.state(n)?
-        {
-            state.gather(rows, frozen[n].write(length));
-            return Ok(n);
+        let arithmetic = backbone.arithmetic();
+        let shape = (self.rows(), backbone.description().width);
+        match &self.source {
+            #[cfg(test)]
+            Source::Inputs(_) => {}
+            Source::Dataset { data, rows } => {
+                if let Some(cache) = data.cache
+                    && let Some(state) = cache.state(n)?
+                {
+                    arithmetic.write(shape, |to| state.gather(rows, to), frozen[n].write())?;
+                    return Ok(n);
+                }
+            }
         }
         if let Some(computed) = computed {
             return Ok(computed);
         }
         let embedded = match &self.source {
-            Source::Inputs(inputs) => backbone.embed_rows(inputs)?,
-            Source::Dataset { data, rows } => {
-                backbone.embed_rows(&inputs(&data.examples.batch(rows))?)?
-            }
+            #[cfg(test)]
+            Source::Inputs(inputs) => backbone.embed(inputs)?,
+            Source::Dataset { data, rows } => backbone.embed(&inputs(data.examples, rows))?,
         };
-        frozen[0].write(length).copy_from_slice(&embedded);
+        let fill = |to: &mut [f32]| to.copy_from_slice(&embedded);
+        arithmetic.write(shape, fill, frozen[0].write())?;
         Ok(0)
     }
 }
 
-fn offsets(lengths: impl Iterator<Item = usize>) -> Vec<usize> {
-    let mut end = 0;
-    let ends = lengths.map(|length| {
-        end += length;
-        end
-    });
-    std::iter::once(0).chain(ends.collect::<Vec<_>>()).collect()
-}
-
-/// The examples of `data` at `rows`, cut into shards with about the same number of tokens.
-pub(crate) fn shards<'a>(
-    backbone: &Backbone,
+/// The examples of `data` at `rows`, cut into shards with about the same number of tokens if the arithmetic wants them.
+pub(crate) fn shards<'a, A: Arithmetic>(
+    backbone: &Backbone<A>,
     data: Dataset<'a>,
     rows: &'a [usize],
-) -> Vec<Shard<'a>> {
-    let cut = shard_rows(backbone, data, rows).into_iter();
+) -> Result<Vec<Shard<'a, A>>, ScoreError> {
+    let cut = match A::SHARDS {
+        true => shard_rows(backbone, data, rows),
+        false => vec![rows],
+    };
+    let cut = cut.into_iter();
     cut.map(|rows| Shard::of_dataset(backbone, data, rows))
         .collect()
 }
 
+/// The shards of several batches.
+pub(crate) fn shards_of<'a, A: Arithmetic>(
+    backbone: &Backbone<A>,
+    data: Dataset<'a>,
+    batches: &'a [Vec<usize>],
+) -> Result<Vec<Shard<'a, A>>, ScoreError> {
+    let mut all = Vec::new();
+    for rows in batches {
+        all.extend(shards(backbone, data, rows)?);
+    }
+    Ok(all)
+}
+
 /// The rows of each shard, as cut by [`shards`].
-pub(crate) fn shard_rows<'a>(
-    backbone: &Backbone,
+pub(crate) fn shard_rows<'a, A: Arithmetic>(
+    backbone: &Backbone<A>,
     data: Dataset<'_>,
     rows: &'a [usize],
 ) -> Vec<&'a [usize]> {

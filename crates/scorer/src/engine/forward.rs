@@ -1,11 +1,13 @@
+use std::borrow::Cow;
+
+use adaplace_arithmetic::Arithmetic;
 use adaplace_search_space::{Connection, ConnectionKind};
 
-use super::adapter;
+use super::Engine;
 use super::batch::Shard;
 use super::workspace::{Pass, Workspace};
-use super::{Engine, first_rows, head};
 use crate::ScoreError;
-use crate::parameters::AdapterPlace;
+use crate::parameters::PlacedAdapter;
 
 /// Whether a backward pass will follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,42 +16,44 @@ pub(crate) enum Backward {
     Not,
 }
 
-impl Engine<'_> {
+impl<A: Arithmetic> Engine<'_, A> {
     /// The logits (examples, classes) of a shard.
     pub(crate) fn logits<'w>(
         &self,
-        values: &[f32],
-        shard: &Shard<'_>,
-        workspace: &'w mut Workspace,
-    ) -> Result<&'w [f32], ScoreError> {
+        values: &A::Buffer,
+        shard: &Shard<'_, A>,
+        workspace: &'w mut Workspace<A>,
+    ) -> Result<Cow<'w, [f32]>, ScoreError> {
         self.forward(values, shard, workspace, Backward::Not)?;
-        Ok(&workspace.logits)
+        Ok(self.arithmetic().read(&workspace.logits)?)
     }
 
     /// The pooled features (examples, width) of a shard.
     pub(crate) fn features<'w>(
         &self,
-        values: &[f32],
-        shard: &Shard<'_>,
-        workspace: &'w mut Workspace,
-    ) -> Result<&'w [f32], ScoreError> {
+        values: &A::Buffer,
+        shard: &Shard<'_, A>,
+        workspace: &'w mut Workspace<A>,
+    ) -> Result<Cow<'w, [f32]>, ScoreError> {
         self.forward(values, shard, workspace, Backward::Not)?;
-        Ok(&workspace.features)
+        Ok(self.arithmetic().read(&workspace.features)?)
     }
 
     /// The states h_0 .. h_N of the last pass, each (rows, width).
+    #[cfg(test)]
     pub(crate) fn states(
         &self,
-        values: &[f32],
-        shard: &Shard<'_>,
-        workspace: &mut Workspace,
+        values: &A::Buffer,
+        shard: &Shard<'_, A>,
+        workspace: &mut Workspace<A>,
     ) -> Result<Vec<Vec<f32>>, ScoreError> {
         self.forward(values, shard, workspace, Backward::Not)?;
         let last = self.plan.passes.len() - 1;
         (0..=self.last())
             .map(|n| {
                 self.prepare(last, n, shard, workspace)?;
-                Ok(self.state(last, n, workspace).to_vec())
+                let state = self.state(last, n, workspace);
+                Ok(self.arithmetic().read(state)?.into_owned())
             })
             .collect()
     }
@@ -57,9 +61,9 @@ impl Engine<'_> {
     /// Runs all passes, pools the last state and computes the logits.
     pub(super) fn forward(
         &self,
-        values: &[f32],
-        shard: &Shard<'_>,
-        workspace: &mut Workspace,
+        values: &A::Buffer,
+        shard: &Shard<'_, A>,
+        workspace: &mut Workspace<A>,
         backward: Backward,
     ) -> Result<(), ScoreError> {
         let passes = self.plan.passes.len();
@@ -81,38 +85,37 @@ impl Engine<'_> {
             .last()
             .and_then(|pass| pass.states[self.last()].get());
         let state = state.expect("the last pass ends at the last state");
-        features.resize(shard.labels.len() * self.layout.width, 0.0);
         let rows = self.rows_of(passes.len() - 1, self.last(), shard);
-        self.backbone.pool_rows(state, rows, features, pooling);
-        head::forward(&self.layout, values, features, logits);
-        Ok(())
+        let pooler = self.chain.pooler();
+        pooler.forward(state, rows, features, pooling)?;
+        let head = (&self.layout.head, values);
+        Ok(self.arithmetic().head_forward(head, features, logits)?)
     }
 
     /// Computes h_n of a pass: the sum from before or from its sublayer, plus the adapters that end there.
     fn compute(
         &self,
-        values: &[f32],
+        values: &A::Buffer,
         pass: usize,
         n: usize,
-        shard: &Shard<'_>,
-        workspace: &mut Workspace,
+        shard: &Shard<'_, A>,
+        workspace: &mut Workspace<A>,
         backward: Backward,
     ) -> Result<(), ScoreError> {
-        let set = self.backbone.instruction_set();
+        let arithmetic = self.arithmetic();
         let rows = self.rows_of(pass, n, shard);
-        let length = rows.last().copied().unwrap_or_default() * self.layout.width;
         let begins = n == self.plan.passes[pass].begin;
         // Adapters read states that have been computed, or frozen ones.
-        for (_, place) in self.adapters_at(pass, n) {
-            let (read_in, source) = reads(pass, place.connection);
-            if place.connection.kind() != ConnectionKind::Sequential {
+        for (_, adapter) in self.adapters_at(pass, n) {
+            let (read_in, source) = reads(pass, adapter.connection);
+            if adapter.connection.kind() != ConnectionKind::Sequential {
                 self.prepare(read_in, source, shard, workspace)?;
             }
         }
         let mut state = std::mem::take(&mut workspace.passes[pass].states[n]);
-        let sum = state.write(length);
+        let sum = state.write();
         if begins {
-            sum.copy_from_slice(self.sum_before(pass, n, shard, workspace)?);
+            arithmetic.copy(self.sum_before(pass, n, shard, workspace)?, sum)?;
         } else {
             let Workspace {
                 passes,
@@ -125,28 +128,27 @@ impl Engine<'_> {
             } = &mut passes[pass];
             let mut before = states[n - 1].get().expect("states are computed in order");
             if self.narrows(pass, n) {
-                first_rows::gather(before, &shard.examples, self.layout.width, first_rows);
+                arithmetic.first_rows(before, &shard.examples, first_rows)?;
                 before = first_rows;
             }
             let saves = backward == Backward::Follows && self.plan.needs_gradient(pass, n - 1);
             let saved = saves.then_some(&mut sublayers[n - 1]);
-            let sublayer = &self.backbone.packed()[n - 1];
-            sublayer.forward(before, rows, sum, saved, scratch);
+            let sublayer = &self.chain.sublayers()[n - 1];
+            sublayer.forward(before, rows, sum, saved, scratch)?;
         }
         let mut scratch = std::mem::take(&mut workspace.adapter);
-        for (index, place) in self.adapters_at(pass, n) {
+        for (index, &PlacedAdapter { connection, place }) in self.adapters_at(pass, n) {
             let mut saved = std::mem::take(&mut workspace.passes[pass].adapters[index]);
-            let adapter = self.layout.adapter(place, values);
-            let x = if place.connection.kind() == ConnectionKind::Sequential {
+            let x = if connection.kind() == ConnectionKind::Sequential {
                 let before = &mut workspace.passes[pass].before_sequential[n];
-                before.clear();
-                before.extend_from_slice(sum);
+                arithmetic.copy(sum, before)?;
                 before
             } else {
-                let (read_in, source) = reads(pass, place.connection);
+                let (read_in, source) = reads(pass, connection);
                 self.state(read_in, source, workspace)
             };
-            adapter::forward(set, &adapter, x, sum, &mut saved, &mut scratch);
+            let trained = (&place, values);
+            arithmetic.adapter_forward(trained, x, sum, &mut saved, &mut scratch)?;
             workspace.passes[pass].adapters[index] = saved;
         }
         workspace.adapter = scratch;
@@ -160,15 +162,13 @@ impl Engine<'_> {
         &self,
         pass: usize,
         n: usize,
-    ) -> impl Iterator<Item = (usize, &AdapterPlace)> {
+    ) -> impl Iterator<Item = (usize, &PlacedAdapter)> {
         let carried = pass == 1 && n == self.plan.passes[1].begin;
-        let places = self
-            .order
-            .iter()
-            .map(|&index| (index, &self.layout.adapters[index]));
-        places.filter(move |(_, place)| {
-            usize::from(place.connection.target) == n
-                && match place.connection.kind() {
+        let adapters = self.order.iter();
+        let adapters = adapters.map(|&index| (index, &self.layout.adapters[index]));
+        adapters.filter(move |(_, adapter)| {
+            usize::from(adapter.connection.target) == n
+                && match adapter.connection.kind() {
                     ConnectionKind::Parallel | ConnectionKind::LongRange => !carried,
                     ConnectionKind::Recurrent => pass == 1,
                     ConnectionKind::Sequential => true,
@@ -181,9 +181,9 @@ impl Engine<'_> {
         &self,
         pass: usize,
         n: usize,
-        shard: &Shard<'_>,
-        workspace: &'w mut Workspace,
-    ) -> Result<&'w [f32], ScoreError> {
+        shard: &Shard<'_, A>,
+        workspace: &'w mut Workspace<A>,
+    ) -> Result<&'w A::Buffer, ScoreError> {
         if pass == 1 && n >= self.plan.passes[0].begin {
             let first = &workspace.passes[0];
             return Ok(if self.is_sequential(n) {
@@ -197,8 +197,8 @@ impl Engine<'_> {
     }
 
     fn is_sequential(&self, n: usize) -> bool {
-        let sequential = |place: &AdapterPlace| {
-            let Connection { source, target } = place.connection;
+        let sequential = |adapter: &PlacedAdapter| {
+            let Connection { source, target } = adapter.connection;
             source == target && usize::from(target) == n
         };
         self.layout.adapters.iter().any(sequential)
@@ -209,8 +209,8 @@ impl Engine<'_> {
         &self,
         pass: usize,
         n: usize,
-        shard: &Shard<'_>,
-        workspace: &mut Workspace,
+        shard: &Shard<'_, A>,
+        workspace: &mut Workspace<A>,
     ) -> Result<(), ScoreError> {
         match self.plan.computed_in(pass, n) {
             Some(_) => Ok(()),
@@ -219,7 +219,12 @@ impl Engine<'_> {
     }
 
     /// The state that a pass reads as h_n.
-    pub(super) fn state<'w>(&self, pass: usize, n: usize, workspace: &'w Workspace) -> &'w [f32] {
+    pub(super) fn state<'w>(
+        &self,
+        pass: usize,
+        n: usize,
+        workspace: &'w Workspace<A>,
+    ) -> &'w A::Buffer {
         let state = match self.plan.computed_in(pass, n) {
             Some(pass) => &workspace.passes[pass].states[n],
             None => &workspace.frozen[n],
@@ -233,8 +238,8 @@ impl Engine<'_> {
     fn prepare_frozen(
         &self,
         n: usize,
-        shard: &Shard<'_>,
-        workspace: &mut Workspace,
+        shard: &Shard<'_, A>,
+        workspace: &mut Workspace<A>,
     ) -> Result<(), ScoreError> {
         let Workspace {
             frozen, sublayer, ..
@@ -244,13 +249,11 @@ impl Engine<'_> {
         }
         let computed = (0..n).rev().find(|&below| frozen[below].is_known());
         let start = shard.fetch(self.backbone, n, computed, frozen)?;
-        let length = shard.rows() * self.layout.width;
         for below in start..n {
             let (known, next) = frozen.split_at_mut(below + 1);
             let before = known[below].get().expect("it was found or just computed");
-            let result = next[0].write(length);
-            let chain = self.backbone.packed();
-            chain[below].forward(before, &shard.examples, result, None, sublayer);
+            let chain = self.chain.sublayers();
+            chain[below].forward(before, &shard.examples, next[0].write(), None, sublayer)?;
         }
         Ok(())
     }

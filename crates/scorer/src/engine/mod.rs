@@ -1,38 +1,34 @@
-//! Forward and backward pass of a placement on the processor.
+//! Forward and backward pass of a placement, with any arithmetic.
 //!
 //! There is no autograd graph: the chain, the passes and the adapters of a placement are known, so the gradient is one
-//! walk back along them. A batch is cut into shards of whole examples. One thread carries each shard from its first
-//! state to its gradients, in memory of its own. Only the gradients with respect to the trained values are added up
-//! across shards, in a fixed order. The cut of a batch depends on the lengths of its examples alone, so results depend
-//! neither on the number of threads nor on what is cached.
+//! walk back along them. On the processor a batch is cut into shards of whole examples. One thread carries each shard
+//! from its first state to its gradients, in memory of its own. Only the gradients with respect to the trained values
+//! are added up across shards, in a fixed order. The cut of a batch depends on the lengths of its examples alone, so
+//! results depend neither on the number of threads nor on what is cached.
 
-mod adapter;
 mod backward;
 mod batch;
-mod first_rows;
 mod forward;
-mod head;
 mod plan;
 mod taps;
 mod workspace;
 
-pub(crate) use batch::{Shard, shard_rows, shards};
+pub(crate) use batch::{Shard, shard_rows, shards, shards_of};
 pub(crate) use plan::{Plan, Prefix};
 pub(crate) use workspace::Workspace;
 
-use adaplace_backbone::{Backbone, Pooling};
+use adaplace_arithmetic::Arithmetic;
+use adaplace_backbone::{Backbone, Chain, Pooling};
 use adaplace_search_space::ConnectionKind;
 
-use crate::Model;
 use crate::parameters::Layout;
-
-/// The epsilon of the layer norm that an adapter's input goes through.
-const NORM_EPSILON: f32 = 1e-5;
+use crate::{Model, ScoreError};
 
 /// A backbone, the layout of the values trained on it, and the plan of their placement.
-#[derive(Debug, Clone)]
-pub(crate) struct Engine<'a> {
-    backbone: &'a Backbone,
+#[derive(Debug)]
+pub(crate) struct Engine<'a, A: Arithmetic> {
+    backbone: &'a Backbone<A>,
+    chain: &'a Chain<A>,
     layout: Layout,
     plan: Plan,
     /// The order in which adapters with the same target are added. The sequential one comes last because it reads the
@@ -42,10 +38,11 @@ pub(crate) struct Engine<'a> {
     narrows: bool,
 }
 
-impl<'a> Engine<'a> {
-    pub(crate) fn new(model: &Model<'a>, prefix: Prefix) -> Self {
+impl<'a, A: Arithmetic> Engine<'a, A> {
+    pub(crate) fn new(model: &Model<'a, A>, prefix: Prefix) -> Result<Self, ScoreError> {
         let connections = model.parameters().connections();
         let backbone = model.backbone();
+        let chain = backbone.chain()?;
         let last = backbone.sublayers();
         let layout = model.parameters().layout().clone();
         let mut order: Vec<usize> = (0..layout.adapters.len()).collect();
@@ -63,18 +60,36 @@ impl<'a> Engine<'a> {
             && computed
             && read
             && backbone.description().pooling == Pooling::Cls
-            && backbone.packed()[last - 1].works_on_single_rows();
-        Self {
+            && chain.sublayers()[last - 1].works_on_single_rows();
+        Ok(Self {
             backbone,
+            chain,
             layout,
             order,
             plan,
             narrows,
-        }
+        })
     }
 
-    pub(crate) fn backbone(&self) -> &'a Backbone {
+    pub(crate) fn backbone(&self) -> &'a Backbone<A> {
         self.backbone
+    }
+
+    fn arithmetic(&self) -> &'a A {
+        self.backbone.arithmetic()
+    }
+
+    /// Hands trained values over to the arithmetic.
+    pub(crate) fn write(&self, values: &[f32], to: &mut A::Buffer) -> Result<(), ScoreError> {
+        let fill = |to: &mut [f32]| to.copy_from_slice(values);
+        Ok(self.arithmetic().write((1, values.len()), fill, to)?)
+    }
+
+    /// The values of a model, as the arithmetic reads them.
+    pub(crate) fn written(&self, model: &Model<'_, A>) -> Result<A::Buffer, ScoreError> {
+        let mut written = A::Buffer::default();
+        self.write(model.parameters().values(), &mut written)?;
+        Ok(written)
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -91,7 +106,7 @@ impl<'a> Engine<'a> {
     }
 
     /// The offsets of the examples in h_n, as a pass computes it.
-    fn rows_of<'s>(&self, pass: usize, n: usize, shard: &'s Shard<'_>) -> &'s [usize] {
+    fn rows_of<'s>(&self, pass: usize, n: usize, shard: &'s Shard<'_, A>) -> &'s A::Rows {
         match self.narrows(pass, n) {
             true => &shard.singles,
             false => &shard.examples,

@@ -2,24 +2,28 @@
 
 use std::ops::Range;
 
-use adaplace_backbone::kernels::normalize_row;
+use adaplace_arithmetic::Arithmetic;
 
+use super::Engine;
 use super::workspace::Workspace;
-use super::{Engine, NORM_EPSILON};
+use crate::ScoreError;
 
-impl Engine<'_> {
+impl<A: Arithmetic> Engine<'_, A> {
     /// Writes norm(h_n) of all states of a pass side by side, (rows, states x width).
-    pub(crate) fn write_normalized(&self, pass: usize, workspace: &Workspace, to: &mut [f32]) {
-        let states = (0..self.last() + 1).map(|n| self.state(pass, n, workspace));
-        self.interleave(states, to);
-        self.backbone.instruction_set().run(
-            #[inline(always)]
-            || {
-                for row in to.chunks_exact_mut(self.layout.width) {
-                    normalize_row(row, NORM_EPSILON);
-                }
-            },
-        );
+    pub(crate) fn write_normalized(
+        &self,
+        pass: usize,
+        workspace: &Workspace<A>,
+        to: &mut [f32],
+    ) -> Result<(), ScoreError> {
+        let (states, arithmetic) = (self.last() + 1, self.arithmetic());
+        let mut normalized = A::Buffer::default();
+        for n in 0..states {
+            arithmetic.copy(self.state(pass, n, workspace), &mut normalized)?;
+            arithmetic.normalize(self.layout.head.width, &mut normalized)?;
+            self.interleave(&normalized, (n, states), to)?;
+        }
+        Ok(())
     }
 
     /// Writes the gradients with respect to some states h_n side by side, (rows, states x width), each before its
@@ -27,22 +31,30 @@ impl Engine<'_> {
     pub(crate) fn write_gradients(
         &self,
         pass: usize,
-        workspace: &Workspace,
+        workspace: &Workspace<A>,
         targets: Range<usize>,
         to: &mut [f32],
-    ) {
-        let tapped = workspace.passes[pass].tapped[targets].iter();
-        self.interleave(tapped.map(Vec::as_slice), to);
+    ) -> Result<(), ScoreError> {
+        let tapped = &workspace.passes[pass].tapped[targets];
+        for (index, gradient) in tapped.iter().enumerate() {
+            self.interleave(gradient, (index, tapped.len()), to)?;
+        }
+        Ok(())
     }
 
-    /// Writes the rows of several matrices of the model's width side by side.
-    fn interleave<'s>(&self, matrices: impl ExactSizeIterator<Item = &'s [f32]>, to: &mut [f32]) {
-        let width = self.layout.width;
-        let stride = matrices.len() * width;
-        for (index, matrix) in matrices.enumerate() {
-            for (row, values) in matrix.chunks_exact(width).enumerate() {
-                to[row * stride + index * width..][..width].copy_from_slice(values);
-            }
+    /// Writes the rows of a matrix of the model's width as number `index` of `count` that are side by side.
+    fn interleave(
+        &self,
+        matrix: &A::Buffer,
+        (index, count): (usize, usize),
+        to: &mut [f32],
+    ) -> Result<(), ScoreError> {
+        let width = self.layout.head.width;
+        let matrix = self.arithmetic().read(matrix)?;
+        let rows = to.chunks_exact_mut(count * width);
+        for (to, row) in rows.zip(matrix.chunks_exact(width)) {
+            to[index * width..][..width].copy_from_slice(row);
         }
+        Ok(())
     }
 }

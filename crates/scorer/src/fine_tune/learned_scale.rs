@@ -1,6 +1,6 @@
 //! The learned scale per channel of Adapter+ (Steitz and Roth 2024, "Adapters Strike Back", arXiv 2406.06820).
 
-use crate::parameters::Layout;
+use crate::parameters::{Layout, PlacedAdapter};
 
 /// A learned scale: each adapter's output is multiplied by a trained vector s of the model's width, which starts as
 /// ones.
@@ -24,7 +24,7 @@ impl LearnedScale {
 
     /// The number of scales of all adapters together.
     pub(super) fn count(layout: &Layout) -> usize {
-        layout.adapters.len() * layout.width
+        layout.adapters.len() * layout.head.width
     }
 
     /// The values that the optimiser changes.
@@ -40,19 +40,15 @@ impl LearnedScale {
     pub(super) fn pull_back(&self, layout: &Layout, gradients: &mut [f32]) {
         let (values, scales) = self.trained.split_at(layout.len());
         let (towards_values, towards_scales) = gradients.split_at_mut(layout.len());
-        let scales = scales.chunks_exact(layout.width);
-        let towards_scales = towards_scales.chunks_exact_mut(layout.width);
-        for ((place, scale), towards_scale) in
-            layout.adapters.iter().zip(scales).zip(towards_scales)
-        {
-            let (own, towards) = (
-                layout.adapter(place, values),
-                layout.adapter_mut(place, towards_values),
-            );
+        let scales = scales.chunks_exact(layout.head.width);
+        let towards_scales = towards_scales.chunks_exact_mut(layout.head.width);
+        let adapters = layout.adapters.iter().zip(scales).zip(towards_scales);
+        for ((PlacedAdapter { place, .. }, scale), towards_scale) in adapters {
+            let (own, towards) = (place.of(values), place.of_mut(towards_values));
             towards_scale.fill(0.0);
-            let rows = own.up_weight.chunks_exact(layout.width);
+            let rows = own.up_weight.chunks_exact(layout.head.width);
             let rows = rows.chain([own.up_bias]);
-            let towards_rows = towards.up_weight.chunks_exact_mut(layout.width);
+            let towards_rows = towards.up_weight.chunks_exact_mut(layout.head.width);
             let towards_rows = towards_rows.chain([towards.up_bias]);
             for (row, towards_row) in rows.zip(towards_rows) {
                 let channels = row.iter().zip(scale);
@@ -69,13 +65,10 @@ impl LearnedScale {
     pub(super) fn merge(&self, layout: &Layout, values: &mut [f32]) {
         let (own, scales) = self.trained.split_at(layout.len());
         values.copy_from_slice(own);
-        for (place, scale) in layout
-            .adapters
-            .iter()
-            .zip(scales.chunks_exact(layout.width))
-        {
-            let merged = layout.adapter_mut(place, values);
-            let rows = merged.up_weight.chunks_exact_mut(layout.width);
+        let scales = scales.chunks_exact(layout.head.width);
+        for (PlacedAdapter { place, .. }, scale) in layout.adapters.iter().zip(scales) {
+            let merged = place.of_mut(values);
+            let rows = merged.up_weight.chunks_exact_mut(layout.head.width);
             for row in rows.chain([merged.up_bias]) {
                 row.iter_mut().zip(scale).for_each(|(w, s)| *w *= s);
             }

@@ -1,9 +1,11 @@
+use adaplace_arithmetic::OnDevice;
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use adaplace_testkit::TextTask;
 
 use super::*;
-use crate::Parameters;
-use crate::support::{error_of, head, model, tiny_bert, tiny_task};
+use crate::support::{head, model, tiny_bert, tiny_task};
+use crate::tests::{error_of, loss_and_gradients};
+use crate::{Parameters, evaluate};
 
 fn factors(warm_up: f64, steps: u32) -> Vec<f64> {
     let settings = TrainingSettings {
@@ -44,7 +46,7 @@ fn trainer<'a>(
     settings: &'a TrainingSettings,
     gradients: impl Fn(usize) -> f32,
 ) -> Trainer<'a> {
-    let mut trainer = Trainer::new(model, settings);
+    let mut trainer = Trainer::new(model, settings).unwrap();
     let count = trainer.gradients.len();
     trainer.gradients = (0..count).map(gradients).collect();
     trainer
@@ -93,6 +95,33 @@ fn a_gradient_that_is_not_finite_is_a_divergence() {
     assert!(!value.is_finite());
 }
 
+/// A training with tensors instead of the kernels takes the same course.
+#[test]
+fn trainings_agree_with_both_arithmetics() {
+    let task = tiny_task(&TextTask::default());
+    let settings = TrainingSettings::default();
+    let cpu = tiny_bert();
+    let tensors = tiny_bert().on(OnDevice::new(candle_core::Device::Cpu));
+    let connections = [(3, 1), (0, 2), (2, 2)];
+    let found = fine_tune(
+        model(&tensors, &connections),
+        &task.train,
+        &settings,
+        6,
+        1,
+        0,
+    )
+    .unwrap();
+    let expected = fine_tune(model(&cpu, &connections), &task.train, &settings, 6, 1, 0).unwrap();
+    assert!((found.train_loss - expected.train_loss).abs() < 1e-5);
+    let evaluated = evaluate(&found.model, &task.validation, 16).unwrap();
+    let same = evaluate(&expected.model, &task.validation, 16).unwrap();
+    assert!(
+        (evaluated.loss - same.loss).abs() < 1e-4,
+        "{evaluated:?} {same:?}"
+    );
+}
+
 /// The loss of a batch is the mean over its examples, however it is cut into shards, and its gradient is the one of the
 /// whole batch at once.
 #[test]
@@ -102,15 +131,15 @@ fn shards_add_up_to_the_batch() {
     let task = tiny_task(&TextTask::default());
     let rows: Vec<usize> = (0..task.train.len()).collect();
     let settings = TrainingSettings::default();
-    let mut trainer = Trainer::new(&model, &settings);
+    let mut trainer = Trainer::new(&model, &settings).unwrap();
     let data = Dataset::from(&task.train);
-    assert!(shards(&backbone, data, &rows).len() > 1);
+    assert!(shards(&backbone, data, &rows).unwrap().len() > 1);
     let loss = trainer.loss_and_gradients(data, &rows).unwrap();
-    let inputs = crate::evaluation::inputs(&task.train.batch(&rows)).unwrap();
-    let whole = crate::loss_and_gradients(&model, &inputs, &task.train.labels).unwrap();
-    assert!((loss - whole.loss).abs() < 1e-6);
+    let inputs = crate::evaluation::inputs(&task.train, &rows);
+    let (expected, gradients) = loss_and_gradients(&model, &inputs, &task.train.labels);
+    assert!((loss - expected).abs() < 1e-6);
     let found = model.parameters().with_values(trainer.gradients);
-    let pairs = found.tensors().into_iter().zip(whole.parameters.tensors());
+    let pairs = found.tensors().into_iter().zip(gradients.tensors());
     for (found, expected) in pairs {
         assert!(error_of(&found.values, &expected.values) < 1e-5);
     }
@@ -143,7 +172,7 @@ fn the_order_is_that_of_seed_and_repetition() {
 
 /// A trainer on the tiny task with a learned scale. Its values are drawn at random, so no gradient is zero.
 fn with_learned_scale<'a>(model: &Model<'a>, settings: &'a TrainingSettings) -> Trainer<'a> {
-    let mut trainer = Trainer::new(model, settings);
+    let mut trainer = Trainer::new(model, settings).unwrap();
     let scale = trainer.learned_scale.as_mut().unwrap();
     let mut state = 1_u32;
     for value in scale.trained() {
@@ -213,7 +242,7 @@ fn a_learned_scale_changes_the_course_from_the_second_step_on() {
         ..plain
     };
     let after = |settings: &TrainingSettings, steps: u32| {
-        let mut trainer = Trainer::new(&model, settings);
+        let mut trainer = Trainer::new(&model, settings).unwrap();
         for step in 0..steps {
             let data = Dataset::from(&task.train);
             trainer.step(data, &rows, step, 1.0).unwrap();

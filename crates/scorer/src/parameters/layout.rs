@@ -1,35 +1,20 @@
 use std::ops::Range;
 
+use adaplace_arithmetic::{AdapterPlace, HeadPlace};
 use adaplace_search_space::{Connection, Placement};
 
-/// The positions of the values of adapters and head: for each adapter W_down (rank, width), b_down, W_up^T (rank,
-/// width) and b_up, and after all of them the head's W (classes, width) and b.
+/// The positions of the values of adapters and head: the adapters in canonical order, and after all of them the head.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Layout {
-    pub(crate) adapters: Vec<AdapterPlace>,
-    pub(crate) width: usize,
-    pub(crate) classes: usize,
-    /// The position of the head.
-    pub(crate) head: usize,
+    pub(crate) adapters: Vec<PlacedAdapter>,
+    pub(crate) head: HeadPlace,
 }
 
 /// One adapter of a layout.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct AdapterPlace {
+pub(crate) struct PlacedAdapter {
     pub(crate) connection: Connection,
-    rank: usize,
-    scale: f32,
-    begin: usize,
-}
-
-/// The values of one adapter, or the gradients with respect to them.
-pub(crate) struct AdapterValues<T> {
-    pub(crate) down_weight: T,
-    pub(crate) down_bias: T,
-    /// The transposed matrix W_up^T, (rank, width).
-    pub(crate) up_weight: T,
-    pub(crate) up_bias: T,
-    pub(crate) scale: f32,
+    pub(crate) place: AdapterPlace,
 }
 
 /// The order of a tensor's values in the vector.
@@ -69,25 +54,27 @@ impl Layout {
         let mut begin = 0;
         let adapters = placement.iter().map(|(connection, spec)| {
             let place = AdapterPlace {
-                connection,
+                begin,
+                width,
                 rank: usize::from(spec.rank),
                 scale: spec.scale,
-                begin,
             };
             begin += spec.parameters(width as u32) as usize;
-            place
+            PlacedAdapter { connection, place }
         });
         Self {
             adapters: adapters.collect(),
-            width,
-            classes,
-            head: begin,
+            head: HeadPlace {
+                begin,
+                width,
+                classes,
+            },
         }
     }
 
     /// The number of trained values.
     pub(crate) fn len(&self) -> usize {
-        self.head + self.classes * (self.width + 1)
+        self.head.begin + self.head.classes * (self.head.width + 1)
     }
 
     /// The name, shape, position and order of every tensor.
@@ -96,11 +83,12 @@ impl Layout {
         placement: &Placement,
     ) -> impl Iterator<Item = (String, Vec<usize>, Range<usize>, Order)> {
         let mut begin = 0;
+        let HeadPlace { width, classes, .. } = self.head;
         let head = [
-            ("head.weight".to_owned(), vec![self.classes, self.width]),
-            ("head.bias".to_owned(), vec![self.classes]),
+            ("head.weight".to_owned(), vec![classes, width]),
+            ("head.bias".to_owned(), vec![classes]),
         ];
-        let all = placement.tensors(self.width).chain(head);
+        let all = placement.tensors(width).chain(head);
         all.map(move |(name, shape)| {
             let end = begin + shape.iter().product::<usize>();
             let range = std::mem::replace(&mut begin, end)..end;
@@ -110,49 +98,6 @@ impl Layout {
             };
             (name, shape, range, order)
         })
-    }
-
-    /// The head's weight and bias.
-    pub(crate) fn head<'a>(&self, values: &'a [f32]) -> (&'a [f32], &'a [f32]) {
-        values[self.head..].split_at(self.classes * self.width)
-    }
-
-    /// The values of the adapter at `place`.
-    pub(crate) fn adapter<'a>(
-        &self,
-        place: &AdapterPlace,
-        values: &'a [f32],
-    ) -> AdapterValues<&'a [f32]> {
-        let weight = place.rank * self.width;
-        let (down_weight, rest) = values[place.begin..].split_at(weight);
-        let (down_bias, rest) = rest.split_at(place.rank);
-        let (up_weight, rest) = rest.split_at(weight);
-        AdapterValues {
-            down_weight,
-            down_bias,
-            up_weight,
-            up_bias: &rest[..self.width],
-            scale: place.scale,
-        }
-    }
-
-    /// The mutable values of the adapter at `place`.
-    pub(crate) fn adapter_mut<'a>(
-        &self,
-        place: &AdapterPlace,
-        values: &'a mut [f32],
-    ) -> AdapterValues<&'a mut [f32]> {
-        let weight = place.rank * self.width;
-        let (down_weight, rest) = values[place.begin..].split_at_mut(weight);
-        let (down_bias, rest) = rest.split_at_mut(place.rank);
-        let (up_weight, rest) = rest.split_at_mut(weight);
-        AdapterValues {
-            down_weight,
-            down_bias,
-            up_weight,
-            up_bias: &mut rest[..self.width],
-            scale: place.scale,
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use rand::distr::Uniform;
 
 use crate::seeds;
 
-pub(crate) use layout::{AdapterPlace, AdapterValues, Layout};
+pub(crate) use layout::{Layout, PlacedAdapter};
 
 /// The linear head on the pooled features: logits = features W^T + b.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,9 +67,9 @@ impl Parameters {
         let range = Uniform::new(-bound, bound).expect("a width is finite and above 0");
         let layout = Layout::new(placement, width, head.bias.len());
         let mut values = vec![0.0; layout.len()];
-        for place in &layout.adapters {
-            let mut generator = seeds::adapter(seed, repetition, place.connection);
-            let adapter = layout.adapter_mut(place, &mut values);
+        for &PlacedAdapter { connection, place } in &layout.adapters {
+            let mut generator = seeds::adapter(seed, repetition, connection);
+            let adapter = place.of_mut(&mut values);
             let down = adapter.down_weight.iter_mut().chain(adapter.down_bias);
             down.for_each(|value| *value = generator.sample(range));
         }
@@ -142,19 +142,19 @@ impl Parameters {
     /// The width of the hidden states.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.layout.width
+        self.layout.head.width
     }
 
     /// The number of classes.
     #[must_use]
     pub fn classes(&self) -> usize {
-        self.layout.classes
+        self.layout.head.classes
     }
 
     /// The head.
     #[must_use]
     pub fn head(&self) -> Head {
-        let (weight, bias) = self.layout.head(&self.values);
+        let (weight, bias) = self.layout.head.of(&self.values);
         Head {
             weight: weight.to_vec(),
             bias: bias.to_vec(),
@@ -172,8 +172,7 @@ impl Parameters {
     }
 
     fn set_head(&mut self, head: &Head) {
-        let own = &mut self.values[self.layout.head..];
-        let (weight, bias) = own.split_at_mut(head.weight.len());
+        let (weight, bias) = self.layout.head.of_mut(&mut self.values);
         weight.copy_from_slice(&head.weight);
         bias.copy_from_slice(&head.bias);
     }

@@ -3,12 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod adapter_files;
-mod cross_fit;
-mod definition;
-mod engine;
-mod forward;
-mod gradient_map;
-mod gradients;
 mod importance;
 mod probe;
 mod support;

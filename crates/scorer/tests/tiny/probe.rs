@@ -3,7 +3,7 @@
 use adaplace_scorer::{Features, LinearProbe};
 use candle_core::{Device, Tensor};
 
-use crate::support::{noise, values};
+use crate::support::noise_values;
 
 /// The points x = +1 with labels 1, 1, 1, 0 and x = -1 with the mirror image, as a x + b. Before that they have mean 0
 /// and deviation 1.
@@ -81,8 +81,9 @@ struct Cloud {
 
 /// 60 points with 5 features and 3 classes. The label follows the first two features, plus noise.
 fn cloud(seed: u64) -> Cloud {
-    let rows: Vec<Vec<f32>> = noise(&[60, 5], 2.0, seed).to_vec2().unwrap();
-    let errors = values(&noise(&[60], 1.0, seed + 1));
+    let values = noise_values(60 * 5, 2.0, seed);
+    let rows: Vec<Vec<f32>> = values.chunks_exact(5).map(<[f32]>::to_vec).collect();
+    let errors = noise_values(60, 1.0, seed + 1);
     let label = |(row, error): (&Vec<f32>, f32)| match row[0] + 0.5 * row[1] + error {
         sum if sum < -0.7 => 0,
         sum if sum < 0.7 => 1,

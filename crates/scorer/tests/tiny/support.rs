@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use adaplace_backbone::{Backbone, Inputs};
+use adaplace_arithmetic::Arithmetic;
+use adaplace_backbone::Backbone;
 use adaplace_scorer::{Head, Model, Parameters};
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use adaplace_task::{Encoder, Task, TaskOptions, TextEncoder};
 use adaplace_testkit::{TextTask, TinyBert, text_task};
-use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -40,30 +40,11 @@ pub fn tiny() -> (Arc<Backbone>, Arc<Task>) {
     )
 }
 
-/// Three texts of 7, 4 and 2 tokens.
-pub fn ragged_inputs() -> Inputs {
-    let (mut ids, mut mask) = (Vec::new(), Vec::new());
-    for (row, length) in [7, 4, 2].into_iter().enumerate() {
-        for token in 0..7 {
-            let real = token < length;
-            ids.push(u32::from(real) * (8 + 11 * row + 5 * token) as u32);
-            mask.push(u8::from(real));
-        }
-    }
-    Inputs::text(3, 7, &ids, &[0; 21], &mask).unwrap()
-}
-
 /// Uniform noise in +-bound.
 pub fn noise_values(count: usize, bound: f32, seed: u64) -> Vec<f32> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let draw = |_| random.random_range(-bound..bound);
     (0..count).map(draw).collect()
-}
-
-/// Uniform noise in +-bound, as a tensor.
-pub fn noise(shape: &[usize], bound: f32, seed: u64) -> Tensor {
-    let values = noise_values(shape.iter().product(), bound, seed);
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
 pub fn head() -> Head {
@@ -99,22 +80,9 @@ pub fn trained(connections: &[(u16, u16)], seed: u64) -> Parameters {
     adapters.unwrap().with_head(&head())
 }
 
-pub fn model<'a>(backbone: &'a Backbone, connections: &[(u16, u16)]) -> Model<'a> {
+pub fn model<'a, A: Arithmetic>(
+    backbone: &'a Backbone<A>,
+    connections: &[(u16, u16)],
+) -> Model<'a, A> {
     Model::new(backbone, trained(connections, 1)).unwrap()
-}
-
-/// |found - expected| in the Frobenius norm, as a share of that of `expected`.
-pub fn error_of(found: &[f32], expected: &[f32]) -> f64 {
-    assert_eq!(found.len(), expected.len());
-    let norm = |values: &mut dyn Iterator<Item = f32>| {
-        let squares = values.map(|value| f64::from(value).powi(2));
-        squares.sum::<f64>().sqrt()
-    };
-    let differences = &mut found.iter().zip(expected).map(|(a, b)| a - b);
-    norm(differences) / norm(&mut expected.iter().copied())
-}
-
-/// The values of a tensor in row-major order.
-pub fn values(tensor: &Tensor) -> Vec<f32> {
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
 }

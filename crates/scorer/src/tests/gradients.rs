@@ -1,10 +1,12 @@
 //! The gradient of the loss with respect to every trained tensor compared with finite differences.
 
+use adaplace_arithmetic::{Arithmetic, OnDevice};
 use adaplace_backbone::Backbone;
-use adaplace_scorer::{Model, NamedTensor, Parameters, loss_and_gradients};
+use candle_core::Device;
 
-use crate::definition;
-use crate::support::{head, model, noise_values, ragged_inputs, tiny_bert, values};
+use super::{definition, loss_and_gradients, ragged_inputs, values};
+use crate::support::{head, model, noise_values, tiny_bert};
+use crate::{Model, NamedTensor, Parameters};
 
 const LABELS: [u32; 3] = [1, 0, 2];
 
@@ -29,10 +31,10 @@ fn moved(original: &Parameters, name: &str, direction: &[f32], distance: f32) ->
 }
 
 /// The cross-entropy summed over the rows.
-fn loss(backbone: &Backbone, parameters: Parameters) -> f64 {
+fn loss<A: Arithmetic>(backbone: &Backbone<A>, parameters: Parameters) -> f64 {
     let model = Model::new(backbone, parameters).unwrap();
-    let mean = loss_and_gradients(&model, &ragged_inputs(), &LABELS).unwrap();
-    mean.loss * LABELS.len() as f64
+    let (mean, _) = loss_and_gradients(&model, &ragged_inputs(), &LABELS);
+    mean * LABELS.len() as f64
 }
 
 /// A placement of all kinds at once, with a recurrent connection to a target that others share. The gradient g of each
@@ -41,12 +43,10 @@ fn loss(backbone: &Backbone, parameters: Parameters) -> f64 {
 /// (8 F(h) - 8 F(-h) - F(2h) + F(-2h)) / (12 h) = <g, v> + O(h^4)
 ///
 /// The logits are exact to some 1e-6, which becomes 1e-4 of it at h = 0.01.
-#[test]
-fn mixed_placement() {
-    let backbone = tiny_bert();
-    let model = model(&backbone, &[(3, 1), (0, 1), (1, 1), (0, 3), (4, 4), (4, 2)]);
-    let gradients = loss_and_gradients(&model, &ragged_inputs(), &LABELS).unwrap();
-    let gradients = gradients.parameters.tensors();
+fn check_mixed_placement<A: Arithmetic>(backbone: &Backbone<A>) {
+    let model = model(backbone, &[(3, 1), (0, 1), (1, 1), (0, 3), (4, 4), (4, 2)]);
+    let (_, gradients) = loss_and_gradients(&model, &ragged_inputs(), &LABELS);
+    let gradients = gradients.tensors();
     assert_eq!(gradients.len(), 6 * 4 + 2);
     let step = 0.01;
     for (index, NamedTensor { name, values, .. }) in (0_u64..).zip(&gradients) {
@@ -59,7 +59,7 @@ fn mixed_placement() {
             let direction = noise_values(values.len(), 3.0_f32.sqrt(), 500 + seed);
             let at = |distance: f64| {
                 let parameters = moved(model.parameters(), name, &direction, distance as f32);
-                loss(&backbone, parameters)
+                loss(backbone, parameters)
             };
             let difference =
                 (8.0 * (at(step) - at(-step)) - at(2.0 * step) + at(-2.0 * step)) / (12.0 * step);
@@ -73,13 +73,23 @@ fn mixed_placement() {
     }
 }
 
+#[test]
+fn mixed_placement() {
+    check_mixed_placement(&tiny_bert());
+}
+
+#[test]
+fn mixed_placement_as_tensors() {
+    check_mixed_placement(&tiny_bert().on(OnDevice::new(Device::Cpu)));
+}
+
 /// d loss / d bias = the mean over rows of (softmax - one-hot), computed by hand from the logits of the definition.
 #[test]
 fn bias_of_the_head_by_hand() {
     let backbone = tiny_bert();
     let model = model(&backbone, &[(4, 0)]);
-    let gradients = loss_and_gradients(&model, &ragged_inputs(), &LABELS).unwrap();
-    let found = gradients.parameters.head().bias;
+    let (_, gradients) = loss_and_gradients(&model, &ragged_inputs(), &LABELS);
+    let found = gradients.head().bias;
     let definition = definition::of(&model);
     let logits = values(&definition.logits(&ragged_inputs(), &definition.branches()));
     let classes = head().bias.len();

@@ -1,22 +1,25 @@
 //! The linear head and the cross-entropy, over the features of a shard.
 
-use adaplace_backbone::kernels::dot;
-
-use crate::parameters::Layout;
+use super::rows::dot;
+use crate::HeadPlace;
 
 /// Computes `logits` = features W^T + b, (examples, classes).
-pub(super) fn forward(layout: &Layout, values: &[f32], features: &[f32], logits: &mut Vec<f32>) {
-    let (weight, bias) = values[layout.head..].split_at(layout.classes * layout.width);
+pub(crate) fn forward(
+    (place, values): (&HeadPlace, &[f32]),
+    features: &[f32],
+    logits: &mut Vec<f32>,
+) {
+    let (weight, bias) = place.of(values);
     logits.clear();
-    for features in features.chunks_exact(layout.width) {
-        let rows = weight.chunks_exact(layout.width).zip(bias);
+    for features in features.chunks_exact(place.width) {
+        let rows = weight.chunks_exact(place.width).zip(bias);
         logits.extend(rows.map(|(weight, bias)| dot(weight, features) + bias));
     }
 }
 
 /// The sum of the cross-entropies of `labels`, in nats. `logits` are replaced by the gradient of `factor` times this
 /// sum.
-pub(super) fn loss(labels: &[u32], factor: f32, logits: &mut [f32]) -> f64 {
+pub(crate) fn loss(labels: &[u32], factor: f32, logits: &mut [f32]) -> f64 {
     let classes = logits.len() / labels.len().max(1);
     let mut loss = 0.0;
     for (logits, &label) in logits.chunks_exact_mut(classes).zip(labels) {
@@ -37,27 +40,25 @@ pub(super) fn loss(labels: &[u32], factor: f32, logits: &mut [f32]) -> f64 {
 
 /// The gradients with respect to features and head, from the one with respect to the logits. The head's are added to
 /// `towards_values`.
-pub(super) fn backward(
-    layout: &Layout,
-    values: &[f32],
+pub(crate) fn backward(
+    (place, values): (&HeadPlace, &[f32]),
     features: &[f32],
     towards_logits: &[f32],
     towards_features: &mut Vec<f32>,
     towards_values: &mut [f32],
 ) {
-    let weights = layout.classes * layout.width;
-    let weight = &values[layout.head..][..weights];
-    let (towards_weight, towards_bias) = towards_values[layout.head..].split_at_mut(weights);
+    let (weight, _) = place.of(values);
+    let (towards_weight, towards_bias) = place.of_mut(towards_values);
     towards_features.clear();
     towards_features.resize(features.len(), 0.0);
     let examples = features
-        .chunks_exact(layout.width)
-        .zip(towards_logits.chunks_exact(layout.classes))
-        .zip(towards_features.chunks_exact_mut(layout.width));
+        .chunks_exact(place.width)
+        .zip(towards_logits.chunks_exact(place.classes))
+        .zip(towards_features.chunks_exact_mut(place.width));
     for ((features, towards_logits), towards_features) in examples {
         for (class, &g) in towards_logits.iter().enumerate() {
             towards_bias[class] += g;
-            let row = class * layout.width..(class + 1) * layout.width;
+            let row = class * place.width..(class + 1) * place.width;
             for (to, &x) in towards_weight[row.clone()].iter_mut().zip(features) {
                 *to += g * x;
             }

@@ -9,7 +9,7 @@ use crate::layers::LayerNorm;
 
 /// The part of a forward pass that the gradient needs.
 #[derive(Debug, Default)]
-pub(crate) struct SavedNorm {
+pub struct SavedNorm {
     /// The normalised rows x', of shape (rows, width).
     normalized: Vec<f32>,
     /// The values 1 / sqrt(variance + epsilon), one for each row.

@@ -1,16 +1,18 @@
 use std::collections::{BTreeMap, HashMap};
 
-use adaplace_backbone::{Backbone, Inputs, InstructionSet, Precision};
-use adaplace_scorer::{Model, Parameters};
+use adaplace_arithmetic::{Arithmetic, Cpu};
+use adaplace_backbone::{Backbone, Inputs};
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use adaplace_testkit::shared;
 use candle_core::{DType, Device, Tensor};
 
+use crate::{Model, Parameters};
+
 /// The outputs of the PyTorch definition for one backbone, and the backbone itself.
-pub struct Fixture {
+pub struct Fixture<A: Arithmetic = Cpu> {
     folder: String,
     name: String,
-    backbone: Backbone,
+    backbone: Backbone<A>,
     tensors: HashMap<String, Tensor>,
     cases: BTreeMap<String, Vec<(u16, u16)>>,
 }
@@ -30,7 +32,9 @@ impl Fixture {
             cases: serde_json::from_str(cases).unwrap(),
         }
     }
+}
 
+impl<A: Arithmetic> Fixture<A> {
     /// The folder of the backbone.
     pub fn folder(&self) -> &str {
         &self.folder
@@ -40,7 +44,7 @@ impl Fixture {
         &self.name
     }
 
-    pub fn backbone(&self) -> &Backbone {
+    pub fn backbone(&self) -> &Backbone<A> {
         &self.backbone
     }
 
@@ -54,19 +58,24 @@ impl Fixture {
     }
 
     pub fn inputs(&self) -> Inputs {
+        let values = |tensor: &Tensor, dtype| tensor.flatten_all()?.to_dtype(dtype);
         let Some(ids) = self.tensors.get("input_ids") else {
-            return Inputs::Images {
-                pixels: self.tensor("pixel_values"),
-            };
+            let pixels = self.tensor("pixel_values");
+            let shape = pixels.dims().try_into().unwrap();
+            let pixels = values(&pixels, DType::F32).unwrap().to_vec1().unwrap();
+            return Inputs::images(shape, pixels);
         };
-        let (rows, tokens) = ids.dims2().unwrap();
-        let values =
-            |tensor: &Tensor, dtype| tensor.flatten_all().unwrap().to_dtype(dtype).unwrap();
-        let ids = values(ids, DType::U32).to_vec1::<u32>().unwrap();
-        let mask = values(&self.tensors["attention_mask"], DType::U8)
-            .to_vec1::<u8>()
-            .unwrap();
-        Inputs::text(rows, tokens, &ids, &vec![0; ids.len()], &mask).unwrap()
+        let mask = self.tensors["attention_mask"].to_dtype(DType::U32);
+        let mask: Vec<Vec<u32>> = mask.unwrap().to_vec2().unwrap();
+        let padded: Vec<u32> = values(ids, DType::U32).unwrap().to_vec1().unwrap();
+        let real = padded.iter().zip(mask.iter().flatten());
+        let real: Vec<u32> = real
+            .filter(|(_, keep)| **keep != 0)
+            .map(|(&id, _)| id)
+            .collect();
+        let lengths = mask.iter().map(|row| row.iter().sum::<u32>() as usize);
+        let types = vec![0; real.len()];
+        Inputs::text(lengths.collect(), real, types)
     }
 
     pub fn labels(&self) -> Vec<u32> {
@@ -76,27 +85,22 @@ impl Fixture {
 
     /// The number of real tokens of each example.
     pub fn lengths(&self) -> Vec<usize> {
-        let inputs = self.inputs();
-        let examples = 0..inputs.examples().unwrap();
-        let tokens = self.backbone.description().input.fixed_tokens();
-        let real = |row| {
-            let mask = inputs.mask().unwrap().row(row);
-            mask.iter().filter(|&&keep| keep != 0).count()
-        };
-        examples
-            .map(|row| tokens.unwrap_or_else(|| real(row)))
-            .collect()
+        let offsets = self.backbone.offsets(&self.inputs());
+        offsets.windows(2).map(|ends| ends[1] - ends[0]).collect()
     }
 
-    pub fn computed_with(mut self, set: InstructionSet, precision: Precision) -> Self {
-        self.name = format!("{}, {set:?}, {precision}", self.folder);
-        let backbone = self.backbone.with_instruction_set(set);
-        self.backbone = backbone.with_precision(precision);
-        self
+    pub fn computed_with<B: Arithmetic>(self, arithmetic: B) -> Fixture<B> {
+        Fixture {
+            name: format!("{}, {arithmetic:?}", self.folder),
+            backbone: self.backbone.on(arithmetic),
+            folder: self.folder,
+            tensors: self.tensors,
+            cases: self.cases,
+        }
     }
 
     /// The model of a case.
-    pub fn model(&self, case: &str, connections: &[(u16, u16)]) -> Model<'_> {
+    pub fn model(&self, case: &str, connections: &[(u16, u16)]) -> Model<'_, A> {
         let width = self.backbone.description().width;
         let classes = self.tensors["head.bias"].elem_count();
         let adapter = |&(source, target): &(u16, u16)| {
@@ -111,7 +115,7 @@ impl Fixture {
                 false => &self.tensors[&format!("{case}/{name}")],
             };
             assert_eq!(tensor.dims(), shape, "{name}");
-            tensor.flatten_all()?.to_vec1()
+            tensor.flatten_all()?.to_vec1::<f32>()
         });
         Model::new(&self.backbone, parameters.unwrap()).unwrap()
     }

@@ -1,17 +1,20 @@
 //! The gradient map compared with its definition: a linear map M of zeros on the connection, and dL/dM by autograd.
 
-use adaplace_backbone::{Backbone, Inputs};
-use adaplace_scorer::{GradientMap, GradientMapSettings, Model, Parameters, ScoreError, Statistic};
+use adaplace_arithmetic::{Arithmetic, OnDevice};
+use adaplace_backbone::Inputs;
 use adaplace_search_space::{Connection, Count};
-use adaplace_testkit::{TextTask, TinyVit, tiny_vit};
+use adaplace_task::Examples;
+use adaplace_testkit::TextTask;
+use candle_core::Device;
 use faer::Mat;
 
-use crate::definition;
-use crate::support::{WIDTH, head, model, noise, ragged_inputs, tiny_bert, tiny_task};
+use super::{definition, pictures, ragged_inputs, tiny_vit};
+use crate::support::{WIDTH, head, model, tiny_bert, tiny_task};
+use crate::{GradientMap, GradientMapSettings, Model, Parameters, ScoreError, Statistic};
 
 /// The singular values of the definition's gradient matrix.
-fn by_autograd(
-    model: &Model<'_>,
+fn by_autograd<A: Arithmetic>(
+    model: &Model<'_, A>,
     inputs: &Inputs,
     labels: &[u32],
     connection: Connection,
@@ -22,9 +25,8 @@ fn by_autograd(
 }
 
 /// Checks every connection that `model` does not carry yet.
-fn check(model: &Model<'_>, inputs: &Inputs, labels: &[u32]) {
-    let batch = (inputs.clone(), labels.to_vec());
-    let map = GradientMap::from_batches(model, [batch], &GradientMapSettings::default()).unwrap();
+fn check<A: Arithmetic>(model: &Model<'_, A>, inputs: &Inputs, labels: &[u32]) {
+    let map = super::gradient_map(model, inputs, labels);
     assert_eq!((map.hidden_states(), map.examples()), (5, labels.len()));
     let placement = model.parameters().placement();
     for source in 0..5 {
@@ -54,12 +56,9 @@ fn frozen_text_backbone() {
 
 #[test]
 fn frozen_image_backbone() {
-    let folder = tempfile::tempdir().unwrap();
-    tiny_vit(folder.path(), &TinyVit::default());
-    let backbone = Backbone::load(folder.path(), None).unwrap();
+    let backbone = tiny_vit();
     let model = Model::new(&backbone, Parameters::of_head(&head())).unwrap();
-    let pixels = noise(&[2, 3, 16, 16], 1.7, 5);
-    check(&model, &Inputs::Images { pixels }, &[2, 0]);
+    check(&model, &pictures(), &[2, 0]);
 }
 
 /// There is one pass, and a further recurrent connection makes it two.
@@ -79,6 +78,13 @@ fn beside_adapters_of_two_passes() {
         let model = model(&backbone, given);
         check(&model, &ragged_inputs(), &[1, 0, 2]);
     }
+}
+
+#[test]
+fn beside_adapters_of_two_passes_as_tensors() {
+    let backbone = tiny_bert().on(OnDevice::new(Device::Cpu));
+    let model = model(&backbone, &[(3, 1), (0, 2), (2, 2), (4, 4)]);
+    check(&model, &ragged_inputs(), &[1, 0, 2]);
 }
 
 fn task_map(model: &Model<'_>, batch_size: usize) -> GradientMap {
@@ -156,7 +162,8 @@ fn nothing_to_compute_from_is_an_error() {
     let backbone = tiny_bert();
     let model = model(&backbone, &[]);
     let settings = GradientMapSettings::default();
-    let error = GradientMap::from_batches(&model, [], &settings).unwrap_err();
+    let none: Examples = tiny_task(&TextTask::default()).train.select(&[]);
+    let error = GradientMap::compute(&model, &none, &settings).unwrap_err();
     assert!(
         error.to_string().contains("at least one example"),
         "{error}"
@@ -169,7 +176,7 @@ fn gradients_that_are_not_finite_are_an_error() {
     let backbone = tiny_bert();
     let mut weight = vec![0.1; 3 * WIDTH];
     weight[5] = f32::NAN;
-    let head = adaplace_scorer::Head {
+    let head = crate::Head {
         weight,
         bias: vec![0.0; 3],
     };

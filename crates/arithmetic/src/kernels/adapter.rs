@@ -4,18 +4,16 @@
 //! the rows of h_j. With G = scale * the gradient there, dW_up^T = A^T G, db_up = the sum of the rows of G, dZ =
 //! gelu'(Z) * (G W_up), dW_down = dZ^T X', db_down = the sum of the rows of dZ, and dX' = dZ W_down.
 
-use adaplace_backbone::InstructionSet;
-use adaplace_backbone::kernels::{
-    Matrix, MatrixMut, Packed, Start, gelu_and_slope, multiply, normalize_row,
-    normalize_row_backward,
-};
-
-use super::NORM_EPSILON;
-use crate::parameters::AdapterValues;
+use super::gelu::value_and_slope;
+use super::instruction_set::InstructionSet;
+use super::layer_norm::{normalize_row, normalize_row_backward};
+use super::matrix::{Matrix, MatrixMut};
+use super::product::{Packed, Start, multiply};
+use crate::{ADAPTER_NORM_EPSILON, AdapterPlace};
 
 /// The part of an adapter's forward pass that its backward pass needs. The memory is reused.
 #[derive(Default)]
-pub(crate) struct SavedAdapter {
+pub struct SavedAdapter {
     /// The normalised rows X', (rows, width).
     normalized: Vec<f32>,
     /// The values 1 / sqrt(variance + epsilon), one for each row.
@@ -37,13 +35,16 @@ pub(crate) struct AdapterScratch {
 /// Computes `sum` += A(x), both (rows, width).
 pub(crate) fn forward(
     set: InstructionSet,
-    adapter: &AdapterValues<&[f32]>,
+    (place, values): (&AdapterPlace, &[f32]),
     x: &[f32],
     sum: &mut [f32],
     saved: &mut SavedAdapter,
     scratch: &mut AdapterScratch,
 ) {
-    let (width, rank) = (adapter.up_bias.len(), adapter.down_bias.len());
+    let &AdapterPlace {
+        width, rank, scale, ..
+    } = place;
+    let adapter = place.of(values);
     let rows = x.len() / width;
     let SavedAdapter {
         normalized,
@@ -62,7 +63,7 @@ pub(crate) fn forward(
         || {
             let rows = normalized.chunks_exact_mut(width);
             for (row, inverse_deviation) in rows.zip(inverse_deviation) {
-                *inverse_deviation = normalize_row(row, NORM_EPSILON);
+                *inverse_deviation = normalize_row(row, ADAPTER_NORM_EPSILON);
             }
         },
     );
@@ -79,33 +80,36 @@ pub(crate) fn forward(
         #[inline(always)]
         || {
             for (z, activation) in slope.iter_mut().zip(activation.iter_mut()) {
-                (*activation, *z) = gelu_and_slope(*z);
+                (*activation, *z) = value_and_slope(*z);
             }
         },
     );
 
     packed.pack(set, Matrix::new(adapter.up_weight, rank, width));
     let activation = Matrix::new(activation, rows, rank);
-    let bias: Vec<f32> = adapter.up_bias.iter().map(|b| adapter.scale * b).collect();
+    let bias: Vec<f32> = adapter.up_bias.iter().map(|b| scale * b).collect();
     let start = Start::ResultAndBias(&bias);
     let sum = MatrixMut::new(sum, rows, width);
-    multiply(set, sum, start, activation, packed, adapter.scale);
+    multiply(set, sum, start, activation, packed, scale);
 }
 
 /// Adds the gradients with respect to the adapter's values to `towards`. If `towards_x` is given, the gradient with
 /// respect to x is added to it. `gradient` is the one with respect to A(x).
 pub(crate) fn backward(
     set: InstructionSet,
-    adapter: &AdapterValues<&[f32]>,
+    (place, values): (&AdapterPlace, &[f32]),
     saved: &SavedAdapter,
     gradient: &[f32],
-    towards: &mut AdapterValues<&mut [f32]>,
+    towards_values: &mut [f32],
     towards_x: Option<&mut [f32]>,
     scratch: &mut AdapterScratch,
 ) {
-    let (width, rank) = (adapter.up_bias.len(), adapter.down_bias.len());
+    let &AdapterPlace {
+        width, rank, scale, ..
+    } = place;
+    let adapter = place.of(values);
+    let towards = place.of_mut(towards_values);
     let rows = gradient.len() / width;
-    let scale = adapter.scale;
     let AdapterScratch {
         packed,
         towards_hidden,

@@ -49,7 +49,7 @@ fn distribution(x: f32) -> (f32, f32) {
 /// gelu(x) and its derivative Phi(x) + x phi(x), with the normal density phi.
 #[inline(always)]
 #[must_use]
-pub fn value_and_slope(x: f32) -> (f32, f32) {
+pub(crate) fn value_and_slope(x: f32) -> (f32, f32) {
     const DENSITY_AT_ZERO: f32 = 0.398_942_3;
     let (distribution, exponential) = distribution(x);
     let slope = distribution + x * DENSITY_AT_ZERO * exponential;
@@ -68,13 +68,13 @@ pub(crate) fn in_place(set: InstructionSet, x: &mut [f32]) {
     );
 }
 
-/// Computes activation = gelu(x) and x = gelu'(x).
-pub(crate) fn with_derivative(set: InstructionSet, x: &mut [f32], activation: &mut [f32]) {
+/// Computes slope = gelu'(x) and x = gelu(x).
+pub(crate) fn with_derivative(set: InstructionSet, x: &mut [f32], slope: &mut [f32]) {
     set.run(
         #[inline(always)]
         || {
-            for (x, activation) in x.iter_mut().zip(activation) {
-                (*activation, *x) = value_and_slope(*x);
+            for (x, slope) in x.iter_mut().zip(slope) {
+                (*x, *slope) = value_and_slope(*x);
             }
         },
     );
@@ -117,8 +117,8 @@ mod tests {
             let density = (-0.5 * exact * exact).exp() / (2.0 * std::f64::consts::PI).sqrt();
             let mut value = [x];
             in_place(InstructionSet::detect(), &mut value);
-            let (mut slope, mut activation) = ([x], [0.0]);
-            with_derivative(InstructionSet::detect(), &mut slope, &mut activation);
+            let (mut slope, mut activation) = ([0.0], [x]);
+            with_derivative(InstructionSet::detect(), &mut activation, &mut slope);
             assert_eq!(activation, value);
             // The bound is the error of the distribution, times x, plus one rounding.
             let bound = exact.abs().max(1.0) * 1.5e-7 + 1e-7;

@@ -1,9 +1,10 @@
-//! The arithmetic of frozen sublayers on the processor, forward and backward, on plain f32 slices.
+//! The operations on the processor, forward and backward, on plain f32 slices.
 //!
 //! States are rows of `width` values, in which the tokens of each example follow those of the previous one without
 //! padding. All kernels run on the calling thread alone and treat every row (or every example, where attention mixes
 //! its tokens) separately and in a fixed order, so its neighbours and the thread that computes it do not change a bit.
 
+pub(crate) mod adapter;
 pub(crate) mod attention;
 #[cfg(target_arch = "x86_64")]
 #[expect(
@@ -11,8 +12,10 @@ pub(crate) mod attention;
     reason = "instructions that only some machines have, over packed panels without bounds checks"
 )]
 mod bf16;
+pub(crate) mod examples;
 pub(crate) mod frozen_product;
 pub(crate) mod gelu;
+pub(crate) mod head;
 pub(crate) mod instruction_set;
 pub(crate) mod layer_norm;
 pub(crate) mod matrix;
@@ -23,8 +26,5 @@ pub(crate) mod matrix;
 pub(crate) mod product;
 pub(crate) mod rows;
 
-pub use gelu::value_and_slope as gelu_and_slope;
-pub use layer_norm::{normalize_row, normalize_row_backward};
 pub use matrix::{Matrix, MatrixMut};
 pub use product::{Packed, Start, multiply};
-pub use rows::dot;

@@ -1,18 +1,18 @@
 //! The cross-fitted statistics compared with their definition: gradient matrices by autograd, U V^T from a full
 //! decomposition.
 
-use adaplace_backbone::Inputs;
-use adaplace_scorer::{
-    GradientMap, GradientMapSettings, LinearProbe, Model, ScoreError, Statistic, Statistics,
-    features,
-};
 use adaplace_search_space::Connection;
-use adaplace_task::{BatchInputs, Examples};
+use adaplace_task::Examples;
 use adaplace_testkit::TextTask;
 use faer::Mat;
 
-use crate::definition;
+use super::definition;
+use crate::evaluation::inputs;
 use crate::support::{CLASSES, WIDTH, model, tiny_bert, tiny_task};
+use crate::{
+    GradientMap, GradientMapSettings, LinearProbe, Model, ScoreError, Statistic, Statistics,
+    features,
+};
 
 /// <U V^T, on> with `of` = U S V^T.
 fn step(of: &Mat<f64>, on: &Mat<f64>) -> f64 {
@@ -42,19 +42,8 @@ fn cosine(a: &Mat<f64>, b: &Mat<f64>) -> f64 {
 /// The gradient matrix of `model` over all of `examples`.
 fn gradient(model: &Model<'_>, examples: &Examples, connection: Connection) -> Mat<f64> {
     let rows: Vec<usize> = (0..examples.len()).collect();
-    let batch = examples.batch(&rows);
-    let BatchInputs::Text {
-        rows,
-        tokens,
-        ids,
-        type_ids,
-        mask,
-    } = &batch.inputs
-    else {
-        panic!("a text task has texts");
-    };
-    let inputs = Inputs::text(*rows, *tokens, ids, type_ids, mask).unwrap();
-    let gradient = definition::of(model).gradient_matrix(&inputs, &batch.labels, connection);
+    let inputs = inputs(examples, &rows);
+    let gradient = definition::of(model).gradient_matrix(&inputs, &examples.labels, connection);
     Mat::from_fn(WIDTH, WIDTH, |row, column| gradient[row][column])
 }
 

@@ -1,25 +1,17 @@
 //! Placements that change nothing, and placements that are rejected.
 
 use adaplace_backbone::{Backbone, Inputs};
-use adaplace_scorer::{Model, Parameters, ScoreError, loss_and_gradients, states};
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
-use adaplace_testkit::{TinyVit, tiny_vit};
-use candle_core::Tensor;
 
-use crate::support::{head, model, noise, ragged_inputs, tiny_bert, trained};
+use super::{loss_and_gradients, pictures, ragged_inputs, states, tiny_vit};
+use crate::support::{head, model, tiny_bert, trained};
+use crate::{Model, Parameters, ScoreError};
 
 /// The two tiny backbones, with inputs and labels for each.
 pub fn backbones() -> [(Backbone, Inputs, Vec<u32>); 2] {
-    let folder = tempfile::tempdir().unwrap();
-    tiny_vit(folder.path(), &TinyVit::default());
-    let pixels = noise(&[2, 3, 16, 16], 1.7, 5);
     [
         (tiny_bert(), ragged_inputs(), vec![1, 0, 2]),
-        (
-            Backbone::load(folder.path(), None).unwrap(),
-            Inputs::Images { pixels },
-            vec![2, 0],
-        ),
+        (tiny_vit(), pictures(), vec![2, 0]),
     ]
 }
 
@@ -37,7 +29,7 @@ fn untrained_adapters_change_nothing() {
     for (backbone, inputs, labels) in backbones() {
         let of = |parameters: Parameters| {
             let model = Model::new(&backbone, parameters).unwrap();
-            let loss = loss_and_gradients(&model, &inputs, &labels).unwrap().loss;
+            let (loss, _) = loss_and_gradients(&model, &inputs, &labels);
             (states(&model, &inputs).unwrap(), loss)
         };
         let expected = of(Parameters::of_head(&head()));
@@ -78,7 +70,6 @@ fn connections_outside_of_the_backbone_are_refused() {
 fn the_backbones_refusal_comes_through() {
     let backbone = tiny_bert();
     let model = model(&backbone, &[(0, 1)]);
-    let pixels: Tensor = noise(&[1, 3, 16, 16], 1.0, 0);
-    let error = states(&model, &Inputs::Images { pixels }).unwrap_err();
+    let error = states(&model, &pictures()).unwrap_err();
     assert!(error.to_string().contains("reads text"), "{error}");
 }

@@ -1,0 +1,352 @@
+use std::borrow::Cow;
+
+use crate::kernels::attention;
+use crate::kernels::frozen_product::{FrozenProduct, RoundedScratch};
+use crate::kernels::layer_norm::{self, SavedNorm, normalize_row};
+use crate::kernels::matrix::{Matrix, MatrixMut};
+use crate::kernels::product::Start;
+use crate::kernels::{adapter, examples, gelu, head};
+use crate::{
+    ADAPTER_NORM_EPSILON, AdapterPlace, Arithmetic, HeadPlace, InstructionSet, LayerNorm, Linear,
+    Precision, Result,
+};
+
+/// The kernels of this crate, on the calling thread. No operation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cpu {
+    /// The vector instructions.
+    pub instruction_set: InstructionSet,
+    /// The precision of the products with frozen weights.
+    pub precision: Precision,
+}
+
+impl Default for Cpu {
+    /// The best instructions of this machine, and single precision.
+    fn default() -> Self {
+        Self {
+            instruction_set: InstructionSet::detect(),
+            precision: Precision::F32,
+        }
+    }
+}
+
+/// A linear layer whose weight is packed for products in both directions.
+pub struct PackedLinear {
+    forward: FrozenProduct,
+    backward: FrozenProduct,
+    bias: Vec<f32>,
+    inputs: usize,
+    outputs: usize,
+}
+
+/// Memory for intermediate values.
+#[derive(Default)]
+pub struct Scratch {
+    attention: attention::Scratch,
+    rounded: RoundedScratch,
+    adapter: adapter::AdapterScratch,
+}
+
+impl Cpu {
+    fn attention(self, heads: usize, width: usize) -> attention::Shape {
+        attention::Shape {
+            set: self.instruction_set,
+            width,
+            heads,
+        }
+    }
+}
+
+impl Arithmetic for Cpu {
+    type Buffer = Vec<f32>;
+    type Rows = Vec<usize>;
+    type Linear = PackedLinear;
+    type Norm = LayerNorm;
+    type SavedNorm = SavedNorm;
+    type SavedAttention = Vec<f32>;
+    type SavedAdapter = adapter::SavedAdapter;
+    type Scratch = Scratch;
+
+    const SHARDS: bool = true;
+
+    fn linear(&self, layer: &Linear) -> Result<PackedLinear> {
+        let (set, precision) = (self.instruction_set, self.precision);
+        let weight = Matrix::new(&layer.weight, layer.outputs, layer.inputs);
+        Ok(PackedLinear {
+            forward: FrozenProduct::new(set, precision, weight.transposed()),
+            backward: FrozenProduct::new(set, precision, weight),
+            bias: layer.bias.clone(),
+            inputs: layer.inputs,
+            outputs: layer.outputs,
+        })
+    }
+
+    fn norm(&self, norm: &LayerNorm) -> Result<LayerNorm> {
+        Ok(norm.clone())
+    }
+
+    fn rows(&self, offsets: Vec<usize>) -> Result<Vec<usize>> {
+        Ok(offsets)
+    }
+
+    fn write(
+        &self,
+        (rows, columns): (usize, usize),
+        fill: impl FnOnce(&mut [f32]),
+        to: &mut Vec<f32>,
+    ) -> Result<()> {
+        to.resize(rows * columns, 0.0);
+        fill(to);
+        Ok(())
+    }
+
+    fn read<'b>(&self, from: &'b Vec<f32>) -> Result<Cow<'b, [f32]>> {
+        Ok(Cow::Borrowed(from))
+    }
+
+    fn zero(&self, (rows, columns): (usize, usize), to: &mut Vec<f32>) -> Result<()> {
+        to.clear();
+        to.resize(rows * columns, 0.0);
+        Ok(())
+    }
+
+    fn copy(&self, from: &Vec<f32>, to: &mut Vec<f32>) -> Result<()> {
+        to.clone_from(from);
+        Ok(())
+    }
+
+    fn add(&self, from: &Vec<f32>, to: &mut Vec<f32>) -> Result<()> {
+        self.instruction_set.run(
+            #[inline(always)]
+            || {
+                for (to, &from) in to.iter_mut().zip(from) {
+                    *to += from;
+                }
+            },
+        );
+        Ok(())
+    }
+
+    fn multiply(&self, by: &Vec<f32>, to: &mut Vec<f32>) -> Result<()> {
+        self.instruction_set.run(
+            #[inline(always)]
+            || {
+                for (to, &by) in to.iter_mut().zip(by) {
+                    *to *= by;
+                }
+            },
+        );
+        Ok(())
+    }
+
+    fn first_rows(&self, from: &Vec<f32>, rows: &Vec<usize>, to: &mut Vec<f32>) -> Result<()> {
+        examples::first_rows(from, rows, to);
+        Ok(())
+    }
+
+    fn add_to_first_rows(
+        &self,
+        from: &Vec<f32>,
+        rows: &Vec<usize>,
+        to: &mut Vec<f32>,
+    ) -> Result<()> {
+        examples::add_to_first_rows(from, rows, to);
+        Ok(())
+    }
+
+    fn means_forward(&self, from: &Vec<f32>, rows: &Vec<usize>, to: &mut Vec<f32>) -> Result<()> {
+        examples::means_forward(from, rows, to);
+        Ok(())
+    }
+
+    fn means_backward(
+        &self,
+        gradient: &Vec<f32>,
+        rows: &Vec<usize>,
+        to: &mut Vec<f32>,
+    ) -> Result<()> {
+        examples::means_backward(gradient, rows, to);
+        Ok(())
+    }
+
+    fn linear_forward(
+        &self,
+        layer: &PackedLinear,
+        x: &Vec<f32>,
+        to: &mut Vec<f32>,
+        add: bool,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let rows = x.len() / layer.inputs;
+        to.resize(rows * layer.outputs, 0.0);
+        let start = match add {
+            true => Start::ResultAndBias(&layer.bias),
+            false => Start::Bias(&layer.bias),
+        };
+        let (set, to) = (
+            self.instruction_set,
+            MatrixMut::new(to, rows, layer.outputs),
+        );
+        let rounded = &mut scratch.rounded;
+        layer.forward.multiply(set, to, start, x, rounded);
+        Ok(())
+    }
+
+    fn linear_backward(
+        &self,
+        layer: &PackedLinear,
+        gradient: &Vec<f32>,
+        to: &mut Vec<f32>,
+        add: bool,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let rows = gradient.len() / layer.outputs;
+        to.resize(rows * layer.inputs, 0.0);
+        let start = if add { Start::Result } else { Start::Nothing };
+        let (set, to) = (self.instruction_set, MatrixMut::new(to, rows, layer.inputs));
+        let rounded = &mut scratch.rounded;
+        layer.backward.multiply(set, to, start, gradient, rounded);
+        Ok(())
+    }
+
+    fn norm_forward(
+        &self,
+        norm: &LayerNorm,
+        x: &mut Vec<f32>,
+        saved: Option<&mut SavedNorm>,
+    ) -> Result<()> {
+        layer_norm::forward(self.instruction_set, norm, x, saved);
+        Ok(())
+    }
+
+    fn norm_backward(
+        &self,
+        norm: &LayerNorm,
+        saved: &SavedNorm,
+        gradient: &mut Vec<f32>,
+    ) -> Result<()> {
+        layer_norm::backward(self.instruction_set, norm, saved, gradient);
+        Ok(())
+    }
+
+    fn gelu(&self, x: &mut Vec<f32>, slope: Option<&mut Vec<f32>>) -> Result<()> {
+        match slope {
+            None => gelu::in_place(self.instruction_set, x),
+            Some(slope) => {
+                slope.resize(x.len(), 0.0);
+                gelu::with_derivative(self.instruction_set, x, slope);
+            }
+        }
+        Ok(())
+    }
+
+    fn attention_forward(
+        &self,
+        heads: usize,
+        projected: &Vec<f32>,
+        rows: &Vec<usize>,
+        mixed: &mut Vec<f32>,
+        saved: &mut Vec<f32>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        mixed.resize(projected.len() / 3, 0.0);
+        let shape = self.attention(heads, mixed.len() / rows[rows.len() - 1].max(1));
+        shape.forward(projected, rows, saved, mixed, &mut scratch.attention);
+        Ok(())
+    }
+
+    fn attention_backward(
+        &self,
+        heads: usize,
+        projected: &Vec<f32>,
+        rows: &Vec<usize>,
+        saved: &Vec<f32>,
+        gradient: &Vec<f32>,
+        to: &mut Vec<f32>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        to.resize(projected.len(), 0.0);
+        let shape = self.attention(heads, gradient.len() / rows[rows.len() - 1].max(1));
+        let scratch = &mut scratch.attention;
+        shape.backward(projected, rows, saved, gradient, to, scratch);
+        Ok(())
+    }
+
+    fn normalize(&self, width: usize, x: &mut Vec<f32>) -> Result<()> {
+        self.instruction_set.run(
+            #[inline(always)]
+            || {
+                for row in x.chunks_exact_mut(width) {
+                    normalize_row(row, ADAPTER_NORM_EPSILON);
+                }
+            },
+        );
+        Ok(())
+    }
+
+    fn adapter_forward(
+        &self,
+        (place, values): (&AdapterPlace, &Vec<f32>),
+        x: &Vec<f32>,
+        sum: &mut Vec<f32>,
+        saved: &mut adapter::SavedAdapter,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let (set, scratch) = (self.instruction_set, &mut scratch.adapter);
+        adapter::forward(set, (place, values), x, sum, saved, scratch);
+        Ok(())
+    }
+
+    fn adapter_backward(
+        &self,
+        (place, values): (&AdapterPlace, &Vec<f32>),
+        saved: &adapter::SavedAdapter,
+        gradient: &Vec<f32>,
+        towards_values: &mut Vec<f32>,
+        towards_x: Option<&mut Vec<f32>>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        adapter::backward(
+            self.instruction_set,
+            (place, values),
+            saved,
+            gradient,
+            towards_values,
+            towards_x.map(|towards| &mut towards[..]),
+            &mut scratch.adapter,
+        );
+        Ok(())
+    }
+
+    fn head_forward(
+        &self,
+        (place, values): (&HeadPlace, &Vec<f32>),
+        features: &Vec<f32>,
+        logits: &mut Vec<f32>,
+    ) -> Result<()> {
+        head::forward((place, values), features, logits);
+        Ok(())
+    }
+
+    fn loss(&self, labels: &[u32], factor: f32, logits: &mut Vec<f32>) -> Result<f64> {
+        Ok(head::loss(labels, factor, logits))
+    }
+
+    fn head_backward(
+        &self,
+        (place, values): (&HeadPlace, &Vec<f32>),
+        features: &Vec<f32>,
+        towards_logits: &Vec<f32>,
+        towards_features: &mut Vec<f32>,
+        towards_values: &mut Vec<f32>,
+    ) -> Result<()> {
+        head::backward(
+            (place, values),
+            features,
+            towards_logits,
+            towards_features,
+            towards_values,
+        );
+        Ok(())
+    }
+}

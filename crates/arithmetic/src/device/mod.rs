@@ -1,0 +1,379 @@
+//! The operations as candle tensors, on any of its devices.
+
+mod attention;
+mod rows;
+mod trained;
+
+use std::borrow::Cow;
+
+use candle_core::{D, Device, Tensor};
+
+use self::attention::SavedAttention;
+use self::rows::ExampleRows;
+use self::trained::SavedAdapter;
+use crate::kernels::head;
+use crate::{
+    ADAPTER_NORM_EPSILON, AdapterPlace, Arithmetic, ArithmeticError, HeadPlace, LayerNorm, Linear,
+    Result,
+};
+
+/// Tensors of candle on a device. Results are those of [`crate::Cpu`] up to rounding.
+///
+/// ```
+/// use adaplace_arithmetic::{Arithmetic, OnDevice};
+/// use candle_core::Device;
+///
+/// let device = OnDevice::new(Device::Cpu);
+/// let mut sum = Default::default();
+/// device.write((1, 2), |to| to.copy_from_slice(&[1.0, 2.0]), &mut sum)?;
+/// let mut twice = Default::default();
+/// device.copy(&sum, &mut twice)?;
+/// device.add(&sum, &mut twice)?;
+/// assert_eq!(*device.read(&twice)?, [2.0, 4.0]);
+/// # Ok::<(), adaplace_arithmetic::ArithmeticError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct OnDevice {
+    device: Device,
+}
+
+/// A tensor, once there is one.
+#[derive(Debug, Default)]
+pub struct Slot(Option<Tensor>);
+
+/// The weight (outputs, inputs) and the bias of a linear layer.
+pub struct LinearTensors {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+/// The factors, summands and epsilon of a layer norm.
+pub struct NormTensors {
+    weight: Tensor,
+    bias: Tensor,
+    epsilon: f64,
+}
+
+/// The normalised rows, and 1 / sqrt(variance + epsilon) of each.
+#[derive(Default)]
+pub struct SavedNorm {
+    normalized: Slot,
+    inverse_deviation: Slot,
+}
+
+impl From<candle_core::Error> for ArithmeticError {
+    /// With RUST_BACKTRACE set, the message of a candle error contains its backtrace, which must not reach a journal.
+    fn from(error: candle_core::Error) -> Self {
+        let mut error = error;
+        while let candle_core::Error::WithBacktrace { inner, .. } = error {
+            error = *inner;
+        }
+        Self(error.to_string())
+    }
+}
+
+impl Slot {
+    fn get(&self) -> Result<&Tensor> {
+        let unset = || ArithmeticError("a value is read before it is computed".to_owned());
+        self.0.as_ref().ok_or_else(unset)
+    }
+
+    fn set(&mut self, tensor: Tensor) -> Result<()> {
+        self.0 = Some(tensor);
+        Ok(())
+    }
+
+    /// Replaces the tensor, or adds to it.
+    fn put(&mut self, tensor: Tensor, add: bool) -> Result<()> {
+        match add {
+            true => self.set((self.get()? + tensor)?),
+            false => self.set(tensor),
+        }
+    }
+}
+
+impl OnDevice {
+    /// The operations on `device`.
+    #[must_use]
+    pub fn new(device: Device) -> Self {
+        Self { device }
+    }
+
+    fn vector(&self, values: &[f32]) -> Result<Tensor> {
+        Ok(Tensor::from_slice(values, values.len(), &self.device)?)
+    }
+}
+
+/// The normalised rows, and 1 / sqrt(variance + epsilon) of each.
+fn normalized(x: &Tensor, epsilon: f64) -> Result<(Tensor, Tensor)> {
+    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    let inverse_deviation = (variance + epsilon)?.sqrt()?.recip()?;
+    Ok((
+        centred.broadcast_mul(&inverse_deviation)?,
+        inverse_deviation,
+    ))
+}
+
+/// The gradient with respect to x from the one with respect to the normalised rows.
+fn normalized_backward(
+    gradient: &Tensor,
+    normalized: &Tensor,
+    inverse_deviation: &Tensor,
+) -> Result<Tensor> {
+    let mean = gradient.mean_keepdim(D::Minus1)?;
+    let projection = (gradient * normalized)?.mean_keepdim(D::Minus1)?;
+    let along = normalized.broadcast_mul(&projection)?;
+    let across = (gradient.broadcast_sub(&mean)? - along)?;
+    Ok(across.broadcast_mul(inverse_deviation)?)
+}
+
+/// gelu(x) = x Phi(x) and its slope Phi(x) + x phi(x), with the normal distribution function Phi and its density phi.
+fn gelu_and_slope(x: &Tensor) -> Result<(Tensor, Tensor)> {
+    let distribution = (x * std::f64::consts::FRAC_1_SQRT_2)?.erf()?;
+    let distribution = distribution.affine(0.5, 0.5)?;
+    let at_zero = (2.0 * std::f64::consts::PI).sqrt().recip();
+    let density = ((x.sqr()? * -0.5)?.exp()? * at_zero)?;
+    Ok(((x * &distribution)?, (distribution + (x * density)?)?))
+}
+
+impl Arithmetic for OnDevice {
+    type Buffer = Slot;
+    type Rows = ExampleRows;
+    type Linear = LinearTensors;
+    type Norm = NormTensors;
+    type SavedNorm = SavedNorm;
+    type SavedAttention = SavedAttention;
+    type SavedAdapter = SavedAdapter;
+    type Scratch = ();
+
+    const SHARDS: bool = false;
+
+    fn linear(&self, layer: &Linear) -> Result<LinearTensors> {
+        let shape = (layer.outputs, layer.inputs);
+        Ok(LinearTensors {
+            weight: Tensor::from_slice(&layer.weight, shape, &self.device)?,
+            bias: self.vector(&layer.bias)?,
+        })
+    }
+
+    fn norm(&self, norm: &LayerNorm) -> Result<NormTensors> {
+        Ok(NormTensors {
+            weight: self.vector(&norm.weight)?,
+            bias: self.vector(&norm.bias)?,
+            epsilon: f64::from(norm.epsilon),
+        })
+    }
+
+    fn rows(&self, offsets: Vec<usize>) -> Result<ExampleRows> {
+        ExampleRows::new(offsets, &self.device)
+    }
+
+    fn write(
+        &self,
+        shape: (usize, usize),
+        fill: impl FnOnce(&mut [f32]),
+        to: &mut Slot,
+    ) -> Result<()> {
+        let mut values = vec![0.0; shape.0 * shape.1];
+        fill(&mut values);
+        to.set(Tensor::from_vec(values, shape, &self.device)?)
+    }
+
+    fn read<'b>(&self, from: &'b Slot) -> Result<Cow<'b, [f32]>> {
+        Ok(Cow::Owned(from.get()?.flatten_all()?.to_vec1()?))
+    }
+
+    fn zero(&self, shape: (usize, usize), to: &mut Slot) -> Result<()> {
+        let zeros = Tensor::zeros(shape, candle_core::DType::F32, &self.device)?;
+        to.set(zeros)
+    }
+
+    fn copy(&self, from: &Slot, to: &mut Slot) -> Result<()> {
+        to.set(from.get()?.clone())
+    }
+
+    fn add(&self, from: &Slot, to: &mut Slot) -> Result<()> {
+        to.set((to.get()? + from.get()?)?)
+    }
+
+    fn multiply(&self, by: &Slot, to: &mut Slot) -> Result<()> {
+        to.set((to.get()? * by.get()?)?)
+    }
+
+    fn first_rows(&self, from: &Slot, rows: &ExampleRows, to: &mut Slot) -> Result<()> {
+        to.set(from.get()?.index_select(&rows.first, 0)?)
+    }
+
+    fn add_to_first_rows(&self, from: &Slot, rows: &ExampleRows, to: &mut Slot) -> Result<()> {
+        to.set(to.get()?.index_add(&rows.first, from.get()?, 0)?)
+    }
+
+    fn means_forward(&self, from: &Slot, rows: &ExampleRows, to: &mut Slot) -> Result<()> {
+        to.set(rows.means(from.get()?)?)
+    }
+
+    fn means_backward(&self, gradient: &Slot, rows: &ExampleRows, to: &mut Slot) -> Result<()> {
+        let shares = gradient.get()?.broadcast_div(&rows.lengths)?;
+        to.set(shares.index_select(&rows.example_of_row, 0)?)
+    }
+
+    fn linear_forward(
+        &self,
+        layer: &LinearTensors,
+        x: &Slot,
+        to: &mut Slot,
+        add: bool,
+        _: &mut (),
+    ) -> Result<()> {
+        let product = x.get()?.matmul(&layer.weight.t()?)?;
+        to.put(product.broadcast_add(&layer.bias)?, add)
+    }
+
+    fn linear_backward(
+        &self,
+        layer: &LinearTensors,
+        gradient: &Slot,
+        to: &mut Slot,
+        add: bool,
+        _: &mut (),
+    ) -> Result<()> {
+        to.put(gradient.get()?.matmul(&layer.weight)?, add)
+    }
+
+    fn norm_forward(
+        &self,
+        norm: &NormTensors,
+        x: &mut Slot,
+        saved: Option<&mut SavedNorm>,
+    ) -> Result<()> {
+        let (rows, inverse_deviation) = normalized(x.get()?, norm.epsilon)?;
+        let result = rows.broadcast_mul(&norm.weight)?;
+        if let Some(saved) = saved {
+            saved.normalized.set(rows)?;
+            saved.inverse_deviation.set(inverse_deviation)?;
+        }
+        x.set(result.broadcast_add(&norm.bias)?)
+    }
+
+    fn norm_backward(
+        &self,
+        norm: &NormTensors,
+        saved: &SavedNorm,
+        gradient: &mut Slot,
+    ) -> Result<()> {
+        let weighted = gradient.get()?.broadcast_mul(&norm.weight)?;
+        let (rows, inverse_deviation) = (saved.normalized.get()?, saved.inverse_deviation.get()?);
+        gradient.set(normalized_backward(&weighted, rows, inverse_deviation)?)
+    }
+
+    fn gelu(&self, x: &mut Slot, slope: Option<&mut Slot>) -> Result<()> {
+        match slope {
+            None => x.set(x.get()?.gelu_erf()?),
+            Some(slope) => {
+                let (value, derivative) = gelu_and_slope(x.get()?)?;
+                slope.set(derivative)?;
+                x.set(value)
+            }
+        }
+    }
+
+    fn attention_forward(
+        &self,
+        heads: usize,
+        projected: &Slot,
+        rows: &ExampleRows,
+        mixed: &mut Slot,
+        saved: &mut SavedAttention,
+        _: &mut (),
+    ) -> Result<()> {
+        mixed.set(saved.forward(heads, projected.get()?, rows)?)
+    }
+
+    fn attention_backward(
+        &self,
+        _: usize,
+        _: &Slot,
+        rows: &ExampleRows,
+        saved: &SavedAttention,
+        gradient: &Slot,
+        to: &mut Slot,
+        (): &mut (),
+    ) -> Result<()> {
+        to.set(saved.backward(gradient.get()?, rows)?)
+    }
+
+    fn normalize(&self, _: usize, x: &mut Slot) -> Result<()> {
+        let (rows, _) = normalized(x.get()?, f64::from(ADAPTER_NORM_EPSILON))?;
+        x.set(rows)
+    }
+
+    fn adapter_forward(
+        &self,
+        (place, values): (&AdapterPlace, &Slot),
+        x: &Slot,
+        sum: &mut Slot,
+        saved: &mut SavedAdapter,
+        _: &mut (),
+    ) -> Result<()> {
+        let result = saved.forward(place, values.get()?, x.get()?)?;
+        sum.put(result, true)
+    }
+
+    fn adapter_backward(
+        &self,
+        (place, values): (&AdapterPlace, &Slot),
+        saved: &SavedAdapter,
+        gradient: &Slot,
+        towards_values: &mut Slot,
+        towards_x: Option<&mut Slot>,
+        _: &mut (),
+    ) -> Result<()> {
+        let towards_values = towards_values.get()?;
+        let hidden = saved.backward(place, values.get()?, gradient.get()?, towards_values)?;
+        match towards_x {
+            None => Ok(()),
+            Some(towards) => {
+                towards.put(saved.input_backward(place, values.get()?, &hidden)?, true)
+            }
+        }
+    }
+
+    fn head_forward(
+        &self,
+        (place, values): (&HeadPlace, &Slot),
+        features: &Slot,
+        logits: &mut Slot,
+    ) -> Result<()> {
+        let (weight, bias) = trained::head(place, values.get()?)?;
+        let product = features.get()?.matmul(&weight.t()?)?;
+        logits.set(product.broadcast_add(&bias)?)
+    }
+
+    /// The few logits are taken to the processor, which computes in double precision.
+    fn loss(&self, labels: &[u32], factor: f32, logits: &mut Slot) -> Result<f64> {
+        let shape = logits.get()?.dims2()?;
+        let mut values = self.read(logits)?.into_owned();
+        let loss = head::loss(labels, factor, &mut values);
+        logits.set(Tensor::from_vec(values, shape, &self.device)?)?;
+        Ok(loss)
+    }
+
+    fn head_backward(
+        &self,
+        (place, values): (&HeadPlace, &Slot),
+        features: &Slot,
+        towards_logits: &Slot,
+        towards_features: &mut Slot,
+        towards_values: &mut Slot,
+    ) -> Result<()> {
+        let (weight, _) = trained::head(place, values.get()?)?;
+        let gradient = towards_logits.get()?;
+        towards_features.set(gradient.matmul(&weight)?)?;
+        let towards_weight = gradient.t()?.matmul(features.get()?)?;
+        let all = towards_values.get()?;
+        trained::add(all, place.begin, &towards_weight)?;
+        let bias = place.begin + place.classes * place.width;
+        trained::add(all, bias, &gradient.sum(0)?)
+    }
+}

@@ -1,0 +1,55 @@
+/// A linear layer y = x W^T + b with `weight` W of shape (outputs, inputs), row-major, and `bias` b of length outputs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Linear {
+    /// The weight W, (outputs, inputs) in row-major order.
+    pub weight: Vec<f32>,
+    /// The bias b, one value for each output.
+    pub bias: Vec<f32>,
+    /// The number of inputs.
+    pub inputs: usize,
+    /// The number of outputs.
+    pub outputs: usize,
+}
+
+impl Linear {
+    /// Combines several layers with the same inputs into one, whose outputs are side by side.
+    #[must_use]
+    pub fn stack(layers: Vec<Self>) -> Self {
+        let inputs = layers.first().map_or(0, |layer| layer.inputs);
+        let mut stacked = Self {
+            weight: Vec::new(),
+            bias: Vec::new(),
+            inputs,
+            outputs: 0,
+        };
+        for layer in layers {
+            stacked.weight.extend(layer.weight);
+            stacked.bias.extend(layer.bias);
+            stacked.outputs += layer.outputs;
+        }
+        stacked
+    }
+
+    /// The layer with output o multiplied by `factors[o]`.
+    #[must_use]
+    pub fn scaled(mut self, factors: &[f32]) -> Self {
+        for (row, &factor) in self.weight.chunks_exact_mut(self.inputs).zip(factors) {
+            row.iter_mut().for_each(|weight| *weight *= factor);
+        }
+        for (bias, &factor) in self.bias.iter_mut().zip(factors) {
+            *bias *= factor;
+        }
+        self
+    }
+}
+
+/// A layer norm y = (x - mean) / sqrt(variance + epsilon) * weight + bias, over rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerNorm {
+    /// The factors, one for each value of a row.
+    pub weight: Vec<f32>,
+    /// The summands, one for each value of a row.
+    pub bias: Vec<f32>,
+    /// The number that is added to the variance.
+    pub epsilon: f32,
+}

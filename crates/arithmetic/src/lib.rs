@@ -1,0 +1,331 @@
+//! The operations that a forward and backward pass through a transformer consists of.
+//!
+//! [`Arithmetic`] is what the walk along the chain computes with: [`Cpu`] with kernels of this crate on the processor,
+//! and `OnDevice` (feature `candle`) with tensors on any device of candle. A backward operation computes the gradient
+//! with respect to its inputs and to trained values. Frozen weights get none.
+//!
+//! A state consists of rows of `width` values, the tokens of one example after those of the other, without padding.
+//!
+//! ```
+//! use adaplace_arithmetic::{Arithmetic, Cpu, Linear};
+//!
+//! let cpu = Cpu::default();
+//! let layer = Linear { weight: vec![1.0, 2.0], bias: vec![0.5], inputs: 2, outputs: 1 };
+//! let prepared = cpu.linear(&layer)?;
+//! let (x, mut y) = (vec![3.0, 4.0], Vec::new());
+//! cpu.linear_forward(&prepared, &x, &mut y, false, &mut Default::default())?;
+//! assert_eq!(y, [11.5]);
+//! # Ok::<(), adaplace_arithmetic::ArithmeticError>(())
+//! ```
+
+mod cpu;
+#[cfg(feature = "candle")]
+mod device;
+pub mod kernels;
+mod layers;
+mod trained;
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::ops::Deref;
+
+pub use cpu::Cpu;
+#[cfg(feature = "candle")]
+pub use device::OnDevice;
+pub use kernels::frozen_product::Precision;
+pub use kernels::instruction_set::{InstructionSet, NoInstructionSet};
+pub use layers::{LayerNorm, Linear};
+pub use trained::{AdapterPlace, AdapterValues, HeadPlace};
+
+/// The epsilon of the layer norm without weights that an adapter's input goes through.
+pub const ADAPTER_NORM_EPSILON: f32 = 1e-5;
+
+/// An operation failed, for example because a device has no memory left.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("tensor operation failed: {0}")]
+pub struct ArithmeticError(pub String);
+
+type Result<T> = std::result::Result<T, ArithmeticError>;
+
+/// The operations of a forward and backward pass, and the memory that they work on.
+///
+/// Every operation overwrites its result, whatever that contained, unless it says that it adds to it.
+pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
+    /// Values, most often a matrix by rows. Its memory is reused.
+    type Buffer: Default + Send + Sync;
+    /// The offsets of the examples' rows, followed by the number of rows.
+    type Rows: Deref<Target = [usize]> + Send + Sync;
+    /// A frozen linear layer.
+    type Linear: Send + Sync;
+    /// A frozen layer norm.
+    type Norm: Send + Sync;
+    /// The part of a layer norm's forward pass that its gradient needs.
+    type SavedNorm: Default + Send;
+    /// The part of an attention's forward pass that its gradient needs.
+    type SavedAttention: Default + Send;
+    /// The part of an adapter's forward pass that its gradient needs.
+    type SavedAdapter: Default + Send;
+    /// Memory for intermediate values.
+    type Scratch: Default + Send;
+
+    /// Whether a batch is cut into parts that several threads process side by side. If not, it is processed at once.
+    const SHARDS: bool;
+
+    /// Prepares a frozen linear layer for products in both directions.
+    ///
+    /// # Errors
+    /// Like every operation, if the device fails.
+    fn linear(&self, layer: &Linear) -> Result<Self::Linear>;
+
+    /// Prepares a frozen layer norm.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn norm(&self, norm: &LayerNorm) -> Result<Self::Norm>;
+
+    /// Prepares the offsets of examples.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn rows(&self, offsets: Vec<usize>) -> Result<Self::Rows>;
+
+    /// Makes `to` a matrix of this shape, whose values `fill` writes by rows. They are arbitrary before.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn write(
+        &self,
+        shape: (usize, usize),
+        fill: impl FnOnce(&mut [f32]),
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// The values by rows.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn read<'b>(&self, from: &'b Self::Buffer) -> Result<Cow<'b, [f32]>>;
+
+    /// Makes `to` a matrix of zeros.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn zero(&self, shape: (usize, usize), to: &mut Self::Buffer) -> Result<()>;
+
+    /// Computes `to` = `from`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn copy(&self, from: &Self::Buffer, to: &mut Self::Buffer) -> Result<()>;
+
+    /// Computes `to` += `from`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn add(&self, from: &Self::Buffer, to: &mut Self::Buffer) -> Result<()>;
+
+    /// Computes `to` *= `by`, value by value.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn multiply(&self, by: &Self::Buffer, to: &mut Self::Buffer) -> Result<()>;
+
+    /// Takes the first row of every example, (examples, width).
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn first_rows(
+        &self,
+        from: &Self::Buffer,
+        rows: &Self::Rows,
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Adds (examples, width) to the first rows of the examples in `to`, (rows, width).
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn add_to_first_rows(
+        &self,
+        from: &Self::Buffer,
+        rows: &Self::Rows,
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Computes the mean row of every example, (examples, width).
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn means_forward(
+        &self,
+        from: &Self::Buffer,
+        rows: &Self::Rows,
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Computes the gradient with respect to the rows from the one with respect to the means.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn means_backward(
+        &self,
+        gradient: &Self::Buffer,
+        rows: &Self::Rows,
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Computes `to` = x W^T + b, (rows, outputs), or adds that to it.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn linear_forward(
+        &self,
+        layer: &Self::Linear,
+        x: &Self::Buffer,
+        to: &mut Self::Buffer,
+        add: bool,
+        scratch: &mut Self::Scratch,
+    ) -> Result<()>;
+
+    /// Computes `to` = gradient W, (rows, inputs), or adds that to it.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn linear_backward(
+        &self,
+        layer: &Self::Linear,
+        gradient: &Self::Buffer,
+        to: &mut Self::Buffer,
+        add: bool,
+        scratch: &mut Self::Scratch,
+    ) -> Result<()>;
+
+    /// Replaces every row by its layer norm.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn norm_forward(
+        &self,
+        norm: &Self::Norm,
+        x: &mut Self::Buffer,
+        saved: Option<&mut Self::SavedNorm>,
+    ) -> Result<()>;
+
+    /// Replaces the gradient with respect to a layer norm's result by the one with respect to its input.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn norm_backward(
+        &self,
+        norm: &Self::Norm,
+        saved: &Self::SavedNorm,
+        gradient: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Replaces x by gelu(x), and stores gelu'(x) in `slope`. The backward pass is [`Self::multiply`] by the slope.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn gelu(&self, x: &mut Self::Buffer, slope: Option<&mut Self::Buffer>) -> Result<()>;
+
+    /// Computes softmax(Q K^T / sqrt(width / heads)) V for every example and head, (rows, width), from the projections
+    /// Q, K and V side by side, (rows, 3 width).
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn attention_forward(
+        &self,
+        heads: usize,
+        projected: &Self::Buffer,
+        rows: &Self::Rows,
+        mixed: &mut Self::Buffer,
+        saved: &mut Self::SavedAttention,
+        scratch: &mut Self::Scratch,
+    ) -> Result<()>;
+
+    /// Computes the gradient with respect to the projections, (rows, 3 width), from the one with respect to the mixed
+    /// values, (rows, width).
+    ///
+    /// # Errors
+    /// If the device fails.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what was projected belongs to the caller, which reuses its memory"
+    )]
+    fn attention_backward(
+        &self,
+        heads: usize,
+        projected: &Self::Buffer,
+        rows: &Self::Rows,
+        saved: &Self::SavedAttention,
+        gradient: &Self::Buffer,
+        to: &mut Self::Buffer,
+        scratch: &mut Self::Scratch,
+    ) -> Result<()>;
+
+    /// Replaces every row of `width` values by its layer norm without weights, with [`ADAPTER_NORM_EPSILON`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn normalize(&self, width: usize, x: &mut Self::Buffer) -> Result<()>;
+
+    /// Computes `sum` += A(x), both (rows, width), for the adapter at `place` of the trained values.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn adapter_forward(
+        &self,
+        trained: (&AdapterPlace, &Self::Buffer),
+        x: &Self::Buffer,
+        sum: &mut Self::Buffer,
+        saved: &mut Self::SavedAdapter,
+        scratch: &mut Self::Scratch,
+    ) -> Result<()>;
+
+    /// Adds the gradients with respect to the adapter's values to `towards_values`, and if `towards_x` is given, the
+    /// gradient with respect to x to that. `gradient` is the one with respect to A(x).
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn adapter_backward(
+        &self,
+        trained: (&AdapterPlace, &Self::Buffer),
+        saved: &Self::SavedAdapter,
+        gradient: &Self::Buffer,
+        towards_values: &mut Self::Buffer,
+        towards_x: Option<&mut Self::Buffer>,
+        scratch: &mut Self::Scratch,
+    ) -> Result<()>;
+
+    /// Computes the logits, (examples, classes), from the features, (examples, width).
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn head_forward(
+        &self,
+        trained: (&HeadPlace, &Self::Buffer),
+        features: &Self::Buffer,
+        logits: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// The sum of the cross-entropies of `labels`, in nats. The logits are replaced by the gradient of `factor` times
+    /// this sum.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn loss(&self, labels: &[u32], factor: f32, logits: &mut Self::Buffer) -> Result<f64>;
+
+    /// Computes the gradient with respect to the features from the one with respect to the logits, and adds those with
+    /// respect to the head to `towards_values`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn head_backward(
+        &self,
+        trained: (&HeadPlace, &Self::Buffer),
+        features: &Self::Buffer,
+        towards_logits: &Self::Buffer,
+        towards_features: &mut Self::Buffer,
+        towards_values: &mut Self::Buffer,
+    ) -> Result<()>;
+}
