@@ -52,6 +52,26 @@ fn a_learned_scale_ends_in_the_adapters() {
     assert_eq!(report["result"], metrics["test"]);
 }
 
+/// What was given is what was trained with, and everything else keeps its default.
+#[test]
+fn options_reach_the_training() {
+    let lab = Lab::text();
+    let training = |options: &str, out: &str| -> Value {
+        lab.run(&format!("{TRAIN} {options} --out {out}"))
+            .succeeded();
+        let metrics: Value =
+            serde_json::from_str(&lab.read(&format!("{out}/metrics.json"))).unwrap();
+        metrics["training"].clone()
+    };
+    let defaults = training("", "plain");
+    assert_eq!(defaults["adapter_learning_rate"], 0.003);
+    let given = training("--learning-rate 0.02 --head-learning-rate 0.004", "given");
+    assert_eq!(given["adapter_learning_rate"], 0.02);
+    assert_eq!(given["head_learning_rate"], 0.004);
+    assert_eq!(given["batch_size"], defaults["batch_size"]);
+    assert_eq!(given["gradient_clip"], defaults["gradient_clip"]);
+}
+
 #[test]
 fn training_again_gives_the_same_adapters() {
     let lab = Lab::text();

@@ -26,7 +26,7 @@ Objective = Callable[[Placement], "float | Score"]
 class Study(_adaplace.Study):
     """The search for a placement, in a folder that can be resumed.
 
-    The arguments have the meaning and the defaults of the options of ``adaplace search``. The study is the same that the
+    The arguments have the meaning of the options of ``adaplace search``, and None is the default of the option. The study is the same that the
     program would create, and the program and this class can resume each other's studies.
 
     Args:
@@ -72,21 +72,21 @@ class Study(_adaplace.Study):
         space: SearchSpace,
         *,
         strategy: str | Mapping[str, Any] | None = None,
-        trials: int = 64,
-        steps: int = 64,
-        seed: int = 0,
-        metric: str = "combined",
-        costs: Sequence[str] = (),
-        statistic: Sequence[str] = ("rank", "validation-alignment"),
-        finalists: int = 8,
-        race: int = 1,
-        repetitions: int = 3,
+        trials: int | None = None,
+        steps: int | None = None,
+        seed: int | None = None,
+        metric: str | None = None,
+        costs: Sequence[str] | None = None,
+        statistic: str | Sequence[str] | None = None,
+        finalists: int | None = None,
+        race: int | None = None,
+        repetitions: int | None = None,
         halving: int | None = None,
-        proposals: int = 8,
-        batch_size: int = 32,
-        learning_rate: float = 3e-3,
-        head_learning_rate: float = 1e-3,
-        gradient_examples: int = 512,
+        proposals: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        head_learning_rate: float | None = None,
+        gradient_examples: int | None = None,
         objective: str | None = None,
         cache_memory: int | None = None,
     ) -> Study:
@@ -96,8 +96,8 @@ class Study(_adaplace.Study):
             "steps": steps,
             "seed": seed,
             "metric": metric,
-            "costs": list(costs),
-            "statistic": [statistic] if isinstance(statistic, str) else list(statistic),
+            "costs": None if costs is None else list(costs),
+            "statistic": [statistic] if isinstance(statistic, str) else statistic and list(statistic),
             "finalists": finalists,
             "race": race,
             "repetitions": repetitions,

@@ -19,26 +19,26 @@ use crate::error::OrRaise;
 use crate::search_space::SearchSpace;
 use crate::task::Task;
 
-/// All settings of a study. Their defaults are those of the Python class.
+/// The settings of a study that were given. All others have the defaults of `adaplace search`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
     strategy: Option<NamedStrategy>,
-    trials: Count,
-    steps: Fidelity,
-    proposals: Count,
+    trials: Option<Count>,
+    steps: Option<Fidelity>,
+    proposals: Option<Count>,
     halving: Option<Reduction>,
-    metric: Metric,
-    costs: Vec<CostObjective>,
-    statistic: Vec<Statistic>,
-    finalists: Count,
-    race: u32,
-    repetitions: Repetitions,
-    seed: Seed,
-    batch_size: Count,
-    learning_rate: Positive,
-    head_learning_rate: Positive,
-    gradient_examples: Count,
+    metric: Option<Metric>,
+    costs: Option<Vec<CostObjective>>,
+    statistic: Option<Vec<Statistic>>,
+    finalists: Option<Count>,
+    race: Option<u32>,
+    repetitions: Option<Repetitions>,
+    seed: Option<Seed>,
+    batch_size: Option<Count>,
+    learning_rate: Option<Positive>,
+    head_learning_rate: Option<Positive>,
+    gradient_examples: Option<Count>,
     objective: Option<String>,
 }
 
@@ -71,27 +71,32 @@ pub(crate) fn new_configuration(
         let reason = reason.split(" at line ").next().unwrap_or_default();
         PyValueError::new_err(format!("`{}`: {reason}", error.path()))
     })?;
-    if task.subset.is_some() && task.seed != settings.seed.get() {
+    let search = SearchSettings::default();
+    let seed = settings.seed.unwrap_or(search.seed);
+    if task.subset.is_some() && task.seed != seed.get() {
         return Err(PyValueError::new_err(format!(
-            "the subset of the task was drawn with seed {}, but the study has seed {}; use the same seed for both",
-            task.seed, settings.seed
+            "the subset of the task was drawn with seed {}, but the study has seed {seed}; use the same seed for both",
+            task.seed
         )));
     }
+    let statistic = settings.statistic.map(Statistics::new).transpose();
+    let (training, map) = (TrainingSettings::default(), GradientMapSource::default());
+    let batch_size = settings.batch_size.unwrap_or(training.batch_size);
     let configuration = StudyConfiguration {
         format: STUDY_FORMAT.to_owned(),
         search: SearchSettings {
-            seed: settings.seed,
-            trials: settings.trials,
-            steps: settings.steps,
-            proposals: settings.proposals,
+            seed,
+            trials: settings.trials.unwrap_or(search.trials),
+            steps: settings.steps.unwrap_or(search.steps),
+            proposals: settings.proposals.unwrap_or(search.proposals),
             halving: settings.halving,
-            metric: settings.metric,
-            costs: settings.costs,
-            statistic: Statistics::new(settings.statistic).or_raise()?,
+            metric: settings.metric.unwrap_or(search.metric),
+            costs: settings.costs.unwrap_or(search.costs),
+            statistic: statistic.or_raise()?.unwrap_or(search.statistic),
             objective: settings.objective,
-            finalists: settings.finalists,
-            race: settings.race,
-            repetitions: settings.repetitions,
+            finalists: settings.finalists.unwrap_or(search.finalists),
+            race: settings.race.unwrap_or(search.race),
+            repetitions: settings.repetitions.unwrap_or(search.repetitions),
             grown: false,
         },
         strategy: match settings.strategy {
@@ -113,16 +118,20 @@ pub(crate) fn new_configuration(
             columns: task.columns.clone(),
         },
         training: TrainingSettings {
-            batch_size: settings.batch_size,
-            adapter_learning_rate: settings.learning_rate,
-            head_learning_rate: settings.head_learning_rate,
-            ..TrainingSettings::default()
+            batch_size,
+            adapter_learning_rate: settings
+                .learning_rate
+                .unwrap_or(training.adapter_learning_rate),
+            head_learning_rate: settings
+                .head_learning_rate
+                .unwrap_or(training.head_learning_rate),
+            ..training
         },
         gradient_map: GradientMapSource {
-            examples: settings.gradient_examples,
+            examples: settings.gradient_examples.unwrap_or(map.examples),
             settings: GradientMapSettings {
-                batch_size: settings.batch_size,
-                ..GradientMapSettings::default()
+                batch_size,
+                ..map.settings
             },
         },
         space: space.inner.description().clone(),

@@ -1,4 +1,4 @@
-//! Agreement between two rankings of the same items.
+//! Rank correlations between two rankings of the same items.
 
 use crate::ranks;
 

@@ -68,12 +68,12 @@ impl Document for Audit {
 pub struct Audited {
     /// The predictor.
     pub predictor: Predictor,
-    /// Agreement with validation accuracy.
-    pub validation_accuracy: Agreement,
-    /// Agreement with negated validation loss.
-    pub validation_loss: Agreement,
-    /// Agreement with negated training loss.
-    pub train_loss: Agreement,
+    /// The rank correlation with validation accuracy.
+    pub validation_accuracy: RankCorrelation,
+    /// The rank correlation with negated validation loss.
+    pub validation_loss: RankCorrelation,
+    /// The rank correlation with negated training loss.
+    pub train_loss: RankCorrelation,
 }
 
 /// A predictor of a connection's result that needs no training of it.
@@ -93,7 +93,7 @@ pub enum Predictor {
 /// How well the order of a predictor agrees with that of a result; larger is better.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Agreement {
+pub struct RankCorrelation {
     /// Spearman's rho.
     pub spearman: Option<Measured>,
     /// Kendall's tau-b.
@@ -192,9 +192,9 @@ impl Audit {
                 let predicted = predictor.of(map, &connections)?;
                 Some(Audited {
                     predictor,
-                    validation_accuracy: Agreement::of(&predicted, &accuracy, seed),
-                    validation_loss: Agreement::of(&predicted, &loss, seed),
-                    train_loss: Agreement::of(&predicted, &train_loss, seed),
+                    validation_accuracy: RankCorrelation::of(&predicted, &accuracy, seed),
+                    validation_loss: RankCorrelation::of(&predicted, &loss, seed),
+                    train_loss: RankCorrelation::of(&predicted, &train_loss, seed),
                 })
             })
             .collect();
@@ -212,7 +212,7 @@ impl Audit {
 /// A measure of agreement between two orders.
 type OfOrders<'a> = dyn Fn(&[f64], &[f64]) -> Option<f64> + 'a;
 
-impl Agreement {
+impl RankCorrelation {
     pub(crate) fn of(predicted: &[f64], result: &[f64], seed: u64) -> Self {
         let measure = |value: &OfOrders<'_>| {
             let whole = value(predicted, result)?;

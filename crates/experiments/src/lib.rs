@@ -10,7 +10,7 @@ mod compare;
 mod error;
 mod sets;
 
-pub use audit::{Agreement, Audit, Audited, Predictor};
+pub use audit::{Audit, Audited, Predictor, RankCorrelation};
 pub use bench::{BenchConfiguration, BenchRow, PlacementBench, Replay, tabulate, tabulated};
 pub use compare::{
     Baseline, COMPARISON_FORMAT, Candidate, Comparison, ComparisonConfiguration, ComparisonRun,

@@ -4,7 +4,7 @@ use adaplace_task::{BatchInputs, Examples, evaluation_batches};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Engine, Prefix, Shard, Workspace};
+use crate::engine::{Engine, Reuse, Shard, Workspace};
 use crate::{ByClass, Dataset, Features, Model, ScoreError};
 
 /// The loss and accuracy of a model on one part of a task.
@@ -59,7 +59,7 @@ pub fn evaluate<'a, A: Arithmetic>(
     batch_size: usize,
 ) -> Result<Evaluation, ScoreError> {
     let data = data.into();
-    let engine = Engine::new(model, Prefix::Shared)?;
+    let engine = Engine::new(model, Reuse::UnchangedStates)?;
     let values = engine.written(model)?;
     let batches = evaluation_batches(&data.examples.lengths(), batch_size);
     let by_batch = for_batches(&engine, data, &batches, |shard, workspace| {
@@ -81,7 +81,7 @@ pub fn features<'a, A: Arithmetic>(
     batch_size: usize,
 ) -> Result<Features, ScoreError> {
     let data = data.into();
-    let engine = Engine::new(model, Prefix::Shared)?;
+    let engine = Engine::new(model, Reuse::UnchangedStates)?;
     let values = engine.written(model)?;
     let batches = evaluation_batches(&data.examples.lengths(), batch_size);
     let by_batch = for_batches(&engine, data, &batches, |shard, workspace| {

@@ -5,7 +5,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, ColRef, Mat, MatRef, Par};
 use rayon::prelude::*;
 
-use crate::engine::{Engine, Prefix, Shard, Workspace};
+use crate::engine::{Engine, Reuse, Shard, Workspace};
 use crate::joint_judgement::{LEADING, MAPS};
 use crate::{Model, ScoreError};
 
@@ -85,7 +85,7 @@ impl AllDirections {
         model: &Model<'_, A>,
         shards: &[Shard<'_, A>],
     ) -> Result<Mat<f32>, ScoreError> {
-        let engine = Engine::new(model, Prefix::Separate)?;
+        let engine = Engine::new(model, Reuse::Nothing)?;
         let values = engine.written(model)?;
         let of_shards = shards
             .par_iter()

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Engine, Prefix, Workspace, shards};
+use crate::engine::{Engine, Reuse, Workspace, shards};
 use crate::optimiser::AdamW;
 use crate::parameters::PlacedAdapter;
 use crate::{Dataset, Model, ScoreError, seeds};
@@ -189,7 +189,7 @@ struct Trainer<'a, A: Arithmetic = Cpu> {
 
 impl<'a, A: Arithmetic> Trainer<'a, A> {
     fn new(model: &Model<'a, A>, settings: &'a TrainingSettings) -> Result<Self, ScoreError> {
-        let engine = Engine::new(model, Prefix::Shared)?;
+        let engine = Engine::new(model, Reuse::UnchangedStates)?;
         let layout = engine.layout();
         let values = model.parameters().values().to_vec();
         let (learned_scale, scales) = match settings.learned_scale {

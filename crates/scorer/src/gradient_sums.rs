@@ -8,7 +8,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use crate::engine::{Engine, Prefix, Shard, Workspace};
+use crate::engine::{Engine, Reuse, Shard, Workspace};
 use crate::{Model, ScoreError};
 
 /// The number of rows (tokens) that are multiplied at a time: enough for a product at full speed, with little memory.
@@ -48,7 +48,7 @@ fn in_groups<T: Send, A: Arithmetic>(
     let engines = sides
         .iter()
         .map(|side| {
-            let engine = Engine::new(side.model, Prefix::Separate)?;
+            let engine = Engine::new(side.model, Reuse::Nothing)?;
             let values = engine.written(side.model)?;
             Ok((engine, values))
         })

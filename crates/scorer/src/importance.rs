@@ -2,7 +2,7 @@ use adaplace_arithmetic::Arithmetic;
 use adaplace_task::evaluation_batches;
 use rayon::prelude::*;
 
-use crate::engine::{Engine, Prefix, Shard, Workspace};
+use crate::engine::{Engine, Reuse, Shard, Workspace};
 use crate::parameters::PlacedAdapter;
 use crate::{Dataset, Model, ScoreError};
 
@@ -21,7 +21,7 @@ pub fn importances<'a, A: Arithmetic>(
     batch_size: usize,
 ) -> Result<Vec<f64>, ScoreError> {
     let data = data.into();
-    let engine = Engine::new(model, Prefix::Shared)?;
+    let engine = Engine::new(model, Reuse::UnchangedStates)?;
     let layout = engine.layout();
     let values = model.parameters().values();
     let written = engine.written(model)?;

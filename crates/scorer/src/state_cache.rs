@@ -22,13 +22,13 @@ pub struct StateCache {
     offsets: Arc<[usize]>,
     /// The number of states that fit.
     capacity: usize,
-    kept: Mutex<Kept>,
+    cached: Mutex<CachedStates>,
 }
 
 /// The cached states by their index.
 #[derive(Debug)]
-struct Kept {
-    states: Vec<Option<Arc<KeptState>>>,
+struct CachedStates {
+    states: Vec<Option<Arc<CachedState>>>,
     /// The indices of the cached states, the least recently used first.
     by_use: Vec<usize>,
 }
@@ -51,7 +51,7 @@ enum Threads {
 
 /// The state h_n of all examples.
 #[derive(Debug)]
-pub(crate) struct KeptState {
+pub(crate) struct CachedState {
     width: usize,
     /// The offset of each example's tokens, followed by the number of tokens.
     offsets: Arc<[usize]>,
@@ -87,7 +87,7 @@ impl StateCache {
             task,
             part,
             capacity,
-            kept: Mutex::new(Kept {
+            cached: Mutex::new(CachedStates {
                 states: vec![None; states],
                 by_use: Vec::new(),
             }),
@@ -116,10 +116,10 @@ impl StateCache {
 
     /// Computes all states from the embedding upwards.
     fn fill(&self) -> Result<(), ScoreError> {
-        let mut below: Option<Arc<KeptState>> = None;
+        let mut below: Option<Arc<CachedState>> = None;
         for n in 0..self.backbone.description().hidden_states {
             let before = below.as_deref().map(|state| &state.values[..]);
-            let state = Arc::new(self.keep(self.next(n, before, Threads::All)?));
+            let state = Arc::new(self.to_cache(self.next(n, before, Threads::All)?));
             self.lock().insert(n, Arc::clone(&state), self.capacity);
             below = Some(state);
         }
@@ -130,19 +130,19 @@ impl StateCache {
     ///
     /// Nothing is locked while a state is computed, since a thread that waits may process another part of
     /// its batch and ask again. Threads that miss the same state at the same time each compute it, and one of the
-    /// results is kept.
-    pub(crate) fn state(&self, n: usize) -> Result<Option<Arc<KeptState>>, ScoreError> {
+    /// results is cached.
+    pub(crate) fn state(&self, n: usize) -> Result<Option<Arc<CachedState>>, ScoreError> {
         if self.capacity == 0 {
             return Ok(None);
         }
         let below = {
-            let mut kept = self.lock();
-            if let Some(state) = kept.get(n) {
+            let mut cached = self.lock();
+            if let Some(state) = cached.get(n) {
                 return Ok(Some(state));
             }
-            kept.below(n)
+            cached.below(n)
         };
-        let state = Arc::new(self.keep(self.compute(n, below)?));
+        let state = Arc::new(self.to_cache(self.compute(n, below)?));
         Ok(Some(self.lock().insert(n, state, self.capacity)))
     }
 
@@ -150,7 +150,7 @@ impl StateCache {
     fn compute(
         &self,
         n: usize,
-        below: Option<(usize, Arc<KeptState>)>,
+        below: Option<(usize, Arc<CachedState>)>,
     ) -> Result<Vec<f32>, ScoreError> {
         let first = below.as_ref().map_or(0, |(below, _)| below + 1);
         let below = below.as_ref().map(|(_, state)| &state.values[..]);
@@ -217,8 +217,8 @@ impl StateCache {
         Ok(())
     }
 
-    fn keep(&self, values: Vec<f32>) -> KeptState {
-        KeptState {
+    fn to_cache(&self, values: Vec<f32>) -> CachedState {
+        CachedState {
             width: self.backbone.description().width,
             offsets: Arc::clone(&self.offsets),
             values,
@@ -226,14 +226,14 @@ impl StateCache {
     }
 
     /// A thread that panicked left only states that were finished.
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, CachedStates> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl CachedStates {
     /// The state h_n, which becomes the most recently used one.
-    fn get(&mut self, n: usize) -> Option<Arc<KeptState>> {
+    fn get(&mut self, n: usize) -> Option<Arc<CachedState>> {
         let state = self.states[n].clone()?;
         self.by_use.retain(|&other| other != n);
         self.by_use.push(n);
@@ -241,7 +241,7 @@ impl Kept {
     }
 
     /// The highest state below h_n, and its index.
-    fn below(&self, n: usize) -> Option<(usize, Arc<KeptState>)> {
+    fn below(&self, n: usize) -> Option<(usize, Arc<CachedState>)> {
         let states = self.states[..n].iter().enumerate().rev();
         states
             .filter_map(|(index, state)| Some((index, state.clone()?)))
@@ -249,7 +249,7 @@ impl Kept {
     }
 
     /// Caches h_n in place of the least recently used states. If another thread was faster, the result is its state.
-    fn insert(&mut self, n: usize, state: Arc<KeptState>, capacity: usize) -> Arc<KeptState> {
+    fn insert(&mut self, n: usize, state: Arc<CachedState>, capacity: usize) -> Arc<CachedState> {
         if let Some(state) = self.get(n) {
             return state;
         }
@@ -263,7 +263,7 @@ impl Kept {
     }
 }
 
-impl KeptState {
+impl CachedState {
     /// The rows of the examples at `rows`, one example after the other.
     pub(crate) fn gather(&self, rows: &[usize], to: &mut [f32]) {
         let mut rest = to;
@@ -350,21 +350,21 @@ mod tests {
         let tokens: usize = examples.lengths().iter().sum();
         let size = StateCache::size(&backbone, examples);
         assert_eq!(size, 4 * tokens * 32 * 5);
-        let kept = |cache: &StateCache| {
-            let kept = cache.lock();
-            let states = kept.states.iter().flatten();
+        let cached = |cache: &StateCache| {
+            let cached = cache.lock();
+            let states = cached.states.iter().flatten();
             let bytes: usize = states.map(|state| 4 * state.values.len()).sum();
-            (bytes, kept.by_use.clone())
+            (bytes, cached.by_use.clone())
         };
         let all = cache(&backbone, &task, size);
-        assert_eq!(kept(&all).0, size);
+        assert_eq!(cached(&all).0, size);
         let some = cache(&backbone, &task, size - 1);
         for n in [0, 1, 2, 3, 1, 4, 0] {
             some.state(n).unwrap();
-            assert!(kept(&some).0 < size);
+            assert!(cached(&some).0 < size);
         }
         // When 4 was added, 0 was the least recently used one; when 0 came back, it was 2.
-        assert_eq!(kept(&some).1, [3, 1, 4, 0]);
+        assert_eq!(cached(&some).1, [3, 1, 4, 0]);
     }
 
     /// Threads that ask at the same time get the same states.

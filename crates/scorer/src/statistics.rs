@@ -19,7 +19,17 @@ enum Named {
     Several(Vec<Statistic>),
 }
 
+impl Default for Statistics {
+    /// [`Statistics::DEFAULT`].
+    fn default() -> Self {
+        Self(vec![Statistic::Rank, Statistic::ValidationAlignment])
+    }
+}
+
 impl Statistics {
+    /// The default statistics, which the audits under `results/audit` support, separated by commas.
+    pub const DEFAULT: &str = "rank,validation-alignment";
+
     /// These statistics, in their order.
     ///
     /// # Errors
@@ -113,6 +123,11 @@ impl fmt::Display for Statistics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_default_is_what_its_name_says() {
+        assert_eq!(Statistics::default().to_string(), Statistics::DEFAULT);
+    }
 
     #[test]
     fn one_is_a_name_and_several_are_a_list() {

@@ -79,6 +79,27 @@ pub struct SearchSettings {
     pub grown: bool,
 }
 
+impl Default for SearchSettings {
+    /// The settings of `adaplace search` and of the Python class.
+    fn default() -> Self {
+        Self {
+            seed: Seed::of(0),
+            trials: Count::of(64),
+            steps: Fidelity::of(64),
+            proposals: Count::of(8),
+            halving: None,
+            metric: Metric::default(),
+            costs: Vec::new(),
+            statistic: Statistics::default(),
+            objective: None,
+            finalists: Count::of(8),
+            race: 1,
+            repetitions: Repetitions::of(3),
+            grown: false,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_zero(count: &u32) -> bool {
     *count == 0
@@ -131,6 +152,15 @@ pub struct GradientMapSource {
     pub examples: Count,
     /// Thresholds and batch size.
     pub settings: GradientMapSettings,
+}
+
+impl Default for GradientMapSource {
+    fn default() -> Self {
+        Self {
+            examples: Count::of(512),
+            settings: GradientMapSettings::default(),
+        }
+    }
 }
 
 impl Configuration for StudyConfiguration {

@@ -50,7 +50,7 @@ pub use problem::{Problem, backbone_reference, chain_shape, encoder, load_backbo
 pub use proxy::GradientProxy;
 pub use race::{Raced, race_trainings};
 pub use ranking::{Finalist, RankedTrial, Ranking};
-pub use record::{Phase, Record, Result as TrialResult};
+pub use record::{Phase, Record, TrialResult};
 pub use run::{Event, Summary, run, train};
 pub use search::{Search, SearchRules};
 pub use stored::{StoredStudy, if_there};

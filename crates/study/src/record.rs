@@ -19,7 +19,7 @@ pub struct Record {
     /// Repetition of the placement: 0 in the search, from 1 in the race, then those of finalists and baseline.
     pub repetition: u32,
     /// The score, or the reason of the failure.
-    pub result: Result,
+    pub result: TrialResult,
     /// Duration in seconds, the only field that depends on machine and load.
     pub seconds: f64,
 }
@@ -41,14 +41,14 @@ pub enum Phase {
 /// The result of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Result {
+pub enum TrialResult {
     /// It succeeded.
     Score(Score),
     /// It failed, for this reason.
     Failed(String),
 }
 
-impl Result {
+impl TrialResult {
     /// The score of a successful training.
     #[must_use]
     pub fn score(&self) -> Option<&Score> {

@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use adaplace_backbone::{Pooling, Precision};
 use adaplace_scorer::{
-    ByClass, Evaluation, GradientMapSettings, Score, ScoreError, Scorer, Statistic,
-    TrainingSettings,
+    ByClass, Evaluation, Score, ScoreError, Scorer, Statistic, TrainingSettings,
 };
 use adaplace_search_space::{
     AdapterSpec, BackboneReference, ChainShape, Connection, Count, Fidelity, Placement,
@@ -81,12 +80,9 @@ pub fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfiguration
             halving: halving.map(Reduction::of),
             metric: Metric::Accuracy,
             statistic: Statistic::Rank.into(),
-            costs: Vec::new(),
-            objective: None,
             finalists: Count::of(4),
-            race: 1,
             repetitions: Repetitions::of(2),
-            grown: false,
+            ..SearchSettings::default()
         },
         strategy,
         backbone: BackboneSource {
@@ -103,10 +99,7 @@ pub fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfiguration
             max_length: Some(32),
         },
         training: TrainingSettings::default(),
-        gradient_map: GradientMapSource {
-            examples: Count::of(512),
-            settings: GradientMapSettings::default(),
-        },
+        gradient_map: GradientMapSource::default(),
         space: SpaceDescription::from_toml(space).unwrap(),
     }
 }

@@ -10,6 +10,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use adaplace_backbone::InstructionSet;
+use adaplace_scorer::TrainingSettings;
+use adaplace_search_space::{Count, Positive};
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -99,6 +101,32 @@ pub(crate) struct BackboneAndTask {
     pub(crate) task: PathBuf,
     #[command(flatten)]
     pub(crate) columns: ColumnOptions,
+}
+
+/// How adapters and head are trained.
+#[derive(Debug, Args)]
+pub(crate) struct LearningOptions {
+    /// Examples in a batch
+    #[arg(long, value_name = "N", default_value_t = TrainingSettings::default().batch_size)]
+    pub(crate) batch_size: Count,
+    /// Highest learning rate of the adapters
+    #[arg(long, value_name = "RATE", default_value_t = TrainingSettings::default().adapter_learning_rate)]
+    pub(crate) learning_rate: Positive,
+    /// Highest learning rate of the head
+    #[arg(long, value_name = "RATE", default_value_t = TrainingSettings::default().head_learning_rate)]
+    pub(crate) head_learning_rate: Positive,
+}
+
+impl LearningOptions {
+    /// The settings of a training.
+    pub(crate) fn settings(&self) -> TrainingSettings {
+        TrainingSettings {
+            batch_size: self.batch_size,
+            adapter_learning_rate: self.learning_rate,
+            head_learning_rate: self.head_learning_rate,
+            ..TrainingSettings::default()
+        }
+    }
 }
 
 /// The resources of the computation, which change results only by rounding.

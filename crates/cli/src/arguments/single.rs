@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use adaplace_backbone::{InstructionSet, Pooling};
 use adaplace_quickstart::DrawnTask;
-use adaplace_scorer::Statistic;
-use adaplace_search_space::{Count, Fidelity, Positive, Seed};
+use adaplace_scorer::{Statistic, TrainingSettings};
+use adaplace_search_space::{Count, Fidelity, Seed};
+use adaplace_study::{GradientMapSource, SearchSettings};
 use adaplace_task::Part;
 use clap::Args;
 
 use super::values::{ExportTarget, PrecisionArgument, named, workers};
-use super::{BackboneAndTask, ColumnOptions, Resources};
+use super::{BackboneAndTask, ColumnOptions, LearningOptions, Resources};
 
 #[derive(Debug, Args)]
 pub(crate) struct Quickstart {
@@ -61,7 +62,7 @@ pub(crate) struct Probe {
     #[arg(long, value_name = "NAME", value_parser = named::<Pooling>())]
     pub(crate) pooling: Option<Pooling>,
     /// Number of training examples for the probe and the gradient
-    #[arg(long, value_name = "N", default_value = "512")]
+    #[arg(long, value_name = "N", default_value_t = GradientMapSource::default().examples)]
     pub(crate) examples: Count,
     /// Cut texts to this many tokens [default: 128, or the backbone's longest]
     #[arg(long, value_name = "N")]
@@ -70,7 +71,7 @@ pub(crate) struct Probe {
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "rank", value_parser = named::<Statistic>())]
     pub(crate) statistic: Vec<Statistic>,
     /// Seed of the choice of examples
-    #[arg(long, default_value = "0")]
+    #[arg(long, default_value_t = SearchSettings::default().seed)]
     pub(crate) seed: Seed,
     /// Precision to which the operands of the frozen products are rounded; everything else is f32
     #[arg(long, value_name = "NAME", default_value = "auto")]
@@ -109,20 +110,13 @@ pub(crate) struct Train {
     #[arg(long, value_name = "N", default_value = "512")]
     pub(crate) steps: Fidelity,
     /// Seed of initial adapters and data order
-    #[arg(long, default_value = "0")]
+    #[arg(long, default_value_t = SearchSettings::default().seed)]
     pub(crate) seed: Seed,
     /// Train on a subset of this size [default: all]
     #[arg(long, value_name = "N")]
     pub(crate) train_examples: Option<Count>,
-    /// Examples in a batch
-    #[arg(long, value_name = "N", default_value = "32")]
-    pub(crate) batch_size: Count,
-    /// Highest learning rate of the adapters
-    #[arg(long, value_name = "RATE", default_value = "0.003")]
-    pub(crate) learning_rate: Positive,
-    /// Highest learning rate of the head
-    #[arg(long, value_name = "RATE", default_value = "0.001")]
-    pub(crate) head_learning_rate: Positive,
+    #[command(flatten)]
+    pub(crate) learning: LearningOptions,
     /// Let each adapter learn a scale per channel, like the baseline `adapter-plus` of `compare`; at the end the scale
     /// is part of W_up and b_up
     #[arg(long)]
@@ -169,7 +163,7 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "NAME")]
     pub(crate) instruction_set: Option<InstructionSet>,
     /// Examples in a batch; changes results only by rounding
-    #[arg(long, value_name = "N", default_value = "32")]
+    #[arg(long, value_name = "N", default_value_t = TrainingSettings::default().batch_size)]
     pub(crate) batch_size: Count,
     /// Print one JSON document to stdout
     #[arg(long)]
@@ -188,7 +182,7 @@ pub(crate) struct Export {
     #[arg(long, value_name = "NAME")]
     pub(crate) to: ExportTarget,
     /// Seed of the untrained adapters, which are those from which `train` starts with this seed
-    #[arg(long, default_value = "0", conflicts_with = "adapters")]
+    #[arg(long, default_value_t = SearchSettings::default().seed, conflicts_with = "adapters")]
     pub(crate) seed: Seed,
     /// Folder to write, required with `--to adapters`; for json a file [default for json: stdout]
     #[arg(long, value_name = "PATH", required_if_eq("to", "adapters"))]

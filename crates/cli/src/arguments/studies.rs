@@ -5,18 +5,15 @@ use std::time::Duration;
 
 use adaplace_backbone::Pooling;
 use adaplace_experiments::Baseline;
-use adaplace_scorer::Statistic;
+use adaplace_scorer::{Statistic, Statistics};
 use adaplace_search_space::{Count, Fidelity, Positive, Reduction, Repetitions, Seed};
 use adaplace_strategy::{CostObjective, FirstPopulation, StrategyDescription};
-use adaplace_study::Metric;
+use adaplace_study::{GradientMapSource, Metric, SearchSettings};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::values::{ExecutorArgument, PrecisionArgument, from, named, workers};
-use super::{BackboneAndTask, ColumnOptions, Resources, SpaceOptions};
-
-/// The default statistics, which the audits under `results/audit` support.
-const STATISTIC: &str = "rank,validation-alignment";
+use super::{BackboneAndTask, ColumnOptions, LearningOptions, Resources, SpaceOptions};
 
 #[derive(Debug, Args)]
 pub(crate) struct Search {
@@ -63,7 +60,7 @@ pub(crate) struct Search {
 #[derive(Debug, Args)]
 pub(crate) struct SearchOptions {
     /// Number of placements to try; with --halving, each starts with few steps and only the best continue
-    #[arg(long, value_name = "N", default_value = "64")]
+    #[arg(long, value_name = "N", default_value_t = SearchSettings::default().trials)]
     pub(crate) trials: Count,
     /// Instead of --trials: as many trials as finish within this time, for example 30m or 1h 30m, by the speed measured
     /// at the start
@@ -79,25 +76,25 @@ pub(crate) struct SearchOptions {
     pub(crate) and: Vec<CostObjective>,
     /// Number of best placements that race: all are trained on fresh orders of the examples and the better half
     /// continues, until two are left
-    #[arg(long, value_name = "N", default_value = "8")]
+    #[arg(long, value_name = "N", default_value_t = SearchSettings::default().finalists)]
     pub(crate) finalists: Count,
     /// Race: trainings of each finalist on the first rung, with twice as many on every following one; 0 for no race.
     /// With --and there is none
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value_t = SearchSettings::default().race)]
     pub(crate) race: u32,
     /// Trainings of the last two finalists (of all, if there is no race) on orders that were not used to choose them,
     /// which show how good they are
-    #[arg(long, value_name = "N", default_value = "3")]
+    #[arg(long, value_name = "N", default_value_t = SearchSettings::default().repetitions)]
     pub(crate) repetitions: Repetitions,
     /// Successive halving: start trials at a fraction of the steps and promote the best of every R
     #[arg(long, value_name = "R")]
     pub(crate) halving: Option<Reduction>,
     /// Number of placements that the strategy proposes at a time
-    #[arg(long, value_name = "N", default_value = "8")]
+    #[arg(long, value_name = "N", default_value_t = SearchSettings::default().proposals)]
     pub(crate) proposals: Count,
     /// Gradient statistic that defines the connection score, or several separated by commas for the mean of
     /// their ranks. `validation-alignment` takes about twice the time of a map, `alignment` and `agreement` three times
-    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = STATISTIC, value_parser = named::<Statistic>())]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = Statistics::DEFAULT, value_parser = named::<Statistic>())]
     pub(crate) statistic: Vec<Statistic>,
     /// Greedy: connections trained at each stage [default: trials divided by adapters]
     #[arg(long, value_name = "N")]
@@ -121,20 +118,13 @@ pub(crate) struct SearchOptions {
 #[derive(Debug, Args)]
 pub(crate) struct TrainingOptions {
     /// Optimiser steps of a trial
-    #[arg(long, value_name = "N", default_value = "64")]
+    #[arg(long, value_name = "N", default_value_t = SearchSettings::default().steps)]
     pub(crate) steps: Fidelity,
     /// Train on a subset of this size, the same for all trials [default: all]
     #[arg(long, value_name = "N")]
     pub(crate) train_examples: Option<Count>,
-    /// Examples in a batch
-    #[arg(long, value_name = "N", default_value = "32")]
-    pub(crate) batch_size: Count,
-    /// Highest learning rate of the adapters
-    #[arg(long, value_name = "RATE", default_value = "0.003")]
-    pub(crate) learning_rate: Positive,
-    /// Highest learning rate of the head
-    #[arg(long, value_name = "RATE", default_value = "0.001")]
-    pub(crate) head_learning_rate: Positive,
+    #[command(flatten)]
+    pub(crate) learning: LearningOptions,
     /// Cut texts to this many tokens [default: 128, or the backbone's longest]
     #[arg(long, value_name = "N")]
     pub(crate) max_length: Option<Count>,
@@ -146,10 +136,10 @@ pub(crate) struct TrainingOptions {
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) precision: PrecisionArgument,
     /// Seed of all random choices
-    #[arg(long, default_value = "0")]
+    #[arg(long, default_value_t = SearchSettings::default().seed)]
     pub(crate) seed: Seed,
     /// Largest number of training examples for the gradient map
-    #[arg(long, value_name = "N", default_value = "512")]
+    #[arg(long, value_name = "N", default_value_t = GradientMapSource::default().examples)]
     pub(crate) gradient_examples: Count,
 }
 
@@ -227,7 +217,7 @@ pub(crate) struct Audit {
     #[arg(long, value_name = "R", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) rank: u16,
     /// Statistics, separated by commas, whose mean rank is judged in addition to every single one
-    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = STATISTIC, value_parser = named::<Statistic>())]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = Statistics::DEFAULT, value_parser = named::<Statistic>())]
     pub(crate) statistic: Vec<Statistic>,
     #[command(flatten)]
     pub(crate) training: TrainingOptions,
@@ -284,7 +274,7 @@ pub(crate) struct Compare {
     /// Race of the best placements of every strategy's search on fresh orders of the examples, as in `adaplace search`:
     /// trainings of each on the first rung; 0 for no race. At most eight placements race, as many as a quarter of the
     /// budget allows
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(..=250))]
+    #[arg(long, value_name = "N", default_value_t = SearchSettings::default().race, value_parser = clap::value_parser!(u32).range(..=250))]
     pub(crate) race: u32,
     /// Baselines that take part in addition to the strategies, separated by commas [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = named::<Baseline>())]
@@ -297,11 +287,11 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "NAME", default_value = Metric::default().name(), value_parser = named::<Metric>())]
     pub(crate) metric: Metric,
     /// Number of placements that a strategy proposes at a time
-    #[arg(long, value_name = "N", default_value = "8")]
+    #[arg(long, value_name = "N", default_value_t = SearchSettings::default().proposals)]
     pub(crate) proposals: Count,
     /// Gradient statistic that defines the connection score, or several separated by commas for the mean of
     /// their ranks
-    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = STATISTIC, value_parser = named::<Statistic>())]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = Statistics::DEFAULT, value_parser = named::<Statistic>())]
     pub(crate) statistic: Vec<Statistic>,
     #[command(flatten)]
     pub(crate) training: TrainingOptions,

@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use adaplace_experiments::{Agreement, Audit};
+use adaplace_experiments::{Audit, RankCorrelation};
 use adaplace_search_space::{
     AdapterRules, BudgetRules, ConnectionKind, ConnectionRules, Count, Repetitions,
     SpaceDescription,
@@ -47,15 +47,12 @@ fn train(arguments: &Arguments) -> Result<Ending> {
         trials: Count::new(arguments.sample.unwrap_or(1))?,
         steps: training.steps,
         proposals: PROPOSALS,
-        halving: None,
         metric: Metric::Accuracy,
-        costs: Vec::new(),
         statistic: statistics,
-        objective: None,
         finalists: Count::of(1),
         race: 0,
         repetitions: Repetitions::of(1),
-        grown: false,
+        ..SearchSettings::default()
     };
     let (mut configuration, problem) = configuration(subject, search, training)?;
     if arguments.sample.is_none() {
@@ -175,25 +172,25 @@ fn summary(out: &Path, audit: &Audit, seconds: f64, report: Option<&Path>) -> Re
 }
 
 /// Spearman's rho with its interval.
-pub(super) fn rho(agreement: &Agreement) -> String {
+pub(super) fn rho(agreement: &RankCorrelation) -> String {
     let rho = agreement.spearman;
     rho.map_or_else(unknown, |rho| table::measured(rho, table::signed))
 }
 
 /// Kendall's tau.
-pub(super) fn tau(agreement: &Agreement) -> String {
+pub(super) fn tau(agreement: &RankCorrelation) -> String {
     let tau = agreement.kendall;
     tau.map_or_else(unknown, |tau| table::signed(tau.value))
 }
 
 /// The recall of the best tenth.
-pub(super) fn top(agreement: &Agreement) -> String {
+pub(super) fn top(agreement: &RankCorrelation) -> String {
     let recall = agreement.top_recall;
     recall.map_or_else(unknown, |recall| table::percent(recall.value))
 }
 
 /// The sort key of a predictor, larger first.
-pub(super) fn order(agreement: &Agreement) -> f64 {
+pub(super) fn order(agreement: &RankCorrelation) -> f64 {
     agreement
         .spearman
         .map_or(f64::NEG_INFINITY, |rho| rho.value)

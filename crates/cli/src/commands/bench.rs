@@ -34,15 +34,12 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
         trials: arguments.sample.unwrap_or(arguments.trials),
         steps,
         proposals: Count::of(1),
-        halving: None,
         metric: Metric::Accuracy,
-        costs: Vec::new(),
         statistic: super::all_statistics(),
-        objective: None,
         finalists: Count::of(1),
         race: 0,
         repetitions: arguments.repetitions,
-        grown: false,
+        ..SearchSettings::default()
     };
     let (configuration, problem) = configuration(subject, search, training)?;
     let precision = configuration.backbone.precision;

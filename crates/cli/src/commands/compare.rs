@@ -16,7 +16,7 @@ use adaplace_study::{
 use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, bail};
 
-use super::competition::{Judged, summary};
+use super::competition::{TestedOn, summary};
 use super::configuration::Sources;
 use super::reading::announce;
 use super::{PREPARATION, in_file, print, print_json, report, statistics};
@@ -104,7 +104,7 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
         finals: Journal::open(&folder.path().join(FinalRecord::FILE))?,
         opened,
     };
-    let judged = Judged {
+    let judged = TestedOn {
         task: &task.name,
         examples: test.len(),
     };
@@ -171,7 +171,7 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
         finals: Journal::open(&opened.folder.path().join(FinalRecord::FILE))?,
         opened,
     };
-    let judged = Judged {
+    let judged = TestedOn {
         task: &task,
         examples: bench.probe.validation.examples,
     };
@@ -182,7 +182,7 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
 fn compete<S: Scorer, F: Finisher>(
     run: ComparisonRun<'_, S, F>,
     output: &StudyOutput<'_>,
-    judged: &Judged<'_>,
+    judged: &TestedOn<'_>,
     start: Instant,
 ) -> Result<Ending> {
     let configuration = run.configuration;

@@ -10,7 +10,7 @@ use anyhow::Result;
 use crate::table;
 
 /// The data that a comparison was judged on.
-pub(super) struct Judged<'a> {
+pub(super) struct TestedOn<'a> {
     pub(super) task: &'a str,
     pub(super) examples: usize,
 }
@@ -20,7 +20,7 @@ pub(super) fn summary(
     out: &Path,
     settings: &ComparisonSettings,
     comparison: &Comparison,
-    judged: &Judged<'_>,
+    judged: &TestedOn<'_>,
     seconds: f64,
     report: Option<&Path>,
 ) -> Result<String> {

@@ -95,16 +95,11 @@ impl Sources {
                 max_length: problem.max_length,
                 columns,
             },
-            training: TrainingSettings {
-                batch_size: options.batch_size,
-                adapter_learning_rate: options.learning_rate,
-                head_learning_rate: options.head_learning_rate,
-                ..TrainingSettings::default()
-            },
+            training: options.learning.settings(),
             gradient_map: GradientMapSource {
                 examples: options.gradient_examples,
                 settings: GradientMapSettings {
-                    batch_size: options.batch_size,
+                    batch_size: options.learning.batch_size,
                     ..GradientMapSettings::default()
                 },
             },

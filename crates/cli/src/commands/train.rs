@@ -73,11 +73,8 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     file.check_backbone(&reference)
         .map_err(|error| error.in_file(&arguments.placement))?;
     let settings = TrainingSettings {
-        batch_size: arguments.batch_size,
-        adapter_learning_rate: arguments.learning_rate,
-        head_learning_rate: arguments.head_learning_rate,
         learned_scale: arguments.learned_scale,
-        ..TrainingSettings::default()
+        ..arguments.learning.settings()
     };
     let steps = arguments.steps;
     // Create the folder first, so that an unusable path fails before the training.
@@ -100,7 +97,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
             ),
             other => other.into(),
         })?;
-    let on = |examples| evaluate(&trained.model, examples, arguments.batch_size.get());
+    let on = |examples| evaluate(&trained.model, examples, settings.batch_size.get());
     let metrics = Metrics {
         format: "adaplace.metrics/1",
         placement: file.placement.hash(),

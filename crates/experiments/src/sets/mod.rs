@@ -23,7 +23,7 @@ pub use ranked::RankedBy;
 pub use variance::{SetVariance, VarianceShares};
 
 use crate::audit::FEWEST;
-use crate::{Agreement, ExperimentError, PlacementBench};
+use crate::{ExperimentError, PlacementBench, RankCorrelation};
 use repeated::{Trained, means};
 
 /// The content of `sets.json`: the audit of a placement bench.
@@ -62,10 +62,10 @@ pub struct SetAudit {
 pub struct AuditedSets {
     /// The predictor.
     pub predictor: SetPredictor,
-    /// Agreement with the mean validation accuracy over the repetitions.
-    pub validation_accuracy: Agreement,
-    /// Agreement with the negated mean validation loss.
-    pub validation_loss: Agreement,
+    /// The rank correlation with the mean validation accuracy over the repetitions.
+    pub validation_accuracy: RankCorrelation,
+    /// The rank correlation with the negated mean validation loss.
+    pub validation_loss: RankCorrelation,
 }
 
 impl SetAudit {
@@ -102,8 +102,8 @@ impl SetAudit {
                 let predicted = predictor.of(map, placements)?;
                 Ok(predicted.map(|predicted| AuditedSets {
                     predictor,
-                    validation_accuracy: Agreement::of(&predicted, &accuracy, seed),
-                    validation_loss: Agreement::of(&predicted, &loss, seed),
+                    validation_accuracy: RankCorrelation::of(&predicted, &accuracy, seed),
+                    validation_loss: RankCorrelation::of(&predicted, &loss, seed),
                 }))
             })
             .collect::<Result<Vec<_>, ExperimentError>>()?;
@@ -156,7 +156,7 @@ fn first_training(trained: &Trained, seed: u64) -> Option<AuditedSets> {
     let agreement = |table: &[Vec<f64>]| {
         let first: Vec<f64> = table.iter().map(|row| row[0]).collect();
         let others: Vec<Vec<f64>> = table.iter().map(|row| row[1..].to_vec()).collect();
-        Agreement::of(&first, &means(&others), seed)
+        RankCorrelation::of(&first, &means(&others), seed)
     };
     Some(AuditedSets {
         predictor: SetPredictor::FirstTraining,

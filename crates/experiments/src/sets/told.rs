@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::SetPredictor;
 use super::repeated::{Trained, means};
 use super::{AuditedSets, FEWEST};
-use crate::Agreement;
+use crate::RankCorrelation;
 
 /// Numbers of placements that the model is fitted to.
 const TOLD: [usize; 3] = [16, 32, 64];
@@ -26,7 +26,7 @@ pub(super) fn audited(
     let sizes = TOLD.into_iter().filter(|told| told + FEWEST <= count);
     let agreement = |told: usize, table: &[Vec<f64>]| {
         let result = means(table);
-        let draws: Vec<Agreement> = (0..DRAWS)
+        let draws: Vec<RankCorrelation> = (0..DRAWS)
             .into_par_iter()
             .map(|draw| {
                 let order = shuffled(count, seed.wrapping_add(draw as u64));
@@ -40,7 +40,7 @@ pub(super) fn audited(
                 let pick = |values: &[f64]| -> Vec<f64> {
                     others.iter().map(|&index| values[index]).collect()
                 };
-                Agreement::of(&pick(&predicted), &pick(&result), seed)
+                RankCorrelation::of(&pick(&predicted), &pick(&result), seed)
             })
             .collect();
         mean(&draws)
@@ -55,19 +55,19 @@ pub(super) fn audited(
 }
 
 /// The mean of each measure over the draws that have it.
-fn mean(draws: &[Agreement]) -> Agreement {
-    let number = |of: &dyn Fn(&Agreement) -> Option<f64>| {
+fn mean(draws: &[RankCorrelation]) -> RankCorrelation {
+    let number = |of: &dyn Fn(&RankCorrelation) -> Option<f64>| {
         let values: Vec<f64> = draws.iter().filter_map(of).collect();
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     };
-    let measured = |of: fn(&Agreement) -> Option<Measured>| {
+    let measured = |of: fn(&RankCorrelation) -> Option<Measured>| {
         Some(Measured {
             value: number(&|draw| Some(of(draw)?.value))?,
             low: number(&|draw| of(draw)?.low),
             high: number(&|draw| of(draw)?.high),
         })
     };
-    Agreement {
+    RankCorrelation {
         spearman: measured(|draw| draw.spearman),
         kendall: measured(|draw| draw.kendall),
         top_recall: measured(|draw| draw.top_recall),

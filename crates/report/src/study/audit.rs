@@ -1,6 +1,6 @@
 //! The audit: how well each predictor predicted the results.
 
-use adaplace_experiments::{Agreement, Audit};
+use adaplace_experiments::{Audit, RankCorrelation};
 
 use crate::document::Section;
 use crate::numbers::{measured, percent, signed};
@@ -22,7 +22,7 @@ pub(super) fn section(audit: &Audit) -> Section {
         "top 10 %",
     ];
     let mut table = Table::new(caption, &columns);
-    let order = |agreement: &Agreement| {
+    let order = |agreement: &RankCorrelation| {
         agreement
             .spearman
             .map_or(f64::NEG_INFINITY, |rho| rho.value)
@@ -49,7 +49,7 @@ pub(super) fn section(audit: &Audit) -> Section {
     Section::new("Which statistic to trust", &table)
 }
 
-fn rho(agreement: &Agreement) -> String {
+fn rho(agreement: &RankCorrelation) -> String {
     let rho = agreement.spearman;
     rho.map_or_else(unknown, |rho| measured(rho, signed))
 }

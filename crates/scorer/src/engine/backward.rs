@@ -12,7 +12,7 @@ use crate::parameters::PlacedAdapter;
 
 impl<A: Arithmetic> Engine<'_, A> {
     /// The sum of the examples' losses. The workspace receives the gradients of `factor` times this sum with respect to
-    /// the trained values, and with [`super::Prefix::Separate`] also with respect to every state.
+    /// the trained values, and with [`super::Reuse::Nothing`] also with respect to every state.
     pub(crate) fn loss_and_gradients(
         &self,
         values: &A::Buffer,
@@ -101,7 +101,7 @@ impl<A: Arithmetic> Engine<'_, A> {
                 }
             }
             if self.plan.keeps_all() {
-                arithmetic.copy(gradient, &mut workspace.passes[pass].tapped[n])?;
+                arithmetic.copy(gradient, &mut workspace.passes[pass].recorded[n])?;
             }
             if let Some((_, carried)) = carried {
                 arithmetic.add(&carried, gradient)?;
@@ -196,7 +196,7 @@ impl<A: Arithmetic> Engine<'_, A> {
             ..
         } = &mut passes[pass];
         let (chain, saved) = (self.chain.sublayers(), &sublayers[n - 1]);
-        if self.narrows(pass, n) {
+        if self.only_first_rows(pass, n) {
             chain[n - 1].backward(saved, &shard.singles, gradient, first_rows, false, sublayer)?;
             let all = self.add_to(&mut gradients[n - 1], &shard.examples)?;
             let arithmetic = self.arithmetic();

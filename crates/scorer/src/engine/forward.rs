@@ -127,7 +127,7 @@ impl<A: Arithmetic> Engine<'_, A> {
                 states, sublayers, ..
             } = &mut passes[pass];
             let mut before = states[n - 1].get().expect("states are computed in order");
-            if self.narrows(pass, n) {
+            if self.only_first_rows(pass, n) {
                 arithmetic.first_rows(before, &shard.examples, first_rows)?;
                 before = first_rows;
             }

@@ -10,11 +10,11 @@ mod backward;
 mod batch;
 mod forward;
 mod plan;
-mod taps;
+mod recorded;
 mod workspace;
 
 pub(crate) use batch::{Shard, shard_rows, shards, shards_of};
-pub(crate) use plan::{Plan, Prefix};
+pub(crate) use plan::{Plan, Reuse};
 pub(crate) use workspace::Workspace;
 
 use adaplace_arithmetic::Arithmetic;
@@ -35,11 +35,11 @@ pub(crate) struct Engine<'a, A: Arithmetic> {
     /// sum of the others.
     order: Vec<usize>,
     /// Whether only the first row of every example goes through the last sublayer of the last pass.
-    narrows: bool,
+    only_first_rows: bool,
 }
 
 impl<'a, A: Arithmetic> Engine<'a, A> {
-    pub(crate) fn new(model: &Model<'a, A>, prefix: Prefix) -> Result<Self, ScoreError> {
+    pub(crate) fn new(model: &Model<'a, A>, reuse: Reuse) -> Result<Self, ScoreError> {
         let connections = model.parameters().connections();
         let backbone = model.backbone();
         let chain = backbone.chain()?;
@@ -51,12 +51,12 @@ impl<'a, A: Arithmetic> Engine<'a, A> {
             ConnectionKind::Recurrent => 1,
             ConnectionKind::Sequential => 2,
         });
-        let plan = Plan::new(connections.clone(), last, prefix);
+        let plan = Plan::new(connections.clone(), last, reuse);
         let computed = plan.passes.last().is_some_and(|pass| pass.begin < last);
         let read = connections
             .clone()
             .all(|connection| usize::from(connection.target) < last);
-        let narrows = prefix == Prefix::Shared
+        let only_first_rows = reuse == Reuse::UnchangedStates
             && computed
             && read
             && backbone.description().pooling == Pooling::Cls
@@ -67,7 +67,7 @@ impl<'a, A: Arithmetic> Engine<'a, A> {
             layout,
             order,
             plan,
-            narrows,
+            only_first_rows,
         })
     }
 
@@ -101,13 +101,13 @@ impl<'a, A: Arithmetic> Engine<'a, A> {
     }
 
     /// Whether a pass computes h_n only for the first row of every example.
-    fn narrows(&self, pass: usize, n: usize) -> bool {
-        self.narrows && n == self.last() && pass + 1 == self.plan.passes.len()
+    fn only_first_rows(&self, pass: usize, n: usize) -> bool {
+        self.only_first_rows && n == self.last() && pass + 1 == self.plan.passes.len()
     }
 
     /// The offsets of the examples in h_n, as a pass computes it.
     fn rows_of<'s>(&self, pass: usize, n: usize, shard: &'s Shard<'_, A>) -> &'s A::Rows {
-        match self.narrows(pass, n) {
+        match self.only_first_rows(pass, n) {
             true => &shard.singles,
             false => &shard.examples,
         }

@@ -1,13 +1,13 @@
 use adaplace_search_space::Connection;
 
-/// Whether a pass may reuse states that its adapters do not change.
+/// What a pass reuses of the states that its adapters do not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Prefix {
+pub(crate) enum Reuse {
     /// States are reused from the frozen backbone and from the previous pass. Fewer sublayers are run, and the results
     /// are the same.
-    Shared,
+    UnchangedStates,
     /// Every pass has its own states, from h_0 to h_N, each with its gradient.
-    Separate,
+    Nothing,
 }
 
 /// The states that the passes of a placement compute, and which of them need a gradient.
@@ -15,7 +15,7 @@ pub(crate) enum Prefix {
 pub(crate) struct Plan {
     /// The states of each pass. There is one pass, or two with a recurrent connection.
     pub(crate) passes: Vec<Span>,
-    prefix: Prefix,
+    reuse: Reuse,
     /// The earliest target that is written to in every pass.
     direct: Option<usize>,
 }
@@ -33,7 +33,7 @@ impl Plan {
     pub(crate) fn new(
         connections: impl Iterator<Item = Connection> + Clone,
         last: usize,
-        prefix: Prefix,
+        reuse: Reuse,
     ) -> Self {
         let recurrent = connections
             .clone()
@@ -49,16 +49,16 @@ impl Plan {
         let source = recurrent
             .map(|connection| usize::from(connection.source))
             .max();
-        let passes = match (target.zip(source), prefix) {
-            (None, Prefix::Shared) => vec![Span {
+        let passes = match (target.zip(source), reuse) {
+            (None, Reuse::UnchangedStates) => vec![Span {
                 begin: direct.unwrap_or(last),
                 end: last,
             }],
-            (None, Prefix::Separate) => vec![Span {
+            (None, Reuse::Nothing) => vec![Span {
                 begin: 0,
                 end: last,
             }],
-            (Some((target, source)), Prefix::Shared) => vec![
+            (Some((target, source)), Reuse::UnchangedStates) => vec![
                 // Nothing reads the first pass after the latest recurrent source.
                 Span {
                     begin: direct.unwrap_or(source).min(source),
@@ -69,7 +69,7 @@ impl Plan {
                     end: last,
                 },
             ],
-            (Some(_), Prefix::Separate) => vec![
+            (Some(_), Reuse::Nothing) => vec![
                 Span {
                     begin: 0,
                     end: last
@@ -79,7 +79,7 @@ impl Plan {
         };
         Self {
             passes,
-            prefix,
+            reuse,
             direct,
         }
     }
@@ -93,7 +93,7 @@ impl Plan {
 
     /// Whether the gradient of every state is needed.
     pub(crate) fn keeps_all(&self) -> bool {
-        self.prefix == Prefix::Separate
+        self.reuse == Reuse::Nothing
     }
 
     /// The pass that computes state n as `pass` reads it, or `None` for a state of the frozen backbone.
@@ -106,11 +106,11 @@ impl Plan {
 mod tests {
     use super::*;
 
-    fn spans(connections: &[(u16, u16)], prefix: Prefix) -> Vec<(usize, usize)> {
+    fn spans(connections: &[(u16, u16)], reuse: Reuse) -> Vec<(usize, usize)> {
         let connections = connections
             .iter()
             .map(|&(source, target)| Connection { source, target });
-        let plan = Plan::new(connections, 4, prefix);
+        let plan = Plan::new(connections, 4, reuse);
         plan.passes
             .iter()
             .map(|span| (span.begin, span.end))
@@ -119,27 +119,33 @@ mod tests {
 
     /// States that no adapter changes are reused, and the first pass ends at the latest recurrent source.
     #[test]
-    fn a_shared_prefix_makes_fewer_states() {
-        assert_eq!(spans(&[(3, 1)], Prefix::Separate), [(0, 4), (0, 4)]);
+    fn reuse_makes_fewer_states() {
+        assert_eq!(spans(&[(3, 1)], Reuse::Nothing), [(0, 4), (0, 4)]);
         // The first pass reads h_3 from the frozen backbone.
-        assert_eq!(spans(&[(3, 1)], Prefix::Shared), [(3, 3), (1, 4)]);
-        assert_eq!(spans(&[(3, 1), (0, 2)], Prefix::Shared), [(2, 3), (1, 4)]);
+        assert_eq!(spans(&[(3, 1)], Reuse::UnchangedStates), [(3, 3), (1, 4)]);
+        assert_eq!(
+            spans(&[(3, 1), (0, 2)], Reuse::UnchangedStates),
+            [(2, 3), (1, 4)]
+        );
         // The second pass reuses h_0 and h_1 of the first.
-        assert_eq!(spans(&[(3, 2), (0, 0)], Prefix::Shared), [(0, 3), (2, 4)]);
+        assert_eq!(
+            spans(&[(3, 2), (0, 0)], Reuse::UnchangedStates),
+            [(0, 3), (2, 4)]
+        );
     }
 
     #[test]
     fn one_pass_where_nothing_recurs() {
-        assert_eq!(spans(&[], Prefix::Separate), [(0, 4)]);
+        assert_eq!(spans(&[], Reuse::Nothing), [(0, 4)]);
         // Only the last state is needed.
-        assert_eq!(spans(&[], Prefix::Shared), [(4, 4)]);
-        assert_eq!(spans(&[(0, 3), (2, 4)], Prefix::Shared), [(3, 4)]);
+        assert_eq!(spans(&[], Reuse::UnchangedStates), [(4, 4)]);
+        assert_eq!(spans(&[(0, 3), (2, 4)], Reuse::UnchangedStates), [(3, 4)]);
     }
 
     #[test]
     fn gradients_stop_below_the_earliest_target() {
         let connections = [(3, 1), (1, 2)].map(|(source, target)| Connection { source, target });
-        let plan = Plan::new(connections.into_iter(), 4, Prefix::Shared);
+        let plan = Plan::new(connections.into_iter(), 4, Reuse::UnchangedStates);
         let needed = |pass| {
             (0..=4)
                 .filter(|&n| plan.needs_gradient(pass, n))

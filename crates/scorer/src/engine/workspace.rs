@@ -41,7 +41,7 @@ pub(super) struct Pass<A: Arithmetic> {
     /// The state from which the next pass started, and the gradient that comes back from there.
     pub(super) carried: Option<(usize, A::Buffer)>,
     /// The gradients with respect to h_n before its sequential adapter, of this pass alone, if all of them are needed.
-    pub(super) tapped: Vec<A::Buffer>,
+    pub(super) recorded: Vec<A::Buffer>,
 }
 
 /// A buffer, and whether it contains anything yet.
@@ -77,7 +77,7 @@ impl<A: Arithmetic> Default for Pass<A> {
             adapters: Vec::new(),
             gradients: Vec::new(),
             carried: None,
-            tapped: Vec::new(),
+            recorded: Vec::new(),
         }
     }
 }
@@ -148,7 +148,7 @@ impl<A: Arithmetic> Workspace<A> {
             pass.states.iter_mut().for_each(State::forget);
             pass.gradients.iter_mut().for_each(State::forget);
             pass.carried = None;
-            pass.tapped.resize_with(states, A::Buffer::default);
+            pass.recorded.resize_with(states, A::Buffer::default);
         }
     }
 }

@@ -14,7 +14,7 @@ use adaplace_backbone::{Backbone, Inputs};
 use adaplace_testkit::TinyVit;
 use candle_core::Tensor;
 
-use crate::engine::{Engine, Prefix, Shard, Workspace};
+use crate::engine::{Engine, Reuse, Shard, Workspace};
 use crate::support::noise_values;
 use crate::{GradientMap, GradientMapSettings, Model, Parameters, ScoreError};
 
@@ -24,7 +24,7 @@ pub(crate) fn loss_and_gradients<A: Arithmetic>(
     inputs: &Inputs,
     labels: &[u32],
 ) -> (f64, Parameters) {
-    let engine = Engine::new(model, Prefix::Shared).unwrap();
+    let engine = Engine::new(model, Reuse::UnchangedStates).unwrap();
     let values = engine.written(model).unwrap();
     let shard = Shard::of_inputs(model.backbone(), inputs, labels).unwrap();
     let count = labels.len();
@@ -43,7 +43,7 @@ fn states<A: Arithmetic>(
     inputs: &Inputs,
 ) -> Result<Vec<Vec<f32>>, ScoreError> {
     // A training leaves out rows that nothing reads.
-    let engine = Engine::new(model, Prefix::Separate)?;
+    let engine = Engine::new(model, Reuse::Nothing)?;
     let values = engine.written(model)?;
     let labels = vec![0; inputs.examples()];
     let shard = Shard::of_inputs(model.backbone(), inputs, &labels)?;

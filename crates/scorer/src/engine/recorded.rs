@@ -1,4 +1,4 @@
-//! The values that a gradient map reads from a workspace after a backward pass with [`super::Prefix::Separate`].
+//! The values that a gradient map reads from a workspace after a backward pass with [`super::Reuse::Nothing`].
 
 use std::ops::Range;
 
@@ -35,9 +35,9 @@ impl<A: Arithmetic> Engine<'_, A> {
         targets: Range<usize>,
         to: &mut [f32],
     ) -> Result<(), ScoreError> {
-        let tapped = &workspace.passes[pass].tapped[targets];
-        for (index, gradient) in tapped.iter().enumerate() {
-            self.interleave(gradient, (index, tapped.len()), to)?;
+        let recorded = &workspace.passes[pass].recorded[targets];
+        for (index, gradient) in recorded.iter().enumerate() {
+            self.interleave(gradient, (index, recorded.len()), to)?;
         }
         Ok(())
     }
