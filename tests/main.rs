@@ -18,6 +18,7 @@ mod hub;
 mod inspect;
 mod interruptions;
 mod metrics;
+mod outputs;
 mod placement_bench;
 mod probe;
 mod quickstart;
