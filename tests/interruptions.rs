@@ -154,12 +154,11 @@ fn ctrl_c_ends_at_once_what_trains_nothing() {
         --statistic alignment --out study";
     let mut running = Running::start(&mut lab.command(search));
     assert!(running.wait_until(|| lab.path("study/study.toml").exists()));
-    std::thread::sleep(Duration::from_millis(300));
     running.interrupt();
-    let start = Instant::now();
     let ended = running.end();
-    assert!(start.elapsed() < Duration::from_secs(2), "{ended:#?}");
     assert_eq!(ended.code, Some(130), "{ended:#?}");
+    // It did not wait for the map.
+    assert!(!lab.path("study/gradient-map.json").exists());
     for phrase in [
         "fitting the linear probe and computing the gradient map",
         "stopped before the first training; run the same command again",

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use serde_json::{Value, json};
@@ -64,21 +63,12 @@ fn lengthen(lab: &Lab, finished: bool) {
 }
 
 #[test]
-fn fifty_thousand_trials_make_a_small_page_in_seconds() {
+fn fifty_thousand_trials_make_a_small_page() {
     for finished in [true, false] {
         let lab = Lab::searched("--strategy random");
         lengthen(&lab, finished);
-        let start = Instant::now();
         lab.run(REPORT).succeeded();
-        // This is without optimisation and in parallel with other tests. An optimised build takes well below one
-        // second.
-        assert!(
-            start.elapsed() < Duration::from_secs(30),
-            "{:?}",
-            start.elapsed()
-        );
         let page = lab.read("study/report.html");
-        println!("{} bytes in {:?}", page.len(), start.elapsed());
         assert_page(&page);
         for part in ["the first 200 of 50,000", "points, 1,5", "Of 50,000 dots"] {
             assert!(page.contains(part), "no {part}");

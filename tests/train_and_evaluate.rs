@@ -56,6 +56,7 @@ fn a_learned_scale_ends_in_the_adapters() {
 #[test]
 fn options_reach_the_training() {
     let lab = Lab::text();
+    lab.placement("placement.toml", &[(0, 1)], 2, 1.0);
     let training = |options: &str, out: &str| -> Value {
         lab.run(&format!("{TRAIN} {options} --out {out}"))
             .succeeded();

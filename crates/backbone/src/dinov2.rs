@@ -4,8 +4,8 @@
 use serde::Deserialize;
 
 use crate::blocks::BlockNames;
-use crate::chain::Source;
 use crate::checkpoint::read_json;
+use crate::source::Source;
 use crate::vit::{self, Architecture};
 use crate::{Backbone, BackboneError};
 

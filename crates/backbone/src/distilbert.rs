@@ -2,11 +2,12 @@
 
 use serde::Deserialize;
 
+use crate::backbone::Embedding;
 use crate::blocks::{self, BlockNames, BlockShape};
-use crate::chain::{Embedding, Source};
 use crate::checkpoint::{Checkpoint, read_json};
 use crate::pooling::Pooler;
 use crate::pooling_config::text_pooling;
+use crate::source::Source;
 use crate::sublayer::{NormPosition, check_activation, check_heads};
 use crate::token_embedding::{Numbering, TableSizes, TokenEmbedding, TokenTypes};
 use crate::{Backbone, BackboneDescription, BackboneError, InputDescription};

@@ -25,26 +25,30 @@
 //! # Ok::<(), adaplace_backbone::BackboneError>(())
 //! ```
 
+mod backbone;
 mod bert;
 mod bicubic;
 mod blocks;
-mod chain;
 mod checkpoint;
+mod description;
 mod dinov2;
 mod distilbert;
 mod error;
 mod image_embedding;
 mod inputs;
 mod layers;
+mod load;
 mod pooling;
 mod pooling_config;
 mod prepared;
+mod source;
 mod sublayer;
 mod token_embedding;
 mod vit;
 
 pub use adaplace_arithmetic::{InstructionSet, NoInstructionSet, Precision};
-pub use chain::{Backbone, BackboneDescription, InputDescription};
+pub use backbone::Backbone;
+pub use description::{BackboneDescription, InputDescription};
 pub use error::BackboneError;
 pub use inputs::Inputs;
 pub use pooling::{Pooling, PreparedPooler, SavedPooling};

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::chain::Source;
 use crate::checkpoint::read_json;
+use crate::source::Source;
 use crate::{BackboneError, Pooling};
 
 /// The list of a model's modules: the transformer, the pooling and whatever follows.

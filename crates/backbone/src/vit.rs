@@ -3,12 +3,13 @@
 
 use serde::Deserialize;
 
+use crate::backbone::Embedding;
 use crate::blocks::{self, BlockNames, BlockShape};
-use crate::chain::{Embedding, Source};
 use crate::checkpoint::{Checkpoint, read_json};
 use crate::image_embedding::{Geometry, ImageEmbedding, LARGEST_IMAGE};
 use crate::layers::take_norm;
 use crate::pooling::Pooler;
+use crate::source::Source;
 use crate::sublayer::{NormPosition, check_activation, check_heads};
 use crate::{Backbone, BackboneDescription, BackboneError, Pooling};
 

@@ -4,11 +4,11 @@
 use adaplace_arithmetic::Arithmetic;
 use adaplace_task::{Examples, evaluation_batches};
 
+use crate::directions::{Directions, LEADING};
 use crate::engine::shards_of;
 use crate::evaluation::features;
-use crate::example_gradients::{AllDirections, Directions};
+use crate::example_gradients::AllDirections;
 use crate::gradient_sums::{Side, Summed, for_connections};
-use crate::joint_judgement::LEADING;
 use crate::singular_values::{Decomposition, cosine};
 use crate::{
     Dataset, GradientMapSettings, JointJudgement, LinearProbe, Model, ScoreError, Statistic,

@@ -1,6 +1,5 @@
 use adaplace_arithmetic::Arithmetic;
-use adaplace_backbone::Inputs;
-use adaplace_task::{BatchInputs, Examples, evaluation_batches};
+use adaplace_task::evaluation_batches;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -113,18 +112,6 @@ fn for_batches<A: Arithmetic>(
             Workspace::with(|workspace| work(&shard, workspace))
         })
         .collect()
-}
-
-/// The examples at `rows` in the form that the backbone reads.
-pub(crate) fn inputs(examples: &Examples, rows: &[usize]) -> Inputs {
-    match examples.batch(rows).inputs {
-        BatchInputs::Text {
-            lengths,
-            ids,
-            type_ids,
-        } => Inputs::text(lengths, ids, type_ids),
-        BatchInputs::Images { shape, pixels } => Inputs::images(shape, pixels),
-    }
 }
 
 #[cfg(test)]

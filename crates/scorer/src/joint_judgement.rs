@@ -5,6 +5,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, Par};
 
 use crate::ScoreError;
+use crate::directions::MAPS;
 use crate::singular_values::eigen;
 
 /// A second-order model of the loss in a few directions of every connection.
@@ -36,11 +37,6 @@ pub struct JointJudgement {
     /// The damping l.
     damping: f64,
 }
-
-/// The number of leading pairs that are separate maps.
-pub(crate) const LEADING: usize = 2;
-/// The number of maps of a connection.
-pub(crate) const MAPS: usize = LEADING + 1;
 
 impl JointJudgement {
     /// The number of pairs by which f of the rest is approximated. Its g' is that of all pairs.

@@ -10,6 +10,7 @@
 mod by_class;
 mod cross_fit;
 mod dataset;
+mod directions;
 mod engine;
 mod error;
 mod evaluation;
@@ -18,6 +19,7 @@ mod fine_tune;
 mod gradient_map;
 mod gradient_sums;
 mod importance;
+mod inputs;
 mod joint_judgement;
 mod model;
 mod optimiser;

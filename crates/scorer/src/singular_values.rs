@@ -11,7 +11,7 @@ use faer::linalg::evd::{
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par, Spec};
 
-use crate::example_gradients::Directions;
+use crate::directions::Directions;
 
 /// Singular values below this share of the largest are due to rounding, since sums of f32 values are not more accurate
 /// than that.

@@ -5,7 +5,7 @@ use adaplace_task::{Examples, Part, Task};
 use rayon::prelude::*;
 
 use crate::engine::shard_rows;
-use crate::evaluation::inputs;
+use crate::inputs::inputs;
 use crate::{Dataset, ScoreError};
 
 /// The hidden states of the frozen backbone for some examples, without padding, within a memory budget.

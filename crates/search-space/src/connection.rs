@@ -6,8 +6,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
-use crate::SpaceError;
-
 /// A connection that reads hidden state `h_source` and adds the adapter's output to `h_target`.
 ///
 /// Connections are ordered by source, then by target, and written as `9->2`.
@@ -103,11 +101,19 @@ impl fmt::Display for Connection {
     }
 }
 
-impl FromStr for Connection {
-    type Err = SpaceError;
+/// The text is not a connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a connection; write it as `SOURCE->TARGET`, for example `9->2`")]
+pub struct NotAConnection {
+    /// The rejected text.
+    pub text: String,
+}
 
-    fn from_str(text: &str) -> Result<Self, SpaceError> {
-        let not_a_connection = || SpaceError::NotAConnection {
+impl FromStr for Connection {
+    type Err = NotAConnection;
+
+    fn from_str(text: &str) -> Result<Self, NotAConnection> {
+        let not_a_connection = || NotAConnection {
             text: text.to_owned(),
         };
         let (source, target) = text.split_once("->").ok_or_else(not_a_connection)?;

@@ -11,12 +11,6 @@ use crate::Connection;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpaceError {
-    /// The text is not a connection.
-    #[error("`{text}` is not a connection; write it as `SOURCE->TARGET`, for example `9->2`")]
-    NotAConnection {
-        /// The rejected text.
-        text: String,
-    },
     /// The text is not a placement hash.
     #[error("`{text}` is not a placement hash; write its 16 lower-case hexadecimal digits")]
     NotAHash {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 
-use crate::{Placement, SpaceError};
+use crate::SpaceError;
 
 /// The first eight bytes of the SHA-256 of a placement's canonical bytes, displayed as 16 hexadecimal digits.
 ///
@@ -17,16 +17,9 @@ use crate::{Placement, SpaceError};
 pub struct PlacementHash(u64);
 
 impl PlacementHash {
-    pub(crate) fn of(placement: &Placement) -> Self {
-        let mut hasher = Sha256::new();
-        hasher.update(b"adaplace.placement/1");
-        for (connection, adapter) in placement.iter() {
-            hasher.update(connection.source.to_le_bytes());
-            hasher.update(connection.target.to_le_bytes());
-            hasher.update(adapter.rank.to_le_bytes());
-            hasher.update(adapter.scale.to_bits().to_le_bytes());
-        }
-        let digest = hasher.finalize();
+    /// The hash of canonical bytes.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let digest = Sha256::digest(bytes);
         let leading: [u8; 8] = std::array::from_fn(|index| digest[index]);
         PlacementHash(u64::from_be_bytes(leading))
     }

@@ -50,7 +50,7 @@ mod variation;
 pub use adapter::AdapterSpec;
 pub use budget::{Budget, Cost};
 pub use chain_shape::ChainShape;
-pub use connection::{Connection, ConnectionKind};
+pub use connection::{Connection, ConnectionKind, NotAConnection};
 pub use description::{AdapterRules, BudgetRules, ConnectionRules, SpaceDescription};
 pub use enumeration::Placements;
 pub use error::SpaceError;

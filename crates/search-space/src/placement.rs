@@ -112,7 +112,14 @@ impl Placement {
 
     /// The name of this placement, the same on every machine and in every version.
     pub fn hash(&self) -> PlacementHash {
-        PlacementHash::of(self)
+        let mut bytes = b"adaplace.placement/1".to_vec();
+        for (connection, adapter) in self.iter() {
+            bytes.extend(connection.source.to_le_bytes());
+            bytes.extend(connection.target.to_le_bytes());
+            bytes.extend(adapter.rank.to_le_bytes());
+            bytes.extend(adapter.scale.to_bits().to_le_bytes());
+        }
+        PlacementHash::of(&bytes)
     }
 
     fn recurrent(&self) -> impl Iterator<Item = Connection> + '_ {

@@ -1,6 +1,9 @@
 //! The errors of strategies.
 
-use crate::ProxyError;
+use std::error::Error;
+
+/// The reason why connections could not be judged.
+pub type ProxyError = Box<dyn Error + Send + Sync>;
 
 /// An error that keeps a strategy from being built or from continuing.
 #[derive(Debug, thiserror::Error)]

@@ -59,7 +59,7 @@ mod surrogate;
 mod unseen;
 
 pub use description::{StrategyDescription, StrategySetting};
-pub use error::StrategyError;
+pub use error::{ProxyError, StrategyError};
 pub use evolution::{Evolution, EvolutionSettings, FirstPopulation};
 pub use exhaustive::Exhaustive;
 pub use gradient_greedy::GradientGreedy;
@@ -69,7 +69,7 @@ pub use limited::Limited;
 pub use outcome::{Merit, Outcome};
 pub use pareto::{CostObjective, Objectives, nondominated_order, pareto_front};
 pub use proposal::Proposal;
-pub use proxy::{ConnectionProxy, FixedProxy, ProxyError};
+pub use proxy::{ConnectionProxy, FixedProxy};
 pub use prune::{Prune, PruneSettings};
 pub use random::Random;
 pub use sample::Sample;

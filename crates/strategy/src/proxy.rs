@@ -1,14 +1,9 @@
 //! Cheap judgements of connections and of placements.
 
-use std::collections::BTreeMap;
-use std::error::Error;
-
 use adaplace_search_space::{Connection, Placement};
+use std::collections::BTreeMap;
 
-use crate::StrategyError;
-
-/// The reason why connections could not be judged.
-pub type ProxyError = Box<dyn Error + Send + Sync>;
+use crate::{ProxyError, StrategyError};
 
 /// Judges connections and placements without training them, for instance by a statistic of the gradient map.
 ///

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use adaplace_backbone::{Backbone, Pooling, Precision};
 use adaplace_files::Document;
-use adaplace_scorer::{GradientMapSettings, Statistics, TrainingSettings};
+use adaplace_scorer::{Statistics, TrainingSettings};
 use adaplace_search_space::{
     BackboneReference, Count, Fidelity, Reduction, Repetitions, SearchSpace, Seed, SpaceDescription,
 };
@@ -13,7 +13,9 @@ use adaplace_strategy::{
 use adaplace_task::{Columns, Task};
 use serde::{Deserialize, Serialize};
 
-use crate::{Configuration, Metric, PreparationSettings, StudyError, chain_shape};
+use crate::{
+    Configuration, GradientMapSource, Metric, PreparationSettings, StudyError, chain_shape,
+};
 
 /// The format written and read by this version.
 pub const STUDY_FORMAT: &str = "adaplace.study/1";
@@ -142,25 +144,6 @@ pub struct TaskSource {
     /// Names of its columns.
     #[serde(default, skip_serializing_if = "Columns::is_usual")]
     pub columns: Columns,
-}
-
-/// Settings of the gradient map.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GradientMapSource {
-    /// Largest number of training examples.
-    pub examples: Count,
-    /// Thresholds and batch size.
-    pub settings: GradientMapSettings,
-}
-
-impl Default for GradientMapSource {
-    fn default() -> Self {
-        Self {
-            examples: Count::of(512),
-            settings: GradientMapSettings::default(),
-        }
-    }
 }
 
 impl Configuration for StudyConfiguration {

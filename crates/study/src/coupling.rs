@@ -3,7 +3,7 @@
 use adaplace_scorer::JointJudgement;
 use adaplace_search_space::{Connection, Placement};
 
-use crate::Finalist;
+use crate::finalists::Finalist;
 
 /// Two connections with a larger coupling are nearly redundant.
 const ALIKE: f64 = 0.9;

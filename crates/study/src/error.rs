@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use adaplace_backbone::BackboneError;
 use adaplace_files::FileError;
@@ -214,5 +214,21 @@ impl From<FileError> for StudyError {
                 reason: problem.to_string(),
             },
         }
+    }
+}
+
+/// The file as parsed by `read`; `None` if it does not exist.
+///
+/// # Errors
+/// The errors of `read`, except for a missing file.
+pub fn if_there<T>(
+    path: &Path,
+    read: impl Fn(&Path) -> Result<T, StudyError>,
+) -> Result<Option<T>, StudyError> {
+    match read(path) {
+        Err(StudyError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        other => other.map(Some),
     }
 }

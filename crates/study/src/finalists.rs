@@ -2,10 +2,29 @@
 
 use adaplace_analysis::Estimate;
 use adaplace_scorer::Score;
-use adaplace_search_space::{Connection, Cost, Placement, SearchSpace};
+use adaplace_search_space::{Connection, Cost, Placement, PlacementHash, SearchSpace};
 use serde::{Deserialize, Serialize};
 
 use crate::{Metric, TrialResult};
+
+/// One of the best placements.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finalist {
+    /// Place, from 1. The race decides it, with trainings other than the repetitions. Without a race the mean of the
+    /// repetitions does, and a finalist with a failed repetition comes after those without.
+    pub place: usize,
+    /// The trial that made it a finalist.
+    pub trial: usize,
+    /// The placement's hash.
+    pub hash: PlacementHash,
+    /// Its repetitions.
+    pub repeated: Repeated,
+    /// The coupling of every two of its connections, -1 to 1, in the order of the placement: how similarly they change
+    /// the losses of the training examples ([`JointJudgement::coupling`]). None without a gradient map.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupling: Option<Vec<Vec<f64>>>,
+}
 
 /// A placement trained several times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,66 +1,16 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use adaplace_files::{Document, FileError, Layout, read_toml, write_atomically, write_json};
+use adaplace_files::write_atomically;
 
 use crate::differences::differences;
-use crate::{Journal, PreparationSettings, Ranking, Record, StudyError};
+use crate::{Configuration, Journal, Record, StudyError};
 
 pub(crate) const GRADIENT_MAP: &str = "gradient-map.json";
 pub(crate) const RANKING: &str = "ranking.json";
 const IMPORTANCES: &str = "importances.jsonl";
 const REPORT: &str = "report.html";
 const PLACEMENTS: &str = "placements";
-
-/// The configuration that a folder of results belongs to.
-pub trait Configuration: Document + Clone {
-    /// Name of the file.
-    const FILE: &'static str;
-
-    /// Reads and checks the configuration at `path`.
-    ///
-    /// # Errors
-    /// If it cannot be read or understood; the message names the file.
-    fn read(path: &Path) -> Result<Self, StudyError> {
-        read_toml(path).map_err(|error| match error {
-            FileError::Content { path, problem } => StudyError::Configuration {
-                path,
-                reason: problem.to_string(),
-            },
-            other => other.into(),
-        })
-    }
-
-    /// The settings of the preparation for its trainings.
-    fn preparation(&self) -> PreparationSettings;
-
-    /// This configuration with the paths of backbone and task from `other`. Their hashes still identify them.
-    #[must_use]
-    fn at_the_places_of(&self, other: &Self) -> Self;
-
-    /// This configuration with the settings that may change between runs from `wanted`. No training in the journal
-    /// depends on them.
-    #[must_use]
-    fn growing_as(&self, _wanted: &Self) -> Self {
-        self.clone()
-    }
-
-    /// Whether trials were added after trainings had begun, so that the journal is not in the order of a single search.
-    fn has_grown(&self) -> bool {
-        false
-    }
-
-    /// The content of the file.
-    ///
-    /// # Errors
-    /// If a number does not fit in TOML.
-    fn to_toml(&self) -> Result<String, StudyError> {
-        toml::to_string(self).map_err(|error| StudyError::Configuration {
-            path: PathBuf::from(Self::FILE),
-            reason: error.to_string(),
-        })
-    }
-}
 
 /// An open folder of results with its journal, locked by this process.
 #[derive(Debug)]
@@ -186,10 +136,6 @@ impl StudyFolder {
     #[must_use]
     pub fn report(path: &Path) -> PathBuf {
         path.join(REPORT)
-    }
-
-    pub(crate) fn write_ranking(&self, ranking: &Ranking) -> Result<(), StudyError> {
-        Ok(write_json(&self.ranking(), ranking, Layout::Pretty)?)
     }
 
     fn write(&self, name: &str, content: &[u8]) -> Result<(), StudyError> {

@@ -9,9 +9,8 @@ use std::time::Instant;
 use adaplace_search_space::{Placement, PlacementHash};
 use serde::{Deserialize, Serialize};
 
-use crate::StudyError;
+use crate::error::{StudyError, if_there};
 use crate::journal::{Journal, Line, check_hash, read_lines};
-use crate::stored::if_there;
 
 /// A line of `importances.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use adaplace_backbone::Backbone;
-use adaplace_scorer::{GradientMap, ProxyScorer, Statistics, TrainingSettings};
-use adaplace_search_space::{Fidelity, SearchSpace, Seed};
+use adaplace_scorer::{GradientMap, ProxyScorer, Statistics};
+use adaplace_search_space::{Fidelity, SearchSpace};
 use adaplace_task::Task;
 
 use crate::{
-    Configuration, GradientMapFile, GradientMapSource, GradientProxy, Importances, Opened, Study,
+    Configuration, GradientMapFile, GradientProxy, Importances, Opened, PreparationSettings, Study,
     StudyConfiguration, StudyError, StudyFolder, StudyParts, backbone_reference,
 };
 
@@ -27,21 +27,6 @@ pub struct Prepared {
     pub map_seconds: f64,
     statistics: Statistics,
     steps: Fidelity,
-}
-
-/// What preparation depends on besides backbone and task.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PreparationSettings {
-    /// How adapters are trained.
-    pub training: TrainingSettings,
-    /// Settings of the map.
-    pub gradient_map: GradientMapSource,
-    /// The statistics that score connections. The map holds at least these.
-    pub statistics: Statistics,
-    /// Optimiser steps of a training of many connections together.
-    pub steps: Fidelity,
-    /// The seed of all random choices.
-    pub seed: Seed,
 }
 
 impl Prepared {

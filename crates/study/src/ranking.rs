@@ -7,14 +7,14 @@ use std::path::Path;
 use adaplace_files::{Document, read_json};
 use adaplace_scorer::{JointJudgement, Score};
 use adaplace_search_space::{Cost, Fidelity, Placement, PlacementHash, SearchSpace};
-use adaplace_strategy::{CostObjective, Merit, Objectives, nondominated_order, pareto_front};
+use adaplace_strategy::{CostObjective, Merit, Objectives, pareto_front};
 use serde::{Deserialize, Serialize};
 
 use crate::coupling::coupling;
-use crate::finalists::Repeated;
+use crate::finalists::{Finalist, Repeated};
 use crate::gradient_map_file::ProbeQuality;
-use crate::race::{Race, Raced, finalists, standing};
-use crate::{Metric, Noise, Phase, Record, SearchRules, SearchSettings, StudyError, TrialResult};
+use crate::race::{Race, Raced, standing};
+use crate::{Metric, Noise, Phase, Record, SearchSettings, StudyError, TrialResult};
 
 /// The content of `ranking.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,25 +38,6 @@ pub struct Ranking {
     pub noise: Option<Noise>,
     /// All trials, best first: longer trainings before shorter ones, failed ones last.
     pub trials: Vec<RankedTrial>,
-}
-
-/// One of the best placements.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Finalist {
-    /// Place, from 1. The race decides it, with trainings other than the repetitions. Without a race the mean of the
-    /// repetitions does, and a finalist with a failed repetition comes after those without.
-    pub place: usize,
-    /// The trial that made it a finalist.
-    pub trial: usize,
-    /// The placement's hash.
-    pub hash: PlacementHash,
-    /// Its repetitions.
-    pub repeated: Repeated,
-    /// The coupling of every two of its connections, -1 to 1, in the order of the placement: how similarly they change
-    /// the losses of the training examples ([`JointJudgement::coupling`]). None without a gradient map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub coupling: Option<Vec<Vec<f64>>>,
 }
 
 /// One trial of the search.
@@ -198,34 +179,6 @@ pub(crate) fn ranked(metric: Metric, records: &[Record]) -> Vec<&Record> {
     trials.into_iter().map(|(_, record)| record).collect()
 }
 
-/// The finalists, as trial and placement, best first. Recommended placements come first, then the best trials. With
-/// costs the placements of the Pareto front come first, its ends and those with the largest crowding distance ahead;
-/// the best other trials fill up.
-pub(crate) fn best(
-    rules: &SearchRules,
-    space: &SearchSpace,
-    records: &[Record],
-    recommended: &[Placement],
-) -> Vec<(usize, Placement)> {
-    let complete = complete(rules.metric, space, records);
-    let trials: Vec<(usize, &Placement)> = complete
-        .iter()
-        .map(|(record, _)| (record.trial, &record.placement))
-        .collect();
-    if rules.costs.is_empty() {
-        return finalists(&trials, recommended, rules.finalists);
-    }
-    let points = objectives(&rules.costs, space, &complete);
-    let on_front = pareto_front(&points);
-    let front: Vec<usize> = (0..points.len()).filter(|&index| on_front[index]).collect();
-    let points: Vec<Objectives> = front.iter().map(|&index| points[index].clone()).collect();
-    let ordered: Vec<Placement> = nondominated_order(&points)
-        .into_iter()
-        .map(|place| trials[front[place]].1.clone())
-        .collect();
-    finalists(&trials, &ordered, rules.finalists)
-}
-
 /// Numbers of the trials on the Pareto front; empty if no costs are minimised.
 fn front(search: &SearchSettings, space: &SearchSpace, records: &[Record]) -> BTreeSet<usize> {
     if search.costs.is_empty() {
@@ -241,7 +194,7 @@ fn front(search: &SearchSettings, space: &SearchSpace, records: &[Record]) -> BT
 }
 
 /// The scored trials of complete placements, best first.
-fn complete<'a>(
+pub(crate) fn complete<'a>(
     metric: Metric,
     space: &SearchSpace,
     records: &'a [Record],
@@ -253,7 +206,7 @@ fn complete<'a>(
         .collect()
 }
 
-fn objectives(
+pub(crate) fn objectives(
     costs: &[CostObjective],
     space: &SearchSpace,
     complete: &[(&Record, Merit)],

@@ -1,6 +1,7 @@
 //! The results of a finished study: placement files and the ranking.
 
 use adaplace_analysis::Estimate;
+use adaplace_files::{Layout, write_json};
 use adaplace_search_space::{AdapterForm, BackboneReference, PlacementFile};
 use toml::{Table, Value};
 
@@ -21,7 +22,7 @@ pub(crate) fn write_results(
         };
         file.write(&folder.placement(&finalist.place.to_string()))?;
     }
-    folder.write_ranking(ranking)
+    Ok(write_json(&folder.ranking(), ranking, Layout::Pretty)?)
 }
 
 /// The provenance of a placement, for human readers.

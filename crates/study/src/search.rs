@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use adaplace_search_space::{Fidelity, Placement, SearchSpace};
-use adaplace_strategy::{CostObjective, Outcome, Proposal, Strategy};
+use adaplace_strategy::{
+    CostObjective, Objectives, Outcome, Proposal, Strategy, nondominated_order, pareto_front,
+};
 
-use crate::race::Race;
-use crate::ranking::best;
+use crate::race::{Race, finalists};
+use crate::ranking::{complete, objectives};
 use crate::{Metric, Phase, Record, StudyError, Training};
 
 /// The settings of a search besides its strategy and its space.
@@ -157,4 +159,32 @@ impl<'a> Search<'a> {
     pub fn seconds(&self) -> f64 {
         self.seconds
     }
+}
+
+/// The finalists, as trial and placement, best first. Recommended placements come first, then the best trials. With
+/// costs the placements of the Pareto front come first, its ends and those with the largest crowding distance ahead;
+/// the best other trials fill up.
+fn best(
+    rules: &SearchRules,
+    space: &SearchSpace,
+    records: &[Record],
+    recommended: &[Placement],
+) -> Vec<(usize, Placement)> {
+    let complete = complete(rules.metric, space, records);
+    let trials: Vec<(usize, &Placement)> = complete
+        .iter()
+        .map(|(record, _)| (record.trial, &record.placement))
+        .collect();
+    if rules.costs.is_empty() {
+        return finalists(&trials, recommended, rules.finalists);
+    }
+    let points = objectives(&rules.costs, space, &complete);
+    let on_front = pareto_front(&points);
+    let front: Vec<usize> = (0..points.len()).filter(|&index| on_front[index]).collect();
+    let points: Vec<Objectives> = front.iter().map(|&index| points[index].clone()).collect();
+    let ordered: Vec<Placement> = nondominated_order(&points)
+        .into_iter()
+        .map(|place| trials[front[place]].1.clone())
+        .collect();
+    finalists(&trials, &ordered, rules.finalists)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use adaplace_files::folder_name;
 use adaplace_search_space::{Connection, Placement};
 
+use crate::error::if_there;
 use crate::folder::{GRADIENT_MAP, RANKING};
 use crate::journal::read_lines;
 use crate::ranking::ranked;
@@ -91,22 +92,6 @@ impl StoredStudy {
             Some(map) => map.backbone.hidden_states,
             None => tried(),
         }
-    }
-}
-
-/// The file as parsed by `read`; `None` if it does not exist.
-///
-/// # Errors
-/// The errors of `read`, except for a missing file.
-pub fn if_there<T>(
-    path: &Path,
-    read: impl Fn(&Path) -> Result<T, StudyError>,
-) -> Result<Option<T>, StudyError> {
-    match read(path) {
-        Err(StudyError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            Ok(None)
-        }
-        other => other.map(Some),
     }
 }
 

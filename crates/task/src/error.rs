@@ -3,8 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::picture::MAX_PIXELS;
 use crate::{Part, Place};
+
+/// The largest number of pixels. Pictures with more are refused before they are decoded.
+pub(crate) const MAX_PIXELS: u64 = 64_000_000;
 
 /// An error while a task is read or encoded.
 #[derive(Debug, thiserror::Error)]

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::TaskError;
-use crate::preprocessing::{ResizeTarget, Size};
-use crate::resize::Filter;
+use crate::resize::{Filter, ResizeTarget, Size};
 
 const PREPROCESSOR: &str = "preprocessor_config.json";
 

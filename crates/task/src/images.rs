@@ -10,8 +10,8 @@ use crate::image_folder::PictureAt;
 use crate::image_processor;
 use crate::parquet::StoredPictures;
 use crate::picture::{self, Picture};
-use crate::preprocessing::{Preprocessing, ResizeTarget, Size};
-use crate::resize::resize;
+use crate::preprocessing::Preprocessing;
+use crate::resize::{ResizeTarget, Size, resize};
 use crate::rows::Row;
 use crate::{Images, Place, TaskError};
 

@@ -5,10 +5,8 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+use crate::error::MAX_PIXELS;
 use crate::{Place, TaskError};
-
-/// The largest number of pixels. Pictures with more are refused before they are decoded.
-pub(crate) const MAX_PIXELS: u64 = 64_000_000;
 
 /// The number of bytes that a decoder may allocate: 16 for each of [`MAX_PIXELS`], twice the largest pixel.
 const MAX_ALLOCATION: u64 = 16 * MAX_PIXELS;

@@ -4,26 +4,10 @@ use serde_json::{Map, Value};
 
 use crate::TaskError;
 use crate::image_processor::Configuration;
-use crate::resize::Filter;
+use crate::resize::{Filter, ResizeTarget, Size};
 
 /// The longest edge that a configuration may ask for, in pixels.
 const MAX_EDGE: u64 = 8_192;
-
-/// A height and a width in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Size {
-    pub(crate) height: u32,
-    pub(crate) width: u32,
-}
-
-/// The size to which pictures are resized.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ResizeTarget {
-    /// Exactly this size, so that the aspect ratio may change.
-    Exact(Size),
-    /// The shorter edge gets this length, and the aspect ratio stays the same.
-    ShortestEdge(u32),
-}
 
 /// Checked settings for a resize, a crop and the levels, in that order.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,6 +9,22 @@ use std::f64::consts::PI;
 
 use crate::picture::Picture;
 
+/// A height and a width in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) height: u32,
+    pub(crate) width: u32,
+}
+
+/// The size to which pictures are resized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResizeTarget {
+    /// Exactly this size, so that the aspect ratio may change.
+    Exact(Size),
+    /// The shorter edge gets this length, and the aspect ratio stays the same.
+    ShortestEdge(u32),
+}
+
 /// The filters of Pillow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filter {

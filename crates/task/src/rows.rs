@@ -1,38 +1,19 @@
-//! Rows of text from JSONL, CSV and Parquet files.
+//! Rows of text, from JSONL and CSV files.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::{fmt, fs, io};
+use std::{fs, io};
 
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 
-use crate::layout::is_parquet;
-use crate::{Columns, Part, TaskError, parquet};
+use crate::{Columns, Part, Place, TaskError};
 
 mod delimited;
 
 /// The label that marks an example without one, as in the test parts of GLUE.
 pub(crate) const UNLABELLED: &str = "-1";
-
-/// The place of a row: a file and, in a file of several rows, the line (or the row of a Parquet file), counted from 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The path of the file.
-    pub path: PathBuf,
-    /// The line on which the row starts, or `None` for a picture file.
-    pub line: Option<u64>,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(formatter, "`{}:{line}`", self.path.display()),
-            None => write!(formatter, "`{}`", self.path.display()),
-        }
-    }
-}
 
 /// One example as found in the task folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,9 +61,6 @@ pub(crate) fn read_text(
     part: Part,
     columns: &Columns,
 ) -> Result<Vec<Row<Text>>, TaskError> {
-    if is_parquet(path) {
-        return parquet::read_text(path, part, columns);
-    }
     let name = path.to_string_lossy().to_ascii_lowercase();
     let (bytes, name) = match name.strip_suffix(".gz") {
         Some(unpacked) => (unpack(path), unpacked),

@@ -97,7 +97,10 @@ impl Task {
             }
             Encoder::Text(encoder) => {
                 let read = |part| {
-                    let read = |file: &Path| read_text(file, part, columns);
+                    let read = |file: &Path| match is_parquet(file) {
+                        true => parquet::read_text(file, part, columns),
+                        false => read_text(file, part, columns),
+                    };
                     layout
                         .rows(part)
                         .map(|files| RawPart::of_files(files, part, read))

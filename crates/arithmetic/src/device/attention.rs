@@ -2,8 +2,8 @@
 
 use candle_core::{D, Tensor};
 
-use super::Slot;
 use super::rows::ExampleRows;
+use super::tensors::Slot;
 use crate::Result;
 
 /// Query, key and value, and the attention weights, each with a place for every token of the longest example.

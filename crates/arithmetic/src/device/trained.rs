@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{Slot, gelu_and_slope, normalized, normalized_backward};
+use super::tensors::{Slot, gelu_and_slope, normalized, normalized_backward};
 use crate::{ADAPTER_NORM_EPSILON, AdapterPlace, HeadPlace, Result};
 
 /// The part of an adapter's forward pass that its gradient needs.

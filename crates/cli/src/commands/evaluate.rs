@@ -1,7 +1,5 @@
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use adaplace_backbone::Pooling;
 use adaplace_scorer::{Evaluation, Model, Parameters, evaluate};
 use adaplace_search_space::{PlacementFile, PlacementHash};
 use adaplace_study::{Problem, backbone_reference};
@@ -9,7 +7,7 @@ use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::train::{CLASSES, MAX_LENGTH, PLACEMENT, WEIGHTS};
+use super::origin::{CLASSES, MAX_LENGTH, check_origin, pooling};
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Evaluate;
@@ -103,42 +101,6 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
         ))?;
     }
     Ok(Ending::Finished)
-}
-
-/// The pooling that the placement was made with.
-pub(crate) fn pooling(file: &PlacementFile, path: &Path) -> Result<Option<Pooling>> {
-    match file.backbone.pooling.as_str() {
-        "mean" => Ok(Some(Pooling::Mean)),
-        "cls" => Ok(Some(Pooling::Cls)),
-        other => bail!(
-            "`{}` has the pooling `{other}`, which is not supported; choose `mean` or `cls`",
-            path.display()
-        ),
-    }
-}
-
-/// Checks that the adapters were trained with this placement file. Connections and ranks alone do not identify the
-/// scale and the backbone.
-pub(crate) fn check_origin(
-    metadata: &BTreeMap<String, String>,
-    file: &PlacementFile,
-    path: &Path,
-) -> Result<()> {
-    let placement = file.placement.hash().to_string();
-    for (name, expected) in [
-        (PLACEMENT, &placement),
-        (WEIGHTS, &file.backbone.weights_sha256),
-    ] {
-        if let Some(found) = metadata.get(name)
-            && found != expected
-        {
-            bail!(
-                "`{}` was trained with another {name}, `{found}` and not `{expected}`; use the placement that it was trained for",
-                path.display()
-            );
-        }
-    }
-    Ok(())
 }
 
 /// Checks that the classes are those of the training task, in the same order as the rows of the head.

@@ -8,9 +8,8 @@ use adaplace_scorer::{Head, Parameters};
 use adaplace_search_space::{Connection, PlacementFile};
 use anyhow::{Context, Result};
 
-use super::evaluate::check_origin;
+use super::origin::{CLASSES, check_origin};
 use super::print;
-use super::train::CLASSES;
 use crate::Ending;
 use crate::arguments::{Export, ExportTarget};
 

@@ -15,7 +15,7 @@ use adaplace_study::{
 };
 use anyhow::{Context, Result};
 
-use super::audit::{best_first, order, rho, tau, top, unknown};
+use super::correlations::{best_first, order, rho, tau, top, unknown};
 use super::{all_statistics, print, print_json, statistics};
 use crate::arguments::Audit as Arguments;
 use crate::{Ending, hub, resources, table};

@@ -13,10 +13,10 @@ use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 
+use super::origin::{CLASSES, MAX_LENGTH, PLACEMENT, WEIGHTS, pooling};
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Train;
-use crate::commands::evaluate::pooling;
 use crate::{hub, resources, table};
 
 /// The content of `metrics.json`.
@@ -40,12 +40,6 @@ struct Metrics {
     linear_probe: ProbeQuality,
     seconds: f64,
 }
-
-/// The keys of the metadata in the file of the adapters.
-pub(crate) const PLACEMENT: &str = "placement";
-pub(crate) const WEIGHTS: &str = "weights_sha256";
-pub(crate) const CLASSES: &str = "classes";
-pub(crate) const MAX_LENGTH: &str = "max_length";
 
 pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     let start = Instant::now();

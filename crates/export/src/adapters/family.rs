@@ -2,7 +2,14 @@
 
 use serde::Serialize;
 
-use super::plan::Location;
+/// One of the two places in a block where the library puts an adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Location {
+    /// After the attention sublayer, the library's `mh_adapter`.
+    Attention,
+    /// After the MLP sublayer, the library's `output_adapter`.
+    Output,
+}
 
 /// The way in which one family is handled.
 pub(super) struct Family {

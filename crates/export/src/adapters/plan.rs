@@ -4,17 +4,8 @@ use std::collections::BTreeMap;
 
 use adaplace_search_space::{AdapterSpec, Connection, ConnectionKind, Placement};
 
-use super::family::Family;
+use super::family::{Family, Location};
 use crate::{Barred, ExportError, Obstacle};
-
-/// One of the two places in a block where the library puts an adapter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Location {
-    /// After the attention sublayer, the library's `mh_adapter`.
-    Attention,
-    /// After the MLP sublayer, the library's `output_adapter`.
-    Output,
-}
 
 /// The place of an adapter, and what it reads: the state after its sublayer, or, if it is parallel, the state before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use adaplace_backbone::Backbone;
 use adaplace_backbone::Inputs;
 
 use super::workspace::State;
-use crate::evaluation::inputs;
+use crate::inputs::inputs;
 use crate::{Dataset, ScoreError};
 
 /// The approximate number of tokens in a shard: enough for the products to run at full speed, few enough for what the

@@ -135,7 +135,7 @@ fn shards_add_up_to_the_batch() {
     let data = Dataset::from(&task.train);
     assert!(shards(&backbone, data, &rows).unwrap().len() > 1);
     let loss = trainer.loss_and_gradients(data, &rows).unwrap();
-    let inputs = crate::evaluation::inputs(&task.train, &rows);
+    let inputs = crate::inputs::inputs(&task.train, &rows);
     let (expected, gradients) = loss_and_gradients(&model, &inputs, &task.train.labels);
     assert!((loss - expected).abs() < 1e-6);
     let found = model.parameters().with_values(trainer.gradients);

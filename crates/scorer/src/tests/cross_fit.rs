@@ -7,7 +7,7 @@ use adaplace_testkit::TextTask;
 use faer::Mat;
 
 use super::definition;
-use crate::evaluation::inputs;
+use crate::inputs::inputs;
 use crate::support::{CLASSES, WIDTH, model, tiny_bert, tiny_task};
 use crate::{
     GradientMap, GradientMapSettings, LinearProbe, Model, ScoreError, Statistic, Statistics,

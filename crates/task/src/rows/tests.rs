@@ -1,6 +1,6 @@
-use std::path::Path;
-
+use std::fmt;
 use std::io::Write as _;
+use std::path::Path;
 
 use proptest::prelude::*;
 

@@ -1,40 +1,12 @@
-use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use adaplace_arithmetic::{Arithmetic, Cpu, InstructionSet, Precision};
-use serde::{Deserialize, Serialize};
 
-use crate::blocks::BlockShape;
-use crate::checkpoint::{Checkpoint, read_json};
 use crate::image_embedding::ImageEmbedding;
 use crate::pooling::Pooler;
 use crate::sublayer::Sublayer;
 use crate::token_embedding::TokenEmbedding;
-use crate::{BackboneError, Chain, Inputs, Pooling};
-use crate::{bert, dinov2, distilbert, vit};
-
-/// A function that reads the folder of one architecture.
-type Loader = fn(&Source<'_>) -> Result<Backbone, BackboneError>;
-
-/// The implemented architectures by their `model_type`.
-const SUPPORTED: &[(&str, Loader)] = &[
-    ("bert", bert::load_bert),
-    ("distilbert", distilbert::load),
-    ("roberta", bert::load_roberta),
-    ("xlm-roberta", bert::load_roberta),
-    ("vit", vit::load_vit),
-    ("deit", vit::load_deit),
-    ("dinov2", dinov2::load),
-];
-
-/// The origin of a backbone, and how to read it.
-pub(crate) struct Source<'a> {
-    pub(crate) model_type: &'static str,
-    pub(crate) folder: &'a Path,
-    /// The configuration file in the folder.
-    pub(crate) config: PathBuf,
-    pub(crate) pooling: Option<Pooling>,
-}
+use crate::{BackboneDescription, BackboneError, Chain, Inputs};
 
 /// A frozen, pre-trained transformer, and the arithmetic that computes it.
 #[derive(Debug)]
@@ -47,140 +19,13 @@ pub struct Backbone<A: Arithmetic = Cpu> {
     chain: OnceLock<Chain<A>>,
 }
 
-/// The properties of a backbone apart from its weights.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BackboneDescription {
-    /// The architecture, as named in `config.json`.
-    pub model_type: &'static str,
-    /// The number L of transformer blocks.
-    pub blocks: usize,
-    /// The number of hidden states, N + 1 = 2L + 1.
-    pub hidden_states: usize,
-    /// The width d of a hidden state.
-    pub width: usize,
-    /// The number of attention heads of a block.
-    pub heads: usize,
-    /// The width of the MLP's hidden layer.
-    pub intermediate: usize,
-    /// The pooling that turns the last state into one vector per example.
-    pub pooling: Pooling,
-    /// The number of frozen weights read from the folder.
-    pub parameters: usize,
-    /// The hash of the weights, which does not depend on how they are sharded, prefixed or stored.
-    pub weights_sha256: String,
-    /// The inputs that the embedding reads.
-    pub input: InputDescription,
-}
-
-impl BackboneDescription {
-    /// The description of a backbone, once everything has been taken out of the checkpoint.
-    pub(crate) fn new(
-        model_type: &'static str,
-        shape: &BlockShape,
-        pooling: Pooling,
-        checkpoint: &Checkpoint,
-        input: InputDescription,
-    ) -> Self {
-        Self {
-            model_type,
-            blocks: shape.blocks,
-            hidden_states: 2 * shape.blocks + 1,
-            width: shape.width,
-            heads: shape.heads,
-            intermediate: shape.intermediate,
-            pooling,
-            parameters: checkpoint.parameters(),
-            weights_sha256: checkpoint.weights_sha256(),
-            input,
-        }
-    }
-}
-
-/// The inputs that a backbone's embedding reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(tag = "modality", rename_all = "kebab-case")]
-pub enum InputDescription {
-    /// The backbone reads token ids.
-    Text {
-        /// The size of the vocabulary. All ids are smaller than this.
-        vocabulary: usize,
-        /// The length of the longest sequence, in tokens.
-        positions: usize,
-    },
-    /// The backbone reads square images.
-    Image {
-        /// The height and width of an image, in pixels.
-        image_size: usize,
-        /// The height and width of a patch, in pixels.
-        patch_size: usize,
-        /// The number of colour channels.
-        channels: usize,
-        /// The number of tokens in addition to the patches: the class token, and for a DeiT the distillation token.
-        extra_tokens: usize,
-    },
-}
-
-impl InputDescription {
-    /// The number of tokens of an example if it is the same for all: the patches and extra tokens of an image.
-    #[must_use]
-    pub fn fixed_tokens(&self) -> Option<usize> {
-        match self {
-            Self::Text { .. } => None,
-            Self::Image {
-                image_size,
-                patch_size,
-                extra_tokens,
-                ..
-            } => Some((image_size / patch_size).pow(2) + extra_tokens),
-        }
-    }
-}
-
 #[derive(Debug)]
 pub(crate) enum Embedding {
     Tokens(TokenEmbedding),
     Images(ImageEmbedding),
 }
 
-#[derive(Deserialize)]
-struct ModelType {
-    model_type: String,
-}
-
 impl Backbone {
-    /// Reads a Hugging Face model folder (`config.json` and safetensors weights, sharded or not).
-    ///
-    /// `pooling` selects the pooling of a text backbone. `None` follows the folder's `1_Pooling/config.json`
-    /// (sentence-transformers) and takes the mean if there is no such file. Image models are always read at their class
-    /// token.
-    ///
-    /// # Errors
-    /// If a file is missing, damaged or contradicts another one, or if the architecture is not implemented. The message
-    /// names the file.
-    pub fn load(folder: &Path, pooling: Option<Pooling>) -> Result<Self, BackboneError> {
-        if !folder.is_dir() {
-            return Err(BackboneError::NoFolder {
-                path: folder.to_owned(),
-            });
-        }
-        let path = folder.join("config.json");
-        let ModelType { model_type } = read_json(&path)?;
-        let Some(&(model_type, load)) = SUPPORTED.iter().find(|(name, _)| *name == model_type)
-        else {
-            return Err(BackboneError::UnknownModelType {
-                path,
-                found: model_type,
-                supported: SUPPORTED.iter().map(|&(name, _)| name).collect(),
-            });
-        };
-        load(&Source {
-            model_type,
-            folder,
-            config: path,
-            pooling,
-        })
-    }
-
     pub(crate) fn new(
         description: BackboneDescription,
         embedding: Embedding,

@@ -1,0 +1,63 @@
+//! The architectures, and how a folder is read by one of them.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::checkpoint::read_json;
+use crate::source::Source;
+use crate::{Backbone, BackboneError, Pooling, bert, dinov2, distilbert, vit};
+
+/// A function that reads the folder of one architecture.
+type Loader = fn(&Source<'_>) -> Result<Backbone, BackboneError>;
+
+/// The implemented architectures by their `model_type`.
+const SUPPORTED: &[(&str, Loader)] = &[
+    ("bert", bert::load_bert),
+    ("distilbert", distilbert::load),
+    ("roberta", bert::load_roberta),
+    ("xlm-roberta", bert::load_roberta),
+    ("vit", vit::load_vit),
+    ("deit", vit::load_deit),
+    ("dinov2", dinov2::load),
+];
+
+#[derive(Deserialize)]
+struct ModelType {
+    model_type: String,
+}
+
+impl Backbone {
+    /// Reads a Hugging Face model folder (`config.json` and safetensors weights, sharded or not).
+    ///
+    /// `pooling` selects the pooling of a text backbone. `None` follows the folder's `1_Pooling/config.json`
+    /// (sentence-transformers) and takes the mean if there is no such file. Image models are always read at their class
+    /// token.
+    ///
+    /// # Errors
+    /// If a file is missing, damaged or contradicts another one, or if the architecture is not implemented. The message
+    /// names the file.
+    pub fn load(folder: &Path, pooling: Option<Pooling>) -> Result<Self, BackboneError> {
+        if !folder.is_dir() {
+            return Err(BackboneError::NoFolder {
+                path: folder.to_owned(),
+            });
+        }
+        let path = folder.join("config.json");
+        let ModelType { model_type } = read_json(&path)?;
+        let Some(&(model_type, load)) = SUPPORTED.iter().find(|(name, _)| *name == model_type)
+        else {
+            return Err(BackboneError::UnknownModelType {
+                path,
+                found: model_type,
+                supported: SUPPORTED.iter().map(|&(name, _)| name).collect(),
+            });
+        };
+        load(&Source {
+            model_type,
+            folder,
+            config: path,
+            pooling,
+        })
+    }
+}
