@@ -150,7 +150,7 @@ fn a_damaged_configuration() {
 fn every_trial_diverges() {
     let lab = Lab::text();
     lab.run(&format!("{SEARCH} {RANDOM} --learning-rate 1e38"))
-        .failed(&["none of the 6 trials", "diverged"]);
+        .failed(&["all 6 trials failed", "diverged"]);
     assert_eq!(lab.journal("study").len(), 6);
 }
 

@@ -35,6 +35,14 @@ pub enum ExperimentError {
         /// The required number.
         fewest: usize,
     },
+    /// A placement that a bench does not have.
+    #[error(
+        "the placement bench has no placement `{placement}`; use a bench of the space that is searched"
+    )]
+    NotInBench {
+        /// The placement.
+        placement: String,
+    },
     /// A bench with more than one rank.
     #[error("a placement bench has one rank, and the space has {ranks:?}; name one in `ranks`")]
     SeveralAdapters {

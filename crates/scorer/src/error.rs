@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::path::PathBuf;
 
 use adaplace_arithmetic::ArithmeticError;
@@ -16,6 +17,12 @@ pub enum ScoreError {
         quantity: &'static str,
         /// The value, NaN or infinite.
         value: f64,
+    },
+    /// The training failed where its result comes from. This is a failed trial, too.
+    #[error("{reason}")]
+    Failed {
+        /// The reason.
+        reason: String,
     },
     /// The loss does not depend on an adapter, which would silently stay as it is.
     #[error(
@@ -96,14 +103,6 @@ pub enum ScoreError {
         /// The statistics that were named.
         statistics: String,
     },
-    /// A table of scores does not contain the placement.
-    #[error(
-        "the placement bench has no placement `{placement}`; use a bench of the space that is searched"
-    )]
-    NotTabulated {
-        /// The missing placement.
-        placement: String,
-    },
     /// An adapter file cannot be read or written.
     #[error("cannot use adapter file `{path}`: {reason}")]
     AdapterFile {
@@ -112,12 +111,23 @@ pub enum ScoreError {
         /// The reason, and what to do about it.
         reason: String,
     },
+    /// A scorer outside this crate failed.
+    #[error(transparent)]
+    Other(Box<dyn Error + Send + Sync>),
     /// The backbone refused its inputs.
     #[error(transparent)]
     Backbone(#[from] BackboneError),
     /// An operation of the arithmetic failed.
     #[error(transparent)]
     Arithmetic(#[from] ArithmeticError),
+}
+
+impl ScoreError {
+    /// Whether a trial failed, rather than the program.
+    #[must_use]
+    pub fn is_failed_trial(&self) -> bool {
+        matches!(self, Self::Diverged { .. } | Self::Failed { .. })
+    }
 }
 
 /// If many texts have the greatest length, they have probably been cut to it.

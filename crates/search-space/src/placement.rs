@@ -105,11 +105,6 @@ impl Placement {
         self.recurrent().map(|connection| connection.target).min()
     }
 
-    /// The latest source of a recurrent connection, at which the first pass may stop.
-    pub fn latest_recurrent_source(&self) -> Option<u16> {
-        self.recurrent().map(|connection| connection.source).max()
-    }
-
     /// The name of this placement, the same on every machine and in every version.
     pub fn hash(&self) -> PlacementHash {
         let mut bytes = b"adaplace.placement/1".to_vec();
@@ -220,7 +215,6 @@ mod tests {
         assert_eq!(placement.passes(), 2);
         assert_eq!(placement.earliest_target(), Some(2));
         assert_eq!(placement.earliest_recurrent_target(), Some(2));
-        assert_eq!(placement.latest_recurrent_source(), Some(9));
         let forward = Placement::new().with(Connection::new(3, 4), adapter(8, 1.0));
         assert_eq!(forward.passes(), 1);
         assert_eq!(forward.earliest_target(), Some(4));

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use crate::{
-    ConnectionProxy, CostObjective, Evolution, EvolutionSettings, Exhaustive, FirstPopulation,
-    GradientGreedy, Greedy, Halving, Limited, Prune, PruneSettings, Random, Sample, Strategy,
-    StrategyError, Stratified, Surrogate,
+    ConnectionProxy, CostObjective, Evolution, EvolutionSettings, Exhaustive, GradientGreedy,
+    Greedy, Halving, Limited, Prune, PruneSettings, Random, Sample, Strategy, StrategyError,
+    Stratified, Surrogate,
 };
 
 /// A strategy and its settings, distinguished by `name`. Settings that are left out have their defaults.
@@ -68,7 +68,7 @@ pub struct StrategySetting<'space, 'proxy> {
     /// The costs that are minimised in addition to the merit. Only [`Evolution`] and [`Surrogate`] take them into
     /// account.
     pub costs: Vec<CostObjective>,
-    /// The proxy that judges connections; see [`StrategyDescription::needs_proxy`].
+    /// The proxy that judges connections. A strategy that judges none does without.
     pub proxy: Option<Arc<dyn ConnectionProxy + 'proxy>>,
 }
 
@@ -79,24 +79,6 @@ impl StrategyDescription {
     /// The name of this strategy.
     pub fn name(&self) -> &'static str {
         self.into()
-    }
-
-    /// Whether this strategy judges connections and so needs a proxy.
-    pub fn needs_proxy(&self) -> bool {
-        match self {
-            StrategyDescription::Random {}
-            | StrategyDescription::Exhaustive {}
-            | StrategyDescription::Stratified {}
-            | StrategyDescription::Sample {} => false,
-            StrategyDescription::Greedy { .. }
-            | StrategyDescription::GradientGreedy {}
-            | StrategyDescription::Surrogate {}
-            | StrategyDescription::Prune(_) => true,
-            StrategyDescription::Evolution(settings) => match settings.first {
-                FirstPopulation::Gradient => true,
-                FirstPopulation::Uniform => false,
-            },
-        }
     }
 
     /// Builds the strategy, within successive halving if the setting asks for it.

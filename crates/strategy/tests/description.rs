@@ -74,7 +74,6 @@ fn strategies_that_judge_connections_need_a_proxy() {
         ("prune".parse().unwrap(), true),
         (StrategyDescription::Evolution(uniform), false),
     ] {
-        assert_eq!(description.needs_proxy(), needs);
         let setting = StrategySetting {
             space: &space,
             fidelity: steps(1),

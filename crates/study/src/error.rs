@@ -161,7 +161,7 @@ pub enum StudyError {
     },
     /// No trial gave a score.
     #[error(
-        "none of the {trials} trials gave a score; the first one failed because it {reason}; choose a lower learning rate"
+        "all {trials} trials failed; the first failure: {reason}; if trainings diverge, choose a lower learning rate"
     )]
     NothingScored {
         /// Number of trials.
@@ -171,7 +171,7 @@ pub enum StudyError {
     },
     /// The strategy finished without a complete placement.
     #[error(
-        "the strategy `{strategy}` proposed no complete placement within {trials} trials; allow more with `--trials`"
+        "the strategy `{strategy}` proposed no complete placement within {trials} trials; allow more trials"
     )]
     NothingComplete {
         /// The strategy.

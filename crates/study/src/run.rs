@@ -74,7 +74,7 @@ pub fn train<S: Scorer>(scorer: &S, training: &Training) -> Result<TrialResult, 
     let score = scorer.score(placement, *steps, *repetition);
     match score.and_then(|score| finite(training, score)) {
         Ok(score) => Ok(TrialResult::Score(score)),
-        Err(error @ ScoreError::Diverged { .. }) => Ok(TrialResult::Failed(error.to_string())),
+        Err(error) if error.is_failed_trial() => Ok(TrialResult::Failed(error.to_string())),
         Err(error) => Err(error.into()),
     }
 }

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use adaplace_backbone::{BackboneDescription, InputDescription};
 use adaplace_search_space::{AdapterSpec, Connection, ConnectionKind, Count};
 use adaplace_study::{Problem, load_backbone};
-use adaplace_task::{Part, TaskOptions, TaskSummary};
+use adaplace_task::{Part, PartSummary, Shared, TaskOptions, TaskSummary};
 use anyhow::Result;
 use serde::Serialize;
 
@@ -43,8 +43,8 @@ struct TaskReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_length: Option<usize>,
     encoded_by: Vec<String>,
-    #[serde(flatten)]
-    summary: TaskSummary,
+    parts: Vec<PartSummary>,
+    shared: Vec<Shared>,
 }
 
 #[derive(Serialize)]
@@ -78,8 +78,10 @@ pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
                 arguments.max_length.map(Count::get),
                 &options,
             )?;
+            let TaskSummary { parts, shared } = problem.task.summary();
             let task = TaskReport {
-                summary: problem.task.summary(),
+                parts,
+                shared,
                 name: problem.task.name,
                 classes: problem.task.classes,
                 max_length: problem.max_length,
@@ -206,7 +208,8 @@ fn task_summary(task: &TaskReport) -> String {
         classes,
         max_length,
         encoded_by,
-        summary,
+        parts,
+        shared,
     } = task;
     let mut text = format!("{name}: {} classes\n", classes.len());
     let encoded = match max_length {
@@ -215,8 +218,7 @@ fn task_summary(task: &TaskReport) -> String {
     };
     text.push_str(&format!("  encoded        {encoded}\n"));
     let count = |count: usize| grouped(count as u64);
-    let rows: Vec<Vec<String>> = summary
-        .parts
+    let rows: Vec<Vec<String>> = parts
         .iter()
         .map(|part| {
             let mut row = vec![
@@ -245,8 +247,8 @@ fn task_summary(task: &TaskReport) -> String {
     let right: Vec<bool> = (0..titles.len()).map(|column| column > 0).collect();
     text.push('\n');
     text.push_str(&table::aligned(&titles, &rows, &right));
-    for shared in &summary.shared {
-        text.push_str(&format!("\n{}\n", leak(shared, summary)));
+    for shared in shared {
+        text.push_str(&format!("\n{}\n", leak(shared, parts)));
     }
     text
 }

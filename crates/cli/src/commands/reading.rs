@@ -3,7 +3,7 @@
 use adaplace_backbone::InputDescription;
 use adaplace_search_space::SearchSpace;
 use adaplace_study::Problem;
-use adaplace_task::{Part, Shared, TaskSummary};
+use adaplace_task::{Part, PartSummary, Shared};
 
 use crate::table::grouped;
 use crate::terminal::say;
@@ -51,14 +51,14 @@ pub(super) fn announce(problem: &Problem, space: &SearchSpace) {
         space.largest_size()
     );
     for shared in &summary.shared {
-        tracing::warn!("{}", leak(shared, &summary));
+        tracing::warn!("{}", leak(shared, &summary.parts));
     }
 }
 
 /// The consequence of a leak for the results.
-pub(super) fn leak(shared: &Shared, summary: &TaskSummary) -> String {
+pub(super) fn leak(shared: &Shared, parts: &[PartSummary]) -> String {
     let [first, second] = shared.parts;
-    let of_second = summary.parts.iter().find(|one| one.part == second);
+    let of_second = parts.iter().find(|one| one.part == second);
     let all = of_second.map_or(0, |part| part.examples);
     let consequence = match second {
         Part::Test => "the test accuracy is too optimistic",

@@ -40,19 +40,16 @@ impl<'a> Replay<'a> {
 
     fn row(&self, placement: &Placement) -> Result<&BenchRow, ScoreError> {
         let index = self.rows.get(&placement.hash());
-        index
-            .map(|&index| &self.bench.rows[index])
-            .ok_or_else(|| ScoreError::NotTabulated {
-                placement: placement.to_string(),
-            })
+        index.map(|&index| &self.bench.rows[index]).ok_or_else(|| {
+            let placement = placement.to_string();
+            ScoreError::Other(Box::new(ExperimentError::NotInBench { placement }))
+        })
     }
 }
 
 fn failed_there() -> ScoreError {
-    ScoreError::Diverged {
-        step: 0,
-        quantity: "loss of the training in the bench",
-        value: f64::NAN,
+    ScoreError::Failed {
+        reason: "the training in the bench failed".to_owned(),
     }
 }
 

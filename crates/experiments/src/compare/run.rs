@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use adaplace_files::{Document, Layout, write_json};
-use adaplace_scorer::{ScoreError, Scorer};
+use adaplace_scorer::Scorer;
 use adaplace_search_space::{
     AdapterForm, BackboneReference, Placement, PlacementFile, SearchSpace,
 };
@@ -207,7 +207,7 @@ impl<'a> Entrant<'a> {
 fn finish<F: Finisher>(finisher: &F, training: &FinalTraining) -> Result<FinalResult, StudyError> {
     match finisher.finish(training) {
         Ok(done) => Ok(FinalResult::Final(done)),
-        Err(error @ ScoreError::Diverged { .. }) => Ok(FinalResult::Failed(error.to_string())),
+        Err(error) if error.is_failed_trial() => Ok(FinalResult::Failed(error.to_string())),
         Err(error) => Err(error.into()),
     }
 }
