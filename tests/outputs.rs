@@ -57,7 +57,13 @@ fn inspect() {
 fn search() {
     let lab = Lab::text();
     let ended = lab.run(SEARCH).succeeded();
-    insta::assert_snapshot!(without_results(&ended.stdout));
+    // Whether connections are redundant is a result.
+    let text = without_results(&ended.stdout);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.contains("nearly redundant"))
+        .collect();
+    insta::assert_snapshot!(lines.join("\n"));
 }
 
 #[test]
@@ -75,13 +81,11 @@ fn train_and_evaluate() {
 #[test]
 fn audit() {
     let lab = Lab::text();
-    let audit = "audit --backbone backbone --task task --rank 2 --steps 3 --batch-size 8 --train-examples 24";
+    let audit = "audit --backbone backbone --task task --rank 2 --steps 12 --batch-size 8 --train-examples 24";
     let ended = lab.run(audit).succeeded();
     // The order of the predictors is a result.
-    let mut lines: Vec<String> = without_results(&ended.stdout)
-        .lines()
-        .map(str::to_owned)
-        .collect();
-    lines.sort();
+    let text = without_results(&ended.stdout);
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
     insta::assert_snapshot!(lines.join("\n"));
 }

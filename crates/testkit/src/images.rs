@@ -5,9 +5,9 @@ use std::path::Path;
 use image::{Rgb, RgbImage};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
 
 use crate::files;
-use crate::weights::standard_normal;
 
 /// The shapes, one per class. A fifth class is the first shape again in another colour, and so on.
 const SHAPES: [&str; 4] = ["cross", "disc", "gradient", "square"];
@@ -100,7 +100,7 @@ fn draw(size: u32, class: usize, random: &mut impl Rng) -> RgbImage {
         let level = background + share * (foreground - background);
         let pixel: [u8; 3] = std::array::from_fn(|channel| {
             let tint = if channel == tinted_channel { 1.0 } else { 0.6 };
-            (tint * level + 12.0 * standard_normal(random)).clamp(0.0, 255.0) as u8
+            (tint * level + 12.0 * random.sample::<f32, _>(StandardNormal)).clamp(0.0, 255.0) as u8
         });
         Rgb(pixel)
     })

@@ -5,6 +5,7 @@ use std::path::Path;
 use half::{bf16, f16};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::json;
@@ -56,14 +57,6 @@ impl WeightType {
     }
 }
 
-/// One draw from the standard normal distribution (Box-Muller).
-pub(crate) fn standard_normal(random: &mut impl Rng) -> f32 {
-    // 1 - u is in (0, 1], so the logarithm is finite.
-    let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
-    let angle = std::f64::consts::TAU * random.random::<f64>();
-    (radius * angle.cos()) as f32
-}
-
 struct StoredTensor {
     name: String,
     shape: Vec<usize>,
@@ -104,9 +97,8 @@ impl Weights {
         deviation: f32,
     ) {
         let count: usize = shape.iter().product();
-        let values: Vec<f32> = (0..count)
-            .map(|_| mean + deviation * standard_normal(&mut self.random))
-            .collect();
+        let draw = |_| mean + deviation * self.random.sample::<f32, _>(StandardNormal);
+        let values: Vec<f32> = (0..count).map(draw).collect();
         self.tensors.push(StoredTensor {
             name: name.to_owned(),
             shape: shape.to_vec(),
