@@ -112,6 +112,21 @@ pub enum ScoreError {
         /// The reason, and what to do about it.
         reason: String,
     },
+    /// The adapters in a file were trained for another placement or backbone.
+    #[error(
+        "`{}` was trained with another {entry}, `{found}` and not `{expected}`; use the placement and backbone that it was trained for",
+        path.display()
+    )]
+    AnotherOrigin {
+        /// The path of the file.
+        path: PathBuf,
+        /// The entry of its header that differs.
+        entry: &'static str,
+        /// The value in the file.
+        found: String,
+        /// The value of the given placement or backbone.
+        expected: String,
+    },
     /// The backbone refused its inputs.
     #[error(transparent)]
     Backbone(#[from] BackboneError),

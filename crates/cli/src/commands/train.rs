@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -6,7 +5,9 @@ use std::time::Instant;
 
 use adaplace_backbone::Precision;
 use adaplace_files::write_atomically;
-use adaplace_scorer::{ByClass, Evaluation, ProxyScorer, ScoreError, TrainingSettings, evaluate};
+use adaplace_scorer::{
+    ByClass, Evaluation, Metadata, ProxyScorer, ScoreError, TrainingSettings, evaluate,
+};
 use adaplace_search_space::{BackboneReference, Count, Fidelity, PlacementFile, PlacementHash};
 use adaplace_study::{ProbeQuality, Problem, backbone_reference};
 use adaplace_task::{Part, TaskOptions};
@@ -40,12 +41,6 @@ struct Metrics {
     linear_probe: ProbeQuality,
     seconds: f64,
 }
-
-/// The keys of the metadata in the file of the adapters.
-pub(crate) const PLACEMENT: &str = "placement";
-pub(crate) const WEIGHTS: &str = "weights_sha256";
-pub(crate) const CLASSES: &str = "classes";
-pub(crate) const MAX_LENGTH: &str = "max_length";
 
 pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     let start = Instant::now();
@@ -119,14 +114,12 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         seconds: start.elapsed().as_secs_f64(),
     };
     let adapters = arguments.out.join("adapters.safetensors");
-    let mut metadata = BTreeMap::from([
-        (PLACEMENT.to_owned(), metrics.placement.to_string()),
-        (WEIGHTS.to_owned(), metrics.backbone.weights_sha256.clone()),
-        (CLASSES.to_owned(), serde_json::to_string(&task.classes)?),
-    ]);
-    if let Some(length) = max_length {
-        metadata.insert(MAX_LENGTH.to_owned(), length.to_string());
-    }
+    let metadata = Metadata {
+        placement: Some(metrics.placement),
+        weights_sha256: Some(metrics.backbone.weights_sha256.clone()),
+        classes: Some(task.classes.clone()),
+        max_length,
+    };
     trained.model.parameters().write(&metadata, &adapters)?;
     let path = arguments.out.join("metrics.json");
     write_metrics(&metrics, &path)?;
