@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use adaplace_search_space::{SearchSpace as Resolved, SpaceDescription};
 use adaplace_study::chain_shape;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -57,10 +58,34 @@ impl SearchSpace {
         pairs.map(|pair| (pair.source, pair.target)).collect()
     }
 
-    /// The ranks to choose from, ascending.
+    /// The adapters that a connection may carry: their ``rank``, their ``scale`` and their number of trained
+    /// ``parameters``.
     #[getter]
-    fn ranks(&self) -> Vec<u16> {
-        self.inner.ranks().to_vec()
+    fn adapters<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let width = self.inner.shape().width;
+        let adapters = self.inner.adapters().iter();
+        adapters
+            .map(|adapter| {
+                let entry = PyDict::new(py);
+                entry.set_item("rank", adapter.rank)?;
+                entry.set_item("scale", adapter.scale)?;
+                entry.set_item("parameters", adapter.parameters(width))?;
+                Ok(entry)
+            })
+            .collect()
+    }
+
+    /// The limits of a placement, all inclusive: at most ``adapters`` and at least ``min_adapters`` of them, at most so
+    /// many ``parameters`` and ``extra_flops``, where None is no limit.
+    #[getter]
+    fn budget<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let budget = self.inner.budget();
+        let limits = PyDict::new(py);
+        limits.set_item("adapters", budget.adapters)?;
+        limits.set_item("min_adapters", budget.min_adapters)?;
+        limits.set_item("parameters", budget.parameters)?;
+        limits.set_item("extra_flops", budget.extra_flops)?;
+        Ok(limits)
     }
 
     /// The number of placements in the space, a float because there can be very many.

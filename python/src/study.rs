@@ -7,8 +7,8 @@ use adaplace_backbone::Backbone as FrozenBackbone;
 use adaplace_files::write_atomically;
 use adaplace_report::study_report;
 use adaplace_study::{
-    Event, Prepared, Record, StudyConfiguration, StudyError, StudyFolder, Summary, TrialResult,
-    Workers, backbone_reference, default_cache_memory, run,
+    Event, Phase, Prepared, Record, StudyConfiguration, StudyError, StudyFolder, Summary,
+    TrialResult, Workers, backbone_reference, default_cache_memory, run,
 };
 use adaplace_task::Task as Encoded;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -254,6 +254,29 @@ impl Study {
     fn close(&self) -> PyResult<()> {
         self.open()?.take();
         Ok(())
+    }
+
+    fn __repr__(&self) -> String {
+        let progress = match self.open() {
+            // It must not wait for the thread that trains.
+            Err(_) => "in use".to_owned(),
+            Ok(guard) => match guard.as_ref() {
+                None => "closed".to_owned(),
+                Some(State { study, .. }) if study.ranking().is_some() => "finished".to_owned(),
+                Some(State { study, .. }) => {
+                    let records = study.records().iter();
+                    let searched = records.filter(|record| record.phase == Phase::Search);
+                    let trials = self.configuration.search.trials;
+                    format!("{} of {trials} trials", searched.count())
+                }
+            },
+        };
+        format!(
+            "<Study `{}`: {} on `{}`, {progress}>",
+            self.folder.path().display(),
+            self.configuration.strategy.name(),
+            self.task.name
+        )
     }
 }
 

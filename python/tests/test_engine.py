@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import adaplace
-from tiny import REPOSITORY
+from tiny import REPOSITORY, SINGLE
 
 
 def test_the_package_needs_no_other_library():
@@ -91,6 +91,16 @@ def test_a_space_samples_within_its_budget(space):
     # one adapter of rank 2 at width 32: two matrices and two biases
     assert space.cost(placement)["parameters"] == 2 * 2 * 32 + 2 + 32
     assert adaplace.Placement([(0, 1, 2), (1, 2, 2)]) not in space
+
+
+def test_a_space_tells_its_adapters_and_its_limits(backbone, task, space):
+    # one adapter of rank r at width 32: two matrices and two biases
+    assert space.adapters == [{"rank": 2, "scale": 1.0, "parameters": 2 * 2 * 32 + 2 + 32}]
+    assert space.budget == {"adapters": 1, "min_adapters": 1, "parameters": None, "extra_flops": None}
+    text = SINGLE.replace("[2]", "[8, 4]\nscale = 0.5").replace("adapters = 1", "adapters = 3\nmin_adapters = 2\nparameters = 999")
+    other = adaplace.SearchSpace.from_toml(text, backbone, task)
+    assert [(one["rank"], one["scale"]) for one in other.adapters] == [(4, 0.5), (8, 0.5)]
+    assert other.budget == {"adapters": 3, "min_adapters": 2, "parameters": 999, "extra_flops": None}
 
 
 def test_a_space_by_its_name_is_that_of_the_file(backbone, task):
