@@ -10,6 +10,15 @@ use crate::convert::named;
 use crate::error::OrRaise;
 
 /// A frozen, pre-trained transformer.
+///
+/// Args:
+///     folder: A Hugging Face model folder, or ``org/name`` or ``org/name@revision`` of the hub.
+///     pooling: ``"mean"`` or ``"cls"``. By default it is that of the folder, else the mean; for pictures, the class token.
+///     precision: The precision to which the operands of frozen products are rounded: ``"f32"``, ``"bf16"``, or
+///         ``"auto"``, which is bf16 on a machine with AMX.
+///
+/// Raises:
+///     AdaplaceError: If a file is missing or damaged, or the architecture is not implemented.
 #[pyclass(frozen, module = "adaplace")]
 pub(crate) struct Backbone {
     pub(crate) inner: Arc<Frozen>,
@@ -48,46 +57,55 @@ impl Backbone {
         })
     }
 
+    /// The folder from which the backbone was read.
     #[getter]
     fn folder(&self) -> PathBuf {
         self.folder.clone()
     }
 
+    /// The architecture, as named in ``config.json``.
     #[getter]
     fn model_type(&self) -> &str {
         self.inner.description().model_type
     }
 
+    /// The number L of transformer blocks.
     #[getter]
     fn blocks(&self) -> usize {
         self.inner.description().blocks
     }
 
+    /// The number of hidden states h_0 .. h_N, N + 1 = 2 L + 1.
     #[getter]
     fn hidden_states(&self) -> usize {
         self.inner.description().hidden_states
     }
 
+    /// The width d of a hidden state.
     #[getter]
     fn width(&self) -> usize {
         self.inner.description().width
     }
 
+    /// The number of frozen weights.
     #[getter]
     fn parameters(&self) -> usize {
         self.inner.description().parameters
     }
 
+    /// The pooling of the last state into one vector.
     #[getter]
     fn pooling(&self) -> String {
         self.inner.description().pooling.to_string()
     }
 
+    /// The precision to which the operands of frozen products are rounded.
     #[getter]
     fn precision(&self) -> String {
         self.inner.arithmetic().precision.to_string()
     }
 
+    /// The hash of the weights, which does not depend on how they are sharded, prefixed or stored.
     #[getter]
     fn weights_sha256(&self) -> &str {
         &self.inner.description().weights_sha256

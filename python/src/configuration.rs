@@ -50,13 +50,13 @@ enum NamedStrategy {
     Described(StrategyDescription),
 }
 
-/// The checked content of a `study.toml`.
+/// The checked content of a ``study.toml``.
 #[pyfunction]
 pub(crate) fn read_configuration(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyAny>> {
     to_python(py, &StudyConfiguration::read(&path).or_raise()?)
 }
 
-/// The content of the `study.toml` of a new study.
+/// The content of the ``study.toml`` of a new study, whose ``settings`` are JSON.
 #[pyfunction]
 pub(crate) fn new_configuration(
     backbone: &Backbone,

@@ -16,7 +16,9 @@ use crate::error::OrRaise;
 use crate::interrupt::interruptible;
 use crate::task::Task;
 
-/// The statistics of the gradient matrix of every connection.
+/// Statistics of the gradient matrix of every connection, taken at the linear probe of the frozen model.
+///
+/// ``map["rank"]`` is a square table of floats: rows are sources, columns targets.
 #[pyclass(frozen, module = "adaplace")]
 pub(crate) struct GradientMap {
     pub(crate) inner: GradientMapFile,
@@ -24,18 +26,22 @@ pub(crate) struct GradientMap {
 
 #[pymethods]
 impl GradientMap {
-    /// Fits the linear probe and computes the gradient there.
+    /// Fits the probe and computes the gradient on at most ``examples`` training examples.
+    ///
+    /// The map contains all statistics of singular values, and those cross-fitted ones (``alignment``,
+    /// ``validation-alignment``, ``agreement``) that ``statistics`` names. By default it names ``rank`` alone.
     #[staticmethod]
-    #[pyo3(signature = (backbone, task, *, statistics = vec!["rank".to_owned()], examples = 512, batch_size = 32, seed = 0))]
+    #[pyo3(signature = (backbone, task, *, statistics = None, examples = 512, batch_size = 32, seed = 0))]
     fn compute(
         py: Python<'_>,
         backbone: &Backbone,
         task: &Task,
-        statistics: Vec<String>,
+        statistics: Option<Vec<String>>,
         examples: usize,
         batch_size: usize,
         seed: u64,
     ) -> PyResult<Self> {
+        let statistics = statistics.unwrap_or_else(|| vec!["rank".to_owned()]);
         let statistics = statistics.iter().map(|name| named("statistics", name));
         let statistics = Statistics::new(statistics.collect::<PyResult<_>>()?).or_raise()?;
         let examples = checked("examples", Count::new(examples))?;
@@ -69,33 +75,37 @@ impl GradientMap {
         Ok(Self { inner: made?? })
     }
 
-    /// Reads the map in a file, such as `gradient-map.json` of a study.
+    /// Reads the map in a file, such as ``gradient-map.json`` of a study.
     #[staticmethod]
     fn read(path: PathBuf) -> PyResult<Self> {
         let inner = GradientMapFile::read(&path).or_raise()?;
         Ok(Self { inner })
     }
 
+    /// Writes the map to a file.
     fn write(&self, path: PathBuf) -> PyResult<()> {
         self.inner.write(&path).or_raise()
     }
 
+    /// The number of hidden states, and so of rows and columns.
     #[getter]
     fn hidden_states(&self) -> u16 {
         self.inner.backbone.hidden_states
     }
 
+    /// The number of training examples on which the gradient was computed.
     #[getter]
     fn examples(&self) -> usize {
         self.inner.examples
     }
 
+    /// The name of the task.
     #[getter]
     fn task(&self) -> &str {
         &self.inner.task
     }
 
-    /// The linear probe whose loss was differentiated.
+    /// The linear probe: its ``l2``, and ``train`` and ``validation`` with ``loss`` and ``accuracy``.
     #[getter]
     fn probe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         to_python(py, &self.inner.probe)

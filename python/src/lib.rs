@@ -1,6 +1,11 @@
-//! The engine as a Python module: backbones, tasks, search spaces, gradient maps, the built-in scorer, and studies by
-//! ask and tell. Code that needs another library (`torch`, `ray`, `pandas`, `matplotlib`) is written in Python.
+//! The engine as a Python module: backbones, tasks, search spaces, placements and their files, gradient maps, the built-in
+//! scorer, and studies by ask and tell. Code that needs another library (`torch`, `ray`, `pandas`, `matplotlib`) is written
+//! in Python.
+//!
+//! The doc comments of classes and members are their docstrings in Python, so they are in its form. `_adaplace.pyi` has
+//! the types.
 
+mod adapter_file;
 mod backbone;
 mod configuration;
 mod convert;
@@ -8,6 +13,7 @@ mod error;
 mod gradient_map;
 mod interrupt;
 mod placement;
+mod placement_file;
 mod score;
 mod scorer;
 mod search_space;
@@ -19,6 +25,8 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _adaplace {
     #[pymodule_export]
+    use super::adapter_file::AdapterFile;
+    #[pymodule_export]
     use super::backbone::Backbone;
     #[pymodule_export]
     use super::configuration::{new_configuration, read_configuration};
@@ -28,6 +36,8 @@ mod _adaplace {
     use super::gradient_map::GradientMap;
     #[pymodule_export]
     use super::placement::{Connection, Placement};
+    #[pymodule_export]
+    use super::placement_file::{BackboneReference, PlacementFile};
     #[pymodule_export]
     use super::score::{Score, Trial};
     #[pymodule_export]

@@ -5,14 +5,22 @@ use pyo3::prelude::*;
 use crate::placement::Placement;
 
 /// The score of a placement.
+///
+/// The last three numbers count every class. They are given together or not at all.
 #[pyclass(frozen, eq, get_all, module = "adaplace", from_py_object)]
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) struct Score {
+    /// The share of the validation part that is classified correctly.
     accuracy: f64,
+    /// The mean cross-entropy on the validation part, in nats.
     loss: f64,
+    /// The mean cross-entropy of the last epoch, in nats.
     train_loss: f64,
+    /// The mean recall of the classes on the validation part.
     balanced_accuracy: Option<f64>,
+    /// The mean F1 of the classes on the validation part.
     macro_f1: Option<f64>,
+    /// The Matthews correlation on the validation part.
     matthews: Option<f64>,
 }
 
@@ -92,10 +100,15 @@ impl From<Score> for Measured {
 /// A training that a study asks for.
 #[pyclass(frozen, get_all, module = "adaplace")]
 pub(crate) struct Trial {
+    /// The number of the trial and of its line in the journal, from 0.
     number: usize,
+    /// The phase of the study.
     phase: &'static str,
+    /// The placement to train.
     placement: Placement,
+    /// The number of optimiser steps.
     steps: u32,
+    /// The repetition: 0 in the search, from 1 in the race, and after it for finalists and baseline.
     repetition: u32,
 }
 

@@ -22,6 +22,19 @@ use crate::score::Score;
 use crate::task::Task;
 
 /// The built-in scorer: a short training that starts from the linear probe.
+///
+/// It can be pickled once, with weights, encoded task and probe. The copy computes the same scores.
+///
+/// Args:
+///     backbone: The frozen model.
+///     task: The task to learn.
+///     batch_size: The number of examples in a batch.
+///     learning_rate: The highest learning rate of the adapters.
+///     head_learning_rate: The highest learning rate of the head.
+///     seed: The seed of all random choices.
+///
+/// Raises:
+///     AdaplaceError: If the probe cannot be fitted.
 #[pyclass(frozen, module = "adaplace")]
 pub(crate) struct Scorer {
     pub(crate) inner: Arc<ProxyScorer>,
@@ -86,6 +99,13 @@ impl Scorer {
     }
 
     /// Trains a placement for some steps and evaluates it on the validation part.
+    ///
+    /// ``threads`` is the number of threads, by default all cores, and changes no result. Other Python threads run
+    /// meanwhile.
+    ///
+    /// Raises:
+    ///     DivergedError: If the loss is not finite.
+    ///     AdaplaceError: If a connection is out of the backbone's range.
     #[pyo3(signature = (placement, steps = 64, repetition = 0, *, threads = None))]
     fn score(
         &self,
@@ -113,7 +133,7 @@ impl Scorer {
         }
     }
 
-    /// The share of the validation part that the linear probe classifies correctly.
+    /// The validation accuracy of the linear probe.
     #[getter]
     fn probe_accuracy(&self) -> f64 {
         self.inner.probe().validation.accuracy

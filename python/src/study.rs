@@ -7,8 +7,8 @@ use adaplace_backbone::Backbone as FrozenBackbone;
 use adaplace_files::write_atomically;
 use adaplace_report::study_report;
 use adaplace_study::{
-    Event, Prepared, Record, StudyConfiguration, StudyError, StudyFolder, Summary, TrialResult,
-    Workers, backbone_reference, default_cache_memory, run,
+    Event, Phase, Prepared, Record, StudyConfiguration, StudyError, StudyFolder, Summary,
+    TrialResult, Workers, backbone_reference, default_cache_memory, run,
 };
 use adaplace_task::Task as Encoded;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -24,7 +24,7 @@ use crate::score::{Score, Trial};
 use crate::scorer::Scorer;
 use crate::task::Task;
 
-/// A study in its folder, by ask and tell.
+/// What :class:`adaplace.Study` is built on: a study in its folder, by ask and tell.
 #[pyclass(frozen, subclass, module = "adaplace._adaplace")]
 pub(crate) struct Study {
     state: Mutex<Option<State>>,
@@ -75,17 +75,19 @@ impl Study {
         })
     }
 
+    /// The folder of the study.
     #[getter]
     fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The content of `study.toml`.
+    /// The content of ``study.toml``.
     #[getter]
     fn configuration<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         to_python(py, &self.configuration)
     }
 
+    /// The gradient map of the frozen model.
     #[getter]
     fn gradient_map(&self) -> GradientMap {
         GradientMap {
@@ -106,6 +108,7 @@ impl Study {
         }
     }
 
+    /// Hands out at most ``n`` trials, each once.
     #[pyo3(signature = (n = None))]
     fn ask(&self, py: Python<'_>, n: Option<usize>) -> PyResult<Vec<Trial>> {
         let asked = py.detach(|| {
@@ -151,13 +154,13 @@ impl Study {
         })
     }
 
-    /// Returns a trial that could not be scored, so that `ask` hands it out again.
+    /// Returns a trial that could not be scored, so that ``ask`` hands it out again.
     fn give_back(&self, number: usize) -> PyResult<()> {
         state(&mut *self.open()?)?.given.remove(&number);
         Ok(())
     }
 
-    /// Runs the remaining trainings with the built-in scorer. `on_trial` is called with the record of each training.
+    /// Runs the remaining trainings with the built-in scorer. ``on_trial`` is called with the record of each training.
     #[pyo3(signature = (workers, on_trial = None))]
     fn train(&self, py: Python<'_>, workers: usize, on_trial: Option<Py<PyAny>>) -> PyResult<()> {
         let stop = AtomicBool::new(false);
@@ -186,7 +189,7 @@ impl Study {
         }
     }
 
-    /// Whether all trainings are done and the ranking is written.
+    /// Whether nothing is left to be scored and the ranking is written.
     #[getter]
     fn finished(&self, py: Python<'_>) -> PyResult<bool> {
         py.detach(|| {
@@ -198,7 +201,7 @@ impl Study {
         })
     }
 
-    /// All trainings so far.
+    /// All trainings so far, as in the journal.
     #[getter]
     fn records<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let records: Vec<Record> = py.detach(|| {
@@ -209,7 +212,7 @@ impl Study {
         to_python(py, &records)
     }
 
-    /// The content of `ranking.json`, or `None` before the study is finished.
+    /// The content of ``ranking.json``, or None before the study is finished.
     #[getter]
     fn ranking<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let ranking = py.detach(|| {
@@ -220,7 +223,10 @@ impl Study {
         to_python(py, &ranking)
     }
 
-    /// The best placement.
+    /// The best placement: the best finalist once the study is finished, the best complete trial before.
+    ///
+    /// Raises:
+    ///     ValueError: If no complete trial has a score yet.
     #[getter]
     fn best(&self, py: Python<'_>) -> PyResult<Placement> {
         let best = py.detach(|| {
@@ -233,7 +239,7 @@ impl Study {
         })
     }
 
-    /// Writes `report.html` again.
+    /// Writes ``report.html`` again and returns its path.
     fn report(&self, py: Python<'_>) -> PyResult<PathBuf> {
         py.detach(|| {
             let folder = self.folder.path();
@@ -244,10 +250,33 @@ impl Study {
         })
     }
 
-    /// Releases the folder for other processes. All results are in its journal.
+    /// Releases the folder for other processes. What was told is in its journal.
     fn close(&self) -> PyResult<()> {
         self.open()?.take();
         Ok(())
+    }
+
+    fn __repr__(&self) -> String {
+        let progress = match self.open() {
+            // It must not wait for the thread that trains.
+            Err(_) => "in use".to_owned(),
+            Ok(guard) => match guard.as_ref() {
+                None => "closed".to_owned(),
+                Some(State { study, .. }) if study.ranking().is_some() => "finished".to_owned(),
+                Some(State { study, .. }) => {
+                    let records = study.records().iter();
+                    let searched = records.filter(|record| record.phase == Phase::Search);
+                    let trials = self.configuration.search.trials;
+                    format!("{} of {trials} trials", searched.count())
+                }
+            },
+        };
+        format!(
+            "<Study `{}`: {} on `{}`, {progress}>",
+            self.folder.path().display(),
+            self.configuration.strategy.name(),
+            self.task.name
+        )
     }
 }
 

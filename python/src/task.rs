@@ -9,7 +9,22 @@ use pyo3::prelude::*;
 use crate::backbone::Backbone;
 use crate::error::OrRaise;
 
-/// A task, encoded for a backbone: its training and validation part.
+/// A task, encoded for a backbone: its training and validation part. The test part is never read.
+///
+/// Args:
+///     folder: A folder with ``{train,validation}.jsonl``, ``.csv`` or ``.parquet``, or with
+///         ``{train,validation}/CLASS/*.png``; or ``org/name[:subset][@revision]``, a dataset of the Hugging Face hub.
+///     backbone: The backbone that reads the task.
+///     max_length: The number of tokens to which texts are cut. The default is 128, or the backbone's longest.
+///     train_examples: The size of a stratified subset of the training examples. By default all are used.
+///     seed: The seed with which the subset is drawn.
+///     text_column: The column or key of a text, ``text`` by default.
+///     pair_column: The column or key of the second text of a pair. The default is ``text_pair``, if there is one.
+///     label_column: The column or key of the class, ``label`` by default.
+///     image_column: The column of encoded pictures in Parquet. The default is ``image``, or the only column with pictures.
+///
+/// Raises:
+///     AdaplaceError: If the folder is missing or damaged, or the backbone cannot read it.
 #[pyclass(frozen, module = "adaplace")]
 pub(crate) struct Task {
     pub(crate) inner: Arc<Encoded>,
@@ -70,36 +85,43 @@ impl Task {
         })
     }
 
+    /// The name of the task: that of its folder.
     #[getter]
     fn name(&self) -> &str {
         &self.inner.name
     }
 
+    /// The folder or the name on the hub, as given.
     #[getter]
     fn folder(&self) -> PathBuf {
         self.folder.clone()
     }
 
+    /// The labels, in the order of a head's logits.
     #[getter]
     fn classes(&self) -> Vec<String> {
         self.inner.classes.clone()
     }
 
+    /// The number of training examples.
     #[getter]
     fn train_examples(&self) -> usize {
         self.inner.train.len()
     }
 
+    /// The number of validation examples.
     #[getter]
     fn validation_examples(&self) -> usize {
         self.inner.validation.len()
     }
 
+    /// The number of tokens to which texts are cut, None for pictures.
     #[getter]
     fn max_length(&self) -> Option<usize> {
         self.max_length
     }
 
+    /// The hash of the encoded examples of both parts.
     #[getter]
     fn fingerprint(&self) -> &str {
         &self.inner.fingerprint

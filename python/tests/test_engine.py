@@ -1,14 +1,14 @@
 """Backbones, tasks, spaces, placements, gradient maps and the scorer."""
 
+import copy
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import adaplace
-from tiny import REPOSITORY
+from tiny import REPOSITORY, SINGLE
 
 
 def test_the_package_needs_no_other_library():
@@ -49,6 +49,7 @@ def test_a_subset_is_drawn_by_its_seed(backbone, folders):
 
 
 def test_placements_are_sets():
+    assert adaplace.Placement({(1, 2), (3, 4)}) == adaplace.Placement([(3, 4), (1, 2)])
     placement = adaplace.Placement([(3, 4), (4, 2, 4), adaplace.Connection(1, 1, 2, 0.5)])
     same = adaplace.Placement([(1, 1, 2, 0.5), (4, 2, 4, 1.0), (3, 4, 8)])
     assert placement == same and hash(placement) == hash(same) and placement.hash == same.hash
@@ -70,6 +71,19 @@ def test_placement_files_read_back(backbone, tmp_path):
     assert (tmp_path / "placement.toml").read_text() == placement.to_toml(backbone)
 
 
+def test_a_placement_file_names_its_backbone(backbone, tmp_path):
+    path = tmp_path / "placement.toml"
+    placement = adaplace.Placement([(1, 3), (4, 0, 2, 0.25)])
+    placement.write(path, backbone)
+    file = adaplace.PlacementFile.read(path)
+    found = file.backbone
+    assert (file.placement, found.model_type, found.hidden_states, found.width) == (placement, "bert", 5, 32)
+    assert (found.pooling, found.weights_sha256) == (backbone.pooling, backbone.weights_sha256)
+    again = adaplace.PlacementFile(placement, found)
+    assert again == file and hash(again) == hash(file)
+    assert pickle.loads(pickle.dumps(file)) == file and copy.deepcopy(file) == file
+
+
 def test_a_space_samples_within_its_budget(space):
     assert len(space.connections) == 25 and space.size == 25
     placement = space.sample(3)
@@ -77,6 +91,16 @@ def test_a_space_samples_within_its_budget(space):
     # one adapter of rank 2 at width 32: two matrices and two biases
     assert space.cost(placement)["parameters"] == 2 * 2 * 32 + 2 + 32
     assert adaplace.Placement([(0, 1, 2), (1, 2, 2)]) not in space
+
+
+def test_a_space_tells_its_adapters_and_its_limits(backbone, task, space):
+    # one adapter of rank r at width 32: two matrices and two biases
+    assert space.adapters == [{"rank": 2, "scale": 1.0, "parameters": 2 * 2 * 32 + 2 + 32}]
+    assert space.budget == {"adapters": 1, "min_adapters": 1, "parameters": None, "extra_flops": None}
+    text = SINGLE.replace("[2]", "[8, 4]\nscale = 0.5").replace("adapters = 1", "adapters = 3\nmin_adapters = 2\nparameters = 999")
+    other = adaplace.SearchSpace.from_toml(text, backbone, task)
+    assert [(one["rank"], one["scale"]) for one in other.adapters] == [(4, 0.5), (8, 0.5)]
+    assert other.budget == {"adapters": 3, "min_adapters": 2, "parameters": 999, "extra_flops": None}
 
 
 def test_a_space_by_its_name_is_that_of_the_file(backbone, task):
@@ -99,14 +123,14 @@ def test_a_gradient_map_holds_what_was_asked_for(backbone, task, tmp_path):
 
 def test_a_pickled_scorer_gives_the_same_scores(backbone, task):
     scorer = adaplace.Scorer(backbone, task, seed=5, batch_size=8)
-    copy = pickle.loads(pickle.dumps(scorer))
-    assert copy.probe_accuracy == scorer.probe_accuracy
+    twin = pickle.loads(pickle.dumps(scorer))
+    assert twin.probe_accuracy == scorer.probe_accuracy
     for placement in [adaplace.Placement([(1, 2)]), adaplace.Placement([(4, 1), (2, 2)])]:
         score = scorer.score(placement, steps=5)
-        assert copy.score(placement, steps=5) == score == scorer.score(placement, steps=5, threads=1)
+        assert twin.score(placement, steps=5) == score == scorer.score(placement, steps=5, threads=1)
         assert scorer.score(placement, steps=5, repetition=1) != score
     with pytest.raises(adaplace.AdaplaceError, match="pickle the original"):
-        pickle.dumps(copy)
+        pickle.dumps(twin)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +141,9 @@ def test_a_pickled_scorer_gives_the_same_scores(backbone, task):
         (lambda b, t: adaplace.Task("/no/such/task", b), "/no/such/task"),
         (lambda b, t: adaplace.Placement([(0, 1), (0, 1)]), "0->1"),
         (lambda b, t: adaplace.Connection(0, 1, rank=0), "rank"),
+        (lambda b, t: adaplace.Connection(0, 1, scale=0.0), "the adapter scale 0 is not a finite number other than 0"),
+        (lambda b, t: adaplace.PlacementFile.read("/no/such.toml"), "/no/such.toml"),
+        (lambda b, t: adaplace.PlacementFile.from_document({}), "missing field `format`"),
         (lambda b, t: adaplace.SearchSpace.from_toml("[connections]", b, t), "missing field"),
         (lambda b, t: adaplace.SearchSpace("/no/such.toml", b, t), "/no/such.toml"),
         (lambda b, t: adaplace.GradientMap.compute(b, t, statistics=["beauty"]), "unknown variant `beauty`"),
@@ -137,17 +164,14 @@ def test_a_placement_of_another_chain_has_no_cost(space):
         space.cost(adaplace.Placement([(0, 9)]))
 
 
-def test_the_stub_names_what_there_is():
+def test_whatever_is_public_says_what_it_is():
     from adaplace import _adaplace
 
-    text = (Path(adaplace.__path__[0]) / "_adaplace.pyi").read_text()
-    for name in dir(_adaplace):
-        if name.startswith("__"):
-            continue
-        if not isinstance(getattr(_adaplace, name), type):
-            assert f"def {name}(" in text, name
-            continue
-        assert f"class {name}" in text, name
-        for member in vars(getattr(_adaplace, name)):
-            if not member.startswith("_"):
-                assert f"def {member}(" in text, f"{name}.{member}"
+    for name in _adaplace.__all__:
+        one = getattr(_adaplace, name)
+        if isinstance(one, type):
+            members = [f"{name}.{member}" for member in vars(one) if not member.startswith("_")]
+            undocumented = [member for member in members if not vars(one)[member.split(".")[1]].__doc__]
+            assert one.__doc__ and not undocumented, (name, undocumented)
+        else:
+            assert one.__doc__, name

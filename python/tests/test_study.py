@@ -48,6 +48,24 @@ def test_ask_and_tell_in_any_order_give_the_journal_of_a_run(study, lines):
     assert lines(told.folder) == lines(run.folder)
 
 
+def test_a_study_says_how_far_it_is(study):
+    own = study(objective="closed form")
+    prefix = f"<Study `{own.folder}`: random on `task`, "
+    assert repr(own) == f"{prefix}0 of 10 trials>"
+    own.tell(own.ask(1)[0], 0.5)
+    assert repr(own) == f"{prefix}1 of 10 trials>"
+    own.run(closed_form)
+    assert repr(own) == f"{prefix}finished>"
+    own.close()
+    assert repr(own) == f"{prefix}closed>"
+
+
+def test_a_study_that_trains_is_in_use(study):
+    own, seen = study(trials=2), []
+    own.run(on_trial=lambda record: seen.append(repr(own)))
+    assert set(seen) == {f"<Study `{own.folder}`: random on `task`, in use>"}
+
+
 def test_ask_gives_each_trial_away_once(study):
     asked = study(proposals=4)
     first, second = asked.ask(3), asked.ask(3)

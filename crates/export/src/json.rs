@@ -101,8 +101,7 @@ pub fn read(text: &str) -> Result<PlacementFile, ExportError> {
         from_json(text.as_bytes()).map_err(|problem| wrong(problem.to_string()))?;
     let table: toml::Table =
         serde_json::from_value(document.placement).map_err(|error| wrong(error.to_string()))?;
-    let toml = toml::to_string(&table).map_err(|error| wrong(error.to_string()))?;
-    Ok(PlacementFile::from_toml(&toml)?)
+    Ok(PlacementFile::from_table(&table)?)
 }
 
 fn tensors(file: &PlacementFile, adapters: Option<&AdapterFile>) -> Vec<Tensor> {

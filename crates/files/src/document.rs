@@ -82,6 +82,19 @@ pub fn from_toml<D: Document>(text: &str) -> Result<D, ContentError> {
     Ok(document)
 }
 
+/// The document in a parsed `table`, checked.
+///
+/// # Errors
+/// [`ContentError`] without the name of a file and without lines.
+pub fn from_table<D: Document>(table: &toml::Table) -> Result<D, ContentError> {
+    // Its text, because a table as a deserializer turns dates into texts.
+    let text = toml::to_string(table).map_err(|error| ContentError::Other(error.to_string()))?;
+    from_toml(&text).map_err(|error| match error {
+        ContentError::Line { problem, .. } => ContentError::Other(problem),
+        error => error,
+    })
+}
+
 /// A parser's error as its line and one line of text.
 #[must_use]
 pub fn toml_problem(error: &toml::de::Error, text: &str) -> ContentError {
@@ -178,6 +191,10 @@ mod tests {
         let pair: Pair = from_json(json).unwrap();
         assert_eq!(pair.high, 0.1 + 0.2);
         assert_eq!(from_toml::<Pair>(toml).unwrap(), pair);
+        assert_eq!(
+            from_table::<Pair>(&toml::from_str(toml).unwrap()).unwrap(),
+            pair
+        );
     }
 
     #[test]
@@ -196,6 +213,8 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(problem(text), expected);
+            let table = from_table::<Pair>(&toml::from_str(text).unwrap());
+            assert_eq!(table.unwrap_err().to_string(), expected);
         }
         let unknown = problem("format = \"test.pair/2\"\nlow = 1\nhihg = 2\n");
         assert!(
@@ -206,6 +225,13 @@ mod tests {
         let wrong = problem("format = \"test.pair/2\"\nlow = 1\nhigh = \"two\"\n");
         assert!(
             wrong.starts_with("line 3: `high`: invalid type: string \"two\""),
+            "{wrong}"
+        );
+        let table = "format = \"test.pair/2\"\nlow = 1\nhigh = \"two\"\n";
+        let wrong = from_table::<Pair>(&toml::from_str(table).unwrap());
+        let wrong = wrong.unwrap_err().to_string();
+        assert!(
+            wrong.starts_with("`high`: invalid type: string \"two\""),
             "{wrong}"
         );
         for text in [&b"{"[..], b"[]", b"\xff", b"{\"format\": 3}"] {

@@ -36,7 +36,8 @@ use std::path::Path;
 
 pub use atomic::write_atomically;
 pub use document::{
-    Document, Layout, from_json, from_toml, read_json, read_toml, toml_problem, write_json,
+    Document, Layout, from_json, from_table, from_toml, read_json, read_toml, toml_problem,
+    write_json,
 };
 pub use error::{ContentError, FileError};
 

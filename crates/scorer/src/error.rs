@@ -111,6 +111,21 @@ pub enum ScoreError {
         /// The reason, and what to do about it.
         reason: String,
     },
+    /// The adapters in a file were trained for another placement or backbone.
+    #[error(
+        "`{}` was trained with another {entry}, `{found}` and not `{expected}`; use the placement and backbone that it was trained for",
+        path.display()
+    )]
+    AnotherOrigin {
+        /// The path of the file.
+        path: PathBuf,
+        /// The entry of its header that differs.
+        entry: &'static str,
+        /// The value in the file.
+        found: String,
+        /// The value of the given placement or backbone.
+        expected: String,
+    },
     /// A scorer outside this crate failed.
     #[error(transparent)]
     Other(Box<dyn Error + Send + Sync>),

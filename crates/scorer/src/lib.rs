@@ -51,7 +51,7 @@ pub use importance::importances;
 pub use joint_judgement::JointJudgement;
 pub use model::Model;
 pub use optimiser::AdamW;
-pub use parameters::{Head, NamedTensor, Parameters};
+pub use parameters::{Head, Metadata, NamedTensor, Parameters};
 pub use probe::{Features, LinearProbe};
 pub use proxy_scorer::{ProxyScorer, Score, Scorer};
 pub use state_cache::StateCache;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use adaplace_files::{from_toml, write_atomically};
+use adaplace_files::{from_table, from_toml, write_atomically};
 use serde::{Deserialize, Serialize};
 
 use crate::{Placement, SpaceError};
@@ -108,6 +108,18 @@ impl PlacementFile {
     /// [`SpaceError::Content`] (also for a rank of 0, an unusable scale and a repeated connection),
     /// [`SpaceError::NoAdapter`], [`SpaceError::Passes`] and [`SpaceError::ConnectionOutsideChain`].
     pub fn from_toml(text: &str) -> Result<Self, SpaceError> {
+        Self::of(from_toml(text)?)
+    }
+
+    /// Checks the placement in a `table`, which is the parsed content of a file.
+    ///
+    /// # Errors
+    /// Those of [`PlacementFile::from_toml`], without lines.
+    pub fn from_table(table: &toml::Table) -> Result<Self, SpaceError> {
+        Self::of(from_table(table)?)
+    }
+
+    fn of(document: Document) -> Result<Self, SpaceError> {
         let Document {
             format: _,
             passes,
@@ -115,7 +127,7 @@ impl PlacementFile {
             adapter,
             placement,
             provenance,
-        } = from_toml(text)?;
+        } = document;
         let file = PlacementFile {
             backbone,
             adapter,
@@ -208,16 +220,6 @@ impl PlacementFile {
         if self.placement.is_empty() {
             return Err(SpaceError::NoAdapter);
         }
-        let hidden_states = self.backbone.hidden_states;
-        let outside = |connection: &crate::Connection| {
-            connection.source.max(connection.target) >= hidden_states
-        };
-        match self.placement.connections().find(outside) {
-            Some(connection) => Err(SpaceError::ConnectionOutsideChain {
-                connection,
-                hidden_states,
-            }),
-            None => Ok(()),
-        }
+        self.placement.check_range(self.backbone.hidden_states)
     }
 }

@@ -86,6 +86,21 @@ impl Placement {
         Placement(adapters)
     }
 
+    /// Checks that every connection is within a chain of `hidden_states`.
+    ///
+    /// # Errors
+    /// [`SpaceError::ConnectionOutsideChain`].
+    pub fn check_range(&self, hidden_states: u16) -> Result<(), SpaceError> {
+        let outside = |one: &Connection| one.source.max(one.target) >= hidden_states;
+        match self.connections().find(outside) {
+            Some(connection) => Err(SpaceError::ConnectionOutsideChain {
+                connection,
+                hidden_states,
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// The number of forward passes that the placement needs: 2 with a recurrent connection, else 1.
     pub fn passes(&self) -> u8 {
         if self.earliest_recurrent_target().is_some() {

@@ -127,6 +127,14 @@ fn the_documented_placement_is_read() {
         PlacementFile::from_toml(&file.to_toml().unwrap()).unwrap(),
         file
     );
+    let table = toml::from_str(PLACEMENT).unwrap();
+    assert_eq!(PlacementFile::from_table(&table).unwrap(), file);
+    let table = toml::from_str(&PLACEMENT.replace("width = 384", "width = -1")).unwrap();
+    let error = PlacementFile::from_table(&table).unwrap_err().to_string();
+    assert!(
+        error.starts_with("`backbone.width`: invalid value"),
+        "{error}"
+    );
 }
 
 #[test]

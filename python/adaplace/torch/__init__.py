@@ -22,7 +22,6 @@ probabilities of its configuration to 0 to train like the engine.
 """
 
 try:
-    import safetensors
     import torch
 except ImportError as error:
     raise ImportError("`adaplace.torch` needs PyTorch; install it with `pip install 'adaplace[torch]'`") from error
@@ -33,19 +32,14 @@ from .attached import Attached
 from .classifier import Classifier
 from .errors import AttachError
 from .hashing import model_weights_sha256
-from .placement import AdapterSpec, BackboneReference, Connection, Placement
 
-del safetensors, torch
+del torch
 
 __all__ = [
     "Adapter",
-    "AdapterSpec",
     "AttachError",
     "Attached",
-    "BackboneReference",
     "Classifier",
-    "Connection",
-    "Placement",
     "attach",
     "model_weights_sha256",
 ]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .placement import AdapterSpec
+from adaplace._adaplace import Connection
 
 NORM_EPSILON = 1e-5
 
@@ -17,22 +17,23 @@ class Adapter(nn.Module):
 
     `down.weight` is (rank, width), `down.bias` (rank), `up.weight` (width, rank), `up.bias` (width). In a new
     adapter W_down and b_down are uniform in +-1/sqrt(width), W_up and b_up are zero, so it adds nothing yet.
+    Rank and scale are those of the connection.
     """
 
     def __init__(
         self,
         width: int,
-        spec: AdapterSpec,
+        connection: Connection,
         *,
         generator: torch.Generator | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         self.width = width
-        self.rank = spec.rank
-        self.scale = spec.scale
-        self.down = blank_linear(width, spec.rank, dtype)
-        self.up = blank_linear(spec.rank, width, dtype)
+        self.rank = connection.rank
+        self.scale = connection.scale
+        self.down = blank_linear(width, self.rank, dtype)
+        self.up = blank_linear(self.rank, width, dtype)
         fill_uniform(self.down.weight, width, generator)
         fill_uniform(self.down.bias, width, generator)
         nn.init.zeros_(self.up.weight)

@@ -8,18 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adaplace._adaplace import AdapterFile, Placement, PlacementFile
+
 from .adapter import Adapter, blank_linear, fill_uniform
-from .adapter_file import AdapterFile
+from .adapter_file import tensors_of
 from .attached import MARK, Attached
 from .checks import Check, check_backbone, check_mode, read_adapters
 from .errors import AttachError
 from .families import Layout, layout_of
-from .placement import Connection, HasConnections, PathLike, Placement, as_placement
+from .placement import PathLike, read_placement
 
 
 def attach(
     model: nn.Module,
-    placement: PathLike | Mapping[str, Any] | Placement | HasConnections,
+    placement: PathLike | Mapping[str, Any] | Placement | PlacementFile,
     adapters: PathLike | None = None,
     *,
     check: Check = "error",
@@ -30,9 +32,9 @@ def attach(
     """Adds the adapters of `placement` to `model`, by hooks on this instance, and freezes the model.
 
     `model` is a BERT, RoBERTa, XLM-R, DistilBERT, ViT, DeiT or DINOv2 of transformers, with or without a task
-    head, or a vision transformer of timm. `placement` is the path of a placement file, its parsed content, or
-    a `Placement` of this package or of the engine. A placement without a backbone can be attached to any model
-    that is large enough.
+    head, or a vision transformer of timm. `placement` is the path of a placement file, its parsed content, an
+    `adaplace.PlacementFile`, or an `adaplace.Placement`. The last one names no backbone, so it can be attached
+    to any model that is large enough.
 
     `adapters` is the path of an adapter file, whose head is also used. Without it the adapters are new and add
     nothing yet: W_down and b_down are uniform in +-1/sqrt(width), drawn from `seed` if it is given and
@@ -53,23 +55,23 @@ def attach(
             f"`{type(layout.base).__name__}` has adapters already; detach them first, or attach one "
             "placement that holds all connections"
         )
-    wanted = as_placement(placement)
-    backbone = check_backbone(wanted, layout, check)
-    file = None if adapters is None else read_adapters(adapters, wanted, backbone, check)
+    wanted, made_for = read_placement(placement)
+    backbone = check_backbone(wanted, made_for, layout, check)
+    file = None if adapters is None else read_adapters(adapters, wanted, made_for or backbone, check)
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     like = _like(layout)
     modules = {
-        connection: Adapter(layout.width, spec, generator=generator, dtype=like.dtype)
-        for connection, spec in wanted.adapters.items()
+        (one.source, one.target): Adapter(layout.width, one, generator=generator, dtype=like.dtype)
+        for one in wanted.connections
     }
     head = _head(layout.width, file, num_classes, generator, like.dtype)
-    if file is not None:
-        _load(modules, head, file)
     for module in (*modules.values(), head):
         if module is not None:
             module.to(like.device).train(model.training)
     kept = _kept_trainable(model, trainable)
-    attached = Attached(model, layout, wanted, backbone, modules, head, file.metadata if file else {})
+    attached = Attached(model, layout, wanted, backbone, modules, head)
+    if file is not None:
+        _load(attached, file)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in kept)
     return attached
@@ -92,13 +94,13 @@ def _head(
     generator: torch.Generator | None,
     dtype: torch.dtype,
 ) -> nn.Linear | None:
-    stored = None if file is None else file.classes
-    if stored is not None and num_classes not in (None, stored):
+    stored = 0 if file is None else file.num_classes
+    if stored and num_classes not in (None, stored):
         raise AttachError(
             f"the head in the adapter file has {stored} classes, but num_classes is {num_classes}; leave "
             "num_classes out, or attach without the file"
         )
-    classes = stored if stored is not None else num_classes
+    classes = stored or num_classes
     if classes is None:
         return None
     if classes < 1:
@@ -109,18 +111,16 @@ def _head(
     return head
 
 
-def _load(modules: Mapping[Connection, Adapter], head: nn.Linear | None, file: AdapterFile) -> None:
+@torch.no_grad()
+def _load(attached: Attached, file: AdapterFile) -> None:
     """Copies the values of the file, whose tensors were checked against the placement when it was read."""
-    parameters = {
-        f"{source}-{target}.{name}": parameter
-        for (source, target), adapter in modules.items()
-        for name, parameter in adapter.named_parameters()
-    }
-    if head is not None and file.classes is not None:
-        parameters |= {f"head.{name}": parameter for name, parameter in head.named_parameters()}
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(file.tensors[name])
+    tensors = tensors_of(file)
+    for name, parameter in attached.own_parameters().items():
+        # A file without a head leaves a new one as it is.
+        if name in tensors:
+            parameter.copy_(tensors[name])
+    attached.classes = file.classes
+    attached.max_length = file.max_length
 
 
 def _kept_trainable(model: nn.Module, trainable: Sequence[str]) -> set[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
+
+from adaplace._adaplace import BackboneReference, Connection, Placement
 
 from . import adapter_file
 from .adapter import Adapter
@@ -17,13 +18,14 @@ from .checkpointing import Checkpointing
 from .errors import AttachError
 from .families import Layout
 from .passes import Passes
-from .placement import BackboneReference, Connection, PathLike, Placement
+from .placement import Pair, PathLike
 from .pooling import Pooler
 from .switches import CheckpointingSwitches
 
 # The key in the `__dict__` of a backbone that has adapters.
 MARK = "_adaplace_attached"
 MODEL = "model"
+HEAD = "head"
 
 
 class Attached(CheckpointingSwitches, nn.Module):
@@ -44,9 +46,8 @@ class Attached(CheckpointingSwitches, nn.Module):
         layout: Layout,
         placement: Placement,
         backbone: BackboneReference,
-        adapters: Mapping[Connection, Adapter],
+        adapters: Mapping[Pair, Adapter],
         head: nn.Linear | None,
-        metadata: Mapping[str, str],
     ) -> None:
         super().__init__()
         self.model = model
@@ -57,7 +58,9 @@ class Attached(CheckpointingSwitches, nn.Module):
         self.placement = placement
         #: The properties of the model, including the hash of its weights.
         self.backbone = backbone
-        self.metadata = dict(metadata)
+        #: The names of the head's rows and the number of tokens to which texts were cut, as far as they are known.
+        self.classes: Sequence[str] | None = None
+        self.max_length: int | None = None
         self._pooler = Pooler(layout.base, layout.method, layout.last_norm, backbone.pooling)
         self._required_grad = {name: weight.requires_grad for name, weight in model.named_parameters()}
         self._handles: list[RemovableHandle] = []
@@ -67,7 +70,7 @@ class Attached(CheckpointingSwitches, nn.Module):
         # `Trainer` inspects the forward for the columns of a data set that it takes, which are the model's.
         self.__dict__["forward"] = _Forward(self)
         self.register_load_state_dict_post_hook(_forget_frozen)  # type: ignore[no-untyped-call]
-        self._install(layout, Chain(adapters))
+        self._install(layout, Chain(adapters, placement.passes))
 
     def _install(self, layout: Layout, chain: Chain) -> None:
         layout.base.__dict__[MARK] = True
@@ -105,9 +108,9 @@ class Attached(CheckpointingSwitches, nn.Module):
         return self.logits(*args, **inputs)
 
     @property
-    def adapters(self) -> dict[Connection, Adapter]:
-        """The adapters by their connections, in ascending order."""
-        return {connection: self._adapter(connection) for connection in self.placement.adapters}
+    def adapters(self) -> dict[Pair, Adapter]:
+        """The adapters by the pair (source, target) of their connection, in ascending order."""
+        return {(one.source, one.target): self._adapter(one) for one in self.placement.connections}
 
     @property
     def config(self) -> Any:
@@ -122,12 +125,14 @@ class Attached(CheckpointingSwitches, nn.Module):
     def trainable_parameters(self) -> list[nn.Parameter]:
         """The parameters to train: adapters, head, and those of the model that were left trainable."""
         left = self._trainable_names()
-        own = [parameter for name, parameter in self.model.named_parameters() if name in left]
-        adapted = [adapter for adapter in (*self.adapters.values(), self.head) if adapter is not None]
-        new = [
-            parameter for module in adapted for parameter in module.parameters() if parameter.requires_grad
-        ]
-        return new + own
+        of_model = [parameter for name, parameter in self.model.named_parameters() if name in left]
+        own = [parameter for parameter in self.own_parameters().values() if parameter.requires_grad]
+        return own + of_model
+
+    def own_parameters(self) -> dict[str, nn.Parameter]:
+        """The parameters of adapters and head, under their names in an adapter file."""
+        named = self.named_parameters()
+        return {name: parameter for name, parameter in named if not name.startswith(f"{MODEL}.")}
 
     def save_adapters(
         self,
@@ -140,26 +145,25 @@ class Attached(CheckpointingSwitches, nn.Module):
         """Writes adapters and head to a file that the engine can read, all in f32.
 
         `classes` names the head's rows in their order, and `max_length` is the number of tokens to which texts
-        were cut. Both are written to the header, where the engine's `evaluate` looks for them. Without `head`
-        the file contains only the adapters, which `attach` can read, but the engine needs a head.
+        were cut. Both are written to the header, where the engine's `evaluate` looks for them; without them,
+        those of the adapter file that was attached are written. Without `head` the file contains only the
+        adapters, which `attach` can read, but the engine needs a head.
         """
-        tensors: dict[str, Tensor] = {
-            f"{source}-{target}.{name}": parameter
-            for (source, target), adapter in self.adapters.items()
-            for name, parameter in adapter.named_parameters()
-        }
+        classes = self.classes if classes is None else classes
+        tensors = self.own_parameters()
         if head:
-            tensors |= self._head_tensors(classes)
-        metadata = dict(self.metadata)
-        metadata[adapter_file.PLACEMENT] = self.placement.hash
-        metadata[adapter_file.WEIGHTS] = self.backbone.weights_sha256
-        if classes is not None:
-            metadata[adapter_file.CLASSES] = json.dumps(
-                list(classes), ensure_ascii=False, separators=(",", ":")
-            )
-        if max_length is not None:
-            metadata[adapter_file.MAX_LENGTH] = str(max_length)
-        adapter_file.write(path, tensors, metadata)
+            self._check_head(classes)
+        else:
+            tensors = {name: one for name, one in tensors.items() if not name.startswith(f"{HEAD}.")}
+        adapter_file.write(
+            path,
+            self.placement,
+            self.backbone.width,
+            tensors,
+            weights_sha256=self.backbone.weights_sha256,
+            classes=classes,
+            max_length=self.max_length if max_length is None else max_length,
+        )
 
     def detach(self) -> nn.Module:
         """Removes the adapters from the model, which is then as before, and returns the model.
@@ -196,7 +200,7 @@ class Attached(CheckpointingSwitches, nn.Module):
         return state
 
     def extra_repr(self) -> str:
-        connections = ", ".join(str(connection) for connection in self.placement.adapters)
+        connections = ", ".join(f"{source}->{target}" for source, target in self.adapters)
         return f"connections=[{connections}], passes={self.placement.passes}"
 
     def _adapter(self, connection: Connection) -> Adapter:
@@ -217,7 +221,7 @@ class Attached(CheckpointingSwitches, nn.Module):
             return self._trained
         return {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
 
-    def _head_tensors(self, classes: Sequence[str] | None) -> dict[str, Tensor]:
+    def _check_head(self, classes: Sequence[str] | None) -> None:
         if self.head is None:
             raise AttachError(
                 "there is no head to save; attach with `num_classes`, or save with `head=False`"
@@ -225,7 +229,6 @@ class Attached(CheckpointingSwitches, nn.Module):
         rows = self.head.out_features
         if classes is not None and len(classes) != rows:
             raise AttachError(f"{len(classes)} classes are named, but the head has {rows}; name one for each row")
-        return {adapter_file.HEAD_WEIGHT: self.head.weight, adapter_file.HEAD_BIAS: self.head.bias}
 
     def _check_attached(self) -> None:
         if not self.is_attached:

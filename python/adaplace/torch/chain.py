@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .adapter import Adapter
 from .errors import AttachError
-from .placement import Connection
+from .placement import Pair
 
 # The states by their number. None means that a state was computed but no connection reads it.
 States = dict[int, Optional[Tensor]]
@@ -36,13 +36,13 @@ class Pass:
 
 
 class Chain:
-    """The adapters of a placement by their target, and the current pass of this thread."""
+    """The adapters of a placement by their target, its number of passes, and the current pass of this thread."""
 
-    def __init__(self, adapters: Mapping[Connection, Adapter]) -> None:
+    def __init__(self, adapters: Mapping[Pair, Adapter], passes: int) -> None:
         self.adapters = dict(adapters)
-        self.passes = 2 if any(connection.is_recurrent for connection in adapters) else 1
-        self.sources = {connection.source for connection in adapters}
-        self.touched = sorted(self.sources | {connection.target for connection in adapters})
+        self.passes = passes
+        self.sources = {source for source, _ in adapters}
+        self.touched = sorted(self.sources | {target for _, target in adapters})
         self._incoming: dict[int, list[tuple[int, Adapter]]] = {}
         for (source, target), adapter in sorted(self.adapters.items()):
             self._incoming.setdefault(target, []).append((source, adapter))

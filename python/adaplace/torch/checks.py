@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import Literal
 
 import torch
 
+from adaplace._adaplace import AdapterFile, AdaplaceError, BackboneReference, Placement
+
 from . import adapter_file
-from .adapter_file import AdapterFile
 from .errors import AttachError
 from .families import Layout
 from .hashing import weights_sha256
-from .placement import POOLINGS, BackboneReference, PathLike, Placement
+from .placement import PathLike
 
 Check = Literal["error", "warn"]
+
+POOLINGS = ("mean", "cls")
 
 # The number of stack frames between the user's call of `attach` and the warning.
 STACK_LEVEL = 4
 
 
-def check_backbone(placement: Placement, layout: Layout, check: Check) -> BackboneReference:
+def check_backbone(
+    placement: Placement, expected: BackboneReference | None, layout: Layout, check: Check
+) -> BackboneReference:
     """The properties of the model. Complains if they differ from those that the placement was made for.
 
     Another number or width of hidden states is always an error, because the adapters would not fit.
     """
-    expected = placement.backbone
     found = BackboneReference(
         model_type=layout.model_type,
         hidden_states=layout.hidden_states,
@@ -34,8 +37,12 @@ def check_backbone(placement: Placement, layout: Layout, check: Check) -> Backbo
         pooling=_pooling(expected, layout),
         weights_sha256=weights_sha256(layout.weights()),
     )
-    placement.check_range(found.hidden_states)
     if expected is None:
+        # A placement file was checked against its own number of hidden states, which is compared below.
+        try:
+            placement.check_range(found.hidden_states)
+        except AdaplaceError as error:
+            raise AttachError(str(error)) from error
         return found
     for field in ("hidden_states", "width"):
         if getattr(expected, field) != getattr(found, field):
@@ -55,9 +62,10 @@ def read_adapters(
 ) -> AdapterFile:
     """Reads the adapter file at `path`. Complains if its header names another placement or backbone."""
     file = adapter_file.read(path, placement, backbone.width)
-    expected = placement.backbone or backbone
-    for problem in file.origin_problems(os.fspath(path), placement, expected.weights_sha256):
-        complain(problem, check)
+    try:
+        file.check_origin(placement, backbone.weights_sha256)
+    except AdaplaceError as error:
+        complain(str(error), check)
     return file
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +28,14 @@ def weights_sha256(tensors: Mapping[str, Tensor]) -> str:
 def _tensor_digest(name: str, tensor: Tensor) -> bytes:
     shape = "x".join(str(size) for size in tensor.shape)
     digest = hashlib.sha256(name.encode() + b"\0" + shape.encode() + b"\0")
-    values = tensor.detach().to(device="cpu", dtype=torch.float32).contiguous().numpy()
-    digest.update(values.astype("<f4", copy=False).data)
+    digest.update(little_endian(tensor).data)
     return digest.digest()
+
+
+def little_endian(tensor: Tensor) -> Any:
+    """The values as a little-endian f32 array of NumPy, in row-major order."""
+    values = tensor.detach().to(device="cpu", dtype=torch.float32).contiguous().numpy()
+    return values.astype("<f4", copy=False)
 
 
 def model_weights_sha256(model: nn.Module) -> str:

@@ -13,7 +13,8 @@ import transformers
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from adaplace.torch import AdapterSpec, Attached, BackboneReference, Connection, Placement
+from adaplace import BackboneReference, Connection, Placement, PlacementFile
+from adaplace.torch import Attached
 
 FIXTURES = Path(__file__).resolve().parents[3] / "crates/backbone/tests/parity/fixtures"
 FAMILIES = ["bert", "roberta", "xlm-roberta", "distilbert", "vit", "deit", "dinov2"]
@@ -47,11 +48,11 @@ def inputs_of(family: str) -> dict[str, Tensor]:
 
 def placement(
     pairs: list[tuple[int, int]], family: str | None = None, rank: int = 3, **changes: Any
-) -> Placement:
+) -> Placement | PlacementFile:
     """Adapters on `pairs`, one of them with a scale; made for the fixture of `family`, if one is named."""
-    adapters = {Connection(*pair): AdapterSpec(rank, 0.5 if pair == (1, 2) else 1.0) for pair in pairs}
+    adapters = Placement(Connection(*pair, rank, 0.5 if pair == (1, 2) else 1.0) for pair in pairs)
     if family is None:
-        return Placement(adapters)
+        return adapters
     text = "bert" in family
     reference = {
         "model_type": family,
@@ -60,7 +61,7 @@ def placement(
         "pooling": "mean" if text else "cls",
         "weights_sha256": HASHES[family],
     }
-    return Placement(adapters, BackboneReference(**{**reference, **changes}))
+    return PlacementFile(adapters, BackboneReference(**{**reference, **changes}))
 
 
 @torch.no_grad()
@@ -76,11 +77,11 @@ def randomise(attached: Attached, seed: int = 1, factor: float = 3.0) -> None:
 def parameters_of(attached: Attached) -> dict[tuple[int, int], dict[str, Any]]:
     """Copies of the adapters' values as leaves, for the definition by hand."""
     return {
-        tuple(connection): {
+        pair: {
             **{name: value.detach().clone().requires_grad_() for name, value in adapter.named_parameters()},
             "scale": adapter.scale,
         }
-        for connection, adapter in attached.adapters.items()
+        for pair, adapter in attached.adapters.items()
     }
 
 

@@ -18,7 +18,8 @@ from collections.abc import Callable
 import torch
 import transformers
 
-from adaplace.torch import AdapterSpec, Connection, Placement, attach
+from adaplace import Connection, Placement
+from adaplace.torch import attach
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
     model = transformers.AutoModel.from_pretrained(arguments.backbone, dtype=torch.float32).eval()
     twin = transformers.AutoModel.from_pretrained(arguments.backbone, dtype=torch.float32).eval()
     connections = [Connection(*map(int, text.split("-"))) for text in arguments.connection]
-    attached = attach(twin, Placement({connection: AdapterSpec(8) for connection in connections}))
+    attached = attach(twin, Placement(connections))
     if model.main_input_name == "pixel_values":
         size = model.config.image_size
         inputs = {"pixel_values": torch.randn(arguments.batch, 3, size, size)}

@@ -81,3 +81,28 @@ def test_trained_by_pytorch(program, folders, made, tmp_path):
     assert expected[0] > 0.6
     found = engine_evaluation(program, folders, placement, tmp_path / "adapters.safetensors")
     assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_engine_needs_a_head(program, folders, made, tmp_path):
+    model, placement = made
+    adapters = tmp_path / "adapters.safetensors"
+    attach(model, placement).save_adapters(adapters, head=False)
+    message = program(
+        *("evaluate", placement, "--adapters", adapters, "--backbone", folders[0], "--task", folders[1]),
+        code=1,
+    )
+    assert f"`{adapters}` has no head; save the adapters together with their head" in message
+
+
+@pytest.mark.parametrize("made_with", ["a file", "a placement"])
+def test_a_file_is_the_same_from_either_side(program, folders, made, tmp_path, made_with):
+    """What the engine wrote is what PyTorch writes after it has read it."""
+    model, placement = made
+    program(
+        *("train", placement, "--backbone", folders[0], "--task", folders[1], "--out", tmp_path / "trained"),
+        *("--steps", "2", "--precision", "f32"),
+    )
+    adapters = tmp_path / "trained" / "adapters.safetensors"
+    given = placement if made_with == "a file" else adaplace.Placement.read(placement)
+    attach(model, given, adapters).save_adapters(tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == adapters.read_bytes()

@@ -14,7 +14,8 @@ from by_hand import relative
 from fixture_models import FAMILIES, MIXED, inputs_of, load, placement, randomise, timm_twin
 from torch import Tensor, nn
 
-from adaplace.torch import AttachError, Placement, attach
+from adaplace import Placement
+from adaplace.torch import AttachError, attach
 
 
 def hooks_of(model: nn.Module) -> dict[str, int]:

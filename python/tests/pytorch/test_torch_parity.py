@@ -14,7 +14,8 @@ from by_hand import ByHand, frobenius, relative
 from safetensors import safe_open
 from torch import Tensor
 
-from adaplace.torch import AdapterSpec, Attached, Connection, Placement, attach, model_weights_sha256
+from adaplace import Placement
+from adaplace.torch import Attached, attach, model_weights_sha256
 
 BACKBONES = ["minilm", "dinov2"]
 CASES = [
@@ -44,10 +45,10 @@ class Parity:
 
     def attach(self, case: str, pairs: list[list[int]]) -> Attached:
         """With the head and the adapters of the fixture."""
-        adapters = {Connection(*pair): AdapterSpec(4) for pair in pairs}
-        attached = attach(self.model, Placement(adapters), num_classes=3)
+        adapters = Placement((source, target, 4) for source, target in pairs)
+        attached = attach(self.model, adapters, num_classes=3)
         state = {name: self.tensors[name] for name in ("head.weight", "head.bias")}
-        for source, target in adapters:
+        for source, target in pairs:
             for part in ("down.weight", "down.bias", "up.weight", "up.bias"):
                 state[f"{source}-{target}.{part}"] = self.tensors[f"{case}/{source}-{target}.{part}"]
         attached.load_state_dict(state)

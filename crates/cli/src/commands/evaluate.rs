@@ -1,13 +1,13 @@
 use std::path::Path;
 
-use adaplace_scorer::{Evaluation, Model, Parameters, evaluate};
+use adaplace_scorer::{Evaluation, Model, evaluate};
 use adaplace_search_space::{PlacementFile, PlacementHash};
 use adaplace_study::{Problem, backbone_reference};
 use adaplace_task::{Part, TaskOptions};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::Serialize;
 
-use super::origin::{CLASSES, MAX_LENGTH, check_origin, pooling};
+use super::origin::{pooling, trained_parameters};
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Evaluate;
@@ -24,18 +24,8 @@ struct Report {
 
 pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
     let file = PlacementFile::read(&arguments.placement)?;
-    let width = file.backbone.width as usize;
     let path = &arguments.adapters;
-    let (parameters, metadata) = Parameters::read(&file.placement, width, path)?;
-    let max_length = match metadata.get(MAX_LENGTH) {
-        None => None,
-        Some(text) => Some(text.parse().with_context(|| {
-            format!(
-                "`{}` has the max_length `{text}`; it is damaged",
-                path.display()
-            )
-        })?),
-    };
+    let (parameters, metadata) = trained_parameters(&file, path)?;
     let part = arguments.part;
     let columns = arguments.columns.columns();
     let options = TaskOptions {
@@ -48,7 +38,7 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
     let mut problem = Problem::load(
         (&folder, pooling),
         &hub::task(&arguments.task)?,
-        max_length,
+        metadata.max_length,
         &options,
     )?;
     let precision = arguments.precision.resolve();
@@ -57,13 +47,8 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
     let (backbone, task) = (&problem.backbone, &problem.task);
     file.check_backbone(&backbone_reference(backbone))
         .map_err(|error| error.in_file(&arguments.placement))?;
-    check_origin(&metadata, &file, path)?;
-    check_classes(
-        metadata.get(CLASSES),
-        &task.classes,
-        parameters.classes(),
-        path,
-    )?;
+    let rows = parameters.classes();
+    check_classes(metadata.classes.as_ref(), &task.classes, rows, path)?;
     let Some(examples) = task.part(part) else {
         bail!(
             "the task `{}` has no {part} part; choose another with `--part`",
@@ -105,12 +90,11 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
 
 /// Checks that the classes are those of the training task, in the same order as the rows of the head.
 fn check_classes(
-    stored: Option<&String>,
+    stored: Option<&Vec<String>>,
     classes: &[String],
     rows: usize,
     path: &Path,
 ) -> Result<()> {
-    let stored: Option<Vec<String>> = stored.and_then(|text| serde_json::from_str(text).ok());
     if rows != classes.len() || stored.is_some_and(|stored| stored != classes) {
         bail!(
             "`{}` was trained for other classes than those of the task ({}); evaluate it on the task that it was trained on",

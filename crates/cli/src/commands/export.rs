@@ -8,7 +8,7 @@ use adaplace_scorer::{Head, Parameters};
 use adaplace_search_space::{Connection, PlacementFile};
 use anyhow::{Context, Result};
 
-use super::origin::{CLASSES, check_origin};
+use super::origin::trained_parameters;
 use super::print;
 use crate::Ending;
 use crate::arguments::{Export, ExportTarget};
@@ -60,23 +60,17 @@ fn untrained(file: &PlacementFile, seed: u64) -> Weights {
 
 /// The trained weights and the metadata of their file.
 fn trained(file: &PlacementFile, path: &Path) -> Result<(Weights, AdapterFile)> {
-    let (parameters, metadata) =
-        Parameters::read(&file.placement, file.backbone.width as usize, path)?;
-    check_origin(&metadata, file, path)?;
-    let classes = metadata.get(CLASSES).map_or(Ok(Vec::new()), |text| {
-        serde_json::from_str(text)
-            .with_context(|| format!("`{}` has damaged classes", path.display()))
-    })?;
+    let (parameters, metadata) = trained_parameters(file, path)?;
     let Head { weight, bias } = parameters.head();
     let head = HeadWeights {
         weight,
         bias,
-        classes,
+        classes: metadata.classes.clone().unwrap_or_default(),
     };
     let described = AdapterFile {
         path: path.display().to_string(),
         classes: head.bias.len(),
-        metadata,
+        metadata: metadata.into(),
     };
     let weights = Weights {
         adapters: weights(&parameters),

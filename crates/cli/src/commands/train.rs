@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -6,14 +5,16 @@ use std::time::Instant;
 
 use adaplace_backbone::Precision;
 use adaplace_files::write_atomically;
-use adaplace_scorer::{ByClass, Evaluation, ProxyScorer, ScoreError, TrainingSettings, evaluate};
+use adaplace_scorer::{
+    ByClass, Evaluation, Metadata, ProxyScorer, ScoreError, TrainingSettings, evaluate,
+};
 use adaplace_search_space::{BackboneReference, Count, Fidelity, PlacementFile, PlacementHash};
 use adaplace_study::{ProbeQuality, Problem, backbone_reference};
 use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 
-use super::origin::{CLASSES, MAX_LENGTH, PLACEMENT, WEIGHTS, pooling};
+use super::origin::pooling;
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Train;
@@ -110,14 +111,12 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         seconds: start.elapsed().as_secs_f64(),
     };
     let adapters = arguments.out.join("adapters.safetensors");
-    let mut metadata = BTreeMap::from([
-        (PLACEMENT.to_owned(), metrics.placement.to_string()),
-        (WEIGHTS.to_owned(), metrics.backbone.weights_sha256.clone()),
-        (CLASSES.to_owned(), serde_json::to_string(&task.classes)?),
-    ]);
-    if let Some(length) = max_length {
-        metadata.insert(MAX_LENGTH.to_owned(), length.to_string());
-    }
+    let metadata = Metadata {
+        placement: Some(metrics.placement),
+        weights_sha256: Some(metrics.backbone.weights_sha256.clone()),
+        classes: Some(task.classes.clone()),
+        max_length,
+    };
     trained.model.parameters().write(&metadata, &adapters)?;
     let path = arguments.out.join("metrics.json");
     write_metrics(&metrics, &path)?;

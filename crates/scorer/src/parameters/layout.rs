@@ -3,6 +3,10 @@ use std::ops::Range;
 use adaplace_arithmetic::{AdapterPlace, HeadPlace};
 use adaplace_search_space::{Connection, Placement};
 
+/// The names of the head's tensors.
+pub(crate) const HEAD_WEIGHT: &str = "head.weight";
+pub(crate) const HEAD_BIAS: &str = "head.bias";
+
 /// The positions of the values of adapters and head: the adapters in canonical order, and after all of them the head.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Layout {
@@ -77,7 +81,7 @@ impl Layout {
         self.head.begin + self.head.classes * (self.head.width + 1)
     }
 
-    /// The name, shape, position and order of every tensor.
+    /// The name, shape, position and order of every tensor. A head without classes has none.
     pub(crate) fn tensors(
         &self,
         placement: &Placement,
@@ -85,9 +89,10 @@ impl Layout {
         let mut begin = 0;
         let HeadPlace { width, classes, .. } = self.head;
         let head = [
-            ("head.weight".to_owned(), vec![classes, width]),
-            ("head.bias".to_owned(), vec![classes]),
+            (HEAD_WEIGHT.to_owned(), vec![classes, width]),
+            (HEAD_BIAS.to_owned(), vec![classes]),
         ];
+        let head = head.into_iter().filter(move |_| classes > 0);
         let all = placement.tensors(width).chain(head);
         all.map(move |(name, shape)| {
             let end = begin + shape.iter().product::<usize>();

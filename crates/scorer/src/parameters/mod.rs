@@ -2,6 +2,7 @@
 
 mod file;
 mod layout;
+mod metadata;
 
 use adaplace_search_space::{Connection, Placement};
 use rand::Rng;
@@ -9,7 +10,8 @@ use rand::distr::Uniform;
 
 use crate::seeds;
 
-pub(crate) use layout::{Layout, PlacedAdapter};
+pub(crate) use layout::{HEAD_BIAS, HEAD_WEIGHT, Layout, PlacedAdapter};
+pub use metadata::Metadata;
 
 /// The linear head on the pooled features: logits = features W^T + b.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,7 +117,7 @@ impl Parameters {
         })
     }
 
-    /// All tensors: those of the adapters in canonical order, then the head's.
+    /// All tensors: those of the adapters in canonical order, then the head's, if there is a class.
     #[must_use]
     pub fn tensors(&self) -> Vec<NamedTensor> {
         let tensors = self.layout.tensors(&self.placement);

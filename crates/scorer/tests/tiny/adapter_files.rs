@@ -1,10 +1,9 @@
 //! Adapters written to a file and read back, and files from elsewhere.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use adaplace_scorer::Parameters;
+use adaplace_scorer::{Head, Metadata, Parameters};
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -21,11 +20,13 @@ fn written() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-fn metadata() -> BTreeMap<String, String> {
-    let pairs = [("format", "adaplace.adapters/1"), ("task", "tiny")];
-    pairs
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
+fn metadata() -> Metadata {
+    Metadata {
+        placement: Some(placement().hash()),
+        weights_sha256: Some("ab".repeat(32)),
+        classes: None,
+        max_length: Some(12),
+    }
 }
 
 fn placement() -> Placement {
@@ -90,7 +91,7 @@ fn the_file_has_the_documented_tensors() {
 fn an_earlier_file_is_replaced_and_nothing_else_is_left() {
     let (folder, path) = written();
     let other = trained(&[(1, 3)], 2);
-    other.write(&BTreeMap::new(), &path).unwrap();
+    other.write(&Metadata::default(), &path).unwrap();
     assert!(Parameters::read(other.placement(), WIDTH, &path).is_ok());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
@@ -100,7 +101,7 @@ fn a_folder_that_is_not_there_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing").join("adapters.safetensors");
     let parameters = trained(&CONNECTIONS, 1);
-    let error = parameters.write(&BTreeMap::new(), &path).unwrap_err();
+    let error = parameters.write(&Metadata::default(), &path).unwrap_err();
     let name = path.display().to_string();
     assert!(error.to_string().contains(&name), "{error}");
     assert_refused(&placement(), &path, &["cannot use adapter file"]);
@@ -142,8 +143,60 @@ fn another_placement() {
         source: 2,
         target: 2,
     });
-    let parts = ["14 tensors", "2 adapters and a head have 10"];
+    let parts = ["has the tensor `2-2.down.bias`", "another placement"];
     assert_refused(&fewer, &path, &parts);
+}
+
+#[test]
+fn adapters_without_a_head() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("adapters.safetensors");
+    let all = trained(&CONNECTIONS, 1);
+    let values = |name: &str, _: &[usize]| -> Result<Vec<f32>, String> {
+        let tensors = all.tensors().into_iter();
+        let mut found = tensors.filter(|tensor| tensor.name == name);
+        Ok(found.next().unwrap().values)
+    };
+    let adapters = Parameters::from_tensors(&placement(), WIDTH, 0, values).unwrap();
+    adapters.write(&metadata(), &path).unwrap();
+    let (read, _) = Parameters::read(&placement(), WIDTH, &path).unwrap();
+    assert_eq!(read.classes(), 0);
+    assert_eq!(read, adapters);
+}
+
+#[test]
+fn half_a_head() {
+    let (_folder, path) = written();
+    for (left, missing) in [
+        ("head.bias", "no tensor `head.weight` of shape [3, 32]"),
+        ("head.weight", "no tensor `head.bias` of shape [3]"),
+    ] {
+        trained(&CONNECTIONS, 1).write(&metadata(), &path).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let kept = file
+            .iter()
+            .filter(|(name, _)| !name.starts_with("head") || *name == left);
+        fs::write(&path, safetensors::serialize(kept, None).unwrap()).unwrap();
+        assert_refused(&placement(), &path, &[missing]);
+    }
+}
+
+#[test]
+fn diverged_adapters_are_not_written() {
+    let (_folder, path) = written();
+    let before = fs::read(&path).unwrap();
+    let head = Head {
+        weight: vec![f32::NAN; 3 * WIDTH],
+        bias: vec![0.0; 3],
+    };
+    let diverged = trained(&CONNECTIONS, 1).with_head(&head);
+    let error = diverged.write(&metadata(), &path).unwrap_err().to_string();
+    assert!(
+        error.contains("`head.weight` contains a value that is not finite"),
+        "{error}"
+    );
+    assert_eq!(fs::read(&path).unwrap(), before);
 }
 
 /// Changes one tensor of the file.
