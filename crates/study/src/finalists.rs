@@ -21,7 +21,7 @@ pub struct Finalist {
     /// Its repetitions.
     pub repeated: Repeated,
     /// The coupling of every two of its connections, -1 to 1, in the order of the placement: how similarly they change
-    /// the losses of the training examples ([`JointJudgement::coupling`]). None without a gradient map.
+    /// the losses of the training examples ([`adaplace_scorer::JointJudgement::coupling`]). None without a gradient map.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupling: Option<Vec<Vec<f64>>>,
 }
