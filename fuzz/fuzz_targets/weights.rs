@@ -3,7 +3,7 @@
 
 use adaplace_backbone::Backbone;
 use adaplace_fuzz::{WEIGHTS, choose, put, texts, with_file};
-use adaplace_scorer::Adapters;
+use adaplace_scorer::Parameters;
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
@@ -24,6 +24,6 @@ fuzz_target!(|input: &[u8]| {
         put(folder.path(), "adapters.safetensors", content);
         let adapter = AdapterSpec::new(2, 1.0).expect("the adapter is valid");
         let placement = Placement::new().with(Connection::new(0, 1), adapter);
-        let _ = Adapters::read(&placement, 16, &folder.path().join("adapters.safetensors"));
+        let _ = Parameters::read(&placement, 16, &folder.path().join("adapters.safetensors"));
     });
 });
