@@ -114,7 +114,7 @@ impl PlacementFile {
     /// Checks the placement in a `table`, which is the parsed content of a file.
     ///
     /// # Errors
-    /// Those of [`PlacementFile::from_toml`], without lines.
+    /// The errors of [`PlacementFile::from_toml`], without lines.
     pub fn from_table(table: &toml::Table) -> Result<Self, SpaceError> {
         Self::of(from_table(table)?)
     }
