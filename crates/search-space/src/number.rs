@@ -95,7 +95,7 @@ number! {
     Count(usize, Eq, Ord, Hash) = "at least 1" if |value| value > 0
 }
 number! {
-    /// How often something is repeated, at least once.
+    /// A number of repetitions, at least 1.
     Repetitions(u32, Eq, Ord, Hash) = "at least 1" if |value| value > 0
 }
 number! {

@@ -368,8 +368,8 @@ mod tests {
         differences.sum::<f64>() / 3.0
     }
 
-    /// Of 200 comparisons of equally good placements few may look like a difference, although a search and a race
-    /// selected one of the two.
+    /// Equally good placements are compared 200 times, and a search and a race selected one of the two. Few comparisons
+    /// may look like a difference.
     #[test]
     fn what_a_race_names_is_seldom_called_better_by_noise_alone() {
         for seeds in [6, 10] {
