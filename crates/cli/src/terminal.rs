@@ -49,10 +49,10 @@ pub(crate) fn argument(path: &Path) -> String {
     shell_words::quote(&path.to_string_lossy()).into_owned()
 }
 
-/// Whether no running work must finish after a signal.
-static NOTHING_TO_FINISH: AtomicBool = AtomicBool::new(false);
+/// Whether trainings run that a signal must let finish.
+static TRAININGS_RUN: AtomicBool = AtomicBool::new(false);
 
-/// A phase without trainings for a journal. It is shown in the terminal, and a signal ends the program at once.
+/// The phase before the trainings of a journal. It is shown in the terminal, and a signal ends the program at once.
 pub(crate) struct Preparation(ProgressBar);
 
 impl Preparation {
@@ -61,8 +61,8 @@ impl Preparation {
     /// # Errors
     /// If the system does not allow signal handlers.
     pub(crate) fn begin(what: &'static str) -> Result<Self> {
-        stop_on_interrupt()?;
-        NOTHING_TO_FINISH.store(true, Ordering::Relaxed);
+        TRAININGS_RUN.store(false, Ordering::Relaxed);
+        listen_once()?;
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         if bar.is_hidden() {
             say!("{what}");
@@ -79,21 +79,27 @@ impl Preparation {
 impl Drop for Preparation {
     fn drop(&mut self) {
         self.0.finish_and_clear();
-        NOTHING_TO_FINISH.store(false, Ordering::Relaxed);
     }
 }
 
-/// The flag to stop. The first SIGINT (Ctrl-C), SIGTERM or SIGHUP lets the running trainings finish, the second one
-/// ends the program at once. The journal survives both. A signal that is ignored at the start, such as SIGHUP under
-/// `nohup`, stays ignored.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// The flag to stop, for trainings that begin now. From here on, the first SIGINT (Ctrl-C), SIGTERM or SIGHUP lets the
+/// running trainings finish, and the second one ends the program at once. The journal survives both. A signal that is
+/// ignored at the start, such as SIGHUP under `nohup`, stays ignored.
 pub(crate) fn stop_on_interrupt() -> Result<&'static AtomicBool> {
-    static STOP: AtomicBool = AtomicBool::new(false);
+    listen_once()?;
+    TRAININGS_RUN.store(true, Ordering::Relaxed);
+    Ok(&STOP)
+}
+
+fn listen_once() -> Result<()> {
     static LISTENING: OnceLock<()> = OnceLock::new();
     if LISTENING.get().is_none() {
-        listen(&STOP)?;
+        listen()?;
         LISTENING.get_or_init(|| ());
     }
-    Ok(&STOP)
+    Ok(())
 }
 
 /// Ignores signals while another process handles them and ends by itself.
@@ -106,16 +112,16 @@ pub(crate) fn leave_signals_to_others() -> Result<()> {
 }
 
 #[cfg(unix)]
-fn listen(stop: &'static AtomicBool) -> Result<()> {
+fn listen() -> Result<()> {
     let signals = signal_hook::iterator::Signals::new(heeded());
     let mut signals = signals.context("cannot listen to signals")?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
-            if NOTHING_TO_FINISH.load(Ordering::Relaxed) {
+            if !TRAININGS_RUN.load(Ordering::Relaxed) {
                 say!("stopped before the first training; run the same command again");
                 std::process::exit(i32::from(crate::INTERRUPTED));
             }
-            if stop.swap(true, Ordering::Relaxed) {
+            if STOP.swap(true, Ordering::Relaxed) {
                 std::process::exit(i32::from(crate::INTERRUPTED));
             }
             say!("finishing the running trainings; press Ctrl-C again to stop at once");
@@ -145,7 +151,7 @@ fn ignored() -> u64 {
 
 /// There is nothing to handle: the program ends at once, and the journal survives.
 #[cfg(not(unix))]
-fn listen(_: &'static AtomicBool) -> Result<()> {
+fn listen() -> Result<()> {
     Ok(())
 }
 

@@ -54,11 +54,11 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
     StudyFolder::check(&output.out, &stored)?;
 
     let workers = Workers::new(output.workers)?;
-    let stop = stop_on_interrupt()?;
     let preparing = Preparation::begin(PREPARATION)?;
     let (prepared, opened) =
         Prepared::open(&output.out, &stored, (&backbone, &task), cache_memory)?;
     drop(preparing);
+    let stop = stop_on_interrupt()?;
     let search = &configuration.search;
     let folder = opened.folder;
     let count = placements.len() * search.repetitions.get() as usize;

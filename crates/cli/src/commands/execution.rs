@@ -59,13 +59,12 @@ pub(super) fn execute(
     let (backbone, task) = problem.shared();
 
     let workers = Workers::new(output.workers)?;
-    let stop = stop_on_interrupt()?;
+    let preparing = Preparation::begin(PREPARATION)?;
     // Lock the folder before any computation, unless the number of trials is still unknown.
     let opened = match until {
         None => Some(StudyFolder::open(&output.out, &configuration)?),
         Some(_) => None,
     };
-    let preparing = Preparation::begin(PREPARATION)?;
     let settings = PreparationSettings {
         statistics: statistics.clone(),
         ..configuration.preparation()
@@ -92,6 +91,7 @@ pub(super) fn execute(
     };
     let folder = opened.folder.clone();
     prepared.map_file.write(&folder.gradient_map())?;
+    let stop = stop_on_interrupt()?;
 
     let mut progress = Progress::new(expected.trainings, configuration.search.metric);
     let mut study = prepared.study(&configuration, &space, opened)?;
