@@ -11,6 +11,7 @@ mod bench;
 mod committed_results;
 mod common;
 mod compare;
+mod devices;
 mod export;
 mod families;
 mod first_search;

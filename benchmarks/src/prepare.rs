@@ -107,8 +107,8 @@ pub(crate) fn push_initial_adapter(
     repetition: u32,
 ) -> Result<()> {
     let adapter = adaplace_search_space::AdapterSpec::new(rank, 1.0)?;
-    let model = scorer.untrained(&Placement::new().with(connection, adapter), repetition)?;
-    for tensor in model.parameters().tensors() {
+    let parameters = scorer.initial(&Placement::new().with(connection, adapter), repetition);
+    for tensor in parameters.tensors() {
         if tensor.name.contains(".down.") {
             let name = format!("{prefix}{}", tensor.name);
             push_f32(tensors, &name, tensor.shape, &tensor.values);

@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use adaplace_backbone::Precision;
-use adaplace_scorer::{
-    GradientMap, GradientMapSettings, Score, ScoreError, Scorer, evaluate, fine_tune,
-};
+use adaplace_scorer::{GradientMapSettings, Score, ScoreError, Scorer};
 use adaplace_search_space::{Connection, Fidelity, Placement};
 use anyhow::{Context, Result, bail};
 use rayon::ThreadPoolBuilder;
@@ -71,30 +69,10 @@ fn steps(
             placements.len()
         );
     };
+    let fidelity = Fidelity::new(work.steps).context("a training has at least one step")?;
     let scorer = work.scorer(shared)?;
-    let (seconds, trained) = timed(work, || {
-        let model = scorer.untrained(placement, 0)?;
-        let data = scorer.train_data();
-        Ok(fine_tune(
-            model,
-            data,
-            &work.settings,
-            work.steps,
-            work.seed,
-            0,
-        )?)
-    })?;
-    let validation = evaluate(
-        &trained.model,
-        scorer.validation_data(),
-        work.settings.batch_size.get(),
-    )?;
-    let score = Score {
-        train_loss: trained.train_loss,
-        validation_loss: validation.loss,
-        validation_accuracy: validation.accuracy,
-        by_class: None,
-    };
+    let (seconds, trained) = timed(work, || Ok(scorer.train(placement, fidelity, 0)?))?;
+    let score = scorer.validate(&trained, fidelity)?;
     let per_step = seconds
         .iter()
         .map(|seconds| seconds / f64::from(work.steps));
@@ -159,13 +137,12 @@ fn side_by_side(
 
 fn gradient_map(work: &Work, shared: &Shared) -> Result<(Vec<f64>, Vec<Outcome>)> {
     let scorer = work.scorer(shared)?;
-    let model = scorer.untrained(&Placement::new(), 0)?;
     let settings = GradientMapSettings {
         batch_size: work.settings.batch_size,
         ..GradientMapSettings::default()
     };
     let train = &shared.1.train;
-    let (seconds, map) = timed(work, || Ok(GradientMap::compute(&model, train, &settings)?))?;
+    let (seconds, map) = timed(work, || Ok(scorer.plain_gradient_map(train, &settings)?))?;
     let states = map.hidden_states() as u16;
     let mut outcomes = Vec::new();
     for source in 0..states {

@@ -122,7 +122,12 @@ class Study(_adaplace.Study):
         file = Path(folder) / "study.toml"
         stored = _adaplace.read_configuration(file)
         source, subset = stored["backbone"], stored["task"]
-        backbone = Backbone(source["folder"], pooling=source["pooling"], precision=source["precision"])
+        backbone = Backbone(
+            source["folder"],
+            pooling=source["pooling"],
+            precision=source["precision"],
+            device=source.get("device", "cpu"),
+        )
         task = Task(
             subset["folder"],
             backbone,

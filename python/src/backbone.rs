@@ -1,9 +1,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use adaplace_backbone::{Backbone as Frozen, Pooling, Precision};
+use adaplace_backbone::{Backbone as Frozen, Device, DeviceKind, NotADevice, Pooling, Precision};
 use adaplace_hub::backbone_folder;
-use adaplace_study::load_backbone;
+use adaplace_scorer::Resources;
+use adaplace_study::{default_cache_memory, load_backbone};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::convert::named;
@@ -15,34 +17,56 @@ use crate::error::OrRaise;
 ///     folder: A Hugging Face model folder, or ``org/name`` or ``org/name@revision`` of the hub.
 ///     pooling: ``"mean"`` or ``"cls"``. By default it is that of the folder, else the mean; for pictures, the class token.
 ///     precision: The precision to which the operands of frozen products are rounded: ``"f32"``, ``"bf16"``, or
-///         ``"auto"``, which is bf16 on a machine with AMX.
+///         ``"auto"``, which is bf16 on a processor with AMX.
+///     device: What computes: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` and so on, ``"metal"``, or ``"auto"``, which is a card
+///         if this package was built for one and the machine has it.
 ///
 /// Raises:
-///     AdaplaceError: If a file is missing or damaged, or the architecture is not implemented.
+///     AdaplaceError: If a file is missing or damaged, the architecture is not implemented, or the device cannot be used.
 #[pyclass(frozen, module = "adaplace")]
 pub(crate) struct Backbone {
     pub(crate) inner: Arc<Frozen>,
+    pub(crate) device: Device,
     /// The folder or the name on the hub, as given.
     pub(crate) given: PathBuf,
     /// The folder from which the backbone was read.
     pub(crate) folder: PathBuf,
 }
 
+impl Backbone {
+    /// The device, and at most this many bytes of cached frozen states.
+    pub(crate) fn resources(&self, cache_memory: Option<usize>) -> Resources {
+        Resources {
+            device: self.device,
+            cache_memory: cache_memory.unwrap_or_else(default_cache_memory),
+        }
+    }
+}
+
 #[pymethods]
 impl Backbone {
     #[new]
-    #[pyo3(signature = (folder, *, pooling = None, precision = "auto"))]
+    #[pyo3(signature = (folder, *, pooling = None, precision = "auto", device = "auto"))]
     fn new(
         py: Python<'_>,
         folder: PathBuf,
         pooling: Option<&str>,
         precision: &str,
+        device: &str,
     ) -> PyResult<Self> {
         let pooling: Option<Pooling> = pooling
             .map(|pooling| named("pooling", pooling))
             .transpose()?;
+        let device = match device {
+            "auto" => Device::best(),
+            other => other
+                .parse()
+                .map_err(|error: NotADevice| PyValueError::new_err(format!("`device`: {error}")))?,
+        };
+        device.check().or_raise()?;
         let precision = match precision {
-            "auto" => Precision::of_machine(),
+            "auto" if device.kind == DeviceKind::Cpu => Precision::of_machine(),
+            "auto" => Precision::F32,
             other => named("precision", other)?,
         };
         let given = folder;
@@ -51,6 +75,7 @@ impl Backbone {
             let inner = load_backbone(&folder, pooling).or_raise()?;
             Ok(Self {
                 inner: Arc::new(inner.with_precision(precision)),
+                device,
                 given,
                 folder,
             })
@@ -105,6 +130,12 @@ impl Backbone {
         self.inner.arithmetic().precision.to_string()
     }
 
+    /// What computes.
+    #[getter]
+    fn device(&self) -> String {
+        self.device.to_string()
+    }
+
     /// The hash of the weights, which does not depend on how they are sharded, prefixed or stored.
     #[getter]
     fn weights_sha256(&self) -> &str {
@@ -114,13 +145,14 @@ impl Backbone {
     fn __repr__(&self) -> String {
         let description = self.inner.description();
         format!(
-            "<Backbone {} `{}`: {} hidden states of width {}, {} pooling, {}>",
+            "<Backbone {} `{}`: {} hidden states of width {}, {} pooling, {} on {}>",
             description.model_type,
             self.given.display(),
             description.hidden_states,
             description.width,
             description.pooling,
-            self.inner.arithmetic().precision
+            self.inner.arithmetic().precision,
+            self.device
         )
     }
 }

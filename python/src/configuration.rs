@@ -109,6 +109,7 @@ pub(crate) fn new_configuration(
             pooling: backbone.inner.description().pooling,
             weights_sha256: backbone.inner.description().weights_sha256.clone(),
             precision: backbone.inner.arithmetic().precision,
+            device: backbone.device.kind,
         },
         task: TaskSource {
             folder: task.folder.clone(),

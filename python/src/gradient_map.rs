@@ -4,9 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use adaplace_scorer::{GradientMapSettings, Statistic, Statistics, TrainingSettings};
 use adaplace_search_space::{Count, Fidelity, Seed};
-use adaplace_study::{
-    GradientMapFile, GradientMapSource, PreparationSettings, Prepared, default_cache_memory,
-};
+use adaplace_study::{GradientMapFile, GradientMapSource, PreparationSettings, Prepared};
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 
@@ -67,7 +65,7 @@ impl GradientMap {
                 &backbone.inner,
                 &task.inner,
                 settings,
-                default_cache_memory(),
+                backbone.resources(None),
             )
             .map(|prepared| prepared.map_file)
             .or_raise()

@@ -3,8 +3,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use adaplace_backbone::{Backbone as FrozenBackbone, Pooling, Precision};
-use adaplace_scorer::{LinearProbe, ProxyScorer, ScoreError, Scorer as _, TrainingSettings};
+use adaplace_backbone::{Backbone as FrozenBackbone, Device, Pooling, Precision};
+use adaplace_scorer::{
+    LinearProbe, ProxyScorer, Resources, ScoreError, Scorer as _, TrainingSettings,
+};
 use adaplace_search_space::{Count, Fidelity, Positive};
 use adaplace_study::{default_cache_memory, load_backbone};
 use adaplace_task::Task as Encoded;
@@ -44,6 +46,7 @@ pub(crate) struct Scorer {
     pub(crate) folder: Option<PathBuf>,
     pub(crate) settings: TrainingSettings,
     pub(crate) seed: u64,
+    pub(crate) device: Device,
 }
 
 /// A pickled scorer, with everything on which its scores depend.
@@ -53,6 +56,8 @@ struct Pickled {
     files: Vec<(String, Vec<u8>)>,
     pooling: Pooling,
     precision: Precision,
+    /// The name of the device.
+    device: String,
     task: Encoded,
     probe: LinearProbe,
     settings: TrainingSettings,
@@ -79,12 +84,12 @@ impl Scorer {
             ..TrainingSettings::default()
         };
         let made = interruptible(py, &AtomicBool::new(false), || {
-            ProxyScorer::within_memory(
+            ProxyScorer::with_resources(
                 Arc::clone(&backbone.inner),
                 Arc::clone(&task.inner),
                 settings,
                 seed,
-                default_cache_memory(),
+                backbone.resources(None),
             )
             .or_raise()
         });
@@ -95,6 +100,7 @@ impl Scorer {
             folder: Some(backbone.folder.clone()),
             settings,
             seed,
+            device: backbone.device,
         })
     }
 
@@ -152,6 +158,7 @@ impl Scorer {
             files: files(folder).or_raise()?,
             pooling: self.backbone.description().pooling,
             precision: self.backbone.arithmetic().precision,
+            device: self.device.to_string(),
             task: Encoded::clone(&self.task),
             probe: self.inner.probe().clone(),
             settings: self.settings,
@@ -171,6 +178,7 @@ impl Scorer {
                 files,
                 pooling,
                 precision,
+                device,
                 task,
                 probe,
                 settings,
@@ -186,13 +194,16 @@ impl Scorer {
             // This process is one of several. With one process for each core, their caches together take as much memory
             // as those of a single study.
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let memory = default_cache_memory() / cores;
+            let resources = Resources {
+                device: device.parse().or_raise()?,
+                cache_memory: default_cache_memory() / cores,
+            };
             let scorer = ProxyScorer::with_probe(
                 Arc::clone(&backbone),
                 Arc::clone(&task),
                 settings,
                 seed,
-                memory,
+                resources,
                 probe,
             );
             Ok(Self {
@@ -202,6 +213,7 @@ impl Scorer {
                 folder: None,
                 settings,
                 seed,
+                device: resources.device,
             })
         })
     }

@@ -3,12 +3,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use adaplace_backbone::Backbone as FrozenBackbone;
+use adaplace_backbone::{Backbone as FrozenBackbone, Device};
 use adaplace_files::write_atomically;
 use adaplace_report::study_report;
+use adaplace_scorer::Resources;
 use adaplace_study::{
     Event, Phase, Prepared, Record, StudyConfiguration, StudyError, StudyFolder, Summary,
-    TrialResult, Workers, backbone_reference, default_cache_memory, run,
+    TrialResult, Workers, backbone_reference, run,
 };
 use adaplace_task::Task as Encoded;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -31,6 +32,7 @@ pub(crate) struct Study {
     prepared: Prepared,
     configuration: StudyConfiguration,
     backbone: Arc<FrozenBackbone>,
+    device: Device,
     /// The folder from which the backbone was read.
     backbone_folder: PathBuf,
     task: Arc<Encoded>,
@@ -56,10 +58,10 @@ impl Study {
         cache_memory: Option<usize>,
     ) -> PyResult<Self> {
         let configuration: StudyConfiguration = toml::from_str(configuration).or_raise()?;
-        let cache_memory = cache_memory.unwrap_or_else(default_cache_memory);
+        let resources = backbone.resources(cache_memory);
         let read = (&backbone.inner, &task.inner);
         let (prepared, folder, study) = interruptible(py, &AtomicBool::new(false), || {
-            open(&folder, read, &configuration, cache_memory).or_raise()
+            open(&folder, read, &configuration, resources).or_raise()
         })??;
         Ok(Self {
             state: Mutex::new(Some(State {
@@ -69,6 +71,7 @@ impl Study {
             prepared,
             configuration,
             backbone: Arc::clone(&backbone.inner),
+            device: backbone.device,
             backbone_folder: backbone.folder.clone(),
             task: Arc::clone(&task.inner),
             folder,
@@ -105,6 +108,7 @@ impl Study {
             folder: Some(self.backbone_folder.clone()),
             settings: self.configuration.training,
             seed: self.configuration.search.seed.get(),
+            device: self.device,
         }
     }
 
@@ -300,14 +304,14 @@ fn open(
     folder: &Path,
     read: (&Arc<FrozenBackbone>, &Arc<Encoded>),
     configuration: &StudyConfiguration,
-    cache_memory: usize,
+    resources: Resources,
 ) -> Result<(Prepared, StudyFolder, adaplace_study::Study), StudyError> {
     let (backbone, task) = read;
     configuration.check_backbone(&backbone_reference(backbone))?;
     configuration.check_task(&task.fingerprint)?;
     StudyFolder::check(folder, configuration)?;
     let space = Arc::new(configuration.resolve_space(backbone, task, None)?);
-    let (prepared, opened) = Prepared::open(folder, configuration, read, cache_memory)?;
+    let (prepared, opened) = Prepared::open(folder, configuration, read, resources)?;
     let folder = opened.folder.clone();
     let study = prepared.study(configuration, &space, opened)?;
     Ok((prepared, folder, study))

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::kernels::attention;
 use crate::kernels::frozen_product::{FrozenProduct, RoundedScratch};
@@ -137,6 +138,26 @@ impl Arithmetic for Cpu {
             },
         );
         Ok(())
+    }
+
+    fn gather(
+        &self,
+        from: &Vec<f32>,
+        width: usize,
+        ranges: impl Iterator<Item = Range<usize>>,
+        to: &mut Vec<f32>,
+    ) -> Result<()> {
+        to.clear();
+        for Range { start, end } in ranges {
+            to.extend_from_slice(&from[start * width..end * width]);
+        }
+        Ok(())
+    }
+
+    fn stack(&self, parts: Vec<Vec<f32>>) -> Result<Vec<f32>> {
+        let mut all = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+        parts.into_iter().for_each(|part| all.extend(part));
+        Ok(all)
     }
 
     fn first_rows(&self, from: &Vec<f32>, rows: &Vec<usize>, to: &mut Vec<f32>) -> Result<()> {

@@ -21,17 +21,19 @@
 mod cpu;
 #[cfg(feature = "candle")]
 mod device;
+mod devices;
 pub mod kernels;
 mod layers;
 mod trained;
 
 use std::borrow::Cow;
 use std::fmt::Debug;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 pub use cpu::Cpu;
 #[cfg(feature = "candle")]
 pub use device::OnDevice;
+pub use devices::{Device, DeviceKind, NoDevice, NotADevice, Work};
 pub use kernels::frozen_product::Precision;
 pub use kernels::instruction_set::{InstructionSet, NoInstructionSet};
 pub use layers::{LayerNorm, Linear};
@@ -129,6 +131,24 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     /// # Errors
     /// If the device fails.
     fn multiply(&self, by: &Self::Buffer, to: &mut Self::Buffer) -> Result<()>;
+
+    /// Makes `to` some ranges of the rows of `from`, one after the other.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn gather(
+        &self,
+        from: &Self::Buffer,
+        width: usize,
+        ranges: impl Iterator<Item = Range<usize>>,
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Joins the rows of several matrices, one after the other.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn stack(&self, parts: Vec<Self::Buffer>) -> Result<Self::Buffer>;
 
     /// Takes the first row of every example, (examples, width).
     ///

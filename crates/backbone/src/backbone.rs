@@ -1,4 +1,4 @@
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use adaplace_arithmetic::{Arithmetic, Cpu, InstructionSet, Precision};
 
@@ -12,14 +12,14 @@ use crate::{BackboneDescription, BackboneError, Chain, Inputs};
 #[derive(Debug)]
 pub struct Backbone<A: Arithmetic = Cpu> {
     description: BackboneDescription,
-    embedding: Embedding,
-    sublayers: Vec<Sublayer>,
-    pooler: Pooler,
+    embedding: Arc<Embedding>,
+    sublayers: Arc<[Sublayer]>,
+    pooler: Arc<Pooler>,
     arithmetic: A,
     chain: OnceLock<Chain<A>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Embedding {
     Tokens(TokenEmbedding),
     Images(ImageEmbedding),
@@ -34,9 +34,9 @@ impl Backbone {
     ) -> Self {
         Self {
             description,
-            embedding,
-            sublayers,
-            pooler,
+            embedding: Arc::new(embedding),
+            sublayers: sublayers.into(),
+            pooler: Arc::new(pooler),
             arithmetic: Cpu::default(),
             chain: OnceLock::new(),
         }
@@ -61,14 +61,14 @@ impl Backbone {
 }
 
 impl<A: Arithmetic> Backbone<A> {
-    /// This backbone, computed by another arithmetic.
+    /// This backbone, computed by another arithmetic. Both share the weights as they were read.
     #[must_use]
-    pub fn on<B: Arithmetic>(self, arithmetic: B) -> Backbone<B> {
+    pub fn on<B: Arithmetic>(&self, arithmetic: B) -> Backbone<B> {
         Backbone {
-            description: self.description,
-            embedding: self.embedding,
-            sublayers: self.sublayers,
-            pooler: self.pooler,
+            description: self.description.clone(),
+            embedding: Arc::clone(&self.embedding),
+            sublayers: Arc::clone(&self.sublayers),
+            pooler: Arc::clone(&self.pooler),
             arithmetic,
             chain: OnceLock::new(),
         }
@@ -80,7 +80,7 @@ impl<A: Arithmetic> Backbone<A> {
     /// # Errors
     /// If the size is not a multiple of the patch size, or if the backbone reads text.
     pub fn with_image_size(mut self, image_size: usize) -> Result<Self, BackboneError> {
-        match &mut self.embedding {
+        match Arc::make_mut(&mut self.embedding) {
             Embedding::Tokens(_) => return Err(self.reads("text", "images")),
             Embedding::Images(embedding) => {
                 embedding.set_image_size(image_size)?;
@@ -126,7 +126,7 @@ impl<A: Arithmetic> Backbone<A> {
     /// # Errors
     /// If the inputs are of the other modality or of another size, are too long, or contain ids outside the vocabulary.
     pub fn embed(&self, inputs: &Inputs) -> Result<Vec<f32>, BackboneError> {
-        match (&self.embedding, inputs) {
+        match (&*self.embedding, inputs) {
             (
                 Embedding::Tokens(embedding),
                 Inputs::Text {

@@ -12,7 +12,7 @@ use crate::{BackboneError, InputDescription};
 pub(crate) const LARGEST_IMAGE: usize = 16_384;
 
 /// Embeds the extra tokens and then the patches, each with its position.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ImageEmbedding {
     model_type: &'static str,
     /// The convolution over patches as one product, (channels * patch * patch, width).

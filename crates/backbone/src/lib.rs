@@ -46,7 +46,9 @@ mod sublayer;
 mod token_embedding;
 mod vit;
 
-pub use adaplace_arithmetic::{InstructionSet, NoInstructionSet, Precision};
+pub use adaplace_arithmetic::{
+    Device, DeviceKind, InstructionSet, NoDevice, NoInstructionSet, NotADevice, Precision,
+};
 pub use backbone::Backbone;
 pub use description::{BackboneDescription, InputDescription};
 pub use error::BackboneError;

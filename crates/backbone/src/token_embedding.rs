@@ -7,7 +7,7 @@ use crate::checkpoint::Checkpoint;
 use crate::layers::take_norm;
 
 /// Embeds a token as norm(word + position + type).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TokenEmbedding {
     model_type: &'static str,
     width: usize,

@@ -1,38 +1,68 @@
-//! The resources of the machine: memory, instructions and precision.
+//! The resources of the machine: device, memory, instructions and precision.
 
-use adaplace_backbone::{Backbone, InstructionSet, Precision};
-use adaplace_scorer::StateCache;
+use adaplace_backbone::{Backbone, Device, DeviceKind, InstructionSet, Precision};
+use adaplace_scorer::{Resources, StateCache};
 use adaplace_study::{Problem, default_cache_memory, machine_memory};
 use anyhow::{Result, bail};
 use bytesize::ByteSize;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
-use crate::arguments::{Arguments, PrecisionArgument, Resources};
+use crate::arguments::{Arguments, DeviceArgument, PrecisionArgument, ResourceOptions};
+
+impl DeviceArgument {
+    /// The kind of device for results that no earlier run has begun.
+    pub(crate) fn kind(self) -> DeviceKind {
+        match self {
+            Self::Auto => Device::best().kind,
+            Self::Device(device) => device.kind,
+        }
+    }
+
+    /// The device, which must be of a certain kind.
+    ///
+    /// # Errors
+    /// If another kind was asked for, or if the device cannot be used.
+    pub(crate) fn of_kind(self, kind: DeviceKind) -> Result<Device> {
+        let device = match self {
+            Self::Auto => Device::first(kind),
+            Self::Device(device) if device.kind == kind => device,
+            Self::Device(device) => bail!(
+                "`--device` is {device}, but the results that this continues were computed on {kind}"
+            ),
+        };
+        device.check()?;
+        Ok(device)
+    }
+}
 
 impl PrecisionArgument {
-    /// The precision on this machine.
-    pub(crate) fn resolve(self) -> Precision {
-        match self {
-            Self::F32 => Precision::F32,
-            Self::Bf16 => Precision::Bf16,
-            Self::Auto => Precision::of_machine(),
+    /// The precision on this machine and a kind of device.
+    pub(crate) fn resolve(self, device: DeviceKind) -> Precision {
+        match (self, device) {
+            (Self::F32, _) => Precision::F32,
+            (Self::Bf16, _) => Precision::Bf16,
+            (Self::Auto, DeviceKind::Cpu) => Precision::of_machine(),
+            (Self::Auto, _) => Precision::F32,
         }
     }
 }
 
-/// The problem with the requested resources, and the largest size of the cached frozen states in bytes.
+/// The problem with the requested resources, in a precision and on a kind of device.
 ///
 /// # Errors
 /// If the request exceeds the machine.
 pub(crate) fn within(
-    resources: &Resources,
-    precision: Precision,
+    options: &ResourceOptions,
+    (precision, kind): (Precision, DeviceKind),
     mut problem: Problem,
-) -> Result<(Problem, usize)> {
-    let cache_memory = cache_memory(resources.cache_memory, &problem)?;
-    problem.backbone = computed_with(problem.backbone, precision, resources.instruction_set);
-    Ok((problem, cache_memory))
+) -> Result<(Problem, Resources)> {
+    let resources = Resources {
+        device: options.device.of_kind(kind)?,
+        cache_memory: cache_memory(options.cache_memory, &problem)?,
+    };
+    problem.backbone = computed_with(problem.backbone, precision, options.instruction_set);
+    Ok((problem, resources))
 }
 
 /// The largest size of the cached frozen states in bytes.

@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use adaplace_arithmetic::ArithmeticError;
+use adaplace_arithmetic::{ArithmeticError, NoDevice};
 use adaplace_backbone::BackboneError;
 use adaplace_search_space::Connection;
 
@@ -135,6 +135,9 @@ pub enum ScoreError {
     /// An operation of the arithmetic failed.
     #[error(transparent)]
     Arithmetic(#[from] ArithmeticError),
+    /// The device cannot be used.
+    #[error(transparent)]
+    Device(#[from] NoDevice),
 }
 
 impl ScoreError {

@@ -54,7 +54,7 @@ impl Evaluation {
 /// If the inputs are not of the backbone's kind.
 pub fn evaluate<'a, A: Arithmetic>(
     model: &Model<'_, A>,
-    data: impl Into<Dataset<'a>>,
+    data: impl Into<Dataset<'a, A>>,
     batch_size: usize,
 ) -> Result<Evaluation, ScoreError> {
     let data = data.into();
@@ -76,7 +76,7 @@ pub fn evaluate<'a, A: Arithmetic>(
 /// If the inputs are not of the backbone's kind.
 pub fn features<'a, A: Arithmetic>(
     model: &Model<'_, A>,
-    data: impl Into<Dataset<'a>>,
+    data: impl Into<Dataset<'a, A>>,
     batch_size: usize,
 ) -> Result<Features, ScoreError> {
     let data = data.into();
@@ -101,7 +101,7 @@ pub fn features<'a, A: Arithmetic>(
 /// The results of `work` for all batches, computed in parallel on the current rayon pool.
 fn for_batches<A: Arithmetic>(
     engine: &Engine<'_, A>,
-    data: Dataset<'_>,
+    data: Dataset<'_, A>,
     batches: &[Vec<usize>],
     work: impl Fn(&Shard<'_, A>, &mut Workspace<A>) -> Result<Vec<f32>, ScoreError> + Sync,
 ) -> Result<Vec<Vec<f32>>, ScoreError> {

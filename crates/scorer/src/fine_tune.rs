@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{Engine, Reuse, Workspace, shards};
 use crate::optimiser::AdamW;
 use crate::parameters::PlacedAdapter;
-use crate::{Dataset, Model, ScoreError, seeds};
+use crate::{Dataset, Model, Parameters, ScoreError, seeds};
 
 /// The settings of the training of adapters and head.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -63,44 +63,43 @@ impl TrainingSettings {
 
 /// The result of a training.
 #[derive(Debug, Clone)]
-pub struct Trained<'a, A: Arithmetic = Cpu> {
-    /// The model with its trained parameters.
-    pub model: Model<'a, A>,
+pub struct Trained {
+    /// The trained values.
+    pub parameters: Parameters,
     /// The mean cross-entropy of the batches of the last epoch, or of all batches if there was less than one epoch.
     pub train_loss: f64,
 }
 
-/// Trains the adapters and the head of `model` for `steps` steps of [`AdamW`], and returns the trained model.
+/// Trains the adapters and the head of `model` for `steps` steps of [`AdamW`], and returns what it trained.
 ///
 /// The order of the examples follows from `seed` and `repetition` alone.
 ///
 /// # Errors
 /// [`ScoreError::Diverged`] if the loss or the gradient is not finite, [`ScoreError::NoGradient`] if an adapter has no
 /// influence on the loss, [`ScoreError::FeaturesSayNothing`] if that is because the head is zero.
-pub fn fine_tune<'m, 'a, A: Arithmetic>(
-    model: Model<'m, A>,
-    data: impl Into<Dataset<'a>>,
+pub fn fine_tune<'a, A: Arithmetic>(
+    model: &Model<'_, A>,
+    data: impl Into<Dataset<'a, A>>,
     settings: &TrainingSettings,
     steps: u32,
     seed: u64,
     repetition: u32,
-) -> Result<Trained<'m, A>, ScoreError> {
+) -> Result<Trained, ScoreError> {
     let data = data.into();
     let lengths = data.examples.lengths();
     let batches = training_batches(lengths, settings.batch_size.get(), steps, seed, repetition);
-    let mut trainer = Trainer::new(&model, settings)?;
+    let mut trainer = Trainer::new(model, settings)?;
     let mut losses = Vec::new();
     for (step, rows) in (0..steps).zip(batches) {
         let factor = settings.learning_rate_factor(step, steps);
         let loss = trainer.step(data, &rows, step, factor);
-        losses.push(loss.map_err(|error| explained(error, &model, data.examples))?);
+        losses.push(loss.map_err(|error| explained(error, model, data.examples))?);
     }
     let epoch = data.examples.len().div_ceil(settings.batch_size.get());
     let last = &losses[losses.len().saturating_sub(epoch)..];
     let train_loss = last.iter().sum::<f64>() / last.len() as f64;
-    let values = trainer.values;
     Ok(Trained {
-        model: model.with_values(values),
+        parameters: model.parameters().with_values(trainer.values),
         train_loss,
     })
 }
@@ -215,7 +214,7 @@ impl<'a, A: Arithmetic> Trainer<'a, A> {
     /// Makes one step on the examples at `rows`, and returns their mean loss before the step.
     fn step(
         &mut self,
-        data: Dataset<'_>,
+        data: Dataset<'_, A>,
         rows: &[usize],
         step: u32,
         factor: f64,
@@ -252,7 +251,11 @@ impl<'a, A: Arithmetic> Trainer<'a, A> {
     }
 
     /// Computes the mean loss of the examples at `rows`, and its gradients.
-    fn loss_and_gradients(&mut self, data: Dataset<'_>, rows: &[usize]) -> Result<f64, ScoreError> {
+    fn loss_and_gradients(
+        &mut self,
+        data: Dataset<'_, A>,
+        rows: &[usize],
+    ) -> Result<f64, ScoreError> {
         let Self {
             engine,
             values,

@@ -17,7 +17,7 @@ use crate::{Dataset, Model, ScoreError};
 /// If the inputs are not of the backbone's kind.
 pub fn importances<'a, A: Arithmetic>(
     model: &Model<'_, A>,
-    data: impl Into<Dataset<'a>>,
+    data: impl Into<Dataset<'a, A>>,
     batch_size: usize,
 ) -> Result<Vec<f64>, ScoreError> {
     let data = data.into();

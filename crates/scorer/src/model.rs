@@ -46,12 +46,4 @@ impl<'a, A: Arithmetic> Model<'a, A> {
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
-
-    /// The same model with other values in the same layout.
-    pub(crate) fn with_values(self, values: Vec<f32>) -> Self {
-        Self {
-            backbone: self.backbone,
-            parameters: self.parameters.with_values(values),
-        }
-    }
 }

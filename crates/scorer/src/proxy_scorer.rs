@@ -2,14 +2,14 @@ use std::sync::Arc;
 
 use adaplace_backbone::Backbone;
 use adaplace_search_space::{Fidelity, Placement};
-use adaplace_task::{Examples, Part, Task};
+use adaplace_task::{Examples, Task};
 use serde::{Deserialize, Serialize};
 
-use crate::evaluation::{evaluate, features};
-use crate::fine_tune::{fine_tune, finite};
+use crate::fine_tune::finite;
+use crate::learner::{Learner, learner};
 use crate::{
-    ByClass, Dataset, GradientMap, GradientMapSettings, Head, LinearProbe, Model, Parameters,
-    ScoreError, StateCache, Statistics, Trained, TrainingSettings, importances,
+    ByClass, Evaluation, GradientMap, GradientMapSettings, LinearProbe, Parameters, Resources,
+    ScoreError, Statistics, Trained, TrainingSettings,
 };
 
 /// The score of a placement.
@@ -59,14 +59,14 @@ pub trait Scorer: Sync {
 }
 
 /// Scores a placement by a short training that starts from the linear probe.
+///
+/// Scores of the same kind of device are the same; those of another one differ by rounding.
 #[derive(Debug)]
 pub struct ProxyScorer {
-    backbone: Arc<Backbone>,
+    learner: Box<dyn Learner>,
     task: Arc<Task>,
     settings: TrainingSettings,
     seed: u64,
-    train_states: StateCache,
-    validation_states: StateCache,
     probe: LinearProbe,
 }
 
@@ -81,85 +81,49 @@ impl ProxyScorer {
         settings: TrainingSettings,
         seed: u64,
     ) -> Result<Self, ScoreError> {
-        Self::within_memory(backbone, task, settings, seed, usize::MAX)
+        Self::with_resources(backbone, task, settings, seed, Resources::default())
     }
 
-    /// Fits the linear probe like [`Self::new`], but caches frozen states of at most `cache_memory` bytes, which
-    /// changes no result.
+    /// Fits the linear probe like [`Self::new`], and computes with the given resources.
     ///
     /// # Errors
-    /// If the task's inputs are not of the backbone's kind.
-    pub fn within_memory(
+    /// If the device cannot be used, or if the task's inputs are not of the backbone's kind.
+    pub fn with_resources(
         backbone: Arc<Backbone>,
         task: Arc<Task>,
         settings: TrainingSettings,
         seed: u64,
-        cache_memory: usize,
+        resources: Resources,
     ) -> Result<Self, ScoreError> {
-        let (fitted_on, classes) = (Arc::clone(&backbone), task.classes.len());
-        let fit = |train: Dataset<'_>, validation: Dataset<'_>| {
-            fit_probe(
-                &fitted_on,
-                train,
-                validation,
-                classes,
-                settings.batch_size.get(),
-            )
-        };
-        Self::starting_from(backbone, task, settings, seed, cache_memory, fit)
+        let learner = learner(backbone, Arc::clone(&task), resources)?;
+        Ok(Self {
+            probe: learner.fit_probe(settings.batch_size.get())?,
+            learner,
+            task,
+            settings,
+            seed,
+        })
     }
 
     /// Creates a scorer with a probe that was fitted earlier to the same backbone and task.
     ///
     /// # Errors
-    /// If the memory for the states cannot be allocated.
+    /// If the device cannot be used, or if the memory for the states cannot be allocated.
     pub fn with_probe(
         backbone: Arc<Backbone>,
         task: Arc<Task>,
         settings: TrainingSettings,
         seed: u64,
-        cache_memory: usize,
+        resources: Resources,
         probe: LinearProbe,
     ) -> Result<Self, ScoreError> {
-        Self::starting_from(backbone, task, settings, seed, cache_memory, |_, _| {
-            Ok(probe)
-        })
-    }
-
-    /// Creates a scorer whose `probe` is computed from the training and the validation part. The states that it
-    /// computes stay in the cache.
-    fn starting_from(
-        backbone: Arc<Backbone>,
-        task: Arc<Task>,
-        settings: TrainingSettings,
-        seed: u64,
-        cache_memory: usize,
-        probe: impl FnOnce(Dataset<'_>, Dataset<'_>) -> Result<LinearProbe, ScoreError>,
-    ) -> Result<Self, ScoreError> {
-        let [train_states, validation_states] = caches(&backbone, &task, cache_memory)?;
-        let train = dataset(&task.train, &train_states);
-        let probe = probe(train, dataset(&task.validation, &validation_states))?;
         Ok(Self {
-            backbone,
+            learner: learner(backbone, Arc::clone(&task), resources)?,
             task,
             settings,
             seed,
-            train_states,
-            validation_states,
             probe,
         })
-    }
-
-    /// The training part, with its cached frozen states.
-    #[must_use]
-    pub fn train_data(&self) -> Dataset<'_> {
-        dataset(&self.task.train, &self.train_states)
-    }
-
-    /// The validation part, with its cached frozen states.
-    #[must_use]
-    pub fn validation_data(&self) -> Dataset<'_> {
-        dataset(&self.task.validation, &self.validation_states)
     }
 
     /// The fitted probe.
@@ -168,53 +132,71 @@ impl ProxyScorer {
         &self.probe
     }
 
-    /// The probe's head on the backbone with freshly initialised adapters.
-    ///
-    /// # Errors
-    /// If the placement is out of the backbone's range.
-    pub fn untrained(
-        &self,
-        placement: &Placement,
-        repetition: u32,
-    ) -> Result<Model<'_>, ScoreError> {
-        let head = self.probe.head();
-        let parameters = Parameters::initial(placement, &head, self.seed, repetition);
-        Model::new(&self.backbone, parameters)
+    /// The probe's head and freshly initialised adapters.
+    #[must_use]
+    pub fn initial(&self, placement: &Placement, repetition: u32) -> Parameters {
+        Parameters::initial(placement, &self.probe.head(), self.seed, repetition)
     }
 
-    /// Trains `placement` for `fidelity` steps, and returns the model and its mean training loss over the last epoch.
+    /// Trains `placement` for `fidelity` steps.
     ///
     /// # Errors
-    /// The errors of [`fine_tune`].
+    /// If the placement is out of the backbone's range, and the errors of [`fine_tune`](crate::fine_tune()).
     pub fn train(
         &self,
         placement: &Placement,
         fidelity: Fidelity,
         repetition: u32,
-    ) -> Result<Trained<'_>, ScoreError> {
+    ) -> Result<Trained, ScoreError> {
         self.train_with(&self.settings, placement, fidelity, repetition)
     }
 
     /// Trains like [`Self::train`], but with the given settings.
     ///
     /// # Errors
-    /// The errors of [`fine_tune`].
+    /// The errors of [`Self::train`].
     pub fn train_with(
         &self,
         settings: &TrainingSettings,
         placement: &Placement,
         fidelity: Fidelity,
         repetition: u32,
-    ) -> Result<Trained<'_>, ScoreError> {
-        let model = self.untrained(placement, repetition)?;
-        fine_tune(
-            model,
-            self.train_data(),
-            settings,
-            fidelity.steps(),
-            self.seed,
-            repetition,
-        )
+    ) -> Result<Trained, ScoreError> {
+        let initial = self.initial(placement, repetition);
+        self.learner
+            .train(initial, settings, fidelity.steps(), self.seed, repetition)
+    }
+
+    /// The evaluation of trained parameters on any examples.
+    ///
+    /// # Errors
+    /// If the examples are not of the backbone's kind.
+    pub fn evaluate(
+        &self,
+        parameters: &Parameters,
+        examples: &Examples,
+    ) -> Result<Evaluation, ScoreError> {
+        let batch_size = self.settings.batch_size.get();
+        self.learner
+            .evaluate(parameters.clone(), examples, batch_size)
+    }
+
+    /// The score of parameters that were trained for `fidelity` steps.
+    ///
+    /// # Errors
+    /// [`ScoreError::Diverged`] if the loss on the validation part is not finite.
+    pub fn validate(&self, trained: &Trained, fidelity: Fidelity) -> Result<Score, ScoreError> {
+        let batch_size = self.settings.batch_size.get();
+        let validation = self
+            .learner
+            .validate(trained.parameters.clone(), batch_size)?;
+        finite(fidelity.steps(), "validation loss", validation.loss)?;
+        Ok(Score {
+            train_loss: trained.train_loss,
+            validation_loss: validation.loss,
+            validation_accuracy: validation.accuracy,
+            by_class: validation.by_class,
+        })
     }
 
     /// The gradient map at the frozen model with the probe's head. It judges sets and contains at least `statistics`.
@@ -228,36 +210,32 @@ impl ProxyScorer {
         settings: &GradientMapSettings,
         statistics: &Statistics,
     ) -> Result<GradientMap, ScoreError> {
-        let model = self.untrained(&Placement::new(), 0)?;
         let validation = self.task.validation.spread(examples.len());
-        GradientMap::cross_fitted(&model, examples, &validation, settings, statistics)
+        let cross_fitted = Some((&validation, statistics));
+        self.learner
+            .gradient_map(self.frozen(), examples, cross_fitted, settings)
     }
-}
 
-impl ProxyScorer {
-    /// The score of a model that was trained for `fidelity` steps.
+    /// The gradient map of [`Self::gradient_map`] with the statistics of one pass over `examples` alone.
     ///
     /// # Errors
-    /// [`ScoreError::Diverged`] if the loss on the validation part is not finite.
-    pub fn validate(&self, trained: &Trained<'_>, fidelity: Fidelity) -> Result<Score, ScoreError> {
-        let validation = evaluate(
-            &trained.model,
-            self.validation_data(),
-            self.settings.batch_size.get(),
-        )?;
-        finite(fidelity.steps(), "validation loss", validation.loss)?;
-        Ok(Score {
-            train_loss: trained.train_loss,
-            validation_loss: validation.loss,
-            validation_accuracy: validation.accuracy,
-            by_class: validation.by_class,
-        })
+    /// The errors of [`GradientMap::compute`].
+    pub fn plain_gradient_map(
+        &self,
+        examples: &Examples,
+        settings: &GradientMapSettings,
+    ) -> Result<GradientMap, ScoreError> {
+        self.learner
+            .gradient_map(self.frozen(), examples, None, settings)
     }
-}
 
-impl ProxyScorer {
+    /// The probe's head without adapters.
+    fn frozen(&self) -> Parameters {
+        Parameters::of_head(&self.probe.head())
+    }
+
     /// The importance of each adapter of `together` on the validation part after all of them were trained for
-    /// `fidelity` steps: [`importances()`], in the placement's order.
+    /// `fidelity` steps: [`importances()`](crate::importances()), in the placement's order.
     ///
     /// # Errors
     /// The errors of [`Self::train`].
@@ -267,11 +245,8 @@ impl ProxyScorer {
         fidelity: Fidelity,
     ) -> Result<Vec<f64>, ScoreError> {
         let trained = self.train(together, fidelity, 0)?;
-        importances(
-            &trained.model,
-            self.validation_data(),
-            self.settings.batch_size.get(),
-        )
+        self.learner
+            .importances(trained.parameters, self.settings.batch_size.get())
     }
 }
 
@@ -285,45 +260,4 @@ impl Scorer for ProxyScorer {
         let trained = self.train(placement, fidelity, repetition)?;
         self.validate(&trained, fidelity)
     }
-}
-
-/// Caches for the states of both parts, which share the memory in proportion to their size.
-fn caches(
-    backbone: &Arc<Backbone>,
-    task: &Arc<Task>,
-    memory: usize,
-) -> Result<[StateCache; 2], ScoreError> {
-    let size = |examples| StateCache::size(backbone, examples) as f64;
-    let (train, validation) = (size(&task.train), size(&task.validation));
-    let share = memory as f64 / (train + validation).max(1.0);
-    let cache = |part, size: f64| {
-        let (backbone, task) = (Arc::clone(backbone), Arc::clone(task));
-        StateCache::new(backbone, task, part, (share * size) as usize)
-    };
-    Ok([
-        cache(Part::Train, train)?,
-        cache(Part::Validation, validation)?,
-    ])
-}
-
-fn dataset<'a>(examples: &'a Examples, states: &'a StateCache) -> Dataset<'a> {
-    Dataset {
-        examples,
-        cache: Some(states),
-    }
-}
-
-/// Fits the probe on the frozen features of the training part.
-fn fit_probe(
-    backbone: &Backbone,
-    train: Dataset<'_>,
-    validation: Dataset<'_>,
-    classes: usize,
-    batch_size: usize,
-) -> Result<LinearProbe, ScoreError> {
-    let width = backbone.description().width;
-    let frozen = Model::new(backbone, Parameters::of_head(&Head::zero(classes, width)))?;
-    let train = features(&frozen, train, batch_size)?;
-    let validation = features(&frozen, validation, batch_size)?;
-    LinearProbe::fit(&train, &validation, classes)
 }

@@ -1,10 +1,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use adaplace_arithmetic::{Arithmetic, Cpu};
 use adaplace_backbone::{Backbone, SublayerScratch};
 use adaplace_task::{Examples, Part, Task};
 use rayon::prelude::*;
 
-use crate::engine::shard_rows;
+use crate::engine::pieces;
 use crate::inputs::inputs;
 use crate::{Dataset, ScoreError};
 
@@ -12,32 +13,24 @@ use crate::{Dataset, ScoreError};
 ///
 /// The backbone never changes, so the states below the earliest target of a placement are the same in every epoch of
 /// every trial. They are computed once and looked up from then on. A state is cached for all examples or for none. If
-/// not all states fit, the least recently used one makes room. A cached state equals a computed one to the bit, so the
-/// budget changes no result.
+/// not all states fit, the least recently used one makes room. A cached state equals a computed one to the bit on the
+/// processor, so the budget changes no result there.
 #[derive(Debug)]
-pub struct StateCache {
-    backbone: Arc<Backbone>,
+pub struct StateCache<A: Arithmetic = Cpu> {
+    backbone: Arc<Backbone<A>>,
     task: Arc<Task>,
     part: Part,
     offsets: Arc<[usize]>,
     /// The number of states that fit.
     capacity: usize,
-    cached: Mutex<CachedStates>,
+    cached: Mutex<CachedStates<A>>,
 }
 
 /// The cached states by their index.
-#[derive(Debug)]
-struct CachedStates {
-    states: Vec<Option<Arc<CachedState>>>,
+struct CachedStates<A: Arithmetic> {
+    states: Vec<Option<Arc<CachedState<A>>>>,
     /// The indices of the cached states, the least recently used first.
     by_use: Vec<usize>,
-}
-
-/// Consecutive examples: their offsets, their rows of h_{n-1}, and the destination of those of h_n.
-struct Piece<'a> {
-    rows: &'a [usize],
-    before: Option<&'a [f32]>,
-    values: &'a mut [f32],
 }
 
 /// The threads that compute a state.
@@ -50,16 +43,14 @@ enum Threads {
 }
 
 /// The state h_n of all examples.
-#[derive(Debug)]
-pub(crate) struct CachedState {
-    width: usize,
+pub(crate) struct CachedState<A: Arithmetic> {
     /// The offset of each example's tokens, followed by the number of tokens.
     offsets: Arc<[usize]>,
-    /// The values, (tokens of all examples, width), row-major.
-    values: Vec<f32>,
+    /// The values, (tokens of all examples, width).
+    values: A::Buffer,
 }
 
-impl StateCache {
+impl<A: Arithmetic> StateCache<A> {
     /// A cache of at most `budget` bytes for the examples of a part of the task. If all states fit, they are computed
     /// at once, on all threads of the current rayon pool. Otherwise each is computed when it is first asked for.
     ///
@@ -69,7 +60,7 @@ impl StateCache {
     /// # Panics
     /// If the task does not have the part.
     pub fn new(
-        backbone: Arc<Backbone>,
+        backbone: Arc<Backbone<A>>,
         task: Arc<Task>,
         part: Part,
         budget: usize,
@@ -100,7 +91,7 @@ impl StateCache {
 
     /// The number of bytes that all states of these examples take.
     #[must_use]
-    pub fn size(backbone: &Backbone, examples: &Examples) -> usize {
+    pub fn size(backbone: &Backbone<A>, examples: &Examples) -> usize {
         let description = backbone.description();
         let tokens = offsets(backbone, examples).last().copied();
         tokens.unwrap_or_default()
@@ -116,9 +107,9 @@ impl StateCache {
 
     /// Computes all states from the embedding upwards.
     fn fill(&self) -> Result<(), ScoreError> {
-        let mut below: Option<Arc<CachedState>> = None;
+        let mut below: Option<Arc<CachedState<A>>> = None;
         for n in 0..self.backbone.description().hidden_states {
-            let before = below.as_deref().map(|state| &state.values[..]);
+            let before = below.as_deref().map(|state| &state.values);
             let state = Arc::new(self.to_cache(self.next(n, before, Threads::All)?));
             self.lock().insert(n, Arc::clone(&state), self.capacity);
             below = Some(state);
@@ -131,7 +122,7 @@ impl StateCache {
     /// Nothing is locked while a state is computed, since a thread that waits may process another part of
     /// its batch and ask again. Threads that miss the same state at the same time each compute it, and one of the
     /// results is cached.
-    pub(crate) fn state(&self, n: usize) -> Result<Option<Arc<CachedState>>, ScoreError> {
+    pub(crate) fn state(&self, n: usize) -> Result<Option<Arc<CachedState<A>>>, ScoreError> {
         if self.capacity == 0 {
             return Ok(None);
         }
@@ -150,10 +141,10 @@ impl StateCache {
     fn compute(
         &self,
         n: usize,
-        below: Option<(usize, Arc<CachedState>)>,
-    ) -> Result<Vec<f32>, ScoreError> {
+        below: Option<(usize, Arc<CachedState<A>>)>,
+    ) -> Result<A::Buffer, ScoreError> {
         let first = below.as_ref().map_or(0, |(below, _)| below + 1);
-        let below = below.as_ref().map(|(_, state)| &state.values[..]);
+        let below = below.as_ref().map(|(_, state)| &state.values);
         let mut values = self.next(first, below, Threads::This)?;
         for m in first + 1..=n {
             values = self.next(m, Some(&values), Threads::This)?;
@@ -165,75 +156,66 @@ impl StateCache {
     fn next(
         &self,
         n: usize,
-        before: Option<&[f32]>,
+        before: Option<&A::Buffer>,
         threads: Threads,
-    ) -> Result<Vec<f32>, ScoreError> {
-        let width = self.backbone.description().width;
+    ) -> Result<A::Buffer, ScoreError> {
         let all: Vec<usize> = (0..self.examples().len()).collect();
-        let mut values = vec![0.0; self.offsets[self.offsets.len() - 1] * width];
-        let mut rest = &mut values[..];
-        let mut pieces = Vec::new();
-        for rows in shard_rows(&self.backbone, Dataset::from(self.examples()), &all) {
-            let first = rows.first().copied().unwrap_or_default();
-            let range = self.offsets[first]..self.offsets[first + rows.len()];
-            let (own, behind) = rest.split_at_mut(range.len() * width);
-            rest = behind;
-            pieces.push(Piece {
-                rows,
-                before: before.map(|before| &before[range.start * width..range.end * width]),
-                values: own,
-            });
-        }
-        match threads {
+        let pieces = pieces(&self.backbone, Dataset::from(self.examples()), &all);
+        let compute = |rows: &[usize]| self.compute_piece(n, rows, before);
+        let computed: Vec<A::Buffer> = match threads {
             Threads::All => pieces
                 .into_par_iter()
-                .try_for_each(|piece| self.compute_piece(n, piece))?,
-            Threads::This => pieces
-                .into_iter()
-                .try_for_each(|piece| self.compute_piece(n, piece))?,
-        }
-        Ok(values)
+                .map(compute)
+                .collect::<Result<_, _>>()?,
+            Threads::This => pieces.into_iter().map(compute).collect::<Result<_, _>>()?,
+        };
+        Ok(self.backbone.arithmetic().stack(computed)?)
     }
 
-    fn compute_piece(&self, n: usize, piece: Piece<'_>) -> Result<(), ScoreError> {
-        let Piece {
-            rows,
-            before,
-            values,
-        } = piece;
+    /// Computes h_n of some consecutive examples.
+    fn compute_piece(
+        &self,
+        n: usize,
+        examples: &[usize],
+        before: Option<&A::Buffer>,
+    ) -> Result<A::Buffer, ScoreError> {
+        let arithmetic = self.backbone.arithmetic();
+        let width = self.backbone.description().width;
+        let first = examples.first().copied().unwrap_or_default();
+        let ends = &self.offsets[first..=first + examples.len()];
+        let (begin, end) = (ends[0], ends[ends.len() - 1]);
+        let mut result = A::Buffer::default();
         let Some(before) = before else {
-            let inputs = inputs(self.examples(), rows);
-            values.copy_from_slice(&self.backbone.embed(&inputs)?);
-            return Ok(());
+            let embedded = self.backbone.embed(&inputs(self.examples(), examples))?;
+            let fill = |to: &mut [f32]| to.copy_from_slice(&embedded);
+            arithmetic.write((end - begin, width), fill, &mut result)?;
+            return Ok(result);
         };
-        let first = rows.first().copied().unwrap_or_default();
-        let ends = &self.offsets[first..=first + rows.len()];
-        let ends: Vec<usize> = ends.iter().map(|end| end - ends[0]).collect();
-        let (before, mut result) = (before.to_vec(), Vec::new());
+        let mut piece = A::Buffer::default();
+        arithmetic.gather(before, width, std::iter::once(begin..end), &mut piece)?;
+        let offsets = arithmetic.rows(ends.iter().map(|end| end - begin).collect())?;
         let sublayer = &self.backbone.chain()?.sublayers()[n - 1];
         let scratch = &mut SublayerScratch::default();
-        sublayer.forward(&before, &ends, &mut result, None, scratch)?;
-        values.copy_from_slice(&result);
-        Ok(())
+        sublayer.forward(&piece, &offsets, &mut result, None, scratch)?;
+        Ok(result)
     }
 
-    fn to_cache(&self, values: Vec<f32>) -> CachedState {
+    fn to_cache(&self, values: A::Buffer) -> CachedState<A> {
         CachedState {
-            width: self.backbone.description().width,
             offsets: Arc::clone(&self.offsets),
             values,
         }
     }
 
     /// A thread that panicked left only states that were finished.
-    fn lock(&self) -> MutexGuard<'_, CachedStates> {
+    fn lock(&self) -> MutexGuard<'_, CachedStates<A>> {
         self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl CachedStates {
+impl<A: Arithmetic> CachedStates<A> {
     /// The state h_n, which becomes the most recently used one.
-    fn get(&mut self, n: usize) -> Option<Arc<CachedState>> {
+    fn get(&mut self, n: usize) -> Option<Arc<CachedState<A>>> {
         let state = self.states[n].clone()?;
         self.by_use.retain(|&other| other != n);
         self.by_use.push(n);
@@ -241,7 +223,7 @@ impl CachedStates {
     }
 
     /// The highest state below h_n, and its index.
-    fn below(&self, n: usize) -> Option<(usize, Arc<CachedState>)> {
+    fn below(&self, n: usize) -> Option<(usize, Arc<CachedState<A>>)> {
         let states = self.states[..n].iter().enumerate().rev();
         states
             .filter_map(|(index, state)| Some((index, state.clone()?)))
@@ -249,7 +231,12 @@ impl CachedStates {
     }
 
     /// Caches h_n in place of the least recently used states. If another thread was faster, the result is its state.
-    fn insert(&mut self, n: usize, state: Arc<CachedState>, capacity: usize) -> Arc<CachedState> {
+    fn insert(
+        &mut self,
+        n: usize,
+        state: Arc<CachedState<A>>,
+        capacity: usize,
+    ) -> Arc<CachedState<A>> {
         if let Some(state) = self.get(n) {
             return state;
         }
@@ -263,25 +250,33 @@ impl CachedStates {
     }
 }
 
-impl CachedState {
-    /// The rows of the examples at `rows`, one example after the other.
-    pub(crate) fn gather(&self, rows: &[usize], to: &mut [f32]) {
-        let mut rest = to;
-        for &row in rows {
-            let values = self.example(row);
-            let (own, behind) = rest.split_at_mut(values.len());
-            own.copy_from_slice(values);
-            rest = behind;
-        }
+impl<A: Arithmetic> std::fmt::Debug for CachedStates<A> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = formatter.debug_struct("CachedStates");
+        shown.field("by_use", &self.by_use).finish_non_exhaustive()
     }
+}
 
-    fn example(&self, row: usize) -> &[f32] {
-        &self.values[self.offsets[row] * self.width..self.offsets[row + 1] * self.width]
+impl<A: Arithmetic> CachedState<A> {
+    /// Makes `to` the rows of some examples, one example after the other.
+    pub(crate) fn gather(
+        &self,
+        backbone: &Backbone<A>,
+        examples: &[usize],
+        to: &mut A::Buffer,
+    ) -> Result<(), ScoreError> {
+        let ranges = examples
+            .iter()
+            .map(|&example| self.offsets[example]..self.offsets[example + 1]);
+        let width = backbone.description().width;
+        Ok(backbone
+            .arithmetic()
+            .gather(&self.values, width, ranges, to)?)
     }
 }
 
 /// The offset of each example's tokens, followed by the number of tokens.
-fn offsets(backbone: &Backbone, examples: &Examples) -> Vec<usize> {
+fn offsets<A: Arithmetic>(backbone: &Backbone<A>, examples: &Examples) -> Vec<usize> {
     let fixed = backbone.description().input.fixed_tokens();
     let mut offsets = vec![0];
     for row in 0..examples.len() {
@@ -332,9 +327,9 @@ mod tests {
             let cache = cache(&backbone, &task, budget);
             for n in [3, 1, 4, 0, 2, 2, 4, 1] {
                 let expected = computed(&backbone, examples, n, &rows);
-                let mut found = vec![f32::NAN; expected.len()];
+                let mut found = Vec::new();
                 let state = cache.state(n).unwrap().unwrap();
-                state.gather(&rows, &mut found);
+                state.gather(&backbone, &rows, &mut found).unwrap();
                 assert_eq!(found, expected, "state {n} within {budget}");
             }
         }
@@ -380,8 +375,9 @@ mod tests {
             .collect();
         (0..200_usize).into_par_iter().for_each(|task| {
             let n = task * 7 % 5;
-            let mut found = vec![0.0; expected[n].len()];
-            cache.state(n).unwrap().unwrap().gather(&[5], &mut found);
+            let mut found = Vec::new();
+            let state = cache.state(n).unwrap().unwrap();
+            state.gather(&backbone, &[5], &mut found).unwrap();
             assert_eq!(found, expected[n]);
         });
     }

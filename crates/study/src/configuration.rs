@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use adaplace_backbone::{Backbone, Pooling, Precision};
+use adaplace_backbone::{Backbone, DeviceKind, Pooling, Precision};
 use adaplace_files::Document;
 use adaplace_scorer::{Statistics, TrainingSettings};
 use adaplace_search_space::{
@@ -120,6 +120,22 @@ pub struct BackboneSource {
     /// Precision of its matrix products.
     #[serde(default = "f32_products")]
     pub precision: Precision,
+    /// Kind of device that computes it.
+    #[serde(default, skip_serializing_if = "is_cpu")]
+    pub device: DeviceKind,
+}
+
+impl BackboneSource {
+    /// What determines the rounding of its results: the precision and the kind of device.
+    #[must_use]
+    pub fn computed(&self) -> (Precision, DeviceKind) {
+        (self.precision, self.device)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_cpu(device: &DeviceKind) -> bool {
+    *device == DeviceKind::Cpu
 }
 
 /// The precision of studies older than the setting.

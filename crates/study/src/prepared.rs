@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use adaplace_backbone::Backbone;
-use adaplace_scorer::{GradientMap, ProxyScorer, Statistics};
+use adaplace_scorer::{GradientMap, ProxyScorer, Resources, Statistics};
 use adaplace_search_space::{Fidelity, SearchSpace};
 use adaplace_task::Task;
 
@@ -30,15 +30,15 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Fits the probe and makes the map. Frozen states take at most `cache_memory` bytes.
+    /// Fits the probe and makes the map.
     ///
     /// # Errors
-    /// If the task's inputs are not of the backbone's kind, or a gradient is not finite.
+    /// If the device cannot be used, the task's inputs are not of the backbone's kind, or a gradient is not finite.
     pub fn new(
         backbone: &Arc<Backbone>,
         task: &Arc<Task>,
         settings: PreparationSettings,
-        cache_memory: usize,
+        resources: Resources,
     ) -> Result<Self, StudyError> {
         let PreparationSettings {
             training,
@@ -47,12 +47,12 @@ impl Prepared {
             steps,
             seed,
         } = settings;
-        let scorer = ProxyScorer::within_memory(
+        let scorer = ProxyScorer::with_resources(
             Arc::clone(backbone),
             Arc::clone(task),
             training,
             seed.get(),
-            cache_memory,
+            resources,
         )?;
         let examples = task.train.spread(gradient_map.examples.get());
         let start = Instant::now();
@@ -79,10 +79,10 @@ impl Prepared {
         path: &Path,
         configuration: &C,
         (backbone, task): (&Arc<Backbone>, &Arc<Task>),
-        cache_memory: usize,
+        resources: Resources,
     ) -> Result<(Self, Opened), StudyError> {
         let opened = StudyFolder::open(path, configuration)?;
-        let prepared = Self::new(backbone, task, configuration.preparation(), cache_memory)?;
+        let prepared = Self::new(backbone, task, configuration.preparation(), resources)?;
         prepared.map_file.write(&opened.folder.gradient_map())?;
         Ok((prepared, opened))
     }

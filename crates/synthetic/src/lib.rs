@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use adaplace_backbone::{Pooling, Precision};
+use adaplace_backbone::{DeviceKind, Pooling, Precision};
 use adaplace_scorer::{
     ByClass, Evaluation, Score, ScoreError, Scorer, Statistic, TrainingSettings,
 };
@@ -90,6 +90,7 @@ pub fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfiguration
             pooling: Pooling::Mean,
             weights_sha256: "0123".to_owned(),
             precision: Precision::F32,
+            device: DeviceKind::Cpu,
         },
         task: TaskSource {
             folder: PathBuf::from("task"),

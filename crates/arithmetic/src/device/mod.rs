@@ -6,15 +6,19 @@ mod tensors;
 mod trained;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device as Candle, Tensor};
 
 use self::attention::SavedAttention;
-use self::rows::ExampleRows;
+use self::rows::{ExampleRows, indices};
 use self::tensors::{Slot, gelu_and_slope, normalized, normalized_backward};
 use self::trained::SavedAdapter;
 use crate::kernels::head;
-use crate::{ADAPTER_NORM_EPSILON, AdapterPlace, Arithmetic, HeadPlace, LayerNorm, Linear, Result};
+use crate::{
+    ADAPTER_NORM_EPSILON, AdapterPlace, Arithmetic, ArithmeticError, Device, DeviceKind, HeadPlace,
+    LayerNorm, Linear, NoDevice, Precision, Result,
+};
 
 /// Tensors of candle on a device. Results are those of [`crate::Cpu`] up to rounding.
 ///
@@ -33,13 +37,15 @@ use crate::{ADAPTER_NORM_EPSILON, AdapterPlace, Arithmetic, HeadPlace, LayerNorm
 /// ```
 #[derive(Debug, Clone)]
 pub struct OnDevice {
-    device: Device,
+    device: Candle,
+    precision: Precision,
 }
 
 /// The weight (outputs, inputs) and the bias of a linear layer.
 pub struct LinearTensors {
     weight: Tensor,
     bias: Tensor,
+    precision: Precision,
 }
 
 /// The factors, summands and epsilon of a layer norm.
@@ -57,10 +63,48 @@ pub struct SavedNorm {
 }
 
 impl OnDevice {
-    /// The operations on `device`.
+    /// The operations on a device of candle, with products in f32.
     #[must_use]
-    pub fn new(device: Device) -> Self {
-        Self { device }
+    pub fn new(device: Candle) -> Self {
+        Self {
+            device,
+            precision: Precision::F32,
+        }
+    }
+
+    /// The operations on a device of this machine, with products in f32. The processor counts as candle's device for it.
+    ///
+    /// # Errors
+    /// If this program was built without support for the device, or if the machine does not have it.
+    pub fn open(device: Device) -> std::result::Result<Self, NoDevice> {
+        let Device { kind, index } = device;
+        let opened = match kind {
+            DeviceKind::Cpu | DeviceKind::Candle => Ok(Candle::Cpu),
+            DeviceKind::Cuda if candle_core::utils::cuda_is_available() => Candle::new_cuda(index),
+            DeviceKind::Metal if candle_core::utils::metal_is_available() => {
+                Candle::new_metal(index)
+            }
+            DeviceKind::Cuda | DeviceKind::Metal => return Err(NoDevice::NotBuilt { kind }),
+        };
+        let unavailable = |error: candle_core::Error| NoDevice::Unavailable {
+            device,
+            reason: ArithmeticError::from(error).to_string(),
+        };
+        Ok(Self::new(opened.map_err(unavailable)?))
+    }
+
+    /// The same operations with the operands of products with frozen weights rounded to `precision`. The products
+    /// themselves are computed in f32.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    fn rounded(precision: Precision, values: &Tensor) -> Result<Tensor> {
+        Ok(match precision {
+            Precision::F32 => values.clone(),
+            Precision::Bf16 => values.to_dtype(DType::BF16)?.to_dtype(DType::F32)?,
+        })
     }
 
     fn vector(&self, values: &[f32]) -> Result<Tensor> {
@@ -83,8 +127,12 @@ impl Arithmetic for OnDevice {
     fn linear(&self, layer: &Linear) -> Result<LinearTensors> {
         let shape = (layer.outputs, layer.inputs);
         Ok(LinearTensors {
-            weight: Tensor::from_slice(&layer.weight, shape, &self.device)?,
+            weight: Self::rounded(
+                self.precision,
+                &Tensor::from_slice(&layer.weight, shape, &self.device)?,
+            )?,
             bias: self.vector(&layer.bias)?,
+            precision: self.precision,
         })
     }
 
@@ -116,7 +164,7 @@ impl Arithmetic for OnDevice {
     }
 
     fn zero(&self, shape: (usize, usize), to: &mut Slot) -> Result<()> {
-        let zeros = Tensor::zeros(shape, candle_core::DType::F32, &self.device)?;
+        let zeros = Tensor::zeros(shape, DType::F32, &self.device)?;
         to.set(zeros)
     }
 
@@ -130,6 +178,24 @@ impl Arithmetic for OnDevice {
 
     fn multiply(&self, by: &Slot, to: &mut Slot) -> Result<()> {
         to.set((to.get()? * by.get()?)?)
+    }
+
+    fn gather(
+        &self,
+        from: &Slot,
+        _: usize,
+        ranges: impl Iterator<Item = Range<usize>>,
+        to: &mut Slot,
+    ) -> Result<()> {
+        let rows = indices(ranges.flatten().map(|row| row as u32), &self.device)?;
+        to.set(from.get()?.index_select(&rows, 0)?)
+    }
+
+    fn stack(&self, parts: Vec<Slot>) -> Result<Slot> {
+        let parts: Vec<&Tensor> = parts.iter().map(Slot::get).collect::<Result<_>>()?;
+        let mut all = Slot::default();
+        all.set(Tensor::cat(&parts, 0)?)?;
+        Ok(all)
     }
 
     fn first_rows(&self, from: &Slot, rows: &ExampleRows, to: &mut Slot) -> Result<()> {
@@ -157,7 +223,8 @@ impl Arithmetic for OnDevice {
         add: bool,
         _: &mut (),
     ) -> Result<()> {
-        let product = x.get()?.matmul(&layer.weight.t()?)?;
+        let x = Self::rounded(layer.precision, x.get()?)?;
+        let product = x.matmul(&layer.weight.t()?)?;
         to.put(product.broadcast_add(&layer.bias)?, add)
     }
 
@@ -169,7 +236,8 @@ impl Arithmetic for OnDevice {
         add: bool,
         _: &mut (),
     ) -> Result<()> {
-        to.put(gradient.get()?.matmul(&layer.weight)?, add)
+        let gradient = Self::rounded(layer.precision, gradient.get()?)?;
+        to.put(gradient.matmul(&layer.weight)?, add)
     }
 
     fn norm_forward(

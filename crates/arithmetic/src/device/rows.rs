@@ -117,7 +117,7 @@ impl Padding {
     }
 }
 
-fn indices(of: impl Iterator<Item = u32>, device: &Device) -> Result<Tensor> {
+pub(super) fn indices(of: impl Iterator<Item = u32>, device: &Device) -> Result<Tensor> {
     let indices: Vec<u32> = of.collect();
     let count = indices.len();
     Ok(Tensor::from_vec(indices, count, device)?)

@@ -24,7 +24,7 @@ const DEPTH_BLOCK: usize = 384;
 struct Line([f32; 16]);
 
 /// The right operand of a product, (depth, columns).
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Packed {
     lines: Vec<Line>,
     depth: usize,

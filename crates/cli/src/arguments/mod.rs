@@ -21,7 +21,7 @@ pub(crate) use space::SpaceOptions;
 pub(crate) use studies::{
     Audit, Bench, Compare, Search, SearchOptions, StudyOutput, TrainingOptions,
 };
-pub(crate) use values::{ExecutorArgument, ExportTarget, PrecisionArgument};
+pub(crate) use values::{DeviceArgument, ExecutorArgument, ExportTarget, PrecisionArgument};
 
 /// Find where to put a few small adapters in a frozen, pre-trained transformer.
 #[derive(Debug, Parser)]
@@ -131,7 +131,10 @@ impl LearningOptions {
 
 /// The resources of the computation, which change results only by rounding.
 #[derive(Debug, Args)]
-pub(crate) struct Resources {
+pub(crate) struct ResourceOptions {
+    /// Device: cpu, cuda, cuda:1 and so on, metal, or auto for a card if this program can use one
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub(crate) device: DeviceArgument,
     /// Memory for frozen states, for example 2GiB or 500MB; states that do not fit are computed again when needed.
     /// Changes no result [default: a quarter of the machine's memory]
     #[arg(long, value_name = "SIZE")]

@@ -11,7 +11,7 @@ use adaplace_task::Part;
 use clap::Args;
 
 use super::values::{ExportTarget, PrecisionArgument, named, workers};
-use super::{BackboneAndTask, ColumnOptions, LearningOptions, Resources};
+use super::{BackboneAndTask, ColumnOptions, DeviceArgument, LearningOptions, ResourceOptions};
 
 #[derive(Debug, Args)]
 pub(crate) struct Quickstart {
@@ -77,7 +77,7 @@ pub(crate) struct Probe {
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) precision: PrecisionArgument,
     #[command(flatten)]
-    pub(crate) resources: Resources,
+    pub(crate) resources: ResourceOptions,
     /// File to which the map is written
     #[arg(long, value_name = "FILE.json")]
     pub(crate) out: PathBuf,
@@ -128,7 +128,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) precision: PrecisionArgument,
     #[command(flatten)]
-    pub(crate) resources: Resources,
+    pub(crate) resources: ResourceOptions,
     /// Folder for adapters.safetensors and metrics.json
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -159,6 +159,9 @@ pub(crate) struct Evaluate {
     /// Precision to which the operands of the frozen products are rounded; everything else is f32
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) precision: PrecisionArgument,
+    /// Device: cpu, cuda, cuda:1 and so on, metal, or auto for a card if this program can use one
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub(crate) device: DeviceArgument,
     /// Vector instructions: avx512, avx2, neon or portable [default: the best ones of this machine]
     #[arg(long, value_name = "NAME")]
     pub(crate) instruction_set: Option<InstructionSet>,

@@ -13,7 +13,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::values::{ExecutorArgument, PrecisionArgument, from, named, workers};
-use super::{BackboneAndTask, ColumnOptions, LearningOptions, Resources, SpaceOptions};
+use super::{BackboneAndTask, ColumnOptions, LearningOptions, ResourceOptions, SpaceOptions};
 
 #[derive(Debug, Args)]
 pub(crate) struct Search {
@@ -155,7 +155,7 @@ pub(crate) struct OutputOptions {
     #[arg(long, value_name = "N", default_value = "1", value_parser = workers())]
     pub(crate) workers: usize,
     #[command(flatten)]
-    pub(crate) resources: Resources,
+    pub(crate) resources: ResourceOptions,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(crate) json: bool,
@@ -166,7 +166,7 @@ pub(crate) struct OutputOptions {
 pub(crate) struct StudyOutput<'a> {
     pub(crate) out: PathBuf,
     pub(crate) workers: usize,
-    pub(crate) resources: &'a Resources,
+    pub(crate) resources: &'a ResourceOptions,
     pub(crate) json: bool,
 }
 

@@ -1,5 +1,8 @@
 //! Values of options: the libraries' enums by name, and numbers within their range.
 
+use std::str::FromStr;
+
+use adaplace_backbone::{Device, NotADevice};
 use adaplace_study::Workers;
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -32,10 +35,30 @@ pub(crate) enum ExecutorArgument {
     Ray,
 }
 
+/// A device, or the choice of one by the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeviceArgument {
+    /// The first card that the program can use, or the processor
+    Auto,
+    /// A certain device
+    Device(Device),
+}
+
+impl FromStr for DeviceArgument {
+    type Err = NotADevice;
+
+    fn from_str(text: &str) -> Result<Self, NotADevice> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            other => other.parse().map(Self::Device),
+        }
+    }
+}
+
 /// A precision, or the choice of one by the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PrecisionArgument {
-    /// bf16 on a machine with AMX, else f32
+    /// bf16 on a processor with AMX, else f32
     Auto,
     /// Single precision
     F32,

@@ -55,7 +55,8 @@ fn train(arguments: &Arguments) -> Result<Ending> {
         repetitions: Repetitions::of(1),
         ..SearchSettings::default()
     };
-    let (mut configuration, problem) = configuration(subject, search, training)?;
+    let (mut configuration, problem) =
+        configuration(subject, search, (training, output.resources))?;
     if arguments.sample.is_none() {
         let states = problem.backbone.description().hidden_states;
         configuration.search.trials = Count::new(states.pow(2))?;

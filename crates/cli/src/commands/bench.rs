@@ -41,9 +41,9 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
         repetitions: arguments.repetitions,
         ..SearchSettings::default()
     };
-    let (configuration, problem) = configuration(subject, search, training)?;
-    let precision = configuration.backbone.precision;
-    let (problem, cache_memory) = resources::within(output.resources, precision, problem)?;
+    let (configuration, problem) = configuration(subject, search, (training, output.resources))?;
+    let computed = configuration.backbone.computed();
+    let (problem, resources) = resources::within(output.resources, computed, problem)?;
     let (backbone, task) = problem.shared();
     let space = SearchSpace::resolve(&configuration.space, &chain_shape(&backbone, &task))
         .map_err(|error| in_file(error, arguments.space.file()))?;
@@ -55,8 +55,7 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
 
     let workers = Workers::new(output.workers)?;
     let preparing = Preparation::begin(PREPARATION)?;
-    let (prepared, opened) =
-        Prepared::open(&output.out, &stored, (&backbone, &task), cache_memory)?;
+    let (prepared, opened) = Prepared::open(&output.out, &stored, (&backbone, &task), resources)?;
     drop(preparing);
     let stop = stop_on_interrupt()?;
     let search = &configuration.search;

@@ -53,8 +53,8 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
     let start = Instant::now();
     let output = &arguments.output.of(places.task, "compare");
     let (configuration, problem) = configuration(arguments, places)?;
-    let precision = configuration.backbone.precision;
-    let (problem, cache_memory) = resources::within(output.resources, precision, problem)?;
+    let computed = configuration.backbone.computed();
+    let (problem, resources) = resources::within(output.resources, computed, problem)?;
     StudyFolder::check(&output.out, &configuration)?;
     let space = SearchSpace::resolve(
         &configuration.space,
@@ -74,12 +74,8 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
 
     let settings = &configuration.comparison;
     let preparing = Preparation::begin(PREPARATION)?;
-    let (prepared, opened) = Prepared::open(
-        &output.out,
-        &configuration,
-        (&backbone, &task),
-        cache_memory,
-    )?;
+    let (prepared, opened) =
+        Prepared::open(&output.out, &configuration, (&backbone, &task), resources)?;
     drop(preparing);
     let folder = &opened.folder;
     let finisher = TestedTraining {
@@ -242,7 +238,12 @@ fn configuration(
         task,
         training,
         gradient_map,
-    } = Sources::of(&problem, (places.backbone, places.task), columns, options);
+    } = Sources::of(
+        &problem,
+        (places.backbone, places.task),
+        columns,
+        (options, &arguments.output.resources),
+    );
     let final_steps = match arguments.final_steps {
         Some(steps) => steps,
         None => Fidelity::new(FINAL_STEPS.saturating_mul(options.steps.steps()))

@@ -12,7 +12,7 @@ use adaplace_study::{
 use adaplace_task::Columns;
 use anyhow::Result;
 
-use crate::arguments::TrainingOptions;
+use crate::arguments::{ResourceOptions, TrainingOptions};
 use crate::hub;
 
 /// The backbone, task, space and strategy of a study.
@@ -28,7 +28,7 @@ pub(super) struct Subject<'a> {
 pub(super) fn configuration(
     subject: Subject<'_>,
     search: SearchSettings,
-    options: &TrainingOptions,
+    (options, resources): (&TrainingOptions, &ResourceOptions),
 ) -> Result<(StudyConfiguration, Problem)> {
     let Subject {
         backbone,
@@ -50,7 +50,7 @@ pub(super) fn configuration(
         task,
         training,
         gradient_map,
-    } = Sources::of(&problem, (backbone, task), columns, options);
+    } = Sources::of(&problem, (backbone, task), columns, (options, resources));
     let configuration = StudyConfiguration {
         format: STUDY_FORMAT.to_owned(),
         search,
@@ -78,15 +78,17 @@ impl Sources {
         problem: &Problem,
         (backbone, task): (&Path, &Path),
         columns: Columns,
-        options: &TrainingOptions,
+        (options, resources): (&TrainingOptions, &ResourceOptions),
     ) -> Self {
+        let device = resources.device.kind();
         let description = problem.backbone.description();
         Self {
             backbone: BackboneSource {
                 folder: backbone.to_owned(),
                 pooling: description.pooling,
                 weights_sha256: description.weights_sha256.clone(),
-                precision: options.precision.resolve(),
+                precision: options.precision.resolve(device),
+                device,
             },
             task: TaskSource {
                 folder: task.to_owned(),

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use adaplace_scorer::{Evaluation, Model, evaluate};
+use adaplace_scorer::{Evaluation, evaluate_on};
 use adaplace_search_space::{PlacementFile, PlacementHash};
 use adaplace_study::{Problem, backbone_reference};
 use adaplace_task::{Part, TaskOptions};
@@ -41,7 +41,8 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
         metadata.max_length,
         &options,
     )?;
-    let precision = arguments.precision.resolve();
+    let device = arguments.device.of_kind(arguments.device.kind())?;
+    let precision = arguments.precision.resolve(device.kind);
     problem.backbone =
         resources::computed_with(problem.backbone, precision, arguments.instruction_set);
     let (backbone, task) = (&problem.backbone, &problem.task);
@@ -55,12 +56,17 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
             arguments.task.display()
         );
     };
-    let model = Model::new(backbone, parameters)?;
     let report = Report {
         placement: file.placement.hash(),
         task: task.name.clone(),
         part,
-        evaluation: evaluate(&model, examples, arguments.batch_size.get())?,
+        evaluation: evaluate_on(
+            device,
+            backbone,
+            parameters,
+            examples,
+            arguments.batch_size.get(),
+        )?,
     };
     if arguments.json {
         print_json(&report)?;

@@ -49,8 +49,8 @@ pub(super) fn execute(
         configuration.search.trials = StudyConfiguration::read(&stored)?.search.trials;
     }
     let until = until.filter(|_| !stored.is_file());
-    let precision = configuration.backbone.precision;
-    let (problem, cache_memory) = resources::within(output.resources, precision, problem)?;
+    let computed = configuration.backbone.computed();
+    let (problem, resources) = resources::within(output.resources, computed, problem)?;
     StudyFolder::check(&output.out, &configuration)?;
     let space =
         Arc::new(configuration.resolve_space(&problem.backbone, &problem.task, described_in)?);
@@ -69,7 +69,7 @@ pub(super) fn execute(
         statistics: statistics.clone(),
         ..configuration.preparation()
     };
-    let prepared = Prepared::new(&backbone, &task, settings, cache_memory)?;
+    let prepared = Prepared::new(&backbone, &task, settings, resources)?;
     let done = opened.as_ref().map_or(0, |opened| opened.records.len());
     let mut expected = Expected::of(&configuration, &space);
     if done < expected.trainings {

@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use adaplace_backbone::{BackboneDescription, InputDescription};
+use adaplace_backbone::{BackboneDescription, Device, DeviceKind, InputDescription};
 use adaplace_search_space::{AdapterSpec, Connection, ConnectionKind, Count};
 use adaplace_study::{Problem, load_backbone};
 use adaplace_task::{Part, PartSummary, Shared, TaskOptions, TaskSummary};
@@ -33,6 +33,17 @@ struct Report<'a> {
     sublayer_flops: Vec<u64>,
     connections: Vec<KindCount>,
     adapter: AdapterCost,
+    devices: Vec<DeviceReport>,
+}
+
+/// A device of this machine, or a kind of which there is none.
+#[derive(Serialize)]
+struct DeviceReport {
+    device: String,
+    usable: bool,
+    /// Why it is not usable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 /// The properties of the task.
@@ -108,6 +119,7 @@ pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
             parameters: adapter.parameters(description.width as u32),
             flops: adapter.flops(description.width as u32, tokens as u32),
         },
+        devices: devices(),
     };
     if arguments.json {
         print_json(&report)?;
@@ -115,6 +127,31 @@ pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
         print(&summary(&report)?)?;
     }
     Ok(Ending::Finished)
+}
+
+/// The processor, all usable cards, and one entry for each kind of which there is none.
+fn devices() -> Vec<DeviceReport> {
+    let usable = |device: Device| DeviceReport {
+        device: device.to_string(),
+        usable: true,
+        reason: None,
+    };
+    let mut found = vec![usable(Device::CPU)];
+    for kind in [DeviceKind::Cuda, DeviceKind::Metal] {
+        let cards = (0..).map(|index| Device { kind, index });
+        let cards: Vec<_> = cards
+            .map_while(|card| card.check().ok().map(|()| card))
+            .collect();
+        match Device::first(kind).check() {
+            Ok(()) => found.extend(cards.into_iter().map(usable)),
+            Err(error) => found.push(DeviceReport {
+                device: kind.to_string(),
+                usable: false,
+                reason: Some(error.to_string()),
+            }),
+        }
+    }
+    found
 }
 
 fn count_kinds(hidden_states: usize) -> Vec<KindCount> {
@@ -195,6 +232,17 @@ fn summary(report: &Report<'_>) -> Result<String> {
         report.adapter.rank,
         grouped(report.adapter.parameters),
         100.0 * report.adapter.flops as f64 / frozen as f64
+    )?;
+    let (usable, other): (Vec<_>, Vec<_>) = report.devices.iter().partition(|one| one.usable);
+    let names = |devices: &[&DeviceReport]| {
+        let names: Vec<&str> = devices.iter().map(|one| one.device.as_str()).collect();
+        names.join(", ")
+    };
+    writeln!(
+        text,
+        "  devices        {} (not usable: {})",
+        names(&usable),
+        names(&other)
     )?;
     if let Some(task) = &report.task {
         write!(text, "\n{}", task_summary(task))?;

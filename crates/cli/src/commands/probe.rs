@@ -3,8 +3,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use adaplace_scorer::{GradientMap, GradientMapSettings, ProxyScorer, TrainingSettings};
-use adaplace_search_space::{Count, Placement};
+use adaplace_scorer::{GradientMapSettings, ProxyScorer, TrainingSettings};
+use adaplace_search_space::Count;
 use adaplace_study::{GradientMapFile, Problem, backbone_reference};
 use anyhow::{Context, Result, ensure};
 use terminal_size::{Width, terminal_size};
@@ -34,26 +34,24 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
         Some(arguments.examples.get()),
         arguments.seed.get(),
     )?;
-    let precision = arguments.precision.resolve();
-    let (problem, cache_memory) = resources::within(&arguments.resources, precision, problem)?;
+    let device = arguments.resources.device.kind();
+    let computed = (arguments.precision.resolve(device), device);
+    let (problem, resources) = resources::within(&arguments.resources, computed, problem)?;
     let (backbone, task) = problem.shared();
     check_place(&arguments.out)?;
     let start = Instant::now();
     let training = TrainingSettings::default();
-    let scorer = ProxyScorer::within_memory(
+    let scorer = ProxyScorer::with_resources(
         Arc::clone(&backbone),
         Arc::clone(&task),
         training,
         arguments.seed.get(),
-        cache_memory,
+        resources,
     )?;
     let settings = GradientMapSettings::default();
     let map = match statistics.are_cross_fitted() {
         true => scorer.gradient_map(&task.train, &settings, &statistics)?,
-        false => {
-            let frozen = scorer.untrained(&Placement::new(), 0)?;
-            GradientMap::compute(&frozen, &task.train, &settings)?
-        }
+        false => scorer.plain_gradient_map(&task.train, &settings)?,
     };
     let table = match statistics.as_slice() {
         [one] => map.table(*one),

@@ -167,7 +167,8 @@ fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Problem)> {
         repetitions: options.repetitions,
         grown: false,
     };
-    configuration(subject, search, training)
+    let resources = &arguments.output.resources;
+    configuration(subject, search, (training, resources))
 }
 
 /// Rejects options that the chosen executor ignores.

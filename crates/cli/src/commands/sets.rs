@@ -41,8 +41,9 @@ pub(super) fn run(arguments: &Arguments, path: &Path) -> Result<Ending> {
     )?;
     let reference = backbone_reference(&problem.backbone);
     bench.check_made_with(path, &reference, &problem.task.fingerprint)?;
-    let precision = configuration.backbone.precision;
-    let (problem, cache_memory) = resources::within(output.resources, precision, problem)?;
+    let device = output.resources.device.kind();
+    let computed = (configuration.backbone.precision, device);
+    let (problem, resources) = resources::within(output.resources, computed, problem)?;
     let out = &output.out;
     std::fs::create_dir_all(out).with_context(|| format!("cannot create `{}`", out.display()))?;
 
@@ -51,7 +52,7 @@ pub(super) fn run(arguments: &Arguments, path: &Path) -> Result<Ending> {
         ..configuration.preparation()
     };
     let (backbone, task) = problem.shared();
-    let prepared = Prepared::new(&backbone, &task, settings, cache_memory)?;
+    let prepared = Prepared::new(&backbone, &task, settings, resources)?;
     prepared.map_file.write(&out.join(MAP))?;
     // The surrogate needs no importances, so none are written.
     let proxy = GradientProxy::new(

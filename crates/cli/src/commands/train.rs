@@ -3,11 +3,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use adaplace_backbone::Precision;
+use adaplace_backbone::{DeviceKind, Precision};
 use adaplace_files::write_atomically;
-use adaplace_scorer::{
-    ByClass, Evaluation, Metadata, ProxyScorer, ScoreError, TrainingSettings, evaluate,
-};
+use adaplace_scorer::{ByClass, Evaluation, Metadata, ProxyScorer, ScoreError, TrainingSettings};
 use adaplace_search_space::{BackboneReference, Count, Fidelity, PlacementFile, PlacementHash};
 use adaplace_study::{ProbeQuality, Problem, backbone_reference};
 use adaplace_task::{Part, TaskOptions};
@@ -32,6 +30,7 @@ struct Metrics {
     seed: u64,
     training: TrainingSettings,
     precision: Precision,
+    device: DeviceKind,
     /// Mean loss of the batches in the last epoch, during training.
     last_epoch_loss: f64,
     train: Evaluation,
@@ -60,8 +59,10 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         arguments.max_length.map(Count::get),
         &options,
     )?;
-    let precision = arguments.precision.resolve();
-    let (problem, cache_memory) = resources::within(&arguments.resources, precision, problem)?;
+    let device = arguments.resources.device.kind();
+    let precision = arguments.precision.resolve(device);
+    let computed = (precision, device);
+    let (problem, resources) = resources::within(&arguments.resources, computed, problem)?;
     let max_length = problem.max_length;
     let (backbone, task) = problem.shared();
     let reference = backbone_reference(&backbone);
@@ -76,12 +77,12 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("cannot create `{}`", arguments.out.display()))?;
 
-    let scorer = ProxyScorer::within_memory(
+    let scorer = ProxyScorer::with_resources(
         backbone,
         Arc::clone(&task),
         settings,
         arguments.seed.get(),
-        cache_memory,
+        resources,
     )?;
     let trained = scorer
         .train(&file.placement, steps, 0)
@@ -92,7 +93,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
             ),
             other => other.into(),
         })?;
-    let on = |examples| evaluate(&trained.model, examples, settings.batch_size.get());
+    let on = |examples| scorer.evaluate(&trained.parameters, examples);
     let metrics = Metrics {
         format: "adaplace.metrics/1",
         placement: file.placement.hash(),
@@ -103,6 +104,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         seed: arguments.seed.get(),
         training: settings,
         precision,
+        device,
         last_epoch_loss: trained.train_loss,
         train: on(&task.train)?,
         validation: on(&task.validation)?,
@@ -117,7 +119,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         classes: Some(task.classes.clone()),
         max_length,
     };
-    trained.model.parameters().write(&metadata, &adapters)?;
+    trained.parameters.write(&metadata, &adapters)?;
     let path = arguments.out.join("metrics.json");
     write_metrics(&metrics, &path)?;
     if arguments.json {

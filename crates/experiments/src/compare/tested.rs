@@ -1,4 +1,4 @@
-use adaplace_scorer::{Evaluation, Model, ProxyScorer, ScoreError, TrainingSettings, evaluate};
+use adaplace_scorer::{Evaluation, Parameters, ProxyScorer, ScoreError, TrainingSettings};
 use adaplace_search_space::{Fidelity, Positive};
 use adaplace_strategy::Merit;
 use adaplace_study::Metric;
@@ -24,8 +24,8 @@ pub struct TestedTraining<'a> {
 }
 
 impl TestedTraining<'_> {
-    fn test(&self, model: &Model<'_>) -> Result<Evaluation, ScoreError> {
-        evaluate(model, self.test, self.settings.batch_size.get())
+    fn test(&self, parameters: &Parameters) -> Result<Evaluation, ScoreError> {
+        self.scorer.evaluate(parameters, self.test)
     }
 }
 
@@ -41,11 +41,11 @@ impl Finisher for TestedTraining<'_> {
             return Ok(Final {
                 candidates: Vec::new(),
                 learning_rate: None,
-                test: self.test(&self.scorer.untrained(placement, repetition)?)?,
+                test: self.test(&self.scorer.initial(placement, repetition))?,
             });
         }
         let mut candidates = Vec::new();
-        let mut best: Option<(Option<Merit>, Positive, Model<'_>)> = None;
+        let mut best: Option<(Option<Merit>, Positive, Parameters)> = None;
         let mut first_failure = None;
         for &learning_rate in self.learning_rates {
             let settings = TrainingSettings {
@@ -58,13 +58,13 @@ impl Finisher for TestedTraining<'_> {
                 .train_with(&settings, placement, self.steps, repetition)
                 .and_then(|trained| {
                     let score = self.scorer.validate(&trained, self.steps)?;
-                    Ok((trained.model, score))
+                    Ok((trained.parameters, score))
                 });
             let score = match trained {
-                Ok((model, score)) => {
+                Ok((parameters, score)) => {
                     let merit = self.metric.merit(self.steps, &score);
                     if best.as_ref().is_none_or(|(before, ..)| merit > *before) {
-                        best = Some((merit, learning_rate, model));
+                        best = Some((merit, learning_rate, parameters));
                     }
                     Some(score)
                 }
@@ -80,10 +80,10 @@ impl Finisher for TestedTraining<'_> {
             });
         }
         match (best, first_failure) {
-            (Some((_, learning_rate, model)), _) => Ok(Final {
+            (Some((_, learning_rate, parameters)), _) => Ok(Final {
                 candidates,
                 learning_rate: Some(learning_rate.get()),
-                test: self.test(&model)?,
+                test: self.test(&parameters)?,
             }),
             (None, Some(error)) => Err(error),
             (None, None) => unreachable!("there is at least one learning rate"),

@@ -14,6 +14,9 @@ const TOKENS_PER_SHARD: usize = 256;
 /// The number of shards is a multiple of this, so two threads have equal amounts of work.
 const SHARDS_TOGETHER: usize = 2;
 
+/// The approximate number of tokens that a device processes at once where no batch says how many.
+const TOKENS_ON_DEVICE: usize = 16_384;
+
 /// Whole examples that one thread processes together.
 pub(crate) struct Shard<'a, A: Arithmetic> {
     /// The row at which each example starts, followed by the number of rows.
@@ -22,15 +25,15 @@ pub(crate) struct Shard<'a, A: Arithmetic> {
     pub(super) singles: A::Rows,
     /// The class of each example.
     pub(crate) labels: Vec<u32>,
-    source: Source<'a>,
+    source: Source<'a, A>,
 }
 
 /// The origin of the frozen states.
-enum Source<'a> {
+enum Source<'a, A: Arithmetic> {
     #[cfg(test)]
     Inputs(Inputs),
     Dataset {
-        data: Dataset<'a>,
+        data: Dataset<'a, A>,
         rows: &'a [usize],
     },
 }
@@ -39,7 +42,7 @@ impl<'a, A: Arithmetic> Shard<'a, A> {
     /// The examples of `data` at `rows`.
     pub(crate) fn of_dataset(
         backbone: &Backbone<A>,
-        data: Dataset<'a>,
+        data: Dataset<'a, A>,
         rows: &'a [usize],
     ) -> Result<Self, ScoreError> {
         let fixed = backbone.description().input.fixed_tokens();
@@ -87,8 +90,6 @@ impl<'a, A: Arithmetic> Shard<'a, A> {
         computed: Option<usize>,
         frozen: &mut [State<A>],
     ) -> Result<usize, ScoreError> {
-        let arithmetic = backbone.arithmetic();
-        let shape = (self.rows(), backbone.description().width);
         match &self.source {
             #[cfg(test)]
             Source::Inputs(_) => {}
@@ -96,7 +97,7 @@ impl<'a, A: Arithmetic> Shard<'a, A> {
                 if let Some(cache) = data.cache
                     && let Some(state) = cache.state(n)?
                 {
-                    arithmetic.write(shape, |to| state.gather(rows, to), frozen[n].write())?;
+                    state.gather(backbone, rows, frozen[n].write())?;
                     return Ok(n);
                 }
             }
@@ -109,8 +110,11 @@ impl<'a, A: Arithmetic> Shard<'a, A> {
             Source::Inputs(inputs) => backbone.embed(inputs)?,
             Source::Dataset { data, rows } => backbone.embed(&inputs(data.examples, rows))?,
         };
+        let shape = (self.rows(), backbone.description().width);
         let fill = |to: &mut [f32]| to.copy_from_slice(&embedded);
-        arithmetic.write(shape, fill, frozen[0].write())?;
+        backbone
+            .arithmetic()
+            .write(shape, fill, frozen[0].write())?;
         Ok(0)
     }
 }
@@ -118,11 +122,11 @@ impl<'a, A: Arithmetic> Shard<'a, A> {
 /// The examples of `data` at `rows`, cut into shards with about the same number of tokens if the arithmetic wants them.
 pub(crate) fn shards<'a, A: Arithmetic>(
     backbone: &Backbone<A>,
-    data: Dataset<'a>,
+    data: Dataset<'a, A>,
     rows: &'a [usize],
 ) -> Result<Vec<Shard<'a, A>>, ScoreError> {
     let cut = match A::SHARDS {
-        true => shard_rows(backbone, data, rows),
+        true => pieces(backbone, data, rows),
         false => vec![rows],
     };
     let cut = cut.into_iter();
@@ -133,7 +137,7 @@ pub(crate) fn shards<'a, A: Arithmetic>(
 /// The shards of several batches.
 pub(crate) fn shards_of<'a, A: Arithmetic>(
     backbone: &Backbone<A>,
-    data: Dataset<'a>,
+    data: Dataset<'a, A>,
     batches: &'a [Vec<usize>],
 ) -> Result<Vec<Shard<'a, A>>, ScoreError> {
     let mut all = Vec::new();
@@ -143,21 +147,25 @@ pub(crate) fn shards_of<'a, A: Arithmetic>(
     Ok(all)
 }
 
-/// The rows of each shard, as cut by [`shards`].
-pub(crate) fn shard_rows<'a, A: Arithmetic>(
+/// The rows cut into pieces of whole examples that are computed at once: shards, or what a device has room for.
+pub(crate) fn pieces<'a, A: Arithmetic>(
     backbone: &Backbone<A>,
-    data: Dataset<'_>,
+    data: Dataset<'_, A>,
     rows: &'a [usize],
 ) -> Vec<&'a [usize]> {
+    let (tokens_each, multiple) = match A::SHARDS {
+        true => (TOKENS_PER_SHARD, SHARDS_TOGETHER),
+        false => (TOKENS_ON_DEVICE, 1),
+    };
     let fixed = backbone.description().input.fixed_tokens();
     let length = |row: usize| fixed.unwrap_or_else(|| data.examples.length(row));
     let tokens: usize = rows.iter().map(|&row| length(row)).sum();
-    let count = tokens.div_ceil(SHARDS_TOGETHER * TOKENS_PER_SHARD) * SHARDS_TOGETHER;
+    let count = tokens.div_ceil(multiple * tokens_each) * multiple;
     let mut cut = Vec::with_capacity(count);
     let (mut begin, mut sum) = (0, 0);
     for (index, &row) in rows.iter().enumerate() {
         sum += length(row);
-        // A shard ends with the first example that reaches its share.
+        // A piece ends with the first example that reaches its share.
         if sum * count >= tokens * (cut.len() + 1) {
             cut.push(&rows[begin..=index]);
             begin = index + 1;

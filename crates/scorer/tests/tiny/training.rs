@@ -134,12 +134,12 @@ fn connections_start_differently() {
 fn training_starts_from_the_probe() {
     let (backbone, task) = tiny();
     let scorer = scorer(&backbone, &task);
-    let model = scorer.untrained(&placement(&[(0, 1), (4, 1)]), 0).unwrap();
+    let parameters = scorer.initial(&placement(&[(0, 1), (4, 1)]), 0);
     for (examples, reported) in [
         (&task.train, scorer.probe().train),
         (&task.validation, scorer.probe().validation),
     ] {
-        let found = evaluate(&model, examples, 8).unwrap();
+        let found = scorer.evaluate(&parameters, examples).unwrap();
         assert!(
             (found.loss - reported.loss).abs() < 1e-5,
             "{found:?}, {reported:?}"
@@ -163,7 +163,7 @@ fn training_learns() {
             .train(&placement(connections), steps(120), 0)
             .unwrap();
         let train_loss = trained.train_loss;
-        let after = evaluate(&trained.model, &task.train, 16).unwrap();
+        let after = scorer.evaluate(&trained.parameters, &task.train).unwrap();
         println!("{connections:?}: {before} -> {} ({train_loss})", after.loss);
         assert!(after.loss < 0.7 * before, "{before} -> {after:?}");
         assert!((train_loss - after.loss).abs() < 0.3 * before);
@@ -246,7 +246,7 @@ fn an_adapter_without_influence_is_an_error() {
     let head = Head::zero(CLASSES, WIDTH);
     let parameters = Parameters::initial(&placement(&[(0, 1), (2, 3)]), &head, 7, 0);
     let model = Model::new(&backbone, parameters).unwrap();
-    let error = fine_tune(model, &task.train, &settings(), 3, 7, 0).unwrap_err();
+    let error = fine_tune(&model, &task.train, &settings(), 3, 7, 0).unwrap_err();
     let message = error.to_string();
     assert!(
         message.contains("the frozen features carry no information about the classes"),
@@ -266,9 +266,9 @@ fn training_moves_every_tensor() {
     let (backbone, task) = tiny();
     let scorer = scorer(&backbone, &task);
     let placement = placement(&[(0, 0), (1, 2), (0, 4), (4, 1), (4, 4)]);
-    let before = scorer.untrained(&placement, 0).unwrap();
-    let after = scorer.train(&placement, steps(3), 0).unwrap().model;
-    let [before, after] = [before, after].map(|model| model.parameters().tensors());
+    let before = scorer.initial(&placement, 0).tensors();
+    let after = scorer.train(&placement, steps(3), 0).unwrap();
+    let after = after.parameters.tensors();
     assert_eq!(before.len(), 5 * 4 + 2);
     for (before, after) in before.iter().zip(&after) {
         assert_ne!(before.values, after.values, "{}", before.name);
@@ -290,9 +290,8 @@ fn out_of_range_placements_are_refused() {
 fn maps_are_made_at_the_frozen_model() {
     let (backbone, task) = tiny();
     let scorer = scorer(&backbone, &task);
-    let model = scorer.untrained(&Placement::new(), 0).unwrap();
     let settings = GradientMapSettings::default();
-    let frozen = adaplace_scorer::GradientMap::compute(&model, &task.train, &settings).unwrap();
+    let frozen = scorer.plain_gradient_map(&task.train, &settings).unwrap();
     let statistics = Statistic::NuclearNorm.into();
     let map = scorer
         .gradient_map(&task.train, &settings, &statistics)
@@ -341,20 +340,16 @@ fn kept_states_change_nothing_but_rounding() {
     let vit = Backbone::load(&path, None).unwrap();
     for (backbone, task) in [tiny(), (Arc::new(vit), Arc::new(images))] {
         let scorer = scorer(&backbone, &task);
-        assert!(scorer.train_data().cache.is_some());
         for connections in [&[(2, 3)][..], &[(4, 2), (1, 4)][..], &[][..]] {
             let placement = placement(connections);
             let kept = scorer.train(&placement, steps(5), 1).unwrap();
-            let untrained = scorer.untrained(&placement, 1).unwrap();
-            let computed = fine_tune(untrained, &task.train, &settings(), 5, 7, 1).unwrap();
+            let untrained = Model::new(&backbone, scorer.initial(&placement, 1)).unwrap();
+            let computed = fine_tune(&untrained, &task.train, &settings(), 5, 7, 1).unwrap();
+            let validated = scorer.validate(&kept, steps(5)).unwrap().validation_loss;
+            let evaluated = scorer.evaluate(&computed.parameters, &task.validation);
             let pairs = [
                 (kept.train_loss, computed.train_loss),
-                (
-                    evaluate(&kept.model, scorer.validation_data(), 8)
-                        .unwrap()
-                        .loss,
-                    evaluate(&computed.model, &task.validation, 8).unwrap().loss,
-                ),
+                (validated, evaluated.unwrap().loss),
             ];
             for (found, expected) in pairs {
                 let error = (found - expected).abs() / expected;

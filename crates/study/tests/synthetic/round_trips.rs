@@ -1,4 +1,4 @@
-use adaplace_backbone::{Pooling, Precision};
+use adaplace_backbone::{DeviceKind, Pooling, Precision};
 use adaplace_scorer::{GradientMapSettings, Score, Statistic, Statistics, TrainingSettings};
 use adaplace_search_space::{
     AdapterRules, AdapterSpec, BudgetRules, Connection, ConnectionKind, ConnectionRules, Count,
@@ -162,7 +162,8 @@ fn sources() -> impl Strategy<Value = (BackboneSource, TaskSource)> {
     let folder = || "[a-zA-Z0-9 /._'\"\\\\\nßé漢-]{1,20}";
     let pooling = select(vec![Pooling::Mean, Pooling::Cls]);
     let precision = select(vec![Precision::F32, Precision::Bf16]);
-    let backbone = (folder(), pooling, ".*", precision);
+    let computed = (precision, select(vec![DeviceKind::Cpu, DeviceKind::Cuda]));
+    let backbone = (folder(), pooling, ".*", computed);
     let columns = (".*", ".*", ".*", ".*").prop_map(|(text, pair, label, image)| Columns {
         text,
         pair,
@@ -177,24 +178,27 @@ fn sources() -> impl Strategy<Value = (BackboneSource, TaskSource)> {
         option::of(count()),
         columns,
     );
-    (backbone, task).prop_map(|((backbone, pooling, weights_sha256, precision), task)| {
-        let (folder, fingerprint, train_examples, max_length, columns) = task;
-        (
-            BackboneSource {
-                folder: backbone.into(),
-                pooling,
-                weights_sha256,
-                precision,
-            },
-            TaskSource {
-                folder: folder.into(),
-                fingerprint,
-                train_examples: train_examples.map(Count::of),
-                max_length,
-                columns,
-            },
-        )
-    })
+    (backbone, task).prop_map(
+        |((backbone, pooling, weights_sha256, (precision, device)), task)| {
+            let (folder, fingerprint, train_examples, max_length, columns) = task;
+            (
+                BackboneSource {
+                    folder: backbone.into(),
+                    pooling,
+                    weights_sha256,
+                    precision,
+                    device,
+                },
+                TaskSource {
+                    folder: folder.into(),
+                    fingerprint,
+                    train_examples: train_examples.map(Count::of),
+                    max_length,
+                    columns,
+                },
+            )
+        },
+    )
 }
 
 fn training() -> impl Strategy<Value = (TrainingSettings, GradientMapSource)> {
