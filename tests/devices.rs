@@ -118,3 +118,34 @@ fn a_device_that_is_not_there_says_what_to_do() {
     }
     assert_eq!(lab.content(""), before);
 }
+
+/// Trainings that are computed side by side are those that are computed one by one, up to rounding. The journal has the
+/// same order.
+#[test]
+fn side_by_side_finds_what_one_by_one_finds() {
+    for (lab, command) in [(Lab::text(), SEARCH), (Lab::images(), SEARCH_IMAGES)] {
+        for device in ["cpu", "candle"] {
+            let search = |number: usize, workers: usize| {
+                let study = format!("{device}-{number}-{workers}");
+                lab.run(&format!(
+                    "{command} --strategy random --precision f32 --device {device} --side-by-side {number} \
+                    --workers {workers} --out {study}"
+                ))
+                .succeeded();
+                trials(&lab, &study)
+            };
+            let alone = search(1, 1);
+            for (number, workers) in [(3, 1), (16, 1), (2, 2)] {
+                let together = search(number, workers);
+                assert_eq!(alone.len(), together.len());
+                for (alone, together) in alone.iter().zip(&together) {
+                    assert_eq!(alone.0, together.0);
+                    for (expected, found) in alone.1.iter().zip(together.1) {
+                        let error = (found - expected).abs() / expected;
+                        assert!(error < 1e-4, "{device}: {found} and {expected}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -39,6 +39,7 @@ impl Backbone {
         Resources {
             device: self.device,
             cache_memory: cache_memory.unwrap_or_else(default_cache_memory),
+            side_by_side: Resources::default_side_by_side(self.device.kind),
         }
     }
 }

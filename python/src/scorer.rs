@@ -197,6 +197,7 @@ impl Scorer {
             let resources = Resources {
                 device: device.parse().or_raise()?,
                 cache_memory: default_cache_memory() / cores,
+                side_by_side: 1,
             };
             let scorer = ProxyScorer::with_probe(
                 Arc::clone(&backbone),

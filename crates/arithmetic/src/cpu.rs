@@ -1,6 +1,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::kernels::adamw::ClippedAdamW;
+use crate::kernels::adapter::SavedAdapter;
 use crate::kernels::attention;
 use crate::kernels::frozen_product::{FrozenProduct, RoundedScratch};
 use crate::kernels::layer_norm::{self, SavedNorm, normalize_row};
@@ -8,8 +10,8 @@ use crate::kernels::matrix::{Matrix, MatrixMut};
 use crate::kernels::product::Start;
 use crate::kernels::{adapter, examples, gelu, head};
 use crate::{
-    ADAPTER_NORM_EPSILON, AdapterPlace, Arithmetic, HeadPlace, InstructionSet, LayerNorm, Linear,
-    Precision, Result,
+    ADAPTER_NORM_EPSILON, AdapterBlock, Arithmetic, HeadPlaces, InstructionSet, LayerNorm, Linear,
+    OptimiserPlan, Precision, Result,
 };
 
 /// The kernels of this crate, on the calling thread. No operation fails.
@@ -49,6 +51,17 @@ pub struct Scratch {
 }
 
 impl Cpu {
+    fn add_slice(self, from: &[f32], to: &mut [f32]) {
+        self.instruction_set.run(
+            #[inline(always)]
+            || {
+                for (to, &from) in to.iter_mut().zip(from) {
+                    *to += from;
+                }
+            },
+        );
+    }
+
     fn attention(self, heads: usize, width: usize) -> attention::Shape {
         attention::Shape {
             set: self.instruction_set,
@@ -65,10 +78,13 @@ impl Arithmetic for Cpu {
     type Norm = LayerNorm;
     type SavedNorm = SavedNorm;
     type SavedAttention = Vec<f32>;
-    type SavedAdapter = adapter::SavedAdapter;
+    type SavedAdapters = Vec<SavedAdapter>;
+    type Labels = Vec<u32>;
+    type Optimiser = ClippedAdamW;
+    type Numbers = Vec<f64>;
     type Scratch = Scratch;
 
-    const SHARDS: bool = true;
+    const ON_PROCESSOR: bool = true;
 
     fn linear(&self, layer: &Linear) -> Result<PackedLinear> {
         let (set, precision) = (self.instruction_set, self.precision);
@@ -88,6 +104,10 @@ impl Arithmetic for Cpu {
 
     fn rows(&self, offsets: Vec<usize>) -> Result<Vec<usize>> {
         Ok(offsets)
+    }
+
+    fn labels(&self, labels: Vec<u32>) -> Result<Vec<u32>> {
+        Ok(labels)
     }
 
     fn write(
@@ -116,15 +136,31 @@ impl Arithmetic for Cpu {
         Ok(())
     }
 
+    fn tile(&self, from: &Vec<f32>, times: usize, to: &mut Vec<f32>) -> Result<()> {
+        to.clear();
+        (0..times).for_each(|_| to.extend_from_slice(from));
+        Ok(())
+    }
+
+    fn add_blocks(
+        &self,
+        from: &Vec<f32>,
+        width: usize,
+        blocks: &[Range<usize>],
+        to: &mut Vec<f32>,
+    ) -> Result<()> {
+        let mut rest = &from[..];
+        for Range { start, end } in blocks {
+            let to = &mut to[start * width..end * width];
+            let (own, behind) = rest.split_at(to.len());
+            rest = behind;
+            self.add_slice(own, to);
+        }
+        Ok(())
+    }
+
     fn add(&self, from: &Vec<f32>, to: &mut Vec<f32>) -> Result<()> {
-        self.instruction_set.run(
-            #[inline(always)]
-            || {
-                for (to, &from) in to.iter_mut().zip(from) {
-                    *to += from;
-                }
-            },
-        );
+        self.add_slice(from, to);
         Ok(())
     }
 
@@ -305,69 +341,137 @@ impl Arithmetic for Cpu {
         Ok(())
     }
 
-    fn adapter_forward(
+    fn adapters_forward(
         &self,
-        (place, values): (&AdapterPlace, &Vec<f32>),
-        x: &Vec<f32>,
+        values: &Vec<f32>,
+        blocks: &[AdapterBlock],
+        x: &[(&Vec<f32>, Range<usize>)],
         sum: &mut Vec<f32>,
-        saved: &mut adapter::SavedAdapter,
+        saved: &mut Vec<SavedAdapter>,
         scratch: &mut Scratch,
     ) -> Result<()> {
-        let (set, scratch) = (self.instruction_set, &mut scratch.adapter);
-        adapter::forward(set, (place, values), x, sum, saved, scratch);
+        saved.resize_with(blocks.len(), SavedAdapter::default);
+        for ((AdapterBlock { place, rows }, (x, read)), saved) in blocks.iter().zip(x).zip(saved) {
+            let x = &x[read.start * place.width..read.end * place.width];
+            let sum = &mut sum[rows.start * place.width..rows.end * place.width];
+            let scratch = &mut scratch.adapter;
+            adapter::forward(
+                self.instruction_set,
+                (place, values),
+                x,
+                sum,
+                saved,
+                scratch,
+            );
+        }
         Ok(())
     }
 
-    fn adapter_backward(
+    fn adapters_backward(
         &self,
-        (place, values): (&AdapterPlace, &Vec<f32>),
-        saved: &adapter::SavedAdapter,
+        values: &Vec<f32>,
+        blocks: &[AdapterBlock],
+        saved: &Vec<SavedAdapter>,
         gradient: &Vec<f32>,
         towards_values: &mut Vec<f32>,
-        towards_x: Option<&mut Vec<f32>>,
+        mut towards_x: Option<&mut Vec<f32>>,
         scratch: &mut Scratch,
     ) -> Result<()> {
-        adapter::backward(
-            self.instruction_set,
-            (place, values),
-            saved,
-            gradient,
-            towards_values,
-            towards_x.map(|towards| &mut towards[..]),
-            &mut scratch.adapter,
-        );
+        if let Some(towards_x) = &mut towards_x {
+            let sizes = blocks
+                .iter()
+                .map(|block| block.rows.len() * block.place.width);
+            towards_x.resize(sizes.sum(), 0.0);
+        }
+        let mut rest = towards_x.map(|all| &mut all[..]);
+        for (AdapterBlock { place, rows }, saved) in blocks.iter().zip(saved) {
+            let own = rest
+                .take()
+                .map(|all| all.split_at_mut(rows.len() * place.width));
+            let (own, behind) = own.unzip();
+            rest = behind;
+            adapter::backward(
+                self.instruction_set,
+                (place, values),
+                saved,
+                &gradient[rows.start * place.width..rows.end * place.width],
+                towards_values,
+                own,
+                &mut scratch.adapter,
+            );
+        }
         Ok(())
     }
 
-    fn head_forward(
+    fn heads_forward(
         &self,
-        (place, values): (&HeadPlace, &Vec<f32>),
+        values: &Vec<f32>,
+        heads: &HeadPlaces,
         features: &Vec<f32>,
         logits: &mut Vec<f32>,
     ) -> Result<()> {
-        head::forward((place, values), features, logits);
+        logits.clear();
+        let features = features.chunks_exact((features.len() / heads.models).max(1));
+        for (place, features) in heads.each().zip(features) {
+            head::forward((&place, values), features, logits);
+        }
         Ok(())
     }
 
-    fn loss(&self, labels: &[u32], factor: f32, logits: &mut Vec<f32>) -> Result<f64> {
-        Ok(head::loss(labels, factor, logits))
+    fn loss(
+        &self,
+        labels: &Vec<u32>,
+        models: usize,
+        factor: f32,
+        logits: &mut Vec<f32>,
+    ) -> Result<Vec<f64>> {
+        let size = (logits.len() / models).max(1);
+        let of_models = logits.chunks_exact_mut(size);
+        Ok(of_models
+            .map(|logits| head::loss(labels, factor, logits))
+            .collect())
     }
 
-    fn head_backward(
+    fn heads_backward(
         &self,
-        (place, values): (&HeadPlace, &Vec<f32>),
+        values: &Vec<f32>,
+        heads: &HeadPlaces,
         features: &Vec<f32>,
         towards_logits: &Vec<f32>,
         towards_features: &mut Vec<f32>,
         towards_values: &mut Vec<f32>,
     ) -> Result<()> {
-        head::backward(
-            (place, values),
-            features,
-            towards_logits,
-            towards_features,
-            towards_values,
-        );
+        towards_features.clear();
+        let features = features.chunks_exact((features.len() / heads.models).max(1));
+        let towards_logits =
+            towards_logits.chunks_exact((towards_logits.len() / heads.models).max(1));
+        for ((place, features), towards_logits) in heads.each().zip(features).zip(towards_logits) {
+            head::backward(
+                (&place, values),
+                features,
+                towards_logits,
+                towards_features,
+                towards_values,
+            );
+        }
         Ok(())
+    }
+
+    fn optimiser(&self, plan: OptimiserPlan) -> Result<ClippedAdamW> {
+        Ok(ClippedAdamW::new(plan))
+    }
+
+    fn optimise(
+        &self,
+        optimiser: &mut ClippedAdamW,
+        factor: f64,
+        values: &mut Vec<f32>,
+        gradients: &mut Vec<f32>,
+    ) -> Result<Vec<f64>> {
+        Ok(optimiser.step(factor, values, gradients))
+    }
+
+    fn numbers(&self, computed: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
+        Ok(computed.to_vec())
     }
 }

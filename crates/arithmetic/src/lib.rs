@@ -4,7 +4,9 @@
 //! and `OnDevice` (feature `candle`) with tensors on any device of candle. A backward operation computes the gradient
 //! with respect to its inputs and to trained values. Frozen weights get none.
 //!
-//! A state consists of rows of `width` values, the tokens of one example after those of the other, without padding.
+//! A state consists of rows of `width` values, the tokens of one example after those of the other, without padding. It can
+//! hold the same examples for several models, those of the first model first. Frozen operations treat all rows alike, and
+//! each adapter and head belongs to the rows of one model.
 //!
 //! ```
 //! use adaplace_arithmetic::{Arithmetic, Cpu, Linear};
@@ -34,10 +36,13 @@ pub use cpu::Cpu;
 #[cfg(feature = "candle")]
 pub use device::OnDevice;
 pub use devices::{Device, DeviceKind, NoDevice, NotADevice, Work};
+pub use kernels::adamw::AdamW;
 pub use kernels::frozen_product::Precision;
 pub use kernels::instruction_set::{InstructionSet, NoInstructionSet};
 pub use layers::{LayerNorm, Linear};
-pub use trained::{AdapterPlace, AdapterValues, HeadPlace};
+pub use trained::{
+    AdapterBlock, AdapterPlace, AdapterValues, HeadPlace, HeadPlaces, OptimiserPlan,
+};
 
 /// The epsilon of the layer norm without weights that an adapter's input goes through.
 pub const ADAPTER_NORM_EPSILON: f32 = 1e-5;
@@ -65,13 +70,20 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     type SavedNorm: Default + Send;
     /// The part of an attention's forward pass that its gradient needs.
     type SavedAttention: Default + Send;
-    /// The part of an adapter's forward pass that its gradient needs.
-    type SavedAdapter: Default + Send;
+    /// The part of some adapters' forward pass that their gradients need.
+    type SavedAdapters: Default + Send;
+    /// The classes of the examples of a batch.
+    type Labels: Send + Sync;
+    /// The state of an optimiser.
+    type Optimiser: Send;
+    /// One number for each model, which may still be computed.
+    type Numbers: Send;
     /// Memory for intermediate values.
     type Scratch: Default + Send;
 
-    /// Whether a batch is cut into parts that several threads process side by side. If not, it is processed at once.
-    const SHARDS: bool;
+    /// Whether the processor computes. It cuts a batch into parts that several threads process side by side, and its
+    /// values can be read at any time. A device processes a batch at once and is not waited for within an epoch.
+    const ON_PROCESSOR: bool;
 
     /// Prepares a frozen linear layer for products in both directions.
     ///
@@ -90,6 +102,12 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     /// # Errors
     /// If the device fails.
     fn rows(&self, offsets: Vec<usize>) -> Result<Self::Rows>;
+
+    /// Prepares the classes of examples.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn labels(&self, labels: Vec<u32>) -> Result<Self::Labels>;
 
     /// Makes `to` a matrix of this shape, whose values `fill` writes by rows. They are arbitrary before.
     ///
@@ -119,6 +137,24 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     /// # Errors
     /// If the device fails.
     fn copy(&self, from: &Self::Buffer, to: &mut Self::Buffer) -> Result<()>;
+
+    /// Computes `to` = `from`, `times` times one after the other.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn tile(&self, from: &Self::Buffer, times: usize, to: &mut Self::Buffer) -> Result<()>;
+
+    /// Adds the rows of `from`, one block after the other, to these blocks of the rows of `to`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn add_blocks(
+        &self,
+        from: &Self::Buffer,
+        width: usize,
+        blocks: &[Range<usize>],
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
 
     /// Computes `to` += `from`.
     ///
@@ -289,63 +325,104 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     /// If the device fails.
     fn normalize(&self, width: usize, x: &mut Self::Buffer) -> Result<()>;
 
-    /// Computes `sum` += A(x), both (rows, width), for the adapter at `place` of the trained values.
+    /// Adds adapters of several models: the rows of `sum`, (rows, width), that belong to `blocks[i]` increase by A_i of
+    /// the rows in `x[i]`, of which there are as many. No two blocks have a row in common.
     ///
     /// # Errors
     /// If the device fails.
-    fn adapter_forward(
+    fn adapters_forward(
         &self,
-        trained: (&AdapterPlace, &Self::Buffer),
-        x: &Self::Buffer,
+        values: &Self::Buffer,
+        blocks: &[AdapterBlock],
+        x: &[(&Self::Buffer, Range<usize>)],
         sum: &mut Self::Buffer,
-        saved: &mut Self::SavedAdapter,
+        saved: &mut Self::SavedAdapters,
         scratch: &mut Self::Scratch,
     ) -> Result<()>;
 
-    /// Adds the gradients with respect to the adapter's values to `towards_values`, and if `towards_x` is given, the
-    /// gradient with respect to x to that. `gradient` is the one with respect to A(x).
+    /// Adds the gradients with respect to the adapters' values to `towards_values`. If `towards_x` is given, it becomes
+    /// the gradient with respect to all x, one after the other. `gradient` is the one with respect to the sum.
     ///
     /// # Errors
     /// If the device fails.
-    fn adapter_backward(
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the buffers belong to the caller, which reuses their memory"
+    )]
+    fn adapters_backward(
         &self,
-        trained: (&AdapterPlace, &Self::Buffer),
-        saved: &Self::SavedAdapter,
+        values: &Self::Buffer,
+        blocks: &[AdapterBlock],
+        saved: &Self::SavedAdapters,
         gradient: &Self::Buffer,
         towards_values: &mut Self::Buffer,
         towards_x: Option<&mut Self::Buffer>,
         scratch: &mut Self::Scratch,
     ) -> Result<()>;
 
-    /// Computes the logits, (examples, classes), from the features, (examples, width).
+    /// Computes the logits of every model, (models x examples, classes), from their features, (models x examples,
+    /// width).
     ///
     /// # Errors
     /// If the device fails.
-    fn head_forward(
+    fn heads_forward(
         &self,
-        trained: (&HeadPlace, &Self::Buffer),
+        values: &Self::Buffer,
+        heads: &HeadPlaces,
         features: &Self::Buffer,
         logits: &mut Self::Buffer,
     ) -> Result<()>;
 
-    /// The sum of the cross-entropies of `labels`, in nats. The logits are replaced by the gradient of `factor` times
-    /// this sum.
+    /// The sum of the cross-entropies of the labels for every model, in nats. The logits are replaced by the gradient of
+    /// `factor` times these sums.
     ///
     /// # Errors
     /// If the device fails.
-    fn loss(&self, labels: &[u32], factor: f32, logits: &mut Self::Buffer) -> Result<f64>;
+    fn loss(
+        &self,
+        labels: &Self::Labels,
+        models: usize,
+        factor: f32,
+        logits: &mut Self::Buffer,
+    ) -> Result<Self::Numbers>;
 
     /// Computes the gradient with respect to the features from the one with respect to the logits, and adds those with
-    /// respect to the head to `towards_values`.
+    /// respect to the heads to `towards_values`.
     ///
     /// # Errors
     /// If the device fails.
-    fn head_backward(
+    fn heads_backward(
         &self,
-        trained: (&HeadPlace, &Self::Buffer),
+        values: &Self::Buffer,
+        heads: &HeadPlaces,
         features: &Self::Buffer,
         towards_logits: &Self::Buffer,
         towards_features: &mut Self::Buffer,
         towards_values: &mut Self::Buffer,
     ) -> Result<()>;
+
+    /// Prepares an optimiser.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn optimiser(&self, plan: OptimiserPlan) -> Result<Self::Optimiser>;
+
+    /// Shortens the gradients of each model to the plan's norm and makes one step of [`AdamW`] at `factor` times the
+    /// highest learning rates. The result is the norm of each model's gradients before.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn optimise(
+        &self,
+        optimiser: &mut Self::Optimiser,
+        factor: f64,
+        values: &mut Self::Buffer,
+        gradients: &mut Self::Buffer,
+    ) -> Result<Self::Numbers>;
+
+    /// Waits until all of these numbers are computed, and returns them.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn numbers(&self, computed: &[Self::Numbers]) -> Result<Vec<Vec<f64>>>;
 }

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 /// The position of one adapter in the vector of all trained values: W_down (rank, width), b_down, W_up^T (rank, width)
 /// and b_up.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,6 +28,18 @@ pub struct AdapterValues<T> {
 }
 
 impl AdapterPlace {
+    /// The number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        2 * self.rank * self.width + self.rank + self.width
+    }
+
+    /// Whether there are no values.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The adapter's part of all values.
     #[must_use]
     pub fn of<'a>(&self, values: &'a [f32]) -> AdapterValues<&'a [f32]> {
@@ -69,6 +83,18 @@ pub struct HeadPlace {
 }
 
 impl HeadPlace {
+    /// The number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.classes * (self.width + 1)
+    }
+
+    /// Whether there are no values.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The head's weight and bias among all values.
     #[must_use]
     pub fn of<'a>(&self, values: &'a [f32]) -> (&'a [f32], &'a [f32]) {
@@ -82,4 +108,46 @@ impl HeadPlace {
         let (weight, rest) = values[self.begin..].split_at_mut(self.classes * self.width);
         (weight, &mut rest[..self.classes])
     }
+}
+
+/// The heads of several models of the same task, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadPlaces {
+    /// The first head.
+    pub first: HeadPlace,
+    /// The number of models.
+    pub models: usize,
+}
+
+impl HeadPlaces {
+    /// The place of each head.
+    pub fn each(&self) -> impl Iterator<Item = HeadPlace> + use<> {
+        let Self { first, models } = *self;
+        (0..models).map(move |model| HeadPlace {
+            begin: first.begin + model * first.len(),
+            ..first
+        })
+    }
+}
+
+/// An adapter, and the rows of a state that it adds to: those of its model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdapterBlock {
+    /// The position of its values.
+    pub place: AdapterPlace,
+    /// The rows.
+    pub rows: Range<usize>,
+}
+
+/// The values of several models that are trained together, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OptimiserPlan {
+    /// The highest learning rate and the number of neighbouring values to which it applies, starting with the first value.
+    pub rates: Vec<(f64, usize)>,
+    /// The positions of each model's values.
+    pub models: Vec<Vec<Range<usize>>>,
+    /// The decoupled weight decay, as a share of the learning rate.
+    pub weight_decay: f64,
+    /// The largest norm of the gradient of all values of a model together.
+    pub clip: f64,
 }

@@ -2,6 +2,7 @@
 
 use adaplace_backbone::{Backbone, Device, DeviceKind, InstructionSet, Precision};
 use adaplace_scorer::{Resources, StateCache};
+use adaplace_search_space::Count;
 use adaplace_study::{Problem, default_cache_memory, machine_memory};
 use anyhow::{Result, bail};
 use bytesize::ByteSize;
@@ -57,8 +58,10 @@ pub(crate) fn within(
     (precision, kind): (Precision, DeviceKind),
     mut problem: Problem,
 ) -> Result<(Problem, Resources)> {
+    let side_by_side = options.side_by_side.map(Count::get);
     let resources = Resources {
         device: options.device.of_kind(kind)?,
+        side_by_side: side_by_side.unwrap_or_else(|| Resources::default_side_by_side(kind)),
         cache_memory: cache_memory(options.cache_memory, &problem)?,
     };
     problem.backbone = computed_with(problem.backbone, precision, options.instruction_set);

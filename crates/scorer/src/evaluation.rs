@@ -57,17 +57,37 @@ pub fn evaluate<'a, A: Arithmetic>(
     data: impl Into<Dataset<'a, A>>,
     batch_size: usize,
 ) -> Result<Evaluation, ScoreError> {
+    let mut evaluations = evaluate_together(&[model], data, batch_size)?.into_iter();
+    Ok(evaluations.next().expect("one model was evaluated"))
+}
+
+/// The loss and accuracy of several models of the same backbone, computed side by side.
+///
+/// # Errors
+/// If the inputs are not of the backbone's kind.
+pub fn evaluate_together<'a, A: Arithmetic>(
+    models: &[&Model<'_, A>],
+    data: impl Into<Dataset<'a, A>>,
+    batch_size: usize,
+) -> Result<Vec<Evaluation>, ScoreError> {
     let data = data.into();
-    let engine = Engine::new(model, Reuse::UnchangedStates)?;
-    let values = engine.written(model)?;
+    let engine = Engine::of_group(models, Reuse::UnchangedStates)?;
+    let values = engine.written(models)?;
     let batches = evaluation_batches(&data.examples.lengths(), batch_size);
     let by_batch = for_batches(&engine, data, &batches, |shard, workspace| {
         Ok(engine.logits(&values, shard, workspace)?.into_owned())
     })?;
-    let logits: Vec<f64> = by_batch.into_iter().flatten().map(f64::from).collect();
     let rows = batches.iter().flatten();
     let labels: Vec<u32> = rows.map(|&row| data.examples.labels[row]).collect();
-    Ok(Evaluation::of_logits(&logits, &labels))
+    let of_model = |model: usize| {
+        let own = |logits: &Vec<f32>| {
+            let size = logits.len() / models.len();
+            logits[model * size..(model + 1) * size].to_vec()
+        };
+        let logits = by_batch.iter().flat_map(own).map(f64::from);
+        Evaluation::of_logits(&logits.collect::<Vec<_>>(), &labels)
+    };
+    Ok((0..models.len()).map(of_model).collect())
 }
 
 /// The pooled features of all of `data`, in its own order.
@@ -81,7 +101,7 @@ pub fn features<'a, A: Arithmetic>(
 ) -> Result<Features, ScoreError> {
     let data = data.into();
     let engine = Engine::new(model, Reuse::UnchangedStates)?;
-    let values = engine.written(model)?;
+    let values = engine.written(&[model])?;
     let batches = evaluation_batches(&data.examples.lengths(), batch_size);
     let by_batch = for_batches(&engine, data, &batches, |shard, workspace| {
         Ok(engine.features(&values, shard, workspace)?.into_owned())
@@ -90,7 +110,7 @@ pub fn features<'a, A: Arithmetic>(
     for (rows, values) in batches.iter().zip(by_batch) {
         for (&row, values) in rows
             .iter()
-            .zip(values.chunks_exact(engine.layout().head.width))
+            .zip(values.chunks_exact(model.parameters().width()))
         {
             features[row] = values.to_vec();
         }
@@ -98,20 +118,22 @@ pub fn features<'a, A: Arithmetic>(
     Ok(Features::new(features, data.examples.labels.clone()))
 }
 
-/// The results of `work` for all batches, computed in parallel on the current rayon pool.
+/// The results of `work` for all batches. The processor computes them in parallel on the current rayon pool.
 fn for_batches<A: Arithmetic>(
     engine: &Engine<'_, A>,
     data: Dataset<'_, A>,
     batches: &[Vec<usize>],
     work: impl Fn(&Shard<'_, A>, &mut Workspace<A>) -> Result<Vec<f32>, ScoreError> + Sync,
 ) -> Result<Vec<Vec<f32>>, ScoreError> {
-    batches
-        .par_iter()
-        .map(|rows| {
-            let shard = Shard::of_dataset(engine.backbone(), data, rows)?;
-            Workspace::with(|workspace| work(&shard, workspace))
-        })
-        .collect()
+    let of_batch = |rows: &Vec<usize>| {
+        let models = engine.group().models();
+        let shard = Shard::of_dataset(engine.backbone(), data, rows, models)?;
+        Workspace::with(|workspace| work(&shard, workspace))
+    };
+    match A::ON_PROCESSOR {
+        true => batches.par_iter().map(of_batch).collect(),
+        false => batches.iter().map(of_batch).collect(),
+    }
 }
 
 #[cfg(test)]

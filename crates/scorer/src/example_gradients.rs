@@ -52,7 +52,7 @@ impl AllDirections {
         shards: &[Shard<'_, A>],
     ) -> Result<Mat<f32>, ScoreError> {
         let engine = Engine::new(model, Reuse::Nothing)?;
-        let values = engine.written(model)?;
+        let values = engine.written(&[model])?;
         let of_shards = shards
             .par_iter()
             .map(|shard| {
@@ -150,7 +150,8 @@ mod tests {
         let all: Examples = tiny_task(&TextTask::default()).train;
         let rows: Vec<usize> = (0..all.len()).collect();
         let (first, second) = rows.split_at(rows.len() / 2);
-        let cut = [first, second].map(|rows| shards(&backbone, Dataset::from(&all), rows).unwrap());
+        let cut =
+            [first, second].map(|rows| shards(&backbone, Dataset::from(&all), rows, 1).unwrap());
         let side = |part: usize| Side {
             model: &model,
             shards: &cut[part],

@@ -1,14 +1,11 @@
-use adaplace_arithmetic::{Arithmetic, Cpu};
+use adaplace_arithmetic::Arithmetic;
 use adaplace_search_space::{Count, Positive, Share};
 use adaplace_task::{Examples, training_epoch};
-use learned_scale::LearnedScale;
+use course::Course;
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use trainer::Trainer;
 
-use crate::engine::{Engine, Reuse, Workspace, shards};
-use crate::optimiser::AdamW;
-use crate::parameters::PlacedAdapter;
 use crate::{Dataset, Model, Parameters, ScoreError, seeds};
 
 /// The settings of the training of adapters and head.
@@ -70,7 +67,8 @@ pub struct Trained {
     pub train_loss: f64,
 }
 
-/// Trains the adapters and the head of `model` for `steps` steps of [`AdamW`], and returns what it trained.
+/// Trains the adapters and the head of `model` for `steps` steps of [`AdamW`](adaplace_arithmetic::AdamW), and returns what
+/// it trained.
 ///
 /// The order of the examples follows from `seed` and `repetition` alone.
 ///
@@ -85,23 +83,57 @@ pub fn fine_tune<'a, A: Arithmetic>(
     seed: u64,
     repetition: u32,
 ) -> Result<Trained, ScoreError> {
+    let trained = fine_tune_together(&[model], data, settings, steps, seed, repetition)?;
+    let mut trained = trained.into_iter();
+    trained.next().expect("one model was trained")
+}
+
+/// Trains several models of the same backbone side by side. The results are those of [`fine_tune`] for each of them, up to
+/// rounding. A model that diverges does not disturb the others.
+///
+/// # Errors
+/// If the arithmetic fails, for example for lack of memory. The errors of [`fine_tune`] are those of each model.
+///
+/// # Panics
+/// If there are no models, or if several are to be trained with a learned scale.
+pub fn fine_tune_together<'a, A: Arithmetic>(
+    models: &[&Model<'_, A>],
+    data: impl Into<Dataset<'a, A>>,
+    settings: &TrainingSettings,
+    steps: u32,
+    seed: u64,
+    repetition: u32,
+) -> Result<Vec<Result<Trained, ScoreError>>, ScoreError> {
     let data = data.into();
     let lengths = data.examples.lengths();
     let batches = training_batches(lengths, settings.batch_size.get(), steps, seed, repetition);
-    let mut trainer = Trainer::new(model, settings)?;
-    let mut losses = Vec::new();
-    for (step, rows) in (0..steps).zip(batches) {
-        let factor = settings.learning_rate_factor(step, steps);
-        let loss = trainer.step(data, &rows, step, factor);
-        losses.push(loss.map_err(|error| explained(error, model, data.examples))?);
-    }
     let epoch = data.examples.len().div_ceil(settings.batch_size.get());
-    let last = &losses[losses.len().saturating_sub(epoch)..];
-    let train_loss = last.iter().sum::<f64>() / last.len() as f64;
-    Ok(Trained {
-        parameters: model.parameters().with_values(trainer.values),
-        train_loss,
-    })
+    let mut trainer = Trainer::new(models, settings)?;
+    let mut course = Course::new(models.len());
+    for (step, rows) in (0..steps).zip(&batches) {
+        let factor = settings.learning_rate_factor(step, steps);
+        trainer.step(data, rows, (step == 0, factor), &mut course)?;
+        // A device is not waited for within an epoch.
+        if A::ON_PROCESSOR || (step as usize + 1).is_multiple_of(epoch) {
+            course.settle(trainer.arithmetic())?;
+        }
+        if course.is_over() {
+            break;
+        }
+    }
+    course.settle(trainer.arithmetic())?;
+    let values = trainer.into_values()?.into_iter();
+    let outcomes = course.into_outcomes(epoch).into_iter();
+    let outcomes = outcomes.zip(values).zip(models);
+    Ok(outcomes
+        .map(|((outcome, values), model)| match outcome {
+            Ok(train_loss) => Ok(Trained {
+                parameters: model.parameters().with_values(values),
+                train_loss,
+            }),
+            Err(error) => Err(explained(error, model, data.examples)),
+        })
+        .collect())
 }
 
 /// Explains a missing gradient by a head of zeros, which does not pass gradients on to the adapters.
@@ -169,154 +201,6 @@ impl ExampleOrder {
     }
 }
 
-/// The values of a model during its training.
-struct Trainer<'a, A: Arithmetic = Cpu> {
-    engine: Engine<'a, A>,
-    settings: &'a TrainingSettings,
-    /// The values in the engine's layout.
-    values: Vec<f32>,
-    /// The same values, as the arithmetic reads them.
-    written: A::Buffer,
-    /// The gradients with respect to the values, or with a learned scale with respect to what is trained instead of
-    /// them.
-    gradients: Vec<f32>,
-    learned_scale: Option<LearnedScale>,
-    optimiser: AdamW,
-    /// The share of each shard in the gradients.
-    shares: Vec<Vec<f32>>,
-}
-
-impl<'a, A: Arithmetic> Trainer<'a, A> {
-    fn new(model: &Model<'a, A>, settings: &'a TrainingSettings) -> Result<Self, ScoreError> {
-        let engine = Engine::new(model, Reuse::UnchangedStates)?;
-        let layout = engine.layout();
-        let values = model.parameters().values().to_vec();
-        let (learned_scale, scales) = match settings.learned_scale {
-            true => (
-                Some(LearnedScale::new(layout, &values)),
-                LearnedScale::count(layout),
-            ),
-            false => (None, 0),
-        };
-        let trained = values.len() + scales;
-        Ok(Self {
-            settings,
-            gradients: vec![0.0; trained],
-            optimiser: AdamW::new(trained, settings.weight_decay.get()),
-            learned_scale,
-            values,
-            written: A::Buffer::default(),
-            engine,
-            shares: Vec::new(),
-        })
-    }
-
-    /// Makes one step on the examples at `rows`, and returns their mean loss before the step.
-    fn step(
-        &mut self,
-        data: Dataset<'_, A>,
-        rows: &[usize],
-        step: u32,
-        factor: f64,
-    ) -> Result<f64, ScoreError> {
-        let loss = self.loss_and_gradients(data, rows)?;
-        finite(step, "training loss", loss)?;
-        if step == 0 {
-            self.check_gradient_flow()?;
-        }
-        let layout = self.engine.layout();
-        if let Some(scale) = &self.learned_scale {
-            scale.pull_back(layout, &mut self.gradients);
-        }
-        self.clip(step)?;
-        let layout = self.engine.layout();
-        let adapter_rate = factor * self.settings.adapter_learning_rate.get();
-        let head_rate = factor * self.settings.head_learning_rate.get();
-        let rates = [
-            (adapter_rate, layout.head.begin),
-            (head_rate, layout.len() - layout.head.begin),
-            (adapter_rate, self.gradients.len() - layout.len()),
-        ];
-        match &mut self.learned_scale {
-            None => self
-                .optimiser
-                .step(&mut self.values, &self.gradients, &rates),
-            Some(scale) => {
-                self.optimiser
-                    .step(scale.trained(), &self.gradients, &rates);
-                scale.merge(layout, &mut self.values);
-            }
-        }
-        Ok(loss)
-    }
-
-    /// Computes the mean loss of the examples at `rows`, and its gradients.
-    fn loss_and_gradients(
-        &mut self,
-        data: Dataset<'_, A>,
-        rows: &[usize],
-    ) -> Result<f64, ScoreError> {
-        let Self {
-            engine,
-            values,
-            written,
-            gradients,
-            shares,
-            ..
-        } = self;
-        engine.write(values, written)?;
-        let written = &*written;
-        let shards = shards(engine.backbone(), data, rows)?;
-        if shares.len() < shards.len() {
-            shares.resize(shards.len(), vec![0.0; values.len()]);
-        }
-        let factor = 1.0 / rows.len() as f32;
-        let losses = shards
-            .par_iter()
-            .zip(&mut *shares)
-            .map(|(shard, share)| {
-                Workspace::with(|workspace| {
-                    let loss = engine.loss_and_gradients(written, shard, factor, workspace)?;
-                    share.copy_from_slice(&engine.towards_values(workspace)?);
-                    Ok(loss)
-                })
-            })
-            .collect::<Result<Vec<f64>, ScoreError>>()?;
-        gradients.fill(0.0);
-        for share in &shares[..shards.len()] {
-            for (sum, &share) in gradients.iter_mut().zip(share) {
-                *sum += share;
-            }
-        }
-        Ok(losses.iter().sum::<f64>() / rows.len() as f64)
-    }
-
-    /// Checks that every adapter has an influence on the loss. At the first step W_up is zero, so the gradient of
-    /// W_down is always zero.
-    fn check_gradient_flow(&self) -> Result<(), ScoreError> {
-        for &PlacedAdapter { connection, place } in &self.engine.layout().adapters {
-            let gradients = place.of(&self.gradients);
-            if gradients.up_weight.iter().all(|&g| g == 0.0) {
-                return Err(ScoreError::NoGradient { connection });
-            }
-        }
-        Ok(())
-    }
-
-    /// Shortens the gradient of all trained values together to the norm in the settings.
-    fn clip(&mut self, step: u32) -> Result<(), ScoreError> {
-        let squares = self.gradients.iter().map(|&g| f64::from(g) * f64::from(g));
-        let norm = squares.sum::<f64>().sqrt();
-        finite(step, "gradient's norm", norm)?;
-        let clip = self.settings.gradient_clip.get();
-        if norm > clip {
-            let factor = (clip / norm) as f32;
-            self.gradients.iter_mut().for_each(|g| *g *= factor);
-        }
-        Ok(())
-    }
-}
-
 /// Refuses a value that is not finite. `step` counts from 0.
 pub(crate) fn finite(step: u32, quantity: &'static str, value: f64) -> Result<(), ScoreError> {
     if value.is_finite() {
@@ -329,6 +213,8 @@ pub(crate) fn finite(step: u32, quantity: &'static str, value: f64) -> Result<()
     })
 }
 
+mod course;
 mod learned_scale;
 #[cfg(test)]
 mod tests;
+mod trainer;

@@ -111,7 +111,7 @@ impl GradientMap {
         shards: &[Shard<'_, A>],
         settings: &GradientMapSettings,
     ) -> Result<Self, ScoreError> {
-        let examples: usize = shards.iter().map(|shard| shard.labels.len()).sum();
+        let examples: usize = shards.iter().map(|shard| shard.count).sum();
         if examples == 0 {
             return Err(ScoreError::NoExamples);
         }

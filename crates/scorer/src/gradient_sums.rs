@@ -49,7 +49,7 @@ fn in_groups<T: Send, A: Arithmetic>(
         .iter()
         .map(|side| {
             let engine = Engine::new(side.model, Reuse::Nothing)?;
-            let values = engine.written(side.model)?;
+            let values = engine.written(&[side.model])?;
             Ok((engine, values))
         })
         .collect::<Result<Vec<(Engine<'_, A>, A::Buffer)>, ScoreError>>()?;
@@ -266,7 +266,7 @@ mod tests {
         let rows: Vec<usize> = (0..examples.len()).collect();
         for connections in [&[][..], &[(3, 1), (1, 2)]] {
             let model = model(&backbone, connections);
-            let shards = shards(&backbone, Dataset::from(&examples), &rows).unwrap();
+            let shards = shards(&backbone, Dataset::from(&examples), &rows, 1).unwrap();
             let with = |most| {
                 let side = Side {
                     model: &model,

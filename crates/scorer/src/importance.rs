@@ -22,12 +22,12 @@ pub fn importances<'a, A: Arithmetic>(
 ) -> Result<Vec<f64>, ScoreError> {
     let data = data.into();
     let engine = Engine::new(model, Reuse::UnchangedStates)?;
-    let layout = engine.layout();
+    let layout = model.parameters().layout();
     let values = model.parameters().values();
-    let written = engine.written(model)?;
+    let written = engine.written(&[model])?;
     let batches = evaluation_batches(&data.examples.lengths(), batch_size);
     let of_batch = |rows: &Vec<usize>| {
-        let shard = Shard::of_dataset(engine.backbone(), data, rows)?;
+        let shard = Shard::of_dataset(engine.backbone(), data, rows, 1)?;
         let factor = 1.0 / rows.len() as f32;
         Workspace::with(|workspace| {
             engine.loss_and_gradients(&written, &shard, factor, workspace)?;

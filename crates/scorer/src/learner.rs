@@ -7,10 +7,10 @@ use adaplace_arithmetic::{Arithmetic, Device, DeviceKind, Work};
 use adaplace_backbone::Backbone;
 use adaplace_task::{Examples, Part, Task};
 
-use crate::evaluation::{evaluate, features};
+use crate::evaluation::{evaluate, evaluate_together, features};
 use crate::{
     Dataset, Evaluation, GradientMap, GradientMapSettings, Head, LinearProbe, Model, Parameters,
-    ScoreError, StateCache, Statistics, Trained, TrainingSettings, fine_tune, importances,
+    ScoreError, StateCache, Statistics, Trained, TrainingSettings, fine_tune_together, importances,
 };
 
 /// What trains adapters on a backbone and a task. The arithmetic that computes it is hidden behind this trait.
@@ -18,19 +18,22 @@ pub(crate) trait Learner: Debug + Send + Sync {
     /// Fits the linear probe to the frozen features.
     fn fit_probe(&self, batch_size: usize) -> Result<LinearProbe, ScoreError>;
 
-    /// See [`fine_tune`].
+    /// See [`fine_tune_together`].
     fn train(
         &self,
-        initial: Parameters,
+        initial: Vec<Parameters>,
         settings: &TrainingSettings,
         steps: u32,
         seed: u64,
         repetition: u32,
-    ) -> Result<Trained, ScoreError>;
+    ) -> Result<Vec<Result<Trained, ScoreError>>, ScoreError>;
 
-    /// The evaluation on the validation part.
-    fn validate(&self, parameters: Parameters, batch_size: usize)
-    -> Result<Evaluation, ScoreError>;
+    /// The evaluations of several models on the validation part.
+    fn validate(
+        &self,
+        parameters: Vec<Parameters>,
+        batch_size: usize,
+    ) -> Result<Vec<Evaluation>, ScoreError>;
 
     /// The evaluation on any examples, whose frozen states are not cached.
     fn evaluate(
@@ -64,14 +67,29 @@ pub struct Resources {
     pub device: Device,
     /// The largest size of the cached frozen states, in bytes.
     pub cache_memory: usize,
+    /// The number of trainings that are computed side by side at most.
+    pub side_by_side: usize,
+}
+
+impl Resources {
+    /// The number of trainings side by side unless it is chosen. More would fill a card better, but a strategy rarely
+    /// proposes more at a time.
+    #[must_use]
+    pub fn default_side_by_side(device: DeviceKind) -> usize {
+        match device {
+            DeviceKind::Cpu | DeviceKind::Candle => 1,
+            DeviceKind::Cuda | DeviceKind::Metal => 16,
+        }
+    }
 }
 
 impl Default for Resources {
-    /// The processor, with all frozen states cached.
+    /// The processor, with all frozen states cached and one training at a time.
     fn default() -> Self {
         Self {
             device: Device::CPU,
             cache_memory: usize::MAX,
+            side_by_side: 1,
         }
     }
 }
@@ -100,6 +118,7 @@ pub(crate) fn learner(
     let Resources {
         device,
         cache_memory,
+        ..
     } = resources;
     match device.kind {
         // The backbone may be prepared already.
@@ -181,6 +200,11 @@ impl<A: Arithmetic> CachedTask<A> {
         Model::new(&self.backbone, parameters)
     }
 
+    fn models(&self, parameters: Vec<Parameters>) -> Result<Vec<Model<'_, A>>, ScoreError> {
+        let models = parameters.into_iter();
+        models.map(|parameters| self.model(parameters)).collect()
+    }
+
     fn train_data(&self) -> Dataset<'_, A> {
         Dataset {
             examples: &self.task.train,
@@ -207,22 +231,32 @@ impl<A: Arithmetic> Learner for CachedTask<A> {
 
     fn train(
         &self,
-        initial: Parameters,
+        initial: Vec<Parameters>,
         settings: &TrainingSettings,
         steps: u32,
         seed: u64,
         repetition: u32,
-    ) -> Result<Trained, ScoreError> {
-        let model = self.model(initial)?;
-        fine_tune(&model, self.train_data(), settings, steps, seed, repetition)
+    ) -> Result<Vec<Result<Trained, ScoreError>>, ScoreError> {
+        let models = self.models(initial)?;
+        let models: Vec<&Model<'_, A>> = models.iter().collect();
+        fine_tune_together(
+            &models,
+            self.train_data(),
+            settings,
+            steps,
+            seed,
+            repetition,
+        )
     }
 
     fn validate(
         &self,
-        parameters: Parameters,
+        parameters: Vec<Parameters>,
         batch_size: usize,
-    ) -> Result<Evaluation, ScoreError> {
-        evaluate(&self.model(parameters)?, self.validation_data(), batch_size)
+    ) -> Result<Vec<Evaluation>, ScoreError> {
+        let models = self.models(parameters)?;
+        let models: Vec<&Model<'_, A>> = models.iter().collect();
+        evaluate_together(&models, self.validation_data(), batch_size)
     }
 
     fn evaluate(

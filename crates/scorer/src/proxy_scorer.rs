@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use adaplace_backbone::Backbone;
 use adaplace_search_space::{Fidelity, Placement};
@@ -56,6 +57,24 @@ pub trait Scorer: Sync {
         fidelity: Fidelity,
         repetition: u32,
     ) -> Result<Score, ScoreError>;
+
+    /// The number of placements that [`Self::score_together`] scores faster than one after the other.
+    fn side_by_side(&self) -> usize {
+        1
+    }
+
+    /// Scores several placements by trainings of the same length and repetition. The scores are those of
+    /// [`Self::score`], up to rounding.
+    fn score_together(
+        &self,
+        placements: &[&Placement],
+        fidelity: Fidelity,
+        repetition: u32,
+    ) -> Vec<Result<Score, ScoreError>> {
+        let each = placements.iter();
+        each.map(|placement| self.score(placement, fidelity, repetition))
+            .collect()
+    }
 }
 
 /// Scores a placement by a short training that starts from the linear probe.
@@ -68,6 +87,8 @@ pub struct ProxyScorer {
     settings: TrainingSettings,
     seed: u64,
     probe: LinearProbe,
+    /// The number of trainings side by side for which there is memory.
+    side_by_side: AtomicUsize,
 }
 
 impl ProxyScorer {
@@ -102,6 +123,7 @@ impl ProxyScorer {
             task,
             settings,
             seed,
+            side_by_side: resources.side_by_side.into(),
         })
     }
 
@@ -123,6 +145,7 @@ impl ProxyScorer {
             settings,
             seed,
             probe,
+            side_by_side: resources.side_by_side.into(),
         })
     }
 
@@ -162,9 +185,12 @@ impl ProxyScorer {
         fidelity: Fidelity,
         repetition: u32,
     ) -> Result<Trained, ScoreError> {
-        let initial = self.initial(placement, repetition);
-        self.learner
-            .train(initial, settings, fidelity.steps(), self.seed, repetition)
+        let initial = vec![self.initial(placement, repetition)];
+        let (steps, seed) = (fidelity.steps(), self.seed);
+        let trained = self
+            .learner
+            .train(initial, settings, steps, seed, repetition)?;
+        only(trained)
     }
 
     /// The evaluation of trained parameters on any examples.
@@ -187,16 +213,38 @@ impl ProxyScorer {
     /// [`ScoreError::Diverged`] if the loss on the validation part is not finite.
     pub fn validate(&self, trained: &Trained, fidelity: Fidelity) -> Result<Score, ScoreError> {
         let batch_size = self.settings.batch_size.get();
-        let validation = self
+        let parameters = vec![trained.parameters.clone()];
+        let validation = only(self.learner.validate(parameters, batch_size)?);
+        score_of(trained.train_loss, &validation, fidelity)
+    }
+
+    /// Trains and validates placements side by side.
+    fn trained_together(
+        &self,
+        placements: &[&Placement],
+        fidelity: Fidelity,
+        repetition: u32,
+    ) -> Result<Vec<Result<Score, ScoreError>>, ScoreError> {
+        let initial = placements.iter();
+        let initial = initial.map(|placement| self.initial(placement, repetition));
+        let (settings, steps) = (&self.settings, fidelity.steps());
+        let initial = initial.collect();
+        let trained = self
             .learner
-            .validate(trained.parameters.clone(), batch_size)?;
-        finite(fidelity.steps(), "validation loss", validation.loss)?;
-        Ok(Score {
-            train_loss: trained.train_loss,
-            validation_loss: validation.loss,
-            validation_accuracy: validation.accuracy,
-            by_class: validation.by_class,
-        })
+            .train(initial, settings, steps, self.seed, repetition)?;
+        let sound = trained.iter().flatten();
+        let sound: Vec<Parameters> = sound.map(|one| one.parameters.clone()).collect();
+        let validations = match sound.is_empty() {
+            true => Vec::new(),
+            false => self.learner.validate(sound, settings.batch_size.get())?,
+        };
+        let mut validations = validations.into_iter();
+        let score = |outcome: Result<Trained, ScoreError>| {
+            let train_loss = outcome?.train_loss;
+            let validation = validations.next().expect("every sound model was validated");
+            score_of(train_loss, &validation, fidelity)
+        };
+        Ok(trained.into_iter().map(score).collect())
     }
 
     /// The gradient map at the frozen model with the probe's head. It judges sets and contains at least `statistics`.
@@ -260,4 +308,69 @@ impl Scorer for ProxyScorer {
         let trained = self.train(placement, fidelity, repetition)?;
         self.validate(&trained, fidelity)
     }
+
+    fn side_by_side(&self) -> usize {
+        match self.settings.learned_scale {
+            true => 1,
+            false => self.side_by_side.load(Ordering::Relaxed).max(1),
+        }
+    }
+
+    /// Without memory for all, it continues with half as many at a time.
+    fn score_together(
+        &self,
+        placements: &[&Placement],
+        fidelity: Fidelity,
+        repetition: u32,
+    ) -> Vec<Result<Score, ScoreError>> {
+        let one_by_one = |placements: &[&Placement]| {
+            let each = placements.iter();
+            each.map(|placement| self.score(placement, fidelity, repetition))
+                .collect()
+        };
+        let most = self.side_by_side();
+        if most == 1 || placements.len() == 1 {
+            return one_by_one(placements);
+        }
+        if placements.len() > most {
+            let parts = placements.chunks(most);
+            return parts
+                .flat_map(|part| self.score_together(part, fidelity, repetition))
+                .collect();
+        }
+        match self.trained_together(placements, fidelity, repetition) {
+            Ok(scores) => scores,
+            Err(ScoreError::Arithmetic(error)) => {
+                let half = placements.len() / 2;
+                if self.side_by_side.fetch_min(half, Ordering::Relaxed) > half {
+                    tracing::warn!("{half} trainings side by side from now on: {error}");
+                }
+                self.score_together(placements, fidelity, repetition)
+            }
+            // A placement that is refused has an error of its own.
+            Err(_) => one_by_one(placements),
+        }
+    }
 }
+
+fn only<T>(of: Vec<T>) -> T {
+    let mut all = of.into_iter();
+    all.next().expect("one was asked for")
+}
+
+fn score_of(
+    train_loss: f64,
+    validation: &Evaluation,
+    fidelity: Fidelity,
+) -> Result<Score, ScoreError> {
+    finite(fidelity.steps(), "validation loss", validation.loss)?;
+    Ok(Score {
+        train_loss,
+        validation_loss: validation.loss,
+        validation_accuracy: validation.accuracy,
+        by_class: validation.by_class,
+    })
+}
+
+#[cfg(test)]
+mod tests;

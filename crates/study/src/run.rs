@@ -1,8 +1,9 @@
 use std::sync::atomic::AtomicBool;
 
 use adaplace_scorer::{Score, ScoreError, Scorer};
+use adaplace_search_space::Placement;
 
-use crate::{Asks, Event, Ranking, Study, StudyError, Training, TrialResult, Workers};
+use crate::{Asks, Event, Ranking, Study, StudyError, Training, TrialResult, Work, Workers};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub fn run<S: Scorer>(
     notify: &mut dyn FnMut(Event<'_>),
 ) -> Result<Summary, StudyError> {
     let mut running = Running { study, notify };
-    let finished = workers.run(&mut running, stop, |training| train(scorer, training))?;
+    let finished = workers.run(&mut running, stop, Scoring(scorer))?;
     Ok(match study.ranking() {
         Some(ranking) if finished => Summary::Finished(Box::new(ranking.clone())),
         _ => Summary::Stopped {
@@ -63,15 +64,50 @@ impl Asks for Running<'_> {
     }
 }
 
-/// Runs a training. A failed training is a result; an error ends the run.
-pub fn train<S: Scorer>(scorer: &S, training: &Training) -> Result<TrialResult, StudyError> {
-    let Training {
-        placement,
-        steps,
-        repetition,
-        ..
-    } = training;
-    let score = scorer.score(placement, *steps, *repetition);
+/// Runs trainings with a scorer, side by side if it is faster that way. A failed training is a result; an error ends the
+/// run.
+#[derive(Debug)]
+pub struct Scoring<'a, S>(pub &'a S);
+
+impl<S: Scorer> Work<Training> for Scoring<'_, S> {
+    type Outcome = Result<TrialResult, StudyError>;
+
+    fn most(&self) -> usize {
+        self.0.side_by_side()
+    }
+
+    /// A recurrent connection needs a second pass, which would be computed for all.
+    fn fits(&self, first: &Training, other: &Training) -> bool {
+        let alike = |training: &Training| {
+            let recurrent = training
+                .placement
+                .connections()
+                .any(|one| one.is_recurrent());
+            (training.steps, training.repetition, recurrent)
+        };
+        alike(first) == alike(other)
+    }
+
+    fn work(&self, trainings: &[&Training]) -> Vec<Self::Outcome> {
+        let Some(Training {
+            steps, repetition, ..
+        }) = trainings.first()
+        else {
+            return Vec::new();
+        };
+        let placements: Vec<&Placement> = trainings.iter().map(|one| &one.placement).collect();
+        let scores = self.0.score_together(&placements, *steps, *repetition);
+        let outcomes = trainings.iter().zip(scores);
+        outcomes
+            .map(|(training, score)| outcome(training, score))
+            .collect()
+    }
+}
+
+fn outcome(
+    training: &Training,
+    score: Result<Score, ScoreError>,
+) -> Result<TrialResult, StudyError> {
     match score.and_then(|score| finite(training, score)) {
         Ok(score) => Ok(TrialResult::Score(score)),
         Err(error) if error.is_failed_trial() => Ok(TrialResult::Failed(error.to_string())),

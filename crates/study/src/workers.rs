@@ -44,6 +44,33 @@ pub trait Asks {
     ) -> Result<(), StudyError>;
 }
 
+/// What does trainings. A function does one at a time.
+pub trait Work<T>: Sync {
+    /// The outcome of a training.
+    type Outcome: Send;
+
+    /// Largest number of trainings that are done together.
+    fn most(&self) -> usize {
+        1
+    }
+
+    /// Whether two trainings can be done together.
+    fn fits(&self, _first: &T, _other: &T) -> bool {
+        false
+    }
+
+    /// The outcomes of trainings that fit each other.
+    fn work(&self, trainings: &[&T]) -> Vec<Self::Outcome>;
+}
+
+impl<T, O: Send, F: Fn(&T) -> O + Sync> Work<T> for F {
+    type Outcome = O;
+
+    fn work(&self, trainings: &[&T]) -> Vec<O> {
+        trainings.iter().map(|training| self(training)).collect()
+    }
+}
+
 impl Workers {
     /// Largest number of workers. More do not make a study faster.
     pub const MOST: usize = 1024;
@@ -88,7 +115,7 @@ impl Workers {
         start.elapsed().as_secs_f64() / self.pools.len() as f64
     }
 
-    /// Runs the trainings of `source` with `work`. Returns whether all were done.
+    /// Runs the trainings of `source` with `work`, several of them together where they fit. Returns whether all were done.
     ///
     /// Once `stop` is set no further training starts; running ones are finished and told. Trainings start in the order
     /// in which `source` returns them, so that after a stop the first ones are done. `source` is called on the current
@@ -100,23 +127,31 @@ impl Workers {
         &self,
         source: &mut A,
         stop: &AtomicBool,
-        work: impl Fn(&A::Training) -> A::Outcome + Sync,
+        work: impl Work<A::Training, Outcome = A::Outcome>,
     ) -> Result<bool, StudyError> {
-        let timed = |training: &A::Training| {
+        let work = &work;
+        let timed = |together: Vec<(usize, A::Training)>| {
             let start = Instant::now();
-            let outcome = work(training);
-            (outcome, start.elapsed().as_secs_f64())
+            let trainings: Vec<_> = together.iter().map(|(_, training)| training).collect();
+            let outcomes = work.work(&trainings);
+            let seconds = start.elapsed().as_secs_f64() / together.len() as f64;
+            let numbers = together.into_iter().map(|(number, _)| number);
+            let done = numbers.zip(outcomes);
+            done.map(|(number, outcome)| (number, outcome, seconds))
+                .collect::<Vec<_>>()
         };
         if self.pools.is_empty() {
             loop {
-                let Some((number, training)) = source.ask(1)?.into_iter().next() else {
+                let mut asked: VecDeque<_> = source.ask(work.most())?.into();
+                if asked.is_empty() {
                     return Ok(true);
-                };
+                }
                 if stop.load(Ordering::Relaxed) {
                     return Ok(false);
                 }
-                let (outcome, seconds) = timed(&training);
-                source.tell(number, outcome, seconds)?;
+                for (number, outcome, seconds) in timed(next_together(&mut asked, work)) {
+                    source.tell(number, outcome, seconds)?;
+                }
             }
         }
         let queue = Queue::default();
@@ -128,9 +163,9 @@ impl Workers {
                 let (sender, queue, timed) = (sender.clone(), &queue, &timed);
                 scope.spawn(move || {
                     let _closing = Closing(queue);
-                    while let Some((number, training)) = queue.next(stop) {
-                        let done = pool.install(|| timed(&training));
-                        if sender.send((number, done)).is_err() {
+                    while let Some(together) = queue.next(stop, work) {
+                        let done = pool.install(|| timed(together));
+                        if sender.send(done).is_err() {
                             break;
                         }
                     }
@@ -146,7 +181,7 @@ impl Workers {
                         return Ok(source.ask(1)?.is_empty());
                     }
                 } else {
-                    let asked = source.ask(self.pools.len())?;
+                    let asked = source.ask(self.pools.len() * work.most())?;
                     let fresh = asked
                         .into_iter()
                         .filter(|(number, _)| given.insert(*number));
@@ -156,14 +191,30 @@ impl Workers {
                     }
                 }
                 // If no worker is left, one of them panicked, and the scope passes the panic on.
-                let Ok((number, (outcome, seconds))) = receiver.recv() else {
+                let Ok(done) = receiver.recv() else {
                     return Ok(false);
                 };
-                unfinished -= 1;
-                source.tell(number, outcome, seconds)?;
+                for (number, outcome, seconds) in done {
+                    unfinished -= 1;
+                    source.tell(number, outcome, seconds)?;
+                }
             }
         })
     }
+}
+
+/// Takes the first training, and the next ones that fit it.
+fn next_together<T>(waiting: &mut VecDeque<(usize, T)>, work: &impl Work<T>) -> Vec<(usize, T)> {
+    let mut together: Vec<(usize, T)> = waiting.pop_front().into_iter().collect();
+    let mut index = 0;
+    while together.len() < work.most() && index < waiting.len() {
+        if work.fits(&together[0].1, &waiting[index].1) {
+            together.extend(waiting.remove(index));
+        } else {
+            index += 1;
+        }
+    }
+    together
 }
 
 /// Trainings that wait for a worker.
@@ -190,15 +241,16 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Waits for the next training; none when the queue is closed or `stop` is set.
-    fn next(&self, stop: &AtomicBool) -> Option<(usize, T)> {
+    /// Waits for the next training, and takes those that are done together with it; none when the queue is closed or
+    /// `stop` is set.
+    fn next(&self, stop: &AtomicBool, work: &impl Work<T>) -> Option<Vec<(usize, T)>> {
         let mut waiting = self.lock();
         loop {
             if waiting.closed || stop.load(Ordering::Relaxed) {
                 return None;
             }
-            if let Some(next) = waiting.trainings.pop_front() {
-                return Some(next);
+            if !waiting.trainings.is_empty() {
+                return Some(next_together(&mut waiting.trainings, work));
             }
             let woken = self.changed.wait(waiting);
             waiting = woken.unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,7 @@
 //! The operations as candle tensors, on any of its devices.
 
 mod attention;
+mod optimiser;
 mod rows;
 mod tensors;
 mod trained;
@@ -11,13 +12,13 @@ use std::ops::Range;
 use candle_core::{DType, Device as Candle, Tensor};
 
 use self::attention::SavedAttention;
+use self::optimiser::{Labels, TensorAdamW};
 use self::rows::{ExampleRows, indices};
 use self::tensors::{Slot, gelu_and_slope, normalized, normalized_backward};
-use self::trained::SavedAdapter;
-use crate::kernels::head;
+use self::trained::SavedAdapters;
 use crate::{
-    ADAPTER_NORM_EPSILON, AdapterPlace, Arithmetic, ArithmeticError, Device, DeviceKind, HeadPlace,
-    LayerNorm, Linear, NoDevice, Precision, Result,
+    ADAPTER_NORM_EPSILON, AdapterBlock, Arithmetic, ArithmeticError, Device, DeviceKind, HeadPlace,
+    HeadPlaces, LayerNorm, Linear, NoDevice, OptimiserPlan, Precision, Result,
 };
 
 /// Tensors of candle on a device. Results are those of [`crate::Cpu`] up to rounding.
@@ -119,10 +120,13 @@ impl Arithmetic for OnDevice {
     type Norm = NormTensors;
     type SavedNorm = SavedNorm;
     type SavedAttention = SavedAttention;
-    type SavedAdapter = SavedAdapter;
+    type SavedAdapters = SavedAdapters;
+    type Labels = Labels;
+    type Optimiser = TensorAdamW;
+    type Numbers = Tensor;
     type Scratch = ();
 
-    const SHARDS: bool = false;
+    const ON_PROCESSOR: bool = false;
 
     fn linear(&self, layer: &Linear) -> Result<LinearTensors> {
         let shape = (layer.outputs, layer.inputs);
@@ -148,6 +152,10 @@ impl Arithmetic for OnDevice {
         ExampleRows::new(offsets, &self.device)
     }
 
+    fn labels(&self, labels: Vec<u32>) -> Result<Labels> {
+        Labels::new(labels, &self.device)
+    }
+
     fn write(
         &self,
         shape: (usize, usize),
@@ -170,6 +178,24 @@ impl Arithmetic for OnDevice {
 
     fn copy(&self, from: &Slot, to: &mut Slot) -> Result<()> {
         to.set(from.get()?.clone())
+    }
+
+    fn tile(&self, from: &Slot, times: usize, to: &mut Slot) -> Result<()> {
+        match times {
+            1 => self.copy(from, to),
+            _ => to.set(from.get()?.repeat((times, 1))?),
+        }
+    }
+
+    fn add_blocks(
+        &self,
+        from: &Slot,
+        _: usize,
+        blocks: &[Range<usize>],
+        to: &mut Slot,
+    ) -> Result<()> {
+        let sum = trained::with_blocks(to.get()?, from.get()?, blocks)?;
+        to.set(sum)
     }
 
     fn add(&self, from: &Slot, to: &mut Slot) -> Result<()> {
@@ -203,7 +229,8 @@ impl Arithmetic for OnDevice {
     }
 
     fn add_to_first_rows(&self, from: &Slot, rows: &ExampleRows, to: &mut Slot) -> Result<()> {
-        to.set(to.get()?.index_add(&rows.first, from.get()?, 0)?)
+        let spread = rows.at_first_rows(from.get()?)?;
+        to.set((to.get()? + spread)?)
     }
 
     fn means_forward(&self, from: &Slot, rows: &ExampleRows, to: &mut Slot) -> Result<()> {
@@ -307,72 +334,115 @@ impl Arithmetic for OnDevice {
         x.set(rows)
     }
 
-    fn adapter_forward(
+    fn adapters_forward(
         &self,
-        (place, values): (&AdapterPlace, &Slot),
-        x: &Slot,
+        values: &Slot,
+        blocks: &[AdapterBlock],
+        x: &[(&Slot, Range<usize>)],
         sum: &mut Slot,
-        saved: &mut SavedAdapter,
+        saved: &mut SavedAdapters,
         _: &mut (),
     ) -> Result<()> {
-        let result = saved.forward(place, values.get()?, x.get()?)?;
-        sum.put(result, true)
+        saved.forward(blocks, values.get()?, x, sum)
     }
 
-    fn adapter_backward(
+    fn adapters_backward(
         &self,
-        (place, values): (&AdapterPlace, &Slot),
-        saved: &SavedAdapter,
+        values: &Slot,
+        blocks: &[AdapterBlock],
+        saved: &SavedAdapters,
         gradient: &Slot,
         towards_values: &mut Slot,
         towards_x: Option<&mut Slot>,
         _: &mut (),
     ) -> Result<()> {
         let towards_values = towards_values.get()?;
-        let hidden = saved.backward(place, values.get()?, gradient.get()?, towards_values)?;
-        match towards_x {
-            None => Ok(()),
-            Some(towards) => {
-                towards.put(saved.input_backward(place, values.get()?, &hidden)?, true)
-            }
+        let (values, gradient) = (values.get()?, gradient.get()?);
+        let wanted = towards_x.is_some();
+        let found = saved.backward(blocks, values, gradient, towards_values, wanted)?;
+        match (found, towards_x) {
+            (Some(found), Some(towards_x)) => towards_x.set(found),
+            _ => Ok(()),
         }
     }
 
-    fn head_forward(
+    fn heads_forward(
         &self,
-        (place, values): (&HeadPlace, &Slot),
+        values: &Slot,
+        heads: &HeadPlaces,
         features: &Slot,
         logits: &mut Slot,
     ) -> Result<()> {
-        let (weight, bias) = trained::head(place, values.get()?)?;
-        let product = features.get()?.matmul(&weight.t()?)?;
-        logits.set(product.broadcast_add(&bias)?)
+        let (weights, biases) = trained::heads(heads, values.get()?)?;
+        let features = features.get()?;
+        let features = features.reshape((heads.models, (), heads.first.width))?;
+        let product = features.matmul(&weights.transpose(1, 2)?)?;
+        let result = product.broadcast_add(&biases)?;
+        logits.set(result.reshape(((), heads.first.classes))?)
     }
 
-    /// The few logits are taken to the processor, which computes in double precision.
-    fn loss(&self, labels: &[u32], factor: f32, logits: &mut Slot) -> Result<f64> {
-        let shape = logits.get()?.dims2()?;
-        let mut values = self.read(logits)?.into_owned();
-        let loss = head::loss(labels, factor, &mut values);
-        logits.set(Tensor::from_vec(values, shape, &self.device)?)?;
-        Ok(loss)
-    }
-
-    fn head_backward(
+    fn loss(
         &self,
-        (place, values): (&HeadPlace, &Slot),
+        labels: &Labels,
+        models: usize,
+        factor: f32,
+        logits: &mut Slot,
+    ) -> Result<Tensor> {
+        let (losses, gradient) = labels.loss(models, factor, logits.get()?)?;
+        logits.set(gradient)?;
+        Ok(losses)
+    }
+
+    fn heads_backward(
+        &self,
+        values: &Slot,
+        heads: &HeadPlaces,
         features: &Slot,
         towards_logits: &Slot,
         towards_features: &mut Slot,
         towards_values: &mut Slot,
     ) -> Result<()> {
-        let (weight, _) = trained::head(place, values.get()?)?;
-        let gradient = towards_logits.get()?;
-        towards_features.set(gradient.matmul(&weight)?)?;
-        let towards_weight = gradient.t()?.matmul(features.get()?)?;
-        let all = towards_values.get()?;
-        trained::add(all, place.begin, &towards_weight)?;
-        let bias = place.begin + place.classes * place.width;
-        trained::add(all, bias, &gradient.sum(0)?)
+        let HeadPlace {
+            width,
+            classes,
+            begin,
+        } = heads.first;
+        let (weights, _) = trained::heads(heads, values.get()?)?;
+        let by_model = |slot: &Slot, columns: usize| -> Result<Tensor> {
+            Ok(slot.get()?.reshape((heads.models, (), columns))?)
+        };
+        let gradient = by_model(towards_logits, classes)?;
+        let features = by_model(features, width)?;
+        towards_features.set(gradient.matmul(&weights)?.reshape(((), width))?)?;
+        let towards_weights = gradient.transpose(1, 2)?.matmul(&features)?;
+        let towards_weights = towards_weights.flatten_from(1)?;
+        let all = Tensor::cat(&[towards_weights, gradient.sum(1)?], 1)?;
+        trained::add(towards_values.get()?, begin, &all)
+    }
+
+    fn optimiser(&self, plan: OptimiserPlan) -> Result<TensorAdamW> {
+        TensorAdamW::new(plan, &self.device)
+    }
+
+    fn optimise(
+        &self,
+        optimiser: &mut TensorAdamW,
+        factor: f64,
+        values: &mut Slot,
+        gradients: &mut Slot,
+    ) -> Result<Tensor> {
+        let (after, norms) = optimiser.step(factor, values.get()?, gradients.get()?)?;
+        values.set(after)?;
+        Ok(norms)
+    }
+
+    fn numbers(&self, computed: &[Tensor]) -> Result<Vec<Vec<f64>>> {
+        if computed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let all = Tensor::stack(computed, 0)?.to_vec2::<f32>()?.into_iter();
+        Ok(all
+            .map(|numbers| numbers.into_iter().map(f64::from).collect())
+            .collect())
     }
 }

@@ -1,6 +1,6 @@
 use std::ops::Deref;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
 use crate::Result;
 
@@ -11,6 +11,8 @@ pub struct ExampleRows {
     pub(super) example_of_row: Tensor,
     /// The first row of each example, (examples).
     pub(super) first: Tensor,
+    /// 1 for the first row of an example and 0 for any other, (rows, 1).
+    is_first: Tensor,
     /// The number of rows of each example, (examples, 1).
     pub(super) lengths: Tensor,
     /// The number of rows of the longest example.
@@ -45,6 +47,13 @@ impl ExampleRows {
             examples.flat_map(|(example, &length)| std::iter::repeat_n(example as u32, length));
         let first = offsets[..lengths.len()].iter().map(|&row| row as u32);
         let counts: Vec<f32> = lengths.iter().map(|&length| length as f32).collect();
+        let rows = offsets.last().copied().unwrap_or_default();
+        let mut is_first = vec![0.0_f32; rows];
+        for (&row, &length) in offsets.iter().zip(&lengths) {
+            if length > 0 {
+                is_first[row] = 1.0;
+            }
+        }
         let padding = match lengths.iter().all(|&length| length == tokens) {
             true => None,
             false => Some(Padding::new(&offsets, tokens, device)?),
@@ -52,6 +61,7 @@ impl ExampleRows {
         Ok(Self {
             example_of_row: indices(example_of_row, device)?,
             first: indices(first, device)?,
+            is_first: Tensor::from_vec(is_first, (rows, 1), device)?,
             lengths: Tensor::from_vec(counts, (lengths.len(), 1), device)?,
             tokens,
             padding,
@@ -87,10 +97,21 @@ impl ExampleRows {
 
     /// The mean row of every example, (examples, width).
     pub(super) fn means(&self, rows: &Tensor) -> Result<Tensor> {
+        let (examples, tokens) = self.table();
         let (_, width) = rows.dims2()?;
-        let sums = Tensor::zeros((self.offsets.len() - 1, width), DType::F32, rows.device())?;
-        let sums = sums.index_add(&self.example_of_row, rows, 0)?;
+        let places = self.places_of_rows(rows)?;
+        let places = match self.filled() {
+            None => places,
+            Some(filled) => places.broadcast_mul(&filled.reshape(((), 1))?)?,
+        };
+        let sums = places.reshape((examples, tokens, width))?.sum(1)?;
         Ok(sums.broadcast_div(&self.lengths)?)
+    }
+
+    /// A row for each row of a state: those of `from`, (examples, width), in the first row of each example, else zeros.
+    pub(super) fn at_first_rows(&self, from: &Tensor) -> Result<Tensor> {
+        let spread = from.index_select(&self.example_of_row, 0)?;
+        Ok(spread.broadcast_mul(&self.is_first)?)
     }
 }
 

@@ -1,118 +1,268 @@
-//! Adapters and the head, whose values are slices of one tensor, (1, values). The formulas are in [`crate::kernels`].
+//! Adapters and heads of several models, whose values are slices of one tensor, (1, values). The formulas are in
+//! [`crate::kernels`].
+//!
+//! Adapters of the same shape are computed together, as batched products (models, rows, width).
 
-use candle_core::Tensor;
+use std::ops::Range;
+
+use candle_core::{DType, Tensor};
 
 use super::tensors::{Slot, gelu_and_slope, normalized, normalized_backward};
-use crate::{ADAPTER_NORM_EPSILON, AdapterPlace, HeadPlace, Result};
+use crate::{ADAPTER_NORM_EPSILON, AdapterBlock, AdapterPlace, HeadPlaces, Result};
 
-/// The part of an adapter's forward pass that its gradient needs.
+/// The part of some adapters' forward pass that their gradients need, by groups of the same shape.
 #[derive(Default)]
-pub struct SavedAdapter {
-    /// The normalised rows X', (rows, width).
-    normalized: Slot,
-    /// The values 1 / sqrt(variance + epsilon), (rows, 1).
-    inverse_deviation: Slot,
-    /// The slopes gelu'(Z), (rows, rank).
-    slope: Slot,
-    /// The activations A, (rows, rank).
-    activation: Slot,
+pub struct SavedAdapters(Vec<SavedGroup>);
+
+/// Adapters of the same shape on the same number of rows, n of them.
+struct SavedGroup {
+    /// Their indices among the blocks.
+    members: Vec<usize>,
+    /// The normalised rows X', (n x rows, width).
+    normalized: Tensor,
+    /// The values 1 / sqrt(variance + epsilon), (n x rows, 1).
+    inverse_deviation: Tensor,
+    /// The slopes gelu'(Z), (n, rows, rank).
+    slope: Tensor,
+    /// The activations A, (n, rows, rank).
+    activation: Tensor,
 }
 
-/// The tensors of an adapter: W_down and W_up^T, both (rank, width), and the biases.
+/// The values of n adapters of the same shape.
 struct Values {
+    /// W_down, (n, rank, width).
     down_weight: Tensor,
+    /// b_down, (n, 1, rank).
     down_bias: Tensor,
+    /// W_up^T, (n, rank, width).
     up_weight: Tensor,
+    /// b_up, (n, 1, width).
     up_bias: Tensor,
 }
 
 impl Values {
-    fn of(place: &AdapterPlace, all: &Tensor) -> Result<Self> {
-        let AdapterPlace {
-            begin, width, rank, ..
-        } = *place;
-        let all = all.flatten_all()?;
-        let weight = |begin| all.narrow(0, begin, rank * width)?.reshape((rank, width));
+    fn of(places: &[AdapterPlace], all: &Tensor) -> Result<Self> {
+        let AdapterPlace { width, rank, .. } = places[0];
+        let (count, weight) = (places.len(), rank * width);
+        let stacked = stacked(places, all)?;
+        let part = |begin, rows, columns| -> Result<Tensor> {
+            let part = stacked.narrow(1, begin, rows * columns)?.contiguous()?;
+            Ok(part.reshape((count, rows, columns))?)
+        };
         Ok(Self {
-            down_weight: weight(begin)?,
-            down_bias: all.narrow(0, begin + rank * width, rank)?,
-            up_weight: weight(begin + rank * width + rank)?,
-            up_bias: all.narrow(0, begin + 2 * rank * width + rank, width)?,
+            down_weight: part(0, rank, width)?,
+            down_bias: part(weight, 1, rank)?,
+            up_weight: part(weight + rank, rank, width)?,
+            up_bias: part(2 * weight + rank, 1, width)?,
         })
     }
 }
 
-impl SavedAdapter {
-    /// A(x), (rows, width).
+/// The values of each adapter, (adapters, values).
+fn stacked(places: &[AdapterPlace], all: &Tensor) -> Result<Tensor> {
+    let length = places[0].len();
+    if follow_each_other(places) {
+        let all = all.narrow(1, places[0].begin, places.len() * length)?;
+        return Ok(all.reshape((places.len(), length))?);
+    }
+    let each = places
+        .iter()
+        .map(|place| all.narrow(1, place.begin, length));
+    Ok(Tensor::cat(
+        &each.collect::<candle_core::Result<Vec<_>>>()?,
+        0,
+    )?)
+}
+
+fn follow_each_other(places: &[AdapterPlace]) -> bool {
+    let mut pairs = places.windows(2);
+    pairs.all(|pair| pair[1].begin == pair[0].begin + pair[0].len())
+}
+
+/// The indices of the blocks, those with the same shape together.
+fn groups(blocks: &[AdapterBlock]) -> Vec<Vec<usize>> {
+    let shape = |block: &AdapterBlock| {
+        let AdapterPlace {
+            width, rank, scale, ..
+        } = block.place;
+        (width, rank, scale.to_bits(), block.rows.len())
+    };
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (index, block) in blocks.iter().enumerate() {
+        let same = |group: &&mut Vec<usize>| shape(&blocks[group[0]]) == shape(block);
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(index),
+            None => groups.push(vec![index]),
+        }
+    }
+    groups
+}
+
+fn places_of(members: &[usize], blocks: &[AdapterBlock]) -> Vec<AdapterPlace> {
+    members.iter().map(|&index| blocks[index].place).collect()
+}
+
+impl SavedAdapters {
+    /// Adds the adapters to their blocks of `sum`.
     pub(super) fn forward(
         &mut self,
-        place: &AdapterPlace,
+        blocks: &[AdapterBlock],
         values: &Tensor,
-        x: &Tensor,
-    ) -> Result<Tensor> {
-        let adapter = Values::of(place, values)?;
-        let (rows, inverse_deviation) = normalized(x, f64::from(ADAPTER_NORM_EPSILON))?;
-        let down = rows.matmul(&adapter.down_weight.t()?)?;
-        let hidden = down.broadcast_add(&adapter.down_bias)?;
-        let (activation, slope) = gelu_and_slope(&hidden)?;
-        let up = activation.matmul(&adapter.up_weight)?;
-        let result = up.broadcast_add(&adapter.up_bias)?;
-        self.normalized.set(rows)?;
-        self.inverse_deviation.set(inverse_deviation)?;
-        self.slope.set(slope)?;
-        self.activation.set(activation)?;
-        Ok((result * f64::from(place.scale))?)
+        x: &[(&Slot, Range<usize>)],
+        sum: &mut Slot,
+    ) -> Result<()> {
+        self.0.clear();
+        for members in groups(blocks) {
+            let places = places_of(&members, blocks);
+            let AdapterPlace { width, scale, .. } = places[0];
+            let adapters = Values::of(&places, values)?;
+            let read = members.iter().map(|&index| {
+                let (x, rows) = &x[index];
+                Ok((x.get()?, rows.clone()))
+            });
+            let x = taken(&read.collect::<Result<Vec<_>>>()?)?;
+            let (rows, inverse_deviation) = normalized(&x, f64::from(ADAPTER_NORM_EPSILON))?;
+            let by_adapter = rows.reshape((members.len(), (), width))?;
+            let down = by_adapter.matmul(&adapters.down_weight.transpose(1, 2)?)?;
+            let hidden = down.broadcast_add(&adapters.down_bias)?;
+            let (activation, slope) = gelu_and_slope(&hidden)?;
+            let up = activation.matmul(&adapters.up_weight)?;
+            let result = (up.broadcast_add(&adapters.up_bias)? * f64::from(scale))?;
+            let added = members.iter().map(|&index| blocks[index].rows.clone());
+            let added: Vec<_> = added.collect();
+            sum.set(with_blocks(
+                sum.get()?,
+                &result.reshape(((), width))?,
+                &added,
+            )?)?;
+            self.0.push(SavedGroup {
+                members,
+                normalized: rows,
+                inverse_deviation,
+                slope,
+                activation,
+            });
+        }
+        Ok(())
     }
 
-    /// Adds the gradients with respect to the adapter's values to `towards`, and returns dZ.
+    /// Adds the gradients with respect to the adapters' values to `towards`, and returns those with respect to x, one
+    /// after the other, if they are asked for.
     pub(super) fn backward(
         &self,
-        place: &AdapterPlace,
+        blocks: &[AdapterBlock],
         values: &Tensor,
         gradient: &Tensor,
         towards: &Tensor,
-    ) -> Result<Tensor> {
-        let adapter = Values::of(place, values)?;
-        let gradient = (gradient * f64::from(place.scale))?;
-        let through = gradient.matmul(&adapter.up_weight.t()?)?;
-        let hidden = (through * self.slope.get()?)?;
-        let mut begin = place.begin;
-        for part in [
-            hidden.t()?.matmul(self.normalized.get()?)?,
-            hidden.sum(0)?,
-            self.activation.get()?.t()?.matmul(&gradient)?,
-            gradient.sum(0)?,
-        ] {
-            add(towards, begin, &part)?;
-            begin += part.elem_count();
+        towards_x: bool,
+    ) -> Result<Option<Tensor>> {
+        let mut towards_each = vec![None; blocks.len()];
+        for group in &self.0 {
+            let places = places_of(&group.members, blocks);
+            let AdapterPlace { width, scale, .. } = places[0];
+            let count = places.len();
+            let adapters = Values::of(&places, values)?;
+            let rows = group
+                .members
+                .iter()
+                .map(|&index| (gradient, blocks[index].rows.clone()));
+            let gradient = (taken(&rows.collect::<Vec<_>>())? * f64::from(scale))?;
+            let gradient = gradient.reshape((count, (), width))?;
+            let through = gradient.matmul(&adapters.up_weight.transpose(1, 2)?)?;
+            let hidden = (through * &group.slope)?;
+            let normalized = group.normalized.reshape((count, (), width))?;
+            let parts = [
+                hidden.transpose(1, 2)?.matmul(&normalized)?,
+                hidden.sum(1)?,
+                group.activation.transpose(1, 2)?.matmul(&gradient)?,
+                gradient.sum(1)?,
+            ];
+            let parts = parts.iter().map(|part| part.flatten_from(1));
+            let all = Tensor::cat(&parts.collect::<candle_core::Result<Vec<_>>>()?, 1)?;
+            if follow_each_other(&places) {
+                add(towards, places[0].begin, &all)?;
+            } else {
+                for (index, place) in places.iter().enumerate() {
+                    add(towards, place.begin, &all.narrow(0, index, 1)?)?;
+                }
+            }
+            if towards_x {
+                let towards = hidden.matmul(&adapters.down_weight)?.reshape(((), width))?;
+                let (rows, deviation) = (&group.normalized, &group.inverse_deviation);
+                let all = normalized_backward(&towards, rows, deviation)?;
+                if count == blocks.len() {
+                    return Ok(Some(all));
+                }
+                let rows = all.dim(0)? / count;
+                for (place, &index) in group.members.iter().enumerate() {
+                    towards_each[index] = Some(all.narrow(0, place * rows, rows)?);
+                }
+            }
         }
-        Ok(hidden)
-    }
-
-    /// The gradient with respect to x from dZ.
-    pub(super) fn input_backward(
-        &self,
-        place: &AdapterPlace,
-        values: &Tensor,
-        hidden: &Tensor,
-    ) -> Result<Tensor> {
-        let towards = hidden.matmul(&Values::of(place, values)?.down_weight)?;
-        let (rows, inverse_deviation) = (self.normalized.get()?, self.inverse_deviation.get()?);
-        normalized_backward(&towards, rows, inverse_deviation)
+        match towards_x {
+            false => Ok(None),
+            true => {
+                let each: Vec<Tensor> = towards_each.into_iter().flatten().collect();
+                Ok(Some(Tensor::cat(&each, 0)?))
+            }
+        }
     }
 }
 
-/// The weight (classes, width) and the bias of the head.
-pub(super) fn head(place: &HeadPlace, all: &Tensor) -> Result<(Tensor, Tensor)> {
-    let HeadPlace {
-        begin,
-        width,
-        classes,
-    } = *place;
-    let all = all.flatten_all()?;
-    let weight = all.narrow(0, begin, classes * width)?;
-    let bias = all.narrow(0, begin + classes * width, classes)?;
-    Ok((weight.reshape((classes, width))?, bias))
+/// Some rows of each tensor, one after the other.
+fn taken(from: &[(&Tensor, Range<usize>)]) -> Result<Tensor> {
+    let part = |(tensor, rows): &(&Tensor, Range<usize>)| match rows.len() == tensor.dim(0)? {
+        true => Ok((*tensor).clone()),
+        false => tensor.narrow(0, rows.start, rows.len()),
+    };
+    let parts: Vec<Tensor> = from.iter().map(part).collect::<candle_core::Result<_>>()?;
+    Ok(match &parts[..] {
+        [one] => one.clone(),
+        many => Tensor::cat(many, 0)?,
+    })
+}
+
+/// The sum of `to`, (rows, width), and the rows of `from`, which belong to these blocks of it, one after the other.
+pub(super) fn with_blocks(to: &Tensor, from: &Tensor, blocks: &[Range<usize>]) -> Result<Tensor> {
+    let (rows, width) = to.dims2()?;
+    let mut begin = 0;
+    let mut placed: Vec<(Range<usize>, usize)> = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        placed.push((block.clone(), begin));
+        begin += block.len();
+    }
+    if begin == rows && blocks.is_sorted_by_key(|block| block.start) {
+        return Ok((to + from)?);
+    }
+    placed.sort_by_key(|(block, _)| block.start);
+    let zeros = |count| Tensor::zeros((count, width), DType::F32, to.device());
+    let (mut parts, mut end) = (Vec::new(), 0);
+    for (block, begin) in placed {
+        if block.start > end {
+            parts.push(zeros(block.start - end)?);
+        }
+        parts.push(from.narrow(0, begin, block.len())?);
+        end = block.end;
+    }
+    if end < rows {
+        parts.push(zeros(rows - end)?);
+    }
+    Ok((to + Tensor::cat(&parts, 0)?)?)
+}
+
+/// The weights (models, classes, width) and the biases (models, 1, classes) of the heads.
+pub(super) fn heads(heads: &HeadPlaces, all: &Tensor) -> Result<(Tensor, Tensor)> {
+    let (first, models) = (heads.first, heads.models);
+    let all = all.narrow(1, first.begin, models * first.len())?;
+    let all = all.reshape((models, first.len()))?;
+    let weight = all
+        .narrow(1, 0, first.classes * first.width)?
+        .contiguous()?;
+    let bias = all.narrow(1, first.classes * first.width, first.classes)?;
+    Ok((
+        weight.reshape((models, first.classes, first.width))?,
+        bias.contiguous()?.reshape((models, 1, first.classes))?,
+    ))
 }
 
 /// Adds values to those of `all`, (1, values), from `begin` on. No other tensor shares the memory of `all`.

@@ -29,7 +29,6 @@ pub struct SavedAdapter {
 pub(crate) struct AdapterScratch {
     packed: Packed,
     towards_hidden: Vec<f32>,
-    towards_x: Vec<f32>,
 }
 
 /// Computes `sum` += A(x), both (rows, width).
@@ -93,8 +92,8 @@ pub(crate) fn forward(
     multiply(set, sum, start, activation, packed, scale);
 }
 
-/// Adds the gradients with respect to the adapter's values to `towards`. If `towards_x` is given, the gradient with
-/// respect to x is added to it. `gradient` is the one with respect to A(x).
+/// Adds the gradients with respect to the adapter's values to `towards`. If `towards_x` is given, it becomes the gradient
+/// with respect to x. `gradient` is the one with respect to A(x).
 pub(crate) fn backward(
     set: InstructionSet,
     (place, values): (&AdapterPlace, &[f32]),
@@ -113,7 +112,6 @@ pub(crate) fn backward(
     let AdapterScratch {
         packed,
         towards_hidden,
-        towards_x: share,
     } = scratch;
     let by_rows = |values| Matrix::new(values, rows, width);
     let by_hidden = |values| Matrix::new(values, rows, rank);
@@ -156,23 +154,18 @@ pub(crate) fn backward(
     let Some(towards_x) = towards_x else {
         return;
     };
-    share.resize(rows * width, 0.0);
     packed.pack(set, Matrix::new(adapter.down_weight, rank, width));
-    let result = MatrixMut::new(share, rows, width);
+    let result = MatrixMut::new(towards_x, rows, width);
     multiply(set, result, Start::Nothing, hidden, packed, 1.0);
     set.run(
         #[inline(always)]
         || {
-            let rows = share
+            let rows = towards_x
                 .chunks_exact_mut(width)
                 .zip(saved.normalized.chunks_exact(width))
-                .zip(&saved.inverse_deviation)
-                .zip(towards_x.chunks_exact_mut(width));
-            for (((share, normalized), &inverse_deviation), towards_x) in rows {
-                normalize_row_backward(share, normalized, inverse_deviation);
-                for (to, &from) in towards_x.iter_mut().zip(share.iter()) {
-                    *to += from;
-                }
+                .zip(&saved.inverse_deviation);
+            for ((towards_x, normalized), &inverse_deviation) in rows {
+                normalize_row_backward(towards_x, normalized, inverse_deviation);
             }
         },
     );

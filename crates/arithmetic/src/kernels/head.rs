@@ -3,14 +3,13 @@
 use super::rows::dot;
 use crate::HeadPlace;
 
-/// Computes `logits` = features W^T + b, (examples, classes).
+/// Appends features W^T + b, (examples, classes), to `logits`.
 pub(crate) fn forward(
     (place, values): (&HeadPlace, &[f32]),
     features: &[f32],
     logits: &mut Vec<f32>,
 ) {
     let (weight, bias) = place.of(values);
-    logits.clear();
     for features in features.chunks_exact(place.width) {
         let rows = weight.chunks_exact(place.width).zip(bias);
         logits.extend(rows.map(|(weight, bias)| dot(weight, features) + bias));
@@ -38,8 +37,8 @@ pub(crate) fn loss(labels: &[u32], factor: f32, logits: &mut [f32]) -> f64 {
     loss
 }
 
-/// The gradients with respect to features and head, from the one with respect to the logits. The head's are added to
-/// `towards_values`.
+/// The gradients with respect to features and head, from the one with respect to the logits. The features' is appended to
+/// `towards_features`, and the head's is added to `towards_values`.
 pub(crate) fn backward(
     (place, values): (&HeadPlace, &[f32]),
     features: &[f32],
@@ -49,8 +48,9 @@ pub(crate) fn backward(
 ) {
     let (weight, _) = place.of(values);
     let (towards_weight, towards_bias) = place.of_mut(towards_values);
-    towards_features.clear();
-    towards_features.resize(features.len(), 0.0);
+    let before = towards_features.len();
+    towards_features.resize(before + features.len(), 0.0);
+    let towards_features = &mut towards_features[before..];
     let examples = features
         .chunks_exact(place.width)
         .zip(towards_logits.chunks_exact(place.classes))

@@ -4,6 +4,7 @@
 //! padding. All kernels run on the calling thread alone and treat every row (or every example, where attention mixes
 //! its tokens) separately and in a fixed order, so its neighbours and the thread that computes it do not change a bit.
 
+pub(crate) mod adamw;
 pub(crate) mod adapter;
 pub(crate) mod attention;
 #[cfg(target_arch = "x86_64")]

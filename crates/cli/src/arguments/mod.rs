@@ -135,6 +135,10 @@ pub(crate) struct ResourceOptions {
     /// Device: cpu, cuda, cuda:1 and so on, metal, or auto for a card if this program can use one
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) device: DeviceArgument,
+    /// Number of trainings that are computed side by side at most. It changes results by rounding, and half of it is
+    /// taken when memory runs out [default: 16 on a card, else 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) side_by_side: Option<Count>,
     /// Memory for frozen states, for example 2GiB or 500MB; states that do not fit are computed again when needed.
     /// Changes no result [default: a quarter of the machine's memory]
     #[arg(long, value_name = "SIZE")]

@@ -231,7 +231,8 @@ pub(crate) struct Compare {
     /// bench unless --space is given, and the default output folder is results/TASK-replay
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "backbone", "task", "text_column", "pair_column", "label_column", "image_column", "final_steps", "final_repetitions", "learning_rates", "steps", "train_examples", "batch_size", "learning_rate",
-        "head_learning_rate", "max_length", "pooling", "precision", "gradient_examples", "cache_memory", "instruction_set",
+        "head_learning_rate", "max_length", "pooling", "precision", "gradient_examples", "device", "side_by_side",
+        "cache_memory", "instruction_set",
     ])]
     pub(crate) replay: Option<PathBuf>,
     /// Hugging Face model folder (config.json, safetensors weights, tokenizer.json or preprocessor_config.json), or a

@@ -185,6 +185,12 @@ fn check_executor(arguments: &Search) -> Result<()> {
             resources.cache_memory.is_some(),
         ),
         (
+            "--side-by-side",
+            "local",
+            Local,
+            resources.side_by_side.is_some(),
+        ),
+        (
             "--instruction-set",
             "local",
             Local,

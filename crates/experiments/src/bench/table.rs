@@ -12,8 +12,8 @@ use adaplace_search_space::{
 use adaplace_strategy::{FixedProxy, StrategyDescription};
 use adaplace_study::{
     Configuration, Event, GradientMapFile, Journal, Listed, Phase, PreparationSettings,
-    ProbeQuality, Record, Replaying, STUDY_FORMAT, StudyConfiguration, Training, Trainings,
-    Workers, sort_by_target, train,
+    ProbeQuality, Record, Replaying, STUDY_FORMAT, Scoring, StudyConfiguration, Training,
+    Trainings, Workers, sort_by_target,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, Serializer};
@@ -142,7 +142,7 @@ pub fn tabulate<S: Scorer>(
         });
     };
     let mut list = Listed::new(trainings, &mut written);
-    if !workers.run(&mut list, stop, |training| train(scorer, training))? {
+    if !workers.run(&mut list, stop, Scoring(scorer))? {
         return Ok(None);
     }
     let trainings = list.into_trainings();

@@ -8,7 +8,7 @@ use adaplace_search_space::{
 };
 use adaplace_strategy::{ConnectionProxy, StrategyDescription};
 use adaplace_study::{
-    Event, Importances, Journal, Listed, Opened, Replaying, StudyError, Trainings, Workers, train,
+    Event, Importances, Journal, Listed, Opened, Replaying, Scoring, StudyError, Trainings, Workers,
 };
 use toml::{Table, Value};
 
@@ -99,7 +99,7 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
         judgements: Arc::new(Judgements::new(map.seconds, trained_together)),
         notify,
     };
-    if !workers.run(&mut contest, stop, |training| train(scorer, training))? {
+    if !workers.run(&mut contest, stop, Scoring(scorer))? {
         return Ok(None);
     }
     let mut found: Vec<Vec<Searched>> = entrants.iter().map(|_| Vec::new()).collect();
@@ -127,7 +127,9 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
     });
     let mut told = |_: &FinalRecord| notify(Event::FinalTrainingDone);
     let mut list = Listed::new(finals, &mut told);
-    if !workers.run(&mut list, stop, |training| finish(finisher, training))? {
+    if !workers.run(&mut list, stop, |training: &FinalTraining| {
+        finish(finisher, training)
+    })? {
         return Ok(None);
     }
     let finals = list.into_trainings();

@@ -1,8 +1,8 @@
 //! Training on freshly drawn pictures, none of which is seen twice.
 
+use adaplace_arithmetic::AdamW;
 use adaplace_quickstart::SIDE;
 use adaplace_quickstart::pretraining::{CLASSES, Example};
-use adaplace_scorer::AdamW;
 use anyhow::{Context, Result, ensure};
 use candle_core::{D, DType, Device, Tensor, Var};
 use rand::SeedableRng;

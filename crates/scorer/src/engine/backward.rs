@@ -1,25 +1,25 @@
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use adaplace_arithmetic::Arithmetic;
-use adaplace_search_space::ConnectionKind;
 
 use super::Engine;
 use super::batch::Shard;
 use super::forward::{Backward, reads};
+use super::group::{GroupedAdapter, Stage};
 use super::workspace::{Pass, State, Workspace};
 use crate::ScoreError;
-use crate::parameters::PlacedAdapter;
 
 impl<A: Arithmetic> Engine<'_, A> {
-    /// The sum of the examples' losses. The workspace receives the gradients of `factor` times this sum with respect to
-    /// the trained values, and with [`super::Reuse::Nothing`] also with respect to every state.
+    /// The sum of the examples' losses for each model. The workspace receives the gradients of `factor` times these sums
+    /// with respect to the trained values, and with [`super::Reuse::Nothing`] also with respect to every state.
     pub(crate) fn loss_and_gradients(
         &self,
         values: &A::Buffer,
         shard: &Shard<'_, A>,
         factor: f32,
         workspace: &mut Workspace<A>,
-    ) -> Result<f64, ScoreError> {
+    ) -> Result<A::Numbers, ScoreError> {
         self.forward(values, shard, workspace, Backward::Follows)?;
         let Workspace {
             features,
@@ -31,10 +31,16 @@ impl<A: Arithmetic> Engine<'_, A> {
             ..
         } = workspace;
         let arithmetic = self.arithmetic();
-        arithmetic.zero((1, self.layout.len()), towards_values)?;
-        let loss = arithmetic.loss(&shard.labels, factor, logits)?;
-        let head = (&self.layout.head, values);
-        arithmetic.head_backward(head, features, logits, towards_features, towards_values)?;
+        arithmetic.zero((1, self.group.len()), towards_values)?;
+        let losses = arithmetic.loss(&shard.labels, self.group.models(), factor, logits)?;
+        arithmetic.heads_backward(
+            values,
+            &self.group.heads,
+            features,
+            logits,
+            towards_features,
+            towards_values,
+        )?;
         let last = self.plan.passes.len() - 1;
         if self.plan.needs_gradient(last, self.last()) {
             let rows = self.rows_of(last, self.last(), shard);
@@ -48,15 +54,24 @@ impl<A: Arithmetic> Engine<'_, A> {
                 self.step_back(values, pass, n, shard, workspace)?;
             }
         }
-        Ok(loss)
+        Ok(losses)
     }
 
-    /// The gradients with respect to the trained values, in their layout.
+    /// The gradients with respect to the trained values, in the layout of the group.
     pub(crate) fn towards_values<'w>(
         &self,
         workspace: &'w Workspace<A>,
     ) -> Result<Cow<'w, [f32]>, ScoreError> {
         Ok(self.arithmetic().read(&workspace.towards_values)?)
+    }
+
+    /// Copies the gradients with respect to the trained values.
+    pub(crate) fn copy_towards_values(
+        &self,
+        workspace: &Workspace<A>,
+        to: &mut A::Buffer,
+    ) -> Result<(), ScoreError> {
+        Ok(self.arithmetic().copy(&workspace.towards_values, to)?)
     }
 
     /// The buffer of a gradient to be added to: its values, or zeros.
@@ -69,7 +84,7 @@ impl<A: Arithmetic> Engine<'_, A> {
         let values = gradient.write();
         if !known {
             let count = rows.last().copied().unwrap_or_default();
-            let shape = (count, self.layout.head.width);
+            let shape = (count, self.width());
             self.arithmetic().zero(shape, values)?;
         }
         Ok(values)
@@ -90,15 +105,19 @@ impl<A: Arithmetic> Engine<'_, A> {
         let mut state = std::mem::take(&mut workspace.passes[pass].gradients[n]);
         if state.is_known() || carried.is_some() || self.plan.keeps_all() {
             let gradient = self.add_to(&mut state, rows)?;
-            for (index, adapter) in self.adapters_at(pass, n) {
-                if adapter.connection.kind() == ConnectionKind::Sequential {
-                    // The adapter reads what it adds to.
-                    let mut read = std::mem::take(&mut workspace.gradient_copy);
-                    arithmetic.copy(gradient, &mut read)?;
-                    let adapter = (pass, index, adapter);
-                    self.adapter_back(values, adapter, &read, Some(gradient), workspace)?;
-                    workspace.gradient_copy = read;
-                }
+            let stages = &self.stages[pass][n];
+            for stage in stages.iter().filter(|stage| stage.sequential) {
+                // These adapters read what they add to.
+                let mut read = std::mem::take(&mut workspace.towards_read);
+                let towards = Some(&mut read);
+                self.stage_back(values, (pass, stage), shard, gradient, towards, workspace)?;
+                let blocks: Vec<_> = stage
+                    .adapters
+                    .iter()
+                    .map(|one| one.rows(shard.rows()))
+                    .collect();
+                arithmetic.add_blocks(&read, self.width(), &blocks, gradient)?;
+                workspace.towards_read = read;
             }
             if self.plan.keeps_all() {
                 arithmetic.copy(gradient, &mut workspace.passes[pass].recorded[n])?;
@@ -106,11 +125,8 @@ impl<A: Arithmetic> Engine<'_, A> {
             if let Some((_, carried)) = carried {
                 arithmetic.add(&carried, gradient)?;
             }
-            for (index, adapter) in self.adapters_at(pass, n) {
-                if adapter.connection.kind() != ConnectionKind::Sequential {
-                    let adapter = (pass, index, adapter);
-                    self.reading_adapter_back(values, adapter, shard, gradient, workspace)?;
-                }
+            for stage in stages.iter().filter(|stage| !stage.sequential) {
+                self.reading_stage_back(values, (pass, stage), shard, gradient, workspace)?;
             }
             if n > self.plan.passes[pass].begin {
                 self.sublayer_back(pass, n, shard, gradient, workspace)?;
@@ -126,32 +142,59 @@ impl<A: Arithmetic> Engine<'_, A> {
         Ok(())
     }
 
-    /// Propagates the gradient of an adapter that reads another state than it adds to.
-    fn reading_adapter_back(
+    /// Propagates the gradients of adapters that read other states than they add to.
+    fn reading_stage_back(
         &self,
         values: &A::Buffer,
-        adapter: (usize, usize, &PlacedAdapter),
+        (pass, stage): (usize, &Stage),
         shard: &Shard<'_, A>,
         gradient: &A::Buffer,
         workspace: &mut Workspace<A>,
     ) -> Result<(), ScoreError> {
-        let (read_in, source) = reads(adapter.0, adapter.2.connection);
-        let trained = |&pass: &usize| self.plan.needs_gradient(pass, source);
-        let Some(computed_in) = self.plan.computed_in(read_in, source).filter(trained) else {
-            return self.adapter_back(values, adapter, gradient, None, workspace);
+        let trained = |adapter: &GroupedAdapter| {
+            let (read_in, source) = reads(pass, adapter.connection);
+            let computed_in = self.plan.computed_in(read_in, source)?;
+            let needed = self.plan.needs_gradient(computed_in, source);
+            needed.then_some((computed_in, source))
         };
-        let mut towards = std::mem::take(&mut workspace.passes[computed_in].gradients[source]);
-        let added_to = self.add_to(&mut towards, &shard.examples)?;
-        self.adapter_back(values, adapter, gradient, Some(added_to), workspace)?;
-        workspace.passes[computed_in].gradients[source] = towards;
+        let sources: Vec<_> = stage.adapters.iter().map(trained).collect();
+        if sources.iter().all(Option::is_none) {
+            return self.stage_back(values, (pass, stage), shard, gradient, None, workspace);
+        }
+        let (arithmetic, rows) = (self.arithmetic(), shard.rows());
+        let mut read = std::mem::take(&mut workspace.towards_read);
+        let towards = Some(&mut read);
+        self.stage_back(values, (pass, stage), shard, gradient, towards, workspace)?;
+        let distinct: BTreeSet<_> = sources.iter().flatten().copied().collect();
+        for (computed_in, source) in distinct {
+            let own = (0..sources.len()).filter(|&at| sources[at] == Some((computed_in, source)));
+            let own: Vec<usize> = own.collect();
+            let mut towards = std::mem::take(&mut workspace.passes[computed_in].gradients[source]);
+            let added_to = self.add_to(&mut towards, &shard.examples)?;
+            let blocks: Vec<_> = own
+                .iter()
+                .map(|&at| stage.adapters[at].rows(rows))
+                .collect();
+            if own.len() == sources.len() {
+                arithmetic.add_blocks(&read, self.width(), &blocks, added_to)?;
+            } else {
+                let parts = own.iter().map(|at| at * rows..(at + 1) * rows);
+                let mut some = A::Buffer::default();
+                arithmetic.gather(&read, self.width(), parts, &mut some)?;
+                arithmetic.add_blocks(&some, self.width(), &blocks, added_to)?;
+            }
+            workspace.passes[computed_in].gradients[source] = towards;
+        }
+        workspace.towards_read = read;
         Ok(())
     }
 
-    /// Propagates the gradient of one adapter from the one with respect to its output.
-    fn adapter_back(
+    /// Propagates the gradients of the adapters of a stage from the one with respect to the sum.
+    fn stage_back(
         &self,
         values: &A::Buffer,
-        (pass, index, adapter): (usize, usize, &PlacedAdapter),
+        (pass, stage): (usize, &Stage),
+        shard: &Shard<'_, A>,
         gradient: &A::Buffer,
         towards_x: Option<&mut A::Buffer>,
         workspace: &mut Workspace<A>,
@@ -162,9 +205,10 @@ impl<A: Arithmetic> Engine<'_, A> {
             adapter: scratch,
             ..
         } = workspace;
-        Ok(self.arithmetic().adapter_backward(
-            (&adapter.place, values),
-            &passes[pass].adapters[index],
+        Ok(self.arithmetic().adapters_backward(
+            values,
+            &stage.blocks(shard.rows()),
+            &passes[pass].adapters[stage.saved],
             gradient,
             towards_values,
             towards_x,

@@ -19,12 +19,19 @@ const TOKENS_ON_DEVICE: usize = 16_384;
 
 /// Whole examples that one thread processes together.
 pub(crate) struct Shard<'a, A: Arithmetic> {
-    /// The row at which each example starts, followed by the number of rows.
+    /// The row at which each example starts, followed by the number of rows: the examples for the first model, then the
+    /// same ones for the second.
     pub(crate) examples: A::Rows,
     /// The offsets that the examples would have if each of them had a single row.
     pub(super) singles: A::Rows,
+    /// The offsets of the examples for a single model, if there are several.
+    of_one: Option<A::Rows>,
     /// The class of each example.
-    pub(crate) labels: Vec<u32>,
+    pub(super) labels: A::Labels,
+    /// The number of examples.
+    pub(crate) count: usize,
+    /// The number of models.
+    models: usize,
     source: Source<'a, A>,
 }
 
@@ -39,11 +46,12 @@ enum Source<'a, A: Arithmetic> {
 }
 
 impl<'a, A: Arithmetic> Shard<'a, A> {
-    /// The examples of `data` at `rows`.
+    /// The examples of `data` at `rows`, for each of several models.
     pub(crate) fn of_dataset(
         backbone: &Backbone<A>,
         data: Dataset<'a, A>,
         rows: &'a [usize],
+        models: usize,
     ) -> Result<Self, ScoreError> {
         let fixed = backbone.description().input.fixed_tokens();
         let length = |&row: &usize| fixed.unwrap_or_else(|| data.examples.length(row));
@@ -51,12 +59,42 @@ impl<'a, A: Arithmetic> Shard<'a, A> {
             *end += length(row);
             Some(*end)
         }));
-        let arithmetic = backbone.arithmetic();
+        let labels = rows.iter().map(|&row| data.examples.labels[row]).collect();
+        let source = Source::Dataset { data, rows };
+        Self::new(
+            backbone.arithmetic(),
+            offsets.collect(),
+            labels,
+            models,
+            source,
+        )
+    }
+
+    fn new(
+        arithmetic: &A,
+        offsets: Vec<usize>,
+        labels: Vec<u32>,
+        models: usize,
+        source: Source<'a, A>,
+    ) -> Result<Self, ScoreError> {
+        let count = labels.len();
+        let rows = offsets.last().copied().unwrap_or_default();
+        let starts = (0..models).flat_map(|model| {
+            let own = offsets[..count].iter();
+            own.map(move |start| model * rows + start)
+        });
+        let of_all = starts.chain([models * rows]).collect();
         Ok(Self {
-            examples: arithmetic.rows(offsets.collect())?,
-            singles: arithmetic.rows((0..=rows.len()).collect())?,
-            labels: rows.iter().map(|&row| data.examples.labels[row]).collect(),
-            source: Source::Dataset { data, rows },
+            examples: arithmetic.rows(of_all)?,
+            singles: arithmetic.rows((0..=models * count).collect())?,
+            of_one: match models {
+                1 => None,
+                _ => Some(arithmetic.rows(offsets)?),
+            },
+            labels: arithmetic.labels(labels)?,
+            count,
+            models,
+            source,
         })
     }
 
@@ -67,18 +105,19 @@ impl<'a, A: Arithmetic> Shard<'a, A> {
         inputs: &Inputs,
         labels: &[u32],
     ) -> Result<Self, ScoreError> {
-        let arithmetic = backbone.arithmetic();
-        Ok(Self {
-            singles: arithmetic.rows((0..=labels.len()).collect())?,
-            examples: arithmetic.rows(backbone.offsets(inputs))?,
-            labels: labels.to_vec(),
-            source: Source::Inputs(inputs.clone()),
-        })
+        let source = Source::Inputs(inputs.clone());
+        let offsets = backbone.offsets(inputs);
+        Self::new(backbone.arithmetic(), offsets, labels.to_vec(), 1, source)
     }
 
-    /// The number of rows of a state.
+    /// The number of rows of a state for a single model.
     pub(crate) fn rows(&self) -> usize {
-        self.examples.last().copied().unwrap_or_default()
+        self.examples.last().copied().unwrap_or_default() / self.models
+    }
+
+    /// The offsets of the examples for a single model.
+    pub(super) fn of_one(&self) -> &A::Rows {
+        self.of_one.as_ref().unwrap_or(&self.examples)
     }
 
     /// Fetches the highest state up to h_n that is available without computing a sublayer, and returns its index. The
@@ -119,22 +158,24 @@ impl<'a, A: Arithmetic> Shard<'a, A> {
     }
 }
 
-/// The examples of `data` at `rows`, cut into shards with about the same number of tokens if the arithmetic wants them.
+/// The examples of `data` at `rows` for each of several models, cut into shards with about the same number of tokens if
+/// the arithmetic wants them.
 pub(crate) fn shards<'a, A: Arithmetic>(
     backbone: &Backbone<A>,
     data: Dataset<'a, A>,
     rows: &'a [usize],
+    models: usize,
 ) -> Result<Vec<Shard<'a, A>>, ScoreError> {
-    let cut = match A::SHARDS {
+    let cut = match A::ON_PROCESSOR {
         true => pieces(backbone, data, rows),
         false => vec![rows],
     };
     let cut = cut.into_iter();
-    cut.map(|rows| Shard::of_dataset(backbone, data, rows))
+    cut.map(|rows| Shard::of_dataset(backbone, data, rows, models))
         .collect()
 }
 
-/// The shards of several batches.
+/// The shards of several batches, for a single model.
 pub(crate) fn shards_of<'a, A: Arithmetic>(
     backbone: &Backbone<A>,
     data: Dataset<'a, A>,
@@ -142,7 +183,7 @@ pub(crate) fn shards_of<'a, A: Arithmetic>(
 ) -> Result<Vec<Shard<'a, A>>, ScoreError> {
     let mut all = Vec::new();
     for rows in batches {
-        all.extend(shards(backbone, data, rows)?);
+        all.extend(shards(backbone, data, rows, 1)?);
     }
     Ok(all)
 }
@@ -153,7 +194,7 @@ pub(crate) fn pieces<'a, A: Arithmetic>(
     data: Dataset<'_, A>,
     rows: &'a [usize],
 ) -> Vec<&'a [usize]> {
-    let (tokens_each, multiple) = match A::SHARDS {
+    let (tokens_each, multiple) = match A::ON_PROCESSOR {
         true => (TOKENS_PER_SHARD, SHARDS_TOGETHER),
         false => (TOKENS_ON_DEVICE, 1),
     };

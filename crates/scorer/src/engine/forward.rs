@@ -5,15 +5,23 @@ use adaplace_search_space::{Connection, ConnectionKind};
 
 use super::Engine;
 use super::batch::Shard;
+use super::group::GroupedAdapter;
 use super::workspace::{Pass, Workspace};
 use crate::ScoreError;
-use crate::parameters::PlacedAdapter;
 
 /// Whether a backward pass will follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backward {
     Follows,
     Not,
+}
+
+/// The state from which a pass starts.
+enum Before<'w, A: Arithmetic> {
+    /// A frozen one, with the rows of a single model.
+    Frozen(&'w A::Buffer),
+    /// One of the first pass, with the rows of all models.
+    Computed(&'w A::Buffer),
 }
 
 impl<A: Arithmetic> Engine<'_, A> {
@@ -67,7 +75,8 @@ impl<A: Arithmetic> Engine<'_, A> {
         backward: Backward,
     ) -> Result<(), ScoreError> {
         let passes = self.plan.passes.len();
-        workspace.prepare(passes, self.last() + 1, self.layout.adapters.len());
+        let stages = self.stages.iter().flatten().map(Vec::len).sum();
+        workspace.prepare(passes, self.last() + 1, stages);
         for pass in 0..passes {
             let span = self.plan.passes[pass];
             for n in span.begin..=span.end {
@@ -88,8 +97,10 @@ impl<A: Arithmetic> Engine<'_, A> {
         let rows = self.rows_of(passes.len() - 1, self.last(), shard);
         let pooler = self.chain.pooler();
         pooler.forward(state, rows, features, pooling)?;
-        let head = (&self.layout.head, values);
-        Ok(self.arithmetic().head_forward(head, features, logits)?)
+        let heads = &self.group.heads;
+        Ok(self
+            .arithmetic()
+            .heads_forward(values, heads, features, logits)?)
     }
 
     /// Computes h_n of a pass: the sum from before or from its sublayer, plus the adapters that end there.
@@ -105,17 +116,21 @@ impl<A: Arithmetic> Engine<'_, A> {
         let arithmetic = self.arithmetic();
         let rows = self.rows_of(pass, n, shard);
         let begins = n == self.plan.passes[pass].begin;
+        let stages = &self.stages[pass][n];
         // Adapters read states that have been computed, or frozen ones.
-        for (_, adapter) in self.adapters_at(pass, n) {
-            let (read_in, source) = reads(pass, adapter.connection);
-            if adapter.connection.kind() != ConnectionKind::Sequential {
+        for stage in stages.iter().filter(|stage| !stage.sequential) {
+            for adapter in &stage.adapters {
+                let (read_in, source) = reads(pass, adapter.connection);
                 self.prepare(read_in, source, shard, workspace)?;
             }
         }
         let mut state = std::mem::take(&mut workspace.passes[pass].states[n]);
         let sum = state.write();
         if begins {
-            arithmetic.copy(self.sum_before(pass, n, shard, workspace)?, sum)?;
+            match self.sum_before(pass, n, shard, workspace)? {
+                Before::Frozen(state) => arithmetic.tile(state, self.group.models(), sum)?,
+                Before::Computed(state) => arithmetic.copy(state, sum)?,
+            }
         } else {
             let Workspace {
                 passes,
@@ -137,43 +152,31 @@ impl<A: Arithmetic> Engine<'_, A> {
             sublayer.forward(before, rows, sum, saved, scratch)?;
         }
         let mut scratch = std::mem::take(&mut workspace.adapter);
-        for (index, &PlacedAdapter { connection, place }) in self.adapters_at(pass, n) {
-            let mut saved = std::mem::take(&mut workspace.passes[pass].adapters[index]);
-            let x = if connection.kind() == ConnectionKind::Sequential {
-                let before = &mut workspace.passes[pass].before_sequential[n];
-                arithmetic.copy(sum, before)?;
-                before
-            } else {
-                let (read_in, source) = reads(pass, connection);
-                self.state(read_in, source, workspace)
+        for stage in stages {
+            let mut saved = std::mem::take(&mut workspace.passes[pass].adapters[stage.saved]);
+            if stage.sequential {
+                arithmetic.copy(sum, &mut workspace.passes[pass].before_sequential[n])?;
+            }
+            let read = |adapter: &GroupedAdapter| {
+                if stage.sequential {
+                    let before = &workspace.passes[pass].before_sequential[n];
+                    return (before, adapter.rows(shard.rows()));
+                }
+                let (read_in, source) = reads(pass, adapter.connection);
+                let rows = match self.plan.computed_in(read_in, source) {
+                    Some(_) => adapter.rows(shard.rows()),
+                    None => 0..shard.rows(),
+                };
+                (self.state(read_in, source, workspace), rows)
             };
-            let trained = (&place, values);
-            arithmetic.adapter_forward(trained, x, sum, &mut saved, &mut scratch)?;
-            workspace.passes[pass].adapters[index] = saved;
+            let x: Vec<_> = stage.adapters.iter().map(read).collect();
+            let blocks = stage.blocks(shard.rows());
+            arithmetic.adapters_forward(values, &blocks, &x, sum, &mut saved, &mut scratch)?;
+            workspace.passes[pass].adapters[stage.saved] = saved;
         }
         workspace.adapter = scratch;
         workspace.passes[pass].states[n] = state;
         Ok(())
-    }
-
-    /// The adapters that a pass adds to h_n, in the order in which they are added. The first state of a second pass
-    /// already contains those of the first pass.
-    pub(super) fn adapters_at(
-        &self,
-        pass: usize,
-        n: usize,
-    ) -> impl Iterator<Item = (usize, &PlacedAdapter)> {
-        let carried = pass == 1 && n == self.plan.passes[1].begin;
-        let adapters = self.order.iter();
-        let adapters = adapters.map(|&index| (index, &self.layout.adapters[index]));
-        adapters.filter(move |(_, adapter)| {
-            usize::from(adapter.connection.target) == n
-                && match adapter.connection.kind() {
-                    ConnectionKind::Parallel | ConnectionKind::LongRange => !carried,
-                    ConnectionKind::Recurrent => pass == 1,
-                    ConnectionKind::Sequential => true,
-                }
-        })
     }
 
     /// The state from which a pass starts: the frozen state, or that of the first pass before its sequential adapter.
@@ -183,25 +186,19 @@ impl<A: Arithmetic> Engine<'_, A> {
         n: usize,
         shard: &Shard<'_, A>,
         workspace: &'w mut Workspace<A>,
-    ) -> Result<&'w A::Buffer, ScoreError> {
+    ) -> Result<Before<'w, A>, ScoreError> {
         if pass == 1 && n >= self.plan.passes[0].begin {
             let first = &workspace.passes[0];
-            return Ok(if self.is_sequential(n) {
+            let sequential = self.stages[0][n].iter().any(|stage| stage.sequential);
+            return Ok(Before::Computed(if sequential {
                 &first.before_sequential[n]
             } else {
                 first.states[n].get().expect("the first pass was computed")
-            });
+            }));
         }
         self.prepare_frozen(n, shard, workspace)?;
-        Ok(workspace.frozen[n].get().expect("it was just prepared"))
-    }
-
-    fn is_sequential(&self, n: usize) -> bool {
-        let sequential = |adapter: &PlacedAdapter| {
-            let Connection { source, target } = adapter.connection;
-            source == target && usize::from(target) == n
-        };
-        self.layout.adapters.iter().any(sequential)
+        let state = workspace.frozen[n].get();
+        Ok(Before::Frozen(state.expect("it was just prepared")))
     }
 
     /// Makes sure that [`Self::state`] can return what a pass reads as h_n.
@@ -218,7 +215,7 @@ impl<A: Arithmetic> Engine<'_, A> {
         }
     }
 
-    /// The state that a pass reads as h_n.
+    /// The state that a pass reads as h_n. A frozen state has the rows of a single model.
     pub(super) fn state<'w>(
         &self,
         pass: usize,
@@ -253,7 +250,7 @@ impl<A: Arithmetic> Engine<'_, A> {
             let (known, next) = frozen.split_at_mut(below + 1);
             let before = known[below].get().expect("it was found or just computed");
             let chain = self.chain.sublayers();
-            chain[below].forward(before, &shard.examples, next[0].write(), None, sublayer)?;
+            chain[below].forward(before, shard.of_one(), next[0].write(), None, sublayer)?;
         }
         Ok(())
     }

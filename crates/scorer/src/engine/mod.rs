@@ -9,6 +9,7 @@
 mod backward;
 mod batch;
 mod forward;
+mod group;
 mod plan;
 mod recorded;
 mod workspace;
@@ -19,38 +20,42 @@ pub(crate) use workspace::Workspace;
 
 use adaplace_arithmetic::Arithmetic;
 use adaplace_backbone::{Backbone, Chain, Pooling};
-use adaplace_search_space::ConnectionKind;
+use group::{Group, Stage};
 
 use crate::parameters::Layout;
 use crate::{Model, ScoreError};
 
-/// A backbone, the layout of the values trained on it, and the plan of their placement.
+/// A backbone, the models that are computed on it side by side, and the plan of their placements.
 #[derive(Debug)]
 pub(crate) struct Engine<'a, A: Arithmetic> {
     backbone: &'a Backbone<A>,
     chain: &'a Chain<A>,
-    layout: Layout,
+    group: Group,
     plan: Plan,
-    /// The order in which adapters with the same target are added. The sequential one comes last because it reads the
-    /// sum of the others.
-    order: Vec<usize>,
+    /// The adapters by pass and target.
+    stages: Vec<Vec<Vec<Stage>>>,
     /// Whether only the first row of every example goes through the last sublayer of the last pass.
     only_first_rows: bool,
 }
 
 impl<'a, A: Arithmetic> Engine<'a, A> {
+    /// The engine of a single model.
     pub(crate) fn new(model: &Model<'a, A>, reuse: Reuse) -> Result<Self, ScoreError> {
-        let connections = model.parameters().connections();
-        let backbone = model.backbone();
+        Self::of_group(&[model], reuse)
+    }
+
+    /// The engine of several models of the same backbone and task. It computes what one engine for each would compute,
+    /// with the states and passes that any of them needs.
+    ///
+    /// # Panics
+    /// If there are no models.
+    pub(crate) fn of_group(models: &[&Model<'a, A>], reuse: Reuse) -> Result<Self, ScoreError> {
+        let backbone = models[0].backbone();
         let chain = backbone.chain()?;
         let last = backbone.sublayers();
-        let layout = model.parameters().layout().clone();
-        let mut order: Vec<usize> = (0..layout.adapters.len()).collect();
-        order.sort_by_key(|&index| match layout.adapters[index].connection.kind() {
-            ConnectionKind::Parallel | ConnectionKind::LongRange => 0,
-            ConnectionKind::Recurrent => 1,
-            ConnectionKind::Sequential => 2,
-        });
+        let layouts: Vec<&Layout> = models.iter().map(|one| one.parameters().layout()).collect();
+        let group = Group::new(&layouts);
+        let connections = group.adapters.iter().map(|adapter| adapter.connection);
         let plan = Plan::new(connections.clone(), last, reuse);
         let computed = plan.passes.last().is_some_and(|pass| pass.begin < last);
         let read = connections
@@ -61,11 +66,22 @@ impl<'a, A: Arithmetic> Engine<'a, A> {
             && read
             && backbone.description().pooling == Pooling::Cls
             && chain.sublayers()[last - 1].works_on_single_rows();
+        let mut saved = 0;
+        let mut of_state = |pass: usize, n: usize| {
+            let carried = pass == 1 && n == plan.passes[1].begin;
+            let stages = group.stages(pass, n, carried, saved);
+            saved += stages.len();
+            stages
+        };
+        let passes = 0..plan.passes.len();
+        let stages = passes
+            .map(|pass| (0..=last).map(|n| of_state(pass, n)).collect())
+            .collect();
         Ok(Self {
             backbone,
             chain,
-            layout,
-            order,
+            group,
+            stages,
             plan,
             only_first_rows,
         })
@@ -75,7 +91,7 @@ impl<'a, A: Arithmetic> Engine<'a, A> {
         self.backbone
     }
 
-    fn arithmetic(&self) -> &'a A {
+    pub(crate) fn arithmetic(&self) -> &'a A {
         self.backbone.arithmetic()
     }
 
@@ -85,15 +101,22 @@ impl<'a, A: Arithmetic> Engine<'a, A> {
         Ok(self.arithmetic().write((1, values.len()), fill, to)?)
     }
 
-    /// The values of a model, as the arithmetic reads them.
-    pub(crate) fn written(&self, model: &Model<'_, A>) -> Result<A::Buffer, ScoreError> {
+    /// The values of the models, as the arithmetic reads them.
+    pub(crate) fn written(&self, models: &[&Model<'_, A>]) -> Result<A::Buffer, ScoreError> {
+        let values: Vec<&[f32]> = models.iter().map(|one| one.parameters().values()).collect();
         let mut written = A::Buffer::default();
-        self.write(model.parameters().values(), &mut written)?;
+        self.write(&self.group.join(&values), &mut written)?;
         Ok(written)
     }
 
-    pub(crate) fn layout(&self) -> &Layout {
-        &self.layout
+    /// The models that are computed side by side.
+    pub(crate) fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// The width of the states.
+    fn width(&self) -> usize {
+        self.group.heads.first.width
     }
 
     pub(crate) fn plan(&self) -> &Plan {

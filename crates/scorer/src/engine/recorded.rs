@@ -20,7 +20,7 @@ impl<A: Arithmetic> Engine<'_, A> {
         let mut normalized = A::Buffer::default();
         for n in 0..states {
             arithmetic.copy(self.state(pass, n, workspace), &mut normalized)?;
-            arithmetic.normalize(self.layout.head.width, &mut normalized)?;
+            arithmetic.normalize(self.width(), &mut normalized)?;
             self.interleave(&normalized, (n, states), to)?;
         }
         Ok(())
@@ -49,7 +49,7 @@ impl<A: Arithmetic> Engine<'_, A> {
         (index, count): (usize, usize),
         to: &mut [f32],
     ) -> Result<(), ScoreError> {
-        let width = self.layout.head.width;
+        let width = self.width();
         let matrix = self.arithmetic().read(matrix)?;
         let rows = to.chunks_exact_mut(count * width);
         for (to, row) in rows.zip(matrix.chunks_exact(width)) {

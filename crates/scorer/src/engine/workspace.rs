@@ -20,8 +20,8 @@ pub(crate) struct Workspace<A: Arithmetic> {
     pub(super) adapter: A::Scratch,
     /// The first rows of a state or of a gradient.
     pub(super) first_rows: A::Buffer,
-    /// A copy of a gradient that is read while it is added to.
-    pub(super) gradient_copy: A::Buffer,
+    /// The gradients with respect to what adapters read.
+    pub(super) towards_read: A::Buffer,
     /// The gradients with respect to the trained values.
     pub(super) towards_values: A::Buffer,
 }
@@ -34,8 +34,8 @@ pub(super) struct Pass<A: Arithmetic> {
     pub(super) before_sequential: Vec<A::Buffer>,
     /// What the backward pass of the sublayer from h_n to h_{n+1} needs.
     pub(super) sublayers: Vec<SavedSublayer<A>>,
-    /// What the backward pass of each adapter needs.
-    pub(super) adapters: Vec<A::SavedAdapter>,
+    /// What the backward pass of the adapters of each stage needs.
+    pub(super) adapters: Vec<A::SavedAdapters>,
     /// The gradients dL/dh_n.
     pub(super) gradients: Vec<State<A>>,
     /// The state from which the next pass started, and the gradient that comes back from there.
@@ -62,7 +62,7 @@ impl<A: Arithmetic> Default for Workspace<A> {
             sublayer: SublayerScratch::default(),
             adapter: A::Scratch::default(),
             first_rows: A::Buffer::default(),
-            gradient_copy: A::Buffer::default(),
+            towards_read: A::Buffer::default(),
             towards_values: A::Buffer::default(),
         }
     }
@@ -133,7 +133,7 @@ impl<A: Arithmetic> Workspace<A> {
     }
 
     /// Makes room for the states of `passes` passes over a chain, and forgets the previous contents.
-    pub(super) fn prepare(&mut self, passes: usize, states: usize, adapters: usize) {
+    pub(super) fn prepare(&mut self, passes: usize, states: usize, stages: usize) {
         self.frozen.resize_with(states, State::default);
         self.passes.resize_with(passes, Pass::default);
         self.frozen.iter_mut().for_each(State::forget);
@@ -142,8 +142,7 @@ impl<A: Arithmetic> Workspace<A> {
             pass.before_sequential
                 .resize_with(states, A::Buffer::default);
             pass.sublayers.resize_with(states, SavedSublayer::default);
-            pass.adapters
-                .resize_with(adapters, A::SavedAdapter::default);
+            pass.adapters.resize_with(stages, A::SavedAdapters::default);
             pass.gradients.resize_with(states, State::default);
             pass.states.iter_mut().for_each(State::forget);
             pass.gradients.iter_mut().for_each(State::forget);

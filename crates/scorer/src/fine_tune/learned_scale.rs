@@ -1,6 +1,68 @@
 //! The learned scale per channel of Adapter+ (Steitz and Roth 2024, "Adapters Strike Back", arXiv 2406.06820).
 
+use adaplace_arithmetic::{Arithmetic, Cpu, OptimiserPlan};
+
+use super::TrainingSettings;
 use crate::parameters::{Layout, PlacedAdapter};
+use crate::{Parameters, ScoreError};
+
+/// The training of a model with a learned scale, on the processor.
+pub(super) struct ScaledUpdate {
+    pub(super) layout: Layout,
+    pub(super) scale: LearnedScale,
+    optimiser: <Cpu as Arithmetic>::Optimiser,
+    /// The values that the engine computes with.
+    values: Vec<f32>,
+    /// The gradients with respect to what is trained instead.
+    gradients: Vec<f32>,
+}
+
+impl ScaledUpdate {
+    /// Starts with scales of one.
+    pub(super) fn new(
+        parameters: &Parameters,
+        settings: &TrainingSettings,
+    ) -> Result<Self, ScoreError> {
+        let (layout, values) = (parameters.layout().clone(), parameters.values().to_vec());
+        let adapter_rate = settings.adapter_learning_rate.get();
+        let scales = LearnedScale::count(&layout);
+        let trained = layout.len() + scales;
+        let optimiser = Cpu::default().optimiser(OptimiserPlan {
+            rates: vec![
+                (adapter_rate, layout.head.begin),
+                (settings.head_learning_rate.get(), layout.head.len()),
+                (adapter_rate, scales),
+            ],
+            models: vec![std::iter::once(0..trained).collect()],
+            weight_decay: settings.weight_decay.get(),
+            clip: settings.gradient_clip.get(),
+        })?;
+        Ok(Self {
+            scale: LearnedScale::new(&layout, &values),
+            gradients: vec![0.0; trained],
+            optimiser,
+            values,
+            layout,
+        })
+    }
+
+    /// The values that the engine computes with.
+    pub(super) fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Makes one step along the gradients with respect to the engine's values, and returns the norm of those with respect
+    /// to what is trained.
+    pub(super) fn step(&mut self, factor: f64, gradients: &[f32]) -> Result<f64, ScoreError> {
+        self.gradients[..gradients.len()].copy_from_slice(gradients);
+        self.scale.pull_back(&self.layout, &mut self.gradients);
+        let trained = &mut self.scale.trained;
+        let cpu = Cpu::default();
+        let norms = cpu.optimise(&mut self.optimiser, factor, trained, &mut self.gradients)?;
+        self.scale.merge(&self.layout, &mut self.values);
+        Ok(norms.into_iter().next().unwrap_or_default())
+    }
+}
 
 /// A learned scale: each adapter's output is multiplied by a trained vector s of the model's width, which starts as
 /// ones.
@@ -28,6 +90,7 @@ impl LearnedScale {
     }
 
     /// The values that the optimiser changes.
+    #[cfg(test)]
     pub(super) fn trained(&mut self) -> &mut [f32] {
         &mut self.trained
     }

@@ -25,15 +25,16 @@ pub(crate) fn loss_and_gradients<A: Arithmetic>(
     labels: &[u32],
 ) -> (f64, Parameters) {
     let engine = Engine::new(model, Reuse::UnchangedStates).unwrap();
-    let values = engine.written(model).unwrap();
+    let values = engine.written(&[model]).unwrap();
     let shard = Shard::of_inputs(model.backbone(), inputs, labels).unwrap();
     let count = labels.len();
     Workspace::with(|workspace| {
         let factor = 1.0 / count as f32;
-        let loss = engine.loss_and_gradients(&values, &shard, factor, workspace);
+        let losses = engine.loss_and_gradients(&values, &shard, factor, workspace);
+        let losses = engine.arithmetic().numbers(&[losses.unwrap()]).unwrap();
         let gradients = engine.towards_values(workspace).unwrap().into_owned();
         let gradients = model.parameters().with_values(gradients);
-        (loss.unwrap() / count as f64, gradients)
+        (losses[0][0] / count as f64, gradients)
     })
 }
 
@@ -44,7 +45,7 @@ fn states<A: Arithmetic>(
 ) -> Result<Vec<Vec<f32>>, ScoreError> {
     // A training leaves out rows that nothing reads.
     let engine = Engine::new(model, Reuse::Nothing)?;
-    let values = engine.written(model)?;
+    let values = engine.written(&[model])?;
     let labels = vec![0; inputs.examples()];
     let shard = Shard::of_inputs(model.backbone(), inputs, &labels)?;
     Workspace::with(|workspace| engine.states(&values, &shard, workspace))

@@ -60,6 +60,55 @@ fn everything_is_done_once_however_many_work() {
     }
 }
 
+/// Even numbers are done together, at most three at a time.
+struct EvenTogether;
+
+impl Work<u64> for EvenTogether {
+    type Outcome = u64;
+
+    fn most(&self) -> usize {
+        3
+    }
+
+    fn fits(&self, first: &u64, other: &u64) -> bool {
+        first.is_multiple_of(2) && other.is_multiple_of(2)
+    }
+
+    fn work(&self, trainings: &[&u64]) -> Vec<u64> {
+        assert!(trainings.len() == 1 || trainings.iter().all(|number| number.is_multiple_of(2)));
+        assert!(trainings.len() <= 3);
+        let together = trainings.len() as u64;
+        trainings
+            .iter()
+            .map(|&number| 10 * number + together)
+            .collect()
+    }
+}
+
+#[test]
+fn what_fits_is_done_together() {
+    for count in [1, 4] {
+        let mut groups = Groups::new(8, 16);
+        let workers = Workers::new(count).unwrap();
+        let stop = AtomicBool::new(false);
+        assert!(workers.run(&mut groups, &stop, EvenTogether).unwrap());
+        for (number, told) in groups.told.iter().enumerate() {
+            let (own, together) = (told.unwrap() / 10, told.unwrap() % 10);
+            assert_eq!(own, number as u64);
+            assert!(if number % 2 == 1 {
+                together == 1
+            } else {
+                together <= 3
+            });
+        }
+        if count == 1 {
+            // Of each group of eight, 0, 2 and 4 are done together, and 6 alone.
+            let found: Vec<u64> = groups.told.iter().map(|told| told.unwrap()).collect();
+            assert_eq!(found[..8], [3, 11, 23, 31, 43, 51, 61, 71]);
+        }
+    }
+}
+
 /// Work after the one that stops waits for it: otherwise a worker could do many before it is scheduled.
 #[test]
 fn a_stop_leaves_a_beginning_without_gaps() {
@@ -102,7 +151,7 @@ fn the_first_error_ends_it() {
             ..Groups::new(50, 50)
         };
         let workers = Workers::new(count).unwrap();
-        let result = workers.run(&mut groups, &AtomicBool::new(false), |&number| number);
+        let result = workers.run(&mut groups, &AtomicBool::new(false), |&number: &u64| number);
         assert!(matches!(result, Err(StudyError::NotAsked { trial: 7 })));
         assert_eq!(groups.order.last(), Some(&7));
     }

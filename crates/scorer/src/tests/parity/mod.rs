@@ -5,7 +5,7 @@
 
 mod fixture;
 
-use adaplace_arithmetic::{Arithmetic, Cpu, InstructionSet, OnDevice, Precision};
+use adaplace_arithmetic::{AdamW, Arithmetic, Cpu, InstructionSet, OnDevice, Precision};
 use adaplace_reference::{Reference, Transformer};
 use adaplace_search_space::Connection;
 use adaplace_testkit::shared;
@@ -13,7 +13,7 @@ use candle_core::{D, Device, Tensor};
 use fixture::Fixture;
 
 use super::{gradient_map, loss_and_gradients, states};
-use crate::{AdamW, Model, Parameters};
+use crate::{Model, Parameters};
 
 const BACKBONES: [(&str, &str); 2] = [("minilm-l6", "minilm"), ("dinov2-s-98", "dinov2")];
 
