@@ -12,7 +12,8 @@ mod work;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use adaplace_backbone::Precision;
+use adaplace_backbone::{Device, Precision};
+use adaplace_scorer::Resources;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use definitions::WorkName;
@@ -77,6 +78,12 @@ enum Command {
         /// Number of trainings of a study that run in parallel
         #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u16).range(1..))]
         workers: u16,
+        /// Device: cpu, cuda and so on
+        #[arg(long, value_name = "NAME", default_value = "cpu")]
+        device: Device,
+        /// Number of trainings of a study that are computed side by side
+        #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
+        side_by_side: u16,
         /// Use only this many of the placements, evenly spread
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
         limit: Option<u16>,
@@ -107,10 +114,18 @@ fn execute(command: Command) -> Result<()> {
             folder,
             precision,
             workers,
+            device,
+            side_by_side,
             limit,
         } => {
             let limit = limit.map(usize::from);
-            let report = run::run(&folder, precision, usize::from(workers), limit)?;
+            let resources = Resources {
+                device,
+                side_by_side: usize::from(side_by_side),
+                ..Resources::default()
+            };
+            let workers = usize::from(workers);
+            let report = run::run(&folder, precision, workers, resources, limit)?;
             println!("{}", serde_json::to_string(&report)?);
             Ok(())
         }

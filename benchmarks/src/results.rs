@@ -12,6 +12,10 @@ pub(crate) struct Report {
     pub(crate) work: String,
     pub(crate) kind: Kind,
     pub(crate) precision: Precision,
+    /// The name of the device.
+    pub(crate) device: String,
+    /// The number of trainings that were computed side by side.
+    pub(crate) side_by_side: usize,
     /// The time in seconds of one training step, one whole study or one gradient map, for each time that it was
     /// measured.
     pub(crate) seconds: Vec<f64>,

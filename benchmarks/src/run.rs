@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use adaplace_backbone::Precision;
-use adaplace_scorer::{GradientMapSettings, Score, ScoreError, Scorer};
+use adaplace_backbone::{Device, Precision};
+use adaplace_scorer::{GradientMapSettings, Resources, Score, ScoreError, Scorer};
 use adaplace_search_space::{Connection, Fidelity, Placement};
 use anyhow::{Context, Result, bail};
 use rayon::ThreadPoolBuilder;
@@ -18,25 +18,30 @@ pub(crate) fn run(
     folder: &Path,
     precision: Precision,
     workers: usize,
+    resources: Resources,
     limit: Option<usize>,
 ) -> Result<Report> {
     let work = Work::read(folder)?;
     let mut problem = work.source.load(work.seed)?;
     problem.backbone = problem.backbone.with_precision(precision);
-    // Packing the weights is part of loading them.
-    problem.backbone.chain()?;
+    if resources.device == Device::CPU {
+        // Packing the weights is part of loading them.
+        problem.backbone.chain()?;
+    }
     let shared = problem.shared();
     let placements = work.placements(limit)?;
     let (seconds, results) = match work.kind {
-        Kind::Steps => steps(&work, &shared, &placements)?,
-        Kind::Study => study(&work, &shared, &placements, workers)?,
-        Kind::GradientMap => gradient_map(&work, &shared)?,
+        Kind::Steps => steps(&work, &shared, &placements, resources)?,
+        Kind::Study => study(&work, &shared, &placements, (workers, resources))?,
+        Kind::GradientMap => gradient_map(&work, &shared, resources)?,
     };
     Ok(Report {
         engine: "adaplace",
         work: work.name,
         kind: work.kind,
         precision,
+        device: resources.device.to_string(),
+        side_by_side: resources.side_by_side,
         seconds,
         results,
     })
@@ -61,6 +66,7 @@ fn steps(
     work: &Work,
     shared: &Shared,
     placements: &[Placement],
+    resources: Resources,
 ) -> Result<(Vec<f64>, Vec<Outcome>)> {
     let [placement] = placements else {
         bail!(
@@ -70,7 +76,7 @@ fn steps(
         );
     };
     let fidelity = Fidelity::new(work.steps).context("a training has at least one step")?;
-    let scorer = work.scorer(shared)?;
+    let scorer = work.scorer(shared, resources)?;
     let (seconds, trained) = timed(work, || Ok(scorer.train(placement, fidelity, 0)?))?;
     let score = scorer.validate(&trained, fidelity)?;
     let per_step = seconds
@@ -84,11 +90,16 @@ fn study(
     work: &Work,
     shared: &Shared,
     placements: &[Placement],
-    workers: usize,
+    (workers, resources): (usize, Resources),
 ) -> Result<(Vec<f64>, Vec<Outcome>)> {
     let fidelity = Fidelity::new(work.steps).context("a study trains for at least one step")?;
     let (seconds, scores) = timed(work, || {
-        let scorer = work.scorer(shared)?;
+        let scorer = work.scorer(shared, resources)?;
+        if resources.side_by_side > 1 {
+            let placements: Vec<&Placement> = placements.iter().collect();
+            let scores = scorer.score_together(&placements, fidelity, 0).into_iter();
+            return Ok(scores.collect::<Result<Vec<Score>, ScoreError>>()?);
+        }
         let score = |placement: &Placement| scorer.score(placement, fidelity, 0);
         side_by_side(placements, workers, score)
     })?;
@@ -135,8 +146,12 @@ fn side_by_side(
         .context("a placement was left out")
 }
 
-fn gradient_map(work: &Work, shared: &Shared) -> Result<(Vec<f64>, Vec<Outcome>)> {
-    let scorer = work.scorer(shared)?;
+fn gradient_map(
+    work: &Work,
+    shared: &Shared,
+    resources: Resources,
+) -> Result<(Vec<f64>, Vec<Outcome>)> {
+    let scorer = work.scorer(shared, resources)?;
     let settings = GradientMapSettings {
         batch_size: work.settings.batch_size,
         ..GradientMapSettings::default()

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use adaplace_backbone::{Backbone, Pooling};
-use adaplace_scorer::{ProxyScorer, TrainingSettings};
+use adaplace_scorer::{ProxyScorer, Resources, TrainingSettings};
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use adaplace_task::Task;
 use anyhow::{Context, Result};
@@ -69,9 +69,16 @@ pub(crate) type Shared = (Arc<Backbone>, Arc<Task>);
 
 impl Work {
     /// The scorer that trains the placements, starting with a newly fitted probe.
-    pub(crate) fn scorer(&self, (backbone, task): &Shared) -> Result<ProxyScorer> {
+    pub(crate) fn scorer(
+        &self,
+        (backbone, task): &Shared,
+        resources: Resources,
+    ) -> Result<ProxyScorer> {
         let (backbone, task) = (Arc::clone(backbone), Arc::clone(task));
-        Ok(ProxyScorer::new(backbone, task, self.settings, self.seed)?)
+        let (settings, seed) = (self.settings, self.seed);
+        Ok(ProxyScorer::with_resources(
+            backbone, task, settings, seed, resources,
+        )?)
     }
 
     pub(crate) fn read(folder: &Path) -> Result<Self> {

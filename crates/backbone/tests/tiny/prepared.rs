@@ -43,8 +43,11 @@ fn processors() -> impl Iterator<Item = Cpu> {
     })
 }
 
+/// Tensors on the device that `ADAPLACE_DEVICE` names (`cuda`, with the feature `adaplace-arithmetic/cuda`), or on the
+/// processor.
 fn tensors() -> OnDevice {
-    OnDevice::new(Device::Cpu)
+    let name = std::env::var("ADAPLACE_DEVICE").unwrap_or_else(|_| "candle".to_owned());
+    OnDevice::open(name.parse().unwrap()).unwrap()
 }
 
 impl<A: Arithmetic> Case<A> {

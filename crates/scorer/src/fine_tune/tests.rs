@@ -1,4 +1,4 @@
-use adaplace_arithmetic::{Cpu, OnDevice};
+use adaplace_arithmetic::Cpu;
 use adaplace_backbone::Backbone;
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use adaplace_task::{Encoder, ImageEncoder, Task, TaskOptions};
@@ -10,7 +10,7 @@ use super::trainer::Update;
 use super::*;
 use crate::engine::shards;
 use crate::support::{head, model, tiny_bert, tiny_task};
-use crate::tests::{error_of, loss_and_gradients};
+use crate::tests::{error_of, loss_and_gradients, tensors};
 use crate::{Parameters, evaluate, evaluate_together};
 
 fn factors(warm_up: f64, steps: u32) -> Vec<f64> {
@@ -86,7 +86,7 @@ fn trainings_agree_with_both_arithmetics() {
     let task = tiny_task(&TextTask::default());
     let settings = TrainingSettings::default();
     let cpu = tiny_bert();
-    let tensors = tiny_bert().on(OnDevice::new(candle_core::Device::Cpu));
+    let tensors = tiny_bert().on(tensors());
     let connections = [(3, 1), (0, 2), (2, 2)];
     let (found, expected) = (model(&tensors, &connections), model(&cpu, &connections));
     let found = fine_tune(&found, &task.train, &settings, 6, 1, 0).unwrap();
@@ -167,10 +167,7 @@ fn check_group<A: Arithmetic>(on: impl Fn(&Backbone) -> Backbone<A>, bound: f32)
 #[test]
 fn side_by_side_is_one_by_one() {
     check_group(|backbone| backbone.on(*backbone.arithmetic()), 2e-5);
-    check_group(
-        |backbone| backbone.on(OnDevice::new(candle_core::Device::Cpu)),
-        2e-4,
-    );
+    check_group(|backbone| backbone.on(tensors()), 2e-4);
 }
 
 /// One of two models has such values that its loss is not finite. The other one is trained as if it were alone.

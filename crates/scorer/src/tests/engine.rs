@@ -1,13 +1,12 @@
 //! States, loss and gradients compared with the definition, for placements of all kinds and with both arithmetics.
 
-use adaplace_arithmetic::{Arithmetic, Cpu, InstructionSet, OnDevice, Precision};
+use adaplace_arithmetic::{Arithmetic, Cpu, InstructionSet, Precision};
 use adaplace_backbone::Inputs;
 use adaplace_reference::real_rows;
-use candle_core::Device;
 use proptest::prelude::*;
 
 use super::forward::backbones;
-use super::{definition, error_of, loss_and_gradients, states, values};
+use super::{definition, error_of, loss_and_gradients, states, tensors, values};
 use crate::Model;
 use crate::support::model;
 
@@ -42,7 +41,7 @@ fn check_everywhere(connections: &[(u16, u16)]) {
     for (backbone, inputs, labels) in backbones() {
         let context = format!("{connections:?}");
         check(&model(&backbone, connections), &inputs, &labels, &context);
-        let backbone = backbone.on(OnDevice::new(Device::Cpu));
+        let backbone = backbone.on(tensors());
         let context = format!("{connections:?} as tensors");
         check(&model(&backbone, connections), &inputs, &labels, &context);
     }

@@ -1,14 +1,13 @@
 //! The gradient map compared with its definition: a linear map M of zeros on the connection, and dL/dM by autograd.
 
-use adaplace_arithmetic::{Arithmetic, OnDevice};
+use adaplace_arithmetic::Arithmetic;
 use adaplace_backbone::Inputs;
 use adaplace_search_space::{Connection, Count};
 use adaplace_task::Examples;
 use adaplace_testkit::TextTask;
-use candle_core::Device;
 use faer::Mat;
 
-use super::{definition, pictures, ragged_inputs, tiny_vit};
+use super::{definition, pictures, ragged_inputs, tensors, tiny_vit};
 use crate::support::{WIDTH, head, model, tiny_bert, tiny_task};
 use crate::{GradientMap, GradientMapSettings, Model, Parameters, ScoreError, Statistic};
 
@@ -82,7 +81,7 @@ fn beside_adapters_of_two_passes() {
 
 #[test]
 fn beside_adapters_of_two_passes_as_tensors() {
-    let backbone = tiny_bert().on(OnDevice::new(Device::Cpu));
+    let backbone = tiny_bert().on(tensors());
     let model = model(&backbone, &[(3, 1), (0, 2), (2, 2), (4, 4)]);
     check(&model, &ragged_inputs(), &[1, 0, 2]);
 }

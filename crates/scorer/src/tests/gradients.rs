@@ -1,10 +1,9 @@
 //! The gradient of the loss with respect to every trained tensor compared with finite differences.
 
-use adaplace_arithmetic::{Arithmetic, OnDevice};
+use adaplace_arithmetic::Arithmetic;
 use adaplace_backbone::Backbone;
-use candle_core::Device;
 
-use super::{definition, loss_and_gradients, ragged_inputs, values};
+use super::{definition, loss_and_gradients, ragged_inputs, tensors, values};
 use crate::support::{head, model, noise_values, tiny_bert};
 use crate::{Model, NamedTensor, Parameters};
 
@@ -80,7 +79,7 @@ fn mixed_placement() {
 
 #[test]
 fn mixed_placement_as_tensors() {
-    check_mixed_placement(&tiny_bert().on(OnDevice::new(Device::Cpu)));
+    check_mixed_placement(&tiny_bert().on(tensors()));
 }
 
 /// d loss / d bias = the mean over rows of (softmax - one-hot), computed by hand from the logits of the definition.

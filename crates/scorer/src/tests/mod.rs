@@ -9,7 +9,7 @@ mod gradient_map;
 mod gradients;
 mod parity;
 
-use adaplace_arithmetic::Arithmetic;
+use adaplace_arithmetic::{Arithmetic, OnDevice};
 use adaplace_backbone::{Backbone, Inputs};
 use adaplace_testkit::TinyVit;
 use candle_core::Tensor;
@@ -59,6 +59,13 @@ fn gradient_map<A: Arithmetic>(
 ) -> GradientMap {
     let shard = Shard::of_inputs(model.backbone(), inputs, labels).unwrap();
     GradientMap::of_shards(model, &[shard], &GradientMapSettings::default()).unwrap()
+}
+
+/// Tensors on the device that `ADAPLACE_DEVICE` names (`cuda`, with the feature `adaplace-arithmetic/cuda`), or on the
+/// processor.
+pub(crate) fn tensors() -> OnDevice {
+    let name = std::env::var("ADAPLACE_DEVICE").unwrap_or_else(|_| "candle".to_owned());
+    OnDevice::open(name.parse().unwrap()).unwrap()
 }
 
 pub(crate) fn tiny_vit() -> Backbone {

@@ -5,14 +5,14 @@
 
 mod fixture;
 
-use adaplace_arithmetic::{AdamW, Arithmetic, Cpu, InstructionSet, OnDevice, Precision};
+use adaplace_arithmetic::{AdamW, Arithmetic, Cpu, InstructionSet, Precision};
 use adaplace_reference::{Reference, Transformer};
 use adaplace_search_space::Connection;
 use adaplace_testkit::shared;
 use candle_core::{D, Device, Tensor};
 use fixture::Fixture;
 
-use super::{gradient_map, loss_and_gradients, states};
+use super::{gradient_map, loss_and_gradients, states, tensors};
 use crate::{Model, Parameters};
 
 const BACKBONES: [(&str, &str); 2] = [("minilm-l6", "minilm"), ("dinov2-s-98", "dinov2")];
@@ -134,7 +134,7 @@ fn states_loss_and_gradients_of_every_case() {
 #[ignore = "needs ADAPLACE_SHARED"]
 fn states_loss_and_gradients_as_tensors() {
     for fixture in fixtures() {
-        check_every_case(&fixture.computed_with(OnDevice::new(Device::Cpu)));
+        check_every_case(&fixture.computed_with(tensors()));
     }
 }
 
@@ -210,7 +210,7 @@ fn singular_values_of_every_gradient_matrix() {
 #[ignore = "needs ADAPLACE_SHARED"]
 fn singular_values_as_tensors() {
     for fixture in fixtures() {
-        check_singular_values(&fixture.computed_with(OnDevice::new(Device::Cpu)));
+        check_singular_values(&fixture.computed_with(tensors()));
     }
 }
 
@@ -264,7 +264,7 @@ fn twenty_training_steps() {
 #[ignore = "needs ADAPLACE_SHARED"]
 fn twenty_training_steps_as_tensors() {
     for fixture in fixtures() {
-        check_training(&fixture.computed_with(OnDevice::new(Device::Cpu)));
+        check_training(&fixture.computed_with(tensors()));
     }
 }
 
