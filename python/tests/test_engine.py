@@ -36,6 +36,14 @@ def test_the_precision_is_as_asked_for_and_automatically_one_of_both(backbone, f
     assert backbone.precision in ("f32", "bf16")
 
 
+def test_a_device_that_cannot_be_used_is_refused(backbone, folders):
+    assert backbone.device == "cpu" and "on cpu" in repr(backbone)
+    with pytest.raises(adaplace.AdaplaceError, match="built without cuda.*--features cuda"):
+        adaplace.Backbone(folders[0], device="cuda:1")
+    with pytest.raises(ValueError, match="`device`: `gpu`"):
+        adaplace.Backbone(folders[0], device="gpu")
+
+
 def test_a_task_tells_its_parts(task, folders):
     assert (task.train_examples, task.validation_examples, task.classes) == (48, 32, ["0", "1"])
     assert task.max_length == 12
