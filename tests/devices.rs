@@ -117,6 +117,17 @@ fn a_device_that_is_not_there_says_what_to_do() {
         .misused(&["--device", device, "cuda:1"]);
     }
     assert_eq!(lab.content(""), before);
+
+    let report = lab.run("inspect backbone --json").succeeded().json();
+    let cpu = serde_json::json!({"device": "cpu", "built": true, "usable": true});
+    assert_eq!(report["devices"][0], cpu);
+    for device in &report["devices"].as_array().unwrap()[1..] {
+        assert_eq!(
+            (&device["built"], &device["usable"]),
+            (&false.into(), &false.into())
+        );
+        assert!(device["reason"].as_str().unwrap().contains("--features"));
+    }
 }
 
 /// Trainings that are computed side by side are those that are computed one by one, up to rounding. The journal has the

@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use adaplace_backbone::{BackboneDescription, Device, DeviceKind, InputDescription};
+use adaplace_backbone::{BackboneDescription, Device, DeviceKind, InputDescription, NoDevice};
 use adaplace_search_space::{AdapterSpec, Connection, ConnectionKind, Count};
 use adaplace_study::{Problem, load_backbone};
 use adaplace_task::{Part, PartSummary, Shared, TaskOptions, TaskSummary};
@@ -40,6 +40,8 @@ struct Report<'a> {
 #[derive(Serialize)]
 struct DeviceReport {
     device: String,
+    /// Whether this program was built for it.
+    built: bool,
     usable: bool,
     /// Why it is not usable.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,6 +135,7 @@ pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
 fn devices() -> Vec<DeviceReport> {
     let usable = |device: Device| DeviceReport {
         device: device.to_string(),
+        built: true,
         usable: true,
         reason: None,
     };
@@ -146,6 +149,7 @@ fn devices() -> Vec<DeviceReport> {
             Ok(()) => found.extend(cards.into_iter().map(usable)),
             Err(error) => found.push(DeviceReport {
                 device: kind.to_string(),
+                built: !matches!(error, NoDevice::NotBuilt { .. }),
                 usable: false,
                 reason: Some(error.to_string()),
             }),
@@ -233,21 +237,31 @@ fn summary(report: &Report<'_>) -> Result<String> {
         grouped(report.adapter.parameters),
         100.0 * report.adapter.flops as f64 / frozen as f64
     )?;
-    let (usable, other): (Vec<_>, Vec<_>) = report.devices.iter().partition(|one| one.usable);
-    let names = |devices: &[&DeviceReport]| {
-        let names: Vec<&str> = devices.iter().map(|one| one.device.as_str()).collect();
-        names.join(", ")
-    };
-    writeln!(
-        text,
-        "  devices        {} (not usable: {})",
-        names(&usable),
-        names(&other)
-    )?;
+    write!(text, "{}", device_lines(&report.devices))?;
     if let Some(task) = &report.task {
         write!(text, "\n{}", task_summary(task))?;
     }
     Ok(text)
+}
+
+/// The usable devices, those for which the program was not built, and why any other cannot be used.
+fn device_lines(devices: &[DeviceReport]) -> String {
+    let names = |which: &dyn Fn(&DeviceReport) -> bool| {
+        let chosen = devices.iter().filter(|one| which(one));
+        let names: Vec<&str> = chosen.map(|one| one.device.as_str()).collect();
+        names.join(", ")
+    };
+    let mut text = format!("  devices        {}", names(&|one| one.usable));
+    let not_built = names(&|one| !one.built);
+    if !not_built.is_empty() {
+        text.push_str(&format!(" (built without {not_built})"));
+    }
+    text.push('\n');
+    let failed = devices.iter().filter(|one| one.built && !one.usable);
+    for reason in failed.filter_map(|one| one.reason.as_ref()) {
+        text.push_str(&format!("                 {reason}\n"));
+    }
+    text
 }
 
 fn task_summary(task: &TaskReport) -> String {
