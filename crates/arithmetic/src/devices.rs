@@ -4,8 +4,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
-use crate::{Arithmetic, Cpu, Precision};
-
 /// A kind of device. Results of different kinds differ by rounding.
 #[derive(
     Debug,
@@ -70,15 +68,6 @@ pub enum NoDevice {
 #[error("`{0}` is none of cpu, cuda, cuda:1, metal and metal:1")]
 pub struct NotADevice(String);
 
-/// Work that can be done with any arithmetic.
-pub trait Work {
-    /// The result.
-    type Output;
-
-    /// Does it.
-    fn with<A: Arithmetic>(self, arithmetic: A) -> Self::Output;
-}
-
 impl Device {
     /// The processor.
     pub const CPU: Self = Self {
@@ -90,47 +79,6 @@ impl Device {
     #[must_use]
     pub fn first(kind: DeviceKind) -> Self {
         Self { kind, index: 0 }
-    }
-
-    /// Does some work with the arithmetic of this device.
-    ///
-    /// # Errors
-    /// If this program was built without support for the device, or if the machine does not have it.
-    pub fn compute<W: Work>(self, precision: Precision, work: W) -> Result<W::Output, NoDevice> {
-        match self.kind {
-            DeviceKind::Cpu => Ok(work.with(Cpu {
-                precision,
-                ..Cpu::default()
-            })),
-            #[cfg(feature = "candle")]
-            _ => Ok(work.with(crate::OnDevice::open(self)?.with_precision(precision))),
-            #[cfg(not(feature = "candle"))]
-            kind => Err(NoDevice::NotBuilt { kind }),
-        }
-    }
-
-    /// Checks that this program can use the device.
-    ///
-    /// # Errors
-    /// If it cannot, with the reason.
-    pub fn check(self) -> Result<(), NoDevice> {
-        struct Nothing;
-
-        impl Work for Nothing {
-            type Output = ();
-
-            fn with<A: Arithmetic>(self, _: A) {}
-        }
-
-        self.compute(Precision::F32, Nothing)
-    }
-
-    /// The first card that this program can use, or the processor.
-    #[must_use]
-    pub fn best() -> Self {
-        let cards = [DeviceKind::Cuda, DeviceKind::Metal].map(Self::first);
-        let usable = cards.into_iter().find(|card| card.check().is_ok());
-        usable.unwrap_or(Self::CPU)
     }
 }
 
@@ -181,14 +129,5 @@ mod tests {
         for text in ["", "gpu", "cpu:0", "cuda:", "cuda:-1", "cuda:x", "CUDA"] {
             assert!(text.parse::<Device>().is_err(), "{text}");
         }
-    }
-
-    /// The tests are built without support for cards.
-    #[cfg(not(any(feature = "cuda", feature = "metal")))]
-    #[test]
-    fn what_was_not_built_says_how_to_build_it() {
-        let error = Device::first(DeviceKind::Cuda).check().unwrap_err();
-        assert!(error.to_string().ends_with("--features cuda`"), "{error}");
-        assert_eq!(Device::best(), Device::CPU);
     }
 }

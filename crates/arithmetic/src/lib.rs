@@ -27,6 +27,7 @@ mod devices;
 pub mod kernels;
 mod layers;
 mod trained;
+mod work;
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -35,7 +36,7 @@ use std::ops::{Deref, Range};
 pub use cpu::Cpu;
 #[cfg(feature = "candle")]
 pub use device::OnDevice;
-pub use devices::{Device, DeviceKind, NoDevice, NotADevice, Work};
+pub use devices::{Device, DeviceKind, NoDevice, NotADevice};
 pub use kernels::adamw::AdamW;
 pub use kernels::frozen_product::Precision;
 pub use kernels::instruction_set::{InstructionSet, NoInstructionSet};
@@ -43,6 +44,7 @@ pub use layers::{LayerNorm, Linear};
 pub use trained::{
     AdapterBlock, AdapterPlace, AdapterValues, HeadPlace, HeadPlaces, OptimiserPlan,
 };
+pub use work::Work;
 
 /// The epsilon of the layer norm without weights that an adapter's input goes through.
 pub const ADAPTER_NORM_EPSILON: f32 = 1e-5;

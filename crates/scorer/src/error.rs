@@ -155,3 +155,15 @@ fn cut(longest: usize, at_longest: usize) -> String {
         false => String::new(),
     }
 }
+
+/// Refuses a value that is not finite. `step` counts from 0.
+pub(crate) fn finite(step: u32, quantity: &'static str, value: f64) -> Result<(), ScoreError> {
+    if value.is_finite() {
+        return Ok(());
+    }
+    Err(ScoreError::Diverged {
+        step: step + 1,
+        quantity,
+        value,
+    })
+}

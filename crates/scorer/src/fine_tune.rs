@@ -1,62 +1,10 @@
 use adaplace_arithmetic::Arithmetic;
-use adaplace_search_space::{Count, Positive, Share};
 use adaplace_task::{Examples, training_epoch};
 use course::Course;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use trainer::Trainer;
 
-use crate::{Dataset, Model, Parameters, ScoreError, seeds};
-
-/// The settings of the training of adapters and head.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainingSettings {
-    /// The number of examples in a batch.
-    pub batch_size: Count,
-    /// The highest learning rate of the adapters.
-    pub adapter_learning_rate: Positive,
-    /// The highest learning rate of the head.
-    pub head_learning_rate: Positive,
-    /// The decoupled weight decay, as a share of the learning rate.
-    pub weight_decay: Share,
-    /// The share of the steps in which the learning rate rises linearly. After them it falls linearly towards 0.
-    pub warm_up: Share,
-    /// The largest norm of the gradient of all trained tensors together. A longer gradient is shortened to it.
-    pub gradient_clip: Positive,
-    /// Whether each adapter's output is multiplied by a trained vector, as in Adapter+. After the training it is part
-    /// of W_up and b_up.
-    // This is never skipped, because a scorer is pickled in a format that does not contain field names.
-    #[serde(default)]
-    pub learned_scale: bool,
-}
-
-impl Default for TrainingSettings {
-    fn default() -> Self {
-        Self {
-            batch_size: Count::of(32),
-            adapter_learning_rate: Positive::of(3e-3),
-            head_learning_rate: Positive::of(1e-3),
-            weight_decay: Share::of(1e-4),
-            warm_up: Share::of(0.1),
-            gradient_clip: Positive::of(1.0),
-            learned_scale: false,
-        }
-    }
-}
-
-impl TrainingSettings {
-    /// The share of the highest learning rate at a step, counted from 0, of a training of `steps` steps.
-    fn learning_rate_factor(&self, step: u32, steps: u32) -> f64 {
-        let warm_up = (self.warm_up.get() * f64::from(steps)).ceil();
-        let (step, steps) = (f64::from(step), f64::from(steps));
-        if step < warm_up {
-            (step + 1.0) / warm_up
-        } else {
-            (steps - step) / (steps - warm_up)
-        }
-    }
-}
+use crate::{Dataset, Model, Parameters, ScoreError, TrainingSettings, seeds};
 
 /// The result of a training.
 #[derive(Debug, Clone)]
@@ -199,18 +147,6 @@ impl ExampleOrder {
             self.epoch.next().unwrap_or_default()
         })
     }
-}
-
-/// Refuses a value that is not finite. `step` counts from 0.
-pub(crate) fn finite(step: u32, quantity: &'static str, value: f64) -> Result<(), ScoreError> {
-    if value.is_finite() {
-        return Ok(());
-    }
-    Err(ScoreError::Diverged {
-        step: step + 1,
-        quantity,
-        value,
-    })
 }
 
 mod course;

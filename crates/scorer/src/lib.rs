@@ -31,6 +31,7 @@ mod singular_values;
 mod state_cache;
 mod statistic;
 mod statistics;
+mod training_settings;
 
 #[cfg(test)]
 extern crate self as adaplace_scorer;
@@ -45,7 +46,7 @@ pub use by_class::ByClass;
 pub use dataset::Dataset;
 pub use error::ScoreError;
 pub use evaluation::{Evaluation, evaluate, evaluate_together, features};
-pub use fine_tune::{Trained, TrainingSettings, fine_tune, fine_tune_together, training_batches};
+pub use fine_tune::{Trained, fine_tune, fine_tune_together, training_batches};
 pub use gradient_map::{GradientMap, GradientMapSettings};
 pub use importance::importances;
 pub use joint_judgement::JointJudgement;
@@ -57,3 +58,4 @@ pub use proxy_scorer::{ProxyScorer, Score, Scorer};
 pub use state_cache::StateCache;
 pub use statistic::Statistic;
 pub use statistics::Statistics;
+pub use training_settings::TrainingSettings;

@@ -6,7 +6,7 @@ use adaplace_search_space::{Fidelity, Placement};
 use adaplace_task::{Examples, Task};
 use serde::{Deserialize, Serialize};
 
-use crate::fine_tune::finite;
+use crate::error::finite;
 use crate::learner::{Learner, learner};
 use crate::{
     ByClass, Evaluation, GradientMap, GradientMapSettings, LinearProbe, Parameters, Resources,

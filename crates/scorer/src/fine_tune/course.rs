@@ -2,8 +2,8 @@
 
 use adaplace_arithmetic::Arithmetic;
 
-use super::finite;
 use crate::ScoreError;
+use crate::error::finite;
 
 /// The losses of several models that are trained side by side. A device may still compute the latest ones.
 pub(super) struct Course<A: Arithmetic> {

@@ -2,9 +2,8 @@
 
 use adaplace_arithmetic::{Arithmetic, Cpu, OptimiserPlan};
 
-use super::TrainingSettings;
 use crate::parameters::{Layout, PlacedAdapter};
-use crate::{Parameters, ScoreError};
+use crate::{Parameters, ScoreError, TrainingSettings};
 
 /// The training of a model with a learned scale, on the processor.
 pub(super) struct ScaledUpdate {

@@ -1,6 +1,6 @@
 use adaplace_arithmetic::Cpu;
 use adaplace_backbone::Backbone;
-use adaplace_search_space::{AdapterSpec, Connection, Placement};
+use adaplace_search_space::{AdapterSpec, Connection, Count, Placement, Positive};
 use adaplace_task::{Encoder, ImageEncoder, Task, TaskOptions};
 use adaplace_testkit::{ImageTask, TextTask, TinyVit, image_task};
 
@@ -12,39 +12,6 @@ use crate::engine::shards;
 use crate::support::{head, model, tiny_bert, tiny_task};
 use crate::tests::{error_of, loss_and_gradients, tensors};
 use crate::{Parameters, evaluate, evaluate_together};
-
-fn factors(warm_up: f64, steps: u32) -> Vec<f64> {
-    let settings = TrainingSettings {
-        warm_up: Share::of(warm_up),
-        ..TrainingSettings::default()
-    };
-    (0..steps)
-        .map(|step| settings.learning_rate_factor(step, steps))
-        .collect()
-}
-
-/// The rate rises in two of eight steps and falls in the others, towards zero after the last one.
-#[test]
-fn learning_rate_climbs_and_falls_linearly() {
-    assert_eq!(
-        factors(0.25, 8),
-        [
-            0.5,
-            1.0,
-            1.0,
-            5.0 / 6.0,
-            4.0 / 6.0,
-            3.0 / 6.0,
-            2.0 / 6.0,
-            1.0 / 6.0
-        ]
-    );
-    assert_eq!(factors(0.0, 4), [1.0, 0.75, 0.5, 0.25]);
-    assert_eq!(factors(1.0, 4), [0.25, 0.5, 0.75, 1.0]);
-    // A fraction of a step counts as one: 0.3 becomes 1.
-    assert_eq!(factors(0.1, 3), [1.0, 1.0, 0.5]);
-    assert_eq!(factors(0.1, 1), [1.0]);
-}
 
 /// The first of two models loses its loss in the third step, and the other one its gradient in the fifth.
 #[test]

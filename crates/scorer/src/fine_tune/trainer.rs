@@ -3,12 +3,11 @@
 use adaplace_arithmetic::{Arithmetic, OptimiserPlan};
 use rayon::prelude::*;
 
-use super::TrainingSettings;
 use super::course::{Course, Norms};
 use super::learned_scale::ScaledUpdate;
 use crate::engine::{Engine, Reuse, Workspace, shards};
 use crate::parameters::PlacedAdapter;
-use crate::{Dataset, Model, ScoreError};
+use crate::{Dataset, Model, ScoreError, TrainingSettings};
 
 /// The values of several models during their training.
 pub(super) struct Trainer<'m, 'a, A: Arithmetic> {
