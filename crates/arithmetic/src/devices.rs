@@ -65,7 +65,7 @@ pub enum NoDevice {
 
 /// The text is not the name of a device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is none of cpu, cuda, cuda:1, metal and metal:1")]
+#[error("`{0}` is not a device such as cpu, cuda, cuda:1 or metal")]
 pub struct NotADevice(String);
 
 impl Device {
