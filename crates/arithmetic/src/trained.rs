@@ -30,14 +30,8 @@ pub struct AdapterValues<T> {
 impl AdapterPlace {
     /// The number of values.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         2 * self.rank * self.width + self.rank + self.width
-    }
-
-    /// Whether there are no values.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The adapter's part of all values.
@@ -85,14 +79,8 @@ pub struct HeadPlace {
 impl HeadPlace {
     /// The number of values.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.classes * (self.width + 1)
-    }
-
-    /// Whether there are no values.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The head's weight and bias among all values.
@@ -124,7 +112,7 @@ impl HeadPlaces {
     pub fn each(&self) -> impl Iterator<Item = HeadPlace> + use<> {
         let Self { first, models } = *self;
         (0..models).map(move |model| HeadPlace {
-            begin: first.begin + model * first.len(),
+            begin: first.begin + model * first.size(),
             ..first
         })
     }

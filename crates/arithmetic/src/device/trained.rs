@@ -60,7 +60,7 @@ impl Values {
 
 /// The values of each adapter, (adapters, values).
 fn stacked(places: &[AdapterPlace], all: &Tensor) -> Result<Tensor> {
-    let length = places[0].len();
+    let length = places[0].size();
     if follow_each_other(places) {
         let all = all.narrow(1, places[0].begin, places.len() * length)?;
         return Ok(all.reshape((places.len(), length))?);
@@ -76,7 +76,7 @@ fn stacked(places: &[AdapterPlace], all: &Tensor) -> Result<Tensor> {
 
 fn follow_each_other(places: &[AdapterPlace]) -> bool {
     let mut pairs = places.windows(2);
-    pairs.all(|pair| pair[1].begin == pair[0].begin + pair[0].len())
+    pairs.all(|pair| pair[1].begin == pair[0].begin + pair[0].size())
 }
 
 /// The indices of the blocks, those with the same shape together.
@@ -253,8 +253,8 @@ pub(super) fn with_blocks(to: &Tensor, from: &Tensor, blocks: &[Range<usize>]) -
 /// The weights (models, classes, width) and the biases (models, 1, classes) of the heads.
 pub(super) fn heads(heads: &HeadPlaces, all: &Tensor) -> Result<(Tensor, Tensor)> {
     let (first, models) = (heads.first, heads.models);
-    let all = all.narrow(1, first.begin, models * first.len())?;
-    let all = all.reshape((models, first.len()))?;
+    let all = all.narrow(1, first.begin, models * first.size())?;
+    let all = all.reshape((models, first.size()))?;
     let weight = all
         .narrow(1, 0, first.classes * first.width)?
         .contiguous()?;

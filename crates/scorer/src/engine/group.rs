@@ -71,7 +71,7 @@ impl Group {
                     model,
                     connection,
                     place: AdapterPlace {
-                        begin: place(model, own.begin, own.len()),
+                        begin: place(model, own.begin, own.size()),
                         ..own
                     },
                 },
@@ -80,7 +80,7 @@ impl Group {
         let heads: Vec<usize> = layouts
             .iter()
             .enumerate()
-            .map(|(model, layout)| place(model, layout.head.begin, layout.head.len()))
+            .map(|(model, layout)| place(model, layout.head.begin, layout.head.size()))
             .collect();
         Self {
             adapters,
@@ -107,7 +107,7 @@ impl Group {
 
     /// The number of values of all models.
     pub(crate) fn len(&self) -> usize {
-        self.heads.first.begin + self.heads.models * self.heads.first.len()
+        self.heads.first.begin + self.heads.models * self.heads.first.size()
     }
 
     /// The positions of each model's values.

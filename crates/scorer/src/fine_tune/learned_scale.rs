@@ -29,7 +29,7 @@ impl ScaledUpdate {
         let optimiser = Cpu::default().optimiser(OptimiserPlan {
             rates: vec![
                 (adapter_rate, layout.head.begin),
-                (settings.head_learning_rate.get(), layout.head.len()),
+                (settings.head_learning_rate.get(), layout.head.size()),
                 (adapter_rate, scales),
             ],
             models: vec![std::iter::once(0..trained).collect()],
