@@ -21,7 +21,7 @@ fn trials(lab: &Lab, study: &str) -> Vec<(Value, [f64; 2])> {
 #[test]
 fn tensors_find_what_the_kernels_find() {
     for (lab, command) in [(Lab::text(), SEARCH), (Lab::images(), SEARCH_IMAGES)] {
-        for precision in ["f32", "bf16"] {
+        for precision in ["f32", "bf16", "tf32"] {
             let search = |device: &str| {
                 let study = format!("{device}-{precision}");
                 lab.run(&format!(

@@ -133,9 +133,6 @@ fn execute(command: Command) -> Result<()> {
 }
 
 fn precision(name: &str) -> Result<Precision, String> {
-    let all = [Precision::F32, Precision::Bf16];
-    let found = all
-        .into_iter()
-        .find(|precision| precision.to_string() == name);
-    found.ok_or_else(|| "it is `f32` or `bf16`".to_owned())
+    name.parse()
+        .map_err(|_| "it is `f32`, `bf16` or `tf32`".to_owned())
 }

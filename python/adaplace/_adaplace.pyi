@@ -56,7 +56,7 @@ class Backbone:
         folder: _Path,
         *,
         pooling: Literal["mean", "cls"] | None = None,
-        precision: Literal["auto", "f32", "bf16"] = "auto",
+        precision: Literal["auto", "f32", "bf16", "tf32"] = "auto",
         device: str = "auto",
     ) -> Backbone: ...
     @property

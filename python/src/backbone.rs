@@ -16,7 +16,7 @@ use crate::error::OrRaise;
 /// Args:
 ///     folder: A Hugging Face model folder, or ``org/name`` or ``org/name@revision`` of the hub.
 ///     pooling: ``"mean"`` or ``"cls"``. By default it is that of the folder, else the mean; for pictures, the class token.
-///     precision: The precision to which the operands of frozen products are rounded: ``"f32"``, ``"bf16"``, or
+///     precision: The precision to which the operands of frozen products are rounded: ``"f32"``, ``"bf16"``, ``"tf32"``, or
 ///         ``"auto"``, which is bf16 on a processor with AMX.
 ///     device: What computes: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` and so on, ``"metal"``, or ``"auto"``, which is a card
 ///         if this package was built for one and the machine has it.

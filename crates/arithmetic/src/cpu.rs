@@ -8,13 +8,13 @@ use crate::kernels::frozen_product::{FrozenProduct, RoundedScratch};
 use crate::kernels::layer_norm::{self, SavedNorm, normalize_row};
 use crate::kernels::matrix::{Matrix, MatrixMut};
 use crate::kernels::product::Start;
-use crate::kernels::{adapter, examples, gelu, head};
+use crate::kernels::{adapter, examples, gelu, gradient_products, head};
 use crate::{
-    ADAPTER_NORM_EPSILON, AdapterBlock, Arithmetic, HeadPlaces, InstructionSet, LayerNorm, Linear,
-    OptimiserPlan, Precision, Result,
+    ADAPTER_NORM_EPSILON, AdapterBlock, Arithmetic, Columns, Directions, HeadPlaces,
+    InstructionSet, LayerNorm, Linear, MatrixBlock, OptimiserPlan, Precision, Result,
 };
 
-/// The kernels of this crate, on the calling thread. No operation fails.
+/// The kernels of this crate, on the calling thread unless an operation says otherwise. No operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cpu {
     /// The vector instructions.
@@ -81,6 +81,7 @@ impl Arithmetic for Cpu {
     type SavedAdapters = Vec<SavedAdapter>;
     type Labels = Vec<u32>;
     type Optimiser = ClippedAdamW;
+    type Directions = Directions;
     type Numbers = Vec<f64>;
     type Scratch = Scratch;
 
@@ -286,12 +287,20 @@ impl Arithmetic for Cpu {
         Ok(())
     }
 
-    fn gelu(&self, x: &mut Vec<f32>, slope: Option<&mut Vec<f32>>) -> Result<()> {
+    fn linear_gelu_forward(
+        &self,
+        layer: &PackedLinear,
+        x: &Vec<f32>,
+        to: &mut Vec<f32>,
+        slope: Option<&mut Vec<f32>>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        self.linear_forward(layer, x, to, false, scratch)?;
         match slope {
-            None => gelu::in_place(self.instruction_set, x),
+            None => gelu::in_place(self.instruction_set, to),
             Some(slope) => {
-                slope.resize(x.len(), 0.0);
-                gelu::with_derivative(self.instruction_set, x, slope);
+                slope.resize(to.len(), 0.0);
+                gelu::with_derivative(self.instruction_set, to, slope);
             }
         }
         Ok(())
@@ -469,6 +478,44 @@ impl Arithmetic for Cpu {
         gradients: &mut Vec<f32>,
     ) -> Result<Vec<f64>> {
         Ok(optimiser.step(factor, values, gradients))
+    }
+
+    fn side_by_side(&self, parts: &[&Vec<f32>], width: usize, to: &mut Vec<f32>) -> Result<()> {
+        to.resize(parts.iter().map(|part| part.len()).sum(), 0.0);
+        for (index, part) in parts.iter().enumerate() {
+            let rows = to.chunks_exact_mut(parts.len() * width);
+            for (to, from) in rows.zip(part.chunks_exact(width)) {
+                to[index * width..][..width].copy_from_slice(from);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_products(
+        &self,
+        left: Columns<'_, Vec<f32>>,
+        right: Columns<'_, Vec<f32>>,
+        sums: &mut Vec<f32>,
+        block: MatrixBlock,
+    ) -> Result<()> {
+        gradient_products::add(&left, &right, sums, block);
+        Ok(())
+    }
+
+    fn directions(&self, directions: Directions) -> Result<Directions> {
+        Ok(directions)
+    }
+
+    fn along_directions(
+        &self,
+        directions: &Directions,
+        x: &Vec<f32>,
+        gradients: &Vec<f32>,
+        rows: &Vec<usize>,
+    ) -> Result<Vec<f32>> {
+        Ok(gradient_products::along_directions(
+            directions, x, gradients, rows,
+        ))
     }
 
     fn numbers(&self, computed: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {

@@ -52,12 +52,11 @@ impl Device {
     }
 }
 
-#[cfg(test)]
+/// These are tests of a program without support for cards.
+#[cfg(all(test, not(any(feature = "cuda", feature = "metal"))))]
 mod tests {
     use super::*;
 
-    /// The tests are built without support for cards.
-    #[cfg(not(any(feature = "cuda", feature = "metal")))]
     #[test]
     fn what_was_not_built_says_how_to_build_it() {
         let error = Device::first(DeviceKind::Cuda).check().unwrap_err();

@@ -213,8 +213,8 @@ impl<A: Arithmetic> PreparedSublayer<A> {
                 arithmetic.linear_forward(output, mixed, result, true, scratch)
             }
             PreparedTransform::Mlp { up, down } => {
-                arithmetic.linear_forward(up, input, hidden, false, scratch)?;
-                arithmetic.gelu(hidden, saved.map(|saved| &mut saved.hidden))?;
+                let slope = saved.map(|saved| &mut saved.hidden);
+                arithmetic.linear_gelu_forward(up, input, hidden, slope, scratch)?;
                 arithmetic.linear_forward(down, hidden, result, true, scratch)
             }
         }

@@ -43,6 +43,7 @@ impl PrecisionArgument {
         match (self, device) {
             (Self::F32, _) => Precision::F32,
             (Self::Bf16, _) => Precision::Bf16,
+            (Self::Tf32, _) => Precision::Tf32,
             (Self::Auto, DeviceKind::Cpu) => Precision::of_machine(),
             (Self::Auto, _) => Precision::F32,
         }

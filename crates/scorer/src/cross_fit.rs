@@ -7,7 +7,7 @@ use adaplace_task::{Examples, evaluation_batches};
 use crate::directions::{Directions, LEADING};
 use crate::engine::shards_of;
 use crate::evaluation::features;
-use crate::example_gradients::AllDirections;
+use crate::example_gradients::example_gradients;
 use crate::gradient_sums::{Side, Summed, for_connections};
 use crate::singular_values::{Decomposition, cosine};
 use crate::{
@@ -54,7 +54,7 @@ fn joint<A: Arithmetic>(
     let batches = evaluation_batches(&train.lengths(), settings.batch_size.get());
     let data = Dataset::from(train);
     let shards = shards_of(model.backbone(), data, &batches)?;
-    let examples = AllDirections::new(&directions, states).example_gradients(model, &shards)?;
+    let examples = example_gradients(&directions, model, &shards)?;
     let validation = of_parts.iter().flat_map(|one| {
         let rest = -one.validation_alignment - one.validation.iter().sum::<f64>();
         one.validation.iter().copied().chain([rest])

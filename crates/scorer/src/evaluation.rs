@@ -1,9 +1,8 @@
 use adaplace_arithmetic::Arithmetic;
 use adaplace_task::evaluation_batches;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Engine, Reuse, Shard, Workspace};
+use crate::engine::{Engine, Reuse, Shard, Workspace, for_all};
 use crate::{ByClass, Dataset, Features, Model, ScoreError};
 
 /// The loss and accuracy of a model on one part of a task.
@@ -118,22 +117,18 @@ pub fn features<'a, A: Arithmetic>(
     Ok(Features::new(features, data.examples.labels.clone()))
 }
 
-/// The results of `work` for all batches. The processor computes them in parallel on the current rayon pool.
+/// The results of `work` for all batches.
 fn for_batches<A: Arithmetic>(
     engine: &Engine<'_, A>,
     data: Dataset<'_, A>,
     batches: &[Vec<usize>],
     work: impl Fn(&Shard<'_, A>, &mut Workspace<A>) -> Result<Vec<f32>, ScoreError> + Sync,
 ) -> Result<Vec<Vec<f32>>, ScoreError> {
-    let of_batch = |rows: &Vec<usize>| {
+    for_all(batches, |rows: &Vec<usize>, workspace| {
         let models = engine.group().models();
         let shard = Shard::of_dataset(engine.backbone(), data, rows, models)?;
-        Workspace::with(|workspace| work(&shard, workspace))
-    };
-    match A::ON_PROCESSOR {
-        true => batches.par_iter().map(of_batch).collect(),
-        false => batches.iter().map(of_batch).collect(),
-    }
+        work(&shard, workspace)
+    })
 }
 
 #[cfg(test)]

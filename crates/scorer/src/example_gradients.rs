@@ -1,131 +1,60 @@
 //! The derivatives of single examples along the leading directions of every connection.
 
 use adaplace_arithmetic::Arithmetic;
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par};
-use rayon::prelude::*;
+use faer::Mat;
 
 use crate::directions::{Directions, LEADING, MAPS};
-use crate::engine::{Engine, Reuse, Shard, Workspace};
+use crate::engine::{Engine, Reuse, Shard, for_all};
 use crate::{Model, ScoreError};
 
-/// The directions of all connections side by side, as the products need them.
-pub(crate) struct AllDirections {
-    states: usize,
-    count: usize,
-    /// The directions v by source, (width, targets x directions).
-    right: Vec<Mat<f32>>,
-    /// The directions u by target, (width, sources x directions).
-    left: Vec<Mat<f32>>,
+/// For each example x of the shards, connection i -> j and map M, the derivative of its loss along M, with the sign of a
+/// decrease: minus the sum over tokens of dL/dh_j M norm(h_i).
+///
+/// The maps are the first pairs u_m v_m^T of the connection's directions, and the sum of the others. The directions are
+/// those of all connections, by source, then target. The result is (examples, connections x maps).
+pub(crate) fn example_gradients<A: Arithmetic>(
+    directions: &[&Directions],
+    model: &Model<'_, A>,
+    shards: &[Shard<'_, A>],
+) -> Result<Mat<f32>, ScoreError> {
+    let engine = Engine::new(model, Reuse::Nothing)?;
+    let arithmetic = engine.arithmetic();
+    let values = engine.written(&[model])?;
+    let states = model.backbone().description().hidden_states;
+    let directions = arithmetic.directions(side_by_side(directions, states))?;
+    let of_shards: Vec<Vec<f32>> = for_all(shards, |shard: &Shard<'_, A>, workspace| {
+        engine.loss_and_gradients(&values, shard, 1.0, workspace)?;
+        let read = engine.normalized(0, workspace)?;
+        let added = engine.gradients(0, 0..states, workspace)?;
+        Ok(arithmetic.along_directions(&directions, &read, &added, &shard.examples)?)
+    })?;
+    let (all, columns) = (of_shards.concat(), states * states * MAPS);
+    Ok(Mat::from_fn(all.len() / columns, columns, |row, column| {
+        -all[row * columns + column]
+    }))
 }
 
-impl AllDirections {
-    /// Gathers the directions of all connections of `states` hidden states, by source, then target.
-    pub(crate) fn new<'a>(of_connections: &[&'a Directions], states: usize) -> Self {
-        let first = &of_connections[0].right;
-        let (width, count) = (first.nrows(), first.ncols());
-        let gathered = |of: &dyn Fn(usize, usize) -> MatRef<'a, f32>| -> Vec<Mat<f32>> {
-            (0..states)
-                .map(|state| {
-                    Mat::from_fn(width, states * count, |row, column| {
-                        of(state, column / count)[(row, column % count)]
-                    })
-                })
-                .collect()
-        };
-        let at = |source: usize, target: usize| of_connections[source * states + target];
-        Self {
-            right: gathered(&|source, target| at(source, target).right.as_ref()),
-            left: gathered(&|target, source| at(source, target).left.as_ref()),
-            states,
-            count,
-        }
-    }
-
-    /// For each example x of the shards, connection i -> j and map M, the derivative of its loss along M, with the sign
-    /// of a decrease: minus the sum over tokens of dL/dh_j M norm(h_i).
-    ///
-    /// The maps are the first pairs u_m v_m^T, and the sum of the others. The result is (examples, connections x maps).
-    pub(crate) fn example_gradients<A: Arithmetic>(
-        &self,
-        model: &Model<'_, A>,
-        shards: &[Shard<'_, A>],
-    ) -> Result<Mat<f32>, ScoreError> {
-        let engine = Engine::new(model, Reuse::Nothing)?;
-        let values = engine.written(&[model])?;
-        let of_shards = shards
-            .par_iter()
-            .map(|shard| {
-                Workspace::with(|workspace| {
-                    engine.loss_and_gradients(&values, shard, 1.0, workspace)?;
-                    self.of_shard(&engine, shard, workspace)
-                })
-            })
-            .collect::<Result<Vec<_>, ScoreError>>()?;
-        let examples = of_shards.iter().map(Mat::nrows).sum();
-        let mut all = Mat::zeros(examples, self.states * self.states * MAPS);
-        let mut row = 0;
-        for of_shard in &of_shards {
-            all.subrows_mut(row, of_shard.nrows()).copy_from(of_shard);
-            row += of_shard.nrows();
-        }
-        Ok(all)
-    }
-
-    fn of_shard<A: Arithmetic>(
-        &self,
-        engine: &Engine<'_, A>,
-        shard: &Shard<'_, A>,
-        workspace: &Workspace<A>,
-    ) -> Result<Mat<f32>, ScoreError> {
-        let (states, count, rows) = (self.states, self.count, shard.rows());
-        let width = self.right[0].nrows();
-        let mut values = vec![0.0; rows * states * width];
-        let mut projected = |write: &dyn Fn(&mut [f32]) -> Result<(), ScoreError>,
-                             onto: &[Mat<f32>]|
-         -> Result<Vec<Mat<f32>>, ScoreError> {
-            write(&mut values)?;
-            let side_by_side = MatRef::from_row_major_slice(&values, rows, states * width);
-            let of_state = |(state, directions): (usize, &Mat<f32>)| {
-                let mut result = Mat::zeros(rows, states * count);
-                let rows_of_state = side_by_side.subcols(state * width, width);
-                let result_mut = result.as_mut();
-                matmul(
-                    result_mut,
-                    Accum::Replace,
-                    rows_of_state,
-                    directions,
-                    1.0,
-                    Par::Seq,
-                );
-                result
-            };
-            Ok(onto.iter().enumerate().map(of_state).collect())
-        };
-        let read = projected(&|to| engine.write_normalized(0, workspace, to), &self.right)?;
-        let write_gradients = |to: &mut [f32]| engine.write_gradients(0, workspace, 0..states, to);
-        let added = projected(&write_gradients, &self.left)?;
-        let examples: Vec<_> = shard
-            .examples
-            .windows(2)
-            .map(|ends| ends[0]..ends[1])
-            .collect();
-        let columns = states * states * MAPS;
-        Ok(Mat::from_fn(examples.len(), columns, |example, column| {
-            let (pair, map) = (column / MAPS, column % MAPS);
-            let (source, target) = (pair / states, pair % states);
-            let directions = match map < LEADING {
-                true => map..map + 1,
-                false => LEADING.min(count)..count,
-            };
-            let along = directions.map(|direction| {
-                let read = read[source].col(target * count + direction);
-                let added = added[target].col(source * count + direction);
-                let tokens = examples[example].clone();
-                tokens.map(|token| read[token] * added[token]).sum::<f32>()
-            });
-            -along.sum::<f32>()
-        }))
+/// The directions of all connections of `states` hidden states, as an arithmetic takes them.
+fn side_by_side(of_connections: &[&Directions], states: usize) -> adaplace_arithmetic::Directions {
+    let first = &of_connections[0].right;
+    let at = |source: usize, target: usize| of_connections[source * states + target];
+    let columns = |of: &Mat<f32>| -> Vec<f32> {
+        let each = of.col_iter();
+        each.flat_map(|column| column.iter().copied().collect::<Vec<f32>>())
+            .collect()
+    };
+    let pairs = || (0..states).flat_map(|a| (0..states).map(move |b| (a, b)));
+    adaplace_arithmetic::Directions {
+        states,
+        width: first.nrows(),
+        count: first.ncols(),
+        apart: LEADING,
+        right: pairs()
+            .flat_map(|(source, target)| columns(&at(source, target).right))
+            .collect(),
+        left: pairs()
+            .flat_map(|(target, source)| columns(&at(source, target).left))
+            .collect(),
     }
 }
 
@@ -165,9 +94,8 @@ mod tests {
         })
         .unwrap();
         let directions: Vec<&Directions> = found.iter().map(|(_, one, _)| one).collect();
-        let along = AllDirections::new(&directions, 5);
         let means = [0, 1].map(|part| {
-            let each = along.example_gradients(&model, &cut[part]).unwrap();
+            let each = example_gradients(&directions, &model, &cut[part]).unwrap();
             let mean = |column: usize| -> f64 {
                 let values = each.col(column).iter();
                 values.map(|&value| f64::from(value)).sum::<f64>() / each.nrows() as f64

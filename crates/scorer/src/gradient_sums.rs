@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 
-use adaplace_arithmetic::Arithmetic;
+use adaplace_arithmetic::{Arithmetic, ArithmeticError, Columns, MatrixBlock};
 use adaplace_search_space::Connection;
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::MatRef;
 use rayon::prelude::*;
 
-use crate::engine::{Engine, Reuse, Shard, Workspace};
+use crate::engine::{Engine, Reuse, Shard, for_all};
 use crate::{Model, ScoreError};
 
 /// The number of rows (tokens) that are multiplied at a time: enough for a product at full speed, with little memory.
@@ -64,28 +63,32 @@ fn in_groups<T: Send, A: Arithmetic>(
             .iter()
             .zip(&engines)
             .map(|(side, (engine, values))| {
-                let passes = engine.plan().passes.len();
-                let mut sums = GradientSums::new(states, width, passes, targets.clone());
+                let mut sums = GradientSums::new(engine, targets.clone())?;
                 let mut rest = side.shards;
                 while !rest.is_empty() {
                     let (now, later) = rest.split_at(product_size(rest));
                     rest = later;
-                    sums.add(engine, values, now)?;
+                    sums.add(values, now)?;
                 }
-                Ok(sums)
+                Ok(sums.sums)
             })
             .collect::<Result<Vec<_>, ScoreError>>()?;
+        let arithmetic = sides[0].model.backbone().arithmetic();
+        let of_sides = of_sides.iter().map(|sums| arithmetic.read(sums));
+        let of_sides = of_sides.collect::<Result<Vec<_>, ArithmeticError>>()?;
         let pairs: Vec<(usize, usize)> = targets
+            .clone()
             .flat_map(|target| (0..states).map(move |source| (source, target)))
             .collect();
         let of_pairs = pairs
             .par_iter()
             .map(|&(source, target)| {
+                let pair = (source, target);
                 let matrices: Vec<Summed<'_>> = of_sides
                     .iter()
                     .zip(sides)
                     .map(|(sums, side)| Summed {
-                        sums: sums.of(source, target),
+                        sums: block(sums, width, &targets, pair),
                         examples: side.examples,
                     })
                     .collect();
@@ -115,136 +118,137 @@ fn product_size<A: Arithmetic>(shards: &[Shard<'_, A>]) -> usize {
     enough.map_or(shards.len(), |last| last + 1)
 }
 
-/// Running sums of dL/dh_j norm(h_i)^T for some targets j and all sources i.
-struct GradientSums {
+/// Running sums of norm(h_i) dL/dh_j^T for some targets j and all sources i.
+struct GradientSums<'e, A: Arithmetic> {
+    engine: &'e Engine<'e, A>,
     width: usize,
+    states: usize,
     targets: Range<usize>,
-    /// The sums, of which block (j, i) is n G_ij, (targets x width, states x width).
-    sums: Mat<f32>,
-    passes: Vec<PassRows>,
+    /// The sums, of which block (i, j) is n G_ij^T, (states x width, targets x width).
+    sums: A::Buffer,
 }
 
-/// The states and gradients of one pass in row-major order, with a row for each token.
-#[derive(Default)]
-struct PassRows {
+/// The states and gradients of one pass, with a row for each token.
+struct PassRows<A: Arithmetic> {
     /// The values norm(h_i) side by side, (rows, states x width).
-    normalized: Vec<f32>,
+    normalized: A::Buffer,
     /// The gradients dL/dh_j side by side, (rows, targets x width).
-    gradients: Vec<f32>,
+    gradients: A::Buffer,
 }
 
-impl PassRows {
-    /// The gradients, (targets x width, rows), and the states, (rows, states x width).
-    fn matrices(&self, rows: usize) -> [MatRef<'_, f32>; 2] {
-        [
-            row_major(&self.gradients, rows).transpose(),
-            row_major(&self.normalized, rows),
-        ]
-    }
-}
-
-fn row_major(values: &[f32], rows: usize) -> MatRef<'_, f32> {
-    MatRef::from_row_major_slice(values, rows, values.len() / rows)
-}
-
-fn add(sums: MatMut<'_, f32>, gradients: MatRef<'_, f32>, states: MatRef<'_, f32>) {
-    matmul(sums, Accum::Add, gradients, states, 1.0, Par::rayon(0));
-}
-
-impl GradientSums {
-    fn new(states: usize, width: usize, passes: usize, targets: Range<usize>) -> Self {
-        Self {
-            sums: Mat::zeros(targets.len() * width, states * width),
+impl<'e, A: Arithmetic> GradientSums<'e, A> {
+    fn new(engine: &'e Engine<'_, A>, targets: Range<usize>) -> Result<Self, ScoreError> {
+        let description = engine.backbone().description();
+        let (states, width) = (description.hidden_states, description.width);
+        let mut sums = A::Buffer::default();
+        let shape = (states * width, targets.len() * width);
+        engine.arithmetic().zero(shape, &mut sums)?;
+        Ok(Self {
+            engine,
             width,
-            passes: std::iter::repeat_with(PassRows::default)
-                .take(passes)
-                .collect(),
+            states,
             targets,
-        }
+            sums,
+        })
     }
 
     /// Adds the products of some shards.
-    fn add<A: Arithmetic>(
-        &mut self,
-        engine: &Engine<'_, A>,
-        values: &A::Buffer,
-        shards: &[Shard<'_, A>],
-    ) -> Result<(), ScoreError> {
-        let rows: usize = shards.iter().map(Shard::rows).sum();
-        let (states, targets) = (self.sums.ncols(), self.sums.nrows());
-        // For each shard, the memory of its own rows in every pass.
-        let mut places: Vec<Vec<(&mut [f32], &mut [f32])>> = Vec::new();
-        places.resize_with(shards.len(), Vec::new);
-        for pass in &mut self.passes {
-            pass.normalized.resize(rows * states, 0.0);
-            pass.gradients.resize(rows * targets, 0.0);
-            let (mut normalized, mut gradients) =
-                (&mut pass.normalized[..], &mut pass.gradients[..]);
-            for (place, shard) in places.iter_mut().zip(shards) {
-                let (own, behind) = normalized.split_at_mut(shard.rows() * states);
-                let (own_gradients, gradients_behind) =
-                    gradients.split_at_mut(shard.rows() * targets);
-                place.push((own, own_gradients));
-                (normalized, gradients) = (behind, gradients_behind);
+    fn add(&mut self, values: &A::Buffer, shards: &[Shard<'_, A>]) -> Result<(), ScoreError> {
+        let (engine, targets) = (self.engine, &self.targets);
+        let passes = engine.plan().passes.len();
+        let of_shards = for_all(shards, |shard: &Shard<'_, A>, workspace| {
+            engine.loss_and_gradients(values, shard, 1.0, workspace)?;
+            let of_pass = |pass| {
+                Ok(PassRows {
+                    normalized: engine.normalized(pass, workspace)?,
+                    gradients: engine.gradients(pass, targets.clone(), workspace)?,
+                })
+            };
+            let each = (0..passes).map(of_pass);
+            each.collect::<Result<Vec<PassRows<A>>, ScoreError>>()
+        })?;
+        let mut by_pass: Vec<[Vec<A::Buffer>; 2]> = Vec::new();
+        by_pass.resize_with(passes, Default::default);
+        for of_shard in of_shards {
+            for (all, own) in by_pass.iter_mut().zip(of_shard) {
+                all[0].push(own.normalized);
+                all[1].push(own.gradients);
             }
         }
-        let targets = self.targets.clone();
-        shards
-            .par_iter()
-            .zip(places)
-            .try_for_each(|(shard, place)| {
-                Workspace::with(|workspace| {
-                    engine.loss_and_gradients(values, shard, 1.0, workspace)?;
-                    for (pass, (normalized, gradients)) in place.into_iter().enumerate() {
-                        engine.write_normalized(pass, workspace, normalized)?;
-                        engine.write_gradients(pass, workspace, targets.clone(), gradients)?;
-                    }
-                    Ok::<(), ScoreError>(())
-                })
-            })?;
-        self.multiply(rows);
-        Ok(())
+        let joined = by_pass.into_iter().map(|[normalized, gradients]| {
+            Ok(PassRows {
+                normalized: engine.arithmetic().stack(normalized)?,
+                gradients: engine.arithmetic().stack(gradients)?,
+            })
+        });
+        self.multiply(&joined.collect::<Result<Vec<_>, ScoreError>>()?)
     }
 
     /// Adds the products of the rows in the passes.
-    fn multiply(&mut self, rows: usize) {
-        let width = self.width;
-        match &self.passes[..] {
-            [first, second] => {
-                let ([of_first, read_by_first], [of_second, read_by_second]) =
-                    (first.matrices(rows), second.matrices(rows));
-                for (index, target) in self.targets.clone().enumerate() {
-                    let begin = index * width;
-                    let sums = self.sums.as_mut().subrows_mut(begin, width);
-                    let (of_first, of_second) = (
-                        of_first.subrows(begin, width),
-                        of_second.subrows(begin, width),
-                    );
-                    // Sources up to the target act within a pass, in both of them. Later sources are read in the first
-                    // pass and added in the second.
-                    let later = (target + 1) * width;
-                    let (mut within, across) = sums.split_at_col_mut(later);
-                    let (up_to_in_first, later_in_first) = read_by_first.split_at_col(later);
-                    let (up_to_in_second, _) = read_by_second.split_at_col(later);
-                    add(within.as_mut(), of_first, up_to_in_first);
-                    add(within, of_second, up_to_in_second);
-                    add(across, of_second, later_in_first);
-                }
-            }
-            passes => {
-                for pass in passes {
-                    let [gradients, states] = pass.matrices(rows);
-                    add(self.sums.as_mut(), gradients, states);
-                }
-            }
+    fn multiply(&mut self, passes: &[PassRows<A>]) -> Result<(), ScoreError> {
+        let all_sources = self.states * self.width;
+        let all_targets = self.targets.len() * self.width;
+        let [first, second] = passes else {
+            return passes.iter().try_for_each(|pass| {
+                self.add_products(pass, 0..all_sources, pass, 0..all_targets)
+            });
+        };
+        for (index, target) in self.targets.clone().enumerate() {
+            let own = index * self.width..(index + 1) * self.width;
+            // Sources up to the target act within a pass, in both of them. Later sources are read in the first pass and
+            // added in the second.
+            let later = (target + 1) * self.width;
+            self.add_products(first, 0..later, first, own.clone())?;
+            self.add_products(second, 0..later, second, own.clone())?;
+            self.add_products(first, later..all_sources, second, own)?;
         }
+        Ok(())
     }
 
-    fn of(&self, source: usize, target: usize) -> MatRef<'_, f32> {
-        let row = (target - self.targets.start) * self.width;
-        self.sums
-            .submatrix(row, source * self.width, self.width, self.width)
+    /// Adds the products of what some sources are in one pass, and the gradients of some targets in one.
+    fn add_products(
+        &mut self,
+        read: &PassRows<A>,
+        sources: Range<usize>,
+        added: &PassRows<A>,
+        targets: Range<usize>,
+    ) -> Result<(), ScoreError> {
+        if sources.is_empty() {
+            return Ok(());
+        }
+        let columns = self.targets.len() * self.width;
+        let block = MatrixBlock {
+            all: columns,
+            row: sources.start,
+            column: targets.start,
+        };
+        let left = Columns {
+            matrix: &read.normalized,
+            all: self.states * self.width,
+            range: sources,
+        };
+        let right = Columns {
+            matrix: &added.gradients,
+            all: columns,
+            range: targets,
+        };
+        let arithmetic = self.engine.arithmetic();
+        Ok(arithmetic.add_products(left, right, &mut self.sums, block)?)
     }
+}
+
+/// The block n G_ij of `sums`, which are those of [`GradientSums`] for these targets.
+fn block<'s>(
+    sums: &'s [f32],
+    width: usize,
+    targets: &Range<usize>,
+    (source, target): (usize, usize),
+) -> MatRef<'s, f32> {
+    let columns = targets.len() * width;
+    let all = MatRef::from_row_major_slice(sums, sums.len() / columns, columns);
+    let column = (target - targets.start) * width;
+    all.submatrix(source * width, column, width, width)
+        .transpose()
 }
 
 #[cfg(test)]

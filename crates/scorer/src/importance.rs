@@ -1,8 +1,7 @@
 use adaplace_arithmetic::Arithmetic;
 use adaplace_task::evaluation_batches;
-use rayon::prelude::*;
 
-use crate::engine::{Engine, Reuse, Shard, Workspace};
+use crate::engine::{Engine, Reuse, Shard, for_all};
 use crate::parameters::PlacedAdapter;
 use crate::{Dataset, Model, ScoreError};
 
@@ -26,25 +25,19 @@ pub fn importances<'a, A: Arithmetic>(
     let values = model.parameters().values();
     let written = engine.written(&[model])?;
     let batches = evaluation_batches(&data.examples.lengths(), batch_size);
-    let of_batch = |rows: &Vec<usize>| {
+    let by_batch: Vec<Vec<f64>> = for_all(&batches, |rows: &Vec<usize>, workspace| {
         let shard = Shard::of_dataset(engine.backbone(), data, rows, 1)?;
         let factor = 1.0 / rows.len() as f32;
-        Workspace::with(|workspace| {
-            engine.loss_and_gradients(&written, &shard, factor, workspace)?;
-            let gradients = engine.towards_values(workspace)?;
-            let of_adapter = |PlacedAdapter { place, .. }: &PlacedAdapter| {
-                let (own, towards) = (place.of(values), place.of(&gradients));
-                let sum = product(own.up_weight, towards.up_weight)
-                    + product(own.up_bias, towards.up_bias);
-                sum.abs()
-            };
-            Ok(layout.adapters.iter().map(of_adapter).collect())
-        })
-    };
-    let by_batch: Vec<Vec<f64>> = batches
-        .par_iter()
-        .map(of_batch)
-        .collect::<Result<_, ScoreError>>()?;
+        engine.loss_and_gradients(&written, &shard, factor, workspace)?;
+        let gradients = engine.towards_values(workspace)?;
+        let of_adapter = |PlacedAdapter { place, .. }: &PlacedAdapter| {
+            let (own, towards) = (place.of(values), place.of(&gradients));
+            let sum =
+                product(own.up_weight, towards.up_weight) + product(own.up_bias, towards.up_bias);
+            sum.abs()
+        };
+        Ok(layout.adapters.iter().map(of_adapter).collect())
+    })?;
     let mean = |adapter: usize| {
         let sum: f64 = by_batch.iter().map(|of_batch| of_batch[adapter]).sum();
         sum / by_batch.len() as f64

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use candle_core::{D, DType, Device, Tensor};
 
+use super::compound::{AdamWStep, Compound};
 use super::rows::indices;
-use crate::kernels::adamw::{EPSILON, MEAN_DECAY, SQUARE_DECAY};
 use crate::{OptimiserPlan, Result};
 
 /// The classes of the examples of a batch.
@@ -58,26 +58,31 @@ impl Labels {
 pub struct TensorAdamW {
     plan: OptimiserPlan,
     steps: i32,
-    means: Tensor,
-    squares: Tensor,
+    moments: Moments,
     /// The highest learning rate of each value, (1, values).
     rates: Tensor,
-    /// The way from values to models, if there are several.
-    models: Option<Models>,
+    models: Models,
+}
+
+/// The running means of the gradients and of their squares, (1, values).
+pub(super) struct Moments {
+    pub(super) means: Tensor,
+    pub(super) squares: Tensor,
 }
 
 /// The way from the values to their models and back.
-struct Models {
+pub(super) struct Models {
     /// The model of each value, (values).
-    of_value: Tensor,
+    pub(super) of_value: Tensor,
     /// The values of each model, (models x most values). The places of a model with fewer values name one behind the
     /// last value.
-    values: Tensor,
-    count: usize,
+    pub(super) values: Tensor,
+    /// The number of models.
+    pub(super) count: usize,
 }
 
 impl Models {
-    fn new(plan: &OptimiserPlan, values: usize, device: &Device) -> Result<Self> {
+    pub(super) fn new(plan: &OptimiserPlan, values: usize, device: &Device) -> Result<Self> {
         let own = |ranges: &Vec<Range<usize>>| -> Vec<usize> {
             ranges.iter().flat_map(Clone::clone).collect()
         };
@@ -97,14 +102,6 @@ impl Models {
             count: each.len(),
         })
     }
-
-    /// The sum of each model's values, (models).
-    fn sums(&self, of: &Tensor) -> Result<Tensor> {
-        let zero = Tensor::zeros(1, DType::F32, of.device())?;
-        let all = Tensor::cat(&[of.flatten_all()?, zero], 0)?;
-        let table = all.index_select(&self.values, 0)?;
-        Ok(table.reshape((self.count, ()))?.sum(1)?)
-    }
 }
 
 impl TensorAdamW {
@@ -114,51 +111,39 @@ impl TensorAdamW {
             .flat_map(|&(rate, count)| std::iter::repeat_n(rate as f32, count))
             .collect();
         let shape = (1, rates.len());
-        let models = match plan.models.len() {
-            1 => None,
-            _ => Some(Models::new(&plan, rates.len(), device)?),
-        };
+        let zeros = || Tensor::zeros(shape, DType::F32, device);
         Ok(Self {
-            plan,
             steps: 0,
-            means: Tensor::zeros(shape, DType::F32, device)?,
-            squares: Tensor::zeros(shape, DType::F32, device)?,
+            moments: Moments {
+                means: zeros()?,
+                squares: zeros()?,
+            },
+            models: Models::new(&plan, rates.len(), device)?,
             rates: Tensor::from_vec(rates, shape, device)?,
-            models,
+            plan,
         })
     }
 
     /// The values after one step at `factor` times the highest rates, and the norm of each model's gradients, (models).
     pub(super) fn step(
         &mut self,
+        compound: &dyn Compound,
         factor: f64,
         values: &Tensor,
         gradients: &Tensor,
     ) -> Result<(Tensor, Tensor)> {
         self.steps += 1;
-        let squares = gradients.sqr()?;
-        let norms = match &self.models {
-            None => squares.sum(1)?,
-            Some(models) => models.sums(&squares)?,
+        let norms = compound.norms_of_models(gradients, &self.models)?;
+        let step = AdamWStep {
+            number: self.steps,
+            factor,
+            rates: &self.rates,
+            weight_decay: self.plan.weight_decay,
+            clip: self.plan.clip,
+            models: &self.models,
+            norms: &norms,
         };
-        let norms = norms.sqrt()?;
-        let shares = (norms.recip()? * self.plan.clip)?.minimum(1.0)?;
-        let shares = match &self.models {
-            None => shares,
-            Some(models) => shares.index_select(&models.of_value, 0)?,
-        };
-        let gradients = gradients.broadcast_mul(&shares.unsqueeze(0)?)?;
-        let moved = |moments: &Tensor, decay: f64, towards: &Tensor| -> Result<Tensor> {
-            Ok(((moments * decay)? + (towards * (1.0 - decay))?)?)
-        };
-        self.means = moved(&self.means, MEAN_DECAY, &gradients)?;
-        self.squares = moved(&self.squares, SQUARE_DECAY, &gradients.sqr()?)?;
-        let mean_scale = 1.0 / (1.0 - MEAN_DECAY.powi(self.steps));
-        let square_scale = 1.0 / (1.0 - SQUARE_DECAY.powi(self.steps));
-        let deviation = ((&self.squares * square_scale)?.sqrt()? + f64::from(EPSILON))?;
-        let update = ((&self.means * mean_scale)? / deviation)?;
-        let rates = (&self.rates * factor)?;
-        let kept = rates.affine(-self.plan.weight_decay, 1.0)?;
-        Ok((((values * kept)? - (rates * update)?)?, norms))
+        let values = compound.adamw(&step, values, gradients, &mut self.moments)?;
+        Ok((values, norms))
     }
 }

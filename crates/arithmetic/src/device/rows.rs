@@ -95,8 +95,8 @@ impl ExampleRows {
         })
     }
 
-    /// The mean row of every example, (examples, width).
-    pub(super) fn means(&self, rows: &Tensor) -> Result<Tensor> {
+    /// The sum of the rows of every example, (examples, width).
+    pub(super) fn sums(&self, rows: &Tensor) -> Result<Tensor> {
         let (examples, tokens) = self.table();
         let (_, width) = rows.dims2()?;
         let places = self.places_of_rows(rows)?;
@@ -104,8 +104,12 @@ impl ExampleRows {
             None => places,
             Some(filled) => places.broadcast_mul(&filled.reshape(((), 1))?)?,
         };
-        let sums = places.reshape((examples, tokens, width))?.sum(1)?;
-        Ok(sums.broadcast_div(&self.lengths)?)
+        Ok(places.reshape((examples, tokens, width))?.sum(1)?)
+    }
+
+    /// The mean row of every example, (examples, width).
+    pub(super) fn means(&self, rows: &Tensor) -> Result<Tensor> {
+        Ok(self.sums(rows)?.broadcast_div(&self.lengths)?)
     }
 
     /// A row for each row of a state: those of `from`, (examples, width), in the first row of each example, else zeros.

@@ -1,6 +1,6 @@
-//! Tensors in place of memory that is reused, and the formulas that several operations share.
+//! Tensors in place of memory that is reused.
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 
 use crate::{ArithmeticError, Result};
 
@@ -21,7 +21,6 @@ impl From<candle_core::Error> for ArithmeticError {
 
 impl Slot {
     pub(super) fn get(&self) -> Result<&Tensor> {
-        let unset = || ArithmeticError("a value is read before it is computed".to_owned());
         self.0.as_ref().ok_or_else(unset)
     }
 
@@ -39,35 +38,7 @@ impl Slot {
     }
 }
 
-/// The normalised rows, and 1 / sqrt(variance + epsilon) of each.
-pub(super) fn normalized(x: &Tensor, epsilon: f64) -> Result<(Tensor, Tensor)> {
-    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-    let inverse_deviation = (variance + epsilon)?.sqrt()?.recip()?;
-    Ok((
-        centred.broadcast_mul(&inverse_deviation)?,
-        inverse_deviation,
-    ))
-}
-
-/// The gradient with respect to x from the one with respect to the normalised rows.
-pub(super) fn normalized_backward(
-    gradient: &Tensor,
-    normalized: &Tensor,
-    inverse_deviation: &Tensor,
-) -> Result<Tensor> {
-    let mean = gradient.mean_keepdim(D::Minus1)?;
-    let projection = (gradient * normalized)?.mean_keepdim(D::Minus1)?;
-    let along = normalized.broadcast_mul(&projection)?;
-    let across = (gradient.broadcast_sub(&mean)? - along)?;
-    Ok(across.broadcast_mul(inverse_deviation)?)
-}
-
-/// gelu(x) = x Phi(x) and its slope Phi(x) + x phi(x), with the normal distribution function Phi and its density phi.
-pub(super) fn gelu_and_slope(x: &Tensor) -> Result<(Tensor, Tensor)> {
-    let distribution = (x * std::f64::consts::FRAC_1_SQRT_2)?.erf()?;
-    let distribution = distribution.affine(0.5, 0.5)?;
-    let at_zero = (2.0 * std::f64::consts::PI).sqrt().recip();
-    let density = ((x.sqr()? * -0.5)?.exp()? * at_zero)?;
-    Ok(((x * &distribution)?, (distribution + (x * density)?)?))
+/// The error of reading what was not computed.
+pub(super) fn unset() -> ArithmeticError {
+    ArithmeticError("a value is read before it is computed".to_owned())
 }

@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use candle_core::{DType, Tensor};
 
-use super::tensors::{Slot, gelu_and_slope, normalized, normalized_backward};
+use super::compound::{Compound, Normalized};
+use super::tensors::Slot;
 use crate::{ADAPTER_NORM_EPSILON, AdapterBlock, AdapterPlace, HeadPlaces, Result};
 
 /// The part of some adapters' forward pass that their gradients need, by groups of the same shape.
@@ -19,9 +20,7 @@ struct SavedGroup {
     /// Their indices among the blocks.
     members: Vec<usize>,
     /// The normalised rows X', (n x rows, width).
-    normalized: Tensor,
-    /// The values 1 / sqrt(variance + epsilon), (n x rows, 1).
-    inverse_deviation: Tensor,
+    normalized: Normalized,
     /// The slopes gelu'(Z), (n, rows, rank).
     slope: Tensor,
     /// The activations A, (n, rows, rank).
@@ -106,6 +105,7 @@ impl SavedAdapters {
     /// Adds the adapters to their blocks of `sum`.
     pub(super) fn forward(
         &mut self,
+        compound: &dyn Compound,
         blocks: &[AdapterBlock],
         values: &Tensor,
         x: &[(&Slot, Range<usize>)],
@@ -121,13 +121,14 @@ impl SavedAdapters {
                 Ok((x.get()?, rows.clone()))
             });
             let x = taken(&read.collect::<Result<Vec<_>>>()?)?;
-            let (rows, inverse_deviation) = normalized(&x, f64::from(ADAPTER_NORM_EPSILON))?;
-            let by_adapter = rows.reshape((members.len(), (), width))?;
+            let epsilon = f64::from(ADAPTER_NORM_EPSILON);
+            let normalized = compound.norm_forward(&x, None, epsilon)?.saved;
+            let by_adapter = normalized.rows.reshape((members.len(), (), width))?;
             let down = by_adapter.matmul(&adapters.down_weight.transpose(1, 2)?)?;
-            let hidden = down.broadcast_add(&adapters.down_bias)?;
-            let (activation, slope) = gelu_and_slope(&hidden)?;
+            let [activation, slope] = compound.gelu_and_slope(&down, &adapters.down_bias)?;
             let up = activation.matmul(&adapters.up_weight)?;
-            let result = (up.broadcast_add(&adapters.up_bias)? * f64::from(scale))?;
+            let result = compound.add_bias(&up, &adapters.up_bias, None)?;
+            let result = (result * f64::from(scale))?;
             let added = members.iter().map(|&index| blocks[index].rows.clone());
             let added: Vec<_> = added.collect();
             sum.set(with_blocks(
@@ -137,8 +138,7 @@ impl SavedAdapters {
             )?)?;
             self.0.push(SavedGroup {
                 members,
-                normalized: rows,
-                inverse_deviation,
+                normalized,
                 slope,
                 activation,
             });
@@ -150,6 +150,7 @@ impl SavedAdapters {
     /// after the other, if they are asked for.
     pub(super) fn backward(
         &self,
+        compound: &dyn Compound,
         blocks: &[AdapterBlock],
         values: &Tensor,
         gradient: &Tensor,
@@ -170,7 +171,7 @@ impl SavedAdapters {
             let gradient = gradient.reshape((count, (), width))?;
             let through = gradient.matmul(&adapters.up_weight.transpose(1, 2)?)?;
             let hidden = (through * &group.slope)?;
-            let normalized = group.normalized.reshape((count, (), width))?;
+            let normalized = group.normalized.rows.reshape((count, (), width))?;
             let parts = [
                 hidden.transpose(1, 2)?.matmul(&normalized)?,
                 hidden.sum(1)?,
@@ -180,16 +181,15 @@ impl SavedAdapters {
             let parts = parts.iter().map(|part| part.flatten_from(1));
             let all = Tensor::cat(&parts.collect::<candle_core::Result<Vec<_>>>()?, 1)?;
             if follow_each_other(&places) {
-                add(towards, places[0].begin, &all)?;
+                add_at(towards, places[0].begin, &all)?;
             } else {
                 for (index, place) in places.iter().enumerate() {
-                    add(towards, place.begin, &all.narrow(0, index, 1)?)?;
+                    add_at(towards, place.begin, &all.narrow(0, index, 1)?)?;
                 }
             }
             if towards_x {
                 let towards = hidden.matmul(&adapters.down_weight)?.reshape(((), width))?;
-                let (rows, deviation) = (&group.normalized, &group.inverse_deviation);
-                let all = normalized_backward(&towards, rows, deviation)?;
+                let all = compound.norm_backward(&towards, None, &group.normalized)?;
                 if count == blocks.len() {
                     return Ok(Some(all));
                 }
@@ -251,7 +251,7 @@ pub(super) fn with_blocks(to: &Tensor, from: &Tensor, blocks: &[Range<usize>]) -
 }
 
 /// The weights (models, classes, width) and the biases (models, 1, classes) of the heads.
-pub(super) fn heads(heads: &HeadPlaces, all: &Tensor) -> Result<(Tensor, Tensor)> {
+pub(super) fn head_values(heads: &HeadPlaces, all: &Tensor) -> Result<(Tensor, Tensor)> {
     let (first, models) = (heads.first, heads.models);
     let all = all.narrow(1, first.begin, models * first.size())?;
     let all = all.reshape((models, first.size()))?;
@@ -266,7 +266,7 @@ pub(super) fn heads(heads: &HeadPlaces, all: &Tensor) -> Result<(Tensor, Tensor)
 }
 
 /// Adds values to those of `all`, (1, values), from `begin` on. No other tensor shares the memory of `all`.
-pub(super) fn add(all: &Tensor, begin: usize, values: &Tensor) -> Result<()> {
+pub(super) fn add_at(all: &Tensor, begin: usize, values: &Tensor) -> Result<()> {
     let values = values.flatten_all()?.unsqueeze(0)?;
     let sum = (all.narrow(1, begin, values.elem_count())? + values)?;
     Ok(all.slice_set(&sum, 1, begin)?)

@@ -16,6 +16,7 @@ mod bf16;
 pub(crate) mod examples;
 pub(crate) mod frozen_product;
 pub(crate) mod gelu;
+pub(crate) mod gradient_products;
 pub(crate) mod head;
 pub(crate) mod instruction_set;
 pub(crate) mod layer_norm;

@@ -64,6 +64,8 @@ pub(crate) enum PrecisionArgument {
     F32,
     /// bfloat16: faster on machines that multiply it
     Bf16,
+    /// TensorFloat-32: faster than f32 on recent cards of NVIDIA
+    Tf32,
 }
 
 /// The library or format to which a placement is exported.

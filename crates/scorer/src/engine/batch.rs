@@ -2,8 +2,9 @@ use adaplace_arithmetic::Arithmetic;
 use adaplace_backbone::Backbone;
 #[cfg(test)]
 use adaplace_backbone::Inputs;
+use rayon::prelude::*;
 
-use super::workspace::State;
+use super::workspace::{State, Workspace};
 use crate::inputs::inputs;
 use crate::{Dataset, ScoreError};
 
@@ -173,6 +174,19 @@ pub(crate) fn shards<'a, A: Arithmetic>(
     let cut = cut.into_iter();
     cut.map(|rows| Shard::of_dataset(backbone, data, rows, models))
         .collect()
+}
+
+/// The results of `work` for some batches or shards. A processor computes them in parallel on the current rayon pool, a
+/// device one after the other, because each fills it.
+pub(crate) fn for_all<A: Arithmetic, I: Sync, T: Send>(
+    items: &[I],
+    work: impl Fn(&I, &mut Workspace<A>) -> Result<T, ScoreError> + Sync,
+) -> Result<Vec<T>, ScoreError> {
+    let with_memory = |item: &I| Workspace::with(|workspace| work(item, workspace));
+    match A::ON_PROCESSOR {
+        true => items.par_iter().map(with_memory).collect(),
+        false => items.iter().map(with_memory).collect(),
+    }
 }
 
 /// The shards of several batches, for a single model.

@@ -9,52 +9,41 @@ use super::workspace::Workspace;
 use crate::ScoreError;
 
 impl<A: Arithmetic> Engine<'_, A> {
-    /// Writes norm(h_n) of all states of a pass side by side, (rows, states x width).
-    pub(crate) fn write_normalized(
+    /// The values norm(h_n) of all states of a pass side by side, (rows, states x width).
+    pub(crate) fn normalized(
         &self,
         pass: usize,
         workspace: &Workspace<A>,
-        to: &mut [f32],
-    ) -> Result<(), ScoreError> {
-        let (states, arithmetic) = (self.last() + 1, self.arithmetic());
-        let mut normalized = A::Buffer::default();
-        for n in 0..states {
-            arithmetic.copy(self.state(pass, n, workspace), &mut normalized)?;
-            arithmetic.normalize(self.width(), &mut normalized)?;
-            self.interleave(&normalized, (n, states), to)?;
-        }
-        Ok(())
+    ) -> Result<A::Buffer, ScoreError> {
+        let of_state = |n: usize| -> Result<A::Buffer, ScoreError> {
+            let mut normalized = A::Buffer::default();
+            self.arithmetic()
+                .copy(self.state(pass, n, workspace), &mut normalized)?;
+            self.arithmetic().normalize(self.width(), &mut normalized)?;
+            Ok(normalized)
+        };
+        let each = (0..=self.last())
+            .map(of_state)
+            .collect::<Result<Vec<_>, ScoreError>>()?;
+        self.side_by_side(&each.iter().collect::<Vec<_>>())
     }
 
-    /// Writes the gradients with respect to some states h_n side by side, (rows, states x width), each before its
-    /// sequential adapter.
-    pub(crate) fn write_gradients(
+    /// The gradients with respect to some states h_n side by side, (rows, states x width), each before its sequential
+    /// adapter.
+    pub(crate) fn gradients(
         &self,
         pass: usize,
-        workspace: &Workspace<A>,
         targets: Range<usize>,
-        to: &mut [f32],
-    ) -> Result<(), ScoreError> {
+        workspace: &Workspace<A>,
+    ) -> Result<A::Buffer, ScoreError> {
         let recorded = &workspace.passes[pass].recorded[targets];
-        for (index, gradient) in recorded.iter().enumerate() {
-            self.interleave(gradient, (index, recorded.len()), to)?;
-        }
-        Ok(())
+        self.side_by_side(&recorded.iter().collect::<Vec<_>>())
     }
 
-    /// Writes the rows of a matrix of the model's width as number `index` of `count` that are side by side.
-    fn interleave(
-        &self,
-        matrix: &A::Buffer,
-        (index, count): (usize, usize),
-        to: &mut [f32],
-    ) -> Result<(), ScoreError> {
-        let width = self.width();
-        let matrix = self.arithmetic().read(matrix)?;
-        let rows = to.chunks_exact_mut(count * width);
-        for (to, row) in rows.zip(matrix.chunks_exact(width)) {
-            to[index * width..][..width].copy_from_slice(row);
-        }
-        Ok(())
+    fn side_by_side(&self, parts: &[&A::Buffer]) -> Result<A::Buffer, ScoreError> {
+        let mut joined = A::Buffer::default();
+        self.arithmetic()
+            .side_by_side(parts, self.width(), &mut joined)?;
+        Ok(joined)
     }
 }

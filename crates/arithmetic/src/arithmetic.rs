@@ -1,0 +1,436 @@
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::ops::{Deref, Range};
+
+use crate::{
+    AdapterBlock, Columns, Directions, HeadPlaces, LayerNorm, Linear, MatrixBlock, OptimiserPlan,
+    Result,
+};
+
+/// The operations of a forward and backward pass, and the memory that they work on.
+///
+/// Every operation overwrites its result, whatever that contained, unless it says that it adds to it.
+pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
+    /// Values, most often a matrix by rows. Its memory is reused.
+    type Buffer: Default + Send + Sync;
+    /// The offsets of the examples' rows, followed by the number of rows.
+    type Rows: Deref<Target = [usize]> + Send + Sync;
+    /// A frozen linear layer.
+    type Linear: Send + Sync;
+    /// A frozen layer norm.
+    type Norm: Send + Sync;
+    /// The part of a layer norm's forward pass that its gradient needs.
+    type SavedNorm: Default + Send;
+    /// The part of an attention's forward pass that its gradient needs.
+    type SavedAttention: Default + Send;
+    /// The part of some adapters' forward pass that their gradients need.
+    type SavedAdapters: Default + Send;
+    /// The classes of the examples of a batch.
+    type Labels: Send + Sync;
+    /// The state of an optimiser.
+    type Optimiser: Send;
+    /// The directions of all connections.
+    type Directions: Send + Sync;
+    /// One number for each model, which may still be computed.
+    type Numbers: Send;
+    /// Memory for intermediate values.
+    type Scratch: Default + Send;
+
+    /// Whether the processor computes. It cuts a batch into parts that several threads process side by side, and its
+    /// values can be read at any time. A device processes a batch at once and is not waited for within an epoch.
+    const ON_PROCESSOR: bool;
+
+    /// Prepares a frozen linear layer for products in both directions.
+    ///
+    /// # Errors
+    /// Like every operation, if the device fails.
+    fn linear(&self, layer: &Linear) -> Result<Self::Linear>;
+
+    /// Prepares a frozen layer norm.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn norm(&self, norm: &LayerNorm) -> Result<Self::Norm>;
+
+    /// Prepares the offsets of examples.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn rows(&self, offsets: Vec<usize>) -> Result<Self::Rows>;
+
+    /// Prepares the classes of examples.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn labels(&self, labels: Vec<u32>) -> Result<Self::Labels>;
+
+    /// Makes `to` a matrix of this shape, whose values `fill` writes by rows. They are arbitrary before.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn write(
+        &self,
+        shape: (usize, usize),
+        fill: impl FnOnce(&mut [f32]),
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// The values by rows.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn read<'b>(&self, from: &'b Self::Buffer) -> Result<Cow<'b, [f32]>>;
+
+    /// Makes `to` a matrix of zeros.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn zero(&self, shape: (usize, usize), to: &mut Self::Buffer) -> Result<()>;
+
+    /// Computes `to` = `from`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn copy(&self, from: &Self::Buffer, to: &mut Self::Buffer) -> Result<()>;
+
+    /// Computes `to` = `from`, `times` times one after the other.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn tile(&self, from: &Self::Buffer, times: usize, to: &mut Self::Buffer) -> Result<()>;
+
+    /// Adds the rows of `from`, one block after the other, to these blocks of the rows of `to`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn add_blocks(
+        &self,
+        from: &Self::Buffer,
+        width: usize,
+        blocks: &[Range<usize>],
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Computes `to` += `from`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn add(&self, from: &Self::Buffer, to: &mut Self::Buffer) -> Result<()>;
+
+    /// Computes `to` *= `by`, value by value.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn multiply(&self, by: &Self::Buffer, to: &mut Self::Buffer) -> Result<()>;
+
+    /// Makes `to` some ranges of the rows of `from`, one after the other.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn gather(
+        &self,
+        from: &Self::Buffer,
+        width: usize,
+        ranges: impl Iterator<Item = Range<usize>>,
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Joins the rows of several matrices, one after the other.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn stack(&self, parts: Vec<Self::Buffer>) -> Result<Self::Buffer>;
+
+    /// Takes the first row of every example, (examples, width).
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn first_rows(
+        &self,
+        from: &Self::Buffer,
+        rows: &Self::Rows,
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Adds (examples, width) to the first rows of the examples in `to`, (rows, width).
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn add_to_first_rows(
+        &self,
+        from: &Self::Buffer,
+        rows: &Self::Rows,
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Computes the mean row of every example, (examples, width).
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn means_forward(
+        &self,
+        from: &Self::Buffer,
+        rows: &Self::Rows,
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Computes the gradient with respect to the rows from the one with respect to the means.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn means_backward(
+        &self,
+        gradient: &Self::Buffer,
+        rows: &Self::Rows,
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Computes `to` = x W^T + b, (rows, outputs), or adds that to it.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn linear_forward(
+        &self,
+        layer: &Self::Linear,
+        x: &Self::Buffer,
+        to: &mut Self::Buffer,
+        add: bool,
+        scratch: &mut Self::Scratch,
+    ) -> Result<()>;
+
+    /// Computes `to` = gradient W, (rows, inputs), or adds that to it.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn linear_backward(
+        &self,
+        layer: &Self::Linear,
+        gradient: &Self::Buffer,
+        to: &mut Self::Buffer,
+        add: bool,
+        scratch: &mut Self::Scratch,
+    ) -> Result<()>;
+
+    /// Replaces every row by its layer norm.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn norm_forward(
+        &self,
+        norm: &Self::Norm,
+        x: &mut Self::Buffer,
+        saved: Option<&mut Self::SavedNorm>,
+    ) -> Result<()>;
+
+    /// Replaces the gradient with respect to a layer norm's result by the one with respect to its input.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn norm_backward(
+        &self,
+        norm: &Self::Norm,
+        saved: &Self::SavedNorm,
+        gradient: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Computes `to` = gelu(x W^T + b), (rows, outputs), and stores gelu'(x W^T + b) in `slope`. The backward pass is
+    /// [`Self::multiply`] by the slope, and [`Self::linear_backward`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn linear_gelu_forward(
+        &self,
+        layer: &Self::Linear,
+        x: &Self::Buffer,
+        to: &mut Self::Buffer,
+        slope: Option<&mut Self::Buffer>,
+        scratch: &mut Self::Scratch,
+    ) -> Result<()>;
+
+    /// Computes softmax(Q K^T / sqrt(width / heads)) V for every example and head, (rows, width), from the projections
+    /// Q, K and V side by side, (rows, 3 width).
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn attention_forward(
+        &self,
+        heads: usize,
+        projected: &Self::Buffer,
+        rows: &Self::Rows,
+        mixed: &mut Self::Buffer,
+        saved: &mut Self::SavedAttention,
+        scratch: &mut Self::Scratch,
+    ) -> Result<()>;
+
+    /// Computes the gradient with respect to the projections, (rows, 3 width), from the one with respect to the mixed
+    /// values, (rows, width).
+    ///
+    /// # Errors
+    /// If the device fails.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what was projected belongs to the caller, which reuses its memory"
+    )]
+    fn attention_backward(
+        &self,
+        heads: usize,
+        projected: &Self::Buffer,
+        rows: &Self::Rows,
+        saved: &Self::SavedAttention,
+        gradient: &Self::Buffer,
+        to: &mut Self::Buffer,
+        scratch: &mut Self::Scratch,
+    ) -> Result<()>;
+
+    /// Replaces every row of `width` values by its layer norm without weights, with [`ADAPTER_NORM_EPSILON`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn normalize(&self, width: usize, x: &mut Self::Buffer) -> Result<()>;
+
+    /// Adds adapters of several models: the rows of `sum`, (rows, width), that belong to `blocks[i]` increase by A_i of
+    /// the rows in `x[i]`, of which there are as many. No two blocks have a row in common.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn adapters_forward(
+        &self,
+        values: &Self::Buffer,
+        blocks: &[AdapterBlock],
+        x: &[(&Self::Buffer, Range<usize>)],
+        sum: &mut Self::Buffer,
+        saved: &mut Self::SavedAdapters,
+        scratch: &mut Self::Scratch,
+    ) -> Result<()>;
+
+    /// Adds the gradients with respect to the adapters' values to `towards_values`. If `towards_x` is given, it becomes
+    /// the gradient with respect to all x, one after the other. `gradient` is the one with respect to the sum.
+    ///
+    /// # Errors
+    /// If the device fails.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the buffers belong to the caller, which reuses their memory"
+    )]
+    fn adapters_backward(
+        &self,
+        values: &Self::Buffer,
+        blocks: &[AdapterBlock],
+        saved: &Self::SavedAdapters,
+        gradient: &Self::Buffer,
+        towards_values: &mut Self::Buffer,
+        towards_x: Option<&mut Self::Buffer>,
+        scratch: &mut Self::Scratch,
+    ) -> Result<()>;
+
+    /// Computes the logits of every model, (models x examples, classes), from their features, (models x examples,
+    /// width).
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn heads_forward(
+        &self,
+        values: &Self::Buffer,
+        heads: &HeadPlaces,
+        features: &Self::Buffer,
+        logits: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// The sum of the cross-entropies of the labels for every model, in nats. The logits are replaced by the gradient of
+    /// `factor` times these sums.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn loss(
+        &self,
+        labels: &Self::Labels,
+        models: usize,
+        factor: f32,
+        logits: &mut Self::Buffer,
+    ) -> Result<Self::Numbers>;
+
+    /// Computes the gradient with respect to the features from the one with respect to the logits, and adds those with
+    /// respect to the heads to `towards_values`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn heads_backward(
+        &self,
+        values: &Self::Buffer,
+        heads: &HeadPlaces,
+        features: &Self::Buffer,
+        towards_logits: &Self::Buffer,
+        towards_features: &mut Self::Buffer,
+        towards_values: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Prepares an optimiser.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn optimiser(&self, plan: OptimiserPlan) -> Result<Self::Optimiser>;
+
+    /// Shortens the gradients of each model to the plan's norm and makes one step of [`AdamW`] at `factor` times the
+    /// highest learning rates. The result is the norm of each model's gradients before.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn optimise(
+        &self,
+        optimiser: &mut Self::Optimiser,
+        factor: f64,
+        values: &mut Self::Buffer,
+        gradients: &mut Self::Buffer,
+    ) -> Result<Self::Numbers>;
+
+    /// Joins the columns of several matrices of the same `width`, (rows, parts x width).
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn side_by_side(
+        &self,
+        parts: &[&Self::Buffer],
+        width: usize,
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Adds left^T right to a block of `sums`. A processor uses all threads of the current rayon pool.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn add_products(
+        &self,
+        left: Columns<'_, Self::Buffer>,
+        right: Columns<'_, Self::Buffer>,
+        sums: &mut Self::Buffer,
+        block: MatrixBlock,
+    ) -> Result<()>;
+
+    /// Prepares directions.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn directions(&self, directions: Directions) -> Result<Self::Directions>;
+
+    /// For every example and pair of states i and j, the sums over the example's rows of (x_i . v_ijm) (g_j . u_ijm)
+    /// for the first directions m, one by one, and over all others together. See [`Directions`].
+    ///
+    /// `x` and `gradients` contain all states side by side, (rows, states x width). The result is (examples, states x
+    /// states x sums) by rows.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn along_directions(
+        &self,
+        directions: &Self::Directions,
+        x: &Self::Buffer,
+        gradients: &Self::Buffer,
+        rows: &Self::Rows,
+    ) -> Result<Vec<f32>>;
+
+    /// Waits until all of these numbers are computed, and returns them.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn numbers(&self, computed: &[Self::Numbers]) -> Result<Vec<Vec<f64>>>;
+}

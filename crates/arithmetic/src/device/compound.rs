@@ -1,0 +1,133 @@
+//! Operations that consist of several operations of tensors.
+//!
+//! On any device [`Composition`] computes them step by step. On a card of NVIDIA each is a kernel of this crate.
+
+mod composition;
+#[cfg(any(test, feature = "cuda"))]
+mod kernels;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Debug;
+
+use candle_core::Tensor;
+
+pub(super) use self::composition::Composition;
+#[cfg(feature = "cuda")]
+pub(super) use self::kernels::cuda;
+use super::optimiser::{Models, Moments};
+use super::rows::ExampleRows;
+use crate::{Precision, Result};
+
+/// The operations. Tensors are contiguous, and all but weights of [`Precision::Bf16`] contain f32.
+pub(super) trait Compound: Debug + Send + Sync {
+    /// Prepares a frozen weight (outputs, inputs) for products.
+    fn frozen(&self, weight: Tensor, precision: Precision) -> Result<Tensor>;
+
+    /// Computes x W^T, (rows, outputs), or x W, (rows, inputs), with operands rounded to the precision.
+    fn product(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        of: Operand,
+        precision: Precision,
+    ) -> Result<Tensor>;
+
+    /// Computes x + bias + to. The bias is (width) for x (rows, width), and (blocks, 1, width) for x (blocks, rows, width).
+    fn add_bias(&self, x: &Tensor, bias: &Tensor, to: Option<&Tensor>) -> Result<Tensor>;
+
+    /// Computes gelu(x + bias), shaped as for [`Self::add_bias`].
+    fn gelu(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor>;
+
+    /// Computes gelu(x + bias) and gelu'(x + bias), shaped as for [`Self::add_bias`].
+    fn gelu_and_slope(&self, x: &Tensor, bias: &Tensor) -> Result<[Tensor; 2]>;
+
+    /// Normalises the rows of x, and applies the factors and the summands.
+    fn norm_forward(
+        &self,
+        x: &Tensor,
+        weights: Option<[&Tensor; 2]>,
+        epsilon: f64,
+    ) -> Result<Normed>;
+
+    /// The gradient with respect to the input of a layer norm with these factors, from that with respect to its result.
+    fn norm_backward(
+        &self,
+        gradient: &Tensor,
+        weight: Option<&Tensor>,
+        saved: &Normalized,
+    ) -> Result<Tensor>;
+
+    /// Arranges rows of `parts` x heads x width of a head by part, example, head and token, with zeros for the tokens
+    /// that an example does not have: (parts, examples, heads, tokens, width of a head).
+    fn split_heads(
+        &self,
+        from: &Tensor,
+        parts: usize,
+        heads: usize,
+        rows: &ExampleRows,
+    ) -> Result<Tensor>;
+
+    /// Arranges some parts, each (examples, heads, tokens, width of a head), side by side in rows.
+    fn merge_heads(&self, parts: &[Tensor], rows: &ExampleRows) -> Result<Tensor>;
+
+    /// The softmax of `scale` times the scores, (examples, heads, tokens, tokens), over the tokens of each example.
+    fn softmax_forward(&self, scores: &Tensor, scale: f64, rows: &ExampleRows) -> Result<Tensor>;
+
+    /// The gradient with respect to the scores from that with respect to the weights.
+    fn softmax_backward(
+        &self,
+        towards_weights: &Tensor,
+        weights: &Tensor,
+        scale: f64,
+    ) -> Result<Tensor>;
+
+    /// The norm of each model's gradients, (models), from those of all values, (1, values).
+    fn norms_of_models(&self, gradients: &Tensor, models: &Models) -> Result<Tensor>;
+
+    /// One step of AdamW on gradients that are shortened by their norms. All are (1, values). The result are the values
+    /// afterwards.
+    fn adamw(
+        &self,
+        step: &AdamWStep<'_>,
+        values: &Tensor,
+        gradients: &Tensor,
+        moments: &mut Moments,
+    ) -> Result<Tensor>;
+}
+
+/// What a product takes of a weight W (outputs, inputs).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operand {
+    /// W^T, for the forward pass.
+    Transposed,
+    /// W, for the backward pass.
+    AsItIs,
+}
+
+/// The result of a layer norm, and what its gradient needs.
+pub(super) struct Normed {
+    pub(super) result: Tensor,
+    pub(super) saved: Normalized,
+}
+
+/// The normalised rows, and 1 / sqrt(variance + epsilon) of each, (rows, 1).
+pub(super) struct Normalized {
+    pub(super) rows: Tensor,
+    pub(super) inverse_deviation: Tensor,
+}
+
+/// The numbers of a step of AdamW.
+pub(super) struct AdamWStep<'a> {
+    /// The number of the step, counted from 1.
+    pub(super) number: i32,
+    /// The share of the highest learning rates.
+    pub(super) factor: f64,
+    /// The highest learning rate of each value, (1, values).
+    pub(super) rates: &'a Tensor,
+    pub(super) weight_decay: f64,
+    pub(super) clip: f64,
+    pub(super) models: &'a Models,
+    /// The norm of each model's gradients, (models).
+    pub(super) norms: &'a Tensor,
+}

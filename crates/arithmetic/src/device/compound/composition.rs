@@ -1,0 +1,195 @@
+use candle_core::{D, DType, Tensor};
+
+use super::{AdamWStep, Compound, Normalized, Normed, Operand};
+use crate::device::optimiser::{Models, Moments};
+use crate::device::rows::ExampleRows;
+use crate::kernels::adamw::{EPSILON, MEAN_DECAY, SQUARE_DECAY};
+use crate::{Precision, Result};
+
+/// One tensor operation after the other, on any device.
+#[derive(Debug)]
+pub(in crate::device) struct Composition;
+
+fn rounded(precision: Precision, values: &Tensor) -> Result<Tensor> {
+    Ok(match precision {
+        Precision::F32 => values.clone(),
+        Precision::Bf16 => values.to_dtype(DType::BF16)?.to_dtype(DType::F32)?,
+        // x - (x - y) with y = (2^13 + 1) x, where the subtraction rounds to 13 bits less (Veltkamp).
+        Precision::Tf32 => {
+            let large = (values * f64::from((1 << 13) + 1))?;
+            (&large - (&large - values)?)?
+        }
+    })
+}
+
+impl Compound for Composition {
+    fn frozen(&self, weight: Tensor, precision: Precision) -> Result<Tensor> {
+        rounded(precision, &weight)
+    }
+
+    fn product(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        of: Operand,
+        precision: Precision,
+    ) -> Result<Tensor> {
+        let x = rounded(precision, x)?;
+        Ok(match of {
+            Operand::Transposed => x.matmul(&weight.t()?)?,
+            Operand::AsItIs => x.matmul(weight)?,
+        })
+    }
+
+    fn add_bias(&self, x: &Tensor, bias: &Tensor, to: Option<&Tensor>) -> Result<Tensor> {
+        let sum = x.broadcast_add(bias)?;
+        Ok(match to {
+            None => sum,
+            Some(to) => (to + sum)?,
+        })
+    }
+
+    fn gelu(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        Ok(x.broadcast_add(bias)?.gelu_erf()?)
+    }
+
+    /// gelu(x) = x Phi(x) and its slope Phi(x) + x phi(x), with the normal distribution function Phi and its density
+    /// phi.
+    fn gelu_and_slope(&self, x: &Tensor, bias: &Tensor) -> Result<[Tensor; 2]> {
+        let x = x.broadcast_add(bias)?;
+        let distribution = (&x * std::f64::consts::FRAC_1_SQRT_2)?.erf()?;
+        let distribution = distribution.affine(0.5, 0.5)?;
+        let at_zero = (2.0 * std::f64::consts::PI).sqrt().recip();
+        let density = ((x.sqr()? * -0.5)?.exp()? * at_zero)?;
+        Ok([(&x * &distribution)?, (distribution + (x * density)?)?])
+    }
+
+    fn norm_forward(
+        &self,
+        x: &Tensor,
+        weights: Option<[&Tensor; 2]>,
+        epsilon: f64,
+    ) -> Result<Normed> {
+        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+        let inverse_deviation = (variance + epsilon)?.sqrt()?.recip()?;
+        let rows = centred.broadcast_mul(&inverse_deviation)?;
+        let result = match weights {
+            None => rows.clone(),
+            Some([weight, bias]) => rows.broadcast_mul(weight)?.broadcast_add(bias)?,
+        };
+        let saved = Normalized {
+            rows,
+            inverse_deviation,
+        };
+        Ok(Normed { result, saved })
+    }
+
+    fn norm_backward(
+        &self,
+        gradient: &Tensor,
+        weight: Option<&Tensor>,
+        saved: &Normalized,
+    ) -> Result<Tensor> {
+        let weighted = match weight {
+            None => gradient.clone(),
+            Some(weight) => gradient.broadcast_mul(weight)?,
+        };
+        let mean = weighted.mean_keepdim(D::Minus1)?;
+        let projection = (&weighted * &saved.rows)?.mean_keepdim(D::Minus1)?;
+        let along = saved.rows.broadcast_mul(&projection)?;
+        let across = (weighted.broadcast_sub(&mean)? - along)?;
+        Ok(across.broadcast_mul(&saved.inverse_deviation)?)
+    }
+
+    fn split_heads(
+        &self,
+        from: &Tensor,
+        parts: usize,
+        heads: usize,
+        rows: &ExampleRows,
+    ) -> Result<Tensor> {
+        let (examples, tokens) = rows.table();
+        let width = from.dims2()?.1 / parts;
+        let mut places = rows.places_of_rows(from)?;
+        if let Some(filled) = rows.filled() {
+            places = places.broadcast_mul(&filled.reshape(((), 1))?)?;
+        }
+        let places = places.reshape(&[examples, tokens, parts, heads, width / heads][..])?;
+        Ok(places.permute(&[2, 0, 3, 1, 4][..])?.contiguous()?)
+    }
+
+    fn merge_heads(&self, parts: &[Tensor], rows: &ExampleRows) -> Result<Tensor> {
+        let (examples, heads, tokens, head_width) = parts[0].dims4()?;
+        // (examples, tokens, parts, heads, width of a head)
+        let all = Tensor::stack(parts, 2)?.permute(&[0, 3, 2, 1, 4][..])?;
+        let all = all.reshape((examples * tokens, parts.len() * heads * head_width))?;
+        rows.rows_of_places(&all)
+    }
+
+    fn softmax_forward(&self, scores: &Tensor, scale: f64, rows: &ExampleRows) -> Result<Tensor> {
+        let (examples, tokens) = rows.table();
+        let mut scores = (scores * scale)?;
+        if let Some(filled) = rows.filled() {
+            // 0 for a token, the lowest number for a place without one.
+            let lowest = f64::from(f32::MIN);
+            let bias = filled.affine(-lowest, lowest)?;
+            scores = scores.broadcast_add(&bias.reshape((examples, 1, 1, tokens))?)?;
+        }
+        let shifted = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?;
+        let shares = shifted.exp()?;
+        Ok(shares.broadcast_div(&shares.sum_keepdim(D::Minus1)?)?)
+    }
+
+    fn softmax_backward(
+        &self,
+        towards_weights: &Tensor,
+        weights: &Tensor,
+        scale: f64,
+    ) -> Result<Tensor> {
+        let along = (towards_weights * weights)?.sum_keepdim(D::Minus1)?;
+        let towards_scores = (towards_weights.broadcast_sub(&along)? * weights)?;
+        Ok((towards_scores * scale)?)
+    }
+
+    fn norms_of_models(&self, gradients: &Tensor, models: &Models) -> Result<Tensor> {
+        let squares = gradients.sqr()?;
+        Ok(match models.count {
+            1 => squares.sum(1)?,
+            count => {
+                let zero = Tensor::zeros((1, 1), DType::F32, gradients.device())?;
+                let all = Tensor::cat(&[squares, zero], 1)?.flatten_all()?;
+                let table = all.index_select(&models.values, 0)?;
+                table.reshape((count, ()))?.sum(1)?
+            }
+        }
+        .sqrt()?)
+    }
+
+    fn adamw(
+        &self,
+        step: &AdamWStep<'_>,
+        values: &Tensor,
+        gradients: &Tensor,
+        moments: &mut Moments,
+    ) -> Result<Tensor> {
+        let shares = (step.norms.recip()? * step.clip)?.minimum(1.0)?;
+        let shares = match step.models.count {
+            1 => shares,
+            _ => shares.index_select(&step.models.of_value, 0)?,
+        };
+        let gradients = gradients.broadcast_mul(&shares.unsqueeze(0)?)?;
+        let moved = |moments: &Tensor, decay: f64, towards: &Tensor| -> Result<Tensor> {
+            Ok(((moments * decay)? + (towards * (1.0 - decay))?)?)
+        };
+        moments.means = moved(&moments.means, MEAN_DECAY, &gradients)?;
+        moments.squares = moved(&moments.squares, SQUARE_DECAY, &gradients.sqr()?)?;
+        let mean_scale = 1.0 / (1.0 - MEAN_DECAY.powi(step.number));
+        let square_scale = 1.0 / (1.0 - SQUARE_DECAY.powi(step.number));
+        let deviation = ((&moments.squares * square_scale)?.sqrt()? + f64::from(EPSILON))?;
+        let update = ((&moments.means * mean_scale)? / deviation)?;
+        let rates = (step.rates * step.factor)?;
+        let kept = rates.affine(-step.weight_decay, 1.0)?;
+        Ok(((values * kept)? - (rates * update)?)?)
+    }
+}

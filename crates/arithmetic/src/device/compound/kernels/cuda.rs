@@ -1,0 +1,188 @@
+//! A card of NVIDIA. NVRTC compiles the kernels once for each process.
+#![expect(unsafe_code, reason = "kernels and cuBLAS take raw addresses")]
+
+use std::ffi::c_void;
+use std::sync::OnceLock;
+
+use candle_core::cuda_backend::cudarc::cublas::result::gemm_ex;
+use candle_core::cuda_backend::cudarc::cublas::sys::{
+    cublasComputeType_t, cublasGemmAlgo_t, cublasOperation_t, cudaDataType,
+};
+use candle_core::cuda_backend::cudarc::driver::{DevicePtr, LaunchConfig, PushKernelArg};
+use candle_core::cuda_backend::cudarc::nvrtc::compile_ptx;
+use candle_core::{CudaDevice, DType, Device, Storage, Tensor};
+
+use super::super::Operand;
+use super::{Argument, Grid, Kernels, Launcher, SOURCE};
+use crate::{ArithmeticError, Precision, Result};
+
+/// A card of NVIDIA whose work is all in one stream, so that nothing but its order has to be kept.
+#[derive(Debug)]
+pub(in crate::device) struct Card(CudaDevice);
+
+/// The card with this index, and the operations on it.
+///
+/// Every thread of this program that uses the card puts its work into the same stream: candle's default is one stream
+/// for each thread, between which nothing would wait.
+pub(in crate::device) fn open(index: usize) -> candle_core::Result<(Device, Kernels<Card>)> {
+    let device = Device::new_cuda_with_stream(index)?;
+    let card = device.as_cuda_device()?.clone();
+    // SAFETY: all work on memory of this device is in its one stream, including that which gives the memory back.
+    unsafe { card.disable_event_tracking() };
+    Ok((device, Kernels(Card(card))))
+}
+
+/// The kernels for any card.
+fn compiled() -> Result<&'static str> {
+    static COMPILED: OnceLock<std::result::Result<String, String>> = OnceLock::new();
+    let compile = || {
+        let compiled = compile_ptx(SOURCE).map_err(|error| error.to_string())?;
+        Ok(compiled.to_src())
+    };
+    match COMPILED.get_or_init(compile) {
+        Ok(source) => Ok(source),
+        Err(reason) => Err(failed(reason)),
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> ArithmeticError {
+    ArithmeticError(error.to_string())
+}
+
+impl Card {
+    /// The address of the first value of a contiguous tensor on this card. It is valid for work in the card's stream
+    /// while the tensor exists.
+    fn address(&self, tensor: &Tensor) -> Result<u64> {
+        let (storage, layout) = tensor.storage_and_layout();
+        let Storage::Cuda(storage) = &*storage else {
+            return Err(failed("a tensor is not on the card"));
+        };
+        if !layout.is_contiguous() {
+            return Err(failed("a tensor is not contiguous"));
+        }
+        let stream = self.0.cuda_stream();
+        let begin = match tensor.dtype() {
+            DType::F32 => storage.as_cuda_slice::<f32>()?.device_ptr(&stream).0,
+            DType::U32 => storage.as_cuda_slice::<u32>()?.device_ptr(&stream).0,
+            DType::BF16 => storage.as_cuda_slice::<half::bf16>()?.device_ptr(&stream).0,
+            other => return Err(failed(format!("a tensor has values of type {other:?}"))),
+        };
+        Ok(begin + (layout.start_offset() * tensor.dtype().size_in_bytes()) as u64)
+    }
+}
+
+impl Launcher for Card {
+    fn empty(&self, shape: &[usize]) -> Result<Tensor> {
+        // SAFETY: the values are plain numbers, which the kernel that gets the tensor overwrites.
+        Ok(unsafe { Tensor::empty(shape, DType::F32, &Device::Cuda(self.0.clone())) }?)
+    }
+
+    fn launch(&self, kernel: &'static str, grid: &Grid, arguments: &[Argument<'_>]) -> Result<()> {
+        /// A value as a kernel takes it.
+        enum Passed {
+            Address(u64),
+            Count(u32),
+            Number(f32),
+        }
+
+        let passed = arguments.iter().map(|argument| {
+            Ok(match *argument {
+                Argument::Read(tensor) | Argument::Write(tensor) => {
+                    Passed::Address(self.address(tensor)?)
+                }
+                Argument::Null => Passed::Address(0),
+                Argument::Count(count) => Passed::Count(count),
+                Argument::Number(number) => Passed::Number(number),
+            })
+        });
+        let passed: Vec<Passed> = passed.collect::<Result<_>>()?;
+        let function = self
+            .0
+            .get_or_load_custom_func(kernel, "adaplace", compiled()?)?;
+        let mut launch = function.builder();
+        for value in &passed {
+            match value {
+                Passed::Address(address) => launch.arg(address),
+                Passed::Count(count) => launch.arg(count),
+                Passed::Number(number) => launch.arg(number),
+            };
+        }
+        let config = LaunchConfig {
+            grid_dim: (grid.blocks, 1, 1),
+            block_dim: (grid.threads.0, grid.threads.1, 1),
+            shared_mem_bytes: 0,
+        };
+        // SAFETY: the arguments match the kernel's parameters, and the kernel stays within the tensors by their counts.
+        unsafe { launch.launch(config) }.map_err(failed)?;
+        Ok(())
+    }
+
+    fn frozen(&self, weight: Tensor, precision: Precision) -> Result<Tensor> {
+        Ok(match precision {
+            Precision::F32 | Precision::Tf32 => weight,
+            Precision::Bf16 => weight.to_dtype(DType::BF16)?,
+        })
+    }
+
+    /// The product with sums in f32. cuBLAS takes matrices by columns, so that it sees all of them transposed and
+    /// computes result^T = weight^T x^T or weight x^T.
+    fn product(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        of: Operand,
+        precision: Precision,
+    ) -> Result<Tensor> {
+        let (outputs, inputs) = weight.dims2()?;
+        let (rows, depth) = x.dims2()?;
+        let (x, values) = match precision {
+            Precision::F32 | Precision::Tf32 => (x.clone(), cudaDataType::CUDA_R_32F),
+            Precision::Bf16 => (x.to_dtype(DType::BF16)?, cudaDataType::CUDA_R_16BF),
+        };
+        let computed = match precision {
+            Precision::F32 | Precision::Bf16 => cublasComputeType_t::CUBLAS_COMPUTE_32F,
+            Precision::Tf32 => cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
+        };
+        let (columns, operation) = match of {
+            Operand::Transposed => (outputs, cublasOperation_t::CUBLAS_OP_T),
+            Operand::AsItIs => (inputs, cublasOperation_t::CUBLAS_OP_N),
+        };
+        if depth != inputs + outputs - columns {
+            return Err(failed("the shapes of a product do not match"));
+        }
+        let result = self.empty(&[rows, columns])?;
+        if rows == 0 {
+            return Ok(result);
+        }
+        let size = |of: usize| i32::try_from(of).map_err(failed);
+        let (one, zero) = (1.0_f32, 0.0_f32);
+        let pointer = |number: &f32| std::ptr::from_ref(number).cast::<c_void>();
+        let blas = self.0.cublas_handle();
+        // SAFETY: the matrices have these shapes and types, and the numbers are read before the call returns.
+        unsafe {
+            gemm_ex(
+                *blas.handle(),
+                operation,
+                cublasOperation_t::CUBLAS_OP_N,
+                size(columns)?,
+                size(rows)?,
+                size(depth)?,
+                pointer(&one),
+                self.address(weight)? as *const c_void,
+                values,
+                size(inputs)?,
+                self.address(&x)? as *const c_void,
+                values,
+                size(depth)?,
+                pointer(&zero),
+                self.address(&result)? as *mut c_void,
+                cudaDataType::CUDA_R_32F,
+                size(columns)?,
+                computed,
+                cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+            )
+        }
+        .map_err(|error| failed(format!("{error:?}")))?;
+        Ok(result)
+    }
+}

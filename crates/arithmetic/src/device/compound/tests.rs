@@ -1,0 +1,335 @@
+//! The kernels compute what the composition computes.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use candle_core::{DType, Device, Tensor};
+
+use super::kernels::{Argument, Grid, Kernels, Launcher, SOURCE};
+use super::{AdamWStep, Composition, Compound, Normalized, Operand};
+use crate::device::optimiser::{Models, Moments};
+use crate::device::rows::ExampleRows;
+use crate::{ArithmeticError, OptimiserPlan, Precision, Result};
+
+/// Runs the kernels on the processor, a thread for each of a card's.
+#[derive(Debug)]
+struct OnHost {
+    program: PathBuf,
+}
+
+impl OnHost {
+    /// Compiles the kernels with the C++ compiler of this machine.
+    fn compiled(folder: &Path) -> Self {
+        let (kernels, main) = (folder.join("kernels.cu"), folder.join("on_host.cpp"));
+        std::fs::write(&kernels, SOURCE).unwrap();
+        std::fs::write(&main, include_str!("on_host.cpp")).unwrap();
+        let program = folder.join("kernels");
+        let compiled = Command::new("c++")
+            .args(["-std=c++20", "-O1", "-pthread"])
+            .arg(format!("-DKERNELS={:?}", kernels.display().to_string()))
+            .arg(&main)
+            .arg("-o")
+            .arg(&program)
+            .status()
+            .expect("there is a C++ compiler");
+        assert!(compiled.success());
+        Self { program }
+    }
+}
+
+fn bytes_of(tensor: &Tensor) -> Vec<u8> {
+    assert!(tensor.is_contiguous());
+    let flat = tensor.flatten_all().unwrap();
+    match tensor.dtype() {
+        DType::U32 => flat
+            .to_vec1::<u32>()
+            .unwrap()
+            .into_iter()
+            .flat_map(u32::to_le_bytes)
+            .collect(),
+        _ => flat
+            .to_vec1::<f32>()
+            .unwrap()
+            .into_iter()
+            .flat_map(f32::to_le_bytes)
+            .collect(),
+    }
+}
+
+impl Launcher for OnHost {
+    fn empty(&self, shape: &[usize]) -> Result<Tensor> {
+        Ok(Tensor::full(f32::NAN, shape, &Device::Cpu)?)
+    }
+
+    fn launch(&self, kernel: &'static str, grid: &Grid, arguments: &[Argument<'_>]) -> Result<()> {
+        let mut passed = Vec::new();
+        let mut word = |value: u32| passed.extend(value.to_le_bytes());
+        let mut written = Vec::new();
+        for argument in arguments {
+            match argument {
+                Argument::Read(tensor) => {
+                    word(u32::from(b'r'));
+                    word(tensor.elem_count() as u32);
+                    for value in bytes_of(tensor).chunks_exact(4) {
+                        word(u32::from_le_bytes(value.try_into().unwrap()));
+                    }
+                }
+                Argument::Write(tensor) => {
+                    word(u32::from(b'w'));
+                    word(tensor.elem_count() as u32);
+                    written.push(tensor);
+                }
+                Argument::Null => word(u32::from(b'n')),
+                Argument::Count(count) => {
+                    word(u32::from(b'c'));
+                    word(*count);
+                }
+                Argument::Number(number) => {
+                    word(u32::from(b'f'));
+                    word(number.to_bits());
+                }
+            }
+        }
+        let numbers =
+            [grid.blocks, grid.threads.0, grid.threads.1].map(|number| number.to_string());
+        let mut running = Command::new(&self.program)
+            .arg(kernel)
+            .args(numbers)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        running.stdin.take().unwrap().write_all(&passed).unwrap();
+        let output = running.wait_with_output().unwrap();
+        if !output.status.success() {
+            return Err(ArithmeticError(format!("{kernel} failed")));
+        }
+        let mut values = output
+            .stdout
+            .chunks_exact(4)
+            .map(|value| f32::from_le_bytes(value.try_into().unwrap()));
+        for tensor in written {
+            let own: Vec<f32> = values.by_ref().take(tensor.elem_count()).collect();
+            let own = Tensor::from_vec(own, tensor.shape(), &Device::Cpu)?;
+            tensor.slice_set(&own, 0, 0)?;
+        }
+        assert_eq!(values.next(), None);
+        Ok(())
+    }
+
+    fn frozen(&self, weight: Tensor, precision: Precision) -> Result<Tensor> {
+        Composition.frozen(weight, precision)
+    }
+
+    fn product(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        of: Operand,
+        precision: Precision,
+    ) -> Result<Tensor> {
+        Composition.product(x, weight, of, precision)
+    }
+}
+
+fn waves(shape: &[usize], step: f64, device: &Device) -> Tensor {
+    let count: usize = shape.iter().product();
+    let values: Vec<f32> = (0..count)
+        .map(|place| (2.5 * (place as f64 * step + step).sin()) as f32)
+        .collect();
+    Tensor::from_vec(values, shape, device).unwrap()
+}
+
+/// The largest distance between two tensors of the same shape, as a share of the largest value.
+#[track_caller]
+fn assert_close(found: &Tensor, expected: &Tensor, bound: f64) {
+    assert_eq!(found.dims(), expected.dims());
+    let values = |tensor: &Tensor| -> Vec<f32> {
+        let all = tensor.contiguous().unwrap().flatten_all().unwrap();
+        all.to_vec1().unwrap()
+    };
+    let (found, expected) = (values(found), values(expected));
+    let scale = expected
+        .iter()
+        .fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
+    for (place, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        let error = f64::from((found - expected).abs() / scale);
+        assert!(
+            error <= bound,
+            "place {place}: {found} in place of {expected}"
+        );
+    }
+}
+
+/// Compares every operation, in shapes that do not fill warps and blocks.
+fn check(kernels: &dyn Compound, device: &Device) {
+    layers(kernels, device);
+    attention(kernels, device);
+    optimiser(kernels, device);
+    products(kernels, device);
+}
+
+fn layers(kernels: &dyn Compound, device: &Device) {
+    for (rows, width) in [(1, 1), (3, 45), (9, 32), (130, 100)] {
+        let x = waves(&[rows, width], 0.37, device);
+        let (weight, bias) = (waves(&[width], 0.11, device), waves(&[width], 0.71, device));
+        for weights in [None, Some([&weight, &bias])] {
+            let normed =
+                |compound: &dyn Compound| compound.norm_forward(&x, weights, 1e-5).unwrap();
+            let (found, expected) = (normed(kernels), normed(&Composition));
+            assert_close(&found.result, &expected.result, 1e-5);
+            assert_close(&found.saved.rows, &expected.saved.rows, 1e-5);
+            let deviations = |saved: &Normalized| saved.inverse_deviation.clone();
+            assert_close(
+                &deviations(&found.saved),
+                &deviations(&expected.saved),
+                1e-5,
+            );
+            let gradient = waves(&[rows, width], 0.9, device);
+            let weight = weights.map(|[weight, _]| weight);
+            let backward = |compound: &dyn Compound| {
+                let saved = &expected.saved;
+                compound.norm_backward(&gradient, weight, saved).unwrap()
+            };
+            assert_close(&backward(kernels), &backward(&Composition), 1e-5);
+        }
+        let to = waves(&[rows, width], 0.05, device);
+        for to in [None, Some(&to)] {
+            let sum = |compound: &dyn Compound| compound.add_bias(&x, &bias, to).unwrap();
+            assert_close(&sum(kernels), &sum(&Composition), 1e-6);
+        }
+        activated(kernels, &x, &bias);
+        // Each block of rows has a bias of its own.
+        let x = waves(&[3, rows, width], 0.37, device);
+        let bias = waves(&[3, 1, width], 0.71, device);
+        activated(kernels, &x, &bias);
+        let sum = |compound: &dyn Compound| compound.add_bias(&x, &bias, None).unwrap();
+        assert_close(&sum(kernels), &sum(&Composition), 1e-6);
+    }
+}
+
+fn activated(kernels: &dyn Compound, x: &Tensor, bias: &Tensor) {
+    let value = |compound: &dyn Compound| compound.gelu(x, bias).unwrap();
+    assert_close(&value(kernels), &value(&Composition), 1e-6);
+    let both = |compound: &dyn Compound| compound.gelu_and_slope(x, bias).unwrap();
+    for (found, expected) in both(kernels).iter().zip(both(&Composition)) {
+        assert_close(found, &expected, 1e-6);
+    }
+}
+
+/// Examples of the same length and of different ones, one of them longer than a warp.
+fn attention(kernels: &dyn Compound, device: &Device) {
+    for offsets in [vec![0, 5, 10], vec![0, 3, 40, 41]] {
+        let all = *offsets.last().unwrap();
+        let rows = ExampleRows::new(offsets, device).unwrap();
+        let (examples, tokens) = rows.table();
+        let (heads, head_width) = (3, 7);
+        for parts in [1, 3] {
+            let from = waves(&[all, parts * heads * head_width], 0.37, device);
+            let split =
+                |compound: &dyn Compound| compound.split_heads(&from, parts, heads, &rows).unwrap();
+            let (found, expected) = (split(kernels), split(&Composition));
+            assert_close(&found, &expected, 0.0);
+            let each: Vec<Tensor> = (0..parts).map(|part| found.get(part).unwrap()).collect();
+            let merged = kernels.merge_heads(&each, &rows).unwrap();
+            assert_close(&merged, &from, 0.0);
+            assert_close(&Composition.merge_heads(&each, &rows).unwrap(), &from, 0.0);
+        }
+        let scores = waves(&[examples, heads, tokens, tokens], 0.13, device);
+        let weights =
+            |compound: &dyn Compound| compound.softmax_forward(&scores, 0.4, &rows).unwrap();
+        let (found, expected) = (weights(kernels), weights(&Composition));
+        assert_close(&found, &expected, 1e-6);
+        let gradient = waves(&[examples, heads, tokens, tokens], 0.7, device);
+        let backward = |compound: &dyn Compound| {
+            compound
+                .softmax_backward(&gradient, &expected, 0.4)
+                .unwrap()
+        };
+        assert_close(&backward(kernels), &backward(&Composition), 1e-5);
+    }
+}
+
+/// Three models with different numbers of values, and a single one, over two steps. The norm of one model is below the
+/// bound, and those of the others are above it.
+fn optimiser(kernels: &dyn Compound, device: &Device) {
+    let three = vec![vec![0..300, 320..321], vec![300..320], vec![321..2000]];
+    for models in [three, vec![vec![0..2000]]] {
+        let plan = OptimiserPlan {
+            rates: vec![(0.01, 700), (0.003, 1300)],
+            models,
+            weight_decay: 0.1,
+            clip: 20.0,
+        };
+        let models = Models::new(&plan, 2000, device).unwrap();
+        let rates = Tensor::full(0.01_f32, (1, 2000), device).unwrap();
+        let stepped = |compound: &dyn Compound| {
+            let zeros = || Tensor::zeros((1, 2000), DType::F32, device).unwrap();
+            let mut moments = Moments {
+                means: zeros(),
+                squares: zeros(),
+            };
+            let mut values = waves(&[1, 2000], 0.37, device);
+            let mut all_norms = Vec::new();
+            for number in [1, 2] {
+                let gradients = waves(&[1, 2000], 0.3 * f64::from(number), device);
+                let norms = compound.norms_of_models(&gradients, &models).unwrap();
+                let step = AdamWStep {
+                    number,
+                    factor: 0.7,
+                    rates: &rates,
+                    weight_decay: plan.weight_decay,
+                    clip: plan.clip,
+                    models: &models,
+                    norms: &norms,
+                };
+                values = compound
+                    .adamw(&step, &values, &gradients, &mut moments)
+                    .unwrap();
+                all_norms.push(norms);
+            }
+            all_norms.extend([values, moments.means, moments.squares]);
+            all_norms
+        };
+        for (found, expected) in stepped(kernels).iter().zip(stepped(&Composition)) {
+            assert_close(found, &expected, 1e-6);
+        }
+    }
+}
+
+fn products(kernels: &dyn Compound, device: &Device) {
+    let (rows, inputs, outputs) = (37, 29, 21);
+    let weight = waves(&[outputs, inputs], 0.37, device);
+    for precision in [Precision::F32, Precision::Bf16, Precision::Tf32] {
+        for (of, depth) in [(Operand::Transposed, inputs), (Operand::AsItIs, outputs)] {
+            let x = waves(&[rows, depth], 0.11, device);
+            let product = |compound: &dyn Compound| {
+                let weight = compound.frozen(weight.clone(), precision).unwrap();
+                compound.product(&x, &weight, of, precision).unwrap()
+            };
+            // A card may round to the nearest TF32 number or towards zero.
+            let bound = if precision == Precision::Tf32 {
+                2e-3
+            } else {
+                1e-5
+            };
+            assert_close(&product(kernels), &product(&Composition), bound);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a C++ compiler"]
+fn kernels_compute_what_the_composition_computes() {
+    let folder = tempfile::tempdir().unwrap();
+    check(&Kernels(OnHost::compiled(folder.path())), &Device::Cpu);
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+#[ignore = "needs a card of NVIDIA"]
+fn kernels_compute_it_on_a_card_too() {
+    let (device, kernels) = super::cuda::open(0).unwrap();
+    check(&kernels, &device);
+}
