@@ -81,9 +81,9 @@ enum Command {
         /// Device: cpu, cuda and so on
         #[arg(long, value_name = "NAME", default_value = "cpu")]
         device: Device,
-        /// Number of trainings of a study that are computed side by side
-        #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
-        side_by_side: u16,
+        /// Number of trainings of a study that are computed side by side [default: as many as fill a card, else 1]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+        side_by_side: Option<u16>,
         /// Use only this many of the placements, evenly spread
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
         limit: Option<u16>,
@@ -121,7 +121,7 @@ fn execute(command: Command) -> Result<()> {
             let limit = limit.map(usize::from);
             let resources = Resources {
                 device,
-                side_by_side: usize::from(side_by_side),
+                side_by_side: side_by_side.map(usize::from),
                 ..Resources::default()
             };
             let workers = usize::from(workers);

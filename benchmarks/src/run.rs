@@ -30,9 +30,13 @@ pub(crate) fn run(
     }
     let shared = problem.shared();
     let placements = work.placements(limit)?;
+    let mut side_by_side = 1;
     let (seconds, results) = match work.kind {
         Kind::Steps => steps(&work, &shared, &placements, resources)?,
-        Kind::Study => study(&work, &shared, &placements, (workers, resources))?,
+        Kind::Study => {
+            let resources = (workers, resources);
+            study(&work, &shared, &placements, resources, &mut side_by_side)?
+        }
         Kind::GradientMap => gradient_map(&work, &shared, resources)?,
     };
     Ok(Report {
@@ -41,7 +45,7 @@ pub(crate) fn run(
         kind: work.kind,
         precision,
         device: resources.device.to_string(),
-        side_by_side: resources.side_by_side,
+        side_by_side,
         seconds,
         results,
     })
@@ -85,17 +89,20 @@ fn steps(
     Ok((per_step.collect(), vec![outcome(placement, &score)]))
 }
 
-/// Times everything from the encoded examples to the scores: frozen states, linear probe and trainings.
+/// Times everything from the encoded examples to the scores: frozen states, linear probe and trainings. Their number at a
+/// time is written to `at_once`.
 fn study(
     work: &Work,
     shared: &Shared,
     placements: &[Placement],
     (workers, resources): (usize, Resources),
+    at_once: &mut usize,
 ) -> Result<(Vec<f64>, Vec<Outcome>)> {
     let fidelity = Fidelity::new(work.steps).context("a study trains for at least one step")?;
     let (seconds, scores) = timed(work, || {
         let scorer = work.scorer(shared, resources)?;
-        if resources.side_by_side > 1 {
+        *at_once = scorer.side_by_side();
+        if *at_once > 1 {
             let placements: Vec<&Placement> = placements.iter().collect();
             let scores = scorer.score_together(&placements, fidelity, 0).into_iter();
             return Ok(scores.collect::<Result<Vec<Score>, ScoreError>>()?);

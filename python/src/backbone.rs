@@ -38,8 +38,8 @@ impl Backbone {
     pub(crate) fn resources(&self, cache_memory: Option<usize>) -> Resources {
         Resources {
             device: self.device,
-            cache_memory: cache_memory.unwrap_or_else(default_cache_memory),
-            side_by_side: Resources::default_side_by_side(self.device.kind),
+            cache_memory: cache_memory.or_else(|| default_cache_memory(self.device.kind)),
+            side_by_side: None,
         }
     }
 }

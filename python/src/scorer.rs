@@ -194,10 +194,11 @@ impl Scorer {
             // This process is one of several. With one process for each core, their caches together take as much memory
             // as those of a single study.
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let device: Device = device.parse().or_raise()?;
             let resources = Resources {
-                device: device.parse().or_raise()?,
-                cache_memory: default_cache_memory() / cores,
-                side_by_side: 1,
+                device,
+                cache_memory: default_cache_memory(device.kind).map(|memory| memory / cores),
+                side_by_side: None,
             };
             let scorer = ProxyScorer::with_probe(
                 Arc::clone(&backbone),

@@ -40,6 +40,9 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     /// values can be read at any time. A device processes a batch at once and is not waited for within an epoch.
     const ON_PROCESSOR: bool;
 
+    /// The number of bytes that a device still has, if it can say so. The processor does not.
+    fn free_memory(&self) -> Option<usize>;
+
     /// Prepares a frozen linear layer for products in both directions.
     ///
     /// # Errors

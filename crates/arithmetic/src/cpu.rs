@@ -87,6 +87,10 @@ impl Arithmetic for Cpu {
 
     const ON_PROCESSOR: bool = true;
 
+    fn free_memory(&self) -> Option<usize> {
+        None
+    }
+
     fn linear(&self, layer: &Linear) -> Result<PackedLinear> {
         let (set, precision) = (self.instruction_set, self.precision);
         let weight = Matrix::new(&layer.weight, layer.outputs, layer.inputs);

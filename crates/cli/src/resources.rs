@@ -59,11 +59,13 @@ pub(crate) fn within(
     (precision, kind): (Precision, DeviceKind),
     mut problem: Problem,
 ) -> Result<(Problem, Resources)> {
-    let side_by_side = options.side_by_side.map(Count::get);
     let resources = Resources {
         device: options.device.of_kind(kind)?,
-        side_by_side: side_by_side.unwrap_or_else(|| Resources::default_side_by_side(kind)),
-        cache_memory: cache_memory(options.cache_memory, &problem)?,
+        side_by_side: options.side_by_side.map(Count::get),
+        cache_memory: match options.cache_memory {
+            Some(requested) => Some(cache_memory(requested, &problem)?),
+            None => default_cache_memory(kind),
+        },
     };
     problem.backbone = computed_with(problem.backbone, precision, options.instruction_set);
     Ok((problem, resources))
@@ -73,11 +75,8 @@ pub(crate) fn within(
 ///
 /// # Errors
 /// If the request exceeds the machine.
-fn cache_memory(requested: Option<ByteSize>, problem: &Problem) -> Result<usize> {
+fn cache_memory(requested: ByteSize, problem: &Problem) -> Result<usize> {
     let memory = machine_memory();
-    let Some(requested) = requested else {
-        return Ok(default_cache_memory());
-    };
     if requested.as_u64() > memory {
         let size = |examples| StateCache::size(&problem.backbone, examples) as u64;
         let needed = size(&problem.task.train) + size(&problem.task.validation);

@@ -60,6 +60,7 @@ fn side_by_side(of_connections: &[&Directions], states: usize) -> adaplace_arith
 
 #[cfg(test)]
 mod tests {
+    use adaplace_backbone::Backbone;
     use adaplace_task::Examples;
     use adaplace_testkit::TextTask;
 
@@ -69,18 +70,23 @@ mod tests {
     use crate::gradient_sums::{Side, Summed, for_connections};
     use crate::singular_values::Decomposition;
     use crate::support::{model, tiny_bert, tiny_task};
+    use crate::tests::tensors;
 
     /// The mean over the examples is u_m^T G v_m, computed from the matrices. For the examples whose G was decomposed
     /// this is the singular value; for others it is taken with their own G.
     #[test]
     fn means_over_examples_are_those_of_the_gradient_matrices() {
-        let backbone = tiny_bert();
-        let model = model(&backbone, &[]);
+        check(&tiny_bert());
+        check(&tiny_bert().on(tensors()));
+    }
+
+    fn check<A: Arithmetic>(backbone: &Backbone<A>) {
+        let model = model(backbone, &[]);
         let all: Examples = tiny_task(&TextTask::default()).train;
         let rows: Vec<usize> = (0..all.len()).collect();
         let (first, second) = rows.split_at(rows.len() / 2);
         let cut =
-            [first, second].map(|rows| shards(&backbone, Dataset::from(&all), rows, 1).unwrap());
+            [first, second].map(|rows| shards(backbone, Dataset::from(&all), rows, 1).unwrap());
         let side = |part: usize| Side {
             model: &model,
             shards: &cut[part],

@@ -8,9 +8,11 @@ use adaplace_backbone::Backbone;
 use adaplace_task::{Examples, Part, Task};
 
 use crate::evaluation::{evaluate, evaluate_together, features};
+use crate::resources::TrainingSize;
 use crate::{
     Dataset, Evaluation, GradientMap, GradientMapSettings, Head, LinearProbe, Model, Parameters,
-    ScoreError, StateCache, Statistics, Trained, TrainingSettings, fine_tune_together, importances,
+    Resources, ScoreError, StateCache, Statistics, Trained, TrainingSettings, fine_tune_together,
+    importances,
 };
 
 /// What trains adapters on a backbone and a task. The arithmetic that computes it is hidden behind this trait.
@@ -27,6 +29,9 @@ pub(crate) trait Learner: Debug + Send + Sync {
         seed: u64,
         repetition: u32,
     ) -> Result<Vec<Result<Trained, ScoreError>>, ScoreError>;
+
+    /// The number of trainings side by side that fill the device and fit into its memory.
+    fn trainings_at_once(&self, batch_size: usize) -> usize;
 
     /// The evaluations of several models on the validation part.
     fn validate(
@@ -60,40 +65,6 @@ pub(crate) trait Learner: Debug + Send + Sync {
     ) -> Result<GradientMap, ScoreError>;
 }
 
-/// The resources of the computation. The processor computes the same with any of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Resources {
-    /// The device.
-    pub device: Device,
-    /// The largest size of the cached frozen states, in bytes.
-    pub cache_memory: usize,
-    /// The number of trainings that are computed side by side at most.
-    pub side_by_side: usize,
-}
-
-impl Resources {
-    /// The number of trainings side by side unless it is chosen. More would fill a card better, but a strategy rarely
-    /// proposes more at a time.
-    #[must_use]
-    pub fn default_side_by_side(device: DeviceKind) -> usize {
-        match device {
-            DeviceKind::Cpu | DeviceKind::Candle => 1,
-            DeviceKind::Cuda | DeviceKind::Metal => 16,
-        }
-    }
-}
-
-impl Default for Resources {
-    /// The processor, with all frozen states cached and one training at a time.
-    fn default() -> Self {
-        Self {
-            device: Device::CPU,
-            cache_memory: usize::MAX,
-            side_by_side: 1,
-        }
-    }
-}
-
 /// What trains on the device of `resources`, in the precision of `backbone`.
 ///
 /// # Errors
@@ -103,7 +74,7 @@ pub(crate) fn learner(
     task: Arc<Task>,
     resources: Resources,
 ) -> Result<Box<dyn Learner>, ScoreError> {
-    struct Caching(Arc<Backbone>, Arc<Task>, usize);
+    struct Caching(Arc<Backbone>, Arc<Task>, Option<usize>);
 
     impl Work for Caching {
         type Output = Result<Box<dyn Learner>, ScoreError>;
@@ -111,6 +82,8 @@ pub(crate) fn learner(
         fn with<A: Arithmetic>(self, arithmetic: A) -> Self::Output {
             let Self(backbone, task, memory) = self;
             let backbone = Arc::new(backbone.on(arithmetic));
+            let free = backbone.arithmetic().free_memory();
+            let memory = memory.or(free.map(|free| free / 2)).unwrap_or(usize::MAX);
             Ok(Box::new(CachedTask::new(backbone, task, memory)?))
         }
     }
@@ -122,7 +95,10 @@ pub(crate) fn learner(
     } = resources;
     match device.kind {
         // The backbone may be prepared already.
-        DeviceKind::Cpu => Ok(Box::new(CachedTask::new(backbone, task, cache_memory)?)),
+        DeviceKind::Cpu => {
+            let memory = cache_memory.unwrap_or(usize::MAX);
+            Ok(Box::new(CachedTask::new(backbone, task, memory)?))
+        }
         _ => {
             let precision = backbone.arithmetic().precision;
             device.compute(precision, Caching(backbone, task, cache_memory))?
@@ -247,6 +223,16 @@ impl<A: Arithmetic> Learner for CachedTask<A> {
             seed,
             repetition,
         )
+    }
+
+    fn trainings_at_once(&self, batch_size: usize) -> usize {
+        let description = self.backbone.description();
+        let mut lengths = self.task.train.lengths();
+        if let Some(tokens) = description.input.fixed_tokens() {
+            lengths.fill(tokens);
+        }
+        let training = TrainingSize::new(description, &lengths, batch_size);
+        training.at_once(self.backbone.arithmetic().free_memory())
     }
 
     fn validate(

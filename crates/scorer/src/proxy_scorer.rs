@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use adaplace_arithmetic::DeviceKind;
 use adaplace_backbone::Backbone;
 use adaplace_search_space::{Fidelity, Placement};
 use adaplace_task::{Examples, Task};
@@ -117,14 +118,8 @@ impl ProxyScorer {
         resources: Resources,
     ) -> Result<Self, ScoreError> {
         let learner = learner(backbone, Arc::clone(&task), resources)?;
-        Ok(Self {
-            probe: learner.fit_probe(settings.batch_size.get())?,
-            learner,
-            task,
-            settings,
-            seed,
-            side_by_side: resources.side_by_side.into(),
-        })
+        let probe = learner.fit_probe(settings.batch_size.get())?;
+        Ok(Self::of(learner, task, settings, seed, resources, probe))
     }
 
     /// Creates a scorer with a probe that was fitted earlier to the same backbone and task.
@@ -139,14 +134,33 @@ impl ProxyScorer {
         resources: Resources,
         probe: LinearProbe,
     ) -> Result<Self, ScoreError> {
-        Ok(Self {
-            learner: learner(backbone, Arc::clone(&task), resources)?,
+        let learner = learner(backbone, Arc::clone(&task), resources)?;
+        Ok(Self::of(learner, task, settings, seed, resources, probe))
+    }
+
+    fn of(
+        learner: Box<dyn Learner>,
+        task: Arc<Task>,
+        settings: TrainingSettings,
+        seed: u64,
+        resources: Resources,
+        probe: LinearProbe,
+    ) -> Self {
+        let batch_size = settings.batch_size.get();
+        let chosen = resources
+            .side_by_side
+            .unwrap_or_else(|| match resources.device.kind {
+                DeviceKind::Cpu | DeviceKind::Candle => 1,
+                DeviceKind::Cuda | DeviceKind::Metal => learner.trainings_at_once(batch_size),
+            });
+        Self {
+            learner,
             task,
             settings,
             seed,
             probe,
-            side_by_side: resources.side_by_side.into(),
-        })
+            side_by_side: chosen.into(),
+        }
     }
 
     /// The fitted probe.

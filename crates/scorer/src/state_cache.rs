@@ -21,13 +21,13 @@ pub struct StateCache<A: Arithmetic = Cpu> {
     task: Arc<Task>,
     part: Part,
     offsets: Arc<[usize]>,
-    /// The number of states that fit.
-    capacity: usize,
     cached: Mutex<CachedStates<A>>,
 }
 
 /// The cached states by their index.
 struct CachedStates<A: Arithmetic> {
+    /// The number of states that fit.
+    capacity: usize,
     states: Vec<Option<Arc<CachedState<A>>>>,
     /// The indices of the cached states, the least recently used first.
     by_use: Vec<usize>,
@@ -77,14 +77,16 @@ impl<A: Arithmetic> StateCache<A> {
             backbone,
             task,
             part,
-            capacity,
             cached: Mutex::new(CachedStates {
+                capacity,
                 states: vec![None; states],
                 by_use: Vec::new(),
             }),
         };
         if capacity == states {
-            cache.fill()?;
+            cache
+                .fill()
+                .or_else(|error| cache.shrink(capacity, error))?;
         }
         Ok(cache)
     }
@@ -111,7 +113,7 @@ impl<A: Arithmetic> StateCache<A> {
         for n in 0..self.backbone.description().hidden_states {
             let before = below.as_deref().map(|state| &state.values);
             let state = Arc::new(self.to_cache(self.next(n, before, Threads::All)?));
-            self.lock().insert(n, Arc::clone(&state), self.capacity);
+            self.lock().insert(n, Arc::clone(&state));
             below = Some(state);
         }
         Ok(())
@@ -123,18 +125,42 @@ impl<A: Arithmetic> StateCache<A> {
     /// its batch and ask again. Threads that miss the same state at the same time each compute it, and one of the
     /// results is cached.
     pub(crate) fn state(&self, n: usize) -> Result<Option<Arc<CachedState<A>>>, ScoreError> {
-        if self.capacity == 0 {
-            return Ok(None);
-        }
-        let below = {
-            let mut cached = self.lock();
-            if let Some(state) = cached.get(n) {
-                return Ok(Some(state));
+        loop {
+            let (capacity, below) = {
+                let mut cached = self.lock();
+                if cached.capacity == 0 {
+                    return Ok(None);
+                }
+                if let Some(state) = cached.get(n) {
+                    return Ok(Some(state));
+                }
+                (cached.capacity, cached.below(n))
+            };
+            match self.compute(n, below) {
+                Ok(values) => {
+                    let state = Arc::new(self.to_cache(values));
+                    return Ok(Some(self.lock().insert(n, state)));
+                }
+                Err(error) => self.shrink(capacity, error)?,
             }
-            cached.below(n)
+        }
+    }
+
+    /// Halves the number of states that fit, unless another thread did, if the error is that of a device without memory
+    /// for a state.
+    fn shrink(&self, capacity: usize, error: ScoreError) -> Result<(), ScoreError> {
+        let ScoreError::Arithmetic(reason) = error else {
+            return Err(error);
         };
-        let state = Arc::new(self.to_cache(self.compute(n, below)?));
-        Ok(Some(self.lock().insert(n, state, self.capacity)))
+        let mut cached = self.lock();
+        if cached.capacity == capacity {
+            cached.capacity = capacity / 2;
+            let kept = cached.capacity;
+            cached.make_room(kept);
+            let states = cached.states.len();
+            tracing::warn!("{kept} of {states} frozen states are kept from now on: {reason}");
+        }
+        Ok(())
     }
 
     /// Computes h_n of all examples from a state below it, or from the embedding.
@@ -231,22 +257,24 @@ impl<A: Arithmetic> CachedStates<A> {
     }
 
     /// Caches h_n in place of the least recently used states. If another thread was faster, the result is its state.
-    fn insert(
-        &mut self,
-        n: usize,
-        state: Arc<CachedState<A>>,
-        capacity: usize,
-    ) -> Arc<CachedState<A>> {
+    fn insert(&mut self, n: usize, state: Arc<CachedState<A>>) -> Arc<CachedState<A>> {
         if let Some(state) = self.get(n) {
             return state;
         }
-        while self.by_use.len() >= capacity {
+        if self.capacity > 0 {
+            self.make_room(self.capacity - 1);
+            self.states[n] = Some(Arc::clone(&state));
+            self.by_use.push(n);
+        }
+        state
+    }
+
+    /// Forgets the least recently used states until at most `count` are left.
+    fn make_room(&mut self, count: usize) {
+        while self.by_use.len() > count {
             let oldest = self.by_use.remove(0);
             self.states[oldest] = None;
         }
-        self.states[n] = Some(Arc::clone(&state));
-        self.by_use.push(n);
-        state
     }
 }
 
@@ -288,6 +316,7 @@ fn offsets<A: Arithmetic>(backbone: &Backbone<A>, examples: &Examples) -> Vec<us
 
 #[cfg(test)]
 mod tests {
+    use adaplace_arithmetic::ArithmeticError;
     use adaplace_testkit::TextTask;
 
     use super::*;
@@ -360,6 +389,30 @@ mod tests {
         }
         // When 4 was added, 0 was the least recently used one; when 0 came back, it was 2.
         assert_eq!(cached(&some).1, [3, 1, 4, 0]);
+    }
+
+    /// A device without memory for a state halves the number of those that are kept, and the others are computed.
+    #[test]
+    fn what_has_no_room_is_computed_again() {
+        let backbone = Arc::new(tiny_bert());
+        let task = Arc::new(tiny_task(&TextTask::default()));
+        let cache = cache(&backbone, &task, usize::MAX);
+        let full = || ScoreError::from(ArithmeticError("no memory".to_owned()));
+        for (capacity, kept) in [(5, 2), (5, 2), (2, 1), (1, 0)] {
+            cache.shrink(capacity, full()).unwrap();
+            assert_eq!(cache.lock().by_use.len(), kept);
+            for n in [3, 0, 4] {
+                let found = cache.state(n).unwrap();
+                assert_eq!(found.is_some(), kept > 0);
+                if let Some(state) = found {
+                    let mut values = Vec::new();
+                    state.gather(&backbone, &[7, 2], &mut values).unwrap();
+                    assert_eq!(values, computed(&backbone, &task.train, n, &[7, 2]));
+                }
+            }
+            assert_eq!(cache.lock().by_use.len(), kept);
+        }
+        assert!(cache.shrink(0, ScoreError::NoExamples).is_err());
     }
 
     /// Threads that ask at the same time get the same states.

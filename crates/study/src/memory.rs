@@ -1,5 +1,6 @@
 //! The memory of the machine.
 
+use adaplace_backbone::DeviceKind;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 /// By default, frozen states take at most 1 / `DEFAULT_SHARE` of the memory.
@@ -17,8 +18,12 @@ pub fn machine_memory() -> u64 {
         .map_or(total, |group| group.min(total))
 }
 
-/// Default size in bytes of the cache of frozen states: a quarter of the memory.
+/// Default size in bytes of the cache of frozen states: a quarter of the memory. `None` for a card, which knows how much of
+/// its own it has free.
 #[must_use]
-pub fn default_cache_memory() -> usize {
-    (machine_memory() / DEFAULT_SHARE) as usize
+pub fn default_cache_memory(device: DeviceKind) -> Option<usize> {
+    match device {
+        DeviceKind::Cpu | DeviceKind::Candle => Some((machine_memory() / DEFAULT_SHARE) as usize),
+        DeviceKind::Cuda | DeviceKind::Metal => None,
+    }
 }

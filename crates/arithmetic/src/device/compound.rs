@@ -21,6 +21,9 @@ use crate::{Precision, Result};
 
 /// The operations. Tensors are contiguous, and all but weights of [`Precision::Bf16`] contain f32.
 pub(super) trait Compound: Debug + Send + Sync {
+    /// See [`crate::Arithmetic::free_memory`].
+    fn free_memory(&self) -> Option<usize>;
+
     /// Prepares a frozen weight (outputs, inputs) for products.
     fn frozen(&self, weight: Tensor, precision: Precision) -> Result<Tensor>;
 

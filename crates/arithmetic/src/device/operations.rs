@@ -34,6 +34,10 @@ impl Arithmetic for OnDevice {
 
     const ON_PROCESSOR: bool = false;
 
+    fn free_memory(&self) -> Option<usize> {
+        self.compound.free_memory()
+    }
+
     fn linear(&self, layer: &Linear) -> Result<LinearTensors> {
         let shape = (layer.outputs, layer.inputs);
         let weight = Tensor::from_slice(&layer.weight, shape, &self.device)?;

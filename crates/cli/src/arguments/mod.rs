@@ -136,11 +136,11 @@ pub(crate) struct ResourceOptions {
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) device: DeviceArgument,
     /// Number of trainings that are computed side by side at most. It changes results by rounding, and half of it is
-    /// taken when memory runs out [default: 16 on a card, else 1]
+    /// taken when memory runs out [default: as many as fill a card, else 1]
     #[arg(long, value_name = "N")]
     pub(crate) side_by_side: Option<Count>,
     /// Memory for frozen states, for example 2GiB or 500MB; states that do not fit are computed again when needed.
-    /// Changes no result [default: a quarter of the machine's memory]
+    /// Changes no result [default: a quarter of the machine's memory, half of what a card has free]
     #[arg(long, value_name = "SIZE")]
     pub(crate) cache_memory: Option<ByteSize>,
     /// Vector instructions: avx512, avx2, neon or portable [default: the best ones of this machine]

@@ -16,7 +16,7 @@ const TOKENS_PER_SHARD: usize = 256;
 const SHARDS_TOGETHER: usize = 2;
 
 /// The approximate number of tokens that a device processes at once where no batch says how many.
-const TOKENS_ON_DEVICE: usize = 16_384;
+pub(crate) const TOKENS_ON_DEVICE: usize = 16_384;
 
 /// Whole examples that one thread processes together.
 pub(crate) struct Shard<'a, A: Arithmetic> {

@@ -58,6 +58,10 @@ impl Learner for Small {
         Ok(parameters.iter().map(evaluation).collect())
     }
 
+    fn trainings_at_once(&self, _: usize) -> usize {
+        unreachable!()
+    }
+
     fn evaluate(&self, _: Parameters, _: &Examples, _: usize) -> Result<Evaluation, ScoreError> {
         unreachable!()
     }

@@ -80,10 +80,14 @@ fn beside_adapters_of_two_passes() {
 }
 
 #[test]
-fn beside_adapters_of_two_passes_as_tensors() {
+fn beside_adapters_of_one_and_of_two_passes_as_tensors() {
     let backbone = tiny_bert().on(tensors());
-    let model = model(&backbone, &[(3, 1), (0, 2), (2, 2), (4, 4)]);
-    check(&model, &ragged_inputs(), &[1, 0, 2]);
+    for given in [
+        &[(0, 1), (2, 2), (0, 4)][..],
+        &[(3, 1), (0, 2), (2, 2), (4, 4)],
+    ] {
+        check(&model(&backbone, given), &ragged_inputs(), &[1, 0, 2]);
+    }
 }
 
 fn task_map(model: &Model<'_>, batch_size: usize) -> GradientMap {

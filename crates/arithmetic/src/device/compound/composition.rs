@@ -23,6 +23,10 @@ fn rounded(precision: Precision, values: &Tensor) -> Result<Tensor> {
 }
 
 impl Compound for Composition {
+    fn free_memory(&self) -> Option<usize> {
+        None
+    }
+
     fn frozen(&self, weight: Tensor, precision: Precision) -> Result<Tensor> {
         rounded(precision, &weight)
     }

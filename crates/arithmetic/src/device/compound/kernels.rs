@@ -42,6 +42,9 @@ pub(in crate::device) struct Grid {
 
 /// What runs kernels on a device, and multiplies matrices there.
 pub(in crate::device) trait Launcher: Debug + Send + Sync {
+    /// See [`crate::Arithmetic::free_memory`].
+    fn free_memory(&self) -> Option<usize>;
+
     /// A contiguous f32 tensor whose values are arbitrary.
     fn empty(&self, shape: &[usize]) -> Result<Tensor>;
 
@@ -142,6 +145,10 @@ impl<L: Launcher> Kernels<L> {
 }
 
 impl<L: Launcher> Compound for Kernels<L> {
+    fn free_memory(&self) -> Option<usize> {
+        self.0.free_memory()
+    }
+
     fn frozen(&self, weight: Tensor, precision: Precision) -> Result<Tensor> {
         self.0.frozen(weight, precision)
     }

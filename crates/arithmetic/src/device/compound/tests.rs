@@ -58,6 +58,10 @@ fn bytes_of(tensor: &Tensor) -> Vec<u8> {
 }
 
 impl Launcher for OnHost {
+    fn free_memory(&self) -> Option<usize> {
+        None
+    }
+
     fn empty(&self, shape: &[usize]) -> Result<Tensor> {
         Ok(Tensor::full(f32::NAN, shape, &Device::Cpu)?)
     }

@@ -72,6 +72,11 @@ impl Card {
 }
 
 impl Launcher for Card {
+    fn free_memory(&self) -> Option<usize> {
+        let (free, _) = self.0.cuda_stream().context().mem_get_info().ok()?;
+        Some(free)
+    }
+
     fn empty(&self, shape: &[usize]) -> Result<Tensor> {
         // SAFETY: the values are plain numbers, which the kernel that gets the tensor overwrites.
         Ok(unsafe { Tensor::empty(shape, DType::F32, &Device::Cuda(self.0.clone())) }?)
