@@ -2,8 +2,10 @@
 """Runs the same work in adaplace and in PyTorch, in turns, and tabulates medians and ratios. See README.md.
 
     python3 benchmarks/run.py [--shared DIR] [--only NAME,..] [--rounds N] [--precision f32,bf16] [--python PATH] [--modes ..] [--limit N]
+    python3 benchmarks/run.py --device cuda --program PATH [..]
 
 The script needs only the standard library. PyTorch is in `benchmarks/.venv`, created on the first run, or in `--python`.
+On a card, both engines have it for themselves. device.sh prepares that.
 """
 
 import argparse
@@ -30,8 +32,14 @@ WORKS = {
     "random-64": ("study", True, 2),
     "single-169": ("study", True, 2),
     "vit-16": ("study", True, 2),
+    "vit-b-step": ("steps", True, None),
+    "vit-b-64": ("study", True, 2),
+    "vit-b-map": ("gradient-map", True, None),
 }
+# What is done unless names are given. The pictures of the others are written by pytorch/random_models.py.
+USUAL = [name for name in WORKS if not name.startswith("vit-b")]
 MODES = ("f32", "bf16-autocast", "bf16")
+MODES_OF_CARDS = ("f32", "tf32", "bf16-autocast", "bf16")
 
 
 def say(text):
@@ -81,52 +89,70 @@ def processor():
     return name, re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
+def card(python, device):
+    """The card's name, as text and as a file name."""
+    code = f"import torch; print(torch.cuda.get_device_name(torch.device('{device}')))"
+    name = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    return name, re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
 class Engines:
     """The two commands."""
 
-    def __init__(self, python, folder, limit):
-        self.python, self.folder, self.limit = python, folder, limit
+    def __init__(self, program, python, folder, limit, device):
+        self.program, self.python, self.folder, self.limit, self.device = program, python, folder, limit, device
+
+    def prepare(self, name, shared):
+        command = [self.program, "prepare", name, "--shared", shared, "--out", self.folder / name, "--device", self.device]
+        subprocess.run([str(part) for part in command], check=True)
+
+    def variants(self, kind):
+        """Every (mode, processes, compiled) that PyTorch may be fastest in."""
+        if self.device == "cpu":
+            return [(mode, processes, False) for mode in MODES for processes in ((1, 2) if kind == "study" else (1,))]
+        return [(mode, 1, compiled) for mode in MODES_OF_CARDS for compiled in ((False, True) if kind != "gradient-map" else (False,))]
 
     def limited(self, kind, limit):
         return ["--limit", limit] if limit and kind == "study" else []
 
     def adaplace(self, name, precision):
         kind = WORKS[name][0]
-        command = [ENGINE, "run", self.folder / name, "--precision", precision]
+        command = [self.program, "run", self.folder / name, "--precision", precision, "--device", self.device]
         return measure(command + self.limited(kind, self.limit))
 
     def pytorch(self, name, variant, limit=None):
-        mode, processes = variant
+        mode, processes, compiled = variant
         kind = WORKS[name][0]
         command = [self.python, HERE / "pytorch/bench.py", self.folder / name, "--mode", mode, "--processes", processes]
+        command += ["--device", self.device] + (["--compile"] if compiled else [])
         return measure(command + self.limited(kind, limit or self.limit))
 
 
 def best_variants(engines, name):
-    """The fastest (mode, processes) of PyTorch in f32 and of all modes, by one short run each."""
+    """The fastest variants of PyTorch in f32 and of all, by one short run each."""
     kind, _, short = WORKS[name]
     limit = min(short, engines.limit or short) if short else None
     seconds = {}
-    for mode in MODES:
-        for processes in (1, 2) if kind == "study" else (1,):
-            report = engines.pytorch(name, (mode, processes), limit)
-            seconds[mode, processes] = statistics.median(report["seconds"])
-            say(f"  PyTorch {label((mode, processes))}: {seconds[mode, processes]:.4g} s")
+    for variant in engines.variants(kind):
+        report = engines.pytorch(name, variant, limit)
+        seconds[variant] = statistics.median(report["seconds"])
+        say(f"  PyTorch {label(variant)}: {seconds[variant]:.4g} s")
     single = min((variant for variant in seconds if variant[0] == "f32"), key=seconds.get)
     return single, min(seconds, key=seconds.get), seconds
 
 
 def known_variants(parser, text):
     """The two variants of `--modes`, in the form of `best_variants`."""
-    found = re.fullmatch(r"(f32):([12]),(f32|bf16-autocast|bf16):([12])", text)
+    found = re.fullmatch(r"(f32):([12])(:compiled)?,(f32|tf32|bf16-autocast|bf16):([12])(:compiled)?", text)
     if not found:
-        parser.error("`--modes` is like f32:1,bf16-autocast:2")
-    return (found[1], int(found[2])), (found[3], int(found[4])), {}
+        parser.error("`--modes` is like f32:1,bf16-autocast:2 or f32:1,bf16:1:compiled")
+    return (found[1], int(found[2]), bool(found[3])), (found[4], int(found[5]), bool(found[6])), {}
 
 
 def label(variant):
-    mode, processes = variant
-    return mode if processes == 1 else f"{mode}, {processes} processes"
+    mode, processes, compiled = variant
+    text = mode if processes == 1 else f"{mode}, {processes} processes"
+    return f"{text}, compiled" if compiled else text
 
 
 def correlation(x, y):
@@ -230,10 +256,27 @@ def table(entries, precisions):
     return "\n".join(lines) + "\n"
 
 
+def write(machine, entries, precisions, arguments):
+    name, slug = machine
+    versions = {entry["pytorch_version"] for entry in entries if "pytorch_version" in entry}
+    text = f"# {name}\n\n"
+    text += f"Medians of {arguments.rounds} rounds in turns"
+    text += f", PyTorch {', '.join(sorted(versions))}" if versions else ""
+    text += f", {arguments.limit} placements a study" if arguments.limit else ""
+    text += ". A ratio is PyTorch's time divided by adaplace's.\n\n" + table(entries, precisions)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / f"{slug}.md").write_text(text)
+    document = {"processor": name, "device": arguments.device, "rounds": arguments.rounds, "limit": arguments.limit, "works": entries}
+    (arguments.out / f"{slug}.json").write_text(json.dumps(document, indent=1) + "\n")
+    say(f"{text}written to {arguments.out / slug}.md and .json")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--shared", default=ROOT.parent / "shared", type=pathlib.Path, help="folder with backbones/ and data/ [default: ../shared]")
-    parser.add_argument("--only", default=",".join(WORKS), help="names of works, separated by commas")
+    parser.add_argument("--only", default=",".join(USUAL), help="names of works, separated by commas")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda and so on for a card")
+    parser.add_argument("--program", type=pathlib.Path, help="adaplace-benchmarks, built for the device, instead of building it")
     parser.add_argument("--rounds", type=int, default=3, help="number of turns of each engine")
     parser.add_argument("--precision", default="f32", help="precision of adaplace: f32, bf16 or f32,bf16")
     parser.add_argument("--python", help="an interpreter with PyTorch and safetensors, instead of benchmarks/.venv")
@@ -245,36 +288,27 @@ def main():
     for name in names:
         if name not in WORKS:
             parser.error(f"no work is called `{name}`; there are {', '.join(WORKS)}")
-    if not set(precisions) <= {"f32", "bf16"}:
-        parser.error("`--precision` is f32, bf16 or f32,bf16")
+    if not set(precisions) <= {"f32", "bf16", "tf32"}:
+        parser.error("`--precision` is f32, bf16, tf32 or several of them, separated by commas")
     variants = arguments.modes and known_variants(parser, arguments.modes)
     shared = arguments.shared.resolve()
     for folder in ("backbones", "data"):
         if not (shared / folder).is_dir():
             parser.error(f"`{shared}` has no folder `{folder}`; say with `--shared` where backbones and data are")
 
-    subprocess.run(["cargo", "build", "--release", "--locked", "-p", "adaplace-benchmarks"], cwd=ROOT, check=True)
-    python, work = interpreter(arguments.python), HERE / "work"
-    engines = Engines(python, work, arguments.limit)
+    if not arguments.program:
+        features = [] if arguments.device == "cpu" else ["--features", arguments.device.partition(":")[0]]
+        subprocess.run(["cargo", "build", "--release", "--locked", "-p", "adaplace-benchmarks", *features], cwd=ROOT, check=True)
+    python, program = interpreter(arguments.python), (arguments.program or ENGINE).resolve()
+    engines = Engines(program, python, HERE / "work", arguments.limit, arguments.device)
+    machine = processor() if arguments.device in ("cpu", "candle") else card(python, arguments.device)
     entries = []
     for name in names:
         say(name)
-        subprocess.run([ENGINE, "prepare", name, "--shared", shared, "--out", work / name], check=True)
+        engines.prepare(name, shared)
         entries.append(compare(engines, name, precisions, arguments.rounds, variants))
-
-    name, slug = processor()
-    versions = {entry["pytorch_version"] for entry in entries if "pytorch_version" in entry}
-    text = f"# {name}\n\n"
-    text += f"Medians of {arguments.rounds} rounds in turns"
-    text += f", PyTorch {', '.join(sorted(versions))}" if versions else ""
-    text += f", {arguments.limit} placements a study" if arguments.limit else ""
-    text += ". A ratio is PyTorch's time divided by adaplace's.\n\n" + table(entries, precisions)
-    print(text, end="")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / f"{slug}.md").write_text(text)
-    document = {"processor": name, "rounds": arguments.rounds, "limit": arguments.limit, "works": entries}
-    (arguments.out / f"{slug}.json").write_text(json.dumps(document, indent=1) + "\n")
-    say(f"written to {arguments.out / slug}.md and .json")
+        # What is done so far is written at once.
+        write(machine, entries, precisions, arguments)
 
 
 if __name__ == "__main__":

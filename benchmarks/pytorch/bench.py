@@ -1,8 +1,9 @@
 """The PyTorch side of the benchmarks: does the work of a folder and prints one line of JSON, like `adaplace-benchmarks run`.
 
-    python bench.py FOLDER [--mode f32|bf16-autocast|bf16] [--processes 2] [--limit N]
+    python bench.py FOLDER [--mode f32|tf32|bf16-autocast|bf16] [--device cuda] [--compile] [--processes 2] [--limit N]
 
-It is written as a competent user would write it, with what is fastest on a CPU:
+It is written as a competent user would write it, with what is fastest on a CPU; on a card the examples are on the card
+and nothing waits for a loss before the end of a training:
 - plain functions on the checkpoint's tensors: one product for q, k and v (the scale of attention in the weights of q),
   F.layer_norm, F.gelu, AdamW with its fused kernel;
 - attention by F.scaled_dot_product_attention if its backward pass runs in f32; as two products and a softmax in bf16,
@@ -34,7 +35,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-MODES = ("f32", "bf16-autocast", "bf16")
+MODES = ("f32", "tf32", "bf16-autocast", "bf16")
 
 
 class Layer:
@@ -66,14 +67,14 @@ VIT = {
 class Backbone:
     """A frozen BERT or ViT as a chain of sublayers between hidden states."""
 
-    def __init__(self, folder, pooling, mode):
+    def __init__(self, folder, pooling, mode, device):
         folder = pathlib.Path(folder)
         config = json.loads((folder / "config.json").read_text())
         weights = load_file(folder / "model.safetensors")
         anchor = next(name for name in weights if name.endswith("encoder.layer.0.attention.output.dense.weight"))
         prefix = anchor.removesuffix("encoder.layer.0.attention.output.dense.weight")
         self.dtype = torch.bfloat16 if mode == "bf16" else torch.float32
-        weights = {name.removeprefix(prefix): tensor.to(self.dtype) for name, tensor in weights.items()}
+        weights = {name.removeprefix(prefix): tensor.to(device, self.dtype) for name, tensor in weights.items()}
         self.bert = config["model_type"] == "bert"
         self.width, self.heads = config["hidden_size"], config["num_attention_heads"]
         self.epsilon, self.pooling = config["layer_norm_eps"], pooling
@@ -105,7 +106,7 @@ class Backbone:
         batch, tokens, width = x.shape
         qkv = F.linear(x, *layer.qkv).view(batch, tokens, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        if x.requires_grad and q.dtype == torch.float32:
+        if x.is_cuda or x.requires_grad and q.dtype == torch.float32:
             x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
         else:
             weights = q @ k.transpose(-1, -2)
@@ -203,46 +204,57 @@ class Model(torch.nn.Module):
 class Part:
     """Training or validation examples in memory."""
 
-    def __init__(self, tensors, name, dtype):
-        self.dtype = dtype
-        self.labels = tensors[f"{name}.labels"]
+    def __init__(self, tensors, name, dtype, device):
+        self.dtype, self.device = dtype, device
+        self.labels = tensors[f"{name}.labels"].to(device)
         self.pixels = tensors.get(f"{name}.pixels")
         if self.pixels is None:
-            self.ids, self.lengths = tensors[f"{name}.ids"], tensors[f"{name}.mask"].sum(1, dtype=torch.long)
+            self.ids, self.lengths = tensors[f"{name}.ids"].to(device), tensors[f"{name}.mask"].sum(1, dtype=torch.long)
+        else:
+            self.pixels = self.pixels.to(device)
 
     def batch(self, rows):
         """The inputs; None, or a mask (batch, 1, 1, tokens) with 0 for a token and -inf for padding; and the labels."""
         if self.pixels is not None:
             return self.pixels[rows], None, self.labels[rows]
-        lengths = self.lengths[rows]
+        lengths = self.lengths[rows.cpu()]
         longest = int(lengths.max())
         ids, mask = self.ids[rows, :longest], None
         if int(lengths.min()) < longest:
             padding = torch.arange(longest) >= lengths[:, None]
             mask = torch.zeros(padding.shape, dtype=self.dtype).masked_fill_(padding, float("-inf"))[:, None, None, :]
+            mask = mask.to(self.device, non_blocking=True)
         return ids, mask, self.labels[rows]
 
 
 class Bench:
     """A work folder in memory."""
 
-    def __init__(self, folder, mode):
+    def __init__(self, folder, mode, device="cpu", compiled=False):
         folder = pathlib.Path(folder)
         self.work = json.loads((folder / "work.json").read_text())
         self.tensors = load_file(folder / "work.safetensors")
-        self.mode = mode
-        self.backbone = Backbone(self.work["source"]["backbone"], self.work["pooling"], mode)
-        self.train, self.validation = (Part(self.tensors, name, self.backbone.dtype) for name in ("train", "validation"))
-        rows = lambda key: [torch.tensor(rows) for rows in self.work[key]]
+        self.mode, self.device, self.compiled = mode, torch.device(device), compiled
+        torch.backends.cuda.matmul.allow_tf32 = mode == "tf32"
+        self.backbone = Backbone(self.work["source"]["backbone"], self.work["pooling"], mode, device)
+        self.train, self.validation = (Part(self.tensors, name, self.backbone.dtype, device) for name in ("train", "validation"))
+        rows = lambda key: [torch.tensor(rows, device=device) for rows in self.work[key]]
         self.batches, self.validation_batches = rows("batches"), rows("validation_batches")
 
     def autocast(self):
-        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.mode == "bf16-autocast")
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.mode == "bf16-autocast")
+
+    def finish(self):
+        """Waits until a card has done what was asked of it."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def fine_tune(self, placement):
         """Trains the placement, and returns the model and its mean loss over the last epoch."""
         work, settings = self.work, self.work["settings"]
-        model = Model(self.backbone, placement, self.tensors)
+        model = Model(self.backbone, placement, self.tensors).to(self.device)
+        if self.compiled:
+            model.compile(dynamic=True)
         rates = settings["adapter_learning_rate"], settings["head_learning_rate"]
         groups = [{"params": part.parameters(), "lr": rate} for part, rate in zip((model.adapters, model.head), rates)]
         optimiser = torch.optim.AdamW(groups, weight_decay=settings["weight_decay"], fused=True)
@@ -256,28 +268,27 @@ class Bench:
             loss = F.cross_entropy(logits.float(), labels)
             optimiser.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, settings["gradient_clip"])
+            torch.nn.utils.clip_grad_norm_(parameters, settings["gradient_clip"], foreach=True)
             factor = (step + 1) / warm_up if step < warm_up else (steps - step) / (steps - warm_up)
             for group, rate in zip(optimiser.param_groups, rates):
                 group["lr"] = factor * rate
             optimiser.step()
-            losses.append(loss.item())
+            losses.append(loss.detach())
         epoch = -(-len(self.train.labels) // settings["batch_size"])
-        last = losses[-epoch:]
-        return model, sum(last) / len(last)
+        return model, torch.stack(losses[-epoch:]).double().mean().item()
 
     @torch.inference_mode()
     def evaluate(self, model):
-        loss = correct = 0.0
+        loss, correct = (torch.zeros((), device=self.device, dtype=torch.float64) for _ in range(2))
         for rows in self.validation_batches:
             inputs, mask, labels = self.validation.batch(rows)
             with self.autocast():
                 logits = model(inputs, mask)
             logits = logits.float()
-            loss += F.cross_entropy(logits, labels, reduction="sum").item()
-            correct += (logits.argmax(1) == labels).sum().item()
+            loss += F.cross_entropy(logits, labels, reduction="sum")
+            correct += (logits.argmax(1) == labels).sum()
         count = len(self.validation.labels)
-        return loss / count, correct / count
+        return loss.item() / count, correct.item() / count
 
     def score(self, placement):
         model, train_loss = self.fine_tune(placement)
@@ -287,7 +298,7 @@ class Bench:
     def gradient_map(self):
         """The singular values of G_ij for all pairs of states, (states, states, width)."""
         backbone, count = self.backbone, len(self.train.labels)
-        head = self.tensors["head.weight"], self.tensors["head.bias"]
+        head = self.tensors["head.weight"].to(self.device), self.tensors["head.bias"].to(self.device)
         sources, gradients = [], []
         for rows in self.batches:
             inputs, mask, labels = self.train.batch(rows)
@@ -307,7 +318,7 @@ class Bench:
         # Block (j, i) is the sum over tokens of dL/dh_j norm(h_i)^T, computed as one product for all pairs.
         product = torch.cat(gradients).T @ torch.cat(sources) / count
         matrices = product.view(n, width, n, width).permute(2, 0, 1, 3).reshape(n * n, width, width)
-        return singular_values(matrices).view(n, n, width)
+        return singular_values(matrices.cpu()).view(n, n, width)
 
 
 def singular_values(matrices):
@@ -326,14 +337,16 @@ def choose(placements, limit):
     return [placements[index * len(placements) // count] for index in range(count)]
 
 
-def timed(work, once):
+def timed(bench, once):
     """Does the work as often as it asks for, and returns the seconds and the last result."""
-    for _ in range(work["warm_ups"]):
+    for _ in range(bench.work["warm_ups"]):
         once()
     seconds = []
-    for _ in range(work["repeats"]):
+    for _ in range(bench.work["repeats"]):
+        bench.finish()
         start = time.perf_counter()
         last = once()
+        bench.finish()
         seconds.append(time.perf_counter() - start)
     return seconds, last
 
@@ -365,7 +378,7 @@ def helper(folder, mode, threads, limit, counter, barrier, queue):
 def study(bench, placements, arguments):
     """Returns the seconds, the scores in order, and the peak memory of all processes together."""
     if arguments.processes == 1:
-        seconds, results = timed(bench.work, lambda: [bench.score(placement) for placement in placements])
+        seconds, results = timed(bench, lambda: [bench.score(placement) for placement in placements])
         return seconds, results, peak_memory()
     context = multiprocessing.get_context("spawn")
     counter, barrier, queue = context.Value("i", 0), context.Barrier(arguments.processes), context.Queue()
@@ -389,12 +402,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder")
     parser.add_argument("--mode", choices=MODES, default="f32")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda and so on for a card")
+    parser.add_argument("--compile", action="store_true", help="compile the models of placements")
     parser.add_argument("--processes", type=int, default=1, help="number of processes that share the placements of a study")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="number of threads of all processes together")
     parser.add_argument("--limit", type=int, help="use only this many of the placements, evenly spread")
     arguments = parser.parse_args()
     torch.set_num_threads(max(1, arguments.threads // arguments.processes))
-    bench = Bench(arguments.folder, arguments.mode)
+    if arguments.processes != 1 and arguments.device != "cpu":
+        sys.exit("several processes share the placements of a study on a processor alone")
+    bench = Bench(arguments.folder, arguments.mode, arguments.device, arguments.compile)
     work, memory = bench.work, None
     placements = choose(work["placements"], arguments.limit) if work["placements"] else []
     if work["kind"] == "study":
@@ -403,12 +420,12 @@ def main():
         sys.exit("only the placements of a study can be shared between processes")
     elif work["kind"] == "steps":
         (placement,) = placements
-        seconds, (model, train_loss) = timed(work, lambda: bench.fine_tune(placement))
+        seconds, (model, train_loss) = timed(bench, lambda: bench.fine_tune(placement))
         seconds = [value / work["steps"] for value in seconds]
         loss, accuracy = bench.evaluate(model)
         results = [{"placement": placement, "validation_accuracy": accuracy, "validation_loss": loss, "train_loss": train_loss}]
     else:
-        seconds, values = timed(work, bench.gradient_map)
+        seconds, values = timed(bench, bench.gradient_map)
         largest, nuclear = values[..., 0].tolist(), values.sum(-1).tolist()
         results = [
             {"connection": [i, j], "largest": largest[i][j], "nuclear": nuclear[i][j]}
@@ -416,6 +433,7 @@ def main():
         ]
     print(json.dumps({
         "engine": "pytorch", "work": work["name"], "kind": work["kind"], "precision": arguments.mode,
+        "device": torch.cuda.get_device_name(bench.device) if bench.device.type == "cuda" else "cpu", "compiled": arguments.compile,
         "processes": arguments.processes, "version": torch.__version__,
         "seconds": seconds, "peak_memory": memory or peak_memory(), "results": results,
     }))

@@ -37,6 +37,15 @@ pub(crate) enum WorkName {
     /// A study of 16 random placements of 3 adapters, DINOv2-S, sign digits
     #[value(name = "vit-16")]
     Vit16,
+    /// Training steps, ViT-B/16, 32 pictures of 224 pixels, six connections
+    #[value(name = "vit-b-step")]
+    VitBStep,
+    /// A study of 64 random placements of 6 adapters, ViT-B/16, 1000 pictures
+    #[value(name = "vit-b-64")]
+    VitB64,
+    /// The gradient map, ViT-B/16, 512 pictures
+    #[value(name = "vit-b-map")]
+    VitBMap,
     /// The gradient map, MiniLM, 512 questions of TREC-6
     #[value(name = "gradient-map")]
     GradientMap,
@@ -54,8 +63,11 @@ pub(crate) enum WorkName {
 /// The choice of the placements of a work.
 pub(crate) enum Placements {
     Given(Vec<Pair>),
-    /// This many placements drawn from the extended search space, with three connections each.
-    Random(usize),
+    /// Placements drawn from the extended search space with this number of adapters at most.
+    Random {
+        count: usize,
+        adapters: u16,
+    },
     /// Every connection alone.
     Single,
     /// No placement, only the frozen model.
@@ -76,22 +88,21 @@ impl WorkName {
     /// The definition of this work, for the folder `shared` that contains backbones/ and data/.
     pub(crate) fn definition(self, shared: &Path) -> Definition {
         match self {
-            Self::Step64 => steps(shared, 64, &[(0, 1), (3, 6), (5, 6)]),
-            Self::Step16 => steps(shared, 16, &[(0, 1), (3, 6), (5, 6)]),
-            Self::Chain20 => steps(shared, 16, &[(1, 2)]),
-            Self::Chain50 => steps(shared, 16, &[(5, 6)]),
-            Self::Chain80 => steps(shared, 16, &[(9, 10)]),
-            Self::Random64 => study(text(shared, 500, None), Placements::Random(64)),
+            Self::Step64 => text_steps(shared, 64, &[(0, 1), (3, 6), (5, 6)]),
+            Self::Step16 => text_steps(shared, 16, &[(0, 1), (3, 6), (5, 6)]),
+            Self::Chain20 => text_steps(shared, 16, &[(1, 2)]),
+            Self::Chain50 => text_steps(shared, 16, &[(5, 6)]),
+            Self::Chain80 => text_steps(shared, 16, &[(9, 10)]),
+            Self::Random64 => study(text(shared, 500, None), random(64, 3)),
             Self::Single169 => study(text(shared, 500, None), Placements::Single),
-            Self::Vit16 => study(images(shared, 500), Placements::Random(16)),
-            Self::GradientMap => Definition {
-                kind: Kind::GradientMap,
-                source: text(shared, 512, None),
-                placements: Placements::Frozen,
-                steps: 0,
-                warm_ups: 1,
-                repeats: 1,
-            },
+            Self::Vit16 => study(dinov2(shared, 500), random(16, 3)),
+            Self::VitBStep => {
+                let connections = [(0, 1), (2, 8), (8, 8), (6, 12), (12, 18), (17, 24)];
+                steps(vit_b(shared, EXAMPLES_OF_STEPS), &connections)
+            }
+            Self::VitB64 => study(vit_b(shared, 1000), random(64, 6)),
+            Self::VitBMap => gradient_map(vit_b(shared, 512)),
+            Self::GradientMap => gradient_map(text(shared, 512, None)),
         }
     }
 }
@@ -106,8 +117,10 @@ impl Placements {
         };
         Ok(match self {
             Self::Given(connections) => vec![connections.clone()],
-            Self::Random(count) => {
-                let space = SearchSpace::resolve(&SpaceDescription::from_toml(EXTENDED)?, shape)?;
+            Self::Random { count, adapters } => {
+                let mut description = SpaceDescription::from_toml(EXTENDED)?;
+                description.budget.adapters = *adapters;
+                let space = SearchSpace::resolve(&description, shape)?;
                 let mut random = ChaCha8Rng::seed_from_u64(SEED);
                 let samples = (0..*count).map(|_| pairs(&space.sample(&mut random)));
                 samples.collect()
@@ -127,18 +140,40 @@ pub(crate) fn settings() -> TrainingSettings {
     TrainingSettings::default()
 }
 
-/// A training of one epoch of 8 batches, run six times, the first of which is not timed.
-fn steps(shared: &Path, tokens: usize, connections: &[Pair]) -> Definition {
-    const STEPS: u32 = 8;
-    let examples = settings().batch_size.get() * STEPS as usize;
+/// The number of steps of a training that is timed by steps.
+const STEPS: u32 = 8;
+/// The number of its examples, 32 for each step.
+const EXAMPLES_OF_STEPS: usize = 32 * STEPS as usize;
+
+fn text_steps(shared: &Path, tokens: usize, connections: &[Pair]) -> Definition {
+    steps(text(shared, EXAMPLES_OF_STEPS, Some(tokens)), connections)
+}
+
+/// A training of one epoch, run six times, the first of which is not timed.
+fn steps(source: Source, connections: &[Pair]) -> Definition {
     Definition {
         kind: Kind::Steps,
-        source: text(shared, examples, Some(tokens)),
+        source,
         placements: Placements::Given(connections.to_vec()),
         steps: STEPS,
         warm_ups: 1,
         repeats: 5,
     }
+}
+
+fn gradient_map(source: Source) -> Definition {
+    Definition {
+        kind: Kind::GradientMap,
+        source,
+        placements: Placements::Frozen,
+        steps: 0,
+        warm_ups: 1,
+        repeats: 1,
+    }
+}
+
+fn random(count: usize, adapters: u16) -> Placements {
+    Placements::Random { count, adapters }
 }
 
 fn study(source: Source, placements: Placements) -> Definition {
@@ -161,7 +196,17 @@ fn text(shared: &Path, train_examples: usize, tokens: Option<usize>) -> Source {
     }
 }
 
-fn images(shared: &Path, train_examples: usize) -> Source {
+/// Written by `pytorch/random_models.py`.
+fn vit_b(shared: &Path, train_examples: usize) -> Source {
+    Source {
+        backbone: shared.join("backbones/vit-b"),
+        task: shared.join("data/images/waves"),
+        train_examples,
+        tokens: None,
+    }
+}
+
+fn dinov2(shared: &Path, train_examples: usize) -> Source {
     Source {
         backbone: shared.join("backbones/dinov2-s-98"),
         task: shared.join("data/images/signdigits"),

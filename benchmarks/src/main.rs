@@ -42,6 +42,9 @@ enum Command {
         /// The work folder to write
         #[arg(long, value_name = "FOLDER")]
         out: PathBuf,
+        /// Device that fits the linear probe: cpu, candle, cuda, cuda:1 and so on
+        #[arg(long, value_name = "NAME", default_value = "cpu")]
+        device: Device,
     },
     /// Write what PyTorch needs to train the placements of a bench: `work.json` and `work.safetensors`
     Sets {
@@ -102,7 +105,12 @@ fn main() -> ExitCode {
 
 fn execute(command: Command) -> Result<()> {
     match command {
-        Command::Prepare { work, shared, out } => prepare::prepare(work, &shared, &out),
+        Command::Prepare {
+            work,
+            shared,
+            out,
+            device,
+        } => prepare::prepare(work, &shared, &out, device),
         Command::Sets { bench, out } => sets::prepare(&bench, &out),
         Command::Table {
             bench,

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, absolute};
 use std::sync::Arc;
 
-use adaplace_backbone::InputDescription;
-use adaplace_scorer::{ProxyScorer, training_batches};
+use adaplace_backbone::{Device, InputDescription};
+use adaplace_scorer::{ProxyScorer, Resources, training_batches};
 use adaplace_search_space::{Connection, Placement};
 use adaplace_study::chain_shape;
 use adaplace_task::{BatchInputs, Examples, evaluation_batches};
@@ -28,7 +28,7 @@ use crate::work::{Kind, Modality, Work};
 /// The tensors to write by name: type, shape and little-endian bytes.
 pub(crate) type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
-pub(crate) fn prepare(name: WorkName, shared: &Path, out: &Path) -> Result<()> {
+pub(crate) fn prepare(name: WorkName, shared: &Path, out: &Path, device: Device) -> Result<()> {
     let definition = name.definition(&absolute(shared)?);
     let problem = definition.source.load(SEED)?;
     let (backbone, task) = problem.shared();
@@ -71,7 +71,11 @@ pub(crate) fn prepare(name: WorkName, shared: &Path, out: &Path) -> Result<()> {
             .pairs(&chain_shape(&backbone, &task))?,
     };
 
-    let scorer = ProxyScorer::new(Arc::clone(&backbone), Arc::clone(&task), settings, SEED)?;
+    let resources = Resources {
+        device,
+        ..Resources::default()
+    };
+    let scorer = work.scorer(&(Arc::clone(&backbone), Arc::clone(&task)), resources)?;
     let mut tensors = Tensors::new();
     push_examples(&mut tensors, "train", &task.train)?;
     push_examples(&mut tensors, "validation", &task.validation)?;

@@ -61,6 +61,9 @@ pub(super) trait Compound: Debug + Send + Sync {
         saved: &Normalized,
     ) -> Result<Tensor>;
 
+    /// The sum of the rows of every example, (examples, width).
+    fn sums(&self, of: &Tensor, rows: &ExampleRows) -> Result<Tensor>;
+
     /// Arranges rows of `parts` x heads x width of a head by part, example, head and token, with zeros for the tokens
     /// that an example does not have: (parts, examples, heads, tokens, width of a head).
     fn split_heads(

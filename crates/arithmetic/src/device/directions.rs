@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Tensor};
 
+use super::compound::Compound;
 use super::rows::ExampleRows;
 use super::tensors::Slot;
 use crate::{Columns, Directions, MatrixBlock, Result};
@@ -43,6 +44,7 @@ impl DirectionTensors {
     /// See [`crate::Arithmetic::along_directions`].
     pub(super) fn along(
         &self,
+        compound: &dyn Compound,
         x: &Tensor,
         gradients: &Tensor,
         rows: &ExampleRows,
@@ -54,7 +56,7 @@ impl DirectionTensors {
             .permute((1, 2, 0, 3))?;
         let along = (read.contiguous()? * added.contiguous()?)?;
         let by_row = along.reshape(((), self.states * self.states * self.count))?;
-        let sums = rows.sums(&by_row)?;
+        let sums = compound.sums(&by_row, rows)?;
         let sums = sums.reshape(((), self.states * self.states, self.count))?;
         let apart = sums.narrow(2, 0, self.apart)?;
         let rest = sums.narrow(2, self.apart, self.count - self.apart)?;

@@ -57,7 +57,7 @@ impl Arithmetic for OnDevice {
     }
 
     fn rows(&self, offsets: Vec<usize>) -> Result<ExampleRows> {
-        ExampleRows::new(offsets, &self.device)
+        Ok(ExampleRows::new(offsets, &self.device))
     }
 
     fn labels(&self, labels: Vec<u32>) -> Result<Labels> {
@@ -133,7 +133,7 @@ impl Arithmetic for OnDevice {
     }
 
     fn first_rows(&self, from: &Slot, rows: &ExampleRows, to: &mut Slot) -> Result<()> {
-        to.set(from.get()?.index_select(&rows.first, 0)?)
+        to.set(from.get()?.index_select(&rows.indices()?.first, 0)?)
     }
 
     fn add_to_first_rows(&self, from: &Slot, rows: &ExampleRows, to: &mut Slot) -> Result<()> {
@@ -142,12 +142,13 @@ impl Arithmetic for OnDevice {
     }
 
     fn means_forward(&self, from: &Slot, rows: &ExampleRows, to: &mut Slot) -> Result<()> {
-        to.set(rows.means(from.get()?)?)
+        let sums = self.compound.sums(from.get()?, rows)?;
+        to.set(sums.broadcast_div(&rows.lengths()?)?)
     }
 
     fn means_backward(&self, gradient: &Slot, rows: &ExampleRows, to: &mut Slot) -> Result<()> {
-        let shares = gradient.get()?.broadcast_div(&rows.lengths)?;
-        to.set(shares.index_select(&rows.example_of_row, 0)?)
+        let shares = gradient.get()?.broadcast_div(&rows.lengths()?)?;
+        to.set(shares.index_select(&rows.indices()?.example_of_row, 0)?)
     }
 
     fn linear_forward(
@@ -398,7 +399,7 @@ impl Arithmetic for OnDevice {
         gradients: &Slot,
         rows: &ExampleRows,
     ) -> Result<Vec<f32>> {
-        directions.along(x.get()?, gradients.get()?, rows)
+        directions.along(&*self.compound, x.get()?, gradients.get()?, rows)
     }
 
     fn numbers(&self, computed: &[Tensor]) -> Result<Vec<Vec<f64>>> {

@@ -12,15 +12,12 @@ use crate::{OptimiserPlan, Result};
 pub struct Labels {
     /// The classes, (examples, 1).
     classes: Tensor,
-    /// Minus one for each, (examples, 1).
-    minus_one: Tensor,
 }
 
 impl Labels {
     pub(super) fn new(labels: Vec<u32>, device: &Device) -> Result<Self> {
         let shape = (labels.len(), 1);
         Ok(Self {
-            minus_one: Tensor::full(-1.0_f32, shape, device)?,
             classes: Tensor::from_vec(labels, shape, device)?,
         })
     }
@@ -33,13 +30,11 @@ impl Labels {
         factor: f32,
         logits: &Tensor,
     ) -> Result<(Tensor, Tensor)> {
-        let (classes, minus_one) = match models {
-            1 => (self.classes.clone(), self.minus_one.clone()),
-            _ => (
-                self.classes.repeat((models, 1))?,
-                self.minus_one.repeat((models, 1))?,
-            ),
+        let classes = match models {
+            1 => self.classes.clone(),
+            _ => self.classes.repeat((models, 1))?,
         };
+        let minus_one = Tensor::full(-1.0_f32, classes.shape(), classes.device())?;
         let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;
         let shares = shifted.exp()?;
         let sums = shares.sum_keepdim(D::Minus1)?;

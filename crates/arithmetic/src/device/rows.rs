@@ -1,26 +1,32 @@
 use std::ops::Deref;
+use std::sync::OnceLock;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use crate::Result;
 
-/// The offsets of examples, and the indices with which tensors follow them.
+/// The offsets of examples, and the indices with which tensors follow them. Those go to the device when they are first
+/// needed, because every one that does costs as much time as an operation.
 pub struct ExampleRows {
     offsets: Vec<usize>,
-    /// The example of each row, (rows).
-    pub(super) example_of_row: Tensor,
-    /// The first row of each example, (examples).
-    pub(super) first: Tensor,
-    /// 1 for the first row of an example and 0 for any other, (rows, 1).
-    is_first: Tensor,
-    /// The number of rows of each example, (examples, 1).
-    pub(super) lengths: Tensor,
+    device: Device,
     /// The number of rows of the longest example.
     tokens: usize,
-    /// The way from rows to a table with the same number of places for each example. `None` if all have that many rows.
-    padding: Option<Padding>,
+    indices: OnceLock<Indices>,
+    padding: OnceLock<Padding>,
 }
 
+/// What kernels and tensors both need.
+pub(super) struct Indices {
+    /// The first row of each example, (examples).
+    pub(super) first: Tensor,
+    /// The number of rows of each example, (examples).
+    pub(super) lengths: Tensor,
+    /// The example of each row, (rows).
+    pub(super) example_of_row: Tensor,
+}
+
+/// The way from rows to a table with the same number of places for each example.
 struct Padding {
     /// The row in each place, or any row in a place without one, (examples x tokens).
     row_of_place: Tensor,
@@ -38,35 +44,25 @@ impl Deref for ExampleRows {
     }
 }
 
+/// The value of `cell`, which is computed once.
+fn once<T>(cell: &OnceLock<T>, compute: impl FnOnce() -> Result<T>) -> Result<&T> {
+    if let Some(value) = cell.get() {
+        return Ok(value);
+    }
+    let computed = compute()?;
+    Ok(cell.get_or_init(|| computed))
+}
+
 impl ExampleRows {
-    pub(super) fn new(offsets: Vec<usize>, device: &Device) -> Result<Self> {
-        let lengths: Vec<usize> = offsets.windows(2).map(|ends| ends[1] - ends[0]).collect();
-        let tokens = lengths.iter().copied().max().unwrap_or(0);
-        let examples = lengths.iter().enumerate();
-        let example_of_row =
-            examples.flat_map(|(example, &length)| std::iter::repeat_n(example as u32, length));
-        let first = offsets[..lengths.len()].iter().map(|&row| row as u32);
-        let counts: Vec<f32> = lengths.iter().map(|&length| length as f32).collect();
-        let rows = offsets.last().copied().unwrap_or_default();
-        let mut is_first = vec![0.0_f32; rows];
-        for (&row, &length) in offsets.iter().zip(&lengths) {
-            if length > 0 {
-                is_first[row] = 1.0;
-            }
-        }
-        let padding = match lengths.iter().all(|&length| length == tokens) {
-            true => None,
-            false => Some(Padding::new(&offsets, tokens, device)?),
-        };
-        Ok(Self {
-            example_of_row: indices(example_of_row, device)?,
-            first: indices(first, device)?,
-            is_first: Tensor::from_vec(is_first, (rows, 1), device)?,
-            lengths: Tensor::from_vec(counts, (lengths.len(), 1), device)?,
-            tokens,
-            padding,
+    pub(super) fn new(offsets: Vec<usize>, device: &Device) -> Self {
+        let lengths = offsets.windows(2).map(|ends| ends[1] - ends[0]);
+        Self {
+            tokens: lengths.max().unwrap_or(0),
             offsets,
-        })
+            device: device.clone(),
+            indices: OnceLock::new(),
+            padding: OnceLock::new(),
+        }
     }
 
     /// The shape of a table with a place for each token: (examples, tokens).
@@ -74,48 +70,83 @@ impl ExampleRows {
         (self.offsets.len() - 1, self.tokens)
     }
 
-    /// 1 for a place of the table with a row and 0 for any other, if there are others.
-    pub(super) fn filled(&self) -> Option<&Tensor> {
-        self.padding.as_ref().map(|padding| &padding.filled)
+    /// The number of rows.
+    pub(super) fn rows(&self) -> usize {
+        self.offsets.last().copied().unwrap_or_default()
     }
 
-    /// The rows in their places, (examples x tokens, width). Other places contain any row.
+    /// The indices of examples and rows.
+    pub(super) fn indices(&self) -> Result<&Indices> {
+        once(&self.indices, || Indices::new(&self.offsets, &self.device))
+    }
+
+    /// The numbers of rows, (examples, 1), as f32.
+    pub(super) fn lengths(&self) -> Result<Tensor> {
+        let lengths = &self.indices()?.lengths;
+        Ok(lengths.to_dtype(DType::F32)?.unsqueeze(1)?)
+    }
+
+    /// The way to a table, unless all examples have the same number of rows.
+    fn padding(&self) -> Result<Option<&Padding>> {
+        let (examples, tokens) = self.table();
+        if examples * tokens == self.rows() {
+            return Ok(None);
+        }
+        let new = || Padding::new(&self.offsets, tokens, &self.device);
+        once(&self.padding, new).map(Some)
+    }
+
+    /// 1 for a place of the table with a row and 0 for any other, if there are others.
+    pub(super) fn filled(&self) -> Result<Option<&Tensor>> {
+        Ok(self.padding()?.map(|padding| &padding.filled))
+    }
+
+    /// The rows in their places, (examples x tokens, width), and zeros in the others.
     pub(super) fn places_of_rows(&self, rows: &Tensor) -> Result<Tensor> {
-        Ok(match &self.padding {
+        Ok(match self.padding()? {
             None => rows.clone(),
-            Some(padding) => rows.index_select(&padding.row_of_place, 0)?,
+            Some(padding) => rows
+                .index_select(&padding.row_of_place, 0)?
+                .broadcast_mul(&padding.filled.reshape(((), 1))?)?,
         })
     }
 
     /// The rows from their places, (rows, width).
     pub(super) fn rows_of_places(&self, places: &Tensor) -> Result<Tensor> {
-        Ok(match &self.padding {
+        Ok(match self.padding()? {
             None => places.clone(),
             Some(padding) => places.index_select(&padding.place_of_row, 0)?,
         })
     }
 
-    /// The sum of the rows of every example, (examples, width).
-    pub(super) fn sums(&self, rows: &Tensor) -> Result<Tensor> {
-        let (examples, tokens) = self.table();
-        let (_, width) = rows.dims2()?;
-        let places = self.places_of_rows(rows)?;
-        let places = match self.filled() {
-            None => places,
-            Some(filled) => places.broadcast_mul(&filled.reshape(((), 1))?)?,
-        };
-        Ok(places.reshape((examples, tokens, width))?.sum(1)?)
-    }
-
-    /// The mean row of every example, (examples, width).
-    pub(super) fn means(&self, rows: &Tensor) -> Result<Tensor> {
-        Ok(self.sums(rows)?.broadcast_div(&self.lengths)?)
-    }
-
     /// A row for each row of a state: those of `from`, (examples, width), in the first row of each example, else zeros.
     pub(super) fn at_first_rows(&self, from: &Tensor) -> Result<Tensor> {
-        let spread = from.index_select(&self.example_of_row, 0)?;
-        Ok(spread.broadcast_mul(&self.is_first)?)
+        let indices = self.indices()?;
+        let spread = from.index_select(&indices.example_of_row, 0)?;
+        let first_of_example = indices.first.index_select(&indices.example_of_row, 0)?;
+        let all = Tensor::arange(0, self.rows() as u32, &self.device)?;
+        let is_first = first_of_example.eq(&all)?.to_dtype(DType::F32)?;
+        Ok(spread.broadcast_mul(&is_first.unsqueeze(1)?)?)
+    }
+}
+
+impl Indices {
+    fn new(offsets: &[usize], device: &Device) -> Result<Self> {
+        let examples = offsets.len() - 1;
+        let lengths = offsets.windows(2).map(|ends| ends[1] - ends[0]);
+        let example_of_row = lengths
+            .clone()
+            .enumerate()
+            .flat_map(|(example, length)| std::iter::repeat_n(example, length));
+        let firsts = offsets[..examples].iter().copied();
+        let all = firsts.chain(lengths).chain(example_of_row);
+        let all = indices(all.map(|index| index as u32), device)?;
+        let rows = all.elem_count() - 2 * examples;
+        Ok(Self {
+            first: all.narrow(0, 0, examples)?,
+            lengths: all.narrow(0, examples, examples)?,
+            example_of_row: all.narrow(0, 2 * examples, rows)?,
+        })
     }
 }
 

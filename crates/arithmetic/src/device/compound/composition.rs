@@ -106,6 +106,12 @@ impl Compound for Composition {
         Ok(across.broadcast_mul(&saved.inverse_deviation)?)
     }
 
+    fn sums(&self, of: &Tensor, rows: &ExampleRows) -> Result<Tensor> {
+        let (examples, tokens) = rows.table();
+        let places = rows.places_of_rows(of)?;
+        Ok(places.reshape((examples, tokens, ()))?.sum(1)?)
+    }
+
     fn split_heads(
         &self,
         from: &Tensor,
@@ -115,10 +121,7 @@ impl Compound for Composition {
     ) -> Result<Tensor> {
         let (examples, tokens) = rows.table();
         let width = from.dims2()?.1 / parts;
-        let mut places = rows.places_of_rows(from)?;
-        if let Some(filled) = rows.filled() {
-            places = places.broadcast_mul(&filled.reshape(((), 1))?)?;
-        }
+        let places = rows.places_of_rows(from)?;
         let places = places.reshape(&[examples, tokens, parts, heads, width / heads][..])?;
         Ok(places.permute(&[2, 0, 3, 1, 4][..])?.contiguous()?)
     }
@@ -134,7 +137,7 @@ impl Compound for Composition {
     fn softmax_forward(&self, scores: &Tensor, scale: f64, rows: &ExampleRows) -> Result<Tensor> {
         let (examples, tokens) = rows.table();
         let mut scores = (scores * scale)?;
-        if let Some(filled) = rows.filled() {
+        if let Some(filled) = rows.filled()? {
             // 0 for a token, the lowest number for a place without one.
             let lowest = f64::from(f32::MIN);
             let bias = filled.affine(-lowest, lowest)?;

@@ -93,13 +93,13 @@ extern "C" __global__ void norm_backward(
 
 // The softmax of scale x scores over the first `lengths[example]` places of each row of `tokens`. The others become 0.
 extern "C" __global__ void softmax_forward(
-    const float *scores, const float *lengths, float scale, u32 rows, u32 rows_of_example, u32 tokens, float *weights) {
+    const float *scores, const u32 *lengths, float scale, u32 rows, u32 rows_of_example, u32 tokens, float *weights) {
     u32 row = row_of_warp();
     if (row >= rows) {
         return;
     }
     size_t begin = (size_t)row * tokens;
-    u32 length = (u32)lengths[row / rows_of_example];
+    u32 length = lengths[row / rows_of_example];
     float largest = -3.402823466e38f;
     for (u32 i = threadIdx.x; i < length; i += 32) {
         largest = fmaxf(largest, scale * scores[begin + i]);
@@ -163,10 +163,26 @@ extern "C" __global__ void add_bias(
     }
 }
 
+// The sum of the rows of every example.
+extern "C" __global__ void sums_of_examples(
+    const float *rows, const u32 *first, const u32 *lengths, u32 count, u32 width, float *sums) {
+    u32 i = value_of_thread();
+    if (i >= count) {
+        return;
+    }
+    u32 example = i / width;
+    const float *own = rows + (size_t)first[example] * width + i % width;
+    float sum = 0.0f;
+    for (u32 row = 0; row < lengths[example]; row += 1) {
+        sum += own[(size_t)row * width];
+    }
+    sums[i] = sum;
+}
+
 // From rows (tokens of all examples, parts x heads x head_width) to a table (parts, examples, heads, tokens,
 // head_width), with zeros behind the last token of an example.
 extern "C" __global__ void split_heads(
-    const float *from, const u32 *first, const float *lengths, u32 count, u32 parts, u32 examples, u32 heads,
+    const float *from, const u32 *first, const u32 *lengths, u32 count, u32 parts, u32 examples, u32 heads,
     u32 tokens, u32 head_width, float *to) {
     u32 i = value_of_thread();
     if (i >= count) {
@@ -178,7 +194,7 @@ extern "C" __global__ void split_heads(
     u32 example = i / head_width / tokens / heads % examples;
     u32 part = i / head_width / tokens / heads / examples;
     size_t row = (size_t)first[example] + token;
-    bool real = token < (u32)lengths[example];
+    bool real = token < lengths[example];
     to[i] = real ? from[(row * parts + part) * heads * head_width + head * head_width + column] : 0.0f;
 }
 

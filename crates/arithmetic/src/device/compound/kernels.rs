@@ -244,6 +244,23 @@ impl<L: Launcher> Compound for Kernels<L> {
         Ok(result)
     }
 
+    fn sums(&self, of: &Tensor, rows: &ExampleRows) -> Result<Tensor> {
+        let ((examples, _), indices) = (rows.table(), rows.indices()?);
+        let width = of.dim(D::Minus1)?;
+        let result = self.0.empty(&[examples, width])?;
+        let values = result.elem_count();
+        let arguments = [
+            Argument::Read(of),
+            Argument::Read(&indices.first),
+            Argument::Read(&indices.lengths),
+            Argument::Count(count(values)?),
+            Argument::Count(count(width)?),
+            Argument::Write(&result),
+        ];
+        self.of_values("sums_of_examples", values, &arguments)?;
+        Ok(result)
+    }
+
     fn split_heads(
         &self,
         from: &Tensor,
@@ -251,7 +268,7 @@ impl<L: Launcher> Compound for Kernels<L> {
         heads: usize,
         rows: &ExampleRows,
     ) -> Result<Tensor> {
-        let (examples, tokens) = rows.table();
+        let ((examples, tokens), indices) = (rows.table(), rows.indices()?);
         let head_width = from.dims2()?.1 / parts / heads;
         let result = self
             .0
@@ -259,8 +276,8 @@ impl<L: Launcher> Compound for Kernels<L> {
         let values = result.elem_count();
         let arguments = [
             Argument::Read(from),
-            Argument::Read(&rows.first),
-            Argument::Read(&rows.lengths),
+            Argument::Read(&indices.first),
+            Argument::Read(&indices.lengths),
             Argument::Count(count(values)?),
             Argument::Count(count(parts)?),
             Argument::Count(count(examples)?),
@@ -275,7 +292,7 @@ impl<L: Launcher> Compound for Kernels<L> {
 
     fn merge_heads(&self, parts: &[Tensor], rows: &ExampleRows) -> Result<Tensor> {
         let (_, heads, tokens, head_width) = parts[0].dims4()?;
-        let all_rows = rows.example_of_row.elem_count();
+        let (all_rows, indices) = (rows.rows(), rows.indices()?);
         let result = self
             .0
             .empty(&[all_rows, parts.len() * heads * head_width])?;
@@ -284,8 +301,8 @@ impl<L: Launcher> Compound for Kernels<L> {
             Argument::Read(&parts[0]),
             maybe(parts.get(1)),
             maybe(parts.get(2)),
-            Argument::Read(&rows.first),
-            Argument::Read(&rows.example_of_row),
+            Argument::Read(&indices.first),
+            Argument::Read(&indices.example_of_row),
             Argument::Count(count(values)?),
             Argument::Count(count(parts.len())?),
             Argument::Count(count(heads)?),
@@ -299,11 +316,12 @@ impl<L: Launcher> Compound for Kernels<L> {
 
     fn softmax_forward(&self, scores: &Tensor, scale: f64, rows: &ExampleRows) -> Result<Tensor> {
         let (examples, heads, tokens, _) = scores.dims4()?;
+        let indices = rows.indices()?;
         let result = self.0.empty(scores.dims())?;
         let all_rows = examples * heads * tokens;
         let arguments = [
             Argument::Read(scores),
-            Argument::Read(&rows.lengths),
+            Argument::Read(&indices.lengths),
             Argument::Number(scale as f32),
             Argument::Count(count(all_rows)?),
             Argument::Count(count(heads * tokens)?),

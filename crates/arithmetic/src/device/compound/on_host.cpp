@@ -171,6 +171,7 @@ int main(int, char **words) {
     KERNEL(softmax_backward)
     KERNEL(gelu)
     KERNEL(add_bias)
+    KERNEL(sums_of_examples)
     KERNEL(split_heads)
     KERNEL(merge_heads)
     KERNEL(norms_of_models)

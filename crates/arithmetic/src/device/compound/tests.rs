@@ -226,9 +226,12 @@ fn activated(kernels: &dyn Compound, x: &Tensor, bias: &Tensor) {
 fn attention(kernels: &dyn Compound, device: &Device) {
     for offsets in [vec![0, 5, 10], vec![0, 3, 40, 41]] {
         let all = *offsets.last().unwrap();
-        let rows = ExampleRows::new(offsets, device).unwrap();
+        let rows = ExampleRows::new(offsets, device);
         let (examples, tokens) = rows.table();
         let (heads, head_width) = (3, 7);
+        let from = waves(&[all, 45], 0.37, device);
+        let sums = |compound: &dyn Compound| compound.sums(&from, &rows).unwrap();
+        assert_close(&sums(kernels), &sums(&Composition), 1e-6);
         for parts in [1, 3] {
             let from = waves(&[all, parts * heads * head_width], 0.37, device);
             let split =
