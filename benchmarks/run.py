@@ -301,7 +301,7 @@ def main():
         subprocess.run(["cargo", "build", "--release", "--locked", "-p", "adaplace-benchmarks", *features], cwd=ROOT, check=True)
     python, program = interpreter(arguments.python), (arguments.program or ENGINE).resolve()
     engines = Engines(program, python, HERE / "work", arguments.limit, arguments.device)
-    machine = processor() if arguments.device in ("cpu", "candle") else card(python, arguments.device)
+    machine = processor() if arguments.device == "cpu" else card(python, arguments.device)
     entries = []
     for name in names:
         say(name)
