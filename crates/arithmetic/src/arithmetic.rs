@@ -138,11 +138,11 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
         to: &mut Self::Buffer,
     ) -> Result<()>;
 
-    /// Joins the rows of several matrices, one after the other.
+    /// Makes `to` the rows of several matrices, one after the other.
     ///
     /// # Errors
     /// If the device fails.
-    fn stack(&self, parts: Vec<Self::Buffer>) -> Result<Self::Buffer>;
+    fn stack(&self, parts: Vec<Self::Buffer>, to: &mut Self::Buffer) -> Result<()>;
 
     /// Takes the first row of every example, (examples, width).
     ///
@@ -285,7 +285,7 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
         scratch: &mut Self::Scratch,
     ) -> Result<()>;
 
-    /// Replaces every row of `width` values by its layer norm without weights, with [`ADAPTER_NORM_EPSILON`].
+    /// Replaces every row of `width` values by its layer norm without weights, with [`crate::ADAPTER_NORM_EPSILON`].
     ///
     /// # Errors
     /// If the device fails.
@@ -373,7 +373,7 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     /// If the device fails.
     fn optimiser(&self, plan: OptimiserPlan) -> Result<Self::Optimiser>;
 
-    /// Shortens the gradients of each model to the plan's norm and makes one step of [`AdamW`] at `factor` times the
+    /// Shortens the gradients of each model to the plan's norm and makes one step of [`crate::AdamW`] at `factor` times the
     /// highest learning rates. The result is the norm of each model's gradients before.
     ///
     /// # Errors

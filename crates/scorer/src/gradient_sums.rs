@@ -126,6 +126,8 @@ struct GradientSums<'e, A: Arithmetic> {
     targets: Range<usize>,
     /// The sums, of which block (i, j) is n G_ij^T, (states x width, targets x width).
     sums: A::Buffer,
+    /// The memory of a product's operands.
+    passes: Vec<PassRows<A>>,
 }
 
 /// The states and gradients of one pass, with a row for each token.
@@ -134,6 +136,15 @@ struct PassRows<A: Arithmetic> {
     normalized: A::Buffer,
     /// The gradients dL/dh_j side by side, (rows, targets x width).
     gradients: A::Buffer,
+}
+
+impl<A: Arithmetic> Default for PassRows<A> {
+    fn default() -> Self {
+        Self {
+            normalized: A::Buffer::default(),
+            gradients: A::Buffer::default(),
+        }
+    }
 }
 
 impl<'e, A: Arithmetic> GradientSums<'e, A> {
@@ -149,6 +160,7 @@ impl<'e, A: Arithmetic> GradientSums<'e, A> {
             states,
             targets,
             sums,
+            passes: Vec::new(),
         })
     }
 
@@ -175,13 +187,16 @@ impl<'e, A: Arithmetic> GradientSums<'e, A> {
                 all[1].push(own.gradients);
             }
         }
-        let joined = by_pass.into_iter().map(|[normalized, gradients]| {
-            Ok(PassRows {
-                normalized: engine.arithmetic().stack(normalized)?,
-                gradients: engine.arithmetic().stack(gradients)?,
-            })
-        });
-        self.multiply(&joined.collect::<Result<Vec<_>, ScoreError>>()?)
+        self.passes.resize_with(passes, PassRows::default);
+        for (joined, [normalized, gradients]) in self.passes.iter_mut().zip(by_pass) {
+            let arithmetic = engine.arithmetic();
+            arithmetic.stack(normalized, &mut joined.normalized)?;
+            arithmetic.stack(gradients, &mut joined.gradients)?;
+        }
+        let passes = std::mem::take(&mut self.passes);
+        self.multiply(&passes)?;
+        self.passes = passes;
+        Ok(())
     }
 
     /// Adds the products of the rows in the passes.

@@ -195,7 +195,9 @@ impl<A: Arithmetic> StateCache<A> {
                 .collect::<Result<_, _>>()?,
             Threads::This => pieces.into_iter().map(compute).collect::<Result<_, _>>()?,
         };
-        Ok(self.backbone.arithmetic().stack(computed)?)
+        let mut all = A::Buffer::default();
+        self.backbone.arithmetic().stack(computed, &mut all)?;
+        Ok(all)
     }
 
     /// Computes h_n of some consecutive examples.

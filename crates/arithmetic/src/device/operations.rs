@@ -125,11 +125,9 @@ impl Arithmetic for OnDevice {
         to.set(from.get()?.index_select(&rows, 0)?)
     }
 
-    fn stack(&self, parts: Vec<Slot>) -> Result<Slot> {
+    fn stack(&self, parts: Vec<Slot>, to: &mut Slot) -> Result<()> {
         let parts: Vec<&Tensor> = parts.iter().map(Slot::get).collect::<Result<_>>()?;
-        let mut all = Slot::default();
-        all.set(Tensor::cat(&parts, 0)?)?;
-        Ok(all)
+        to.set(Tensor::cat(&parts, 0)?)
     }
 
     fn first_rows(&self, from: &Slot, rows: &ExampleRows, to: &mut Slot) -> Result<()> {

@@ -175,7 +175,7 @@ fn check(kernels: &dyn Compound, device: &Device) {
 }
 
 fn layers(kernels: &dyn Compound, device: &Device) {
-    for (rows, width) in [(1, 1), (3, 45), (9, 32), (130, 100)] {
+    for (rows, width) in [(1, 1), (3, 45), (9, 32), (21, 70)] {
         let x = waves(&[rows, width], 0.37, device);
         let (weight, bias) = (waves(&[width], 0.11, device), waves(&[width], 0.71, device));
         for weights in [None, Some([&weight, &bias])] {

@@ -1,0 +1,475 @@
+//! The operations, each by kernels.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::{Cpu, PackedLinear, Scratch};
+use crate::kernels::adamw::ClippedAdamW;
+use crate::kernels::adapter::SavedAdapter;
+use crate::kernels::frozen_product::FrozenProduct;
+use crate::kernels::layer_norm::{self, SavedNorm, normalize_row};
+use crate::kernels::matrix::{Matrix, MatrixMut};
+use crate::kernels::product::Start;
+use crate::kernels::{adapter, examples, gelu, gradient_products, head};
+use crate::{
+    ADAPTER_NORM_EPSILON, AdapterBlock, Arithmetic, Columns, Directions, HeadPlaces, LayerNorm,
+    Linear, MatrixBlock, OptimiserPlan, Result,
+};
+
+impl Arithmetic for Cpu {
+    type Buffer = Vec<f32>;
+    type Rows = Vec<usize>;
+    type Linear = PackedLinear;
+    type Norm = LayerNorm;
+    type SavedNorm = SavedNorm;
+    type SavedAttention = Vec<f32>;
+    type SavedAdapters = Vec<SavedAdapter>;
+    type Labels = Vec<u32>;
+    type Optimiser = ClippedAdamW;
+    type Directions = Directions;
+    type Numbers = Vec<f64>;
+    type Scratch = Scratch;
+
+    const ON_PROCESSOR: bool = true;
+
+    fn free_memory(&self) -> Option<usize> {
+        None
+    }
+
+    fn linear(&self, layer: &Linear) -> Result<PackedLinear> {
+        let (set, precision) = (self.instruction_set, self.precision);
+        let weight = Matrix::new(&layer.weight, layer.outputs, layer.inputs);
+        Ok(PackedLinear {
+            forward: FrozenProduct::new(set, precision, weight.transposed()),
+            backward: FrozenProduct::new(set, precision, weight),
+            bias: layer.bias.clone(),
+            inputs: layer.inputs,
+            outputs: layer.outputs,
+        })
+    }
+
+    fn norm(&self, norm: &LayerNorm) -> Result<LayerNorm> {
+        Ok(norm.clone())
+    }
+
+    fn rows(&self, offsets: Vec<usize>) -> Result<Vec<usize>> {
+        Ok(offsets)
+    }
+
+    fn labels(&self, labels: Vec<u32>) -> Result<Vec<u32>> {
+        Ok(labels)
+    }
+
+    fn write(
+        &self,
+        (rows, columns): (usize, usize),
+        fill: impl FnOnce(&mut [f32]),
+        to: &mut Vec<f32>,
+    ) -> Result<()> {
+        to.resize(rows * columns, 0.0);
+        fill(to);
+        Ok(())
+    }
+
+    fn read<'b>(&self, from: &'b Vec<f32>) -> Result<Cow<'b, [f32]>> {
+        Ok(Cow::Borrowed(from))
+    }
+
+    fn zero(&self, (rows, columns): (usize, usize), to: &mut Vec<f32>) -> Result<()> {
+        to.clear();
+        to.resize(rows * columns, 0.0);
+        Ok(())
+    }
+
+    fn copy(&self, from: &Vec<f32>, to: &mut Vec<f32>) -> Result<()> {
+        to.clone_from(from);
+        Ok(())
+    }
+
+    fn tile(&self, from: &Vec<f32>, times: usize, to: &mut Vec<f32>) -> Result<()> {
+        to.clear();
+        (0..times).for_each(|_| to.extend_from_slice(from));
+        Ok(())
+    }
+
+    fn add_blocks(
+        &self,
+        from: &Vec<f32>,
+        width: usize,
+        blocks: &[Range<usize>],
+        to: &mut Vec<f32>,
+    ) -> Result<()> {
+        let mut rest = &from[..];
+        for Range { start, end } in blocks {
+            let to = &mut to[start * width..end * width];
+            let (own, behind) = rest.split_at(to.len());
+            rest = behind;
+            self.add_slice(own, to);
+        }
+        Ok(())
+    }
+
+    fn add(&self, from: &Vec<f32>, to: &mut Vec<f32>) -> Result<()> {
+        self.add_slice(from, to);
+        Ok(())
+    }
+
+    fn multiply(&self, by: &Vec<f32>, to: &mut Vec<f32>) -> Result<()> {
+        self.instruction_set.run(
+            #[inline(always)]
+            || {
+                for (to, &by) in to.iter_mut().zip(by) {
+                    *to *= by;
+                }
+            },
+        );
+        Ok(())
+    }
+
+    fn gather(
+        &self,
+        from: &Vec<f32>,
+        width: usize,
+        ranges: impl Iterator<Item = Range<usize>>,
+        to: &mut Vec<f32>,
+    ) -> Result<()> {
+        to.clear();
+        for Range { start, end } in ranges {
+            to.extend_from_slice(&from[start * width..end * width]);
+        }
+        Ok(())
+    }
+
+    fn stack(&self, parts: Vec<Vec<f32>>, to: &mut Vec<f32>) -> Result<()> {
+        to.clear();
+        to.reserve(parts.iter().map(Vec::len).sum());
+        parts.into_iter().for_each(|part| to.extend(part));
+        Ok(())
+    }
+
+    fn first_rows(&self, from: &Vec<f32>, rows: &Vec<usize>, to: &mut Vec<f32>) -> Result<()> {
+        examples::first_rows(from, rows, to);
+        Ok(())
+    }
+
+    fn add_to_first_rows(
+        &self,
+        from: &Vec<f32>,
+        rows: &Vec<usize>,
+        to: &mut Vec<f32>,
+    ) -> Result<()> {
+        examples::add_to_first_rows(from, rows, to);
+        Ok(())
+    }
+
+    fn means_forward(&self, from: &Vec<f32>, rows: &Vec<usize>, to: &mut Vec<f32>) -> Result<()> {
+        examples::means_forward(from, rows, to);
+        Ok(())
+    }
+
+    fn means_backward(
+        &self,
+        gradient: &Vec<f32>,
+        rows: &Vec<usize>,
+        to: &mut Vec<f32>,
+    ) -> Result<()> {
+        examples::means_backward(gradient, rows, to);
+        Ok(())
+    }
+
+    fn linear_forward(
+        &self,
+        layer: &PackedLinear,
+        x: &Vec<f32>,
+        to: &mut Vec<f32>,
+        add: bool,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let rows = x.len() / layer.inputs;
+        to.resize(rows * layer.outputs, 0.0);
+        let start = match add {
+            true => Start::ResultAndBias(&layer.bias),
+            false => Start::Bias(&layer.bias),
+        };
+        let (set, to) = (
+            self.instruction_set,
+            MatrixMut::new(to, rows, layer.outputs),
+        );
+        let rounded = &mut scratch.rounded;
+        layer.forward.multiply(set, to, start, x, rounded);
+        Ok(())
+    }
+
+    fn linear_backward(
+        &self,
+        layer: &PackedLinear,
+        gradient: &Vec<f32>,
+        to: &mut Vec<f32>,
+        add: bool,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let rows = gradient.len() / layer.outputs;
+        to.resize(rows * layer.inputs, 0.0);
+        let start = if add { Start::Result } else { Start::Nothing };
+        let (set, to) = (self.instruction_set, MatrixMut::new(to, rows, layer.inputs));
+        let rounded = &mut scratch.rounded;
+        layer.backward.multiply(set, to, start, gradient, rounded);
+        Ok(())
+    }
+
+    fn norm_forward(
+        &self,
+        norm: &LayerNorm,
+        x: &mut Vec<f32>,
+        saved: Option<&mut SavedNorm>,
+    ) -> Result<()> {
+        layer_norm::forward(self.instruction_set, norm, x, saved);
+        Ok(())
+    }
+
+    fn norm_backward(
+        &self,
+        norm: &LayerNorm,
+        saved: &SavedNorm,
+        gradient: &mut Vec<f32>,
+    ) -> Result<()> {
+        layer_norm::backward(self.instruction_set, norm, saved, gradient);
+        Ok(())
+    }
+
+    fn linear_gelu_forward(
+        &self,
+        layer: &PackedLinear,
+        x: &Vec<f32>,
+        to: &mut Vec<f32>,
+        slope: Option<&mut Vec<f32>>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        self.linear_forward(layer, x, to, false, scratch)?;
+        match slope {
+            None => gelu::in_place(self.instruction_set, to),
+            Some(slope) => {
+                slope.resize(to.len(), 0.0);
+                gelu::with_derivative(self.instruction_set, to, slope);
+            }
+        }
+        Ok(())
+    }
+
+    fn attention_forward(
+        &self,
+        heads: usize,
+        projected: &Vec<f32>,
+        rows: &Vec<usize>,
+        mixed: &mut Vec<f32>,
+        saved: &mut Vec<f32>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        mixed.resize(projected.len() / 3, 0.0);
+        let shape = self.attention(heads, mixed.len() / rows[rows.len() - 1].max(1));
+        shape.forward(projected, rows, saved, mixed, &mut scratch.attention);
+        Ok(())
+    }
+
+    fn attention_backward(
+        &self,
+        heads: usize,
+        projected: &Vec<f32>,
+        rows: &Vec<usize>,
+        saved: &Vec<f32>,
+        gradient: &Vec<f32>,
+        to: &mut Vec<f32>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        to.resize(projected.len(), 0.0);
+        let shape = self.attention(heads, gradient.len() / rows[rows.len() - 1].max(1));
+        let scratch = &mut scratch.attention;
+        shape.backward(projected, rows, saved, gradient, to, scratch);
+        Ok(())
+    }
+
+    fn normalize(&self, width: usize, x: &mut Vec<f32>) -> Result<()> {
+        self.instruction_set.run(
+            #[inline(always)]
+            || {
+                for row in x.chunks_exact_mut(width) {
+                    normalize_row(row, ADAPTER_NORM_EPSILON);
+                }
+            },
+        );
+        Ok(())
+    }
+
+    fn adapters_forward(
+        &self,
+        values: &Vec<f32>,
+        blocks: &[AdapterBlock],
+        x: &[(&Vec<f32>, Range<usize>)],
+        sum: &mut Vec<f32>,
+        saved: &mut Vec<SavedAdapter>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        saved.resize_with(blocks.len(), SavedAdapter::default);
+        for ((AdapterBlock { place, rows }, (x, read)), saved) in blocks.iter().zip(x).zip(saved) {
+            let x = &x[read.start * place.width..read.end * place.width];
+            let sum = &mut sum[rows.start * place.width..rows.end * place.width];
+            let scratch = &mut scratch.adapter;
+            adapter::forward(
+                self.instruction_set,
+                (place, values),
+                x,
+                sum,
+                saved,
+                scratch,
+            );
+        }
+        Ok(())
+    }
+
+    fn adapters_backward(
+        &self,
+        values: &Vec<f32>,
+        blocks: &[AdapterBlock],
+        saved: &Vec<SavedAdapter>,
+        gradient: &Vec<f32>,
+        towards_values: &mut Vec<f32>,
+        mut towards_x: Option<&mut Vec<f32>>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        if let Some(towards_x) = &mut towards_x {
+            let sizes = blocks
+                .iter()
+                .map(|block| block.rows.len() * block.place.width);
+            towards_x.resize(sizes.sum(), 0.0);
+        }
+        let mut rest = towards_x.map(|all| &mut all[..]);
+        for (AdapterBlock { place, rows }, saved) in blocks.iter().zip(saved) {
+            let own = rest
+                .take()
+                .map(|all| all.split_at_mut(rows.len() * place.width));
+            let (own, behind) = own.unzip();
+            rest = behind;
+            adapter::backward(
+                self.instruction_set,
+                (place, values),
+                saved,
+                &gradient[rows.start * place.width..rows.end * place.width],
+                towards_values,
+                own,
+                &mut scratch.adapter,
+            );
+        }
+        Ok(())
+    }
+
+    fn heads_forward(
+        &self,
+        values: &Vec<f32>,
+        heads: &HeadPlaces,
+        features: &Vec<f32>,
+        logits: &mut Vec<f32>,
+    ) -> Result<()> {
+        logits.clear();
+        let features = features.chunks_exact((features.len() / heads.models).max(1));
+        for (place, features) in heads.each().zip(features) {
+            head::forward((&place, values), features, logits);
+        }
+        Ok(())
+    }
+
+    fn loss(
+        &self,
+        labels: &Vec<u32>,
+        models: usize,
+        factor: f32,
+        logits: &mut Vec<f32>,
+    ) -> Result<Vec<f64>> {
+        let size = (logits.len() / models).max(1);
+        let of_models = logits.chunks_exact_mut(size);
+        Ok(of_models
+            .map(|logits| head::loss(labels, factor, logits))
+            .collect())
+    }
+
+    fn heads_backward(
+        &self,
+        values: &Vec<f32>,
+        heads: &HeadPlaces,
+        features: &Vec<f32>,
+        towards_logits: &Vec<f32>,
+        towards_features: &mut Vec<f32>,
+        towards_values: &mut Vec<f32>,
+    ) -> Result<()> {
+        towards_features.clear();
+        let features = features.chunks_exact((features.len() / heads.models).max(1));
+        let towards_logits =
+            towards_logits.chunks_exact((towards_logits.len() / heads.models).max(1));
+        for ((place, features), towards_logits) in heads.each().zip(features).zip(towards_logits) {
+            head::backward(
+                (&place, values),
+                features,
+                towards_logits,
+                towards_features,
+                towards_values,
+            );
+        }
+        Ok(())
+    }
+
+    fn optimiser(&self, plan: OptimiserPlan) -> Result<ClippedAdamW> {
+        Ok(ClippedAdamW::new(plan))
+    }
+
+    fn optimise(
+        &self,
+        optimiser: &mut ClippedAdamW,
+        factor: f64,
+        values: &mut Vec<f32>,
+        gradients: &mut Vec<f32>,
+    ) -> Result<Vec<f64>> {
+        Ok(optimiser.step(factor, values, gradients))
+    }
+
+    fn side_by_side(&self, parts: &[&Vec<f32>], width: usize, to: &mut Vec<f32>) -> Result<()> {
+        let rows = parts.first().map_or(0, |first| first.len() / width);
+        to.clear();
+        to.reserve(rows * parts.len() * width);
+        for row in 0..rows {
+            for part in parts {
+                to.extend_from_slice(&part[row * width..][..width]);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_products(
+        &self,
+        left: Columns<'_, Vec<f32>>,
+        right: Columns<'_, Vec<f32>>,
+        sums: &mut Vec<f32>,
+        block: MatrixBlock,
+    ) -> Result<()> {
+        gradient_products::add(&left, &right, sums, block);
+        Ok(())
+    }
+
+    fn directions(&self, directions: Directions) -> Result<Directions> {
+        Ok(directions)
+    }
+
+    fn along_directions(
+        &self,
+        directions: &Directions,
+        x: &Vec<f32>,
+        gradients: &Vec<f32>,
+        rows: &Vec<usize>,
+    ) -> Result<Vec<f32>> {
+        Ok(gradient_products::along_directions(
+            directions, x, gradients, rows,
+        ))
+    }
+
+    fn numbers(&self, computed: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
+        Ok(computed.to_vec())
+    }
+}
