@@ -7,8 +7,8 @@
 # A machine with a CUDA toolkit builds what it runs. Elsewhere `benchmarks/device.sh build FOLDER` builds it, and PREBUILT
 # names that folder on the machine with the card, which needs python3 with torch, transformers, safetensors and Pillow.
 #
-#   SHARED    backbones and data; without them, models have random weights, for which LIKE is a folder with the config.json
-#             and tokenizer.json of MiniLM, and TEXTS the folder of TREC-6
+#   SHARED    backbones and data, ../shared by default. ViT-B has random weights in any case. Without SHARED, MiniLM has them,
+#             too: LIKE is then a folder with its config.json and tokenizer.json, and TEXTS the folder of TREC-6
 #   DEVICE    cuda by default
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -56,20 +56,21 @@ if [ -d "${SHARED:-../shared}/parity" ]; then
 fi
 
 shared="${SHARED:-../shared}"
-if [ ! -d "$shared" ]; then
-    shared=benchmarks/work/random
+random=benchmarks/work/random
+if [ ! -e "$random/complete" ]; then
+    python3 benchmarks/pytorch/random_models.py "$random" \
+        --like "${LIKE:-$shared/backbones/minilm-l6}" --texts "${TEXTS:-$shared/data/text/trec6}"
+    touch "$random/complete"
 fi
-if [ ! -d "$shared/backbones/vit-b" ]; then
-    like="${LIKE:-$shared/backbones/minilm-l6}" texts="${TEXTS:-$shared/data/text/trec6}"
-    shared=benchmarks/work/random
-    python3 benchmarks/pytorch/random_models.py "$shared" --like "$like" --texts "$texts"
+if [ ! -d "$shared/backbones" ]; then
+    shared="$random"
 fi
 
 # Studies of ViT-B are cut to a few placements: PyTorch trains one after the other, and time is short.
 run() {
-    python3 benchmarks/run.py --shared "$shared" --device "$device" --program "$programs/adaplace-benchmarks" \
+    python3 benchmarks/run.py --device "$device" --program "$programs/adaplace-benchmarks" \
         --python python3 --precision f32,tf32,bf16 --rounds "${ROUNDS:-2}" "$@"
 }
 echo "== timings"
-run --only step-64,random-64,gradient-map --out "$out"
-run --only vit-b-step,vit-b-64,vit-b-map --limit "${LIMIT:-8}" --out "$out/vit-b"
+run --shared "$shared" --only step-64,random-64,gradient-map --out "$out"
+run --shared "$random" --only vit-b-step,vit-b-64,vit-b-map --limit "${LIMIT:-8}" --out "$out/vit-b"

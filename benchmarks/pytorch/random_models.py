@@ -64,6 +64,9 @@ def main():
     parser.add_argument("--texts", type=pathlib.Path, required=True, help="a task of texts")
     parser.add_argument("--pictures", type=int, default=1000, help="number of training pictures")
     arguments = parser.parse_args()
+    for needed in (arguments.like / "config.json", arguments.texts / "train.jsonl"):
+        if not needed.exists():
+            parser.error(f"`{needed}` is missing")
     torch.manual_seed(0)
     for folder in ("backbones", "data/text", "data/images"):
         (arguments.out / folder).mkdir(parents=True, exist_ok=True)

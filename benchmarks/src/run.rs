@@ -30,14 +30,11 @@ pub(crate) fn run(
     }
     let shared = problem.shared();
     let placements = work.placements(limit)?;
-    let mut side_by_side = 1;
-    let (seconds, results) = match work.kind {
-        Kind::Steps => steps(&work, &shared, &placements, resources)?,
-        Kind::Study => {
-            let resources = (workers, resources);
-            study(&work, &shared, &placements, resources, &mut side_by_side)?
-        }
-        Kind::GradientMap => gradient_map(&work, &shared, resources)?,
+    let alone = |(seconds, results)| (seconds, results, 1);
+    let (seconds, results, side_by_side) = match work.kind {
+        Kind::Steps => alone(steps(&work, &shared, &placements, resources)?),
+        Kind::Study => study(&work, &shared, &placements, (workers, resources))?,
+        Kind::GradientMap => alone(gradient_map(&work, &shared, resources)?),
     };
     Ok(Report {
         engine: "adaplace",
@@ -89,30 +86,31 @@ fn steps(
     Ok((per_step.collect(), vec![outcome(placement, &score)]))
 }
 
-/// Times everything from the encoded examples to the scores: frozen states, linear probe and trainings. Their number at a
-/// time is written to `at_once`.
+/// Times everything from the encoded examples to the scores: frozen states, linear probe and trainings. The last result is
+/// the number of trainings at a time.
 fn study(
     work: &Work,
     shared: &Shared,
     placements: &[Placement],
     (workers, resources): (usize, Resources),
-    at_once: &mut usize,
-) -> Result<(Vec<f64>, Vec<Outcome>)> {
+) -> Result<(Vec<f64>, Vec<Outcome>, usize)> {
     let fidelity = Fidelity::new(work.steps).context("a study trains for at least one step")?;
-    let (seconds, scores) = timed(work, || {
+    let (seconds, (scores, at_once)) = timed(work, || {
         let scorer = work.scorer(shared, resources)?;
-        *at_once = scorer.side_by_side();
-        if *at_once > 1 {
+        let at_once = scorer.side_by_side();
+        let scores = if at_once > 1 {
             let placements: Vec<&Placement> = placements.iter().collect();
             let scores = scorer.score_together(&placements, fidelity, 0).into_iter();
-            return Ok(scores.collect::<Result<Vec<Score>, ScoreError>>()?);
-        }
-        let score = |placement: &Placement| scorer.score(placement, fidelity, 0);
-        side_by_side(placements, workers, score)
+            scores.collect::<Result<Vec<Score>, ScoreError>>()?
+        } else {
+            let score = |placement: &Placement| scorer.score(placement, fidelity, 0);
+            side_by_side(placements, workers, score)?
+        };
+        Ok((scores, at_once))
     })?;
     let outcomes = placements.iter().zip(&scores);
     let outcomes = outcomes.map(|(placement, score)| outcome(placement, score));
-    Ok((seconds, outcomes.collect()))
+    Ok((seconds, outcomes.collect(), at_once))
 }
 
 /// Trains like a study: a single worker uses all cores, and several workers have one thread each.

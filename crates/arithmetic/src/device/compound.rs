@@ -17,25 +17,10 @@ pub(super) use self::composition::Composition;
 pub(super) use self::kernels::cuda;
 use super::optimiser::{Models, Moments};
 use super::rows::ExampleRows;
-use crate::{Precision, Result};
+use crate::Result;
 
-/// The operations. Tensors are contiguous, and all but weights of [`Precision::Bf16`] contain f32.
+/// The operations, on contiguous tensors of f32.
 pub(super) trait Compound: Debug + Send + Sync {
-    /// See [`crate::Arithmetic::free_memory`].
-    fn free_memory(&self) -> Option<usize>;
-
-    /// Prepares a frozen weight (outputs, inputs) for products.
-    fn frozen(&self, weight: Tensor, precision: Precision) -> Result<Tensor>;
-
-    /// Computes x W^T, (rows, outputs), or x W, (rows, inputs), with operands rounded to the precision.
-    fn product(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        of: Operand,
-        precision: Precision,
-    ) -> Result<Tensor>;
-
     /// Computes x + bias + to. The bias is (width) for x (rows, width), and (blocks, 1, width) for x (blocks, rows, width).
     fn add_bias(&self, x: &Tensor, bias: &Tensor, to: Option<&Tensor>) -> Result<Tensor>;
 
@@ -100,15 +85,6 @@ pub(super) trait Compound: Debug + Send + Sync {
         gradients: &Tensor,
         moments: &mut Moments,
     ) -> Result<Tensor>;
-}
-
-/// What a product takes of a weight W (outputs, inputs).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operand {
-    /// W^T, for the forward pass.
-    Transposed,
-    /// W, for the backward pass.
-    AsItIs,
 }
 
 /// The result of a layer norm, and what its gradient needs.

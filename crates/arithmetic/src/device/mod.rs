@@ -5,6 +5,7 @@ mod compound;
 mod directions;
 mod operations;
 mod optimiser;
+mod products;
 mod rows;
 mod tensors;
 mod trained;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use candle_core::{Device as Candle, Tensor};
 
 use self::compound::{Composition, Compound, Normalized};
+use self::products::{InSinglePrecision, Products};
 use crate::{ArithmeticError, Device, DeviceKind, NoDevice, Precision, Result};
 
 /// Tensors of candle on a device. Results are those of [`crate::Cpu`] up to rounding.
@@ -35,7 +37,10 @@ use crate::{ArithmeticError, Device, DeviceKind, NoDevice, Precision, Result};
 pub struct OnDevice {
     device: Candle,
     precision: Precision,
+    products: Arc<dyn Products>,
     compound: Arc<dyn Compound>,
+    #[cfg(feature = "cuda")]
+    card: Option<compound::cuda::Card>,
 }
 
 /// The weight (outputs, inputs) and the bias of a linear layer.
@@ -63,23 +68,23 @@ impl OnDevice {
         Self {
             device,
             precision: Precision::F32,
+            products: Arc::new(InSinglePrecision),
             compound: Arc::new(Composition),
+            #[cfg(feature = "cuda")]
+            card: None,
         }
     }
 
     /// The operations on a card of NVIDIA, with kernels of this crate.
     #[cfg(feature = "cuda")]
     fn on_card(index: usize) -> candle_core::Result<Self> {
-        let (device, kernels) = compound::cuda::open(index)?;
+        let card = compound::cuda::open(index)?;
         Ok(Self {
-            compound: Arc::new(kernels),
-            ..Self::new(device)
+            products: Arc::new(card.clone()),
+            compound: Arc::new(card.kernels()),
+            card: Some(card.clone()),
+            ..Self::new(card.device())
         })
-    }
-
-    #[cfg(not(feature = "cuda"))]
-    fn on_card(index: usize) -> candle_core::Result<Self> {
-        Candle::new_cuda(index).map(Self::new)
     }
 
     /// The operations on a device of this machine, with products in f32. The processor counts as candle's device for it.
@@ -90,11 +95,14 @@ impl OnDevice {
         let Device { kind, index } = device;
         let opened = match kind {
             DeviceKind::Cpu | DeviceKind::Candle => Ok(Self::new(Candle::Cpu)),
-            DeviceKind::Cuda if candle_core::utils::cuda_is_available() => Self::on_card(index),
+            #[cfg(feature = "cuda")]
+            DeviceKind::Cuda => Self::on_card(index),
+            #[cfg(not(feature = "cuda"))]
+            DeviceKind::Cuda => return Err(NoDevice::NotBuilt { kind }),
             DeviceKind::Metal if candle_core::utils::metal_is_available() => {
                 Candle::new_metal(index).map(Self::new)
             }
-            DeviceKind::Cuda | DeviceKind::Metal => return Err(NoDevice::NotBuilt { kind }),
+            DeviceKind::Metal => return Err(NoDevice::NotBuilt { kind }),
         };
         let unavailable = |error: candle_core::Error| NoDevice::Unavailable {
             device,
@@ -103,8 +111,7 @@ impl OnDevice {
         opened.map_err(unavailable)
     }
 
-    /// The same operations with the operands of products with frozen weights rounded to `precision`. The products
-    /// themselves are computed in f32.
+    /// The same operations with the operands of products with frozen weights rounded to `precision`. Sums are f32.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }

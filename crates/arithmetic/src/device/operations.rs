@@ -6,9 +6,9 @@ use std::ops::Range;
 use candle_core::{DType, Tensor};
 
 use super::attention::SavedAttention;
-use super::compound::Operand;
 use super::directions::{DirectionTensors, add_products};
 use super::optimiser::{Labels, TensorAdamW};
+use super::products::Operand;
 use super::rows::{ExampleRows, indices};
 use super::tensors::{Slot, unset};
 use super::trained::{SavedAdapters, add_at, head_values, with_blocks};
@@ -35,14 +35,18 @@ impl Arithmetic for OnDevice {
     const ON_PROCESSOR: bool = false;
 
     fn free_memory(&self) -> Option<usize> {
-        self.compound.free_memory()
+        #[cfg(feature = "cuda")]
+        if let Some(card) = &self.card {
+            return card.free_memory();
+        }
+        None
     }
 
     fn linear(&self, layer: &Linear) -> Result<LinearTensors> {
         let shape = (layer.outputs, layer.inputs);
         let weight = Tensor::from_slice(&layer.weight, shape, &self.device)?;
         Ok(LinearTensors {
-            weight: self.compound.frozen(weight, self.precision)?,
+            weight: self.products.frozen(weight, self.precision)?,
             bias: self.vector(&layer.bias)?,
             precision: self.precision,
         })
@@ -163,7 +167,7 @@ impl Arithmetic for OnDevice {
             precision,
         } = layer;
         let product = self
-            .compound
+            .products
             .product(x.get()?, weight, Operand::Transposed, *precision)?;
         let before = if add { Some(to.get()?) } else { None };
         let sum = self.compound.add_bias(&product, bias, before)?;
@@ -180,7 +184,7 @@ impl Arithmetic for OnDevice {
     ) -> Result<()> {
         let gradient = gradient.get()?;
         let product =
-            self.compound
+            self.products
                 .product(gradient, &layer.weight, Operand::AsItIs, layer.precision)?;
         to.put(product, add)
     }
@@ -224,7 +228,7 @@ impl Arithmetic for OnDevice {
     ) -> Result<()> {
         let (weight, precision) = (&layer.weight, layer.precision);
         let product = self
-            .compound
+            .products
             .product(x.get()?, weight, Operand::Transposed, precision)?;
         match slope {
             None => to.set(self.compound.gelu(&product, &layer.bias)?),

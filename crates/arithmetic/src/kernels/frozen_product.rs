@@ -145,8 +145,8 @@ mod tests {
         (0..count).map(|x| (x as f32 * step).sin()).collect()
     }
 
-    /// Of 1 + 2^-11 and 1 + 3 2^-11, which lie between two numbers of 10 bits behind the point, the one rounds down and the
-    /// other up, to even ones.
+    /// The number 1 + 2^-11 is halfway between two numbers with 10 bits after the point and rounds down to the even one.
+    /// The number 1 + 3 x 2^-11 rounds up to the even one.
     #[test]
     fn tf32_keeps_ten_bits_behind_the_point() {
         let ulp = 2.0_f32.powi(-10);

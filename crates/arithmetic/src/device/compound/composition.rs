@@ -1,50 +1,16 @@
 use candle_core::{D, DType, Tensor};
 
-use super::{AdamWStep, Compound, Normalized, Normed, Operand};
+use super::{AdamWStep, Compound, Normalized, Normed};
+use crate::Result;
 use crate::device::optimiser::{Models, Moments};
 use crate::device::rows::ExampleRows;
 use crate::kernels::adamw::{EPSILON, MEAN_DECAY, SQUARE_DECAY};
-use crate::{Precision, Result};
 
 /// One tensor operation after the other, on any device.
 #[derive(Debug)]
 pub(in crate::device) struct Composition;
 
-fn rounded(precision: Precision, values: &Tensor) -> Result<Tensor> {
-    Ok(match precision {
-        Precision::F32 => values.clone(),
-        Precision::Bf16 => values.to_dtype(DType::BF16)?.to_dtype(DType::F32)?,
-        // x - (x - y) with y = (2^13 + 1) x, where the subtraction rounds to 13 bits less (Veltkamp).
-        Precision::Tf32 => {
-            let large = (values * f64::from((1 << 13) + 1))?;
-            (&large - (&large - values)?)?
-        }
-    })
-}
-
 impl Compound for Composition {
-    fn free_memory(&self) -> Option<usize> {
-        None
-    }
-
-    fn frozen(&self, weight: Tensor, precision: Precision) -> Result<Tensor> {
-        rounded(precision, &weight)
-    }
-
-    fn product(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        of: Operand,
-        precision: Precision,
-    ) -> Result<Tensor> {
-        let x = rounded(precision, x)?;
-        Ok(match of {
-            Operand::Transposed => x.matmul(&weight.t()?)?,
-            Operand::AsItIs => x.matmul(weight)?,
-        })
-    }
-
     fn add_bias(&self, x: &Tensor, bias: &Tensor, to: Option<&Tensor>) -> Result<Tensor> {
         let sum = x.broadcast_add(bias)?;
         Ok(match to {

@@ -7,11 +7,11 @@ use std::fmt::Debug;
 
 use candle_core::{D, Tensor};
 
-use super::{AdamWStep, Compound, Normalized, Normed, Operand};
+use super::{AdamWStep, Compound, Normalized, Normed};
 use crate::device::optimiser::{Models, Moments};
 use crate::device::rows::ExampleRows;
 use crate::kernels::adamw::{EPSILON, MEAN_DECAY, SQUARE_DECAY};
-use crate::{ArithmeticError, Precision, Result};
+use crate::{ArithmeticError, Result};
 
 /// The kernels in CUDA C++.
 pub(super) const SOURCE: &str = include_str!("kernels.cu");
@@ -40,28 +40,13 @@ pub(in crate::device) struct Grid {
     pub(super) threads: (u32, u32),
 }
 
-/// What runs kernels on a device, and multiplies matrices there.
+/// What runs kernels.
 pub(in crate::device) trait Launcher: Debug + Send + Sync {
-    /// See [`crate::Arithmetic::free_memory`].
-    fn free_memory(&self) -> Option<usize>;
-
     /// A contiguous f32 tensor whose values are arbitrary.
     fn empty(&self, shape: &[usize]) -> Result<Tensor>;
 
     /// Runs a kernel of [`SOURCE`], whose parameters these arguments match.
     fn launch(&self, kernel: &'static str, grid: &Grid, arguments: &[Argument<'_>]) -> Result<()>;
-
-    /// See [`Compound::frozen`].
-    fn frozen(&self, weight: Tensor, precision: Precision) -> Result<Tensor>;
-
-    /// See [`Compound::product`].
-    fn product(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        of: Operand,
-        precision: Precision,
-    ) -> Result<Tensor>;
 }
 
 /// The operations as kernels.
@@ -145,24 +130,6 @@ impl<L: Launcher> Kernels<L> {
 }
 
 impl<L: Launcher> Compound for Kernels<L> {
-    fn free_memory(&self) -> Option<usize> {
-        self.0.free_memory()
-    }
-
-    fn frozen(&self, weight: Tensor, precision: Precision) -> Result<Tensor> {
-        self.0.frozen(weight, precision)
-    }
-
-    fn product(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        of: Operand,
-        precision: Precision,
-    ) -> Result<Tensor> {
-        self.0.product(x, weight, of, precision)
-    }
-
     fn add_bias(&self, x: &Tensor, bias: &Tensor, to: Option<&Tensor>) -> Result<Tensor> {
         let Biased { rows, width } = Biased::of(x)?;
         let result = self.0.empty(x.dims())?;

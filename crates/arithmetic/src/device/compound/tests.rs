@@ -7,10 +7,14 @@ use std::process::{Command, Stdio};
 use candle_core::{DType, Device, Tensor};
 
 use super::kernels::{Argument, Grid, Kernels, Launcher, SOURCE};
-use super::{AdamWStep, Composition, Compound, Normalized, Operand};
+use super::{AdamWStep, Composition, Compound, Normalized};
+#[cfg(feature = "cuda")]
+use crate::Precision;
 use crate::device::optimiser::{Models, Moments};
+#[cfg(feature = "cuda")]
+use crate::device::products::{InSinglePrecision, Operand, Products};
 use crate::device::rows::ExampleRows;
-use crate::{ArithmeticError, OptimiserPlan, Precision, Result};
+use crate::{ArithmeticError, OptimiserPlan, Result};
 
 /// Runs the kernels on the processor, a thread for each of a card's.
 #[derive(Debug)]
@@ -58,10 +62,6 @@ fn bytes_of(tensor: &Tensor) -> Vec<u8> {
 }
 
 impl Launcher for OnHost {
-    fn free_memory(&self) -> Option<usize> {
-        None
-    }
-
     fn empty(&self, shape: &[usize]) -> Result<Tensor> {
         Ok(Tensor::full(f32::NAN, shape, &Device::Cpu)?)
     }
@@ -121,20 +121,6 @@ impl Launcher for OnHost {
         assert_eq!(values.next(), None);
         Ok(())
     }
-
-    fn frozen(&self, weight: Tensor, precision: Precision) -> Result<Tensor> {
-        Composition.frozen(weight, precision)
-    }
-
-    fn product(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        of: Operand,
-        precision: Precision,
-    ) -> Result<Tensor> {
-        Composition.product(x, weight, of, precision)
-    }
 }
 
 fn waves(shape: &[usize], step: f64, device: &Device) -> Tensor {
@@ -171,7 +157,6 @@ fn check(kernels: &dyn Compound, device: &Device) {
     layers(kernels, device);
     attention(kernels, device);
     optimiser(kernels, device);
-    products(kernels, device);
 }
 
 fn layers(kernels: &dyn Compound, device: &Device) {
@@ -305,27 +290,6 @@ fn optimiser(kernels: &dyn Compound, device: &Device) {
     }
 }
 
-fn products(kernels: &dyn Compound, device: &Device) {
-    let (rows, inputs, outputs) = (37, 29, 21);
-    let weight = waves(&[outputs, inputs], 0.37, device);
-    for precision in [Precision::F32, Precision::Bf16, Precision::Tf32] {
-        for (of, depth) in [(Operand::Transposed, inputs), (Operand::AsItIs, outputs)] {
-            let x = waves(&[rows, depth], 0.11, device);
-            let product = |compound: &dyn Compound| {
-                let weight = compound.frozen(weight.clone(), precision).unwrap();
-                compound.product(&x, &weight, of, precision).unwrap()
-            };
-            // A card may round to the nearest TF32 number or towards zero.
-            let bound = if precision == Precision::Tf32 {
-                2e-3
-            } else {
-                1e-5
-            };
-            assert_close(&product(kernels), &product(&Composition), bound);
-        }
-    }
-}
-
 #[test]
 #[ignore = "needs a C++ compiler"]
 fn kernels_compute_what_the_composition_computes() {
@@ -334,9 +298,32 @@ fn kernels_compute_what_the_composition_computes() {
 }
 
 #[cfg(feature = "cuda")]
+fn products(of_card: &dyn Products, device: &Device) {
+    let (rows, inputs, outputs) = (37, 29, 21);
+    let weight = waves(&[outputs, inputs], 0.37, device);
+    for precision in [Precision::F32, Precision::Bf16, Precision::Tf32] {
+        for (of, depth) in [(Operand::Transposed, inputs), (Operand::AsItIs, outputs)] {
+            let x = waves(&[rows, depth], 0.11, device);
+            let product = |products: &dyn Products| {
+                let weight = products.frozen(weight.clone(), precision).unwrap();
+                products.product(&x, &weight, of, precision).unwrap()
+            };
+            // A card may round to the nearest TF32 number or towards zero.
+            let bound = if precision == Precision::Tf32 {
+                2e-3
+            } else {
+                1e-5
+            };
+            assert_close(&product(of_card), &product(&InSinglePrecision), bound);
+        }
+    }
+}
+
+#[cfg(feature = "cuda")]
 #[test]
 #[ignore = "needs a card of NVIDIA"]
 fn kernels_compute_it_on_a_card_too() {
-    let (device, kernels) = super::cuda::open(0).unwrap();
-    check(&kernels, &device);
+    let card = super::cuda::open(0).unwrap();
+    check(&card.kernels(), &card.device());
+    products(&card, &card.device());
 }

@@ -12,24 +12,24 @@ use candle_core::cuda_backend::cudarc::driver::{DevicePtr, LaunchConfig, PushKer
 use candle_core::cuda_backend::cudarc::nvrtc::compile_ptx;
 use candle_core::{CudaDevice, DType, Device, Storage, Tensor};
 
-use super::super::Operand;
 use super::{Argument, Grid, Kernels, Launcher, SOURCE};
+use crate::device::products::{Operand, Products};
 use crate::{ArithmeticError, Precision, Result};
 
 /// A card of NVIDIA whose work is all in one stream, so that nothing but its order has to be kept.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::device) struct Card(CudaDevice);
 
-/// The card with this index, and the operations on it.
+/// The card with this index.
 ///
 /// Every thread of this program that uses the card puts its work into the same stream: candle's default is one stream
 /// for each thread, between which nothing would wait.
-pub(in crate::device) fn open(index: usize) -> candle_core::Result<(Device, Kernels<Card>)> {
+pub(in crate::device) fn open(index: usize) -> candle_core::Result<Card> {
     let device = Device::new_cuda_with_stream(index)?;
     let card = device.as_cuda_device()?.clone();
     // SAFETY: all work on memory of this device is in its one stream, including that which gives the memory back.
     unsafe { card.disable_event_tracking() };
-    Ok((device, Kernels(Card(card))))
+    Ok(Card(card))
 }
 
 /// The kernels for any card.
@@ -50,6 +50,21 @@ fn failed(error: impl std::fmt::Display) -> ArithmeticError {
 }
 
 impl Card {
+    pub(in crate::device) fn device(&self) -> Device {
+        Device::Cuda(self.0.clone())
+    }
+
+    /// The operations as kernels on this card.
+    pub(in crate::device) fn kernels(&self) -> Kernels<Self> {
+        Kernels(self.clone())
+    }
+
+    /// The number of bytes that are free.
+    pub(in crate::device) fn free_memory(&self) -> Option<usize> {
+        let (free, _) = self.0.cuda_stream().context().mem_get_info().ok()?;
+        Some(free)
+    }
+
     /// The address of the first value of a contiguous tensor on this card. It is valid for work in the card's stream
     /// while the tensor exists.
     fn address(&self, tensor: &Tensor) -> Result<u64> {
@@ -72,14 +87,9 @@ impl Card {
 }
 
 impl Launcher for Card {
-    fn free_memory(&self) -> Option<usize> {
-        let (free, _) = self.0.cuda_stream().context().mem_get_info().ok()?;
-        Some(free)
-    }
-
     fn empty(&self, shape: &[usize]) -> Result<Tensor> {
         // SAFETY: the values are plain numbers, which the kernel that gets the tensor overwrites.
-        Ok(unsafe { Tensor::empty(shape, DType::F32, &Device::Cuda(self.0.clone())) }?)
+        Ok(unsafe { Tensor::empty(shape, DType::F32, &self.device()) }?)
     }
 
     fn launch(&self, kernel: &'static str, grid: &Grid, arguments: &[Argument<'_>]) -> Result<()> {
@@ -121,7 +131,9 @@ impl Launcher for Card {
         unsafe { launch.launch(config) }.map_err(failed)?;
         Ok(())
     }
+}
 
+impl Products for Card {
     fn frozen(&self, weight: Tensor, precision: Precision) -> Result<Tensor> {
         Ok(match precision {
             Precision::F32 | Precision::Tf32 => weight,
