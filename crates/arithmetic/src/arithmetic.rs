@@ -120,7 +120,7 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     /// If the device fails.
     fn add(&self, from: &Self::Buffer, to: &mut Self::Buffer) -> Result<()>;
 
-    /// Computes `to` *= `by`, value by value.
+    /// Computes `to` *= `by`, value by value, for [`Self::linear_backward`], as whose operand a device may round it.
     ///
     /// # Errors
     /// If the device fails.
@@ -235,6 +235,22 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
         saved: &Self::SavedNorm,
         gradient: &mut Self::Buffer,
     ) -> Result<()>;
+
+    /// Adds the gradient with respect to a layer norm's input to `to`, from the one with respect to its result, which is
+    /// used up.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn add_norm_backward(
+        &self,
+        norm: &Self::Norm,
+        saved: &Self::SavedNorm,
+        gradient: &mut Self::Buffer,
+        to: &mut Self::Buffer,
+    ) -> Result<()> {
+        self.norm_backward(norm, saved, gradient)?;
+        self.add(gradient, to)
+    }
 
     /// Computes `to` = gelu(x W^T + b), (rows, outputs), and stores gelu'(x W^T + b) in `slope`. The backward pass is
     /// [`Self::multiply`] by the slope, and [`Self::linear_backward`].

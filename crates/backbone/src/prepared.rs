@@ -250,9 +250,8 @@ impl<A: Arithmetic> PreparedSublayer<A> {
                 let mut towards_input = std::mem::take(&mut scratch.state);
                 let towards = &mut towards_input;
                 self.transform_backward(saved, rows, gradient, towards, false, scratch)?;
-                arithmetic.norm_backward(norm, &saved.norm, towards)?;
                 residual(gradient, result)?;
-                arithmetic.add(towards, result)?;
+                arithmetic.add_norm_backward(norm, &saved.norm, towards, result)?;
                 scratch.state = towards_input;
                 Ok(())
             }

@@ -2,7 +2,8 @@
 
 use candle_core::{D, Tensor};
 
-use super::compound::Compound;
+use super::OnDevice;
+use super::products::Transposed;
 use super::rows::ExampleRows;
 use super::tensors::Slot;
 use crate::Result;
@@ -21,40 +22,43 @@ pub struct SavedAttention {
 impl SavedAttention {
     pub(super) fn forward(
         &mut self,
-        compound: &dyn Compound,
+        device: &OnDevice,
         heads: usize,
         projected: &Tensor,
         rows: &ExampleRows,
     ) -> Result<Tensor> {
+        let compound = &device.compound;
         let parts = compound.split_heads(projected, 3, heads, rows)?;
         let part = |index: usize| parts.get(index);
         let (query, key, value) = (part(0)?, part(1)?, part(2)?);
-        let scores = query.matmul(&key.t()?)?;
+        let scores = device.of_heads(&query, &key, Transposed::Right)?;
         let weights = compound.softmax_forward(&scores, scale(&query)?, rows)?;
-        let mixed = weights.matmul(&value)?;
+        let mixed = device.of_heads(&weights, &value, Transposed::Neither)?;
         self.query.set(query)?;
         self.key.set(key)?;
         self.value.set(value)?;
         self.weights.set(weights)?;
-        compound.merge_heads(&[mixed], rows)
+        compound.merge_heads(&[mixed], rows, device.operands())
     }
 
     pub(super) fn backward(
         &self,
-        compound: &dyn Compound,
+        device: &OnDevice,
         gradient: &Tensor,
         rows: &ExampleRows,
     ) -> Result<Tensor> {
+        let compound = &device.compound;
         let (query, key, value) = (self.query.get()?, self.key.get()?, self.value.get()?);
         let weights = self.weights.get()?;
         let heads = query.dim(1)?;
         let gradient = compound.split_heads(gradient, 1, heads, rows)?.get(0)?;
-        let towards_value = weights.t()?.matmul(&gradient)?;
-        let towards_weights = gradient.matmul(&value.t()?)?;
+        let towards_value = device.of_heads(weights, &gradient, Transposed::Left)?;
+        let towards_weights = device.of_heads(&gradient, value, Transposed::Right)?;
         let towards_scores = compound.softmax_backward(&towards_weights, weights, scale(query)?)?;
-        let towards_query = towards_scores.matmul(key)?;
-        let towards_key = towards_scores.t()?.matmul(query)?;
-        compound.merge_heads(&[towards_query, towards_key, towards_value], rows)
+        let towards_query = device.of_heads(&towards_scores, key, Transposed::Neither)?;
+        let towards_key = device.of_heads(&towards_scores, query, Transposed::Left)?;
+        let parts = [towards_query, towards_key, towards_value];
+        compound.merge_heads(&parts, rows, device.operands())
     }
 }
 

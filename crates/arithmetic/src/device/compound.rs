@@ -9,8 +9,9 @@ mod kernels;
 mod tests;
 
 use std::fmt::Debug;
+use std::ops::Range;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 pub(super) use self::composition::Composition;
 #[cfg(feature = "cuda")]
@@ -19,16 +20,23 @@ use super::optimiser::{Models, Moments};
 use super::rows::ExampleRows;
 use crate::Result;
 
-/// The operations, on contiguous tensors of f32.
+/// The operations, on contiguous tensors of f32. Some say of which type their result is: that of the operands of the
+/// product that takes it (see [`Products::operands`](super::products::Products::operands)).
 pub(super) trait Compound: Debug + Send + Sync {
     /// Computes x + bias + to. The bias is (width) for x (rows, width), and (blocks, 1, width) for x (blocks, rows, width).
     fn add_bias(&self, x: &Tensor, bias: &Tensor, to: Option<&Tensor>) -> Result<Tensor>;
 
     /// Computes gelu(x + bias), shaped as for [`Self::add_bias`].
-    fn gelu(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor>;
+    fn gelu(&self, x: &Tensor, bias: &Tensor, result: DType) -> Result<Tensor>;
 
-    /// Computes gelu(x + bias) and gelu'(x + bias), shaped as for [`Self::add_bias`].
-    fn gelu_and_slope(&self, x: &Tensor, bias: &Tensor) -> Result<[Tensor; 2]>;
+    /// Computes gelu(x + bias) and, in f32, gelu'(x + bias), shaped as for [`Self::add_bias`].
+    fn gelu_and_slope(&self, x: &Tensor, bias: &Tensor, result: DType) -> Result<[Tensor; 2]>;
+
+    /// Multiplies the values of two tensors of the same shape.
+    fn multiply(&self, x: &Tensor, factors: &Tensor, result: DType) -> Result<Tensor>;
+
+    /// The sum of `to`, (rows, width), and the rows of `from`, which belong to these blocks of it, one after the other.
+    fn add_blocks(&self, to: &Tensor, from: &Tensor, blocks: &[Range<usize>]) -> Result<Tensor>;
 
     /// Normalises the rows of x, and applies the factors and the summands.
     fn norm_forward(
@@ -38,12 +46,14 @@ pub(super) trait Compound: Debug + Send + Sync {
         epsilon: f64,
     ) -> Result<Normed>;
 
-    /// The gradient with respect to the input of a layer norm with these factors, from that with respect to its result.
+    /// The gradient with respect to the input of a layer norm with these factors, from that with respect to its result,
+    /// added to `to` if there is one.
     fn norm_backward(
         &self,
         gradient: &Tensor,
         weight: Option<&Tensor>,
         saved: &Normalized,
+        to: Option<&Tensor>,
     ) -> Result<Tensor>;
 
     /// The sum of the rows of every example, (examples, width).
@@ -60,7 +70,7 @@ pub(super) trait Compound: Debug + Send + Sync {
     ) -> Result<Tensor>;
 
     /// Arranges some parts, each (examples, heads, tokens, width of a head), side by side in rows.
-    fn merge_heads(&self, parts: &[Tensor], rows: &ExampleRows) -> Result<Tensor>;
+    fn merge_heads(&self, parts: &[Tensor], rows: &ExampleRows, result: DType) -> Result<Tensor>;
 
     /// The softmax of `scale` times the scores, (examples, heads, tokens, tokens), over the tokens of each example.
     fn softmax_forward(&self, scores: &Tensor, scale: f64, rows: &ExampleRows) -> Result<Tensor>;

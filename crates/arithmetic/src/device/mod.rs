@@ -12,10 +12,10 @@ mod trained;
 
 use std::sync::Arc;
 
-use candle_core::{Device as Candle, Tensor};
+use candle_core::{DType, Device as Candle, Tensor};
 
 use self::compound::{Composition, Compound, Normalized};
-use self::products::{InSinglePrecision, Products};
+use self::products::{InSinglePrecision, Products, Transposed};
 use crate::{ArithmeticError, Device, DeviceKind, NoDevice, Precision, Result};
 
 /// Tensors of candle on a device. Results are those of [`crate::Cpu`] up to rounding.
@@ -115,6 +115,16 @@ impl OnDevice {
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
+    }
+
+    /// The type of what a product with frozen weights will take.
+    fn operands(&self) -> DType {
+        self.products.operands(self.precision)
+    }
+
+    fn of_heads(&self, left: &Tensor, right: &Tensor, transposed: Transposed) -> Result<Tensor> {
+        self.products
+            .of_heads(left, right, transposed, self.precision)
     }
 
     fn vector(&self, values: &[f32]) -> Result<Tensor> {

@@ -11,7 +11,7 @@ use super::optimiser::{Labels, TensorAdamW};
 use super::products::Operand;
 use super::rows::{ExampleRows, indices};
 use super::tensors::{Slot, unset};
-use super::trained::{SavedAdapters, add_at, head_values, with_blocks};
+use super::trained::{SavedAdapters, add_at, head_values};
 use super::{LinearTensors, NormTensors, OnDevice, SavedNorm};
 use crate::{
     ADAPTER_NORM_EPSILON, AdapterBlock, Arithmetic, Columns, Directions, HeadPlace, HeadPlaces,
@@ -106,7 +106,7 @@ impl Arithmetic for OnDevice {
         blocks: &[Range<usize>],
         to: &mut Slot,
     ) -> Result<()> {
-        let sum = with_blocks(to.get()?, from.get()?, blocks)?;
+        let sum = self.compound.add_blocks(to.get()?, from.get()?, blocks)?;
         to.set(sum)
     }
 
@@ -115,7 +115,11 @@ impl Arithmetic for OnDevice {
     }
 
     fn multiply(&self, by: &Slot, to: &mut Slot) -> Result<()> {
-        to.set((to.get()? * by.get()?)?)
+        // It becomes what the next product with frozen weights takes.
+        let product = self
+            .compound
+            .multiply(to.get()?, by.get()?, self.operands())?;
+        to.set(product)
     }
 
     fn gather(
@@ -212,10 +216,25 @@ impl Arithmetic for OnDevice {
         gradient: &mut Slot,
     ) -> Result<()> {
         let saved = saved.0.as_ref().ok_or_else(unset)?;
-        let towards = self
-            .compound
-            .norm_backward(gradient.get()?, Some(&norm.weight), saved)?;
+        let towards =
+            self.compound
+                .norm_backward(gradient.get()?, Some(&norm.weight), saved, None)?;
         gradient.set(towards)
+    }
+
+    fn add_norm_backward(
+        &self,
+        norm: &NormTensors,
+        saved: &SavedNorm,
+        gradient: &mut Slot,
+        to: &mut Slot,
+    ) -> Result<()> {
+        let saved = saved.0.as_ref().ok_or_else(unset)?;
+        let (gradient, weight) = (gradient.get()?, Some(&norm.weight));
+        let sum = self
+            .compound
+            .norm_backward(gradient, weight, saved, Some(to.get()?))?;
+        to.set(sum)
     }
 
     fn linear_gelu_forward(
@@ -231,9 +250,11 @@ impl Arithmetic for OnDevice {
             .products
             .product(x.get()?, weight, Operand::Transposed, precision)?;
         match slope {
-            None => to.set(self.compound.gelu(&product, &layer.bias)?),
+            None => to.set(self.compound.gelu(&product, &layer.bias, self.operands())?),
             Some(slope) => {
-                let [value, derivative] = self.compound.gelu_and_slope(&product, &layer.bias)?;
+                let [value, derivative] =
+                    self.compound
+                        .gelu_and_slope(&product, &layer.bias, self.operands())?;
                 slope.set(derivative)?;
                 to.set(value)
             }
@@ -249,7 +270,7 @@ impl Arithmetic for OnDevice {
         saved: &mut SavedAttention,
         _: &mut (),
     ) -> Result<()> {
-        mixed.set(saved.forward(&*self.compound, heads, projected.get()?, rows)?)
+        mixed.set(saved.forward(self, heads, projected.get()?, rows)?)
     }
 
     fn attention_backward(
@@ -262,7 +283,7 @@ impl Arithmetic for OnDevice {
         to: &mut Slot,
         (): &mut (),
     ) -> Result<()> {
-        to.set(saved.backward(&*self.compound, gradient.get()?, rows)?)
+        to.set(saved.backward(self, gradient.get()?, rows)?)
     }
 
     fn normalize(&self, _: usize, x: &mut Slot) -> Result<()> {

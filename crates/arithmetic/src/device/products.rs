@@ -1,4 +1,4 @@
-//! Products with frozen weights.
+//! Products with frozen weights, and those of attention.
 
 use std::fmt::Debug;
 
@@ -6,10 +6,13 @@ use candle_core::{DType, Tensor};
 
 use crate::{Precision, Result};
 
-/// What multiplies by frozen weights. All tensors but weights of [`Precision::Bf16`] contain f32.
+/// What multiplies. Results contain f32.
 pub(super) trait Products: Debug + Send + Sync {
     /// Prepares a weight (outputs, inputs).
     fn frozen(&self, weight: Tensor, precision: Precision) -> Result<Tensor>;
+
+    /// The type in which [`Self::product`] takes x without rounding it, if that is not f32. It takes f32, too.
+    fn operands(&self, precision: Precision) -> DType;
 
     /// Computes x W^T, (rows, outputs), or x W, (rows, inputs), with operands rounded to the precision.
     fn product(
@@ -19,6 +22,24 @@ pub(super) trait Products: Debug + Send + Sync {
         of: Operand,
         precision: Precision,
     ) -> Result<Tensor>;
+
+    /// Computes products of matrices of activations, (examples, heads, .., ..), in f32 or, where the precision allows
+    /// it and that is faster, in TF32.
+    fn of_heads(
+        &self,
+        left: &Tensor,
+        right: &Tensor,
+        transposed: Transposed,
+        precision: Precision,
+    ) -> Result<Tensor>;
+}
+
+/// Which matrix of a product is transposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transposed {
+    Neither,
+    Left,
+    Right,
 }
 
 /// What a product takes of a weight W (outputs, inputs).
@@ -51,6 +72,10 @@ impl Products for InSinglePrecision {
         rounded(precision, &weight)
     }
 
+    fn operands(&self, _: Precision) -> DType {
+        DType::F32
+    }
+
     fn product(
         &self,
         x: &Tensor,
@@ -62,6 +87,20 @@ impl Products for InSinglePrecision {
         Ok(match of {
             Operand::Transposed => x.matmul(&weight.t()?)?,
             Operand::AsItIs => x.matmul(weight)?,
+        })
+    }
+
+    fn of_heads(
+        &self,
+        left: &Tensor,
+        right: &Tensor,
+        transposed: Transposed,
+        _: Precision,
+    ) -> Result<Tensor> {
+        Ok(match transposed {
+            Transposed::Neither => left.matmul(right)?,
+            Transposed::Left => left.t()?.matmul(right)?,
+            Transposed::Right => left.matmul(&right.t()?)?,
         })
     }
 }

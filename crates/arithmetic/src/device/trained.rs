@@ -125,17 +125,14 @@ impl SavedAdapters {
             let normalized = compound.norm_forward(&x, None, epsilon)?.saved;
             let by_adapter = normalized.rows.reshape((members.len(), (), width))?;
             let down = by_adapter.matmul(&adapters.down_weight.transpose(1, 2)?)?;
-            let [activation, slope] = compound.gelu_and_slope(&down, &adapters.down_bias)?;
+            let [activation, slope] =
+                compound.gelu_and_slope(&down, &adapters.down_bias, DType::F32)?;
             let up = activation.matmul(&adapters.up_weight)?;
-            let result = compound.add_bias(&up, &adapters.up_bias, None)?;
-            let result = (result * f64::from(scale))?;
+            let result = scaled(compound.add_bias(&up, &adapters.up_bias, None)?, scale)?;
             let added = members.iter().map(|&index| blocks[index].rows.clone());
             let added: Vec<_> = added.collect();
-            sum.set(with_blocks(
-                sum.get()?,
-                &result.reshape(((), width))?,
-                &added,
-            )?)?;
+            let result = result.reshape(((), width))?;
+            sum.set(compound.add_blocks(sum.get()?, &result, &added)?)?;
             self.0.push(SavedGroup {
                 members,
                 normalized,
@@ -167,7 +164,7 @@ impl SavedAdapters {
                 .members
                 .iter()
                 .map(|&index| (gradient, blocks[index].rows.clone()));
-            let gradient = (taken(&rows.collect::<Vec<_>>())? * f64::from(scale))?;
+            let gradient = scaled(taken(&rows.collect::<Vec<_>>())?, scale)?;
             let gradient = gradient.reshape((count, (), width))?;
             let through = gradient.matmul(&adapters.up_weight.transpose(1, 2)?)?;
             let hidden = (through * &group.slope)?;
@@ -189,7 +186,7 @@ impl SavedAdapters {
             }
             if towards_x {
                 let towards = hidden.matmul(&adapters.down_weight)?.reshape(((), width))?;
-                let all = compound.norm_backward(&towards, None, &group.normalized)?;
+                let all = compound.norm_backward(&towards, None, &group.normalized, None)?;
                 if count == blocks.len() {
                     return Ok(Some(all));
                 }
@@ -209,6 +206,14 @@ impl SavedAdapters {
     }
 }
 
+fn scaled(values: Tensor, scale: f32) -> Result<Tensor> {
+    Ok(if scale == 1.0 {
+        values
+    } else {
+        (values * f64::from(scale))?
+    })
+}
+
 /// Some rows of each tensor, one after the other.
 fn taken(from: &[(&Tensor, Range<usize>)]) -> Result<Tensor> {
     let part = |(tensor, rows): &(&Tensor, Range<usize>)| match rows.len() == tensor.dim(0)? {
@@ -220,34 +225,6 @@ fn taken(from: &[(&Tensor, Range<usize>)]) -> Result<Tensor> {
         [one] => one.clone(),
         many => Tensor::cat(many, 0)?,
     })
-}
-
-/// The sum of `to`, (rows, width), and the rows of `from`, which belong to these blocks of it, one after the other.
-pub(super) fn with_blocks(to: &Tensor, from: &Tensor, blocks: &[Range<usize>]) -> Result<Tensor> {
-    let (rows, width) = to.dims2()?;
-    let mut begin = 0;
-    let mut placed: Vec<(Range<usize>, usize)> = Vec::with_capacity(blocks.len());
-    for block in blocks {
-        placed.push((block.clone(), begin));
-        begin += block.len();
-    }
-    if begin == rows && blocks.is_sorted_by_key(|block| block.start) {
-        return Ok((to + from)?);
-    }
-    placed.sort_by_key(|(block, _)| block.start);
-    let zeros = |count| Tensor::zeros((count, width), DType::F32, to.device());
-    let (mut parts, mut end) = (Vec::new(), 0);
-    for (block, begin) in placed {
-        if block.start > end {
-            parts.push(zeros(block.start - end)?);
-        }
-        parts.push(from.narrow(0, begin, block.len())?);
-        end = block.end;
-    }
-    if end < rows {
-        parts.push(zeros(rows - end)?);
-    }
-    Ok((to + Tensor::cat(&parts, 0)?)?)
 }
 
 /// The weights (models, classes, width) and the biases (models, 1, classes) of the heads.

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use candle_core::{D, DType, Tensor};
 
 use super::{AdamWStep, Compound, Normalized, Normed};
@@ -19,19 +21,51 @@ impl Compound for Composition {
         })
     }
 
-    fn gelu(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        Ok(x.broadcast_add(bias)?.gelu_erf()?)
+    fn gelu(&self, x: &Tensor, bias: &Tensor, result: DType) -> Result<Tensor> {
+        Ok(x.broadcast_add(bias)?.gelu_erf()?.to_dtype(result)?)
     }
 
     /// gelu(x) = x Phi(x) and its slope Phi(x) + x phi(x), with the normal distribution function Phi and its density
     /// phi.
-    fn gelu_and_slope(&self, x: &Tensor, bias: &Tensor) -> Result<[Tensor; 2]> {
+    fn gelu_and_slope(&self, x: &Tensor, bias: &Tensor, result: DType) -> Result<[Tensor; 2]> {
         let x = x.broadcast_add(bias)?;
         let distribution = (&x * std::f64::consts::FRAC_1_SQRT_2)?.erf()?;
         let distribution = distribution.affine(0.5, 0.5)?;
         let at_zero = (2.0 * std::f64::consts::PI).sqrt().recip();
         let density = ((x.sqr()? * -0.5)?.exp()? * at_zero)?;
-        Ok([(&x * &distribution)?, (distribution + (x * density)?)?])
+        let value = (&x * &distribution)?.to_dtype(result)?;
+        Ok([value, (distribution + (x * density)?)?])
+    }
+
+    fn multiply(&self, x: &Tensor, factors: &Tensor, result: DType) -> Result<Tensor> {
+        Ok((x * factors)?.to_dtype(result)?)
+    }
+
+    fn add_blocks(&self, to: &Tensor, from: &Tensor, blocks: &[Range<usize>]) -> Result<Tensor> {
+        let (rows, width) = to.dims2()?;
+        let mut begin = 0;
+        let mut placed: Vec<(Range<usize>, usize)> = Vec::with_capacity(blocks.len());
+        for block in blocks {
+            placed.push((block.clone(), begin));
+            begin += block.len();
+        }
+        if begin == rows && blocks.is_sorted_by_key(|block| block.start) {
+            return Ok((to + from)?);
+        }
+        placed.sort_by_key(|(block, _)| block.start);
+        let zeros = |count| Tensor::zeros((count, width), DType::F32, to.device());
+        let (mut parts, mut end) = (Vec::new(), 0);
+        for (block, begin) in placed {
+            if block.start > end {
+                parts.push(zeros(block.start - end)?);
+            }
+            parts.push(from.narrow(0, begin, block.len())?);
+            end = block.end;
+        }
+        if end < rows {
+            parts.push(zeros(rows - end)?);
+        }
+        Ok((to + Tensor::cat(&parts, 0)?)?)
     }
 
     fn norm_forward(
@@ -60,6 +94,7 @@ impl Compound for Composition {
         gradient: &Tensor,
         weight: Option<&Tensor>,
         saved: &Normalized,
+        to: Option<&Tensor>,
     ) -> Result<Tensor> {
         let weighted = match weight {
             None => gradient.clone(),
@@ -69,7 +104,11 @@ impl Compound for Composition {
         let projection = (&weighted * &saved.rows)?.mean_keepdim(D::Minus1)?;
         let along = saved.rows.broadcast_mul(&projection)?;
         let across = (weighted.broadcast_sub(&mean)? - along)?;
-        Ok(across.broadcast_mul(&saved.inverse_deviation)?)
+        let towards = across.broadcast_mul(&saved.inverse_deviation)?;
+        Ok(match to {
+            None => towards,
+            Some(to) => (to + towards)?,
+        })
     }
 
     fn sums(&self, of: &Tensor, rows: &ExampleRows) -> Result<Tensor> {
@@ -92,12 +131,12 @@ impl Compound for Composition {
         Ok(places.permute(&[2, 0, 3, 1, 4][..])?.contiguous()?)
     }
 
-    fn merge_heads(&self, parts: &[Tensor], rows: &ExampleRows) -> Result<Tensor> {
+    fn merge_heads(&self, parts: &[Tensor], rows: &ExampleRows, result: DType) -> Result<Tensor> {
         let (examples, heads, tokens, head_width) = parts[0].dims4()?;
         // (examples, tokens, parts, heads, width of a head)
         let all = Tensor::stack(parts, 2)?.permute(&[0, 3, 2, 1, 4][..])?;
         let all = all.reshape((examples * tokens, parts.len() * heads * head_width))?;
-        rows.rows_of_places(&all)
+        Ok(rows.rows_of_places(&all)?.to_dtype(result)?)
     }
 
     fn softmax_forward(&self, scores: &Tensor, scale: f64, rows: &ExampleRows) -> Result<Tensor> {

@@ -2,9 +2,29 @@
 // in composition.rs.
 //
 // A row is processed by one warp: a block has 32 x WARPS threads, and threadIdx.y is the row within the block. Other
-// kernels have a thread for each value of their result. Pointers that may be null are marked.
+// kernels have a thread for each value of their result, or for each vector of four. Pointers that may be null are marked.
+//
+// What the next product multiplies in bf16 is written to `rounded` in place of `result`, of which one is null.
 
 typedef unsigned int u32;
+typedef unsigned short bf16;
+
+// The nearest number of bf16, to even where two are as near.
+static __device__ bf16 rounded_to_bf16(float value) {
+    u32 bits = __float_as_uint(value);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) {
+        return (bf16)(bits >> 16 | 0x40u);
+    }
+    return (bf16)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+static __device__ void write(float value, size_t place, float *result, bf16 *rounded) {
+    if (rounded) {
+        rounded[place] = rounded_to_bf16(value);
+    } else {
+        result[place] = value;
+    }
+}
 
 static __device__ float sum_of_warp(float value) {
     for (int other = 16; other > 0; other /= 2) {
@@ -66,10 +86,10 @@ extern "C" __global__ void norm_forward(
     }
 }
 
-// The gradient with respect to a layer norm's input. `weight` may be null.
+// The gradient with respect to a layer norm's input, plus `to`. `weight` and `to` may be null.
 extern "C" __global__ void norm_backward(
-    const float *gradient, const float *weight, const float *normalized, const float *inverse_deviation, u32 rows,
-    u32 width, float *result) {
+    const float *gradient, const float *weight, const float *normalized, const float *inverse_deviation,
+    const float *to, u32 rows, u32 width, float *result) {
     u32 row = row_of_warp();
     if (row >= rows) {
         return;
@@ -87,7 +107,8 @@ extern "C" __global__ void norm_backward(
     float inverse = inverse_deviation[row];
     for (u32 i = threadIdx.x; i < width; i += 32) {
         float weighted = gradient[begin + i] * (weight ? weight[i] : 1.0f);
-        result[begin + i] = (weighted - mean - normalized[begin + i] * projection) * inverse;
+        float towards = (weighted - mean - normalized[begin + i] * projection) * inverse;
+        result[begin + i] = to ? to[begin + i] + towards : towards;
     }
 }
 
@@ -142,16 +163,43 @@ static __device__ u32 place_of_bias(u32 i, u32 rows, u32 width) {
 
 // gelu(x + bias) and its slope. `slope` may be null.
 extern "C" __global__ void gelu(
-    const float *x, const float *bias, u32 count, u32 rows, u32 width, float *value, float *slope) {
+    const float *x, const float *bias, u32 count, u32 rows, u32 width, float *result, bf16 *rounded, float *slope) {
     u32 i = value_of_thread();
     if (i >= count) {
         return;
     }
     float derivative;
-    value[i] = gelu_of(x[i] + bias[place_of_bias(i, rows, width)], &derivative);
+    write(gelu_of(x[i] + bias[place_of_bias(i, rows, width)], &derivative), i, result, rounded);
     if (slope) {
         slope[i] = derivative;
     }
+}
+
+// x times factors.
+extern "C" __global__ void multiply(const float *x, const float *factors, u32 count, float *result, bf16 *rounded) {
+    u32 i = value_of_thread();
+    if (i < count) {
+        write(x[i] * factors[i], i, result, rounded);
+    }
+}
+
+extern "C" __global__ void round_to_bf16(const float *x, u32 count, bf16 *rounded) {
+    u32 i = value_of_thread();
+    if (i < count) {
+        rounded[i] = rounded_to_bf16(x[i]);
+    }
+}
+
+// to + from, of which block number places[b] is added to block b of `to`, all with `length` values. Nothing is added
+// where the number is not below `blocks`.
+extern "C" __global__ void add_blocks(
+    const float *to, const float *from, const u32 *places, u32 count, u32 length, u32 blocks, float *result) {
+    u32 i = value_of_thread();
+    if (i >= count) {
+        return;
+    }
+    u32 place = places[i / length];
+    result[i] = to[i] + (place < blocks ? from[(size_t)place * length + i % length] : 0.0f);
 }
 
 // x + bias + to, which may be null.
@@ -180,40 +228,64 @@ extern "C" __global__ void sums_of_examples(
 }
 
 // From rows (tokens of all examples, parts x heads x head_width) to a table (parts, examples, heads, tokens,
-// head_width), with zeros behind the last token of an example.
+// head_width), with zeros behind the last token of an example. A thread copies a vector of 4 values if `vectors` is 4, or
+// a value if it is 1; `count` and `head_width` are numbers of vectors.
 extern "C" __global__ void split_heads(
     const float *from, const u32 *first, const u32 *lengths, u32 count, u32 parts, u32 examples, u32 heads,
-    u32 tokens, u32 head_width, float *to) {
+    u32 tokens, u32 head_width, u32 vectors, float *to) {
     u32 i = value_of_thread();
     if (i >= count) {
         return;
     }
     u32 column = i % head_width;
-    u32 token = i / head_width % tokens;
-    u32 head = i / head_width / tokens % heads;
-    u32 example = i / head_width / tokens / heads % examples;
-    u32 part = i / head_width / tokens / heads / examples;
+    u32 rest = i / head_width;
+    u32 token = rest % tokens;
+    rest /= tokens;
+    u32 head = rest % heads;
+    rest /= heads;
+    u32 example = rest % examples;
+    u32 part = rest / examples;
     size_t row = (size_t)first[example] + token;
+    size_t place = (row * parts + part) * heads * head_width + head * head_width + column;
     bool real = token < lengths[example];
-    to[i] = real ? from[(row * parts + part) * heads * head_width + head * head_width + column] : 0.0f;
+    if (vectors == 4) {
+        float4 zeros = {0.0f, 0.0f, 0.0f, 0.0f};
+        ((float4 *)to)[i] = real ? ((const float4 *)from)[place] : zeros;
+    } else {
+        to[i] = real ? from[place] : 0.0f;
+    }
 }
 
 // The way back, from a table for each part. The second and the third are null if there is one part.
 extern "C" __global__ void merge_heads(
     const float *part0, const float *part1, const float *part2, const u32 *first, const u32 *example_of_row,
-    u32 count, u32 parts, u32 heads, u32 tokens, u32 head_width, float *to) {
+    u32 count, u32 parts, u32 heads, u32 tokens, u32 head_width, u32 vectors, float *result, bf16 *rounded) {
     u32 i = value_of_thread();
     if (i >= count) {
         return;
     }
     u32 column = i % head_width;
-    u32 head = i / head_width % heads;
-    u32 part = i / head_width / heads % parts;
-    u32 row = i / head_width / heads / parts;
+    u32 rest = i / head_width;
+    u32 head = rest % heads;
+    rest /= heads;
+    u32 part = rest % parts;
+    u32 row = rest / parts;
     u32 example = example_of_row[row];
     u32 token = row - first[example];
     const float *from = part == 0 ? part0 : part == 1 ? part1 : part2;
-    to[i] = from[(((size_t)example * heads + head) * tokens + token) * head_width + column];
+    size_t place = (((size_t)example * heads + head) * tokens + token) * head_width + column;
+    if (vectors == 4) {
+        float4 values = ((const float4 *)from)[place];
+        if (rounded) {
+            u32 *pairs = (u32 *)rounded + (size_t)i * 2;
+            pairs[0] = rounded_to_bf16(values.x) | (u32)rounded_to_bf16(values.y) << 16;
+            pairs[1] = rounded_to_bf16(values.z) | (u32)rounded_to_bf16(values.w) << 16;
+        } else {
+            ((float4 *)result)[i] = values;
+        }
+    } else {
+        write(from[place], i, result, rounded);
+    }
 }
 
 // The norm of each model's gradients, whose positions are `values`, (models, most). Positions from `count` on do not

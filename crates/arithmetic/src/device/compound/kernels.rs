@@ -4,10 +4,11 @@
 pub(in crate::device) mod cuda;
 
 use std::fmt::Debug;
+use std::ops::Range;
 
-use candle_core::{D, Tensor};
+use candle_core::{D, DType, Tensor};
 
-use super::{AdamWStep, Compound, Normalized, Normed};
+use super::{AdamWStep, Composition, Compound, Normalized, Normed};
 use crate::device::optimiser::{Models, Moments};
 use crate::device::rows::ExampleRows;
 use crate::kernels::adamw::{EPSILON, MEAN_DECAY, SQUARE_DECAY};
@@ -42,8 +43,16 @@ pub(in crate::device) struct Grid {
 
 /// What runs kernels.
 pub(in crate::device) trait Launcher: Debug + Send + Sync {
-    /// A contiguous f32 tensor whose values are arbitrary.
-    fn empty(&self, shape: &[usize]) -> Result<Tensor>;
+    /// A contiguous tensor of f32 or bf16 whose values are arbitrary.
+    fn empty_of(&self, shape: &[usize], of: DType) -> Result<Tensor>;
+
+    /// The same of f32.
+    fn empty(&self, shape: &[usize]) -> Result<Tensor> {
+        self.empty_of(shape, DType::F32)
+    }
+
+    /// These numbers where kernels read them.
+    fn indices(&self, of: Vec<u32>) -> Result<Tensor>;
 
     /// Runs a kernel of [`SOURCE`], whose parameters these arguments match.
     fn launch(&self, kernel: &'static str, grid: &Grid, arguments: &[Argument<'_>]) -> Result<()>;
@@ -73,6 +82,19 @@ fn count(of: usize) -> Result<u32> {
 
 fn maybe(tensor: Option<&Tensor>) -> Argument<'_> {
     tensor.map_or(Argument::Null, Argument::Read)
+}
+
+/// The arguments `result` and `rounded` of a kernel that writes to one of them.
+fn written(result: &Tensor) -> [Argument<'_>; 2] {
+    match result.dtype() {
+        DType::BF16 => [Argument::Null, Argument::Write(result)],
+        _ => [Argument::Write(result), Argument::Null],
+    }
+}
+
+/// The number of values that a thread copies if rows of `width` values are copied.
+fn vectors(width: usize) -> usize {
+    if width.is_multiple_of(4) { 4 } else { 1 }
 }
 
 impl<L: Launcher> Kernels<L> {
@@ -109,16 +131,32 @@ impl<L: Launcher> Kernels<L> {
     ) -> Result<()> {
         let Biased { rows, width } = Biased::of(x)?;
         let values = x.elem_count();
+        let [result, rounded] = written(value);
         let arguments = [
             Argument::Read(x),
             Argument::Read(bias),
             Argument::Count(count(values)?),
             Argument::Count(count(rows)?),
             Argument::Count(count(width)?),
-            Argument::Write(value),
+            result,
+            rounded,
             slope.map_or(Argument::Null, Argument::Write),
         ];
         self.of_values("gelu", values, &arguments)
+    }
+
+    /// The nearest numbers of bf16.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(super) fn rounded(&self, x: &Tensor) -> Result<Tensor> {
+        let result = self.0.empty_of(x.dims(), DType::BF16)?;
+        let values = x.elem_count();
+        let arguments = [
+            Argument::Read(x),
+            Argument::Count(count(values)?),
+            Argument::Write(&result),
+        ];
+        self.of_values("round_to_bf16", values, &arguments)?;
+        Ok(result)
     }
 
     fn run(&self, kernel: &'static str, grid: &Grid, arguments: &[Argument<'_>]) -> Result<()> {
@@ -147,16 +185,61 @@ impl<L: Launcher> Compound for Kernels<L> {
         Ok(result)
     }
 
-    fn gelu(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let result = self.0.empty(x.dims())?;
+    fn gelu(&self, x: &Tensor, bias: &Tensor, result: DType) -> Result<Tensor> {
+        let result = self.0.empty_of(x.dims(), result)?;
         self.activate(x, bias, &result, None)?;
         Ok(result)
     }
 
-    fn gelu_and_slope(&self, x: &Tensor, bias: &Tensor) -> Result<[Tensor; 2]> {
-        let (result, slope) = (self.0.empty(x.dims())?, self.0.empty(x.dims())?);
+    fn gelu_and_slope(&self, x: &Tensor, bias: &Tensor, result: DType) -> Result<[Tensor; 2]> {
+        let (result, slope) = (self.0.empty_of(x.dims(), result)?, self.0.empty(x.dims())?);
         self.activate(x, bias, &result, Some(&slope))?;
         Ok([result, slope])
+    }
+
+    fn multiply(&self, x: &Tensor, factors: &Tensor, result: DType) -> Result<Tensor> {
+        let product = self.0.empty_of(x.dims(), result)?;
+        let values = x.elem_count();
+        let [result, rounded] = written(&product);
+        let arguments = [
+            Argument::Read(x),
+            Argument::Read(factors),
+            Argument::Count(count(values)?),
+            result,
+            rounded,
+        ];
+        self.of_values("multiply", values, &arguments)?;
+        Ok(product)
+    }
+
+    fn add_blocks(&self, to: &Tensor, from: &Tensor, blocks: &[Range<usize>]) -> Result<Tensor> {
+        let (rows, width) = to.dims2()?;
+        // The blocks of several models have the same number of rows, and are at multiples of it.
+        let length = blocks.first().map_or(0, Range::len);
+        let aligned = |block: &Range<usize>| {
+            block.len() == length && block.start.is_multiple_of(length) && block.end <= rows
+        };
+        if length == 0 || !rows.is_multiple_of(length) || !blocks.iter().all(aligned) {
+            return Composition.add_blocks(to, from, blocks);
+        }
+        let mut places = vec![u32::MAX; rows / length];
+        for (place, block) in blocks.iter().enumerate() {
+            places[block.start / length] = place as u32;
+        }
+        let places = self.0.indices(places)?;
+        let result = self.0.empty(to.dims())?;
+        let values = to.elem_count();
+        let arguments = [
+            Argument::Read(to),
+            Argument::Read(from),
+            Argument::Read(&places),
+            Argument::Count(count(values)?),
+            Argument::Count(count(length * width)?),
+            Argument::Count(count(blocks.len())?),
+            Argument::Write(&result),
+        ];
+        self.of_values("add_blocks", values, &arguments)?;
+        Ok(result)
     }
 
     fn norm_forward(
@@ -195,6 +278,7 @@ impl<L: Launcher> Compound for Kernels<L> {
         gradient: &Tensor,
         weight: Option<&Tensor>,
         saved: &Normalized,
+        to: Option<&Tensor>,
     ) -> Result<Tensor> {
         let (rows, width) = gradient.dims2()?;
         let result = self.0.empty(gradient.dims())?;
@@ -203,6 +287,7 @@ impl<L: Launcher> Compound for Kernels<L> {
             maybe(weight),
             Argument::Read(&saved.rows),
             Argument::Read(&saved.inverse_deviation),
+            maybe(to),
             Argument::Count(count(rows)?),
             Argument::Count(count(width)?),
             Argument::Write(&result),
@@ -240,7 +325,8 @@ impl<L: Launcher> Compound for Kernels<L> {
         let result = self
             .0
             .empty(&[parts, examples, heads, tokens, head_width])?;
-        let values = result.elem_count();
+        let each = vectors(head_width);
+        let values = result.elem_count() / each;
         let arguments = [
             Argument::Read(from),
             Argument::Read(&indices.first),
@@ -250,20 +336,22 @@ impl<L: Launcher> Compound for Kernels<L> {
             Argument::Count(count(examples)?),
             Argument::Count(count(heads)?),
             Argument::Count(count(tokens)?),
-            Argument::Count(count(head_width)?),
+            Argument::Count(count(head_width / each)?),
+            Argument::Count(count(each)?),
             Argument::Write(&result),
         ];
         self.of_values("split_heads", values, &arguments)?;
         Ok(result)
     }
 
-    fn merge_heads(&self, parts: &[Tensor], rows: &ExampleRows) -> Result<Tensor> {
+    fn merge_heads(&self, parts: &[Tensor], rows: &ExampleRows, result: DType) -> Result<Tensor> {
         let (_, heads, tokens, head_width) = parts[0].dims4()?;
         let (all_rows, indices) = (rows.rows(), rows.indices()?);
-        let result = self
-            .0
-            .empty(&[all_rows, parts.len() * heads * head_width])?;
-        let values = result.elem_count();
+        let shape = [all_rows, parts.len() * heads * head_width];
+        let merged = self.0.empty_of(&shape, result)?;
+        let each = vectors(head_width);
+        let values = merged.elem_count() / each;
+        let [result, rounded] = written(&merged);
         let arguments = [
             Argument::Read(&parts[0]),
             maybe(parts.get(1)),
@@ -274,11 +362,13 @@ impl<L: Launcher> Compound for Kernels<L> {
             Argument::Count(count(parts.len())?),
             Argument::Count(count(heads)?),
             Argument::Count(count(tokens)?),
-            Argument::Count(count(head_width)?),
-            Argument::Write(&result),
+            Argument::Count(count(head_width / each)?),
+            Argument::Count(count(each)?),
+            result,
+            rounded,
         ];
         self.of_values("merge_heads", values, &arguments)?;
-        Ok(result)
+        Ok(merged)
     }
 
     fn softmax_forward(&self, scores: &Tensor, scale: f64, rows: &ExampleRows) -> Result<Tensor> {

@@ -20,6 +20,16 @@
 #define __device__
 #define __shared__ static
 
+struct float4 {
+    float x, y, z, w;
+};
+
+static unsigned __float_as_uint(float value) {
+    unsigned bits;
+    memcpy(&bits, &value, 4);
+    return bits;
+}
+
 struct Index {
     unsigned x, y;
 };
@@ -170,6 +180,9 @@ int main(int, char **words) {
     KERNEL(softmax_forward)
     KERNEL(softmax_backward)
     KERNEL(gelu)
+    KERNEL(multiply)
+    KERNEL(round_to_bf16)
+    KERNEL(add_blocks)
     KERNEL(add_bias)
     KERNEL(sums_of_examples)
     KERNEL(split_heads)

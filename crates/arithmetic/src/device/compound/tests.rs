@@ -1,6 +1,7 @@
 //! The kernels compute what the composition computes.
 
 use std::io::Write as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,8 +13,8 @@ use super::{AdamWStep, Composition, Compound, Normalized};
 use crate::Precision;
 use crate::device::optimiser::{Models, Moments};
 #[cfg(feature = "cuda")]
-use crate::device::products::{InSinglePrecision, Operand, Products};
-use crate::device::rows::ExampleRows;
+use crate::device::products::{InSinglePrecision, Operand, Products, Transposed};
+use crate::device::rows::{ExampleRows, indices};
 use crate::{ArithmeticError, OptimiserPlan, Result};
 
 /// Runs the kernels on the processor, a thread for each of a card's.
@@ -46,6 +47,13 @@ fn bytes_of(tensor: &Tensor) -> Vec<u8> {
     assert!(tensor.is_contiguous());
     let flat = tensor.flatten_all().unwrap();
     match tensor.dtype() {
+        DType::BF16 => {
+            let bits = flat.to_vec1::<half::bf16>().unwrap().into_iter();
+            let mut bits: Vec<u16> = bits.map(half::bf16::to_bits).collect();
+            // A kernel reads and writes whole words here.
+            bits.resize(bits.len().next_multiple_of(2), 0);
+            bits.into_iter().flat_map(u16::to_le_bytes).collect()
+        }
         DType::U32 => flat
             .to_vec1::<u32>()
             .unwrap()
@@ -61,9 +69,18 @@ fn bytes_of(tensor: &Tensor) -> Vec<u8> {
     }
 }
 
+/// The number of words of 4 bytes that have a place for all values.
+fn words(tensor: &Tensor) -> usize {
+    (tensor.elem_count() * tensor.dtype().size_in_bytes()).div_ceil(4)
+}
+
 impl Launcher for OnHost {
-    fn empty(&self, shape: &[usize]) -> Result<Tensor> {
-        Ok(Tensor::full(f32::NAN, shape, &Device::Cpu)?)
+    fn empty_of(&self, shape: &[usize], of: DType) -> Result<Tensor> {
+        Ok(Tensor::full(f32::NAN, shape, &Device::Cpu)?.to_dtype(of)?)
+    }
+
+    fn indices(&self, of: Vec<u32>) -> Result<Tensor> {
+        indices(of.into_iter(), &Device::Cpu)
     }
 
     fn launch(&self, kernel: &'static str, grid: &Grid, arguments: &[Argument<'_>]) -> Result<()> {
@@ -74,14 +91,14 @@ impl Launcher for OnHost {
             match argument {
                 Argument::Read(tensor) => {
                     word(u32::from(b'r'));
-                    word(tensor.elem_count() as u32);
+                    word(words(tensor) as u32);
                     for value in bytes_of(tensor).chunks_exact(4) {
                         word(u32::from_le_bytes(value.try_into().unwrap()));
                     }
                 }
                 Argument::Write(tensor) => {
                     word(u32::from(b'w'));
-                    word(tensor.elem_count() as u32);
+                    word(words(tensor) as u32);
                     written.push(tensor);
                 }
                 Argument::Null => word(u32::from(b'n')),
@@ -109,16 +126,16 @@ impl Launcher for OnHost {
         if !output.status.success() {
             return Err(ArithmeticError(format!("{kernel} failed")));
         }
-        let mut values = output
-            .stdout
-            .chunks_exact(4)
-            .map(|value| f32::from_le_bytes(value.try_into().unwrap()));
+        let mut values = &output.stdout[..];
         for tensor in written {
-            let own: Vec<f32> = values.by_ref().take(tensor.elem_count()).collect();
-            let own = Tensor::from_vec(own, tensor.shape(), &Device::Cpu)?;
+            let (own, rest) = values.split_at(4 * words(tensor));
+            values = rest;
+            let size = tensor.dtype().size_in_bytes();
+            let (shape, own) = (tensor.dims(), &own[..size * tensor.elem_count()]);
+            let own = Tensor::from_raw_buffer(own, tensor.dtype(), shape, &Device::Cpu)?;
             tensor.slice_set(&own, 0, 0)?;
         }
-        assert_eq!(values.next(), None);
+        assert!(values.is_empty());
         Ok(())
     }
 }
@@ -135,9 +152,10 @@ fn waves(shape: &[usize], step: f64, device: &Device) -> Tensor {
 #[track_caller]
 fn assert_close(found: &Tensor, expected: &Tensor, bound: f64) {
     assert_eq!(found.dims(), expected.dims());
+    assert_eq!(found.dtype(), expected.dtype());
     let values = |tensor: &Tensor| -> Vec<f32> {
-        let all = tensor.contiguous().unwrap().flatten_all().unwrap();
-        all.to_vec1().unwrap()
+        let all = tensor.to_dtype(DType::F32).unwrap().contiguous().unwrap();
+        all.flatten_all().unwrap().to_vec1().unwrap()
     };
     let (found, expected) = (values(found), values(expected));
     let scale = expected
@@ -155,12 +173,14 @@ fn assert_close(found: &Tensor, expected: &Tensor, bound: f64) {
 /// Compares every operation, in shapes that do not fill warps and blocks.
 fn check(kernels: &dyn Compound, device: &Device) {
     layers(kernels, device);
+    blocks(kernels, device);
     attention(kernels, device);
     optimiser(kernels, device);
 }
 
 fn layers(kernels: &dyn Compound, device: &Device) {
-    for (rows, width) in [(1, 1), (3, 45), (9, 32), (21, 70)] {
+    // With up to two values a row, the gradient of a norm is zero, of which rounding leaves anything.
+    for (rows, width) in [(1, 3), (3, 45), (9, 32), (21, 70)] {
         let x = waves(&[rows, width], 0.37, device);
         let (weight, bias) = (waves(&[width], 0.11, device), waves(&[width], 0.71, device));
         for weights in [None, Some([&weight, &bias])] {
@@ -177,11 +197,15 @@ fn layers(kernels: &dyn Compound, device: &Device) {
             );
             let gradient = waves(&[rows, width], 0.9, device);
             let weight = weights.map(|[weight, _]| weight);
-            let backward = |compound: &dyn Compound| {
-                let saved = &expected.saved;
-                compound.norm_backward(&gradient, weight, saved).unwrap()
-            };
-            assert_close(&backward(kernels), &backward(&Composition), 1e-5);
+            let to = waves(&[rows, width], 0.2, device);
+            for to in [None, Some(&to)] {
+                let backward = |compound: &dyn Compound| {
+                    let saved = &expected.saved;
+                    compound.norm_backward(&gradient, weight, saved, to)
+                };
+                let (found, expected) = (backward(kernels), backward(&Composition));
+                assert_close(&found.unwrap(), &expected.unwrap(), 1e-5);
+            }
         }
         let to = waves(&[rows, width], 0.05, device);
         for to in [None, Some(&to)] {
@@ -198,22 +222,47 @@ fn layers(kernels: &dyn Compound, device: &Device) {
     }
 }
 
+/// In bf16, neighbouring numbers are 2^-8 of their value apart or less. Where the values before rounding differ by less than
+/// that, the rounded ones are neighbours at most.
 fn activated(kernels: &dyn Compound, x: &Tensor, bias: &Tensor) {
-    let value = |compound: &dyn Compound| compound.gelu(x, bias).unwrap();
-    assert_close(&value(kernels), &value(&Composition), 1e-6);
-    let both = |compound: &dyn Compound| compound.gelu_and_slope(x, bias).unwrap();
-    for (found, expected) in both(kernels).iter().zip(both(&Composition)) {
-        assert_close(found, &expected, 1e-6);
+    for (of, bound) in [(DType::F32, 1e-6), (DType::BF16, 1.0 / 256.0)] {
+        let value = |compound: &dyn Compound| compound.gelu(x, bias, of).unwrap();
+        assert_close(&value(kernels), &value(&Composition), bound);
+        let both = |compound: &dyn Compound| compound.gelu_and_slope(x, bias, of).unwrap();
+        let [[found, slope], [expected, expected_slope]] = [both(kernels), both(&Composition)];
+        assert_close(&found, &expected, bound);
+        assert_close(&slope, &expected_slope, 1e-6);
+        let product = |compound: &dyn Compound| compound.multiply(x, &slope, of).unwrap();
+        // A single product is rounded in the same way everywhere.
+        assert_close(&product(kernels), &product(&Composition), 0.0);
+    }
+}
+
+/// Blocks of several models, in any order, and those of other shapes.
+fn blocks(kernels: &dyn Compound, device: &Device) {
+    let to = waves(&[12, 5], 0.37, device);
+    let all: [&[(usize, usize)]; 4] = [
+        &[(0, 12)],
+        &[(8, 12), (0, 4)],
+        &[(3, 6), (6, 9), (0, 3), (9, 12)],
+        &[(0, 4), (5, 7)],
+    ];
+    for blocks in all {
+        let blocks: Vec<_> = blocks.iter().map(|&(begin, end)| begin..end).collect();
+        let rows = blocks.iter().map(Range::len).sum();
+        let from = waves(&[rows, 5], 0.11, device);
+        let sum = |compound: &dyn Compound| compound.add_blocks(&to, &from, &blocks).unwrap();
+        assert_close(&sum(kernels), &sum(&Composition), 0.0);
     }
 }
 
 /// Examples of the same length and of different ones, one of them longer than a warp.
 fn attention(kernels: &dyn Compound, device: &Device) {
-    for offsets in [vec![0, 5, 10], vec![0, 3, 40, 41]] {
+    for (offsets, head_width) in [(vec![0, 5, 10], 7), (vec![0, 3, 40, 41], 8)] {
         let all = *offsets.last().unwrap();
         let rows = ExampleRows::new(offsets, device);
         let (examples, tokens) = rows.table();
-        let (heads, head_width) = (3, 7);
+        let heads = 3;
         let from = waves(&[all, 45], 0.37, device);
         let sums = |compound: &dyn Compound| compound.sums(&from, &rows).unwrap();
         assert_close(&sums(kernels), &sums(&Composition), 1e-6);
@@ -224,9 +273,12 @@ fn attention(kernels: &dyn Compound, device: &Device) {
             let (found, expected) = (split(kernels), split(&Composition));
             assert_close(&found, &expected, 0.0);
             let each: Vec<Tensor> = (0..parts).map(|part| found.get(part).unwrap()).collect();
-            let merged = kernels.merge_heads(&each, &rows).unwrap();
-            assert_close(&merged, &from, 0.0);
-            assert_close(&Composition.merge_heads(&each, &rows).unwrap(), &from, 0.0);
+            for of in [DType::F32, DType::BF16] {
+                let expected = from.to_dtype(of).unwrap();
+                let merged = |compound: &dyn Compound| compound.merge_heads(&each, &rows, of);
+                assert_close(&merged(kernels).unwrap(), &expected, 0.0);
+                assert_close(&merged(&Composition).unwrap(), &expected, 0.0);
+            }
         }
         let scores = waves(&[examples, heads, tokens, tokens], 0.13, device);
         let weights =
@@ -294,7 +346,42 @@ fn optimiser(kernels: &dyn Compound, device: &Device) {
 #[ignore = "needs a C++ compiler"]
 fn kernels_compute_what_the_composition_computes() {
     let folder = tempfile::tempdir().unwrap();
-    check(&Kernels(OnHost::compiled(folder.path())), &Device::Cpu);
+    let kernels = Kernels(OnHost::compiled(folder.path()));
+    check(&kernels, &Device::Cpu);
+    rounding(&kernels, &Device::Cpu);
+}
+
+/// Every number is rounded as the processor rounds it.
+fn rounding<L: Launcher>(kernels: &Kernels<L>, device: &Device) {
+    let half_way = [1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, -1.0 - 3.0 / 256.0];
+    let special = [
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        -0.0,
+        f32::MAX,
+        f32::MIN_POSITIVE,
+        1e-40,
+    ];
+    let mut numbers = [half_way.as_slice(), &special].concat();
+    numbers.extend((0..500).map(|place| f32::from_bits(place * 4_294_967)));
+    // All bits of a number that is none may be set.
+    numbers.extend([
+        f32::NAN,
+        f32::from_bits(0x7fff_ffff),
+        f32::from_bits(u32::MAX),
+    ]);
+    let numbers = Tensor::new(numbers, device).unwrap();
+    let values = |rounded: Tensor| -> Vec<half::bf16> { rounded.to_vec1().unwrap() };
+    let found = values(kernels.rounded(&numbers).unwrap());
+    let numbers: Vec<f32> = numbers.to_vec1().unwrap();
+    for (number, found) in numbers.into_iter().zip(found) {
+        let expected = half::bf16::from_f32(number);
+        let same = found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan();
+        assert!(
+            same,
+            "{number:e} becomes {found:e} in place of {expected:e}"
+        );
+    }
 }
 
 #[cfg(feature = "cuda")]
@@ -320,10 +407,38 @@ fn products(of_card: &dyn Products, device: &Device) {
 }
 
 #[cfg(feature = "cuda")]
+fn products_of_heads(of_card: &dyn Products, device: &Device) {
+    use Transposed::{Left, Neither, Right};
+    let tall = waves(&[2, 3, 9, 5], 0.37, device);
+    let wide = waves(&[2, 3, 5, 9], 0.11, device);
+    let other = waves(&[2, 3, 9, 7], 0.2, device);
+    for (left, right, transposed) in [
+        (&tall, &wide, Neither),
+        (&tall, &tall, Right),
+        (&tall, &other, Left),
+    ] {
+        for (precision, bound) in [
+            (Precision::F32, 1e-5),
+            (Precision::Tf32, 2e-3),
+            (Precision::Bf16, 2e-3),
+        ] {
+            let product = |products: &dyn Products| {
+                products
+                    .of_heads(left, right, transposed, precision)
+                    .unwrap()
+            };
+            assert_close(&product(of_card), &product(&InSinglePrecision), bound);
+        }
+    }
+}
+
+#[cfg(feature = "cuda")]
 #[test]
 #[ignore = "needs a card of NVIDIA"]
 fn kernels_compute_it_on_a_card_too() {
     let card = super::cuda::open(0).unwrap();
     check(&card.kernels(), &card.device());
+    rounding(&card.kernels(), &card.device());
     products(&card, &card.device());
+    products_of_heads(&card, &card.device());
 }

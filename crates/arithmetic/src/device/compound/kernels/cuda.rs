@@ -4,7 +4,7 @@
 use std::ffi::c_void;
 use std::sync::OnceLock;
 
-use candle_core::cuda_backend::cudarc::cublas::result::gemm_ex;
+use candle_core::cuda_backend::cudarc::cublas::result::{gemm_ex, gemm_strided_batched_ex};
 use candle_core::cuda_backend::cudarc::cublas::sys::{
     cublasComputeType_t, cublasGemmAlgo_t, cublasOperation_t, cudaDataType,
 };
@@ -13,7 +13,8 @@ use candle_core::cuda_backend::cudarc::nvrtc::compile_ptx;
 use candle_core::{CudaDevice, DType, Device, Storage, Tensor};
 
 use super::{Argument, Grid, Kernels, Launcher, SOURCE};
-use crate::device::products::{Operand, Products};
+use crate::device::products::{Operand, Products, Transposed};
+use crate::device::rows::indices;
 use crate::{ArithmeticError, Precision, Result};
 
 /// A card of NVIDIA whose work is all in one stream, so that nothing but its order has to be kept.
@@ -87,9 +88,13 @@ impl Card {
 }
 
 impl Launcher for Card {
-    fn empty(&self, shape: &[usize]) -> Result<Tensor> {
+    fn empty_of(&self, shape: &[usize], of: DType) -> Result<Tensor> {
         // SAFETY: the values are plain numbers, which the kernel that gets the tensor overwrites.
-        Ok(unsafe { Tensor::empty(shape, DType::F32, &self.device()) }?)
+        Ok(unsafe { Tensor::empty(shape, of, &self.device()) }?)
+    }
+
+    fn indices(&self, of: Vec<u32>) -> Result<Tensor> {
+        indices(of.into_iter(), &self.device())
     }
 
     fn launch(&self, kernel: &'static str, grid: &Grid, arguments: &[Argument<'_>]) -> Result<()> {
@@ -133,12 +138,36 @@ impl Launcher for Card {
     }
 }
 
+/// How cuBLAS multiplies numbers of f32.
+fn in_single_precision(tf32: bool) -> cublasComputeType_t {
+    match tf32 {
+        true => cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
+        false => cublasComputeType_t::CUBLAS_COMPUTE_32F,
+    }
+}
+
+fn size(of: usize) -> Result<i32> {
+    i32::try_from(of).map_err(failed)
+}
+
+/// The address of a factor of cuBLAS, which it reads before it returns.
+fn factor(number: &f32) -> *const c_void {
+    std::ptr::from_ref(number).cast()
+}
+
 impl Products for Card {
     fn frozen(&self, weight: Tensor, precision: Precision) -> Result<Tensor> {
         Ok(match precision {
             Precision::F32 | Precision::Tf32 => weight,
             Precision::Bf16 => weight.to_dtype(DType::BF16)?,
         })
+    }
+
+    fn operands(&self, precision: Precision) -> DType {
+        match precision {
+            Precision::F32 | Precision::Tf32 => DType::F32,
+            Precision::Bf16 => DType::BF16,
+        }
     }
 
     /// The product with sums in f32. cuBLAS takes matrices by columns, so that it sees all of them transposed and
@@ -154,12 +183,10 @@ impl Products for Card {
         let (rows, depth) = x.dims2()?;
         let (x, values) = match precision {
             Precision::F32 | Precision::Tf32 => (x.clone(), cudaDataType::CUDA_R_32F),
-            Precision::Bf16 => (x.to_dtype(DType::BF16)?, cudaDataType::CUDA_R_16BF),
+            Precision::Bf16 if x.dtype() == DType::BF16 => (x.clone(), cudaDataType::CUDA_R_16BF),
+            Precision::Bf16 => (self.kernels().rounded(x)?, cudaDataType::CUDA_R_16BF),
         };
-        let computed = match precision {
-            Precision::F32 | Precision::Bf16 => cublasComputeType_t::CUBLAS_COMPUTE_32F,
-            Precision::Tf32 => cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
-        };
+        let computed = in_single_precision(precision == Precision::Tf32);
         let (columns, operation) = match of {
             Operand::Transposed => (outputs, cublasOperation_t::CUBLAS_OP_T),
             Operand::AsItIs => (inputs, cublasOperation_t::CUBLAS_OP_N),
@@ -171,9 +198,7 @@ impl Products for Card {
         if rows == 0 {
             return Ok(result);
         }
-        let size = |of: usize| i32::try_from(of).map_err(failed);
         let (one, zero) = (1.0_f32, 0.0_f32);
-        let pointer = |number: &f32| std::ptr::from_ref(number).cast::<c_void>();
         let blas = self.0.cublas_handle();
         // SAFETY: the matrices have these shapes and types, and the numbers are read before the call returns.
         unsafe {
@@ -184,18 +209,83 @@ impl Products for Card {
                 size(columns)?,
                 size(rows)?,
                 size(depth)?,
-                pointer(&one),
+                factor(&one),
                 self.address(weight)? as *const c_void,
                 values,
                 size(inputs)?,
                 self.address(&x)? as *const c_void,
                 values,
                 size(depth)?,
-                pointer(&zero),
+                factor(&zero),
                 self.address(&result)? as *mut c_void,
                 cudaDataType::CUDA_R_32F,
                 size(columns)?,
                 computed,
+                cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+            )
+        }
+        .map_err(|error| failed(format!("{error:?}")))?;
+        Ok(result)
+    }
+
+    /// One product for each head of each example. In bf16, whose numbers have 8 bits, products in TF32 with its 11 bits
+    /// do not make the result less precise.
+    fn of_heads(
+        &self,
+        left: &Tensor,
+        right: &Tensor,
+        transposed: Transposed,
+        precision: Precision,
+    ) -> Result<Tensor> {
+        let (examples, heads, left_rows, left_columns) = left.dims4()?;
+        let (_, _, right_rows, right_columns) = right.dims4()?;
+        let (rows, depth) = match transposed {
+            Transposed::Left => (left_columns, left_rows),
+            Transposed::Neither | Transposed::Right => (left_rows, left_columns),
+        };
+        let (columns, right_depth) = match transposed {
+            Transposed::Right => (right_rows, right_columns),
+            Transposed::Neither | Transposed::Left => (right_columns, right_rows),
+        };
+        if depth != right_depth || left.dims()[..2] != right.dims()[..2] {
+            return Err(failed("the shapes of a product do not match"));
+        }
+        let result = self.empty(&[examples, heads, rows, columns])?;
+        if result.elem_count() == 0 {
+            return Ok(result);
+        }
+        let operation = |side: Transposed| match transposed == side {
+            true => cublasOperation_t::CUBLAS_OP_T,
+            false => cublasOperation_t::CUBLAS_OP_N,
+        };
+        let (one, zero) = (1.0_f32, 0.0_f32);
+        let values = cudaDataType::CUDA_R_32F;
+        let blas = self.0.cublas_handle();
+        // SAFETY: the matrices have these shapes and types, and the numbers are read before the call returns.
+        unsafe {
+            gemm_strided_batched_ex(
+                *blas.handle(),
+                operation(Transposed::Right),
+                operation(Transposed::Left),
+                size(columns)?,
+                size(rows)?,
+                size(depth)?,
+                factor(&one),
+                self.address(right)? as *const c_void,
+                values,
+                size(right_columns)?,
+                (right_rows * right_columns) as i64,
+                self.address(left)? as *const c_void,
+                values,
+                size(left_columns)?,
+                (left_rows * left_columns) as i64,
+                factor(&zero),
+                self.address(&result)? as *mut c_void,
+                values,
+                size(columns)?,
+                (rows * columns) as i64,
+                size(examples * heads)?,
+                in_single_precision(precision != Precision::F32),
                 cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
             )
         }
