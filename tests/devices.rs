@@ -160,3 +160,46 @@ fn side_by_side_finds_what_one_by_one_finds() {
         }
     }
 }
+
+/// The final trainings of a comparison, too, several learning rates and a rule with learned scales among them. A failure of
+/// the training together would be one of each competitor.
+#[test]
+fn final_trainings_side_by_side_are_those_one_by_one() {
+    let lab = Lab::text();
+    let finals = |number: usize| {
+        let folder = format!("finals-{number}");
+        lab.run(&format!(
+            "compare --backbone backbone --task task --space space.toml --batch-size 8 --train-examples 24 \
+            --strategy gradient-greedy --budget-steps 8 --steps 2 --seeds 2 --random-parallel 2 --final-steps 4 \
+            --final-repetitions 2 --learning-rates 0.001,0.01 --precision f32 --device candle \
+            --side-by-side {number} --out {folder}"
+        ))
+        .succeeded();
+        let lines = lab.read(&format!("{folder}/finals.jsonl"));
+        let read = |line: &str| -> Value { serde_json::from_str(line).unwrap() };
+        let mut finals: Vec<Value> = lines.lines().map(read).collect();
+        finals.sort_by_key(|line| line["number"].as_u64());
+        finals
+    };
+    let (alone, together) = (finals(1), finals(3));
+    assert!(alone.len() > 12, "{}", alone.len());
+    assert_eq!(alone.len(), together.len());
+    for (alone, together) in alone.iter().zip(&together) {
+        assert_eq!(
+            (&alone["placement"], &alone["repetition"]),
+            (&together["placement"], &together["repetition"])
+        );
+        let [expected, found] = [alone, together].map(|line| &line["result"]["final"]);
+        let candidates = |one: &Value| one["candidates"].as_array().unwrap().clone();
+        let losses = |one: &Value| -> Vec<f64> {
+            let rates = candidates(one).into_iter();
+            let each = rates.map(|rate| rate["score"]["validation_loss"].as_f64().unwrap());
+            each.chain(one["test"]["loss"].as_f64()).collect()
+        };
+        assert_eq!(losses(expected).len(), losses(found).len());
+        for (expected, found) in losses(expected).iter().zip(losses(found)) {
+            let error = (found - expected).abs() / expected;
+            assert!(error < 1e-4, "{found} and {expected}");
+        }
+    }
+}

@@ -120,12 +120,6 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     /// If the device fails.
     fn add(&self, from: &Self::Buffer, to: &mut Self::Buffer) -> Result<()>;
 
-    /// Computes `to` *= `by`, value by value, for [`Self::linear_backward`], as whose operand a device may round it.
-    ///
-    /// # Errors
-    /// If the device fails.
-    fn multiply(&self, by: &Self::Buffer, to: &mut Self::Buffer) -> Result<()>;
-
     /// Makes `to` some ranges of the rows of `from`, one after the other.
     ///
     /// # Errors
@@ -225,6 +219,22 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
         saved: Option<&mut Self::SavedNorm>,
     ) -> Result<()>;
 
+    /// Computes the layer norm of a state that lasts until the backward pass, for [`Self::linear_forward`] and the like, as
+    /// whose operand a device may round it.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn norm_of_state(
+        &self,
+        norm: &Self::Norm,
+        state: &Self::Buffer,
+        saved: Option<&mut Self::SavedNorm>,
+        to: &mut Self::Buffer,
+    ) -> Result<()> {
+        self.copy(state, to)?;
+        self.norm_forward(norm, to, saved)
+    }
+
     /// Replaces the gradient with respect to a layer norm's result by the one with respect to its input.
     ///
     /// # Errors
@@ -252,8 +262,8 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
         self.add(gradient, to)
     }
 
-    /// Computes `to` = gelu(x W^T + b), (rows, outputs), and stores gelu'(x W^T + b) in `slope`. The backward pass is
-    /// [`Self::multiply`] by the slope, and [`Self::linear_backward`].
+    /// Computes `to` = gelu(x W^T + b), (rows, outputs), for [`Self::linear_forward`], as whose operand a device may round
+    /// it, and keeps what [`Self::gelu_backward`] needs. The backward pass is that and [`Self::linear_backward`].
     ///
     /// # Errors
     /// If the device fails.
@@ -262,8 +272,20 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
         layer: &Self::Linear,
         x: &Self::Buffer,
         to: &mut Self::Buffer,
-        slope: Option<&mut Self::Buffer>,
+        kept: Option<&mut Self::Buffer>,
         scratch: &mut Self::Scratch,
+    ) -> Result<()>;
+
+    /// Replaces the gradient with respect to gelu(x W^T + b) by the one with respect to x W^T + b, for
+    /// [`Self::linear_backward`], as whose operand a device may round it.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn gelu_backward(
+        &self,
+        layer: &Self::Linear,
+        kept: &Self::Buffer,
+        gradient: &mut Self::Buffer,
     ) -> Result<()>;
 
     /// Computes softmax(Q K^T / sqrt(width / heads)) V for every example and head, (rows, width), from the projections
@@ -280,6 +302,28 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
         saved: &mut Self::SavedAttention,
         scratch: &mut Self::Scratch,
     ) -> Result<()>;
+
+    /// Computes [`Self::attention_forward`] of the projections of x, which may be left in `projected`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what is projected belongs to the caller, which reuses its memory"
+    )]
+    fn projected_attention_forward(
+        &self,
+        (heads, projection): (usize, &Self::Linear),
+        x: &Self::Buffer,
+        rows: &Self::Rows,
+        projected: &mut Self::Buffer,
+        mixed: &mut Self::Buffer,
+        saved: &mut Self::SavedAttention,
+        scratch: &mut Self::Scratch,
+    ) -> Result<()> {
+        self.linear_forward(projection, x, projected, false, scratch)?;
+        self.attention_forward(heads, projected, rows, mixed, saved, scratch)
+    }
 
     /// Computes the gradient with respect to the projections, (rows, 3 width), from the one with respect to the mixed
     /// values, (rows, width).

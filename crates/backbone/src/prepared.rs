@@ -170,9 +170,8 @@ impl<A: Arithmetic> PreparedSublayer<A> {
             }
             NormPosition::BeforeTransform => {
                 let mut input = std::mem::take(&mut scratch.state);
-                arithmetic.copy(state, &mut input)?;
                 let saved_norm = saved.as_deref_mut().map(|saved| &mut saved.norm);
-                arithmetic.norm_forward(norm, &mut input, saved_norm)?;
+                arithmetic.norm_of_state(norm, state, saved_norm, &mut input)?;
                 self.add_transform(&input, rows, result, saved, scratch)?;
                 scratch.state = input;
                 Ok(())
@@ -208,13 +207,15 @@ impl<A: Arithmetic> PreparedSublayer<A> {
                     Some(saved) => (&mut saved.hidden, &mut saved.attention),
                     None => (projected, attention),
                 };
-                arithmetic.linear_forward(projection, input, projected, false, scratch)?;
-                arithmetic.attention_forward(*heads, projected, rows, mixed, attention, scratch)?;
+                let projection = (*heads, projection);
+                arithmetic.projected_attention_forward(
+                    projection, input, rows, projected, mixed, attention, scratch,
+                )?;
                 arithmetic.linear_forward(output, mixed, result, true, scratch)
             }
             PreparedTransform::Mlp { up, down } => {
-                let slope = saved.map(|saved| &mut saved.hidden);
-                arithmetic.linear_gelu_forward(up, input, hidden, slope, scratch)?;
+                let kept = saved.map(|saved| &mut saved.hidden);
+                arithmetic.linear_gelu_forward(up, input, hidden, kept, scratch)?;
                 arithmetic.linear_forward(down, hidden, result, true, scratch)
             }
         }
@@ -296,7 +297,7 @@ impl<A: Arithmetic> PreparedSublayer<A> {
             }
             PreparedTransform::Mlp { up, down } => {
                 arithmetic.linear_backward(down, gradient, hidden, false, scratch)?;
-                arithmetic.multiply(&saved.hidden, hidden)?;
+                arithmetic.gelu_backward(up, &saved.hidden, hidden)?;
                 arithmetic.linear_backward(up, hidden, result, add, scratch)
             }
         }

@@ -55,7 +55,7 @@ pub use learner::evaluate_on;
 pub use model::Model;
 pub use parameters::{Head, Metadata, NamedTensor, Parameters};
 pub use probe::{Features, LinearProbe};
-pub use proxy_scorer::{ProxyScorer, Score, Scorer};
+pub use proxy_scorer::{ProxyScorer, Score, Scored, Scorer};
 pub use resources::Resources;
 pub use state_cache::StateCache;
 pub use statistic::Statistic;

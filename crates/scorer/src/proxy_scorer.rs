@@ -232,17 +232,61 @@ impl ProxyScorer {
         score_of(trained.train_loss, &validation, fidelity)
     }
 
-    /// Trains and validates placements side by side.
-    fn trained_together(
+    /// Trains like [`Self::train_with`] and validates, as many placements side by side as fill the device. Without memory for
+    /// them, it continues with half as many at a time. A placement that diverges does not disturb the others.
+    pub fn train_together(
         &self,
+        settings: &TrainingSettings,
         placements: &[&Placement],
         fidelity: Fidelity,
         repetition: u32,
-    ) -> Result<Vec<Result<Score, ScoreError>>, ScoreError> {
+    ) -> Vec<Result<Scored, ScoreError>> {
+        let one_by_one = |placements: &[&Placement]| {
+            let validated = |placement: &&Placement| {
+                let trained = self.train_with(settings, placement, fidelity, repetition)?;
+                let score = self.validate(&trained, fidelity)?;
+                Ok((trained, score))
+            };
+            placements.iter().map(validated).collect()
+        };
+        let most = match settings.learned_scale {
+            true => 1,
+            false => self.side_by_side.load(Ordering::Relaxed).max(1),
+        };
+        if most == 1 || placements.len() == 1 {
+            return one_by_one(placements);
+        }
+        if placements.len() > most {
+            let parts = placements.chunks(most);
+            return parts
+                .flat_map(|part| self.train_together(settings, part, fidelity, repetition))
+                .collect();
+        }
+        match self.trained_at_once(settings, placements, fidelity, repetition) {
+            Ok(trained) => trained,
+            Err(ScoreError::Arithmetic(error)) => {
+                let half = placements.len() / 2;
+                if self.side_by_side.fetch_min(half, Ordering::Relaxed) > half {
+                    tracing::warn!("{half} trainings side by side from now on: {error}");
+                }
+                self.train_together(settings, placements, fidelity, repetition)
+            }
+            // A placement that is refused has an error of its own.
+            Err(_) => one_by_one(placements),
+        }
+    }
+
+    /// Trains and validates placements at the same time.
+    fn trained_at_once(
+        &self,
+        settings: &TrainingSettings,
+        placements: &[&Placement],
+        fidelity: Fidelity,
+        repetition: u32,
+    ) -> Result<Vec<Result<Scored, ScoreError>>, ScoreError> {
         let initial = placements.iter();
         let initial = initial.map(|placement| self.initial(placement, repetition));
-        let (settings, steps) = (&self.settings, fidelity.steps());
-        let initial = initial.collect();
+        let (steps, initial) = (fidelity.steps(), initial.collect());
         let trained = self
             .learner
             .train(initial, settings, steps, self.seed, repetition)?;
@@ -253,12 +297,13 @@ impl ProxyScorer {
             false => self.learner.validate(sound, settings.batch_size.get())?,
         };
         let mut validations = validations.into_iter();
-        let score = |outcome: Result<Trained, ScoreError>| {
-            let train_loss = outcome?.train_loss;
+        let validated = |outcome: Result<Trained, ScoreError>| {
+            let trained = outcome?;
             let validation = validations.next().expect("every sound model was validated");
-            score_of(train_loss, &validation, fidelity)
+            let score = score_of(trained.train_loss, &validation, fidelity)?;
+            Ok((trained, score))
         };
-        Ok(trained.into_iter().map(score).collect())
+        Ok(trained.into_iter().map(validated).collect())
     }
 
     /// The gradient map at the frozen model with the probe's head. It judges sets and contains at least `statistics`.
@@ -330,42 +375,22 @@ impl Scorer for ProxyScorer {
         }
     }
 
-    /// Without memory for all, it continues with half as many at a time.
     fn score_together(
         &self,
         placements: &[&Placement],
         fidelity: Fidelity,
         repetition: u32,
     ) -> Vec<Result<Score, ScoreError>> {
-        let one_by_one = |placements: &[&Placement]| {
-            let each = placements.iter();
-            each.map(|placement| self.score(placement, fidelity, repetition))
-                .collect()
-        };
-        let most = self.side_by_side();
-        if most == 1 || placements.len() == 1 {
-            return one_by_one(placements);
-        }
-        if placements.len() > most {
-            let parts = placements.chunks(most);
-            return parts
-                .flat_map(|part| self.score_together(part, fidelity, repetition))
-                .collect();
-        }
-        match self.trained_together(placements, fidelity, repetition) {
-            Ok(scores) => scores,
-            Err(ScoreError::Arithmetic(error)) => {
-                let half = placements.len() / 2;
-                if self.side_by_side.fetch_min(half, Ordering::Relaxed) > half {
-                    tracing::warn!("{half} trainings side by side from now on: {error}");
-                }
-                self.score_together(placements, fidelity, repetition)
-            }
-            // A placement that is refused has an error of its own.
-            Err(_) => one_by_one(placements),
-        }
+        let trained = self.train_together(&self.settings, placements, fidelity, repetition);
+        let scores = trained.into_iter();
+        scores
+            .map(|trained| trained.map(|(_, score)| score))
+            .collect()
     }
 }
+
+/// A training and its score.
+pub type Scored = (Trained, Score);
 
 fn only<T>(of: Vec<T>) -> T {
     let mut all = of.into_iter();

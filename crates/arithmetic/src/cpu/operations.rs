@@ -114,18 +114,6 @@ impl Arithmetic for Cpu {
         Ok(())
     }
 
-    fn multiply(&self, by: &Vec<f32>, to: &mut Vec<f32>) -> Result<()> {
-        self.instruction_set.run(
-            #[inline(always)]
-            || {
-                for (to, &by) in to.iter_mut().zip(by) {
-                    *to *= by;
-                }
-            },
-        );
-        Ok(())
-    }
-
     fn gather(
         &self,
         from: &Vec<f32>,
@@ -253,6 +241,23 @@ impl Arithmetic for Cpu {
                 gelu::with_derivative(self.instruction_set, to, slope);
             }
         }
+        Ok(())
+    }
+
+    fn gelu_backward(
+        &self,
+        _: &PackedLinear,
+        slope: &Vec<f32>,
+        gradient: &mut Vec<f32>,
+    ) -> Result<()> {
+        self.instruction_set.run(
+            #[inline(always)]
+            || {
+                for (gradient, &slope) in gradient.iter_mut().zip(slope) {
+                    *gradient *= slope;
+                }
+            },
+        );
         Ok(())
     }
 

@@ -20,15 +20,17 @@ pub struct SavedAttention {
 }
 
 impl SavedAttention {
+    /// `bias` is what `projected` still lacks.
     pub(super) fn forward(
         &mut self,
         device: &OnDevice,
         heads: usize,
         projected: &Tensor,
+        bias: Option<&Tensor>,
         rows: &ExampleRows,
     ) -> Result<Tensor> {
         let compound = &device.compound;
-        let parts = compound.split_heads(projected, 3, heads, rows)?;
+        let parts = compound.split_heads(projected, bias, 3, heads, rows)?;
         let part = |index: usize| parts.get(index);
         let (query, key, value) = (part(0)?, part(1)?, part(2)?);
         let scores = device.of_heads(&query, &key, Transposed::Right)?;
@@ -51,7 +53,9 @@ impl SavedAttention {
         let (query, key, value) = (self.query.get()?, self.key.get()?, self.value.get()?);
         let weights = self.weights.get()?;
         let heads = query.dim(1)?;
-        let gradient = compound.split_heads(gradient, 1, heads, rows)?.get(0)?;
+        let gradient = compound
+            .split_heads(gradient, None, 1, heads, rows)?
+            .get(0)?;
         let towards_value = device.of_heads(weights, &gradient, Transposed::Left)?;
         let towards_weights = device.of_heads(&gradient, value, Transposed::Right)?;
         let towards_scores = compound.softmax_backward(&towards_weights, weights, scale(query)?)?;

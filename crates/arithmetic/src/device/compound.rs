@@ -29,22 +29,33 @@ pub(super) trait Compound: Debug + Send + Sync {
     /// Computes gelu(x + bias), shaped as for [`Self::add_bias`].
     fn gelu(&self, x: &Tensor, bias: &Tensor, result: DType) -> Result<Tensor>;
 
-    /// Computes gelu(x + bias) and, in f32, gelu'(x + bias), shaped as for [`Self::add_bias`].
-    fn gelu_and_slope(&self, x: &Tensor, bias: &Tensor, result: DType) -> Result<[Tensor; 2]>;
+    /// Computes gelu(x + bias) and gelu'(x + bias), shaped as for [`Self::add_bias`].
+    fn gelu_and_slope(&self, x: &Tensor, bias: &Tensor) -> Result<[Tensor; 2]>;
 
-    /// Multiplies the values of two tensors of the same shape.
-    fn multiply(&self, x: &Tensor, factors: &Tensor, result: DType) -> Result<Tensor>;
+    /// Computes the gradient with respect to x + bias from that with respect to gelu(x + bias).
+    fn gelu_backward(
+        &self,
+        gradient: &Tensor,
+        x: &Tensor,
+        bias: &Tensor,
+        result: DType,
+    ) -> Result<Tensor>;
 
     /// The sum of `to`, (rows, width), and the rows of `from`, which belong to these blocks of it, one after the other.
     fn add_blocks(&self, to: &Tensor, from: &Tensor, blocks: &[Range<usize>]) -> Result<Tensor>;
+
+    /// Normalises the rows of x.
+    fn normalize(&self, x: &Tensor, epsilon: f64) -> Result<Normalized>;
 
     /// Normalises the rows of x, and applies the factors and the summands.
     fn norm_forward(
         &self,
         x: &Tensor,
-        weights: Option<[&Tensor; 2]>,
+        weights: [&Tensor; 2],
         epsilon: f64,
-    ) -> Result<Normed>;
+        kept: Kept,
+        result: DType,
+    ) -> Result<(Tensor, Option<Normalized>)>;
 
     /// The gradient with respect to the input of a layer norm with these factors, from that with respect to its result,
     /// added to `to` if there is one.
@@ -59,11 +70,12 @@ pub(super) trait Compound: Debug + Send + Sync {
     /// The sum of the rows of every example, (examples, width).
     fn sums(&self, of: &Tensor, rows: &ExampleRows) -> Result<Tensor>;
 
-    /// Arranges rows of `parts` x heads x width of a head by part, example, head and token, with zeros for the tokens
-    /// that an example does not have: (parts, examples, heads, tokens, width of a head).
+    /// Arranges rows of `parts` x heads x width of a head, plus a bias, by part, example, head and token, with zeros for the
+    /// tokens that an example does not have: (parts, examples, heads, tokens, width of a head).
     fn split_heads(
         &self,
         from: &Tensor,
+        bias: Option<&Tensor>,
         parts: usize,
         heads: usize,
         rows: &ExampleRows,
@@ -97,16 +109,23 @@ pub(super) trait Compound: Debug + Send + Sync {
     ) -> Result<Tensor>;
 }
 
-/// The result of a layer norm, and what its gradient needs.
-pub(super) struct Normed {
-    pub(super) result: Tensor,
-    pub(super) saved: Normalized,
+/// What a layer norm keeps for its gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    Nothing,
+    /// The normalised rows.
+    Rows,
+    /// Its input, because something else keeps that anyway.
+    Input,
 }
 
-/// The normalised rows, and 1 / sqrt(variance + epsilon) of each, (rows, 1).
+/// Normalised rows, and 1 / sqrt(variance + epsilon) of each, (rows, 1).
 pub(super) struct Normalized {
+    /// The normalised rows, or the ones before if there are `means`.
     pub(super) rows: Tensor,
     pub(super) inverse_deviation: Tensor,
+    /// The means of the rows, (rows, 1).
+    pub(super) means: Option<Tensor>,
 }
 
 /// The numbers of a step of AdamW.

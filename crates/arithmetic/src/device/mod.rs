@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device as Candle, Tensor};
 
-use self::compound::{Composition, Compound, Normalized};
+use self::compound::{Composition, Compound, Kept, Normalized};
 use self::products::{InSinglePrecision, Products, Transposed};
 use crate::{ArithmeticError, Device, DeviceKind, NoDevice, Precision, Result};
 
@@ -120,6 +120,19 @@ impl OnDevice {
     /// The type of what a product with frozen weights will take.
     fn operands(&self) -> DType {
         self.products.operands(self.precision)
+    }
+
+    /// A layer norm, and what is kept of it.
+    fn norm(
+        &self,
+        norm: &NormTensors,
+        x: &Tensor,
+        kept: Kept,
+        result: DType,
+    ) -> Result<(Tensor, Option<Normalized>)> {
+        let weights = [&norm.weight, &norm.bias];
+        self.compound
+            .norm_forward(x, weights, norm.epsilon, kept, result)
     }
 
     fn of_heads(&self, left: &Tensor, right: &Tensor, transposed: Transposed) -> Result<Tensor> {

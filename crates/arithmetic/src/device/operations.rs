@@ -6,6 +6,7 @@ use std::ops::Range;
 use candle_core::{DType, Tensor};
 
 use super::attention::SavedAttention;
+use super::compound::Kept;
 use super::directions::{DirectionTensors, add_products};
 use super::optimiser::{Labels, TensorAdamW};
 use super::products::Operand;
@@ -114,14 +115,6 @@ impl Arithmetic for OnDevice {
         to.set((to.get()? + from.get()?)?)
     }
 
-    fn multiply(&self, by: &Slot, to: &mut Slot) -> Result<()> {
-        // It becomes what the next product with frozen weights takes.
-        let product = self
-            .compound
-            .multiply(to.get()?, by.get()?, self.operands())?;
-        to.set(product)
-    }
-
     fn gather(
         &self,
         from: &Slot,
@@ -199,14 +192,27 @@ impl Arithmetic for OnDevice {
         x: &mut Slot,
         saved: Option<&mut SavedNorm>,
     ) -> Result<()> {
-        let weights = [&norm.weight, &norm.bias];
-        let normed = self
-            .compound
-            .norm_forward(x.get()?, Some(weights), norm.epsilon)?;
+        let kept = saved.as_ref().map_or(Kept::Nothing, |_| Kept::Rows);
+        let (result, normalized) = self.norm(norm, x.get()?, kept, DType::F32)?;
         if let Some(saved) = saved {
-            saved.0 = Some(normed.saved);
+            saved.0 = normalized;
         }
-        x.set(normed.result)
+        x.set(result)
+    }
+
+    fn norm_of_state(
+        &self,
+        norm: &NormTensors,
+        state: &Slot,
+        saved: Option<&mut SavedNorm>,
+        to: &mut Slot,
+    ) -> Result<()> {
+        let kept = saved.as_ref().map_or(Kept::Nothing, |_| Kept::Input);
+        let (result, normalized) = self.norm(norm, state.get()?, kept, self.operands())?;
+        if let Some(saved) = saved {
+            saved.0 = normalized;
+        }
+        to.set(result)
     }
 
     fn norm_backward(
@@ -242,23 +248,29 @@ impl Arithmetic for OnDevice {
         layer: &LinearTensors,
         x: &Slot,
         to: &mut Slot,
-        slope: Option<&mut Slot>,
+        kept: Option<&mut Slot>,
         _: &mut (),
     ) -> Result<()> {
         let (weight, precision) = (&layer.weight, layer.precision);
         let product = self
             .products
             .product(x.get()?, weight, Operand::Transposed, precision)?;
-        match slope {
-            None => to.set(self.compound.gelu(&product, &layer.bias, self.operands())?),
-            Some(slope) => {
-                let [value, derivative] =
-                    self.compound
-                        .gelu_and_slope(&product, &layer.bias, self.operands())?;
-                slope.set(derivative)?;
-                to.set(value)
-            }
+        to.set(self.compound.gelu(&product, &layer.bias, self.operands())?)?;
+        match kept {
+            None => Ok(()),
+            // The slope would take as much memory, and more time to write than to compute.
+            Some(kept) => kept.set(product),
         }
+    }
+
+    fn gelu_backward(&self, layer: &LinearTensors, kept: &Slot, gradient: &mut Slot) -> Result<()> {
+        let towards = self.compound.gelu_backward(
+            gradient.get()?,
+            kept.get()?,
+            &layer.bias,
+            self.operands(),
+        )?;
+        gradient.set(towards)
     }
 
     fn attention_forward(
@@ -270,7 +282,25 @@ impl Arithmetic for OnDevice {
         saved: &mut SavedAttention,
         _: &mut (),
     ) -> Result<()> {
-        mixed.set(saved.forward(self, heads, projected.get()?, rows)?)
+        mixed.set(saved.forward(self, heads, projected.get()?, None, rows)?)
+    }
+
+    fn projected_attention_forward(
+        &self,
+        (heads, projection): (usize, &LinearTensors),
+        x: &Slot,
+        rows: &ExampleRows,
+        _: &mut Slot,
+        mixed: &mut Slot,
+        saved: &mut SavedAttention,
+        _: &mut (),
+    ) -> Result<()> {
+        let (weight, precision) = (&projection.weight, projection.precision);
+        let product = self
+            .products
+            .product(x.get()?, weight, Operand::Transposed, precision)?;
+        let bias = Some(&projection.bias);
+        mixed.set(saved.forward(self, heads, &product, bias, rows)?)
     }
 
     fn attention_backward(
@@ -288,7 +318,7 @@ impl Arithmetic for OnDevice {
 
     fn normalize(&self, _: usize, x: &mut Slot) -> Result<()> {
         let epsilon = f64::from(ADAPTER_NORM_EPSILON);
-        x.set(self.compound.norm_forward(x.get()?, None, epsilon)?.result)
+        x.set(self.compound.normalize(x.get()?, epsilon)?.rows)
     }
 
     fn adapters_forward(

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use super::compound::{Compound, Normalized};
 use super::tensors::Slot;
@@ -122,11 +122,10 @@ impl SavedAdapters {
             });
             let x = taken(&read.collect::<Result<Vec<_>>>()?)?;
             let epsilon = f64::from(ADAPTER_NORM_EPSILON);
-            let normalized = compound.norm_forward(&x, None, epsilon)?.saved;
+            let normalized = compound.normalize(&x, epsilon)?;
             let by_adapter = normalized.rows.reshape((members.len(), (), width))?;
             let down = by_adapter.matmul(&adapters.down_weight.transpose(1, 2)?)?;
-            let [activation, slope] =
-                compound.gelu_and_slope(&down, &adapters.down_bias, DType::F32)?;
+            let [activation, slope] = compound.gelu_and_slope(&down, &adapters.down_bias)?;
             let up = activation.matmul(&adapters.up_weight)?;
             let result = scaled(compound.add_bias(&up, &adapters.up_bias, None)?, scale)?;
             let added = members.iter().map(|&index| blocks[index].rows.clone());

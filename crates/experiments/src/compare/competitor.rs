@@ -34,9 +34,9 @@ pub enum Baseline {
     ParallelEverywhere,
     /// A sequential adapter after every sublayer.
     SequentialEverywhere,
-    /// Like [`Self::ParallelEverywhere`], at equal parameters.
+    /// Like parallel-everywhere, with the rank lowered to the parameters of the other placements.
     ParallelEverywhereEqual,
-    /// Like [`Self::SequentialEverywhere`], at equal parameters.
+    /// Like sequential-everywhere, with the rank lowered to the parameters of the other placements.
     SequentialEverywhereEqual,
     /// Like Adapter+: a sequential adapter with a learned scale per channel after every block, at equal parameters.
     AdapterPlus,

@@ -2,7 +2,7 @@
 
 use adaplace_scorer::{Evaluation, Score, ScoreError};
 use adaplace_search_space::{Placement, PlacementHash};
-use adaplace_study::{Line, TrainingLine, check_hash};
+use adaplace_study::{Line, StudyError, TrainingLine, Work, check_hash};
 use serde::{Deserialize, Serialize};
 
 /// Runs final trainings.
@@ -13,6 +13,56 @@ pub trait Finisher: Sync {
     /// # Errors
     /// [`ScoreError::Diverged`] if all trainings diverged. Any other error ends the comparison.
     fn finish(&self, training: &FinalTraining) -> Result<Final, ScoreError>;
+
+    /// The number of trainings that [`Self::finish_together`] does faster than one after the other.
+    fn side_by_side(&self) -> usize {
+        1
+    }
+
+    /// The results of [`Self::finish`], up to rounding, of trainings with the same repetition, none of which learns a scale
+    /// or is that of the empty placement.
+    fn finish_together(&self, trainings: &[&FinalTraining]) -> Vec<Result<Final, ScoreError>> {
+        let each = trainings.iter();
+        each.map(|training| self.finish(training)).collect()
+    }
+}
+
+/// Runs final trainings, side by side if it is faster that way. A failed training is a result; an error ends the run.
+pub(super) struct Finishing<'a, F>(pub(super) &'a F);
+
+impl<F: Finisher> Work<FinalTraining> for Finishing<'_, F> {
+    type Outcome = Result<FinalResult, StudyError>;
+
+    fn most(&self) -> usize {
+        self.0.side_by_side()
+    }
+
+    /// A recurrent connection needs a second pass, which would be computed for all.
+    fn fits(&self, first: &FinalTraining, other: &FinalTraining) -> bool {
+        let ordinary =
+            |training: &FinalTraining| !training.learned_scale && !training.placement.is_empty();
+        let recurrent = |training: &FinalTraining| {
+            let mut connections = training.placement.connections();
+            connections.any(|one| one.is_recurrent())
+        };
+        ordinary(first)
+            && ordinary(other)
+            && first.repetition == other.repetition
+            && recurrent(first) == recurrent(other)
+    }
+
+    fn work(&self, trainings: &[&FinalTraining]) -> Vec<Self::Outcome> {
+        let finals = match trainings {
+            [one] => vec![self.0.finish(one)],
+            several => self.0.finish_together(several),
+        };
+        let outcome = |done: Result<Final, ScoreError>| match done {
+            Ok(done) => Ok(FinalResult::Final(done)),
+            Err(error) if error.is_failed_trial() => Ok(FinalResult::Failed(error.to_string())),
+            Err(error) => Err(error.into()),
+        };
+        finals.into_iter().map(outcome).collect()
+    }
 }
 
 /// A final training.

@@ -14,7 +14,7 @@ use toml::{Table, Value};
 
 use super::contest::{Contest, Entry};
 use super::entrants::{Course, Entrant, entrants, parallel_space};
-use super::finals::{Final, FinalRecord, FinalResult, FinalTraining, Finisher};
+use super::finals::{Final, FinalRecord, FinalTraining, Finisher, Finishing};
 use super::judgements::Judgements;
 use super::outcome::{Comparison, Competed, SeedResult};
 use super::repetitions::of_finals;
@@ -127,9 +127,7 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
     });
     let mut told = |_: &FinalRecord| notify(Event::FinalTrainingDone);
     let mut list = Listed::new(finals, &mut told);
-    if !workers.run(&mut list, stop, |training: &FinalTraining| {
-        finish(finisher, training)
-    })? {
+    if !workers.run(&mut list, stop, Finishing(finisher))? {
         return Ok(None);
     }
     let finals = list.into_trainings();
@@ -202,15 +200,6 @@ impl<'a> Entrant<'a> {
             learned_scale,
             repetition,
         })
-    }
-}
-
-/// Runs a final training. A failed training is a result; an error ends the run.
-fn finish<F: Finisher>(finisher: &F, training: &FinalTraining) -> Result<FinalResult, StudyError> {
-    match finisher.finish(training) {
-        Ok(done) => Ok(FinalResult::Final(done)),
-        Err(error) if error.is_failed_trial() => Ok(FinalResult::Failed(error.to_string())),
-        Err(error) => Err(error.into()),
     }
 }
 

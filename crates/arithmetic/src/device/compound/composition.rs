@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use candle_core::{D, DType, Tensor};
 
-use super::{AdamWStep, Compound, Normalized, Normed};
+use super::{AdamWStep, Compound, Kept, Normalized};
 use crate::Result;
 use crate::device::optimiser::{Models, Moments};
 use crate::device::rows::ExampleRows;
@@ -27,18 +27,24 @@ impl Compound for Composition {
 
     /// gelu(x) = x Phi(x) and its slope Phi(x) + x phi(x), with the normal distribution function Phi and its density
     /// phi.
-    fn gelu_and_slope(&self, x: &Tensor, bias: &Tensor, result: DType) -> Result<[Tensor; 2]> {
+    fn gelu_and_slope(&self, x: &Tensor, bias: &Tensor) -> Result<[Tensor; 2]> {
         let x = x.broadcast_add(bias)?;
         let distribution = (&x * std::f64::consts::FRAC_1_SQRT_2)?.erf()?;
         let distribution = distribution.affine(0.5, 0.5)?;
         let at_zero = (2.0 * std::f64::consts::PI).sqrt().recip();
         let density = ((x.sqr()? * -0.5)?.exp()? * at_zero)?;
-        let value = (&x * &distribution)?.to_dtype(result)?;
-        Ok([value, (distribution + (x * density)?)?])
+        Ok([(&x * &distribution)?, (distribution + (x * density)?)?])
     }
 
-    fn multiply(&self, x: &Tensor, factors: &Tensor, result: DType) -> Result<Tensor> {
-        Ok((x * factors)?.to_dtype(result)?)
+    fn gelu_backward(
+        &self,
+        gradient: &Tensor,
+        x: &Tensor,
+        bias: &Tensor,
+        result: DType,
+    ) -> Result<Tensor> {
+        let [_, slope] = self.gelu_and_slope(x, bias)?;
+        Ok((gradient * slope)?.to_dtype(result)?)
     }
 
     fn add_blocks(&self, to: &Tensor, from: &Tensor, blocks: &[Range<usize>]) -> Result<Tensor> {
@@ -68,25 +74,30 @@ impl Compound for Composition {
         Ok((to + Tensor::cat(&parts, 0)?)?)
     }
 
-    fn norm_forward(
-        &self,
-        x: &Tensor,
-        weights: Option<[&Tensor; 2]>,
-        epsilon: f64,
-    ) -> Result<Normed> {
+    fn normalize(&self, x: &Tensor, epsilon: f64) -> Result<Normalized> {
         let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
         let inverse_deviation = (variance + epsilon)?.sqrt()?.recip()?;
-        let rows = centred.broadcast_mul(&inverse_deviation)?;
-        let result = match weights {
-            None => rows.clone(),
-            Some([weight, bias]) => rows.broadcast_mul(weight)?.broadcast_add(bias)?,
-        };
-        let saved = Normalized {
-            rows,
+        Ok(Normalized {
+            rows: centred.broadcast_mul(&inverse_deviation)?,
             inverse_deviation,
-        };
-        Ok(Normed { result, saved })
+            means: None,
+        })
+    }
+
+    /// It keeps normalised rows rather than the input, from which it would have to compute them again.
+    fn norm_forward(
+        &self,
+        x: &Tensor,
+        [weight, bias]: [&Tensor; 2],
+        epsilon: f64,
+        kept: Kept,
+        result: DType,
+    ) -> Result<(Tensor, Option<Normalized>)> {
+        let normalized = self.normalize(x, epsilon)?;
+        let weighted = normalized.rows.broadcast_mul(weight)?;
+        let weighted = weighted.broadcast_add(bias)?.to_dtype(result)?;
+        Ok((weighted, (kept != Kept::Nothing).then_some(normalized)))
     }
 
     fn norm_backward(
@@ -100,9 +111,16 @@ impl Compound for Composition {
             None => gradient.clone(),
             Some(weight) => gradient.broadcast_mul(weight)?,
         };
+        let rows = match &saved.means {
+            None => saved.rows.clone(),
+            Some(means) => {
+                let centred = saved.rows.broadcast_sub(means)?;
+                centred.broadcast_mul(&saved.inverse_deviation)?
+            }
+        };
         let mean = weighted.mean_keepdim(D::Minus1)?;
-        let projection = (&weighted * &saved.rows)?.mean_keepdim(D::Minus1)?;
-        let along = saved.rows.broadcast_mul(&projection)?;
+        let projection = (&weighted * &rows)?.mean_keepdim(D::Minus1)?;
+        let along = rows.broadcast_mul(&projection)?;
         let across = (weighted.broadcast_sub(&mean)? - along)?;
         let towards = across.broadcast_mul(&saved.inverse_deviation)?;
         Ok(match to {
@@ -120,13 +138,17 @@ impl Compound for Composition {
     fn split_heads(
         &self,
         from: &Tensor,
+        bias: Option<&Tensor>,
         parts: usize,
         heads: usize,
         rows: &ExampleRows,
     ) -> Result<Tensor> {
         let (examples, tokens) = rows.table();
         let width = from.dims2()?.1 / parts;
-        let places = rows.places_of_rows(from)?;
+        let places = match bias {
+            None => rows.places_of_rows(from)?,
+            Some(bias) => rows.places_of_rows(&from.broadcast_add(bias)?)?,
+        };
         let places = places.reshape(&[examples, tokens, parts, heads, width / heads][..])?;
         Ok(places.permute(&[2, 0, 3, 1, 4][..])?.contiguous()?)
     }

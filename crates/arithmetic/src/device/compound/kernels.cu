@@ -2,7 +2,8 @@
 // in composition.rs.
 //
 // A row is processed by one warp: a block has 32 x WARPS threads, and threadIdx.y is the row within the block. Other
-// kernels have a thread for each value of their result, or for each vector of four. Pointers that may be null are marked.
+// kernels have a thread for each value of their result, or for each four of them if `vectors` is 4 and not 1; then `count`,
+// `width` and `length` are numbers of fours. Pointers that may be null are marked.
 //
 // What the next product multiplies in bf16 is written to `rounded` in place of `result`, of which one is null.
 
@@ -18,11 +19,37 @@ static __device__ bf16 rounded_to_bf16(float value) {
     return (bf16)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
-static __device__ void write(float value, size_t place, float *result, bf16 *rounded) {
-    if (rounded) {
-        rounded[place] = rounded_to_bf16(value);
+// Neighbouring values, which one thread reads and writes at once.
+template <u32 count> struct Values {
+    float each[count];
+};
+
+template <u32 count> static __device__ Values<count> read(const float *from, size_t place) {
+    Values<count> values;
+    if (count == 4) {
+        float4 found = ((const float4 *)from)[place];
+        values.each[0] = found.x;
+        values.each[1 % count] = found.y;
+        values.each[2 % count] = found.z;
+        values.each[3 % count] = found.w;
     } else {
-        result[place] = value;
+        values.each[0] = from[place];
+    }
+    return values;
+}
+
+template <u32 count> static __device__ void write(Values<count> values, size_t place, float *result, bf16 *rounded) {
+    const float *each = values.each;
+    if (count == 4 && rounded) {
+        u32 *pairs = (u32 *)rounded + place * 2;
+        pairs[0] = rounded_to_bf16(each[0]) | (u32)rounded_to_bf16(each[1 % count]) << 16;
+        pairs[1] = rounded_to_bf16(each[2 % count]) | (u32)rounded_to_bf16(each[3 % count]) << 16;
+    } else if (count == 4) {
+        ((float4 *)result)[place] = {each[0], each[1 % count], each[2 % count], each[3 % count]};
+    } else if (rounded) {
+        rounded[place] = rounded_to_bf16(each[0]);
+    } else {
+        result[place] = each[0];
     }
 }
 
@@ -54,10 +81,12 @@ static __device__ float gelu_of(float x, float *slope) {
     return x * distribution;
 }
 
-// Layer norm. Without factors and summands `weight`, `bias` and `result` are null.
+// Layer norm. Without factors and summands `weight` and `bias` are null, and so are `result` and `rounded`. `normalized`
+// and `means` may be null.
 extern "C" __global__ void norm_forward(
-    const float *x, const float *weight, const float *bias, float epsilon, u32 rows, u32 width, float *result,
-    float *normalized, float *inverse_deviation) {
+    const float *__restrict__ x, const float *__restrict__ weight, const float *__restrict__ bias, float epsilon,
+    u32 rows, u32 width, float *__restrict__ result, bf16 *__restrict__ rounded, float *__restrict__ normalized,
+    float *__restrict__ means, float *__restrict__ inverse_deviation) {
     u32 row = row_of_warp();
     if (row >= rows) {
         return;
@@ -76,45 +105,57 @@ extern "C" __global__ void norm_forward(
     float inverse = 1.0f / sqrtf(sum_of_warp(squares) / width + epsilon);
     for (u32 i = threadIdx.x; i < width; i += 32) {
         float value = (x[begin + i] - mean) * inverse;
-        normalized[begin + i] = value;
+        if (normalized) {
+            normalized[begin + i] = value;
+        }
         if (result) {
             result[begin + i] = value * weight[i] + bias[i];
+        } else if (rounded) {
+            rounded[begin + i] = rounded_to_bf16(value * weight[i] + bias[i]);
         }
     }
     if (threadIdx.x == 0) {
         inverse_deviation[row] = inverse;
+        if (means) {
+            means[row] = mean;
+        }
     }
 }
 
-// The gradient with respect to a layer norm's input, plus `to`. `weight` and `to` may be null.
+// The gradient with respect to a layer norm's input, plus `to`. With `means`, `normalized` is that input. `weight`,
+// `means` and `to` may be null.
 extern "C" __global__ void norm_backward(
-    const float *gradient, const float *weight, const float *normalized, const float *inverse_deviation,
-    const float *to, u32 rows, u32 width, float *result) {
+    const float *__restrict__ gradient, const float *__restrict__ weight, const float *__restrict__ normalized,
+    const float *__restrict__ means, const float *__restrict__ inverse_deviation, const float *__restrict__ to, u32 rows,
+    u32 width, float *__restrict__ result) {
     u32 row = row_of_warp();
     if (row >= rows) {
         return;
     }
     size_t begin = (size_t)row * width;
+    float inverse = inverse_deviation[row];
+    float shift = means ? means[row] : 0.0f;
+    float factor = means ? inverse : 1.0f;
     float sum = 0.0f;
     float along = 0.0f;
     for (u32 i = threadIdx.x; i < width; i += 32) {
         float weighted = gradient[begin + i] * (weight ? weight[i] : 1.0f);
         sum += weighted;
-        along += weighted * normalized[begin + i];
+        along += weighted * ((normalized[begin + i] - shift) * factor);
     }
     float mean = sum_of_warp(sum) / width;
     float projection = sum_of_warp(along) / width;
-    float inverse = inverse_deviation[row];
     for (u32 i = threadIdx.x; i < width; i += 32) {
         float weighted = gradient[begin + i] * (weight ? weight[i] : 1.0f);
-        float towards = (weighted - mean - normalized[begin + i] * projection) * inverse;
+        float value = (normalized[begin + i] - shift) * factor;
+        float towards = (weighted - mean - value * projection) * inverse;
         result[begin + i] = to ? to[begin + i] + towards : towards;
     }
 }
 
 // The softmax of scale x scores over the first `lengths[example]` places of each row of `tokens`. The others become 0.
 extern "C" __global__ void softmax_forward(
-    const float *scores, const u32 *lengths, float scale, u32 rows, u32 rows_of_example, u32 tokens, float *weights) {
+    const float *__restrict__ scores, const u32 *__restrict__ lengths, float scale, u32 rows, u32 rows_of_example, u32 tokens, float *__restrict__ weights) {
     u32 row = row_of_warp();
     if (row >= rows) {
         return;
@@ -128,19 +169,17 @@ extern "C" __global__ void softmax_forward(
     largest = largest_of_warp(largest);
     float sum = 0.0f;
     for (u32 i = threadIdx.x; i < length; i += 32) {
-        float share = expf(scale * scores[begin + i] - largest);
-        weights[begin + i] = share;
-        sum += share;
+        sum += expf(scale * scores[begin + i] - largest);
     }
     sum = sum_of_warp(sum);
     for (u32 i = threadIdx.x; i < tokens; i += 32) {
-        weights[begin + i] = i < length ? weights[begin + i] / sum : 0.0f;
+        weights[begin + i] = i < length ? expf(scale * scores[begin + i] - largest) / sum : 0.0f;
     }
 }
 
 // The gradient with respect to the scores from the one with respect to the weights.
 extern "C" __global__ void softmax_backward(
-    const float *towards_weights, const float *weights, float scale, u32 rows, u32 tokens, float *towards_scores) {
+    const float *__restrict__ towards_weights, const float *__restrict__ weights, float scale, u32 rows, u32 tokens, float *__restrict__ towards_scores) {
     u32 row = row_of_warp();
     if (row >= rows) {
         return;
@@ -161,59 +200,144 @@ static __device__ u32 place_of_bias(u32 i, u32 rows, u32 width) {
     return i / (rows * width) * width + i % width;
 }
 
+template <u32 vectors>
+static __device__ void gelu_of_values(
+    const float *x, const float *bias, u32 i, u32 rows, u32 width, float *result, bf16 *rounded, float *slope) {
+    Values<vectors> values = read<vectors>(x, i);
+    Values<vectors> biases = read<vectors>(bias, place_of_bias(i, rows, width));
+    Values<vectors> slopes;
+    for (u32 k = 0; k < vectors; k += 1) {
+        values.each[k] = gelu_of(values.each[k] + biases.each[k], &slopes.each[k]);
+    }
+    write(values, i, result, rounded);
+    if (slope) {
+        write(slopes, i, slope, (bf16 *)0);
+    }
+}
+
 // gelu(x + bias) and its slope. `slope` may be null.
 extern "C" __global__ void gelu(
-    const float *x, const float *bias, u32 count, u32 rows, u32 width, float *result, bf16 *rounded, float *slope) {
+    const float *__restrict__ x, const float *__restrict__ bias, u32 count, u32 rows, u32 width, u32 vectors,
+    float *__restrict__ result, bf16 *__restrict__ rounded, float *__restrict__ slope) {
     u32 i = value_of_thread();
     if (i >= count) {
         return;
     }
-    float derivative;
-    write(gelu_of(x[i] + bias[place_of_bias(i, rows, width)], &derivative), i, result, rounded);
-    if (slope) {
-        slope[i] = derivative;
+    if (vectors == 4) {
+        gelu_of_values<4>(x, bias, i, rows, width, result, rounded, slope);
+    } else {
+        gelu_of_values<1>(x, bias, i, rows, width, result, rounded, slope);
     }
 }
 
-// x times factors.
-extern "C" __global__ void multiply(const float *x, const float *factors, u32 count, float *result, bf16 *rounded) {
+template <u32 vectors>
+static __device__ void gelu_backward_of_values(
+    const float *gradient, const float *x, const float *bias, u32 i, u32 rows, u32 width, float *result,
+    bf16 *rounded) {
+    Values<vectors> gradients = read<vectors>(gradient, i);
+    Values<vectors> values = read<vectors>(x, i);
+    Values<vectors> biases = read<vectors>(bias, place_of_bias(i, rows, width));
+    for (u32 k = 0; k < vectors; k += 1) {
+        float slope;
+        gelu_of(values.each[k] + biases.each[k], &slope);
+        gradients.each[k] *= slope;
+    }
+    write(gradients, i, result, rounded);
+}
+
+// The gradient with respect to x + bias from the one with respect to gelu(x + bias).
+extern "C" __global__ void gelu_backward(
+    const float *__restrict__ gradient, const float *__restrict__ x, const float *__restrict__ bias, u32 count, u32 rows,
+    u32 width, u32 vectors, float *__restrict__ result, bf16 *__restrict__ rounded) {
     u32 i = value_of_thread();
-    if (i < count) {
-        write(x[i] * factors[i], i, result, rounded);
+    if (i >= count) {
+        return;
+    }
+    if (vectors == 4) {
+        gelu_backward_of_values<4>(gradient, x, bias, i, rows, width, result, rounded);
+    } else {
+        gelu_backward_of_values<1>(gradient, x, bias, i, rows, width, result, rounded);
     }
 }
 
-extern "C" __global__ void round_to_bf16(const float *x, u32 count, bf16 *rounded) {
+extern "C" __global__ void round_to_bf16(
+    const float *__restrict__ x, u32 count, u32 vectors, bf16 *__restrict__ rounded) {
     u32 i = value_of_thread();
-    if (i < count) {
-        rounded[i] = rounded_to_bf16(x[i]);
+    if (i >= count) {
+        return;
     }
+    if (vectors == 4) {
+        write(read<4>(x, i), i, (float *)0, rounded);
+    } else {
+        write(read<1>(x, i), i, (float *)0, rounded);
+    }
+}
+
+template <u32 vectors>
+static __device__ void add_bias_to_values(
+    const float *x, const float *bias, const float *to, u32 i, u32 rows, u32 width, float *result) {
+    Values<vectors> values = read<vectors>(x, i);
+    Values<vectors> biases = read<vectors>(bias, place_of_bias(i, rows, width));
+    for (u32 k = 0; k < vectors; k += 1) {
+        values.each[k] += biases.each[k];
+    }
+    if (to) {
+        Values<vectors> before = read<vectors>(to, i);
+        for (u32 k = 0; k < vectors; k += 1) {
+            values.each[k] += before.each[k];
+        }
+    }
+    write(values, i, result, (bf16 *)0);
+}
+
+// x + bias + to, which may be null.
+extern "C" __global__ void add_bias(
+    const float *__restrict__ x, const float *__restrict__ bias, const float *__restrict__ to, u32 count, u32 rows,
+    u32 width, u32 vectors, float *__restrict__ result) {
+    u32 i = value_of_thread();
+    if (i >= count) {
+        return;
+    }
+    if (vectors == 4) {
+        add_bias_to_values<4>(x, bias, to, i, rows, width, result);
+    } else {
+        add_bias_to_values<1>(x, bias, to, i, rows, width, result);
+    }
+}
+
+template <u32 vectors>
+static __device__ void add_block_to_values(
+    const float *to, const float *from, const u32 *places, u32 i, u32 length, u32 blocks, float *result) {
+    Values<vectors> values = read<vectors>(to, i);
+    u32 place = places[i / length];
+    if (place < blocks) {
+        Values<vectors> added = read<vectors>(from, (size_t)place * length + i % length);
+        for (u32 k = 0; k < vectors; k += 1) {
+            values.each[k] += added.each[k];
+        }
+    }
+    write(values, i, result, (bf16 *)0);
 }
 
 // to + from, of which block number places[b] is added to block b of `to`, all with `length` values. Nothing is added
 // where the number is not below `blocks`.
 extern "C" __global__ void add_blocks(
-    const float *to, const float *from, const u32 *places, u32 count, u32 length, u32 blocks, float *result) {
+    const float *__restrict__ to, const float *__restrict__ from, const u32 *__restrict__ places, u32 count, u32 length,
+    u32 blocks, u32 vectors, float *__restrict__ result) {
     u32 i = value_of_thread();
     if (i >= count) {
         return;
     }
-    u32 place = places[i / length];
-    result[i] = to[i] + (place < blocks ? from[(size_t)place * length + i % length] : 0.0f);
-}
-
-// x + bias + to, which may be null.
-extern "C" __global__ void add_bias(
-    const float *x, const float *bias, const float *to, u32 count, u32 rows, u32 width, float *result) {
-    u32 i = value_of_thread();
-    if (i < count) {
-        result[i] = x[i] + bias[place_of_bias(i, rows, width)] + (to ? to[i] : 0.0f);
+    if (vectors == 4) {
+        add_block_to_values<4>(to, from, places, i, length, blocks, result);
+    } else {
+        add_block_to_values<1>(to, from, places, i, length, blocks, result);
     }
 }
 
 // The sum of the rows of every example.
 extern "C" __global__ void sums_of_examples(
-    const float *rows, const u32 *first, const u32 *lengths, u32 count, u32 width, float *sums) {
+    const float *__restrict__ rows, const u32 *__restrict__ first, const u32 *__restrict__ lengths, u32 count, u32 width, float *__restrict__ sums) {
     u32 i = value_of_thread();
     if (i >= count) {
         return;
@@ -227,18 +351,34 @@ extern "C" __global__ void sums_of_examples(
     sums[i] = sum;
 }
 
-// From rows (tokens of all examples, parts x heads x head_width) to a table (parts, examples, heads, tokens,
-// head_width), with zeros behind the last token of an example. A thread copies a vector of 4 values if `vectors` is 4, or
-// a value if it is 1; `count` and `head_width` are numbers of vectors.
+template <u32 vectors>
+static __device__ void split_values(
+    const float *from, const float *bias, u32 i, size_t row, u32 column, bool real, u32 row_width, float *to) {
+    Values<vectors> values = {};
+    if (real) {
+        values = read<vectors>(from, row * row_width + column);
+        if (bias) {
+            Values<vectors> biases = read<vectors>(bias, column);
+            for (u32 k = 0; k < vectors; k += 1) {
+                values.each[k] += biases.each[k];
+            }
+        }
+    }
+    write(values, i, to, (bf16 *)0);
+}
+
+// From rows (tokens of all examples, parts x heads x width) plus a bias, which may be null, to a table (parts, examples,
+// heads, tokens, width), with zeros behind the last token of an example.
 extern "C" __global__ void split_heads(
-    const float *from, const u32 *first, const u32 *lengths, u32 count, u32 parts, u32 examples, u32 heads,
-    u32 tokens, u32 head_width, u32 vectors, float *to) {
+    const float *__restrict__ from, const float *__restrict__ bias, const u32 *__restrict__ first,
+    const u32 *__restrict__ lengths, u32 count, u32 parts, u32 examples, u32 heads, u32 tokens, u32 width, u32 vectors,
+    float *__restrict__ to) {
     u32 i = value_of_thread();
     if (i >= count) {
         return;
     }
-    u32 column = i % head_width;
-    u32 rest = i / head_width;
+    u32 column = i % width;
+    u32 rest = i / width;
     u32 token = rest % tokens;
     rest /= tokens;
     u32 head = rest % heads;
@@ -246,26 +386,26 @@ extern "C" __global__ void split_heads(
     u32 example = rest % examples;
     u32 part = rest / examples;
     size_t row = (size_t)first[example] + token;
-    size_t place = (row * parts + part) * heads * head_width + head * head_width + column;
+    column += (part * heads + head) * width;
     bool real = token < lengths[example];
     if (vectors == 4) {
-        float4 zeros = {0.0f, 0.0f, 0.0f, 0.0f};
-        ((float4 *)to)[i] = real ? ((const float4 *)from)[place] : zeros;
+        split_values<4>(from, bias, i, row, column, real, parts * heads * width, to);
     } else {
-        to[i] = real ? from[place] : 0.0f;
+        split_values<1>(from, bias, i, row, column, real, parts * heads * width, to);
     }
 }
 
 // The way back, from a table for each part. The second and the third are null if there is one part.
 extern "C" __global__ void merge_heads(
-    const float *part0, const float *part1, const float *part2, const u32 *first, const u32 *example_of_row,
-    u32 count, u32 parts, u32 heads, u32 tokens, u32 head_width, u32 vectors, float *result, bf16 *rounded) {
+    const float *__restrict__ part0, const float *__restrict__ part1, const float *__restrict__ part2,
+    const u32 *__restrict__ first, const u32 *__restrict__ example_of_row, u32 count, u32 parts, u32 heads, u32 tokens,
+    u32 width, u32 vectors, float *__restrict__ result, bf16 *__restrict__ rounded) {
     u32 i = value_of_thread();
     if (i >= count) {
         return;
     }
-    u32 column = i % head_width;
-    u32 rest = i / head_width;
+    u32 column = i % width;
+    u32 rest = i / width;
     u32 head = rest % heads;
     rest /= heads;
     u32 part = rest % parts;
@@ -273,25 +413,18 @@ extern "C" __global__ void merge_heads(
     u32 example = example_of_row[row];
     u32 token = row - first[example];
     const float *from = part == 0 ? part0 : part == 1 ? part1 : part2;
-    size_t place = (((size_t)example * heads + head) * tokens + token) * head_width + column;
+    size_t place = (((size_t)example * heads + head) * tokens + token) * width + column;
     if (vectors == 4) {
-        float4 values = ((const float4 *)from)[place];
-        if (rounded) {
-            u32 *pairs = (u32 *)rounded + (size_t)i * 2;
-            pairs[0] = rounded_to_bf16(values.x) | (u32)rounded_to_bf16(values.y) << 16;
-            pairs[1] = rounded_to_bf16(values.z) | (u32)rounded_to_bf16(values.w) << 16;
-        } else {
-            ((float4 *)result)[i] = values;
-        }
+        write(read<4>(from, place), i, result, rounded);
     } else {
-        write(from[place], i, result, rounded);
+        write(read<1>(from, place), i, result, rounded);
     }
 }
 
 // The norm of each model's gradients, whose positions are `values`, (models, most). Positions from `count` on do not
 // count. A model has a block of 32 x WARPS threads.
 extern "C" __global__ void norms_of_models(
-    const float *gradients, const u32 *values, u32 count, u32 most, float *norms) {
+    const float *__restrict__ gradients, const u32 *__restrict__ values, u32 count, u32 most, float *__restrict__ norms) {
     __shared__ float sums[32];
     u32 thread = threadIdx.y * 32 + threadIdx.x;
     const u32 *own = values + (size_t)blockIdx.x * most;
@@ -319,10 +452,10 @@ extern "C" __global__ void norms_of_models(
 // One step of AdamW on gradients that are shortened to the norm `clip`. `means_now` and `squares_now` replace the
 // moments, and `result` the values.
 extern "C" __global__ void adamw(
-    const float *values, const float *gradients, const float *means, const float *squares, const float *rates,
-    const u32 *model_of_value, const float *norms, float clip, float factor, float weight_decay, float mean_decay,
+    const float *__restrict__ values, const float *__restrict__ gradients, const float *__restrict__ means, const float *__restrict__ squares, const float *__restrict__ rates,
+    const u32 *__restrict__ model_of_value, const float *__restrict__ norms, float clip, float factor, float weight_decay, float mean_decay,
     float mean_share, float square_decay, float square_share, float mean_scale, float square_scale, float epsilon,
-    u32 count, float *result, float *means_now, float *squares_now) {
+    u32 count, float *__restrict__ result, float *__restrict__ means_now, float *__restrict__ squares_now) {
     u32 i = value_of_thread();
     if (i >= count) {
         return;

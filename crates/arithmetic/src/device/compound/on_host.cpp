@@ -180,7 +180,7 @@ int main(int, char **words) {
     KERNEL(softmax_forward)
     KERNEL(softmax_backward)
     KERNEL(gelu)
-    KERNEL(multiply)
+    KERNEL(gelu_backward)
     KERNEL(round_to_bf16)
     KERNEL(add_blocks)
     KERNEL(add_bias)

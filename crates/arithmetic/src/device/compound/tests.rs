@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use candle_core::{DType, Device, Tensor};
 
 use super::kernels::{Argument, Grid, Kernels, Launcher, SOURCE};
-use super::{AdamWStep, Composition, Compound, Normalized};
+use super::{AdamWStep, Composition, Compound, Kept, Normalized};
 #[cfg(feature = "cuda")]
 use crate::Precision;
 use crate::device::optimiser::{Models, Moments};
@@ -183,30 +183,7 @@ fn layers(kernels: &dyn Compound, device: &Device) {
     for (rows, width) in [(1, 3), (3, 45), (9, 32), (21, 70)] {
         let x = waves(&[rows, width], 0.37, device);
         let (weight, bias) = (waves(&[width], 0.11, device), waves(&[width], 0.71, device));
-        for weights in [None, Some([&weight, &bias])] {
-            let normed =
-                |compound: &dyn Compound| compound.norm_forward(&x, weights, 1e-5).unwrap();
-            let (found, expected) = (normed(kernels), normed(&Composition));
-            assert_close(&found.result, &expected.result, 1e-5);
-            assert_close(&found.saved.rows, &expected.saved.rows, 1e-5);
-            let deviations = |saved: &Normalized| saved.inverse_deviation.clone();
-            assert_close(
-                &deviations(&found.saved),
-                &deviations(&expected.saved),
-                1e-5,
-            );
-            let gradient = waves(&[rows, width], 0.9, device);
-            let weight = weights.map(|[weight, _]| weight);
-            let to = waves(&[rows, width], 0.2, device);
-            for to in [None, Some(&to)] {
-                let backward = |compound: &dyn Compound| {
-                    let saved = &expected.saved;
-                    compound.norm_backward(&gradient, weight, saved, to)
-                };
-                let (found, expected) = (backward(kernels), backward(&Composition));
-                assert_close(&found.unwrap(), &expected.unwrap(), 1e-5);
-            }
-        }
+        norms(kernels, &x, [&weight, &bias]);
         let to = waves(&[rows, width], 0.05, device);
         for to in [None, Some(&to)] {
             let sum = |compound: &dyn Compound| compound.add_bias(&x, &bias, to).unwrap();
@@ -222,19 +199,63 @@ fn layers(kernels: &dyn Compound, device: &Device) {
     }
 }
 
+fn norms(kernels: &dyn Compound, x: &Tensor, weights: [&Tensor; 2]) {
+    let close = |found: &Normalized, expected: &Normalized| {
+        let deviations = |of: &Normalized| of.inverse_deviation.clone();
+        assert_close(&deviations(found), &deviations(expected), 1e-5);
+        let gradient = waves(x.dims(), 0.9, x.device());
+        let to = waves(x.dims(), 0.2, x.device());
+        for (weight, to) in [
+            (None, None),
+            (Some(weights[0]), None),
+            (Some(weights[0]), Some(&to)),
+        ] {
+            let [found, expected] = [(kernels, found), (&Composition as &dyn Compound, expected)]
+                .map(|(compound, saved)| compound.norm_backward(&gradient, weight, saved, to));
+            assert_close(&found.unwrap(), &expected.unwrap(), 1e-5);
+        }
+    };
+    let normalized = |compound: &dyn Compound| compound.normalize(x, 1e-5).unwrap();
+    let (found, expected) = (normalized(kernels), normalized(&Composition));
+    assert_close(&found.rows, &expected.rows, 1e-5);
+    close(&found, &expected);
+    for kept in [Kept::Nothing, Kept::Rows, Kept::Input] {
+        for (of, bound) in [(DType::F32, 1e-5), (DType::BF16, ONE_STEP)] {
+            let normed = |compound: &dyn Compound| {
+                compound.norm_forward(x, weights, 1e-5, kept, of).unwrap()
+            };
+            let ((result, found), (expected_result, expected)) =
+                (normed(kernels), normed(&Composition));
+            assert_close(&result, &expected_result, bound);
+            assert_eq!(found.is_some(), kept != Kept::Nothing);
+            if let (Some(found), Some(expected)) = (found, expected) {
+                // The composition computes from the input of a layer norm as well.
+                close(&found, &found);
+                close(&found, &expected);
+            }
+        }
+    }
+}
+
 /// In bf16, neighbouring numbers are 2^-8 of their value apart or less. Where the values before rounding differ by less than
 /// that, the rounded ones are neighbours at most.
+const ONE_STEP: f64 = 1.0 / 256.0;
+
 fn activated(kernels: &dyn Compound, x: &Tensor, bias: &Tensor) {
-    for (of, bound) in [(DType::F32, 1e-6), (DType::BF16, 1.0 / 256.0)] {
+    let both = |compound: &dyn Compound| compound.gelu_and_slope(x, bias).unwrap();
+    for (found, expected) in both(kernels).iter().zip(both(&Composition)) {
+        assert_close(found, &expected, 1e-6);
+    }
+    let gradient = waves(x.dims(), 0.9, x.device());
+    for (of, bound) in [(DType::F32, 1e-6), (DType::BF16, ONE_STEP)] {
         let value = |compound: &dyn Compound| compound.gelu(x, bias, of).unwrap();
         assert_close(&value(kernels), &value(&Composition), bound);
-        let both = |compound: &dyn Compound| compound.gelu_and_slope(x, bias, of).unwrap();
-        let [[found, slope], [expected, expected_slope]] = [both(kernels), both(&Composition)];
-        assert_close(&found, &expected, bound);
-        assert_close(&slope, &expected_slope, 1e-6);
-        let product = |compound: &dyn Compound| compound.multiply(x, &slope, of).unwrap();
-        // A single product is rounded in the same way everywhere.
-        assert_close(&product(kernels), &product(&Composition), 0.0);
+        let backward = |compound: &dyn Compound| compound.gelu_backward(&gradient, x, bias, of);
+        assert_close(
+            &backward(kernels).unwrap(),
+            &backward(&Composition).unwrap(),
+            bound,
+        );
     }
 }
 
@@ -268,9 +289,14 @@ fn attention(kernels: &dyn Compound, device: &Device) {
         assert_close(&sums(kernels), &sums(&Composition), 1e-6);
         for parts in [1, 3] {
             let from = waves(&[all, parts * heads * head_width], 0.37, device);
-            let split =
-                |compound: &dyn Compound| compound.split_heads(&from, parts, heads, &rows).unwrap();
-            let (found, expected) = (split(kernels), split(&Composition));
+            let bias = waves(&[parts * heads * head_width], 0.11, device);
+            let split = |compound: &dyn Compound, bias: Option<&Tensor>| {
+                let split = compound.split_heads(&from, bias, parts, heads, &rows);
+                split.unwrap()
+            };
+            let biased = split(kernels, Some(&bias));
+            assert_close(&biased, &split(&Composition, Some(&bias)), 0.0);
+            let (found, expected) = (split(kernels, None), split(&Composition, None));
             assert_close(&found, &expected, 0.0);
             let each: Vec<Tensor> = (0..parts).map(|part| found.get(part).unwrap()).collect();
             for of in [DType::F32, DType::BF16] {
