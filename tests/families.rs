@@ -26,7 +26,12 @@ fn goes_all_the_way(lab: &Lab) {
 
 #[test]
 fn texts() {
-    for (family, positions) in [("distilbert", 12), ("roberta", 10), ("xlm-roberta", 10)] {
+    for (family, positions) in [
+        ("distilbert", 12),
+        ("roberta", 10),
+        ("xlm-roberta", 10),
+        ("electra", 12),
+    ] {
         let lab = Lab::text();
         with_family(&lab, family);
         // The lab's tokenizer is not the one that the class of every family builds.
@@ -41,10 +46,15 @@ fn texts() {
     }
 }
 
-/// The preprocessing of the lab makes 16 x 16 pixels, and this DINOv2 was made for 20 x 20.
+/// The preprocessing of the lab makes 16 x 16 pixels, and the models of DINOv2 were made for 20 x 20.
 #[test]
 fn pictures() {
-    for (family, tokens) in [("vit", 17), ("deit", 18), ("dinov2", 17)] {
+    for (family, tokens) in [
+        ("vit", 17),
+        ("deit", 18),
+        ("dinov2", 17),
+        ("dinov2_with_registers", 20),
+    ] {
         let lab = Lab::images();
         with_family(&lab, family);
         let inspected = lab.run("inspect backbone").succeeded().stdout;

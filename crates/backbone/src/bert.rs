@@ -1,5 +1,6 @@
 //! BERT, with post-norm blocks over token embeddings (Devlin et al., 2019), and RoBERTa, which numbers positions
-//! differently and has one token type (Liu et al., 2019; XLM-R: Conneau et al., 2020).
+//! differently and has one token type (Liu et al., 2019; XLM-R: Conneau et al., 2020). ELECTRA is BERT with narrower
+//! tables and a linear layer behind them (Clark et al., 2020).
 
 use serde::Deserialize;
 
@@ -47,6 +48,17 @@ struct Config {
     is_decoder: bool,
 }
 
+/// The part of the configuration that only ELECTRA has.
+#[derive(Deserialize)]
+struct TableConfig {
+    #[serde(default = "table_width")]
+    embedding_size: usize,
+}
+
+fn table_width() -> usize {
+    128
+}
+
 /// The part of the configuration that only RoBERTa's embedding depends on.
 #[derive(Deserialize)]
 struct PaddingConfig {
@@ -72,7 +84,20 @@ const ROBERTA_PADDING: u32 = 1;
 pub(crate) fn load_bert(source: &Source<'_>) -> Result<Backbone, BackboneError> {
     let config: Config = read_json(&source.config)?;
     let types = TokenTypes::Read(config.type_vocab_size);
-    load(source, &config, types, Numbering::FromZero)
+    load(
+        source,
+        &config,
+        config.hidden_size,
+        types,
+        Numbering::FromZero,
+    )
+}
+
+pub(crate) fn load_electra(source: &Source<'_>) -> Result<Backbone, BackboneError> {
+    let config: Config = read_json(&source.config)?;
+    let TableConfig { embedding_size } = read_json(&source.config)?;
+    let types = TokenTypes::Read(config.type_vocab_size);
+    load(source, &config, embedding_size, types, Numbering::FromZero)
 }
 
 pub(crate) fn load_roberta(source: &Source<'_>) -> Result<Backbone, BackboneError> {
@@ -88,12 +113,14 @@ pub(crate) fn load_roberta(source: &Source<'_>) -> Result<Backbone, BackboneErro
         });
     }
     let types = TokenTypes::First(config.type_vocab_size);
-    load(source, &config, types, Numbering::BehindPadding(padding))
+    let numbering = Numbering::BehindPadding(padding);
+    load(source, &config, config.hidden_size, types, numbering)
 }
 
 fn load(
     source: &Source<'_>,
     config: &Config,
+    table_width: usize,
     types: TokenTypes,
     numbering: Numbering,
 ) -> Result<Backbone, BackboneError> {
@@ -127,16 +154,19 @@ fn load(
         vocabulary: config.vocab_size,
         positions: config.max_position_embeddings,
         types,
-        width,
+        width: table_width,
     };
     let epsilon = config.layer_norm_eps;
-    let embedding = TokenEmbedding::take(
+    let mut embedding = TokenEmbedding::take(
         &mut checkpoint,
         source.model_type,
         &sizes,
         numbering,
         epsilon,
     )?;
+    if table_width != width {
+        embedding = embedding.projected(&mut checkpoint, "embeddings_project", width)?;
+    }
     let shape = BlockShape {
         blocks: config.num_hidden_layers,
         width,

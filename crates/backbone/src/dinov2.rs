@@ -1,10 +1,12 @@
 //! DINOv2: the blocks of ViT with a learned factor for each feature of a sublayer's output (Oquab et al., 2024;
-//! LayerScale: Touvron et al., 2021).
+//! LayerScale: Touvron et al., 2021), and DINOv2 with registers (Darcet et al., 2024).
 
 use serde::Deserialize;
 
+use crate::bicubic::Bicubic;
 use crate::blocks::BlockNames;
 use crate::checkpoint::read_json;
+use crate::image_embedding::Tokens;
 use crate::source::Source;
 use crate::vit::{self, Architecture};
 use crate::{Backbone, BackboneError};
@@ -38,7 +40,31 @@ fn four() -> f64 {
     4.0
 }
 
+/// The part of the configuration that only models with registers have.
+#[derive(Deserialize)]
+struct RegisterConfig {
+    #[serde(default = "four_registers")]
+    num_register_tokens: usize,
+}
+
+fn four_registers() -> usize {
+    4
+}
+
 pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
+    load_with(source, 0, Bicubic::Plain)
+}
+
+pub(crate) fn load_with_registers(source: &Source<'_>) -> Result<Backbone, BackboneError> {
+    let config: RegisterConfig = read_json(&source.config)?;
+    load_with(source, config.num_register_tokens, Bicubic::Antialiased)
+}
+
+fn load_with(
+    source: &Source<'_>,
+    registers: usize,
+    interpolation: Bicubic,
+) -> Result<Backbone, BackboneError> {
     let config: vit::Config = read_json(&source.config)?;
     let mlp: MlpConfig = read_json(&source.config)?;
     if mlp.use_swiglu_ffn {
@@ -53,7 +79,11 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
     }
     let architecture = Architecture {
         names: &BLOCK_NAMES,
-        extra_tokens: &["cls_token"],
+        tokens: Tokens {
+            extra: &["cls_token"],
+            registers,
+            interpolation,
+        },
         // The ratio may be a fraction; the fractional part of the product is cut off, as in transformers.
         intermediate: (config.hidden_size as f64 * mlp.mlp_ratio) as usize,
         epsilon: EPSILON,

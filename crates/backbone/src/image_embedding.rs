@@ -1,30 +1,40 @@
 //! The embedding of pictures in ViT and related models.
 
-use adaplace_arithmetic::InstructionSet;
-use adaplace_arithmetic::kernels::{Matrix, MatrixMut, Packed, Start, multiply};
-
-use crate::bicubic;
+use crate::bicubic::Bicubic;
 use crate::checkpoint::Checkpoint;
+use crate::projection::Projection;
 use crate::{BackboneError, InputDescription};
 
 /// The largest height and width, in pixels: far above any model, and small enough that its square is a number of
 /// tokens.
 pub(crate) const LARGEST_IMAGE: usize = 16_384;
 
-/// Embeds the extra tokens and then the patches, each with its position.
+/// Embeds the extra tokens and then the patches, each with its position, and registers, which have none, between them.
 #[derive(Debug, Clone)]
 pub(crate) struct ImageEmbedding {
     model_type: &'static str,
-    /// The convolution over patches as one product, (channels * patch * patch, width).
-    projection: Packed,
-    bias: Vec<f32>,
+    /// The convolution over patches, from (channels * patch * patch).
+    projection: Projection,
     /// The extra tokens, (extra, width).
     extra_tokens: Vec<f32>,
+    /// The registers, (registers, width).
+    registers: Vec<f32>,
+    interpolation: Bicubic,
     /// The positions for the image size of the checkpoint, (extra + patches, width).
     stored_positions: Vec<f32>,
     /// The positions for the image size that is read, (extra + patches, width).
     positions: Vec<f32>,
     geometry: Geometry,
+}
+
+/// What comes before the patches.
+pub(crate) struct Tokens<'a> {
+    /// The names of the tokens that have positions, in order. The first one is read out.
+    pub(crate) extra: &'a [&'a str],
+    /// The number of registers, which have none (Darcet et al., 2024).
+    pub(crate) registers: usize,
+    /// The interpolation of the patches' positions.
+    pub(crate) interpolation: Bicubic,
 }
 
 /// The sizes in pixels, and the number of channels.
@@ -43,11 +53,11 @@ impl Geometry {
 }
 
 impl ImageEmbedding {
-    /// Reads the embedding from a checkpoint. `extra` names the tokens that come before the patches, in order.
+    /// Reads the embedding from a checkpoint.
     pub(crate) fn take(
         checkpoint: &mut Checkpoint,
         model_type: &'static str,
-        extra: &[&str],
+        tokens: &Tokens<'_>,
         geometry: Geometry,
         width: usize,
     ) -> Result<Self, BackboneError> {
@@ -57,22 +67,27 @@ impl ImageEmbedding {
             ..
         } = geometry;
         let mut extra_tokens = Vec::new();
-        for name in extra {
+        for name in tokens.extra {
             extra_tokens.extend(checkpoint.take(&format!("embeddings.{name}"), &[1, 1, width])?);
         }
-        let tokens = geometry.grid().pow(2) + extra.len();
-        let positions = checkpoint.take("embeddings.position_embeddings", &[1, tokens, width])?;
+        let registers = match tokens.registers {
+            0 => Vec::new(),
+            count => checkpoint.take("embeddings.register_tokens", &[1, count, width])?,
+        };
+        let with_position = geometry.grid().pow(2) + tokens.extra.len();
+        let shape = [1, with_position, width];
+        let positions = checkpoint.take("embeddings.position_embeddings", &shape)?;
         let projection = checkpoint.take(
             "embeddings.patch_embeddings.projection.weight",
             &[width, channels, patch, patch],
         )?;
         let bias = checkpoint.take("embeddings.patch_embeddings.projection.bias", &[width])?;
-        let projection = Matrix::new(&projection, width, channels * patch * patch);
         Ok(Self {
             model_type,
-            projection: Packed::new(InstructionSet::detect(), projection.transposed()),
-            bias,
+            projection: Projection::new(&projection, bias),
             extra_tokens,
+            registers,
+            interpolation: tokens.interpolation,
             stored_positions: positions.clone(),
             positions,
             geometry,
@@ -80,7 +95,7 @@ impl ImageEmbedding {
     }
 
     fn width(&self) -> usize {
-        self.bias.len()
+        self.projection.outputs()
     }
 
     pub(crate) fn description(&self) -> InputDescription {
@@ -93,7 +108,7 @@ impl ImageEmbedding {
             image_size,
             patch_size,
             channels,
-            extra_tokens: self.extra_tokens.len() / self.width(),
+            extra_tokens: (self.extra_tokens.len() + self.registers.len()) / self.width(),
         }
     }
 
@@ -116,7 +131,9 @@ impl ImageEmbedding {
         self.positions = if stored == grid {
             self.stored_positions.clone()
         } else {
-            let resized = bicubic::resize(of_patches, stored, grid, self.width());
+            let resized = self
+                .interpolation
+                .resize(of_patches, stored, grid, self.width());
             [of_extra, &resized].concat()
         };
         Ok(())
@@ -142,11 +159,14 @@ impl ImageEmbedding {
             });
         }
         let projected = self.project(images, pixels);
-        let of_image = self.positions.len() - self.extra_tokens.len();
-        let mut tokens = Vec::with_capacity(images * self.positions.len());
-        for projected in projected.chunks_exact(of_image) {
-            let own = self.extra_tokens.iter().chain(projected);
-            tokens.extend(own.zip(&self.positions).map(|(&x, &position)| x + position));
+        let (of_extra, of_patches) = self.positions.split_at(self.extra_tokens.len());
+        let of_image = self.positions.len() + self.registers.len();
+        let mut tokens = Vec::with_capacity(images * of_image);
+        let at = |(&x, &position): (&f32, &f32)| x + position;
+        for projected in projected.chunks_exact(of_patches.len()) {
+            tokens.extend(self.extra_tokens.iter().zip(of_extra).map(at));
+            tokens.extend_from_slice(&self.registers);
+            tokens.extend(projected.iter().zip(of_patches).map(at));
         }
         Ok(tokens)
     }
@@ -158,9 +178,8 @@ impl ImageEmbedding {
             patch_size: patch,
             channels,
         } = self.geometry;
-        let (grid, width) = (self.geometry.grid(), self.width());
-        let (rows, depth) = (images * grid * grid, channels * patch * patch);
-        let mut patches = Vec::with_capacity(rows * depth);
+        let grid = self.geometry.grid();
+        let mut patches = Vec::with_capacity(images * grid * grid * channels * patch * patch);
         for image in pixels.chunks_exact(channels * size * size) {
             for (y, x) in (0..grid).flat_map(|y| (0..grid).map(move |x| (y, x))) {
                 for channel in image.chunks_exact(size * size) {
@@ -169,20 +188,6 @@ impl ImageEmbedding {
                 }
             }
         }
-        let mut projected = vec![0.0; rows * width];
-        multiply(
-            InstructionSet::detect(),
-            MatrixMut::new(&mut projected, rows, width),
-            Start::Nothing,
-            Matrix::new(&patches, rows, depth),
-            &self.projection,
-            1.0,
-        );
-        for row in projected.chunks_exact_mut(width) {
-            row.iter_mut()
-                .zip(&self.bias)
-                .for_each(|(x, &bias)| *x += bias);
-        }
-        projected
+        self.projection.forward(&patches)
     }
 }

@@ -41,6 +41,7 @@ mod load;
 mod pooling;
 mod pooling_config;
 mod prepared;
+mod projection;
 mod source;
 mod sublayer;
 mod token_embedding;

@@ -17,9 +17,11 @@ const SUPPORTED: &[(&str, Loader)] = &[
     ("distilbert", distilbert::load),
     ("roberta", bert::load_roberta),
     ("xlm-roberta", bert::load_roberta),
+    ("electra", bert::load_electra),
     ("vit", vit::load_vit),
     ("deit", vit::load_deit),
     ("dinov2", dinov2::load),
+    ("dinov2_with_registers", dinov2::load_with_registers),
 ];
 
 #[derive(Deserialize)]

@@ -5,11 +5,13 @@ use adaplace_arithmetic::LayerNorm;
 use crate::BackboneError;
 use crate::checkpoint::Checkpoint;
 use crate::layers::take_norm;
+use crate::projection::Projection;
 
-/// Embeds a token as norm(word + position + type).
+/// Embeds a token as norm(word + position + type), which a linear layer may follow.
 #[derive(Debug, Clone)]
 pub(crate) struct TokenEmbedding {
     model_type: &'static str,
+    /// The width of the tables.
     width: usize,
     /// The tables, each (rows, width).
     words: Vec<f32>,
@@ -17,6 +19,8 @@ pub(crate) struct TokenEmbedding {
     numbering: Numbering,
     types: Option<Vec<f32>>,
     norm: LayerNorm,
+    /// From the tables' width to that of the states, if they differ (ELECTRA).
+    projection: Option<Projection>,
 }
 
 /// The row of the position table that a token reads.
@@ -83,7 +87,21 @@ impl TokenEmbedding {
             numbering,
             types,
             norm: take_norm(checkpoint, "embeddings.LayerNorm", width, epsilon)?,
+            projection: None,
         })
+    }
+
+    /// The same with the linear layer `name` behind it, which has this number of outputs.
+    pub(crate) fn projected(
+        self,
+        checkpoint: &mut Checkpoint,
+        name: &str,
+        outputs: usize,
+    ) -> Result<Self, BackboneError> {
+        let weight = checkpoint.take(&format!("{name}.weight"), &[outputs, self.width])?;
+        let bias = checkpoint.take(&format!("{name}.bias"), &[outputs])?;
+        let projection = Some(Projection::new(&weight, bias));
+        Ok(Self { projection, ..self })
     }
 
     /// The length of the longest text, in tokens.
@@ -133,6 +151,9 @@ impl TokenEmbedding {
             }
             add(&self.positions[row(&self.positions, position)], own);
             normalize(&self.norm, own);
+        }
+        if let Some(projection) = &self.projection {
+            embedded = projection.forward(&embedded);
         }
         Ok(embedded)
     }

@@ -4,9 +4,10 @@
 use serde::Deserialize;
 
 use crate::backbone::Embedding;
+use crate::bicubic::Bicubic;
 use crate::blocks::{self, BlockNames, BlockShape};
 use crate::checkpoint::{Checkpoint, read_json};
-use crate::image_embedding::{Geometry, ImageEmbedding, LARGEST_IMAGE};
+use crate::image_embedding::{Geometry, ImageEmbedding, LARGEST_IMAGE, Tokens};
 use crate::layers::take_norm;
 use crate::pooling::Pooler;
 use crate::source::Source;
@@ -63,8 +64,7 @@ struct MlpConfig {
 /// The differences between image models.
 pub(crate) struct Architecture<'a> {
     pub(crate) names: &'a BlockNames,
-    /// The tokens before the patches. The first one is read out.
-    pub(crate) extra_tokens: &'a [&'a str],
+    pub(crate) tokens: Tokens<'a>,
     pub(crate) intermediate: usize,
     /// The epsilon of the layer norms if the configuration does not name one.
     pub(crate) epsilon: f64,
@@ -85,7 +85,11 @@ fn load_with_tokens(source: &Source<'_>, tokens: &[&str]) -> Result<Backbone, Ba
     let MlpConfig { intermediate_size } = read_json(&source.config)?;
     let architecture = Architecture {
         names: &BLOCK_NAMES,
-        extra_tokens: tokens,
+        tokens: Tokens {
+            extra: tokens,
+            registers: 0,
+            interpolation: Bicubic::Plain,
+        },
         intermediate: intermediate_size,
         epsilon: EPSILON,
     };
@@ -109,7 +113,7 @@ pub(crate) fn load(
     let embedding = ImageEmbedding::take(
         &mut checkpoint,
         source.model_type,
-        architecture.extra_tokens,
+        &architecture.tokens,
         geometry,
         width,
     )?;

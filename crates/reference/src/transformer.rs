@@ -32,7 +32,7 @@ struct Family {
 
 const FAMILIES: [Family; 4] = [
     Family {
-        model_types: &["bert", "roberta", "xlm-roberta"],
+        model_types: &["bert", "roberta", "xlm-roberta", "electra"],
         blocks_key: "num_hidden_layers",
         heads_key: "num_attention_heads",
         epsilon: 1e-12,
@@ -86,7 +86,7 @@ const FAMILIES: [Family; 4] = [
         last_norm: Some("layernorm"),
     },
     Family {
-        model_types: &["dinov2"],
+        model_types: &["dinov2", "dinov2_with_registers"],
         blocks_key: "num_hidden_layers",
         heads_key: "num_attention_heads",
         epsilon: 1e-6,

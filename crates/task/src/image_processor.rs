@@ -44,7 +44,7 @@ static CLASSES: [ImageProcessor; 4] = [
     },
     ImageProcessor {
         name: "BitImageProcessor",
-        model_types: &["dinov2"],
+        model_types: &["dinov2", "dinov2_with_registers"],
         resize: ResizeTarget::ShortestEdge(224),
         filter: Filter::Bicubic,
         crop: Some(SQUARE_224),

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 
 FIXTURES = Path(__file__).parents[3] / "crates/backbone/tests/parity/fixtures"
 WIDTH, HEADS, BLOCKS, CLASSES = 32, 4, 2, 3
-TEXT = ["bert", "roberta", "xlm-roberta", "distilbert"]
-IMAGES = ["vit", "deit", "dinov2"]
+TEXT = ["bert", "roberta", "xlm-roberta", "electra", "distilbert"]
+IMAGES = ["vit", "deit", "dinov2", "dinov2_with_registers"]
 
 
 def adapter(rank, scale, generator):
@@ -60,7 +60,7 @@ def sublayer(model, family, n, h, mask):
             return o.LayerNorm(o.dense(attend(s.query, s.key, s.value, h, mask)) + h)
         return block.output.LayerNorm(block.output.dense(F.gelu(block.intermediate.dense(h))) + h)
     s, o = block.attention.attention, block.attention.output.dense
-    if family == "dinov2":
+    if family.startswith("dinov2"):
         if attention:
             return h + block.layer_scale1(o(attend(s.query, s.key, s.value, block.norm1(h), mask)))
         return h + block.layer_scale2(block.mlp.fc2(F.gelu(block.mlp.fc1(block.norm2(h)))))
@@ -73,6 +73,8 @@ def states(model, family, inputs, placement):
     """h_0 .. h_N, the sequential adapter of a state last"""
     mask = inputs.get("attention_mask")
     embedded = model.embeddings(**{name: value for name, value in inputs.items() if name != "attention_mask"})
+    if family == "electra":
+        embedded = model.embeddings_project(embedded)
     hs = []
     for n in range(2 * BLOCKS + 1):
         h = sublayer(model, family, n - 1, hs[-1], mask) if n else embedded

@@ -35,7 +35,7 @@ PLACEMENTS = {
 }
 NATIVE = {
     "bert": "BertAdapterModel", "roberta": "RobertaAdapterModel", "xlm-roberta": "XLMRobertaAdapterModel",
-    "distilbert": "DistilBertAdapterModel", "vit": "ViTAdapterModel",
+    "electra": "ElectraAdapterModel", "distilbert": "DistilBertAdapterModel", "vit": "ViTAdapterModel",
 }  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def test_the_library_gives_the_same(tmp_path, family, name, differing, record_pr
     assert ended.returncode == 0, ended.stderr
 
     parallel = any(source < target for source, target in placement)
-    hooked = family in ("deit", "dinov2") or (family in TEXT and parallel)
+    hooked = family in ("deit", "dinov2", "dinov2_with_registers") or (family in TEXT and parallel)
     assert (tmp_path / "out/adapter_interface.json").exists() == hooked
 
     inputs = inputs_of(family, generator)

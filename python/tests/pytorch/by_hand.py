@@ -30,7 +30,8 @@ class ByHand:
         if "pixel_values" in inputs:
             return self.model.embeddings(inputs["pixel_values"])
         types = {"token_type_ids": inputs["token_type_ids"]} if "token_type_ids" in inputs else {}
-        return self.model.embeddings(input_ids=inputs["input_ids"], **types)
+        embedded = self.model.embeddings(input_ids=inputs["input_ids"], **types)
+        return self.model.embeddings_project(embedded) if self.family == "electra" else embedded
 
     def sublayer(self, n: int, h: Tensor, mask: Tensor | None) -> Tensor:
         block = self.blocks[n // 2]
@@ -40,7 +41,7 @@ class ByHand:
                 a = block.attention
                 return block.sa_layer_norm(h + a.out_lin(self.attend(a.q_lin, a.k_lin, a.v_lin, h, mask)))
             return block.output_layer_norm(h + block.ffn.lin2(F.gelu(block.ffn.lin1(h))))
-        if self.family in ("bert", "roberta", "xlm-roberta"):
+        if self.family in ("bert", "roberta", "xlm-roberta", "electra"):
             if attention:
                 s, o = block.attention.self, block.attention.output
                 return o.LayerNorm(h + o.dense(self.attend(s.query, s.key, s.value, h, mask)))
@@ -57,13 +58,14 @@ class ByHand:
             branch = block.mlp.fc2(F.gelu(block.mlp.fc1(norm(h))))
         else:
             branch = block.output.dense(F.gelu(block.intermediate.dense(norm(h))))
-        if self.family == "dinov2":
+        if self.family.startswith("dinov2"):
             branch = branch * (block.layer_scale1 if attention else block.layer_scale2).lambda1
         return h + branch
 
     def norm_of(self, n: int) -> nn.Module:
         """The norm that opens sublayer n of a pre-norm model."""
-        names = ("norm1", "norm2") if self.family == "dinov2" else ("layernorm_before", "layernorm_after")
+        dinov2 = self.family.startswith("dinov2")
+        names = ("norm1", "norm2") if dinov2 else ("layernorm_before", "layernorm_after")
         return getattr(self.blocks[n // 2], names[n % 2])
 
     def attend(self, q: Any, k: Any, v: Any, h: Tensor, mask: Tensor | None) -> Tensor:
@@ -119,7 +121,8 @@ class ByHand:
                 self.norm_of(n).register_forward_pre_hook(reading(n))
             self.model.layernorm.register_forward_pre_hook(reading(count))
             return seen
-        self.model.embeddings.register_forward_hook(output(0))
+        begin = self.model.embeddings_project if self.family == "electra" else self.model.embeddings
+        begin.register_forward_hook(output(0))
         for n in range(count):
             block = self.blocks[n // 2]
             if self.family == "distilbert":

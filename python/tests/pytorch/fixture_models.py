@@ -17,7 +17,8 @@ from adaplace import BackboneReference, Connection, Placement, PlacementFile
 from adaplace.torch import Attached
 
 FIXTURES = Path(__file__).resolve().parents[3] / "crates/backbone/tests/parity/fixtures"
-FAMILIES = ["bert", "roberta", "xlm-roberta", "distilbert", "vit", "deit", "dinov2"]
+TEXT = ["bert", "roberta", "xlm-roberta", "electra", "distilbert"]
+FAMILIES = [*TEXT, "vit", "deit", "dinov2", "dinov2_with_registers"]
 HASHES: dict[str, str] = json.loads((Path(__file__).parent / "engine_hashes.json").read_text())[
     "weights_sha256"
 ]
@@ -41,8 +42,9 @@ def inputs_of(family: str) -> dict[str, Tensor]:
     stored = load_file(FIXTURES / family / "expected.safetensors")
     if "text/ids" in stored:
         inputs = {"input_ids": stored["text/ids"], "attention_mask": stored["text/mask"]}
-        return inputs | ({"token_type_ids": stored["text/type_ids"]} if family == "bert" else {})
-    size = 20 if family == "dinov2" else 16
+        typed = family in ("bert", "electra")
+        return inputs | ({"token_type_ids": stored["text/type_ids"]} if typed else {})
+    size = 20 if family.startswith("dinov2") else 16
     return {"pixel_values": stored[f"{size}/pixels"]}
 
 
@@ -53,7 +55,7 @@ def placement(
     adapters = Placement(Connection(*pair, rank, 0.5 if pair == (1, 2) else 1.0) for pair in pairs)
     if family is None:
         return adapters
-    text = "bert" in family
+    text = family in TEXT
     reference = {
         "model_type": family,
         "hidden_states": 5,

@@ -114,9 +114,11 @@ def test_timm_runs_both_passes_through_its_own_head_and_features() -> None:
 HEADS = {
     "bert": "AutoModelForSequenceClassification",
     "roberta": "AutoModelForMaskedLM",
+    "electra": "AutoModelForSequenceClassification",
     "distilbert": "AutoModelForSequenceClassification",
     "vit": "AutoModelForImageClassification",
     "dinov2": "AutoModelForImageClassification",
+    "dinov2_with_registers": "AutoModelForImageClassification",
 }
 
 

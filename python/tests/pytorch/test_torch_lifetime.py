@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from by_hand import relative
-from fixture_models import FAMILIES, MIXED, inputs_of, load, placement, randomise, timm_twin
+from fixture_models import FAMILIES, MIXED, TEXT, inputs_of, load, placement, randomise, timm_twin
 from torch import Tensor, nn
 
 from adaplace import Placement
@@ -45,7 +45,7 @@ def test_detach_restores_the_model_bit_for_bit(family: str, timm: bool) -> None:
     model = timm_twin(model) if timm else model
 
     def run(module: nn.Module) -> Tensor:
-        output = module(pixels, *rest) if "bert" in family else module(pixels)
+        output = module(pixels, *rest) if family in TEXT else module(pixels)
         return output if isinstance(output, Tensor) else output[0]
 
     next(model.parameters()).requires_grad_(False)

@@ -206,6 +206,18 @@ fn dinov2() {
     check("dinov2", &["20", "12"]);
 }
 
+/// Its tables are narrower than its states.
+#[test]
+fn electra() {
+    check("electra", &["text"]);
+}
+
+/// Its positions are interpolated in another way, towards smaller and larger pictures.
+#[test]
+fn dinov2_with_registers() {
+    check("dinov2_with_registers", &["20", "12", "28"]);
+}
+
 /// Folding LayerScale, interpolating positions and adding up constant rows do not change the hash, which is that of the
 /// stored weights.
 #[test]

@@ -55,6 +55,10 @@ def families():
     yield "deit", t.DeiTForImageClassificationWithTeacher(deit), [16, 12]
     dinov2 = t.Dinov2Config(**PICTURES, image_size=20, mlp_ratio=2)
     yield "dinov2", t.Dinov2Model(dinov2), [20, 12]
+    electra = t.ElectraConfig(**SIZES, embedding_size=24, vocab_size=VOCABULARY, max_position_embeddings=12)
+    yield "electra", t.ElectraForPreTraining(electra), None
+    registers = t.Dinov2WithRegistersConfig(**PICTURES, image_size=20, mlp_ratio=2, num_register_tokens=3)
+    yield "dinov2_with_registers", t.Dinov2WithRegistersForImageClassification(registers), [20, 12, 28]
 
 
 @torch.no_grad()
@@ -68,7 +72,7 @@ def fill(model, random):
             value = 1 + 0.1 * noise
         elif name.endswith("bias"):
             value = 0.1 * noise
-        elif "embeddings" in name and "projection" not in name:
+        elif "embeddings." in name and "projection" not in name:
             value = 0.5 * noise
         else:
             value = noise / weight[0].numel() ** 0.5
@@ -98,7 +102,7 @@ def expected(model, sizes, random):
         ids, types, mask = text_inputs(model.config.pad_token_id, random)
         inputs = {"input_ids": ids, "attention_mask": mask}
         # The tokenizers of the other families have no token types.
-        if model.config.model_type == "bert":
+        if model.config.model_type in ("bert", "electra"):
             inputs["token_type_ids"] = types
         tensors = {"ids": ids, "type_ids": types, "mask": mask} | run(base, inputs)
         return {f"text/{name}": tensor for name, tensor in tensors.items()}

@@ -46,6 +46,13 @@ fn settings_that_are_not_implemented() {
             "small, base or large",
         ),
         ("dinov2", "qkv_bias", json!(false), "only `true`"),
+        ("electra", "hidden_act", json!("relu"), "only `gelu`"),
+        (
+            "dinov2_with_registers",
+            "use_swiglu_ffn",
+            json!(true),
+            "small, base or large",
+        ),
     ];
     for (family, key, value, says) in cases {
         let folder = folder(family);
@@ -79,14 +86,22 @@ fn token_types_do_not_matter_without_a_table_of_them() {
         let backbone = load(family);
         assert_eq!(embed(&backbone, 1), embed(&backbone, 0));
     }
-    let backbone = load("bert");
-    assert_ne!(embed(&backbone, 1), embed(&backbone, 0));
+    for family in ["bert", "electra"] {
+        let backbone = load(family);
+        assert_ne!(embed(&backbone, 1), embed(&backbone, 0));
+    }
 }
 
 #[test]
 fn tokens_beside_the_patches_are_counted() {
     // There are 4 x 4 patches, 5 x 5 for DINOv2.
-    for (family, tokens) in [("vit", 17), ("deit", 18), ("dinov2", 26)] {
+    let counted = [
+        ("vit", 17),
+        ("deit", 18),
+        ("dinov2", 26),
+        ("dinov2_with_registers", 29),
+    ];
+    for (family, tokens) in counted {
         let description = load(family).description().clone();
         assert_eq!(description.input.fixed_tokens(), Some(tokens), "{family}");
     }

@@ -72,10 +72,12 @@ impl Family {
             "bert" => &BERT,
             "roberta" => &ROBERTA,
             "xlm-roberta" => &XLM_ROBERTA,
+            "electra" => &ELECTRA,
             "distilbert" => &DISTILBERT,
             "vit" => &VIT,
             "deit" => &DEIT,
             "dinov2" => &DINOV2,
+            "dinov2_with_registers" => &DINOV2_WITH_REGISTERS,
             _ => return None,
         })
     }
@@ -145,6 +147,7 @@ const fn like_bert(model_class: &'static str, adapter_model_class: &'static str)
 static BERT: Family = like_bert("BertModel", "BertAdapterModel");
 static ROBERTA: Family = like_bert("RobertaModel", "RobertaAdapterModel");
 static XLM_ROBERTA: Family = like_bert("XLMRobertaModel", "XLMRobertaAdapterModel");
+static ELECTRA: Family = like_bert("ElectraModel", "ElectraAdapterModel");
 
 /// The LayerNorms and the attention of a block are siblings, and the attention gets its input as a keyword argument,
 /// which hooks see only in `q_lin`.
@@ -198,21 +201,26 @@ static DEIT: Family = Family {
 };
 
 /// The sublayers' outputs are scaled before they are added to the state, so the hooks are on the scales.
-static DINOV2: Family = Family {
-    model_class: "Dinov2Model",
-    post_norm: false,
-    blocks: COMMON.model_layers,
-    native: None,
-    interface: Interface {
-        layer_self_attn: "layer_scale1",
-        attn_q_proj: "lambda1",
-        attn_k_proj: "lambda1",
-        attn_v_proj: "lambda1",
-        attn_o_proj: ITSELF,
-        layer_intermediate_proj: "mlp",
-        layer_output_proj: "layer_scale2",
-        layer_pre_self_attn: "norm1",
-        layer_pre_ffn: "norm2",
-        ..COMMON
-    },
-};
+const fn like_dinov2(model_class: &'static str) -> Family {
+    Family {
+        model_class,
+        post_norm: false,
+        blocks: COMMON.model_layers,
+        native: None,
+        interface: Interface {
+            layer_self_attn: "layer_scale1",
+            attn_q_proj: "lambda1",
+            attn_k_proj: "lambda1",
+            attn_v_proj: "lambda1",
+            attn_o_proj: ITSELF,
+            layer_intermediate_proj: "mlp",
+            layer_output_proj: "layer_scale2",
+            layer_pre_self_attn: "norm1",
+            layer_pre_ffn: "norm2",
+            ..COMMON
+        },
+    }
+}
+
+static DINOV2: Family = like_dinov2("Dinov2Model");
+static DINOV2_WITH_REGISTERS: Family = like_dinov2("Dinov2WithRegistersModel");

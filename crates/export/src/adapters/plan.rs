@@ -213,10 +213,12 @@ mod tests {
             ("bert", false, true),
             ("roberta", false, true),
             ("xlm-roberta", false, true),
+            ("electra", false, true),
             ("distilbert", false, true),
             ("vit", false, false),
             ("deit", true, true),
             ("dinov2", true, true),
+            ("dinov2_with_registers", true, true),
         ] {
             assert_eq!(plan(model_type, &[(1, 1, 2, 1.0)]).hooked, sequential);
             assert_eq!(plan(model_type, &[(0, 1, 2, 1.0)]).hooked, parallel);

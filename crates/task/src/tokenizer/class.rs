@@ -42,7 +42,7 @@ impl Class {
     pub(super) fn of(settings: &Settings) -> Result<Self, TaskError> {
         let Some(name) = settings.class()? else {
             return Ok(match settings.model_type.as_deref() {
-                Some("bert" | "distilbert") => Self::WordPiece,
+                Some("bert" | "distilbert" | "electra") => Self::WordPiece,
                 Some("roberta") => Self::ByteLevel,
                 Some("xlm-roberta") => Self::Unigram,
                 _ => Self::AsFile,

@@ -19,10 +19,12 @@ FAMILIES: dict[str, tuple[str, Callable[[nn.Module, Any], Layout]]] = {
     "bert": ("BertModel", post_norm.bert),
     "roberta": ("RobertaModel", post_norm.bert),
     "xlm-roberta": ("XLMRobertaModel", post_norm.bert),
+    "electra": ("ElectraModel", post_norm.electra),
     "distilbert": ("DistilBertModel", post_norm.distilbert),
     "vit": ("ViTModel", pre_norm.vit),
     "deit": ("DeiTModel", pre_norm.vit),
     "dinov2": ("Dinov2Model", pre_norm.dinov2),
+    "dinov2_with_registers": ("Dinov2WithRegistersModel", pre_norm.dinov2),
 }
 
 

@@ -1,4 +1,4 @@
-"""BERT, RoBERTa, XLM-R and DistilBERT: a layer norm ends a sublayer, so every state is a module's output."""
+"""BERT, RoBERTa, XLM-R, ELECTRA and DistilBERT: a layer norm ends a sublayer, so every state is a module's output."""
 
 from __future__ import annotations
 
@@ -35,6 +35,15 @@ DISTILBERT_PARTS = (
 
 def bert(base: nn.Module, config: Any) -> Layout:
     """BERT and RoBERTa, which differ only in the numbering of positions."""
+    return _like_bert(base, config, None)
+
+
+def electra(base: nn.Module, config: Any) -> Layout:
+    """ELECTRA: BERT with tables of another width, behind which is a linear layer."""
+    return _like_bert(base, config, "embeddings_project" if hasattr(base, "embeddings_project") else None)
+
+
+def _like_bert(base: nn.Module, config: Any, projection: str | None) -> Layout:
     for setting, supported in (
         ("is_decoder", False),
         ("add_cross_attention", False),
@@ -44,7 +53,8 @@ def bert(base: nn.Module, config: Any) -> Layout:
         if found != supported:
             raise refuse(base, setting, f"`{found}`", f"only `{supported}` is supported")
     tables = ("word", "position", "token_type")
-    return _layout(base, config, config.hidden_size, "encoder.layer", BERT_NORMS, BERT_PARTS, tables)
+    names = ("encoder.layer", BERT_NORMS, BERT_PARTS)
+    return _layout(base, config, config.hidden_size, *names, tables, projection)
 
 
 def distilbert(base: nn.Module, config: Any) -> Layout:
@@ -62,6 +72,7 @@ def _layout(
     norms: Sequence[str],
     parts: Sequence[str],
     tables: Sequence[str],
+    projection: str | None = None,
 ) -> Layout:
     chunk = getattr(config, "chunk_size_feed_forward", 0)
     if chunk:
@@ -79,18 +90,21 @@ def _layout(
         for table in tables:
             name = f"{table}_embeddings"
             tensors[f"embeddings.{name}.weight"] = parameter(submodule(embeddings, name), "weight")
+        if projection:
+            tensors |= affine(projection, submodule(base, projection))
         for number, block in enumerate(blocks):
             for part in parts:
                 tensors |= affine(f"{where}.{number}.{part}", submodule(block, part))
         return tensors
 
+    begin = submodule(base, projection) if projection else embeddings
     ends = [submodule(block, norm) for block in blocks for norm in norms]
     return Layout(
         model_type=config.model_type,
         base=base,
         method="forward",
         blocks=blocks,
-        points=[OutputPoint(module) for module in (embeddings, *ends)],
+        points=[OutputPoint(module) for module in (begin, *ends)],
         width=width,
         poolings=("mean", "cls"),
         weights=weights,

@@ -47,7 +47,7 @@ def vit(base: nn.Module, config: Any) -> Layout:
 
 
 def dinov2(base: nn.Module, config: Any) -> Layout:
-    """DINOv2, with a learned factor per feature of a sublayer's output and one drop path for both branches."""
+    """DINOv2, with or without registers, with a learned factor per feature of a sublayer's output and one drop path for both branches."""
     if getattr(config, "use_swiglu_ffn", False):
         raise refuse(base, "use_swiglu_ffn", "true", "use the small, base or large model")
     points: list[Point] = []
@@ -55,7 +55,9 @@ def dinov2(base: nn.Module, config: Any) -> Layout:
         gate = submodule(block, "drop_path")
         points += [BranchPoint(submodule(block, norm), gate) for norm in ("norm1", "norm2")]
     scales = ("layer_scale1", "layer_scale2")
-    return _layout(base, config, points, DINOV2, ("cls_token",), scales)
+    registers = config.model_type == "dinov2_with_registers" and config.num_register_tokens > 0
+    tokens = ("cls_token", "register_tokens") if registers else ("cls_token",)
+    return _layout(base, config, points, DINOV2, tokens, scales)
 
 
 def _blocks(base: nn.Module) -> list[nn.Module]:
