@@ -3,8 +3,8 @@ use std::fmt::Debug;
 use std::ops::{Deref, Range};
 
 use crate::{
-    AdapterBlock, Columns, Directions, HeadPlaces, LayerNorm, Linear, MatrixBlock, OptimiserPlan,
-    Result,
+    Activation, AdapterBlock, Columns, Directions, HeadPlaces, LayerNorm, Linear, MatrixBlock,
+    OptimiserPlan, Result,
 };
 
 /// The operations of a forward and backward pass, and the memory that they work on.
@@ -262,28 +262,29 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
         self.add(gradient, to)
     }
 
-    /// Computes `to` = gelu(x W^T + b), (rows, outputs), for [`Self::linear_forward`], as whose operand a device may round
-    /// it, and keeps what [`Self::gelu_backward`] needs. The backward pass is that and [`Self::linear_backward`].
+    /// Computes `to` = f(x W^T + b), (rows, outputs), with the activation f, for [`Self::linear_forward`], as whose operand a
+    /// device may round it, and keeps what [`Self::activation_backward`] needs. The backward pass is that and
+    /// [`Self::linear_backward`].
     ///
     /// # Errors
     /// If the device fails.
-    fn linear_gelu_forward(
+    fn linear_activation_forward(
         &self,
-        layer: &Self::Linear,
+        layer: (&Self::Linear, Activation),
         x: &Self::Buffer,
         to: &mut Self::Buffer,
         kept: Option<&mut Self::Buffer>,
         scratch: &mut Self::Scratch,
     ) -> Result<()>;
 
-    /// Replaces the gradient with respect to gelu(x W^T + b) by the one with respect to x W^T + b, for
+    /// Replaces the gradient with respect to f(x W^T + b) by the one with respect to x W^T + b, for
     /// [`Self::linear_backward`], as whose operand a device may round it.
     ///
     /// # Errors
     /// If the device fails.
-    fn gelu_backward(
+    fn activation_backward(
         &self,
-        layer: &Self::Linear,
+        layer: (&Self::Linear, Activation),
         kept: &Self::Buffer,
         gradient: &mut Self::Buffer,
     ) -> Result<()>;

@@ -53,3 +53,14 @@ pub struct LayerNorm {
     /// The number that is added to the variance.
     pub epsilon: f32,
 }
+
+/// The activation of an MLP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// x Phi(x), with the normal distribution function Phi.
+    Gelu,
+    /// x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, an approximation of it (Hendrycks and Gimpel, 2016).
+    GeluByTanh,
+    /// x / (1 + exp(-1.702 x)), another one (Hendrycks and Gimpel, 2016).
+    QuickGelu,
+}

@@ -40,7 +40,7 @@ pub use directions::{Columns, Directions, MatrixBlock};
 pub use kernels::adamw::AdamW;
 pub use kernels::frozen_product::Precision;
 pub use kernels::instruction_set::{InstructionSet, NoInstructionSet};
-pub use layers::{LayerNorm, Linear};
+pub use layers::{Activation, LayerNorm, Linear};
 pub use trained::{
     AdapterBlock, AdapterPlace, AdapterValues, HeadPlace, HeadPlaces, OptimiserPlan,
 };

@@ -10,7 +10,7 @@ use crate::checkpoint::{Checkpoint, read_json};
 use crate::pooling::Pooler;
 use crate::pooling_config::text_pooling;
 use crate::source::Source;
-use crate::sublayer::{NormPosition, check_activation, check_heads};
+use crate::sublayer::{NormPosition, activation, check_heads};
 use crate::token_embedding::{Numbering, TableSizes, TokenEmbedding, TokenTypes};
 use crate::{Backbone, BackboneDescription, BackboneError, InputDescription};
 
@@ -125,7 +125,7 @@ fn load(
     numbering: Numbering,
 ) -> Result<Backbone, BackboneError> {
     let (width, heads) = (config.hidden_size, config.num_attention_heads);
-    check_activation(&source.config, "hidden_act", &config.hidden_act)?;
+    let activation = activation(&source.config, "hidden_act", &config.hidden_act)?;
     check_heads(
         &source.config,
         ("hidden_size", width),
@@ -172,6 +172,7 @@ fn load(
         width,
         heads,
         intermediate: config.intermediate_size,
+        activation,
         epsilon,
         norm_position: NormPosition::AfterResidual,
     };

@@ -1,6 +1,6 @@
 //! The blocks of an architecture, read from a checkpoint.
 
-use adaplace_arithmetic::{LayerNorm, Linear};
+use adaplace_arithmetic::{Activation, LayerNorm, Linear};
 
 use crate::BackboneError;
 use crate::checkpoint::Checkpoint;
@@ -31,6 +31,7 @@ pub(crate) struct BlockShape {
     pub(crate) width: usize,
     pub(crate) heads: usize,
     pub(crate) intermediate: usize,
+    pub(crate) activation: Activation,
     pub(crate) epsilon: f64,
     pub(crate) norm_position: NormPosition,
 }
@@ -67,6 +68,7 @@ pub(crate) fn take(
         });
         let mlp = Transform::Mlp {
             up: reader.linear(names.mlp_up, width, hidden)?,
+            activation: shape.activation,
             down: reader.output(names.mlp_down, names.mlp_scale, hidden)?,
         };
         let norm = reader.norm(names.mlp_norm)?;

@@ -8,7 +8,7 @@ use crate::checkpoint::{Checkpoint, read_json};
 use crate::pooling::Pooler;
 use crate::pooling_config::text_pooling;
 use crate::source::Source;
-use crate::sublayer::{NormPosition, check_activation, check_heads};
+use crate::sublayer::{NormPosition, activation, check_heads};
 use crate::token_embedding::{Numbering, TableSizes, TokenEmbedding, TokenTypes};
 use crate::{Backbone, BackboneDescription, BackboneError, InputDescription};
 
@@ -47,7 +47,7 @@ fn gelu() -> String {
 
 pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
     let config: Config = read_json(&source.config)?;
-    check_activation(&source.config, "activation", &config.activation)?;
+    let activation = activation(&source.config, "activation", &config.activation)?;
     check_heads(
         &source.config,
         ("dim", config.dim),
@@ -74,6 +74,7 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
         width: config.dim,
         heads: config.n_heads,
         intermediate: config.hidden_dim,
+        activation,
         epsilon: EPSILON,
         norm_position: NormPosition::AfterResidual,
     };

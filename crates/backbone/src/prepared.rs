@@ -1,6 +1,6 @@
 //! The chain of sublayers in the form in which an arithmetic computes it.
 
-use adaplace_arithmetic::{Arithmetic, ArithmeticError};
+use adaplace_arithmetic::{Activation, Arithmetic, ArithmeticError};
 
 use crate::pooling::{Pooler, PreparedPooler};
 use crate::sublayer::{NormPosition, Sublayer, Transform};
@@ -29,6 +29,7 @@ enum PreparedTransform<A: Arithmetic> {
     },
     Mlp {
         up: A::Linear,
+        activation: Activation,
         down: A::Linear,
     },
 }
@@ -36,7 +37,7 @@ enum PreparedTransform<A: Arithmetic> {
 /// The part of a sublayer's forward pass that its gradient needs. The memory is reused by the next sublayer.
 pub struct SavedSublayer<A: Arithmetic> {
     norm: A::SavedNorm,
-    /// The projections (rows, 3 width), or gelu' of the hidden layer (rows, intermediate).
+    /// The projections (rows, 3 width), or what the gradient of the activation needs (rows, intermediate).
     hidden: A::Buffer,
     attention: A::SavedAttention,
 }
@@ -126,8 +127,13 @@ impl<A: Arithmetic> PreparedSublayer<A> {
                 output: arithmetic.linear(output)?,
                 heads: *heads,
             },
-            Transform::Mlp { up, down } => PreparedTransform::Mlp {
+            Transform::Mlp {
+                up,
+                activation,
+                down,
+            } => PreparedTransform::Mlp {
                 up: arithmetic.linear(up)?,
+                activation: *activation,
                 down: arithmetic.linear(down)?,
             },
         };
@@ -213,9 +219,14 @@ impl<A: Arithmetic> PreparedSublayer<A> {
                 )?;
                 arithmetic.linear_forward(output, mixed, result, true, scratch)
             }
-            PreparedTransform::Mlp { up, down } => {
+            PreparedTransform::Mlp {
+                up,
+                activation,
+                down,
+            } => {
                 let kept = saved.map(|saved| &mut saved.hidden);
-                arithmetic.linear_gelu_forward(up, input, hidden, kept, scratch)?;
+                let up = (up, *activation);
+                arithmetic.linear_activation_forward(up, input, hidden, kept, scratch)?;
                 arithmetic.linear_forward(down, hidden, result, true, scratch)
             }
         }
@@ -295,9 +306,13 @@ impl<A: Arithmetic> PreparedSublayer<A> {
                 )?;
                 arithmetic.linear_backward(projection, projected, result, add, scratch)
             }
-            PreparedTransform::Mlp { up, down } => {
+            PreparedTransform::Mlp {
+                up,
+                activation,
+                down,
+            } => {
                 arithmetic.linear_backward(down, gradient, hidden, false, scratch)?;
-                arithmetic.gelu_backward(up, &saved.hidden, hidden)?;
+                arithmetic.activation_backward((up, *activation), &saved.hidden, hidden)?;
                 arithmetic.linear_backward(up, hidden, result, add, scratch)
             }
         }

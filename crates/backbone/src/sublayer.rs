@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use adaplace_arithmetic::{LayerNorm, Linear};
+use adaplace_arithmetic::{Activation, LayerNorm, Linear};
 
 use crate::BackboneError;
 
@@ -22,8 +22,12 @@ pub(crate) enum Transform {
         output: Linear,
         heads: usize,
     },
-    /// The MLP down(gelu(up(x))).
-    Mlp { up: Linear, down: Linear },
+    /// The MLP down(f(up(x))) with the activation f.
+    Mlp {
+        up: Linear,
+        activation: Activation,
+        down: Linear,
+    },
 }
 
 /// The position of a sublayer's layer norm.
@@ -45,28 +49,40 @@ impl Sublayer {
             Transform::Attention {
                 projection, output, ..
             } => linear(projection) + linear(output) + 4 * tokens * tokens * output.inputs,
-            Transform::Mlp { up, down } => linear(up) + linear(down),
+            Transform::Mlp { up, down, .. } => linear(up) + linear(down),
         };
         operations as u64
     }
 }
 
-/// Refuses any activation but the exact gelu. With another one every number would be silently wrong.
-pub(crate) fn check_activation(
+/// The names of activations in configurations of transformers.
+const ACTIVATIONS: [(&str, Activation); 6] = [
+    ("gelu", Activation::Gelu),
+    ("gelu_python", Activation::Gelu),
+    ("gelu_new", Activation::GeluByTanh),
+    ("gelu_pytorch_tanh", Activation::GeluByTanh),
+    ("gelu_fast", Activation::GeluByTanh),
+    ("quick_gelu", Activation::QuickGelu),
+];
+
+/// The activation of this name. With another one every number would be silently wrong.
+pub(crate) fn activation(
     path: &Path,
     key: &'static str,
-    activation: &str,
-) -> Result<(), BackboneError> {
-    // The second one is the same function, computed in another way.
-    if ["gelu", "gelu_python"].contains(&activation) {
-        return Ok(());
-    }
-    Err(BackboneError::Setting {
-        path: path.to_owned(),
-        key,
-        found: activation.to_owned(),
-        expected: "only `gelu` is supported".to_owned(),
-    })
+    name: &str,
+) -> Result<Activation, BackboneError> {
+    let known = ACTIVATIONS.iter().find(|(known, _)| *known == name);
+    known
+        .map(|&(_, activation)| activation)
+        .ok_or_else(|| BackboneError::Setting {
+            path: path.to_owned(),
+            key,
+            found: name.to_owned(),
+            expected: format!(
+                "the supported ones are {}",
+                ACTIVATIONS.map(|(name, _)| format!("`{name}`")).join(", ")
+            ),
+        })
 }
 
 /// Refuses a width that does not split evenly over the heads. The keys are the names of both in the configuration.

@@ -11,7 +11,7 @@ use crate::image_embedding::{Geometry, ImageEmbedding, LARGEST_IMAGE, Tokens};
 use crate::layers::take_norm;
 use crate::pooling::Pooler;
 use crate::source::Source;
-use crate::sublayer::{NormPosition, check_activation, check_heads};
+use crate::sublayer::{NormPosition, activation, check_heads};
 use crate::{Backbone, BackboneDescription, BackboneError, Pooling};
 
 const BLOCK_NAMES: BlockNames = BlockNames {
@@ -103,6 +103,7 @@ pub(crate) fn load(
     architecture: &Architecture<'_>,
 ) -> Result<Backbone, BackboneError> {
     check(source, config)?;
+    let activation = activation(&source.config, "hidden_act", &config.hidden_act)?;
     let width = config.hidden_size;
     let mut checkpoint = Checkpoint::open(source.folder, "embeddings.cls_token")?;
     let geometry = Geometry {
@@ -122,6 +123,7 @@ pub(crate) fn load(
         width,
         heads: config.num_attention_heads,
         intermediate: architecture.intermediate,
+        activation,
         epsilon: config.layer_norm_eps.unwrap_or(architecture.epsilon),
         norm_position: NormPosition::BeforeTransform,
     };
@@ -141,7 +143,6 @@ pub(crate) fn load(
 
 fn check(source: &Source<'_>, config: &Config) -> Result<(), BackboneError> {
     let path = &source.config;
-    check_activation(path, "hidden_act", &config.hidden_act)?;
     check_heads(
         path,
         ("hidden_size", config.hidden_size),

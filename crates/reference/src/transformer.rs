@@ -113,6 +113,7 @@ pub struct Transformer {
     weights: HashMap<String, Tensor>,
     blocks: usize,
     heads: usize,
+    activation: String,
     epsilon: f32,
 }
 
@@ -145,6 +146,11 @@ impl Transformer {
             weights: weights.collect(),
             blocks: number(family.blocks_key),
             heads: number(family.heads_key),
+            activation: ["hidden_act", "activation"]
+                .iter()
+                .find_map(|key| config[key].as_str())
+                .unwrap_or("gelu")
+                .to_owned(),
             epsilon: config["layer_norm_eps"]
                 .as_f64()
                 .map_or(family.epsilon, |epsilon| epsilon as f32),
@@ -230,8 +236,18 @@ impl Transformer {
 
     fn mlp(&self, block: &str, x: &Tensor) -> Result<Tensor> {
         let [up, down] = self.family.mlp;
-        let hidden = self.linear(&format!("{block}.{up}"), x)?.gelu_erf()?;
+        let hidden = self.activate(&self.linear(&format!("{block}.{up}"), x)?)?;
         self.linear(&format!("{block}.{down}"), &hidden)
+    }
+
+    fn activate(&self, x: &Tensor) -> Result<Tensor> {
+        match self.activation.as_str() {
+            "gelu" => x.gelu_erf(),
+            // candle's `gelu` is the one by tanh.
+            "gelu_new" => x.gelu(),
+            "quick_gelu" => x * ops::sigmoid(&(x * 1.702)?)?,
+            other => panic!("the activation `{other}` has no definition"),
+        }
     }
 
     fn linear(&self, name: &str, x: &Tensor) -> Result<Tensor> {

@@ -12,8 +12,8 @@ use crate::kernels::matrix::{Matrix, MatrixMut};
 use crate::kernels::product::Start;
 use crate::kernels::{adapter, examples, gelu, gradient_products, head};
 use crate::{
-    ADAPTER_NORM_EPSILON, AdapterBlock, Arithmetic, Columns, Directions, HeadPlaces, LayerNorm,
-    Linear, MatrixBlock, OptimiserPlan, Result,
+    ADAPTER_NORM_EPSILON, Activation, AdapterBlock, Arithmetic, Columns, Directions, HeadPlaces,
+    LayerNorm, Linear, MatrixBlock, OptimiserPlan, Result,
 };
 
 impl Arithmetic for Cpu {
@@ -225,9 +225,9 @@ impl Arithmetic for Cpu {
         Ok(())
     }
 
-    fn linear_gelu_forward(
+    fn linear_activation_forward(
         &self,
-        layer: &PackedLinear,
+        (layer, activation): (&PackedLinear, Activation),
         x: &Vec<f32>,
         to: &mut Vec<f32>,
         slope: Option<&mut Vec<f32>>,
@@ -235,18 +235,18 @@ impl Arithmetic for Cpu {
     ) -> Result<()> {
         self.linear_forward(layer, x, to, false, scratch)?;
         match slope {
-            None => gelu::in_place(self.instruction_set, to),
+            None => gelu::in_place(self.instruction_set, activation, to),
             Some(slope) => {
                 slope.resize(to.len(), 0.0);
-                gelu::with_derivative(self.instruction_set, to, slope);
+                gelu::with_derivative(self.instruction_set, activation, to, slope);
             }
         }
         Ok(())
     }
 
-    fn gelu_backward(
+    fn activation_backward(
         &self,
-        _: &PackedLinear,
+        _: (&PackedLinear, Activation),
         slope: &Vec<f32>,
         gradient: &mut Vec<f32>,
     ) -> Result<()> {

@@ -18,7 +18,7 @@ pub(super) use self::composition::Composition;
 pub(super) use self::kernels::cuda;
 use super::optimiser::{Models, Moments};
 use super::rows::ExampleRows;
-use crate::Result;
+use crate::{Activation, Result};
 
 /// The operations, on contiguous tensors of f32. Some say of which type their result is: that of the operands of the
 /// product that takes it (see [`Products::operands`](super::products::Products::operands)).
@@ -26,15 +26,22 @@ pub(super) trait Compound: Debug + Send + Sync {
     /// Computes x + bias + to. The bias is (width) for x (rows, width), and (blocks, 1, width) for x (blocks, rows, width).
     fn add_bias(&self, x: &Tensor, bias: &Tensor, to: Option<&Tensor>) -> Result<Tensor>;
 
-    /// Computes gelu(x + bias), shaped as for [`Self::add_bias`].
-    fn gelu(&self, x: &Tensor, bias: &Tensor, result: DType) -> Result<Tensor>;
+    /// Computes f(x + bias) with the activation f, shaped as for [`Self::add_bias`].
+    fn activate(
+        &self,
+        activation: Activation,
+        x: &Tensor,
+        bias: &Tensor,
+        result: DType,
+    ) -> Result<Tensor>;
 
     /// Computes gelu(x + bias) and gelu'(x + bias), shaped as for [`Self::add_bias`].
     fn gelu_and_slope(&self, x: &Tensor, bias: &Tensor) -> Result<[Tensor; 2]>;
 
-    /// Computes the gradient with respect to x + bias from that with respect to gelu(x + bias).
-    fn gelu_backward(
+    /// Computes the gradient with respect to x + bias from that with respect to f(x + bias).
+    fn activation_backward(
         &self,
+        activation: Activation,
         gradient: &Tensor,
         x: &Tensor,
         bias: &Tensor,

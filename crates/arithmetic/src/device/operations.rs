@@ -15,8 +15,8 @@ use super::tensors::{Slot, unset};
 use super::trained::{SavedAdapters, add_at, head_values};
 use super::{LinearTensors, NormTensors, OnDevice, SavedNorm};
 use crate::{
-    ADAPTER_NORM_EPSILON, AdapterBlock, Arithmetic, Columns, Directions, HeadPlace, HeadPlaces,
-    LayerNorm, Linear, MatrixBlock, OptimiserPlan, Result,
+    ADAPTER_NORM_EPSILON, Activation, AdapterBlock, Arithmetic, Columns, Directions, HeadPlace,
+    HeadPlaces, LayerNorm, Linear, MatrixBlock, OptimiserPlan, Result,
 };
 
 impl Arithmetic for OnDevice {
@@ -243,19 +243,27 @@ impl Arithmetic for OnDevice {
         to.set(sum)
     }
 
-    fn linear_gelu_forward(
+    fn linear_activation_forward(
         &self,
-        layer: &LinearTensors,
+        (layer, activation): (&LinearTensors, Activation),
         x: &Slot,
         to: &mut Slot,
         kept: Option<&mut Slot>,
         _: &mut (),
     ) -> Result<()> {
-        let (weight, precision) = (&layer.weight, layer.precision);
+        let LinearTensors {
+            weight,
+            bias,
+            precision,
+        } = layer;
         let product = self
             .products
-            .product(x.get()?, weight, Operand::Transposed, precision)?;
-        to.set(self.compound.gelu(&product, &layer.bias, self.operands())?)?;
+            .product(x.get()?, weight, Operand::Transposed, *precision)?;
+        let operands = self.operands();
+        to.set(
+            self.compound
+                .activate(activation, &product, bias, operands)?,
+        )?;
         match kept {
             None => Ok(()),
             // The slope would take as much memory, and more time to write than to compute.
@@ -263,12 +271,19 @@ impl Arithmetic for OnDevice {
         }
     }
 
-    fn gelu_backward(&self, layer: &LinearTensors, kept: &Slot, gradient: &mut Slot) -> Result<()> {
-        let towards = self.compound.gelu_backward(
+    fn activation_backward(
+        &self,
+        (layer, activation): (&LinearTensors, Activation),
+        kept: &Slot,
+        gradient: &mut Slot,
+    ) -> Result<()> {
+        let (compound, bias, operands) = (&self.compound, &layer.bias, self.operands());
+        let towards = compound.activation_backward(
+            activation,
             gradient.get()?,
             kept.get()?,
-            &layer.bias,
-            self.operands(),
+            bias,
+            operands,
         )?;
         gradient.set(towards)
     }

@@ -1,6 +1,8 @@
-//! The exact gelu, x Phi(x) with the normal distribution function Phi, and its derivative.
+//! Activations x F(x) and their derivatives. For the exact gelu, F is the normal distribution function Phi, for all
+//! others the logistic function of some u(x).
 
 use super::instruction_set::InstructionSet;
+use crate::Activation;
 
 /// exp(x) in f32 within 2 units in the last place, without a table: 2^n exp(r) with |r| <= ln(2) / 2 and a polynomial
 /// for exp(r) (Cephes, `expf`). Below -87 the result is exp(-87), some 1e-38.
@@ -56,28 +58,95 @@ pub(crate) fn value_and_slope(x: f32) -> (f32, f32) {
     (x * distribution, slope)
 }
 
-/// Computes x = gelu(x).
-pub(crate) fn in_place(set: InstructionSet, x: &mut [f32]) {
+/// x s and its derivative s + x s (1 - s) u'(x), for the logistic function s of u(x).
+#[inline(always)]
+fn logistic(x: f32, u: f32, slope_of_u: f32) -> (f32, f32) {
+    let share = 1.0 / (1.0 + exponential(-u));
+    let value = x * share;
+    (value, share + value * (1.0 - share) * slope_of_u)
+}
+
+/// gelu with tanh in place of erf: (1 + tanh(v)) / 2 is the logistic function of 2 v, with
+/// v = sqrt(2 / pi) (x + 0.044715 x^3).
+#[inline(always)]
+fn by_tanh(x: f32) -> (f32, f32) {
+    const TWICE_ROOT: f32 = 2.0 * 0.797_884_6;
+    let square = x * x;
+    let u = TWICE_ROOT * x * (1.0 + 0.044_715 * square);
+    logistic(x, u, TWICE_ROOT * (1.0 + 3.0 * 0.044_715 * square))
+}
+
+#[inline(always)]
+fn quick(x: f32) -> (f32, f32) {
+    const FACTOR: f32 = 1.702;
+    logistic(x, FACTOR * x, FACTOR)
+}
+
+#[inline(always)]
+fn map(set: InstructionSet, x: &mut [f32], value: impl Fn(f32) -> f32) {
     set.run(
         #[inline(always)]
         || {
-            for value in x {
-                *value *= distribution(*value).0;
+            for x in x {
+                *x = value(*x);
             }
         },
     );
 }
 
-/// Computes slope = gelu'(x) and x = gelu(x).
-pub(crate) fn with_derivative(set: InstructionSet, x: &mut [f32], slope: &mut [f32]) {
+#[inline(always)]
+fn map_with_slopes(
+    set: InstructionSet,
+    x: &mut [f32],
+    slopes: &mut [f32],
+    both: impl Fn(f32) -> (f32, f32),
+) {
     set.run(
         #[inline(always)]
         || {
-            for (x, slope) in x.iter_mut().zip(slope) {
-                (*x, *slope) = value_and_slope(*x);
+            for (x, slope) in x.iter_mut().zip(slopes) {
+                (*x, *slope) = both(*x);
             }
         },
     );
+}
+
+/// Replaces x by the activation of x.
+pub(crate) fn in_place(set: InstructionSet, activation: Activation, x: &mut [f32]) {
+    match activation {
+        Activation::Gelu => map(
+            set,
+            x,
+            #[inline(always)]
+            |x| x * distribution(x).0,
+        ),
+        Activation::GeluByTanh => map(
+            set,
+            x,
+            #[inline(always)]
+            |x| by_tanh(x).0,
+        ),
+        Activation::QuickGelu => map(
+            set,
+            x,
+            #[inline(always)]
+            |x| quick(x).0,
+        ),
+    }
+}
+
+/// The same, with the derivatives at x.
+pub(crate) fn with_derivative(
+    set: InstructionSet,
+    activation: Activation,
+    x: &mut [f32],
+    slopes: &mut [f32],
+) {
+    match activation {
+        Activation::Gelu => map_with_slopes(set, x, slopes, value_and_slope),
+        Activation::GeluByTanh => map_with_slopes(set, x, slopes, by_tanh),
+        Activation::QuickGelu => map_with_slopes(set, x, slopes, quick),
+    }
 }
 
 #[cfg(test)]
@@ -116,9 +185,14 @@ mod tests {
             let phi = 0.5 * (1.0 + erf_series(exact * std::f64::consts::FRAC_1_SQRT_2));
             let density = (-0.5 * exact * exact).exp() / (2.0 * std::f64::consts::PI).sqrt();
             let mut value = [x];
-            in_place(InstructionSet::detect(), &mut value);
+            in_place(InstructionSet::detect(), Activation::Gelu, &mut value);
             let (mut slope, mut activation) = ([0.0], [x]);
-            with_derivative(InstructionSet::detect(), &mut activation, &mut slope);
+            with_derivative(
+                InstructionSet::detect(),
+                Activation::Gelu,
+                &mut activation,
+                &mut slope,
+            );
             assert_eq!(activation, value);
             // The bound is the error of the distribution, times x, plus one rounding.
             let bound = exact.abs().max(1.0) * 1.5e-7 + 1e-7;
@@ -129,11 +203,48 @@ mod tests {
         }
     }
 
+    /// The definitions in f64, and central differences of them.
+    #[test]
+    fn the_others_are_their_definitions() {
+        for activation in [Activation::GeluByTanh, Activation::QuickGelu] {
+            let definition = |x: f64| match activation {
+                Activation::QuickGelu => x / (1.0 + (-1.702 * x).exp()),
+                _ => {
+                    let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+                    0.5 * x * (1.0 + inner.tanh())
+                }
+            };
+            for x in grid() {
+                let (mut value, mut again, mut slope) = ([x], [x], [0.0]);
+                let set = InstructionSet::detect();
+                in_place(set, activation, &mut value);
+                with_derivative(set, activation, &mut again, &mut slope);
+                assert_eq!(value, again);
+                let at = f64::from(x);
+                let error = (f64::from(value[0]) - definition(at)).abs();
+                assert!(
+                    error < 1e-6 * at.abs().max(1.0),
+                    "{activation:?}({x}): {error:e}"
+                );
+                let difference = (definition(at + 1e-5) - definition(at - 1e-5)) / 2e-5;
+                let error = (f64::from(slope[0]) - difference).abs();
+                // The slope of u is up to 4 where it matters, and so is the factor of u's rounding.
+                assert!(error < 2e-6, "{activation:?}'({x}): {error:e}");
+            }
+            let mut far = [-60.0, 60.0, f32::NAN];
+            in_place(InstructionSet::detect(), activation, &mut far);
+            assert!(
+                far[0].abs() < 1e-30 && far[1] == 60.0 && far[2].is_nan(),
+                "{far:?}"
+            );
+        }
+    }
+
     /// gelu(-6) = -6 Phi(-6), and Phi(-6) = 9.8659e-10.
     #[test]
     fn gelu_vanishes_far_below_zero() {
         let mut value = [-6.0, -12.0];
-        in_place(InstructionSet::detect(), &mut value);
+        in_place(InstructionSet::detect(), Activation::Gelu, &mut value);
         assert!((value[0] + 5.919_5e-9).abs() < 1e-9, "{value:?}");
         assert!(value[1].abs() < 1e-30);
     }
@@ -141,7 +252,7 @@ mod tests {
     #[test]
     fn not_a_number_stays_visible() {
         let mut value = [f32::NAN];
-        in_place(InstructionSet::detect(), &mut value);
+        in_place(InstructionSet::detect(), Activation::Gelu, &mut value);
         assert!(value[0].is_nan());
     }
 }

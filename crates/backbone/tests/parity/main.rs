@@ -218,6 +218,12 @@ fn dinov2_with_registers() {
     check("dinov2_with_registers", &["20", "12", "28"]);
 }
 
+#[test]
+fn other_activations() {
+    check("bert-gelu-new", &["text"]);
+    check("vit-quick-gelu", &["16"]);
+}
+
 /// Folding LayerScale, interpolating positions and adding up constant rows do not change the hash, which is that of the
 /// stored weights.
 #[test]

@@ -9,6 +9,9 @@ use adaplace_testkit::{TinyBert, TinyVit, tiny_bert, tiny_vit};
 use candle_core::{DType, Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde_json::json;
+
+use crate::folders::set_config;
 
 /// The number of real tokens in the three rows of [`ragged_inputs`].
 pub const LENGTHS: [usize; 3] = [7, 4, 2];
@@ -56,15 +59,17 @@ impl Defined {
         }
     }
 
-    pub fn bert() -> Self {
+    pub fn bert(activation: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         tiny_bert(folder.path(), &TinyBert::default());
+        set_config(folder.path(), "hidden_act", json!(activation));
         Self::read(folder.path())
     }
 
-    pub fn vit() -> Self {
+    pub fn vit(activation: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         tiny_vit(folder.path(), &TinyVit::default());
+        set_config(folder.path(), "hidden_act", json!(activation));
         Self::read(folder.path())
     }
 }
@@ -117,11 +122,13 @@ pub fn values(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// The backbones with inputs for each.
-pub fn backbones() -> [(&'static str, Defined, Inputs); 2] {
+/// The backbones with inputs for each, and every activation.
+pub fn backbones() -> [(&'static str, Defined, Inputs); 4] {
     [
-        ("bert", Defined::bert(), ragged_inputs()),
-        ("vit", Defined::vit(), pictures()),
+        ("bert", Defined::bert("gelu"), ragged_inputs()),
+        ("vit", Defined::vit("gelu"), pictures()),
+        ("bert by tanh", Defined::bert("gelu_new"), ragged_inputs()),
+        ("quick vit", Defined::vit("quick_gelu"), pictures()),
     ]
 }
 

@@ -80,7 +80,7 @@ fn unknown_architecture() {
 #[test]
 fn settings_that_are_not_implemented() {
     let cases = [
-        ("hidden_act", json!("relu"), "only `gelu`"),
+        ("hidden_act", json!("relu"), "`quick_gelu`"),
         (
             "num_attention_heads",
             json!(5),
@@ -113,7 +113,7 @@ fn settings_that_are_not_implemented() {
         ("patch_size", json!(5), "divide the image_size `16`"),
         ("patch_size", json!(0), "divide the image_size `16`"),
         ("qkv_bias", json!(false), "only `true`"),
-        ("hidden_act", json!("quick_gelu"), "only `gelu`"),
+        ("hidden_act", json!("silu"), "`quick_gelu`"),
     ];
     for (key, value, says) in cases {
         let folder = vit_folder();

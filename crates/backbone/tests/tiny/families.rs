@@ -29,9 +29,9 @@ fn load(family: &str) -> Backbone {
 #[test]
 fn settings_that_are_not_implemented() {
     let cases = [
-        ("distilbert", "activation", json!("relu"), "only `gelu`"),
+        ("distilbert", "activation", json!("relu"), "`quick_gelu`"),
         ("distilbert", "n_heads", json!(5), "divide the dim `32`"),
-        ("roberta", "hidden_act", json!("relu"), "only `gelu`"),
+        ("roberta", "hidden_act", json!("relu"), "`quick_gelu`"),
         (
             "roberta",
             "max_position_embeddings",
@@ -46,7 +46,7 @@ fn settings_that_are_not_implemented() {
             "small, base or large",
         ),
         ("dinov2", "qkv_bias", json!(false), "only `true`"),
-        ("electra", "hidden_act", json!("relu"), "only `gelu`"),
+        ("electra", "hidden_act", json!("relu"), "`quick_gelu`"),
         (
             "dinov2_with_registers",
             "use_swiglu_ffn",

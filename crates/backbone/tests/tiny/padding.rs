@@ -12,7 +12,7 @@ fn real_tokens(state: &Tensor, row: usize) -> Tensor {
 
 #[test]
 fn states_of_padding_do_not_matter() {
-    let defined = Defined::bert();
+    let defined = Defined::bert("gelu");
     let inputs = ragged_inputs();
     let mask = mask(&inputs).unwrap();
     let from = |mut state: Tensor| {
@@ -38,7 +38,7 @@ fn states_of_padding_do_not_matter() {
 
 #[test]
 fn a_text_alone_is_as_in_a_batch() {
-    let defined = Defined::bert();
+    let defined = Defined::bert("gelu");
     let inputs = ragged_inputs();
     let batch = defined.states(&inputs);
     let features = defined.pool(&batch[4], &inputs);
@@ -66,7 +66,7 @@ fn a_text_alone_is_as_in_a_batch() {
 /// The pooled features do not depend on the padding's states either.
 #[test]
 fn padding_gets_no_gradient() {
-    let defined = Defined::bert();
+    let defined = Defined::bert("gelu");
     let inputs = ragged_inputs();
     let mask = mask(&inputs).unwrap();
     let first = Var::from_tensor(&embedded(&defined.backbone, &inputs)).unwrap();

@@ -3,10 +3,10 @@ use std::ops::Range;
 use candle_core::{D, DType, Tensor};
 
 use super::{AdamWStep, Compound, Kept, Normalized};
-use crate::Result;
 use crate::device::optimiser::{Models, Moments};
 use crate::device::rows::ExampleRows;
 use crate::kernels::adamw::{EPSILON, MEAN_DECAY, SQUARE_DECAY};
+use crate::{Activation, Result};
 
 /// One tensor operation after the other, on any device.
 #[derive(Debug)]
@@ -21,8 +21,21 @@ impl Compound for Composition {
         })
     }
 
-    fn gelu(&self, x: &Tensor, bias: &Tensor, result: DType) -> Result<Tensor> {
-        Ok(x.broadcast_add(bias)?.gelu_erf()?.to_dtype(result)?)
+    fn activate(
+        &self,
+        activation: Activation,
+        x: &Tensor,
+        bias: &Tensor,
+        result: DType,
+    ) -> Result<Tensor> {
+        let x = x.broadcast_add(bias)?;
+        let value = match activation {
+            Activation::Gelu => x.gelu_erf()?,
+            Activation::GeluByTanh | Activation::QuickGelu => {
+                (logistic(&steepness(activation, &x)?[0])? * x)?
+            }
+        };
+        Ok(value.to_dtype(result)?)
     }
 
     /// gelu(x) = x Phi(x) and its slope Phi(x) + x phi(x), with the normal distribution function Phi and its density
@@ -36,14 +49,28 @@ impl Compound for Composition {
         Ok([(&x * &distribution)?, (distribution + (x * density)?)?])
     }
 
-    fn gelu_backward(
+    fn activation_backward(
         &self,
+        activation: Activation,
         gradient: &Tensor,
         x: &Tensor,
         bias: &Tensor,
         result: DType,
     ) -> Result<Tensor> {
-        let [_, slope] = self.gelu_and_slope(x, bias)?;
+        let slope = match activation {
+            Activation::Gelu => {
+                let [_, slope] = self.gelu_and_slope(x, bias)?;
+                slope
+            }
+            Activation::GeluByTanh | Activation::QuickGelu => {
+                // s + x s (1 - s) u'(x) for the logistic function s of u(x).
+                let x = x.broadcast_add(bias)?;
+                let [u, slope] = steepness(activation, &x)?;
+                let share = logistic(&u)?;
+                let rest = share.affine(-1.0, 1.0)?;
+                (&share + (((&share * x)? * rest)? * slope)?)?
+            }
+        };
         Ok((gradient * slope)?.to_dtype(result)?)
     }
 
@@ -226,4 +253,21 @@ impl Compound for Composition {
         let kept = rates.affine(-step.weight_decay, 1.0)?;
         Ok(((values * kept)? - (rates * update)?)?)
     }
+}
+
+/// u(x) and u'(x) of the activations that are x times the logistic function of u(x).
+fn steepness(activation: Activation, x: &Tensor) -> Result<[Tensor; 2]> {
+    let twice_root = 2.0 * (2.0 / std::f64::consts::PI).sqrt();
+    Ok(match activation {
+        Activation::QuickGelu => [(x * 1.702)?, (x.zeros_like()? + 1.702)?],
+        Activation::Gelu | Activation::GeluByTanh => {
+            let square = x.sqr()?;
+            let u = (square.affine(0.044_715 * twice_root, twice_root)? * x)?;
+            [u, square.affine(3.0 * 0.044_715 * twice_root, twice_root)?]
+        }
+    })
+}
+
+fn logistic(u: &Tensor) -> Result<Tensor> {
+    Ok((u.neg()?.exp()? + 1.0)?.recip()?)
 }

@@ -75,10 +75,20 @@ static __device__ u32 value_of_thread() {
     return blockIdx.x * blockDim.x + threadIdx.x;
 }
 
-static __device__ float gelu_of(float x, float *slope) {
-    float distribution = 0.5f * erff(x * 0.70710678f) + 0.5f;
-    *slope = distribution + x * (expf(-0.5f * x * x) * 0.39894228f);
-    return x * distribution;
+// The activations by their numbers: the exact gelu, gelu by tanh and quick gelu.
+static __device__ float activated(u32 activation, float x, float *slope) {
+    if (activation == 0) {
+        float distribution = 0.5f * erff(x * 0.70710678f) + 0.5f;
+        *slope = distribution + x * (expf(-0.5f * x * x) * 0.39894228f);
+        return x * distribution;
+    }
+    // The others are x times the logistic function of u.
+    float steepness = activation == 1 ? 1.5957691f : 1.702f;
+    float cubic = activation == 1 ? 0.044715f : 0.0f;
+    float u = steepness * x * (1.0f + cubic * x * x);
+    float share = 1.0f / (1.0f + expf(-u));
+    *slope = share + x * share * (1.0f - share) * (steepness * (1.0f + 3.0f * cubic * x * x));
+    return x * share;
 }
 
 // Layer norm. Without factors and summands `weight` and `bias` are null, and so are `result` and `rounded`. `normalized`
@@ -201,13 +211,14 @@ static __device__ u32 place_of_bias(u32 i, u32 rows, u32 width) {
 }
 
 template <u32 vectors>
-static __device__ void gelu_of_values(
-    const float *x, const float *bias, u32 i, u32 rows, u32 width, float *result, bf16 *rounded, float *slope) {
+static __device__ void activate_values(
+    const float *x, const float *bias, u32 i, u32 rows, u32 width, u32 activation, float *result, bf16 *rounded,
+    float *slope) {
     Values<vectors> values = read<vectors>(x, i);
     Values<vectors> biases = read<vectors>(bias, place_of_bias(i, rows, width));
     Values<vectors> slopes;
     for (u32 k = 0; k < vectors; k += 1) {
-        values.each[k] = gelu_of(values.each[k] + biases.each[k], &slopes.each[k]);
+        values.each[k] = activated(activation, values.each[k] + biases.each[k], &slopes.each[k]);
     }
     write(values, i, result, rounded);
     if (slope) {
@@ -215,48 +226,48 @@ static __device__ void gelu_of_values(
     }
 }
 
-// gelu(x + bias) and its slope. `slope` may be null.
-extern "C" __global__ void gelu(
+// f(x + bias) and its slope, with an activation f. `slope` may be null.
+extern "C" __global__ void activate(
     const float *__restrict__ x, const float *__restrict__ bias, u32 count, u32 rows, u32 width, u32 vectors,
-    float *__restrict__ result, bf16 *__restrict__ rounded, float *__restrict__ slope) {
+    u32 activation, float *__restrict__ result, bf16 *__restrict__ rounded, float *__restrict__ slope) {
     u32 i = value_of_thread();
     if (i >= count) {
         return;
     }
     if (vectors == 4) {
-        gelu_of_values<4>(x, bias, i, rows, width, result, rounded, slope);
+        activate_values<4>(x, bias, i, rows, width, activation, result, rounded, slope);
     } else {
-        gelu_of_values<1>(x, bias, i, rows, width, result, rounded, slope);
+        activate_values<1>(x, bias, i, rows, width, activation, result, rounded, slope);
     }
 }
 
 template <u32 vectors>
-static __device__ void gelu_backward_of_values(
-    const float *gradient, const float *x, const float *bias, u32 i, u32 rows, u32 width, float *result,
-    bf16 *rounded) {
+static __device__ void activation_backward_of_values(
+    const float *gradient, const float *x, const float *bias, u32 i, u32 rows, u32 width, u32 activation,
+    float *result, bf16 *rounded) {
     Values<vectors> gradients = read<vectors>(gradient, i);
     Values<vectors> values = read<vectors>(x, i);
     Values<vectors> biases = read<vectors>(bias, place_of_bias(i, rows, width));
     for (u32 k = 0; k < vectors; k += 1) {
         float slope;
-        gelu_of(values.each[k] + biases.each[k], &slope);
+        activated(activation, values.each[k] + biases.each[k], &slope);
         gradients.each[k] *= slope;
     }
     write(gradients, i, result, rounded);
 }
 
-// The gradient with respect to x + bias from the one with respect to gelu(x + bias).
-extern "C" __global__ void gelu_backward(
+// The gradient with respect to x + bias from the one with respect to f(x + bias).
+extern "C" __global__ void activation_backward(
     const float *__restrict__ gradient, const float *__restrict__ x, const float *__restrict__ bias, u32 count, u32 rows,
-    u32 width, u32 vectors, float *__restrict__ result, bf16 *__restrict__ rounded) {
+    u32 width, u32 vectors, u32 activation, float *__restrict__ result, bf16 *__restrict__ rounded) {
     u32 i = value_of_thread();
     if (i >= count) {
         return;
     }
     if (vectors == 4) {
-        gelu_backward_of_values<4>(gradient, x, bias, i, rows, width, result, rounded);
+        activation_backward_of_values<4>(gradient, x, bias, i, rows, width, activation, result, rounded);
     } else {
-        gelu_backward_of_values<1>(gradient, x, bias, i, rows, width, result, rounded);
+        activation_backward_of_values<1>(gradient, x, bias, i, rows, width, activation, result, rounded);
     }
 }
 

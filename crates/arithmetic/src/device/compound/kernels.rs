@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use candle_core::{D, DType, Tensor};
 
 use super::{Kept, Normalized};
-use crate::{ArithmeticError, Result};
+use crate::{Activation, ArithmeticError, Result};
 
 /// The kernels in CUDA C++.
 pub(super) const SOURCE: &str = include_str!("kernels.cu");
@@ -89,6 +89,15 @@ fn written(result: &Tensor) -> [Argument<'_>; 2] {
     }
 }
 
+/// The number of an activation in kernels.
+fn number_of(activation: Activation) -> u32 {
+    match activation {
+        Activation::Gelu => 0,
+        Activation::GeluByTanh => 1,
+        Activation::QuickGelu => 2,
+    }
+}
+
 /// How many neighbouring values a thread reads and writes at once: 4 where the number of values in a row is a multiple of
 /// it, and what is read starts at one.
 fn vectors(row: usize, read: &[&Tensor]) -> usize {
@@ -124,9 +133,10 @@ impl<L: Launcher> Kernels<L> {
         self.run(kernel, &grid, arguments)
     }
 
-    /// Writes gelu(x + bias) and, if there is a place for it, its slope.
-    fn activate(
+    /// Writes f(x + bias) and, if there is a place for it, its slope.
+    fn activate_into(
         &self,
+        activation: Activation,
         x: &Tensor,
         bias: &Tensor,
         value: &Tensor,
@@ -143,11 +153,12 @@ impl<L: Launcher> Kernels<L> {
             Argument::Count(count(rows)?),
             Argument::Count(count(width / each)?),
             Argument::Count(count(each)?),
+            Argument::Count(number_of(activation)),
             result,
             rounded,
             slope.map_or(Argument::Null, Argument::Write),
         ];
-        self.of_values("gelu", values, &arguments)
+        self.of_values("activate", values, &arguments)
     }
 
     /// Runs the kernel of layer norms.

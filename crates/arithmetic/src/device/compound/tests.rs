@@ -15,7 +15,7 @@ use crate::device::optimiser::{Models, Moments};
 #[cfg(feature = "cuda")]
 use crate::device::products::{InSinglePrecision, Operand, Products, Transposed};
 use crate::device::rows::{ExampleRows, indices};
-use crate::{ArithmeticError, OptimiserPlan, Result};
+use crate::{Activation, ArithmeticError, OptimiserPlan, Result};
 
 /// Runs the kernels on the processor, a thread for each of a card's.
 #[derive(Debug)]
@@ -246,11 +246,23 @@ fn activated(kernels: &dyn Compound, x: &Tensor, bias: &Tensor) {
     for (found, expected) in both(kernels).iter().zip(both(&Composition)) {
         assert_close(found, &expected, 1e-6);
     }
+    for activation in [
+        Activation::Gelu,
+        Activation::GeluByTanh,
+        Activation::QuickGelu,
+    ] {
+        activated_by(kernels, activation, x, bias);
+    }
+}
+
+fn activated_by(kernels: &dyn Compound, activation: Activation, x: &Tensor, bias: &Tensor) {
     let gradient = waves(x.dims(), 0.9, x.device());
     for (of, bound) in [(DType::F32, 1e-6), (DType::BF16, ONE_STEP)] {
-        let value = |compound: &dyn Compound| compound.gelu(x, bias, of).unwrap();
+        let value = |compound: &dyn Compound| compound.activate(activation, x, bias, of).unwrap();
         assert_close(&value(kernels), &value(&Composition), bound);
-        let backward = |compound: &dyn Compound| compound.gelu_backward(&gradient, x, bias, of);
+        let backward = |compound: &dyn Compound| {
+            compound.activation_backward(activation, &gradient, x, bias, of)
+        };
         assert_close(
             &backward(kernels).unwrap(),
             &backward(&Composition).unwrap(),

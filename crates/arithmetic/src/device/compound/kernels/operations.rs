@@ -5,13 +5,14 @@ use std::ops::Range;
 use candle_core::{D, DType, Tensor};
 
 use super::{
-    Argument, Biased, Grid, Kernels, Launcher, WARPS_OF_NORM, count, maybe, vectors, written,
+    Argument, Biased, Grid, Kernels, Launcher, WARPS_OF_NORM, count, maybe, number_of, vectors,
+    written,
 };
-use crate::Result;
 use crate::device::compound::{AdamWStep, Composition, Compound, Kept, Normalized};
 use crate::device::optimiser::{Models, Moments};
 use crate::device::rows::ExampleRows;
 use crate::kernels::adamw::{EPSILON, MEAN_DECAY, SQUARE_DECAY};
+use crate::{Activation, Result};
 
 impl<L: Launcher> Compound for Kernels<L> {
     fn add_bias(&self, x: &Tensor, bias: &Tensor, to: Option<&Tensor>) -> Result<Tensor> {
@@ -34,20 +35,27 @@ impl<L: Launcher> Compound for Kernels<L> {
         Ok(result)
     }
 
-    fn gelu(&self, x: &Tensor, bias: &Tensor, result: DType) -> Result<Tensor> {
+    fn activate(
+        &self,
+        activation: Activation,
+        x: &Tensor,
+        bias: &Tensor,
+        result: DType,
+    ) -> Result<Tensor> {
         let result = self.0.empty_of(x.dims(), result)?;
-        self.activate(x, bias, &result, None)?;
+        self.activate_into(activation, x, bias, &result, None)?;
         Ok(result)
     }
 
     fn gelu_and_slope(&self, x: &Tensor, bias: &Tensor) -> Result<[Tensor; 2]> {
         let (result, slope) = (self.0.empty(x.dims())?, self.0.empty(x.dims())?);
-        self.activate(x, bias, &result, Some(&slope))?;
+        self.activate_into(Activation::Gelu, x, bias, &result, Some(&slope))?;
         Ok([result, slope])
     }
 
-    fn gelu_backward(
+    fn activation_backward(
         &self,
+        activation: Activation,
         gradient: &Tensor,
         x: &Tensor,
         bias: &Tensor,
@@ -66,10 +74,11 @@ impl<L: Launcher> Compound for Kernels<L> {
             Argument::Count(count(rows)?),
             Argument::Count(count(width / each)?),
             Argument::Count(count(each)?),
+            Argument::Count(number_of(activation)),
             result,
             rounded,
         ];
-        self.of_values("gelu_backward", values, &arguments)?;
+        self.of_values("activation_backward", values, &arguments)?;
         Ok(towards)
     }
 
