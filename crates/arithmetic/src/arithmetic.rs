@@ -289,22 +289,9 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
         gradient: &mut Self::Buffer,
     ) -> Result<()>;
 
-    /// Computes softmax(Q K^T / sqrt(width / heads)) V for every example and head, (rows, width), from the projections
-    /// Q, K and V side by side, (rows, 3 width).
-    ///
-    /// # Errors
-    /// If the device fails.
-    fn attention_forward(
-        &self,
-        heads: usize,
-        projected: &Self::Buffer,
-        rows: &Self::Rows,
-        mixed: &mut Self::Buffer,
-        saved: &mut Self::SavedAttention,
-        scratch: &mut Self::Scratch,
-    ) -> Result<()>;
-
-    /// Computes [`Self::attention_forward`] of the projections of x, which may be left in `projected`.
+    /// Computes softmax(Q K^T / sqrt(width / heads)) V for every example and head, (rows, width), for
+    /// [`Self::linear_forward`], as whose operand a device may round it. Q, K and V, side by side, are the projection of x,
+    /// (rows, 3 width), which may be left in `projected`.
     ///
     /// # Errors
     /// If the device fails.
@@ -312,19 +299,16 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
         clippy::too_many_arguments,
         reason = "what is projected belongs to the caller, which reuses its memory"
     )]
-    fn projected_attention_forward(
+    fn attention_forward(
         &self,
-        (heads, projection): (usize, &Self::Linear),
+        heads_and_projection: (usize, &Self::Linear),
         x: &Self::Buffer,
         rows: &Self::Rows,
         projected: &mut Self::Buffer,
         mixed: &mut Self::Buffer,
         saved: &mut Self::SavedAttention,
         scratch: &mut Self::Scratch,
-    ) -> Result<()> {
-        self.linear_forward(projection, x, projected, false, scratch)?;
-        self.attention_forward(heads, projected, rows, mixed, saved, scratch)
-    }
+    ) -> Result<()>;
 
     /// Computes the gradient with respect to the projections, (rows, 3 width), from the one with respect to the mixed
     /// values, (rows, width).

@@ -214,7 +214,7 @@ impl<A: Arithmetic> PreparedSublayer<A> {
                     None => (projected, attention),
                 };
                 let projection = (*heads, projection);
-                arithmetic.projected_attention_forward(
+                arithmetic.attention_forward(
                     projection, input, rows, projected, mixed, attention, scratch,
                 )?;
                 arithmetic.linear_forward(output, mixed, result, true, scratch)

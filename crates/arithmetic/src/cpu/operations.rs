@@ -263,13 +263,15 @@ impl Arithmetic for Cpu {
 
     fn attention_forward(
         &self,
-        heads: usize,
-        projected: &Vec<f32>,
+        (heads, projection): (usize, &PackedLinear),
+        x: &Vec<f32>,
         rows: &Vec<usize>,
+        projected: &mut Vec<f32>,
         mixed: &mut Vec<f32>,
         saved: &mut Vec<f32>,
         scratch: &mut Scratch,
     ) -> Result<()> {
+        self.linear_forward(projection, x, projected, false, scratch)?;
         mixed.resize(projected.len() / 3, 0.0);
         let shape = self.attention(heads, mixed.len() / rows[rows.len() - 1].max(1));
         shape.forward(projected, rows, saved, mixed, &mut scratch.attention);

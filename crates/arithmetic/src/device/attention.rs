@@ -26,11 +26,11 @@ impl SavedAttention {
         device: &OnDevice,
         heads: usize,
         projected: &Tensor,
-        bias: Option<&Tensor>,
+        bias: &Tensor,
         rows: &ExampleRows,
     ) -> Result<Tensor> {
         let compound = &device.compound;
-        let parts = compound.split_heads(projected, bias, 3, heads, rows)?;
+        let parts = compound.split_heads(projected, Some(bias), 3, heads, rows)?;
         let part = |index: usize| parts.get(index);
         let (query, key, value) = (part(0)?, part(1)?, part(2)?);
         let scores = device.of_heads(&query, &key, Transposed::Right)?;

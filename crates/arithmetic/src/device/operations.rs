@@ -290,18 +290,6 @@ impl Arithmetic for OnDevice {
 
     fn attention_forward(
         &self,
-        heads: usize,
-        projected: &Slot,
-        rows: &ExampleRows,
-        mixed: &mut Slot,
-        saved: &mut SavedAttention,
-        _: &mut (),
-    ) -> Result<()> {
-        mixed.set(saved.forward(self, heads, projected.get()?, None, rows)?)
-    }
-
-    fn projected_attention_forward(
-        &self,
         (heads, projection): (usize, &LinearTensors),
         x: &Slot,
         rows: &ExampleRows,
@@ -314,8 +302,7 @@ impl Arithmetic for OnDevice {
         let product = self
             .products
             .product(x.get()?, weight, Operand::Transposed, precision)?;
-        let bias = Some(&projection.bias);
-        mixed.set(saved.forward(self, heads, &product, bias, rows)?)
+        mixed.set(saved.forward(self, heads, &product, &projection.bias, rows)?)
     }
 
     fn attention_backward(
