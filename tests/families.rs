@@ -54,6 +54,7 @@ fn pictures() {
         ("deit", 18),
         ("dinov2", 17),
         ("dinov2_with_registers", 20),
+        ("clip_vision_model", 17),
     ] {
         let lab = Lab::images();
         with_family(&lab, family);

@@ -72,7 +72,7 @@ pub enum InputDescription {
         patch_size: usize,
         /// The number of colour channels.
         channels: usize,
-        /// The number of tokens in addition to the patches: the class token, and for a DeiT the distillation token.
+        /// The number of tokens in addition to the patches: the class token, a DeiT's distillation token and registers.
         extra_tokens: usize,
     },
 }

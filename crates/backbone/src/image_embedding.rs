@@ -1,7 +1,10 @@
 //! The embedding of pictures in ViT and related models.
 
+use adaplace_arithmetic::LayerNorm;
+
 use crate::bicubic::Bicubic;
 use crate::checkpoint::Checkpoint;
+use crate::layers::normalize;
 use crate::projection::Projection;
 use crate::{BackboneError, InputDescription};
 
@@ -9,7 +12,8 @@ use crate::{BackboneError, InputDescription};
 /// tokens.
 pub(crate) const LARGEST_IMAGE: usize = 16_384;
 
-/// Embeds the extra tokens and then the patches, each with its position, and registers, which have none, between them.
+/// Embeds the extra tokens and then the patches, each with its position, and registers, which have none, between them. A
+/// layer norm may follow.
 #[derive(Debug, Clone)]
 pub(crate) struct ImageEmbedding {
     model_type: &'static str,
@@ -25,6 +29,22 @@ pub(crate) struct ImageEmbedding {
     /// The positions for the image size that is read, (extra + patches, width).
     positions: Vec<f32>,
     geometry: Geometry,
+    norm: Option<LayerNorm>,
+}
+
+/// The weights of an embedding.
+pub(crate) struct ImageWeights {
+    /// The convolution over patches, (width, channels, patch, patch) and (width).
+    pub(crate) projection: (Vec<f32>, Vec<f32>),
+    /// The tokens that come before the patches and have positions, (extra, width).
+    pub(crate) extra_tokens: Vec<f32>,
+    /// The tokens between them and the patches that have none, (registers, width).
+    pub(crate) registers: Vec<f32>,
+    /// (extra + patches, width).
+    pub(crate) positions: Vec<f32>,
+    pub(crate) interpolation: Bicubic,
+    /// What follows.
+    pub(crate) norm: Option<LayerNorm>,
 }
 
 /// What comes before the patches.
@@ -47,7 +67,7 @@ pub(crate) struct Geometry {
 
 impl Geometry {
     /// The number of patches along a side.
-    fn grid(self) -> usize {
+    pub(crate) fn grid(self) -> usize {
         self.image_size / self.patch_size
     }
 }
@@ -82,16 +102,30 @@ impl ImageEmbedding {
             &[width, channels, patch, patch],
         )?;
         let bias = checkpoint.take("embeddings.patch_embeddings.projection.bias", &[width])?;
-        Ok(Self {
-            model_type,
-            projection: Projection::new(&projection, bias),
+        let weights = ImageWeights {
+            projection: (projection, bias),
             extra_tokens,
             registers,
-            interpolation: tokens.interpolation,
-            stored_positions: positions.clone(),
             positions,
+            interpolation: tokens.interpolation,
+            norm: None,
+        };
+        Ok(Self::new(model_type, weights, geometry))
+    }
+
+    pub(crate) fn new(model_type: &'static str, weights: ImageWeights, geometry: Geometry) -> Self {
+        let (projection, bias) = weights.projection;
+        Self {
+            model_type,
+            projection: Projection::new(&projection, bias),
+            extra_tokens: weights.extra_tokens,
+            registers: weights.registers,
+            interpolation: weights.interpolation,
+            stored_positions: weights.positions.clone(),
+            positions: weights.positions,
             geometry,
-        })
+            norm: weights.norm,
+        }
     }
 
     fn width(&self) -> usize {
@@ -167,6 +201,11 @@ impl ImageEmbedding {
             tokens.extend(self.extra_tokens.iter().zip(of_extra).map(at));
             tokens.extend_from_slice(&self.registers);
             tokens.extend(projected.iter().zip(of_patches).map(at));
+        }
+        if let Some(norm) = &self.norm {
+            tokens
+                .chunks_exact_mut(self.width())
+                .for_each(|row| normalize(norm, row));
         }
         Ok(tokens)
     }

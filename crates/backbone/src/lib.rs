@@ -30,6 +30,7 @@ mod bert;
 mod bicubic;
 mod blocks;
 mod checkpoint;
+mod clip;
 mod description;
 mod dinov2;
 mod distilbert;

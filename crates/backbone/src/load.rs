@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::checkpoint::read_json;
 use crate::source::Source;
-use crate::{Backbone, BackboneError, Pooling, bert, dinov2, distilbert, vit};
+use crate::{Backbone, BackboneError, Pooling, bert, clip, dinov2, distilbert, vit};
 
 /// A function that reads the folder of one architecture.
 type Loader = fn(&Source<'_>) -> Result<Backbone, BackboneError>;
@@ -22,6 +22,8 @@ const SUPPORTED: &[(&str, Loader)] = &[
     ("deit", vit::load_deit),
     ("dinov2", dinov2::load),
     ("dinov2_with_registers", dinov2::load_with_registers),
+    ("clip_vision_model", clip::load),
+    ("clip", clip::load),
 ];
 
 #[derive(Deserialize)]

@@ -1,6 +1,7 @@
 //! ViT, with pre-norm blocks over patches and a class token (Dosovitskiy et al., 2021), and DeiT with its distillation
 //! token (Touvron et al., 2021).
 
+use adaplace_arithmetic::Activation;
 use serde::Deserialize;
 
 use crate::backbone::Embedding;
@@ -40,9 +41,19 @@ pub(crate) struct Config {
     num_channels: usize,
     #[serde(default = "gelu")]
     hidden_act: String,
-    layer_norm_eps: Option<f64>,
+    pub(crate) layer_norm_eps: Option<f64>,
     #[serde(default = "yes")]
     qkv_bias: bool,
+}
+
+impl Config {
+    pub(crate) fn geometry(&self) -> Geometry {
+        Geometry {
+            image_size: self.image_size,
+            patch_size: self.patch_size,
+            channels: self.num_channels,
+        }
+    }
 }
 
 fn three() -> usize {
@@ -102,15 +113,10 @@ pub(crate) fn load(
     config: &Config,
     architecture: &Architecture<'_>,
 ) -> Result<Backbone, BackboneError> {
-    check(source, config)?;
-    let activation = activation(&source.config, "hidden_act", &config.hidden_act)?;
+    let activation = check(source, config)?;
     let width = config.hidden_size;
     let mut checkpoint = Checkpoint::open(source.folder, "embeddings.cls_token")?;
-    let geometry = Geometry {
-        image_size: config.image_size,
-        patch_size: config.patch_size,
-        channels: config.num_channels,
-    };
+    let geometry = config.geometry();
     let embedding = ImageEmbedding::take(
         &mut checkpoint,
         source.model_type,
@@ -141,8 +147,10 @@ pub(crate) fn load(
     Ok(Backbone::new(description, embedding, sublayers, pooler))
 }
 
-fn check(source: &Source<'_>, config: &Config) -> Result<(), BackboneError> {
+/// Checks what all image models of this kind have in common, and returns the activation.
+pub(crate) fn check(source: &Source<'_>, config: &Config) -> Result<Activation, BackboneError> {
     let path = &source.config;
+    let activation = activation(path, "hidden_act", &config.hidden_act)?;
     check_heads(
         path,
         ("hidden_size", config.hidden_size),
@@ -180,5 +188,5 @@ fn check(source: &Source<'_>, config: &Config) -> Result<(), BackboneError> {
             "it is read at its class token: leave out `--pooling mean`",
         );
     }
-    Ok(())
+    Ok(activation)
 }

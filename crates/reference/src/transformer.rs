@@ -30,7 +30,7 @@ struct Family {
     last_norm: Option<&'static str>,
 }
 
-const FAMILIES: [Family; 4] = [
+const FAMILIES: [Family; 5] = [
     Family {
         model_types: &["bert", "roberta", "xlm-roberta", "electra"],
         blocks_key: "num_hidden_layers",
@@ -102,6 +102,24 @@ const FAMILIES: [Family; 4] = [
         norms: ["norm1", "norm2"],
         scales: Some(["layer_scale1.lambda1", "layer_scale2.lambda1"]),
         last_norm: Some("layernorm"),
+    },
+    Family {
+        model_types: &["clip_vision_model"],
+        blocks_key: "num_hidden_layers",
+        heads_key: "num_attention_heads",
+        epsilon: 1e-5,
+        first: "embeddings.class_embedding",
+        block: "encoder.layers",
+        attention: [
+            "self_attn.q_proj",
+            "self_attn.k_proj",
+            "self_attn.v_proj",
+            "self_attn.out_proj",
+        ],
+        mlp: ["mlp.fc1", "mlp.fc2"],
+        norms: ["layer_norm1", "layer_norm2"],
+        scales: None,
+        last_norm: Some("post_layernorm"),
     },
 ];
 

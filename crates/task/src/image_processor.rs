@@ -53,7 +53,7 @@ static CLASSES: [ImageProcessor; 4] = [
     },
     ImageProcessor {
         name: "CLIPImageProcessor",
-        model_types: &[],
+        model_types: &["clip_vision_model", "clip"],
         resize: ResizeTarget::ShortestEdge(224),
         filter: Filter::Bicubic,
         crop: Some(SQUARE_224),

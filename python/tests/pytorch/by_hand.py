@@ -21,14 +21,17 @@ class ByHand:
         self.model = model
         self.family = model.config.model_type
         text = model.transformer.layer if self.family == "distilbert" else None
-        self.blocks = list(
-            text if text is not None else getattr(model, "layers", None) or model.encoder.layer
-        )
+        self.clip = self.family == "clip_vision_model"
+        # Before version 5 of transformers the tower is a module of the model.
+        self.model = model = getattr(model, "vision_model", model)
+        blocks = model.encoder.layers if self.clip else getattr(model, "layers", None)
+        self.blocks = list(text if text is not None else blocks or model.encoder.layer)
         self.heads = getattr(model.config, "num_attention_heads", None) or model.config.n_heads
 
     def embed(self, inputs: dict[str, Tensor]) -> Tensor:
         if "pixel_values" in inputs:
-            return self.model.embeddings(inputs["pixel_values"])
+            embedded = self.model.embeddings(inputs["pixel_values"])
+            return self.model.pre_layrnorm(embedded) if self.clip else embedded
         types = {"token_type_ids": inputs["token_type_ids"]} if "token_type_ids" in inputs else {}
         embedded = self.model.embeddings(input_ids=inputs["input_ids"], **types)
         return self.model.embeddings_project(embedded) if self.family == "electra" else embedded
@@ -47,6 +50,12 @@ class ByHand:
                 return o.LayerNorm(h + o.dense(self.attend(s.query, s.key, s.value, h, mask)))
             return block.output.LayerNorm(h + block.output.dense(F.gelu(block.intermediate.dense(h))))
         norm = self.norm_of(n)
+        if self.clip:
+            if attention:
+                a = block.self_attn
+                return h + a.out_proj(self.attend(a.q_proj, a.k_proj, a.v_proj, norm(h), None))
+            hidden = block.mlp.fc1(norm(h))
+            return h + block.mlp.fc2(hidden * torch.sigmoid(1.702 * hidden))
         if attention:
             a = block.attention
             if hasattr(a, "q_proj"):
@@ -66,6 +75,7 @@ class ByHand:
         """The norm that opens sublayer n of a pre-norm model."""
         dinov2 = self.family.startswith("dinov2")
         names = ("norm1", "norm2") if dinov2 else ("layernorm_before", "layernorm_after")
+        names = ("layer_norm1", "layer_norm2") if self.clip else names
         return getattr(self.blocks[n // 2], names[n % 2])
 
     def attend(self, q: Any, k: Any, v: Any, h: Tensor, mask: Tensor | None) -> Tensor:
@@ -96,11 +106,15 @@ class ByHand:
         return before
 
     def pool(self, h: Tensor, mask: Tensor | None) -> Tensor:
-        if hasattr(self.model, "layernorm"):
-            return self.model.layernorm(h)[:, 0]
+        last_norm = self.last_norm()
+        if last_norm is not None:
+            return last_norm(h)[:, 0]
         weights = torch.ones(h.shape[:2]) if mask is None else mask
         weights = weights.unsqueeze(-1).to(h.dtype)
         return (h * weights).sum(1) / weights.sum(1)
+
+    def last_norm(self) -> nn.Module | None:
+        return getattr(self.model, "post_layernorm" if self.clip else "layernorm", None)
 
     def observe(self) -> dict[int, Tensor]:
         """Fills itself with what really stands between the sublayers of the model whenever it runs.
@@ -110,16 +124,23 @@ class ByHand:
         seen: dict[int, Tensor] = {}
 
         def output(n: int) -> Any:
-            return lambda module, args, result: seen.__setitem__(n, result)
+            # A block returned a tuple before version 5 of transformers.
+            first = lambda result: result[0] if isinstance(result, tuple) else result  # noqa: E731
+            return lambda module, args, result: seen.__setitem__(n, first(result))
 
         def reading(n: int) -> Any:
             return lambda module, args: seen.__setitem__(n, args[0])
 
         count = 2 * len(self.blocks)
-        if hasattr(self.model, "layernorm"):
+        last_norm = self.last_norm()
+        if last_norm is not None:
             for n in range(count):
                 self.norm_of(n).register_forward_pre_hook(reading(n))
-            self.model.layernorm.register_forward_pre_hook(reading(count))
+            if self.clip:
+                # The last norm reads the class token alone.
+                self.blocks[-1].register_forward_hook(output(count))
+            else:
+                last_norm.register_forward_pre_hook(reading(count))
             return seen
         begin = self.model.embeddings_project if self.family == "electra" else self.model.embeddings
         begin.register_forward_hook(output(0))

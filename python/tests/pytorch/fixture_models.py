@@ -18,7 +18,7 @@ from adaplace.torch import Attached
 
 FIXTURES = Path(__file__).resolve().parents[3] / "crates/backbone/tests/parity/fixtures"
 TEXT = ["bert", "roberta", "xlm-roberta", "electra", "distilbert"]
-FAMILIES = [*TEXT, "vit", "deit", "dinov2", "dinov2_with_registers"]
+FAMILIES = [*TEXT, "vit", "deit", "dinov2", "dinov2_with_registers", "clip_vision_model"]
 HASHES: dict[str, str] = json.loads((Path(__file__).parent / "engine_hashes.json").read_text())[
     "weights_sha256"
 ]

@@ -50,7 +50,8 @@ NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
 def settings_of(family: str) -> dict[str, float]:
-    if family == "timm":
+    # CLIP has no dropout unless it is asked for.
+    if family in ("timm", "clip_vision_model"):
         return {}
     return {"dropout": 0.0, "attention_dropout": 0.0} if family == "distilbert" else NO_DROPOUT
 

@@ -218,6 +218,12 @@ fn dinov2_with_registers() {
     check("dinov2_with_registers", &["20", "12", "28"]);
 }
 
+/// Its embedding ends with a norm, and its activation is the quick gelu.
+#[test]
+fn clip() {
+    check("clip_vision_model", &["16", "20"]);
+}
+
 #[test]
 fn other_activations() {
     check("bert-gelu-new", &["text"]);

@@ -62,6 +62,8 @@ def families():
     yield "bert-gelu-new", t.BertModel(t.BertConfig(**bert.to_dict() | {"hidden_act": "gelu_new"})), None
     quick = t.ViTConfig(**of_vit, image_size=16, hidden_act="quick_gelu")
     yield "vit-quick-gelu", t.ViTModel(quick), [16]
+    clip = t.CLIPVisionConfig(**of_vit, image_size=16)
+    yield "clip_vision_model", t.CLIPVisionModelWithProjection(clip), [16, 20]
 
 
 @torch.no_grad()
@@ -96,7 +98,9 @@ def text_inputs(padding, random):
 def run(model, inputs):
     states = model(**inputs, output_hidden_states=True)
     named = {f"state.{2 * block}": state for block, state in enumerate(states.hidden_states)}
-    return named | {"last": states.last_hidden_state}
+    last = states.last_hidden_state
+    # CLIP applies its last norm after it has read the class token.
+    return named | {"last": model.post_layernorm(last) if hasattr(model, "post_layernorm") else last}
 
 
 def expected(model, sizes, random):

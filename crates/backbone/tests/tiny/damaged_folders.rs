@@ -72,7 +72,7 @@ fn unknown_architecture() {
     set_config(folder.path(), "model_type", json!("gpt2"));
     let parts = [
         "`gpt2`",
-        "`bert`, `distilbert`, `roberta`, `xlm-roberta`, `electra`, `vit`, `deit`, `dinov2`, `dinov2_with_registers`",
+        "`bert`, `distilbert`, `roberta`, `xlm-roberta`, `electra`, `vit`, `deit`, `dinov2`, `dinov2_with_registers`, `clip_vision_model`, `clip`",
     ];
     assert_refused(folder.path(), "config.json", &parts);
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use adaplace_backbone::{Backbone, Inputs};
 use adaplace_testkit::{TinyBert, tiny_bert};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::common::{assert_says, bert, bits_of_states, message, pictures, ragged_inputs, vit};
@@ -105,6 +105,24 @@ fn tokens_beside_the_patches_are_counted() {
         let description = load(family).description().clone();
         assert_eq!(description.input.fixed_tokens(), Some(tokens), "{family}");
     }
+}
+
+/// A folder with both towers of CLIP has the configuration of each, in which keys with usual values may be missing.
+#[test]
+fn the_tower_is_read_out_of_both() {
+    let folder = folder("clip_vision_model");
+    let tower = Backbone::load(folder.path(), None).unwrap();
+    let path = folder.path().join("config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let keys = config.as_object_mut().unwrap();
+    for key in ["model_type", "hidden_act", "num_channels", "layer_norm_eps"] {
+        keys.remove(key);
+    }
+    let both =
+        json!({"model_type": "clip", "text_config": {"hidden_size": 8}, "vision_config": config});
+    fs::write(&path, both.to_string()).unwrap();
+    let found = Backbone::load(folder.path(), None).unwrap();
+    assert_eq!(found.description(), tower.description());
 }
 
 #[test]

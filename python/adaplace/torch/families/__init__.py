@@ -24,6 +24,7 @@ FAMILIES: dict[str, tuple[str, Callable[[nn.Module, Any], Layout]]] = {
     "vit": ("ViTModel", pre_norm.vit),
     "deit": ("DeiTModel", pre_norm.vit),
     "dinov2": ("Dinov2Model", pre_norm.dinov2),
+    "clip_vision_model": ("CLIPVisionModel", pre_norm.clip),
     "dinov2_with_registers": ("Dinov2WithRegistersModel", pre_norm.dinov2),
 }
 

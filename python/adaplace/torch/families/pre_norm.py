@@ -1,4 +1,4 @@
-"""ViT, DeiT and DINOv2 of transformers: a layer norm starts a residual branch, and no module computes the sum."""
+"""ViT, DeiT, DINOv2 and CLIP's tower for pictures of transformers: a layer norm starts a residual branch, and no module computes the sum."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ VIT = ATTENTION | {
     "layernorm_before": ("layernorm_before",),
     "layernorm_after": ("layernorm_after",),
 }
+CLIP = (
+    *(f"self_attn.{name}_proj" for name in ("q", "k", "v", "out")),
+    "layer_norm1",
+    "layer_norm2",
+    "mlp.fc1",
+    "mlp.fc2",
+)
 DINOV2 = ATTENTION | {
     "mlp.fc1": ("mlp.fc1",),
     "mlp.fc2": ("mlp.fc2",),
@@ -58,6 +65,42 @@ def dinov2(base: nn.Module, config: Any) -> Layout:
     registers = config.model_type == "dinov2_with_registers" and config.num_register_tokens > 0
     tokens = ("cls_token", "register_tokens") if registers else ("cls_token",)
     return _layout(base, config, points, DINOV2, tokens, scales)
+
+
+def clip(base: nn.Module, config: Any) -> Layout:
+    """CLIP's tower for pictures, whose last norm follows the class token's reading."""
+    # Before version 5 the tower is a module of the model.
+    tower = submodule(base, "vision_model") if hasattr(base, "vision_model") else base
+    blocks = list(submodule(tower, "encoder.layers").children())
+    points: list[Point] = []
+    for block in blocks:
+        points += [
+            BranchPoint(submodule(block, "layer_norm1"), submodule(block, "self_attn.out_proj")),
+            BranchPoint(submodule(block, "layer_norm2"), submodule(block, "mlp.fc2")),
+        ]
+    begin, last_norm = submodule(tower, "pre_layrnorm"), submodule(tower, "post_layernorm")
+
+    def weights() -> dict[str, Tensor]:
+        embeddings = submodule(tower, "embeddings")
+        tensors = {"embeddings.class_embedding": parameter(embeddings, "class_embedding")}
+        for name in ("patch_embedding", "position_embedding"):
+            tensors[f"embeddings.{name}.weight"] = parameter(submodule(embeddings, name), "weight")
+        for number, block in enumerate(blocks):
+            for name in CLIP:
+                tensors |= affine(f"encoder.layers.{number}.{name}", submodule(block, name))
+        return tensors | affine("pre_layrnorm", begin) | affine("post_layernorm", last_norm)
+
+    return Layout(
+        model_type="clip_vision_model",
+        base=base,
+        method="forward",
+        blocks=blocks,
+        points=[OutputPoint(begin), *points],
+        width=config.hidden_size,
+        poolings=("cls",),
+        weights=weights,
+        last_norm=last_norm,
+    )
 
 
 def _blocks(base: nn.Module) -> list[nn.Module]:

@@ -1,0 +1,112 @@
+//! The vision tower of CLIP: the blocks of ViT under other names, with a layer norm after the embedding, and one after the
+//! class token is read out (Radford et al., 2021).
+
+use serde_json::{Map, Value, json};
+
+use crate::backbone::Embedding;
+use crate::bicubic::Bicubic;
+use crate::blocks::{self, BlockNames, BlockShape};
+use crate::checkpoint::{Checkpoint, read_json};
+use crate::image_embedding::{Geometry, ImageEmbedding, ImageWeights};
+use crate::layers::take_norm;
+use crate::pooling::Pooler;
+use crate::source::Source;
+use crate::sublayer::NormPosition;
+use crate::vit::{self, Config};
+use crate::{Backbone, BackboneDescription, BackboneError, Pooling};
+
+/// The `model_type` of a folder with the tower alone. That of a folder with both towers is `clip`.
+const TOWER: &str = "clip_vision_model";
+
+const BLOCK_NAMES: BlockNames = BlockNames {
+    blocks: "encoder.layers",
+    query: "self_attn.q_proj",
+    key: "self_attn.k_proj",
+    value: "self_attn.v_proj",
+    attention_output: "self_attn.out_proj",
+    attention_norm: "layer_norm1",
+    attention_scale: None,
+    mlp_up: "mlp.fc1",
+    mlp_down: "mlp.fc2",
+    mlp_norm: "layer_norm2",
+    mlp_scale: None,
+};
+
+/// The configuration of the tower. Keys with these values may be missing.
+fn config(source: &Source<'_>) -> Result<(Config, usize), BackboneError> {
+    let mut stored: Map<String, Value> = read_json(&source.config)?;
+    if let Some(Value::Object(tower)) = stored.remove("vision_config") {
+        stored = tower;
+    }
+    let defaults = json!({
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "image_size": 224,
+        "patch_size": 32,
+        "hidden_act": "quick_gelu",
+        "layer_norm_eps": 1e-5,
+    });
+    if let Value::Object(defaults) = defaults {
+        for (key, value) in defaults {
+            stored.entry(key).or_insert(value);
+        }
+    }
+    let damaged = |error| BackboneError::Json {
+        path: source.config.clone(),
+        source: error,
+    };
+    let intermediate = stored["intermediate_size"].clone();
+    let intermediate = serde_json::from_value(intermediate).map_err(damaged)?;
+    let config = serde_json::from_value(Value::Object(stored)).map_err(damaged)?;
+    Ok((config, intermediate))
+}
+
+pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
+    let (config, intermediate) = config(source)?;
+    let activation = vit::check(source, &config)?;
+    let width = config.hidden_size;
+    let mut checkpoint = Checkpoint::open(source.folder, "embeddings.class_embedding")?;
+    let geometry = config.geometry();
+    let Geometry {
+        patch_size: patch,
+        channels,
+        ..
+    } = geometry;
+    let epsilon = config.layer_norm_eps.unwrap_or(1e-5);
+    let tokens = geometry.grid().pow(2) + 1;
+    let projection = checkpoint.take(
+        "embeddings.patch_embedding.weight",
+        &[width, channels, patch, patch],
+    )?;
+    let weights = ImageWeights {
+        projection: (projection, vec![0.0; width]),
+        extra_tokens: checkpoint.take("embeddings.class_embedding", &[width])?,
+        registers: Vec::new(),
+        positions: checkpoint.take("embeddings.position_embedding.weight", &[tokens, width])?,
+        interpolation: Bicubic::Plain,
+        norm: Some(take_norm(&mut checkpoint, "pre_layrnorm", width, epsilon)?),
+    };
+    let embedding = ImageEmbedding::new(TOWER, weights, geometry);
+    let shape = BlockShape {
+        blocks: config.num_hidden_layers,
+        width,
+        heads: config.num_attention_heads,
+        intermediate,
+        activation,
+        epsilon,
+        norm_position: NormPosition::BeforeTransform,
+    };
+    let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;
+    let last_norm = take_norm(&mut checkpoint, "post_layernorm", width, epsilon)?;
+
+    let input = embedding.description();
+    let description = BackboneDescription::new(TOWER, &shape, Pooling::Cls, &checkpoint, input);
+    let pooler = Pooler {
+        pooling: Pooling::Cls,
+        last_norm: Some(last_norm),
+    };
+    let embedding = Embedding::Images(embedding);
+    Ok(Backbone::new(description, embedding, sublayers, pooler))
+}
