@@ -10,7 +10,7 @@ use crate::kernels::frozen_product::FrozenProduct;
 use crate::kernels::layer_norm::{self, SavedNorm, normalize_row};
 use crate::kernels::matrix::{Matrix, MatrixMut};
 use crate::kernels::product::Start;
-use crate::kernels::{adapter, examples, gelu, gradient_products, head};
+use crate::kernels::{activation, adapter, examples, gradient_products, head};
 use crate::{
     ADAPTER_NORM_EPSILON, Activation, AdapterBlock, Arithmetic, Columns, Directions, HeadPlaces,
     LayerNorm, Linear, MatrixBlock, OptimiserPlan, Result,
@@ -235,10 +235,10 @@ impl Arithmetic for Cpu {
     ) -> Result<()> {
         self.linear_forward(layer, x, to, false, scratch)?;
         match slope {
-            None => gelu::in_place(self.instruction_set, activation, to),
+            None => activation::in_place(self.instruction_set, activation, to),
             Some(slope) => {
                 slope.resize(to.len(), 0.0);
-                gelu::with_derivative(self.instruction_set, activation, to, slope);
+                activation::with_derivative(self.instruction_set, activation, to, slope);
             }
         }
         Ok(())

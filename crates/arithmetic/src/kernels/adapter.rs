@@ -4,7 +4,7 @@
 //! the rows of h_j. With G = scale * the gradient there, dW_up^T = A^T G, db_up = the sum of the rows of G, dZ =
 //! gelu'(Z) * (G W_up), dW_down = dZ^T X', db_down = the sum of the rows of dZ, and dX' = dZ W_down.
 
-use super::gelu::value_and_slope;
+use super::activation::value_and_slope;
 use super::instruction_set::InstructionSet;
 use super::layer_norm::{normalize_row, normalize_row_backward};
 use super::matrix::{Matrix, MatrixMut};

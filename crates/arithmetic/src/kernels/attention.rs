@@ -6,7 +6,7 @@
 //!
 //! The examples follow each other without padding, and each attends to its own tokens.
 
-use super::gelu::exponential;
+use super::activation::exponential;
 use super::instruction_set::InstructionSet;
 use super::matrix::{Matrix, MatrixMut};
 use super::product::{Packed, Start, multiply};

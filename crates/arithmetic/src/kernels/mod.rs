@@ -4,6 +4,7 @@
 //! padding. All kernels run on the calling thread alone and treat every row (or every example, where attention mixes
 //! its tokens) separately and in a fixed order, so its neighbours and the thread that computes it do not change a bit.
 
+pub(crate) mod activation;
 pub(crate) mod adamw;
 pub(crate) mod adapter;
 pub(crate) mod attention;
@@ -15,7 +16,6 @@ pub(crate) mod attention;
 mod bf16;
 pub(crate) mod examples;
 pub(crate) mod frozen_product;
-pub(crate) mod gelu;
 pub(crate) mod gradient_products;
 pub(crate) mod head;
 pub(crate) mod instruction_set;
