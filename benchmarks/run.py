@@ -110,7 +110,7 @@ class Engines:
         """Every (mode, processes, compiled) that PyTorch may be fastest in."""
         if self.device == "cpu":
             return [(mode, processes, False) for mode in MODES for processes in ((1, 2) if kind == "study" else (1,))]
-        # Compiling starts anew for every placement, which takes longer than training it.
+        # Every placement is compiled again, which takes longer than training it.
         return [(mode, 1, compiled) for mode in MODES_OF_CARDS for compiled in ((False, True) if kind == "steps" else (False,))]
 
     def limited(self, kind, limit):

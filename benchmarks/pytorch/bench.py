@@ -236,7 +236,7 @@ class Bench:
         self.tensors = load_file(folder / "work.safetensors")
         self.mode, self.device, self.compiled = mode, torch.device(device), compiled
         torch.backends.cuda.matmul.allow_tf32 = mode == "tf32"
-        # cuDNN's attention plans anew for every shape, which takes longer than the steps of batches of all lengths.
+        # cuDNN's attention makes a plan for every new shape, which takes longer than the steps of batches of all lengths.
         torch.backends.cuda.enable_cudnn_sdp(False)
         self.backbone = Backbone(self.work["source"]["backbone"], self.work["pooling"], mode, device)
         self.train, self.validation = (Part(self.tensors, name, self.backbone.dtype, device) for name in ("train", "validation"))
