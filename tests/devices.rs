@@ -161,8 +161,7 @@ fn side_by_side_finds_what_one_by_one_finds() {
     }
 }
 
-/// The final trainings of a comparison, too, several learning rates and a rule with learned scales among them. A failure of
-/// the training together would be one of each competitor.
+/// The final trainings of a comparison, too, with two learning rates each.
 #[test]
 fn final_trainings_side_by_side_are_those_one_by_one() {
     let lab = Lab::text();

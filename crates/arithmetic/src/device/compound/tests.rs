@@ -179,8 +179,7 @@ fn check(kernels: &dyn Compound, device: &Device) {
 }
 
 fn layers(kernels: &dyn Compound, device: &Device) {
-    // With up to two values a row, the gradient of a norm is zero, of which rounding leaves anything.
-    for (rows, width) in [(1, 3), (3, 45), (9, 32), (21, 70)] {
+    for (rows, width) in [(1, 1), (1, 3), (3, 45), (9, 32), (21, 70)] {
         let x = waves(&[rows, width], 0.37, device);
         let (weight, bias) = (waves(&[width], 0.11, device), waves(&[width], 0.71, device));
         norms(kernels, &x, [&weight, &bias]);
@@ -203,6 +202,10 @@ fn norms(kernels: &dyn Compound, x: &Tensor, weights: [&Tensor; 2]) {
     let close = |found: &Normalized, expected: &Normalized| {
         let deviations = |of: &Normalized| of.inverse_deviation.clone();
         assert_close(&deviations(found), &deviations(expected), 1e-5);
+        // With up to two values in a row the gradient is zero, and what rounding leaves has no scale to compare it with.
+        if x.dims()[1] <= 2 {
+            return;
+        }
         let gradient = waves(x.dims(), 0.9, x.device());
         let to = waves(x.dims(), 0.2, x.device());
         for (weight, to) in [
