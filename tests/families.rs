@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::{EVALUATE, Lab, TRAIN};
+use crate::common::{EVALUATE, Lab, SEARCH_IMAGES, TRAIN};
 
 /// Replaces the lab's backbone by the small model of a family, and keeps the tokenizer or preprocessing that is there.
 fn with_family(lab: &Lab, family: &str) {
@@ -22,6 +22,10 @@ fn goes_all_the_way(lab: &Lab) {
     lab.placement("placement.toml", &[(0, 4), (4, 0)], 2, 1.0);
     lab.run(&format!("{TRAIN} --out trained")).succeeded();
     lab.run(EVALUATE).succeeded();
+    // It has no length, so that it suits both.
+    lab.run(&format!("{SEARCH_IMAGES} --out study")).succeeded();
+    let journal = fs::read_to_string(lab.path("study/journal.jsonl")).unwrap();
+    assert!(journal.lines().count() >= 4);
 }
 
 #[test]
@@ -31,6 +35,15 @@ fn texts() {
         ("roberta", 10),
         ("xlm-roberta", 10),
         ("electra", 12),
+        ("modernbert", 64),
+        ("gpt2", 12),
+        ("llama", 64),
+        ("mistral", 64),
+        ("qwen2", 64),
+        ("qwen3", 64),
+        ("gemma", 64),
+        ("gemma2", 64),
+        ("gemma3_text", 64),
     ] {
         let lab = Lab::text();
         with_family(&lab, family);

@@ -171,7 +171,7 @@ fn another_pooling_is_another_backbone() {
     lab.write("placement.toml", text.replace("\"mean\"", "\"max\""));
     lab.refuses(
         EVALUATE,
-        &["placement.toml", "`max`", "choose `mean` or `cls`"],
+        &["placement.toml", "`max`", "choose `mean`, `cls` or `last`"],
     );
 }
 

@@ -55,7 +55,7 @@ class Backbone:
         cls,
         folder: _Path,
         *,
-        pooling: Literal["mean", "cls"] | None = None,
+        pooling: Literal["mean", "cls", "last"] | None = None,
         precision: Literal["auto", "f32", "bf16", "tf32"] = "auto",
         device: str = "auto",
     ) -> Backbone: ...

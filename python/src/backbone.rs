@@ -15,7 +15,8 @@ use crate::error::OrRaise;
 ///
 /// Args:
 ///     folder: A Hugging Face model folder, or ``org/name`` or ``org/name@revision`` of the hub.
-///     pooling: ``"mean"`` or ``"cls"``. By default it is that of the folder, else the mean; for pictures, the class token.
+///     pooling: ``"mean"``, ``"cls"`` or ``"last"``. By default it is that of the folder, else the last token of a decoder, the mean
+///         of any other text model, and the class token of pictures.
 ///     precision: The precision to which the operands of frozen products are rounded: ``"f32"``, ``"bf16"``, ``"tf32"``, or
 ///         ``"auto"``, which is bf16 on a processor with AMX.
 ///     device: What computes: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` and so on, ``"metal"``, or ``"auto"``, which is a card

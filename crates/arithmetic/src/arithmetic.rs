@@ -3,8 +3,8 @@ use std::fmt::Debug;
 use std::ops::{Deref, Range};
 
 use crate::{
-    Activation, AdapterBlock, Columns, Directions, HeadPlaces, LayerNorm, Linear, MatrixBlock,
-    OptimiserPlan, Result,
+    Activation, AdapterBlock, Attention, Columns, Directions, End, HeadPlaces, Linear, MatrixBlock,
+    Norm, OptimiserPlan, Result,
 };
 
 /// The operations of a forward and backward pass, and the memory that they work on.
@@ -17,10 +17,12 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     type Rows: Deref<Target = [usize]> + Send + Sync;
     /// A frozen linear layer.
     type Linear: Send + Sync;
-    /// A frozen layer norm.
+    /// A frozen norm.
     type Norm: Send + Sync;
     /// The part of a layer norm's forward pass that its gradient needs.
     type SavedNorm: Default + Send;
+    /// A frozen attention, between its linear layers.
+    type Attention: Send + Sync;
     /// The part of an attention's forward pass that its gradient needs.
     type SavedAttention: Default + Send;
     /// The part of some adapters' forward pass that their gradients need.
@@ -53,7 +55,13 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// If the device fails.
-    fn norm(&self, norm: &LayerNorm) -> Result<Self::Norm>;
+    fn norm(&self, norm: &Norm) -> Result<Self::Norm>;
+
+    /// Prepares an attention.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn attention(&self, attention: &Attention) -> Result<Self::Attention>;
 
     /// Prepares the offsets of examples.
     ///
@@ -138,25 +146,25 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     /// If the device fails.
     fn stack(&self, parts: Vec<Self::Buffer>, to: &mut Self::Buffer) -> Result<()>;
 
-    /// Takes the first row of every example, (examples, width).
+    /// Takes the first or last row of every example, (examples, width).
     ///
     /// # Errors
     /// If the device fails.
-    fn first_rows(
+    fn end_rows(
         &self,
         from: &Self::Buffer,
-        rows: &Self::Rows,
+        rows_and_end: (&Self::Rows, End),
         to: &mut Self::Buffer,
     ) -> Result<()>;
 
-    /// Adds (examples, width) to the first rows of the examples in `to`, (rows, width).
+    /// Adds (examples, width) to the first or last rows of the examples in `to`, (rows, width).
     ///
     /// # Errors
     /// If the device fails.
-    fn add_to_first_rows(
+    fn add_to_end_rows(
         &self,
         from: &Self::Buffer,
-        rows: &Self::Rows,
+        rows_and_end: (&Self::Rows, End),
         to: &mut Self::Buffer,
     ) -> Result<()>;
 
@@ -289,9 +297,33 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
         gradient: &mut Self::Buffer,
     ) -> Result<()>;
 
-    /// Computes softmax(Q K^T / sqrt(width / heads)) V for every example and head, (rows, width), for
-    /// [`Self::linear_forward`], as whose operand a device may round it. Q, K and V, side by side, are the projection of x,
-    /// (rows, 3 width), which may be left in `projected`.
+    /// Computes f(a) b, (rows, width), for [`Self::linear_forward`], where a and b are the halves of each row of
+    /// `projected`, (rows, 2 width).
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn gate_forward(
+        &self,
+        activation_and_width: (Activation, usize),
+        projected: &Self::Buffer,
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Computes the gradient with respect to a and b, (rows, 2 width), from the one with respect to f(a) b.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn gate_backward(
+        &self,
+        activation_and_width: (Activation, usize),
+        projected: &Self::Buffer,
+        gradient: &Self::Buffer,
+        to: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Computes the [`Attention`] of every example, (rows, width), for [`Self::linear_forward`], as whose operand a device
+    /// may round it. Q, K and V, side by side, are the projection of x, (rows, projected width), and what
+    /// [`Self::attention_backward`] needs of them may be left in `projected`.
     ///
     /// # Errors
     /// If the device fails.
@@ -301,7 +333,7 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     )]
     fn attention_forward(
         &self,
-        heads_and_projection: (usize, &Self::Linear),
+        attention_and_projection: (&Self::Attention, &Self::Linear),
         x: &Self::Buffer,
         rows: &Self::Rows,
         projected: &mut Self::Buffer,
@@ -310,8 +342,8 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
         scratch: &mut Self::Scratch,
     ) -> Result<()>;
 
-    /// Computes the gradient with respect to the projections, (rows, 3 width), from the one with respect to the mixed
-    /// values, (rows, width).
+    /// Computes the gradient with respect to the projections, (rows, projected width), from the one with respect to the
+    /// mixed values, (rows, width).
     ///
     /// # Errors
     /// If the device fails.
@@ -321,7 +353,7 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     )]
     fn attention_backward(
         &self,
-        heads: usize,
+        attention: &Self::Attention,
         projected: &Self::Buffer,
         rows: &Self::Rows,
         saved: &Self::SavedAttention,

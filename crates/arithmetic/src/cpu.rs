@@ -2,7 +2,7 @@ mod operations;
 
 use crate::kernels::frozen_product::{FrozenProduct, RoundedScratch};
 use crate::kernels::{adapter, attention};
-use crate::{InstructionSet, Precision};
+use crate::{Attention, InstructionSet, Precision};
 
 /// The kernels of this crate, on the calling thread unless an operation says otherwise. No operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +52,8 @@ impl Cpu {
         );
     }
 
-    fn attention(self, heads: usize, width: usize) -> attention::Shape {
-        attention::Shape {
-            set: self.instruction_set,
-            width,
-            heads,
-        }
+    fn of_attention(self, layer: &Attention) -> attention::Kernel<'_> {
+        let set = self.instruction_set;
+        attention::Kernel { set, layer }
     }
 }

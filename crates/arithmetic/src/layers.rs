@@ -43,15 +43,39 @@ impl Linear {
     }
 }
 
-/// A layer norm y = (x - mean) / sqrt(variance + epsilon) * weight + bias, over rows.
+/// A norm y = (x - mean) / sqrt(variance + epsilon) * weight + bias, over rows: a layer norm (Ba et al., 2016), or, if it is
+/// not centred, an RMS norm, which has 0 in place of the mean and the mean square in place of the variance (Zhang and
+/// Sennrich, 2019).
 #[derive(Debug, Clone, PartialEq)]
-pub struct LayerNorm {
+pub struct Norm {
     /// The factors, one for each value of a row.
     pub weight: Vec<f32>,
     /// The summands, one for each value of a row.
     pub bias: Vec<f32>,
+    /// Whether the mean is subtracted.
+    pub centred: bool,
     /// The number that is added to the variance.
     pub epsilon: f32,
+}
+
+/// An end of an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Its first row.
+    First,
+    /// Its last row.
+    Last,
+}
+
+impl End {
+    /// These rows of examples that start at `offsets`, of which the last is the number of rows.
+    pub(crate) fn rows(self, offsets: &[usize]) -> impl Iterator<Item = usize> {
+        let ends = offsets.windows(2);
+        ends.map(move |ends| match self {
+            Self::First => ends[0],
+            Self::Last => ends[1] - 1,
+        })
+    }
 }
 
 /// The activation of an MLP.
@@ -63,4 +87,6 @@ pub enum Activation {
     GeluByTanh,
     /// x / (1 + exp(-1.702 x)), another one (Hendrycks and Gimpel, 2016).
     QuickGelu,
+    /// x / (1 + exp(-x)), also called swish (Elfwing et al., 2017).
+    Silu,
 }

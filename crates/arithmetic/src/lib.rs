@@ -21,6 +21,7 @@
 //! ```
 
 mod arithmetic;
+mod attention;
 mod cpu;
 #[cfg(feature = "candle")]
 mod device;
@@ -28,10 +29,12 @@ mod devices;
 mod directions;
 pub mod kernels;
 mod layers;
+mod rotation;
 mod trained;
 mod work;
 
 pub use arithmetic::Arithmetic;
+pub use attention::{Attention, Span};
 pub use cpu::Cpu;
 #[cfg(feature = "candle")]
 pub use device::OnDevice;
@@ -40,7 +43,8 @@ pub use directions::{Columns, Directions, MatrixBlock};
 pub use kernels::adamw::AdamW;
 pub use kernels::frozen_product::Precision;
 pub use kernels::instruction_set::{InstructionSet, NoInstructionSet};
-pub use layers::{Activation, LayerNorm, Linear};
+pub use layers::{Activation, End, Linear, Norm};
+pub use rotation::Rotation;
 pub use trained::{
     AdapterBlock, AdapterPlace, AdapterValues, HeadPlace, HeadPlaces, OptimiserPlan,
 };

@@ -5,27 +5,31 @@
 use serde::Deserialize;
 
 use crate::backbone::Embedding;
-use crate::blocks::{self, BlockNames, BlockShape};
+use crate::blocks::{self, BlockNames, BlockShape, MlpNames, NormPosition, ProjectionNames};
 use crate::checkpoint::{Checkpoint, read_json};
 use crate::pooling::Pooler;
 use crate::pooling_config::text_pooling;
 use crate::source::Source;
-use crate::sublayer::{NormPosition, activation, check_heads};
+use crate::sublayer::{activation, check_heads};
 use crate::token_embedding::{Numbering, TableSizes, TokenEmbedding, TokenTypes};
-use crate::{Backbone, BackboneDescription, BackboneError, InputDescription};
+use crate::{Backbone, BackboneDescription, BackboneError, InputDescription, Pooling};
 
 const BLOCK_NAMES: BlockNames = BlockNames {
     blocks: "encoder.layer",
-    query: "attention.self.query",
-    key: "attention.self.key",
-    value: "attention.self.value",
+    projection: ProjectionNames::Separate([
+        "attention.self.query",
+        "attention.self.key",
+        "attention.self.value",
+    ]),
     attention_output: "attention.output.dense",
-    attention_norm: "attention.output.LayerNorm",
-    attention_scale: None,
-    mlp_up: "intermediate.dense",
-    mlp_down: "output.dense",
-    mlp_norm: "output.LayerNorm",
-    mlp_scale: None,
+    mlp: MlpNames::Plain {
+        up: "intermediate.dense",
+        down: "output.dense",
+    },
+    norms: ["attention.output.LayerNorm", "output.LayerNorm"],
+    norms_behind: None,
+    norms_of_heads: None,
+    scales: None,
 };
 
 #[derive(Deserialize)]
@@ -147,7 +151,7 @@ fn load(
             expected: "only `absolute` is supported".to_owned(),
         });
     }
-    let pooling = text_pooling(source)?;
+    let pooling = text_pooling(source, Pooling::Mean)?;
 
     let mut checkpoint = Checkpoint::open(source.folder, "embeddings.word_embeddings.weight")?;
     let sizes = TableSizes {
@@ -167,15 +171,17 @@ fn load(
     if table_width != width {
         embedding = embedding.projected(&mut checkpoint, "embeddings_project", width)?;
     }
-    let shape = BlockShape {
-        blocks: config.num_hidden_layers,
-        width,
-        heads,
-        intermediate: config.intermediate_size,
+    let shape = BlockShape::plain(
+        (
+            config.num_hidden_layers,
+            width,
+            heads,
+            config.intermediate_size,
+        ),
         activation,
         epsilon,
-        norm_position: NormPosition::AfterResidual,
-    };
+        NormPosition::AfterResidual,
+    );
     let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;
 
     let input = InputDescription::Text {

@@ -1,39 +1,139 @@
 //! The blocks of an architecture, read from a checkpoint.
 
-use adaplace_arithmetic::{Activation, LayerNorm, Linear};
+use adaplace_arithmetic::{Activation, Attention, Linear, Norm};
 
 use crate::BackboneError;
 use crate::checkpoint::Checkpoint;
-use crate::layers::{take_linear, take_norm};
-use crate::sublayer::{NormPosition, Sublayer, Transform};
+use crate::layers::{NormKind, take_linear, take_norm, take_transposed};
+use crate::sublayer::{Norms, Sublayer, Transform};
 
 /// The names that an architecture gives to the parts of block l. A full name is `blocks`, l and the part, joined by
 /// dots.
 pub(crate) struct BlockNames {
     pub(crate) blocks: &'static str,
-    pub(crate) query: &'static str,
-    pub(crate) key: &'static str,
-    pub(crate) value: &'static str,
+    pub(crate) projection: ProjectionNames,
     pub(crate) attention_output: &'static str,
-    pub(crate) attention_norm: &'static str,
-    /// The factors for each feature of the attention's output, if the architecture has them (LayerScale).
-    pub(crate) attention_scale: Option<&'static str>,
-    pub(crate) mlp_up: &'static str,
-    pub(crate) mlp_down: &'static str,
-    pub(crate) mlp_norm: &'static str,
-    /// The factors for each feature of the MLP's output, if the architecture has them (LayerScale).
-    pub(crate) mlp_scale: Option<&'static str>,
+    pub(crate) mlp: MlpNames,
+    /// The norms of the attention and of the MLP. With [`NormPosition::AroundTransform`] those in front.
+    pub(crate) norms: [&'static str; 2],
+    /// Those behind, with that position.
+    pub(crate) norms_behind: Option<[&'static str; 2]>,
+    /// The norms of each head of the queries and of the keys.
+    pub(crate) norms_of_heads: Option<[&'static str; 2]>,
+    /// The factors for each feature of what the attention and the MLP add (LayerScale).
+    pub(crate) scales: Option<[&'static str; 2]>,
+}
+
+/// The layers that compute query, key and value.
+pub(crate) enum ProjectionNames {
+    /// One for each.
+    Separate([&'static str; 3]),
+    /// One layer, with the three side by side.
+    Joined(&'static str),
+}
+
+/// The layers of an MLP.
+pub(crate) enum MlpNames {
+    Plain {
+        up: &'static str,
+        down: &'static str,
+    },
+    Gated {
+        gate: &'static str,
+        up: &'static str,
+        down: &'static str,
+    },
+    /// Gate and up are one layer, side by side.
+    JoinedGate {
+        gate_and_up: &'static str,
+        down: &'static str,
+    },
 }
 
 /// The number of blocks and their shape.
 pub(crate) struct BlockShape {
-    pub(crate) blocks: usize,
     pub(crate) width: usize,
-    pub(crate) heads: usize,
     pub(crate) intermediate: usize,
     pub(crate) activation: Activation,
+    /// Of each block, without the norms of heads.
+    pub(crate) attentions: Vec<Attention>,
+    pub(crate) norms: NormShape,
+    pub(crate) biases: Biases,
+    /// Whether weights are stored by (inputs, outputs).
+    pub(crate) transposed: bool,
+}
+
+/// The kind and position of all norms of a model.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NormShape {
+    pub(crate) kind: NormKind,
     pub(crate) epsilon: f64,
-    pub(crate) norm_position: NormPosition,
+    pub(crate) position: NormPosition,
+    /// Whether the first block's attention reads its state as it is.
+    pub(crate) none_at_first: bool,
+}
+
+/// The position of a sublayer's norms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NormPosition {
+    /// norm(h + f(h)): post-norm (BERT).
+    AfterResidual,
+    /// h + f(norm(h)): pre-norm (ViT).
+    BeforeTransform,
+    /// h + norm(f(norm(h))) (Gemma 2).
+    AroundTransform,
+}
+
+/// Which layers have a bias.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Biases {
+    pub(crate) projection: bool,
+    pub(crate) attention_output: bool,
+    pub(crate) mlp: bool,
+}
+
+impl Biases {
+    pub(crate) const ALL: Self = Self {
+        projection: true,
+        attention_output: true,
+        mlp: true,
+    };
+}
+
+impl BlockShape {
+    /// Blocks of the original transformer: heads of width / heads values, biases everywhere and layer norms.
+    pub(crate) fn plain(
+        (blocks, width, heads, intermediate): (usize, usize, usize, usize),
+        activation: Activation,
+        epsilon: f64,
+        position: NormPosition,
+    ) -> Self {
+        Self {
+            width,
+            intermediate,
+            activation,
+            attentions: vec![Attention::plain(width, heads); blocks],
+            norms: NormShape {
+                kind: NormKind::Layer { bias: true },
+                epsilon,
+                position,
+                none_at_first: false,
+            },
+            biases: Biases::ALL,
+            transposed: false,
+        }
+    }
+
+    /// The number of blocks.
+    pub(crate) fn blocks(&self) -> usize {
+        self.attentions.len()
+    }
+
+    /// The number of heads of the queries.
+    pub(crate) fn heads(&self) -> usize {
+        let first = self.attentions.first();
+        first.map_or(0, |attention| attention.heads)
+    }
 }
 
 /// Reads the chain of sublayers: the attention and the MLP of every block.
@@ -42,40 +142,21 @@ pub(crate) fn take(
     names: &BlockNames,
     shape: &BlockShape,
 ) -> Result<Vec<Sublayer>, BackboneError> {
-    let mut sublayers = Vec::with_capacity(2 * shape.blocks);
-    for block in 0..shape.blocks {
+    let mut sublayers = Vec::with_capacity(2 * shape.blocks());
+    for (block, attention) in shape.attentions.iter().enumerate() {
         let mut reader = BlockReader {
             checkpoint,
-            blocks: names.blocks,
+            names,
             shape,
             block,
         };
-        let (width, hidden) = (shape.width, shape.intermediate);
-        let attention = Transform::Attention {
-            projection: Linear::stack(vec![
-                reader.linear(names.query, width, width)?,
-                reader.linear(names.key, width, width)?,
-                reader.linear(names.value, width, width)?,
-            ]),
-            output: reader.output(names.attention_output, names.attention_scale, width)?,
-            heads: shape.heads,
-        };
-        let norm = reader.norm(names.attention_norm)?;
         sublayers.push(Sublayer {
-            transform: attention,
-            norm,
-            norm_position: shape.norm_position,
+            transform: reader.attention(attention)?,
+            norms: reader.norms(0)?,
         });
-        let mlp = Transform::Mlp {
-            up: reader.linear(names.mlp_up, width, hidden)?,
-            activation: shape.activation,
-            down: reader.output(names.mlp_down, names.mlp_scale, hidden)?,
-        };
-        let norm = reader.norm(names.mlp_norm)?;
         sublayers.push(Sublayer {
-            transform: mlp,
-            norm,
-            norm_position: shape.norm_position,
+            transform: reader.mlp()?,
+            norms: reader.norms(1)?,
         });
     }
     Ok(sublayers)
@@ -84,44 +165,134 @@ pub(crate) fn take(
 /// Reads the parts of one block.
 struct BlockReader<'a> {
     checkpoint: &'a mut Checkpoint,
-    blocks: &'static str,
+    names: &'a BlockNames,
     shape: &'a BlockShape,
     block: usize,
 }
 
 impl BlockReader<'_> {
+    fn attention(&mut self, attention: &Attention) -> Result<Transform, BackboneError> {
+        let (width, bias) = (self.shape.width, self.shape.biases.projection);
+        let of_queries = attention.width();
+        let of_keys = attention.key_heads * attention.head_width;
+        let projection = match self.names.projection {
+            ProjectionNames::Joined(name) => {
+                self.linear(name, width, attention.projected_width(), bias)?
+            }
+            ProjectionNames::Separate([query, key, value]) => Linear::stack(vec![
+                self.linear(query, width, of_queries, bias)?,
+                self.linear(key, width, of_keys, bias)?,
+                self.linear(value, width, of_keys, bias)?,
+            ]),
+        };
+        let mut attention = attention.clone();
+        if let Some([query, key]) = self.names.norms_of_heads {
+            let head = attention.head_width;
+            attention.norms = Some([self.norm(query, head)?, self.norm(key, head)?]);
+        }
+        let bias = self.shape.biases.attention_output;
+        let output = self.output(self.names.attention_output, 0, (of_queries, bias))?;
+        Ok(Transform::Attention {
+            projection,
+            attention,
+            output,
+        })
+    }
+
+    fn mlp(&mut self) -> Result<Transform, BackboneError> {
+        let (width, hidden) = (self.shape.width, self.shape.intermediate);
+        let (activation, bias) = (self.shape.activation, self.shape.biases.mlp);
+        let (gate_and_up, down) = match self.names.mlp {
+            MlpNames::Plain { up, down } => {
+                return Ok(Transform::Mlp {
+                    up: self.linear(up, width, hidden, bias)?,
+                    activation,
+                    down: self.output(down, 1, (hidden, bias))?,
+                });
+            }
+            MlpNames::JoinedGate { gate_and_up, down } => {
+                (self.linear(gate_and_up, width, 2 * hidden, bias)?, down)
+            }
+            MlpNames::Gated { gate, up, down } => {
+                let gate = self.linear(gate, width, hidden, bias)?;
+                let up = self.linear(up, width, hidden, bias)?;
+                (Linear::stack(vec![gate, up]), down)
+            }
+        };
+        Ok(Transform::GatedMlp {
+            gate_and_up,
+            activation,
+            down: self.output(down, 1, (hidden, bias))?,
+        })
+    }
+
+    /// The norms of the attention (0) or of the MLP (1).
+    fn norms(&mut self, part: usize) -> Result<Norms, BackboneError> {
+        let NormShape {
+            position,
+            none_at_first,
+            ..
+        } = self.shape.norms;
+        if none_at_first && self.block == 0 && part == 0 {
+            return Ok(Norms::Inside {
+                before: None,
+                after: None,
+            });
+        }
+        let width = self.shape.width;
+        let norm = self.norm(self.names.norms[part], width)?;
+        let behind = self.names.norms_behind.map(|names| names[part]);
+        Ok(match position {
+            NormPosition::AfterResidual => Norms::AfterResidual(norm),
+            NormPosition::BeforeTransform => Norms::Inside {
+                before: Some(norm),
+                after: None,
+            },
+            NormPosition::AroundTransform => Norms::Inside {
+                before: Some(norm),
+                after: behind.map(|name| self.norm(name, width)).transpose()?,
+            },
+        })
+    }
+
     fn linear(
         &mut self,
         part: &str,
         inputs: usize,
         outputs: usize,
+        bias: bool,
     ) -> Result<Linear, BackboneError> {
         let name = self.name(part);
-        take_linear(self.checkpoint, &name, inputs, outputs)
+        let take = match self.shape.transposed {
+            true => take_transposed,
+            false => take_linear,
+        };
+        take(self.checkpoint, &name, (inputs, outputs), bias)
     }
 
     /// The last layer of a sublayer. Factors of its outputs become part of it, so nothing else has to know about them.
     fn output(
         &mut self,
-        part: &str,
-        scale: Option<&str>,
-        inputs: usize,
+        name: &str,
+        part: usize,
+        (inputs, bias): (usize, bool),
     ) -> Result<Linear, BackboneError> {
         let width = self.shape.width;
-        let layer = self.linear(part, inputs, width)?;
-        let Some(scale) = scale else {
+        let layer = self.linear(name, inputs, width, bias)?;
+        let Some(scales) = self.names.scales else {
             return Ok(layer);
         };
-        let factors = self.checkpoint.take(&self.name(scale), &[width])?;
+        let factors = self.checkpoint.take(&self.name(scales[part]), &[width])?;
         Ok(layer.scaled(&factors))
     }
 
-    fn norm(&mut self, part: &str) -> Result<LayerNorm, BackboneError> {
+    fn norm(&mut self, part: &str, width: usize) -> Result<Norm, BackboneError> {
         let name = self.name(part);
-        take_norm(self.checkpoint, &name, self.shape.width, self.shape.epsilon)
+        let NormShape { kind, epsilon, .. } = self.shape.norms;
+        take_norm(self.checkpoint, &name, width, kind, epsilon)
     }
 
     fn name(&self, part: &str) -> String {
-        format!("{}.{}.{part}", self.blocks, self.block)
+        format!("{}.{}.{part}", self.names.blocks, self.block)
     }
 }

@@ -5,13 +5,12 @@ use serde_json::{Map, Value, json};
 
 use crate::backbone::Embedding;
 use crate::bicubic::Bicubic;
-use crate::blocks::{self, BlockNames, BlockShape};
+use crate::blocks::{self, BlockNames, BlockShape, MlpNames, NormPosition, ProjectionNames};
 use crate::checkpoint::{Checkpoint, read_json};
 use crate::image_embedding::{Geometry, ImageEmbedding, ImageWeights};
-use crate::layers::take_norm;
+use crate::layers::take_layer_norm;
 use crate::pooling::Pooler;
 use crate::source::Source;
-use crate::sublayer::NormPosition;
 use crate::vit::{self, Config};
 use crate::{Backbone, BackboneDescription, BackboneError, Pooling};
 
@@ -20,16 +19,20 @@ const TOWER: &str = "clip_vision_model";
 
 const BLOCK_NAMES: BlockNames = BlockNames {
     blocks: "encoder.layers",
-    query: "self_attn.q_proj",
-    key: "self_attn.k_proj",
-    value: "self_attn.v_proj",
+    projection: ProjectionNames::Separate([
+        "self_attn.q_proj",
+        "self_attn.k_proj",
+        "self_attn.v_proj",
+    ]),
     attention_output: "self_attn.out_proj",
-    attention_norm: "layer_norm1",
-    attention_scale: None,
-    mlp_up: "mlp.fc1",
-    mlp_down: "mlp.fc2",
-    mlp_norm: "layer_norm2",
-    mlp_scale: None,
+    mlp: MlpNames::Plain {
+        up: "mlp.fc1",
+        down: "mlp.fc2",
+    },
+    norms: ["layer_norm1", "layer_norm2"],
+    norms_behind: None,
+    norms_of_heads: None,
+    scales: None,
 };
 
 /// The configuration of the tower. Keys with these values may be missing.
@@ -86,20 +89,27 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
         registers: Vec::new(),
         positions: checkpoint.take("embeddings.position_embedding.weight", &[tokens, width])?,
         interpolation: Bicubic::Plain,
-        norm: Some(take_norm(&mut checkpoint, "pre_layrnorm", width, epsilon)?),
+        norm: Some(take_layer_norm(
+            &mut checkpoint,
+            "pre_layrnorm",
+            width,
+            epsilon,
+        )?),
     };
     let embedding = ImageEmbedding::new(TOWER, weights, geometry);
-    let shape = BlockShape {
-        blocks: config.num_hidden_layers,
-        width,
-        heads: config.num_attention_heads,
-        intermediate,
+    let shape = BlockShape::plain(
+        (
+            config.num_hidden_layers,
+            width,
+            config.num_attention_heads,
+            intermediate,
+        ),
         activation,
         epsilon,
-        norm_position: NormPosition::BeforeTransform,
-    };
+        NormPosition::BeforeTransform,
+    );
     let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;
-    let last_norm = take_norm(&mut checkpoint, "post_layernorm", width, epsilon)?;
+    let last_norm = take_layer_norm(&mut checkpoint, "post_layernorm", width, epsilon)?;
 
     let input = embedding.description();
     let description = BackboneDescription::new(TOWER, &shape, Pooling::Cls, &checkpoint, input);

@@ -40,10 +40,10 @@ impl BackboneDescription {
     ) -> Self {
         Self {
             model_type,
-            blocks: shape.blocks,
-            hidden_states: 2 * shape.blocks + 1,
+            blocks: shape.blocks(),
+            hidden_states: 2 * shape.blocks() + 1,
             width: shape.width,
-            heads: shape.heads,
+            heads: shape.heads(),
             intermediate: shape.intermediate,
             pooling,
             parameters: checkpoint.parameters(),

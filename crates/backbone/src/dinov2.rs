@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use crate::bicubic::Bicubic;
-use crate::blocks::BlockNames;
+use crate::blocks::{BlockNames, MlpNames, ProjectionNames};
 use crate::checkpoint::read_json;
 use crate::image_embedding::Tokens;
 use crate::source::Source;
@@ -13,16 +13,20 @@ use crate::{Backbone, BackboneError};
 
 const BLOCK_NAMES: BlockNames = BlockNames {
     blocks: "encoder.layer",
-    query: "attention.attention.query",
-    key: "attention.attention.key",
-    value: "attention.attention.value",
+    projection: ProjectionNames::Separate([
+        "attention.attention.query",
+        "attention.attention.key",
+        "attention.attention.value",
+    ]),
     attention_output: "attention.output.dense",
-    attention_norm: "norm1",
-    attention_scale: Some("layer_scale1.lambda1"),
-    mlp_up: "mlp.fc1",
-    mlp_down: "mlp.fc2",
-    mlp_norm: "norm2",
-    mlp_scale: Some("layer_scale2.lambda1"),
+    mlp: MlpNames::Plain {
+        up: "mlp.fc1",
+        down: "mlp.fc2",
+    },
+    norms: ["norm1", "norm2"],
+    norms_behind: None,
+    norms_of_heads: None,
+    scales: Some(["layer_scale1.lambda1", "layer_scale2.lambda1"]),
 };
 
 const EPSILON: f64 = 1e-6;

@@ -3,30 +3,34 @@
 use serde::Deserialize;
 
 use crate::backbone::Embedding;
-use crate::blocks::{self, BlockNames, BlockShape};
+use crate::blocks::{self, BlockNames, BlockShape, MlpNames, NormPosition, ProjectionNames};
 use crate::checkpoint::{Checkpoint, read_json};
 use crate::pooling::Pooler;
 use crate::pooling_config::text_pooling;
 use crate::source::Source;
-use crate::sublayer::{NormPosition, activation, check_heads};
+use crate::sublayer::{activation, check_heads};
 use crate::token_embedding::{Numbering, TableSizes, TokenEmbedding, TokenTypes};
-use crate::{Backbone, BackboneDescription, BackboneError, InputDescription};
+use crate::{Backbone, BackboneDescription, BackboneError, InputDescription, Pooling};
 
 /// The epsilon of every layer norm, which is not in the configuration.
 const EPSILON: f64 = 1e-12;
 
 const BLOCK_NAMES: BlockNames = BlockNames {
     blocks: "transformer.layer",
-    query: "attention.q_lin",
-    key: "attention.k_lin",
-    value: "attention.v_lin",
+    projection: ProjectionNames::Separate([
+        "attention.q_lin",
+        "attention.k_lin",
+        "attention.v_lin",
+    ]),
     attention_output: "attention.out_lin",
-    attention_norm: "sa_layer_norm",
-    attention_scale: None,
-    mlp_up: "ffn.lin1",
-    mlp_down: "ffn.lin2",
-    mlp_norm: "output_layer_norm",
-    mlp_scale: None,
+    mlp: MlpNames::Plain {
+        up: "ffn.lin1",
+        down: "ffn.lin2",
+    },
+    norms: ["sa_layer_norm", "output_layer_norm"],
+    norms_behind: None,
+    norms_of_heads: None,
+    scales: None,
 };
 
 #[derive(Deserialize)]
@@ -53,7 +57,7 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
         ("dim", config.dim),
         ("n_heads", config.n_heads),
     )?;
-    let pooling = text_pooling(source)?;
+    let pooling = text_pooling(source, Pooling::Mean)?;
 
     let mut checkpoint = Checkpoint::open(source.folder, "embeddings.word_embeddings.weight")?;
     let sizes = TableSizes {
@@ -69,15 +73,17 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
         Numbering::FromZero,
         EPSILON,
     )?;
-    let shape = BlockShape {
-        blocks: config.n_layers,
-        width: config.dim,
-        heads: config.n_heads,
-        intermediate: config.hidden_dim,
+    let shape = BlockShape::plain(
+        (
+            config.n_layers,
+            config.dim,
+            config.n_heads,
+            config.hidden_dim,
+        ),
         activation,
-        epsilon: EPSILON,
-        norm_position: NormPosition::AfterResidual,
-    };
+        EPSILON,
+        NormPosition::AfterResidual,
+    );
     let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;
 
     let input = InputDescription::Text {

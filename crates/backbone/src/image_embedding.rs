@@ -1,6 +1,6 @@
 //! The embedding of pictures in ViT and related models.
 
-use adaplace_arithmetic::LayerNorm;
+use adaplace_arithmetic::Norm;
 
 use crate::bicubic::Bicubic;
 use crate::checkpoint::Checkpoint;
@@ -29,7 +29,7 @@ pub(crate) struct ImageEmbedding {
     /// The positions for the image size that is read, (extra + patches, width).
     positions: Vec<f32>,
     geometry: Geometry,
-    norm: Option<LayerNorm>,
+    norm: Option<Norm>,
 }
 
 /// The weights of an embedding.
@@ -44,7 +44,7 @@ pub(crate) struct ImageWeights {
     pub(crate) positions: Vec<f32>,
     pub(crate) interpolation: Bicubic,
     /// What follows.
-    pub(crate) norm: Option<LayerNorm>,
+    pub(crate) norm: Option<Norm>,
 }
 
 /// What comes before the patches.

@@ -1,44 +1,109 @@
 //! The layers of an architecture, read from a checkpoint, and what embeddings compute with them.
 
-use adaplace_arithmetic::{LayerNorm, Linear};
+use adaplace_arithmetic::{Linear, Norm};
 
 use crate::BackboneError;
 use crate::checkpoint::Checkpoint;
 
-/// Reads a linear layer.
+/// The kind of a norm.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum NormKind {
+    /// A layer norm, which may have no bias.
+    Layer { bias: bool },
+    /// An RMS norm whose factors are the stored ones plus an offset: 0, or 1 in Gemma.
+    RootMeanSquare { offset: f32 },
+}
+
+/// Reads a linear layer. Without a bias in the checkpoint it has zeros.
 pub(crate) fn take_linear(
     checkpoint: &mut Checkpoint,
     name: &str,
-    inputs: usize,
-    outputs: usize,
+    (inputs, outputs): (usize, usize),
+    bias: bool,
 ) -> Result<Linear, BackboneError> {
+    let weight = checkpoint.take(&format!("{name}.weight"), &[outputs, inputs])?;
     Ok(Linear {
-        weight: checkpoint.take(&format!("{name}.weight"), &[outputs, inputs])?,
-        bias: checkpoint.take(&format!("{name}.bias"), &[outputs])?,
+        weight,
+        bias: take_bias(checkpoint, name, outputs, bias)?,
         inputs,
         outputs,
     })
 }
 
-/// Reads a layer norm.
+/// The same, with the weight stored as (inputs, outputs).
+pub(crate) fn take_transposed(
+    checkpoint: &mut Checkpoint,
+    name: &str,
+    (inputs, outputs): (usize, usize),
+    bias: bool,
+) -> Result<Linear, BackboneError> {
+    let stored = checkpoint.take(&format!("{name}.weight"), &[inputs, outputs])?;
+    let mut weight = Vec::with_capacity(stored.len());
+    for output in 0..outputs {
+        weight.extend(stored.iter().skip(output).step_by(outputs));
+    }
+    Ok(Linear {
+        weight,
+        bias: take_bias(checkpoint, name, outputs, bias)?,
+        inputs,
+        outputs,
+    })
+}
+
+fn take_bias(
+    checkpoint: &mut Checkpoint,
+    name: &str,
+    outputs: usize,
+    stored: bool,
+) -> Result<Vec<f32>, BackboneError> {
+    match stored {
+        true => checkpoint.take(&format!("{name}.bias"), &[outputs]),
+        false => Ok(vec![0.0; outputs]),
+    }
+}
+
+/// Reads a norm.
 pub(crate) fn take_norm(
     checkpoint: &mut Checkpoint,
     name: &str,
     width: usize,
+    kind: NormKind,
     epsilon: f64,
-) -> Result<LayerNorm, BackboneError> {
-    Ok(LayerNorm {
-        weight: checkpoint.take(&format!("{name}.weight"), &[width])?,
-        bias: checkpoint.take(&format!("{name}.bias"), &[width])?,
+) -> Result<Norm, BackboneError> {
+    let mut weight = checkpoint.take(&format!("{name}.weight"), &[width])?;
+    let (bias, centred) = match kind {
+        NormKind::Layer { bias } => (take_bias(checkpoint, name, width, bias)?, true),
+        NormKind::RootMeanSquare { offset } => {
+            weight.iter_mut().for_each(|weight| *weight += offset);
+            (vec![0.0; width], false)
+        }
+    };
+    Ok(Norm {
+        weight,
+        bias,
+        centred,
         epsilon: epsilon as f32,
     })
 }
 
-/// Replaces `row` by its layer norm.
-pub(crate) fn normalize(norm: &LayerNorm, row: &mut [f32]) {
+/// Reads a layer norm with a bias.
+pub(crate) fn take_layer_norm(
+    checkpoint: &mut Checkpoint,
+    name: &str,
+    width: usize,
+    epsilon: f64,
+) -> Result<Norm, BackboneError> {
+    let kind = NormKind::Layer { bias: true };
+    take_norm(checkpoint, name, width, kind, epsilon)
+}
+
+/// Replaces `row` by its norm.
+pub(crate) fn normalize(norm: &Norm, row: &mut [f32]) {
     let share = (1.0 / row.len() as f64) as f32;
-    let mean = sum(row.iter().copied()) * share;
-    row.iter_mut().for_each(|x| *x -= mean);
+    if norm.centred {
+        let mean = sum(row.iter().copied()) * share;
+        row.iter_mut().for_each(|x| *x -= mean);
+    }
     let variance = sum(row.iter().map(|x| x * x)) * share;
     let deviation = (variance + norm.epsilon).sqrt();
     for ((x, &weight), &bias) in row.iter_mut().zip(&norm.weight).zip(&norm.bias) {

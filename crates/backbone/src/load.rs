@@ -6,7 +6,10 @@ use serde::Deserialize;
 
 use crate::checkpoint::read_json;
 use crate::source::Source;
-use crate::{Backbone, BackboneError, Pooling, bert, clip, dinov2, distilbert, vit};
+use crate::{
+    Backbone, BackboneError, Pooling, bert, clip, decoder, dinov2, distilbert, gpt2, modernbert,
+    vit,
+};
 
 /// A function that reads the folder of one architecture.
 type Loader = fn(&Source<'_>) -> Result<Backbone, BackboneError>;
@@ -24,6 +27,15 @@ const SUPPORTED: &[(&str, Loader)] = &[
     ("dinov2_with_registers", dinov2::load_with_registers),
     ("clip_vision_model", clip::load),
     ("clip", clip::load),
+    ("modernbert", modernbert::load),
+    ("gpt2", gpt2::load),
+    ("llama", decoder::load_llama),
+    ("mistral", decoder::load_mistral),
+    ("qwen2", decoder::load_qwen2),
+    ("qwen3", decoder::load_qwen3),
+    ("gemma", decoder::load_gemma),
+    ("gemma2", decoder::load_gemma2),
+    ("gemma3_text", decoder::load_gemma3),
 ];
 
 #[derive(Deserialize)]
@@ -35,7 +47,7 @@ impl Backbone {
     /// Reads a Hugging Face model folder (`config.json` and safetensors weights, sharded or not).
     ///
     /// `pooling` selects the pooling of a text backbone. `None` follows the folder's `1_Pooling/config.json`
-    /// (sentence-transformers) and takes the mean if there is no such file. Image models are always read at their class
+    /// (sentence-transformers). If there is no such file, it takes the last token of a decoder and the mean of any other. Image models are always read at their class
     /// token.
     ///
     /// # Errors

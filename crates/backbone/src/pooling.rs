@@ -1,4 +1,4 @@
-use adaplace_arithmetic::{Arithmetic, ArithmeticError, LayerNorm};
+use adaplace_arithmetic::{Arithmetic, ArithmeticError, End, Norm};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
@@ -24,13 +24,27 @@ pub enum Pooling {
     Mean,
     /// The first token.
     Cls,
+    /// The last token, which a causal model computes from all others.
+    Last,
+}
+
+impl Pooling {
+    /// The end of an example whose row alone is read, if it is not all of them.
+    #[must_use]
+    pub fn end(self) -> Option<End> {
+        match self {
+            Self::Mean => None,
+            Self::Cls => Some(End::First),
+            Self::Last => Some(End::Last),
+        }
+    }
 }
 
 /// A pooling, including the last layer norm of architectures that have one (pre-norm models).
 #[derive(Debug)]
 pub(crate) struct Pooler {
     pub(crate) pooling: Pooling,
-    pub(crate) last_norm: Option<LayerNorm>,
+    pub(crate) last_norm: Option<Norm>,
 }
 
 /// The pooling of the last state, prepared for an arithmetic.
@@ -85,20 +99,20 @@ impl<A: Arithmetic> PreparedPooler<A> {
         saved: &mut SavedPooling<A>,
     ) -> Result<(), ArithmeticError> {
         let (arithmetic, norm) = (&self.arithmetic, &mut saved.norm);
-        match (self.pooling, &self.last_norm) {
-            (Pooling::Cls, last_norm) => {
-                arithmetic.first_rows(state, rows, features)?;
+        match (self.pooling.end(), &self.last_norm) {
+            (Some(end), last_norm) => {
+                arithmetic.end_rows(state, (rows, end), features)?;
                 match last_norm {
                     Some(last_norm) => arithmetic.norm_forward(last_norm, features, Some(norm)),
                     None => Ok(()),
                 }
             }
-            (Pooling::Mean, Some(last_norm)) => {
+            (None, Some(last_norm)) => {
                 arithmetic.copy(state, &mut saved.rows)?;
                 arithmetic.norm_forward(last_norm, &mut saved.rows, Some(norm))?;
                 arithmetic.means_forward(&saved.rows, rows, features)
             }
-            (Pooling::Mean, None) => arithmetic.means_forward(state, rows, features),
+            (None, None) => arithmetic.means_forward(state, rows, features),
         }
     }
 
@@ -119,14 +133,14 @@ impl<A: Arithmetic> PreparedPooler<A> {
             Some(last_norm) => arithmetic.norm_backward(last_norm, &saved.norm, gradient),
             None => Ok(()),
         };
-        match self.pooling {
-            Pooling::Cls => {
+        match self.pooling.end() {
+            Some(end) => {
                 norm_backward(gradient)?;
                 let count = rows.last().copied().unwrap_or_default();
                 arithmetic.zero((count, self.width), result)?;
-                arithmetic.add_to_first_rows(gradient, rows, result)
+                arithmetic.add_to_end_rows(gradient, (rows, end), result)
             }
-            Pooling::Mean => {
+            None => {
                 arithmetic.means_backward(gradient, rows, result)?;
                 norm_backward(result)
             }

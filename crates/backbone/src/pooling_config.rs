@@ -15,8 +15,7 @@ const MODULES: &str = "modules.json";
 /// The folder of the pooling if there is no such list.
 const USUAL: &str = "1_Pooling";
 
-const ADVICE: &str =
-    "only `mean` and `cls` are supported, and only one of them; choose it with `--pooling`";
+const ADVICE: &str = "only `mean`, `cls` and `lasttoken` are supported, and only one of them; choose it with `--pooling`";
 
 /// An entry of `modules.json`.
 #[derive(Deserialize)]
@@ -27,14 +26,14 @@ struct Module {
     kind: String,
 }
 
-/// The pooling of a text backbone: the one asked for, else the one in its folder, else the mean.
-pub(crate) fn text_pooling(source: &Source<'_>) -> Result<Pooling, BackboneError> {
+/// The pooling of a text backbone: the one asked for, else the one in its folder, else the usual one of its family.
+pub(crate) fn text_pooling(source: &Source<'_>, usual: Pooling) -> Result<Pooling, BackboneError> {
     if let Some(pooling) = source.pooling {
         return Ok(pooling);
     }
     match configuration(source.folder)? {
         Some(path) => read(&path),
-        None => Ok(Pooling::Mean),
+        None => Ok(usual),
     }
 }
 
@@ -74,6 +73,7 @@ fn read(path: &Path) -> Result<Pooling, BackboneError> {
     match modes.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["mean"] => Ok(Pooling::Mean),
         ["cls"] => Ok(Pooling::Cls),
+        ["lasttoken"] => Ok(Pooling::Last),
         _ => Err(BackboneError::Setting {
             path: path.to_owned(),
             key: "pooling_mode",

@@ -1,9 +1,9 @@
 //! The chain of sublayers in the form in which an arithmetic computes it.
 
-use adaplace_arithmetic::{Activation, Arithmetic, ArithmeticError};
+use adaplace_arithmetic::{Activation, Arithmetic, ArithmeticError, Norm};
 
 use crate::pooling::{Pooler, PreparedPooler};
-use crate::sublayer::{NormPosition, Sublayer, Transform};
+use crate::sublayer::{Norms, Sublayer, Transform};
 
 /// The frozen chain from h_0 to the features, prepared for an arithmetic.
 pub struct Chain<A: Arithmetic> {
@@ -17,27 +17,43 @@ pub struct Chain<A: Arithmetic> {
 pub struct PreparedSublayer<A: Arithmetic> {
     arithmetic: A,
     transform: PreparedTransform<A>,
-    norm: A::Norm,
-    norm_position: NormPosition,
+    norms: PreparedNorms<A>,
 }
 
 enum PreparedTransform<A: Arithmetic> {
     Attention {
         projection: A::Linear,
+        attention: A::Attention,
         output: A::Linear,
-        heads: usize,
     },
     Mlp {
         up: A::Linear,
         activation: Activation,
         down: A::Linear,
     },
+    GatedMlp {
+        gate_and_up: A::Linear,
+        gate: (Activation, usize),
+        down: A::Linear,
+    },
+}
+
+/// See [`Norms`].
+enum PreparedNorms<A: Arithmetic> {
+    AfterResidual(A::Norm),
+    Inside {
+        before: Option<A::Norm>,
+        after: Option<A::Norm>,
+    },
 }
 
 /// The part of a sublayer's forward pass that its gradient needs. The memory is reused by the next sublayer.
 pub struct SavedSublayer<A: Arithmetic> {
     norm: A::SavedNorm,
-    /// The projections (rows, 3 width), or what the gradient of the activation needs (rows, intermediate).
+    /// Of the norm behind the transform, if it is inside the residual branch.
+    norm_after: A::SavedNorm,
+    /// The projections of an attention or of a gated MLP, or what the gradient of the activation needs (rows,
+    /// intermediate).
     hidden: A::Buffer,
     attention: A::SavedAttention,
 }
@@ -46,11 +62,13 @@ pub struct SavedSublayer<A: Arithmetic> {
 pub struct SublayerScratch<A: Arithmetic> {
     /// The values of the hidden layer of an MLP and the gradients there, (rows, intermediate).
     hidden: A::Buffer,
-    /// The projections of an attention, or the gradients with respect to them, (rows, 3 width).
+    /// The projections of an attention or of a gated MLP, or the gradients with respect to them.
     projected: A::Buffer,
-    /// The mixed values of an attention, or the gradients with respect to them, (rows, width).
+    /// The mixed values of an attention, or the gradients with respect to them.
     mixed: A::Buffer,
     state: A::Buffer,
+    /// The result of a transform that a norm follows, or the gradient with respect to it.
+    transformed: A::Buffer,
     attention: A::SavedAttention,
     arithmetic: A::Scratch,
 }
@@ -59,6 +77,7 @@ impl<A: Arithmetic> Default for SavedSublayer<A> {
     fn default() -> Self {
         Self {
             norm: A::SavedNorm::default(),
+            norm_after: A::SavedNorm::default(),
             hidden: A::Buffer::default(),
             attention: A::SavedAttention::default(),
         }
@@ -72,6 +91,7 @@ impl<A: Arithmetic> Default for SublayerScratch<A> {
             projected: A::Buffer::default(),
             mixed: A::Buffer::default(),
             state: A::Buffer::default(),
+            transformed: A::Buffer::default(),
             attention: A::SavedAttention::default(),
             arithmetic: A::Scratch::default(),
         }
@@ -120,12 +140,12 @@ impl<A: Arithmetic> PreparedSublayer<A> {
         let transform = match &sublayer.transform {
             Transform::Attention {
                 projection,
+                attention,
                 output,
-                heads,
             } => PreparedTransform::Attention {
                 projection: arithmetic.linear(projection)?,
+                attention: arithmetic.attention(attention)?,
                 output: arithmetic.linear(output)?,
-                heads: *heads,
             },
             Transform::Mlp {
                 up,
@@ -136,11 +156,30 @@ impl<A: Arithmetic> PreparedSublayer<A> {
                 activation: *activation,
                 down: arithmetic.linear(down)?,
             },
+            Transform::GatedMlp {
+                gate_and_up,
+                activation,
+                down,
+            } => PreparedTransform::GatedMlp {
+                gate_and_up: arithmetic.linear(gate_and_up)?,
+                gate: (*activation, down.inputs),
+                down: arithmetic.linear(down)?,
+            },
+        };
+        let norm = |norm: &Option<Norm>| {
+            let norm = norm.as_ref();
+            norm.map(|norm| arithmetic.norm(norm)).transpose()
+        };
+        let norms = match &sublayer.norms {
+            Norms::AfterResidual(norm) => PreparedNorms::AfterResidual(arithmetic.norm(norm)?),
+            Norms::Inside { before, after } => PreparedNorms::Inside {
+                before: norm(before)?,
+                after: norm(after)?,
+            },
         };
         Ok(Self {
             transform,
-            norm: arithmetic.norm(&sublayer.norm)?,
-            norm_position: sublayer.norm_position,
+            norms,
             arithmetic: arithmetic.clone(),
         })
     }
@@ -150,7 +189,7 @@ impl<A: Arithmetic> PreparedSublayer<A> {
     pub fn works_on_single_rows(&self) -> bool {
         match self.transform {
             PreparedTransform::Attention { .. } => false,
-            PreparedTransform::Mlp { .. } => true,
+            PreparedTransform::Mlp { .. } | PreparedTransform::GatedMlp { .. } => true,
         }
     }
 
@@ -167,30 +206,47 @@ impl<A: Arithmetic> PreparedSublayer<A> {
         mut saved: Option<&mut SavedSublayer<A>>,
         scratch: &mut SublayerScratch<A>,
     ) -> Result<(), ArithmeticError> {
-        let (arithmetic, norm) = (&self.arithmetic, &self.norm);
+        let arithmetic = &self.arithmetic;
         arithmetic.copy(state, result)?;
-        match self.norm_position {
-            NormPosition::AfterResidual => {
-                self.add_transform(state, rows, result, saved.as_deref_mut(), scratch)?;
+        match &self.norms {
+            PreparedNorms::AfterResidual(norm) => {
+                self.transform(state, rows, (result, true), saved.as_deref_mut(), scratch)?;
                 arithmetic.norm_forward(norm, result, saved.map(|saved| &mut saved.norm))
             }
-            NormPosition::BeforeTransform => {
-                let mut input = std::mem::take(&mut scratch.state);
-                let saved_norm = saved.as_deref_mut().map(|saved| &mut saved.norm);
-                arithmetic.norm_of_state(norm, state, saved_norm, &mut input)?;
-                self.add_transform(&input, rows, result, saved, scratch)?;
-                scratch.state = input;
+            PreparedNorms::Inside { before, after } => {
+                let mut normed = std::mem::take(&mut scratch.state);
+                let input = match before {
+                    None => state,
+                    Some(norm) => {
+                        let saved_norm = saved.as_deref_mut().map(|saved| &mut saved.norm);
+                        arithmetic.norm_of_state(norm, state, saved_norm, &mut normed)?;
+                        &normed
+                    }
+                };
+                match after {
+                    None => self.transform(input, rows, (result, true), saved, scratch)?,
+                    Some(norm) => {
+                        let mut to = std::mem::take(&mut scratch.transformed);
+                        let kept = saved.as_deref_mut();
+                        self.transform(input, rows, (&mut to, false), kept, scratch)?;
+                        let saved_norm = saved.map(|saved| &mut saved.norm_after);
+                        arithmetic.norm_forward(norm, &mut to, saved_norm)?;
+                        arithmetic.add(&to, result)?;
+                        scratch.transformed = to;
+                    }
+                }
+                scratch.state = normed;
                 Ok(())
             }
         }
     }
 
-    /// Computes `result` += transform(input).
-    fn add_transform(
+    /// Computes `result` = transform(input), or adds that to it.
+    fn transform(
         &self,
         input: &A::Buffer,
         rows: &A::Rows,
-        result: &mut A::Buffer,
+        (result, add): (&mut A::Buffer, bool),
         saved: Option<&mut SavedSublayer<A>>,
         scratch: &mut SublayerScratch<A>,
     ) -> Result<(), ArithmeticError> {
@@ -206,18 +262,18 @@ impl<A: Arithmetic> PreparedSublayer<A> {
         match &self.transform {
             PreparedTransform::Attention {
                 projection,
+                attention: layer,
                 output,
-                heads,
             } => {
                 let (projected, attention) = match saved {
                     Some(saved) => (&mut saved.hidden, &mut saved.attention),
                     None => (projected, attention),
                 };
-                let projection = (*heads, projection);
+                let projection = (layer, projection);
                 arithmetic.attention_forward(
                     projection, input, rows, projected, mixed, attention, scratch,
                 )?;
-                arithmetic.linear_forward(output, mixed, result, true, scratch)
+                arithmetic.linear_forward(output, mixed, result, add, scratch)
             }
             PreparedTransform::Mlp {
                 up,
@@ -227,7 +283,17 @@ impl<A: Arithmetic> PreparedSublayer<A> {
                 let kept = saved.map(|saved| &mut saved.hidden);
                 let up = (up, *activation);
                 arithmetic.linear_activation_forward(up, input, hidden, kept, scratch)?;
-                arithmetic.linear_forward(down, hidden, result, true, scratch)
+                arithmetic.linear_forward(down, hidden, result, add, scratch)
+            }
+            PreparedTransform::GatedMlp {
+                gate_and_up,
+                gate,
+                down,
+            } => {
+                let projected = saved.map_or(projected, |saved| &mut saved.hidden);
+                arithmetic.linear_forward(gate_and_up, input, projected, false, scratch)?;
+                arithmetic.gate_forward(*gate, projected, hidden)?;
+                arithmetic.linear_forward(down, hidden, result, add, scratch)
             }
         }
     }
@@ -246,24 +312,40 @@ impl<A: Arithmetic> PreparedSublayer<A> {
         add: bool,
         scratch: &mut SublayerScratch<A>,
     ) -> Result<(), ArithmeticError> {
-        let (arithmetic, norm) = (&self.arithmetic, &self.norm);
+        let arithmetic = &self.arithmetic;
         // The residual's share is the gradient itself.
         let residual = |gradient: &A::Buffer, result: &mut A::Buffer| match add {
             true => arithmetic.add(gradient, result),
             false => arithmetic.copy(gradient, result),
         };
-        match self.norm_position {
-            NormPosition::AfterResidual => {
+        match &self.norms {
+            PreparedNorms::AfterResidual(norm) => {
                 arithmetic.norm_backward(norm, &saved.norm, gradient)?;
                 residual(gradient, result)?;
                 self.transform_backward(saved, rows, gradient, result, true, scratch)
             }
-            NormPosition::BeforeTransform => {
+            PreparedNorms::Inside { before, after } => {
                 let mut towards_input = std::mem::take(&mut scratch.state);
                 let towards = &mut towards_input;
-                self.transform_backward(saved, rows, gradient, towards, false, scratch)?;
+                match after {
+                    None => {
+                        self.transform_backward(saved, rows, gradient, towards, false, scratch)?;
+                    }
+                    Some(norm) => {
+                        let mut inner = std::mem::take(&mut scratch.transformed);
+                        arithmetic.copy(gradient, &mut inner)?;
+                        arithmetic.norm_backward(norm, &saved.norm_after, &mut inner)?;
+                        self.transform_backward(saved, rows, &inner, towards, false, scratch)?;
+                        scratch.transformed = inner;
+                    }
+                }
                 residual(gradient, result)?;
-                arithmetic.add_norm_backward(norm, &saved.norm, towards, result)?;
+                match before {
+                    None => arithmetic.add(towards, result)?,
+                    Some(norm) => {
+                        arithmetic.add_norm_backward(norm, &saved.norm, towards, result)?;
+                    }
+                }
                 scratch.state = towards_input;
                 Ok(())
             }
@@ -291,12 +373,12 @@ impl<A: Arithmetic> PreparedSublayer<A> {
         match &self.transform {
             PreparedTransform::Attention {
                 projection,
+                attention,
                 output,
-                heads,
             } => {
                 arithmetic.linear_backward(output, gradient, mixed, false, scratch)?;
                 arithmetic.attention_backward(
-                    *heads,
+                    attention,
                     &saved.hidden,
                     rows,
                     &saved.attention,
@@ -314,6 +396,15 @@ impl<A: Arithmetic> PreparedSublayer<A> {
                 arithmetic.linear_backward(down, gradient, hidden, false, scratch)?;
                 arithmetic.activation_backward((up, *activation), &saved.hidden, hidden)?;
                 arithmetic.linear_backward(up, hidden, result, add, scratch)
+            }
+            PreparedTransform::GatedMlp {
+                gate_and_up,
+                gate,
+                down,
+            } => {
+                arithmetic.linear_backward(down, gradient, hidden, false, scratch)?;
+                arithmetic.gate_backward(*gate, &saved.hidden, hidden, projected)?;
+                arithmetic.linear_backward(gate_and_up, projected, result, add, scratch)
             }
         }
     }

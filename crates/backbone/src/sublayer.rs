@@ -1,26 +1,23 @@
 use std::path::Path;
 
-use adaplace_arithmetic::{Activation, LayerNorm, Linear};
+use adaplace_arithmetic::{Activation, Attention, Linear, Norm};
 
 use crate::BackboneError;
 
-/// The weights of one frozen sublayer, attention or MLP, including the residual. It maps h_n to h_{n+1}: `norm(h + transform(h))` with
-/// [`NormPosition::AfterResidual`] and `h + transform(norm(h))` with [`NormPosition::BeforeTransform`].
+/// The weights of one frozen sublayer, attention or MLP, including the residual. It maps h_n to h_{n+1}.
 #[derive(Debug)]
 pub(crate) struct Sublayer {
     pub(crate) transform: Transform,
-    pub(crate) norm: LayerNorm,
-    pub(crate) norm_position: NormPosition,
+    pub(crate) norms: Norms,
 }
 
 #[derive(Debug)]
 pub(crate) enum Transform {
-    /// Multi-head self-attention. The output of the projection is query, key and value side by side, each of the
-    /// model's width.
+    /// Multi-head self-attention. The output of the projection is query, key and value side by side.
     Attention {
         projection: Linear,
+        attention: Attention,
         output: Linear,
-        heads: usize,
     },
     /// The MLP down(f(up(x))) with the activation f.
     Mlp {
@@ -28,15 +25,24 @@ pub(crate) enum Transform {
         activation: Activation,
         down: Linear,
     },
+    /// The gated MLP down(f(gate(x)) up(x)), whose gate and up are one layer, side by side.
+    GatedMlp {
+        gate_and_up: Linear,
+        activation: Activation,
+        down: Linear,
+    },
 }
 
-/// The position of a sublayer's layer norm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NormPosition {
-    /// Post-norm (BERT).
-    AfterResidual,
-    /// Pre-norm (ViT).
-    BeforeTransform,
+/// The norms of a sublayer.
+#[derive(Debug)]
+pub(crate) enum Norms {
+    /// norm(h + transform(h)), as in BERT (post-norm).
+    AfterResidual(Norm),
+    /// h + after(transform(before(h))), where either norm may be missing. Most models have the first (pre-norm).
+    Inside {
+        before: Option<Norm>,
+        after: Option<Norm>,
+    },
 }
 
 impl Sublayer {
@@ -50,19 +56,24 @@ impl Sublayer {
                 projection, output, ..
             } => linear(projection) + linear(output) + 4 * tokens * tokens * output.inputs,
             Transform::Mlp { up, down, .. } => linear(up) + linear(down),
+            Transform::GatedMlp {
+                gate_and_up, down, ..
+            } => linear(gate_and_up) + linear(down),
         };
         operations as u64
     }
 }
 
 /// The names of activations in configurations of transformers.
-const ACTIVATIONS: [(&str, Activation); 6] = [
+const ACTIVATIONS: [(&str, Activation); 8] = [
     ("gelu", Activation::Gelu),
     ("gelu_python", Activation::Gelu),
     ("gelu_new", Activation::GeluByTanh),
     ("gelu_pytorch_tanh", Activation::GeluByTanh),
     ("gelu_fast", Activation::GeluByTanh),
     ("quick_gelu", Activation::QuickGelu),
+    ("silu", Activation::Silu),
+    ("swish", Activation::Silu),
 ];
 
 /// The activation of this name. With another one every number would be silently wrong.

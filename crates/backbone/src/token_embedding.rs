@@ -1,13 +1,14 @@
 //! The embedding of token ids in BERT and related models.
 
-use adaplace_arithmetic::LayerNorm;
+use adaplace_arithmetic::Norm;
 
 use crate::BackboneError;
 use crate::checkpoint::Checkpoint;
-use crate::layers::{normalize, take_norm};
+use crate::layers::{normalize, take_layer_norm};
 use crate::projection::Projection;
 
-/// Embeds a token as norm(word + position + type), which a linear layer may follow.
+/// Embeds a token as norm(word + position + type), which a linear layer may follow. Some models have no positions here, no
+/// types or no norm.
 #[derive(Debug, Clone)]
 pub(crate) struct TokenEmbedding {
     model_type: &'static str,
@@ -15,12 +16,34 @@ pub(crate) struct TokenEmbedding {
     width: usize,
     /// The tables, each (rows, width).
     words: Vec<f32>,
-    positions: Vec<f32>,
+    positions: Option<Vec<f32>>,
     numbering: Numbering,
     types: Option<Vec<f32>>,
-    norm: LayerNorm,
+    norm: Option<Norm>,
+    /// The length of the longest text, in tokens.
+    longest: usize,
     /// From the tables' width to that of the states, if they differ (ELECTRA).
     projection: Option<Projection>,
+}
+
+/// The tables of an embedding, each (rows, width), and its norm.
+pub(crate) struct TokenWeights {
+    pub(crate) width: usize,
+    pub(crate) words: Vec<f32>,
+    pub(crate) positions: Option<Vec<f32>>,
+    pub(crate) norm: Option<Norm>,
+}
+
+impl TokenWeights {
+    /// A table of words alone.
+    pub(crate) fn words(words: Vec<f32>, width: usize) -> Self {
+        Self {
+            width,
+            words,
+            positions: None,
+            norm: None,
+        }
+    }
 }
 
 /// The row of the position table that a token reads.
@@ -53,6 +76,21 @@ pub(crate) struct TableSizes {
 }
 
 impl TokenEmbedding {
+    /// The embedding of a model whose tokens have no types, for texts of up to `longest` tokens.
+    pub(crate) fn new(model_type: &'static str, weights: TokenWeights, longest: usize) -> Self {
+        Self {
+            model_type,
+            width: weights.width,
+            words: weights.words,
+            positions: weights.positions,
+            numbering: Numbering::FromZero,
+            types: None,
+            norm: weights.norm,
+            longest,
+            projection: None,
+        }
+    }
+
     pub(crate) fn take(
         checkpoint: &mut Checkpoint,
         model_type: &'static str,
@@ -79,14 +117,22 @@ impl TokenEmbedding {
                 None
             }
         };
+        let longest = match numbering {
+            Numbering::FromZero => sizes.positions,
+            Numbering::BehindPadding(padding) => {
+                sizes.positions.saturating_sub(padding as usize + 1)
+            }
+        };
+        let norm = take_layer_norm(checkpoint, "embeddings.LayerNorm", width, epsilon)?;
         Ok(Self {
             model_type,
             width,
             words,
-            positions,
+            positions: Some(positions),
             numbering,
             types,
-            norm: take_norm(checkpoint, "embeddings.LayerNorm", width, epsilon)?,
+            norm: Some(norm),
+            longest,
             projection: None,
         })
     }
@@ -106,11 +152,7 @@ impl TokenEmbedding {
 
     /// The length of the longest text, in tokens.
     pub(crate) fn longest(&self) -> usize {
-        let rows = self.positions.len() / self.width;
-        match self.numbering {
-            Numbering::FromZero => rows,
-            Numbering::BehindPadding(padding) => rows.saturating_sub(padding as usize + 1),
-        }
+        self.longest
     }
 
     /// Maps the tokens of texts of these lengths to embeddings, (tokens, width).
@@ -149,8 +191,12 @@ impl TokenEmbedding {
             if let Some(types) = &self.types {
                 add(&types[row(types, type_id)], own);
             }
-            add(&self.positions[row(&self.positions, position)], own);
-            normalize(&self.norm, own);
+            if let Some(positions) = &self.positions {
+                add(&positions[row(positions, position)], own);
+            }
+            if let Some(norm) = &self.norm {
+                normalize(norm, own);
+            }
         }
         if let Some(projection) = &self.projection {
             embedded = projection.forward(&embedded);

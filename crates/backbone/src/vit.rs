@@ -6,27 +6,31 @@ use serde::Deserialize;
 
 use crate::backbone::Embedding;
 use crate::bicubic::Bicubic;
-use crate::blocks::{self, BlockNames, BlockShape};
+use crate::blocks::{self, BlockNames, BlockShape, MlpNames, NormPosition, ProjectionNames};
 use crate::checkpoint::{Checkpoint, read_json};
 use crate::image_embedding::{Geometry, ImageEmbedding, LARGEST_IMAGE, Tokens};
-use crate::layers::take_norm;
+use crate::layers::take_layer_norm;
 use crate::pooling::Pooler;
 use crate::source::Source;
-use crate::sublayer::{NormPosition, activation, check_heads};
+use crate::sublayer::{activation, check_heads};
 use crate::{Backbone, BackboneDescription, BackboneError, Pooling};
 
 const BLOCK_NAMES: BlockNames = BlockNames {
     blocks: "encoder.layer",
-    query: "attention.attention.query",
-    key: "attention.attention.key",
-    value: "attention.attention.value",
+    projection: ProjectionNames::Separate([
+        "attention.attention.query",
+        "attention.attention.key",
+        "attention.attention.value",
+    ]),
     attention_output: "attention.output.dense",
-    attention_norm: "layernorm_before",
-    attention_scale: None,
-    mlp_up: "intermediate.dense",
-    mlp_down: "output.dense",
-    mlp_norm: "layernorm_after",
-    mlp_scale: None,
+    mlp: MlpNames::Plain {
+        up: "intermediate.dense",
+        down: "output.dense",
+    },
+    norms: ["layernorm_before", "layernorm_after"],
+    norms_behind: None,
+    norms_of_heads: None,
+    scales: None,
 };
 
 /// The keys that all image models of this kind have.
@@ -124,17 +128,19 @@ pub(crate) fn load(
         geometry,
         width,
     )?;
-    let shape = BlockShape {
-        blocks: config.num_hidden_layers,
-        width,
-        heads: config.num_attention_heads,
-        intermediate: architecture.intermediate,
+    let shape = BlockShape::plain(
+        (
+            config.num_hidden_layers,
+            width,
+            config.num_attention_heads,
+            architecture.intermediate,
+        ),
         activation,
-        epsilon: config.layer_norm_eps.unwrap_or(architecture.epsilon),
-        norm_position: NormPosition::BeforeTransform,
-    };
+        config.layer_norm_eps.unwrap_or(architecture.epsilon),
+        NormPosition::BeforeTransform,
+    );
     let sublayers = blocks::take(&mut checkpoint, architecture.names, &shape)?;
-    let last_norm = take_norm(&mut checkpoint, "layernorm", width, shape.epsilon)?;
+    let last_norm = take_layer_norm(&mut checkpoint, "layernorm", width, shape.norms.epsilon)?;
 
     let input = embedding.description();
     let description =
@@ -181,11 +187,11 @@ pub(crate) fn check(source: &Source<'_>, config: &Config) -> Result<Activation, 
             &format!("it must divide the image_size `{}`", config.image_size),
         );
     }
-    if source.pooling == Some(Pooling::Mean) {
+    if let Some(pooling @ (Pooling::Mean | Pooling::Last)) = source.pooling {
         return refuse(
             "model_type",
             source.model_type.to_owned(),
-            "it is read at its class token: leave out `--pooling mean`",
+            &format!("it is read at its class token: leave out `--pooling {pooling}`"),
         );
     }
     Ok(activation)

@@ -219,6 +219,15 @@ impl Transformer {
         };
         match (pooling, mask) {
             (Pooling::Cls, _) => state.narrow(1, 0, 1)?.squeeze(1),
+            (Pooling::Last, None) => state.narrow(1, state.dim(1)? - 1, 1)?.squeeze(1),
+            (Pooling::Last, Some(mask)) => {
+                // The last real token is the one that no real one follows.
+                let behind = mask
+                    .narrow(1, 1, mask.dim(1)? - 1)?
+                    .pad_with_zeros(1, 0, 1)?;
+                let is_last = (mask - behind)?.unsqueeze(2)?;
+                state.broadcast_mul(&is_last)?.sum(1)
+            }
             (Pooling::Mean, None) => state.mean(1),
             (Pooling::Mean, Some(mask)) => {
                 let real = mask.unsqueeze(2)?;

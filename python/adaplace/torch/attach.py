@@ -31,8 +31,9 @@ def attach(
 ) -> Attached:
     """Adds the adapters of `placement` to `model`, by hooks on this instance, and freezes the model.
 
-    `model` is a BERT, RoBERTa, XLM-R, DistilBERT, ViT, DeiT or DINOv2 of transformers, with or without a task
-    head, or a vision transformer of timm. `placement` is the path of a placement file, its parsed content, an
+    `model` is a model of transformers of one of these types, with or without a task head, or a vision transformer of
+    timm: BERT, RoBERTa, XLM-R, ELECTRA, DistilBERT, ModernBERT, GPT-2, Llama, Mistral, Qwen2, Qwen3, Gemma, Gemma 2,
+    Gemma 3, ViT, DeiT, DINOv2 and the vision tower of CLIP. `placement` is the path of a placement file, its parsed content, an
     `adaplace.PlacementFile`, or an `adaplace.Placement`. The last one names no backbone, so it can be attached
     to any model that is large enough.
 

@@ -17,7 +17,7 @@ from .placement import PathLike
 
 Check = Literal["error", "warn"]
 
-POOLINGS = ("mean", "cls")
+POOLINGS = ("mean", "cls", "last")
 
 # The number of stack frames between the user's call of `attach` and the warning.
 STACK_LEVEL = 4

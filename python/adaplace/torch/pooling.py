@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from .errors import AttachError
 
 
 class Pooler:
-    """Runs the backbone and pools its output: `mean` over the real tokens, or `cls`, the first token."""
+    """Runs the backbone and pools its output: `mean` over the real tokens, `cls`, the first token, or `last`, the last real
+    one, whether padding comes before or after the text."""
 
     def __init__(self, base: nn.Module, method: str, last_norm: nn.Module | None, pooling: str) -> None:
         self.base = base
@@ -28,8 +30,10 @@ class Pooler:
         state: Tensor = output if isinstance(output, Tensor) else output[0]
         if self.pooling == "cls":
             return self._normal(state[:, 0])
-        state = self._normal(state)
         mask = self._mask(args, inputs)
+        if self.pooling == "last":
+            return self._normal(_last(state, mask))
+        state = self._normal(state)
         if mask is None:
             return state.mean(1)
         weights = mask.unsqueeze(-1).to(state.dtype)
@@ -52,7 +56,16 @@ class Pooler:
         if mask.ndim != 2:
             raise AttachError(
                 f"the attention mask has the shape {tuple(mask.shape)}; "
-                "the mean over real tokens needs (batch, tokens)"
+                "pooling over real tokens needs (batch, tokens)"
             )
         real: Tensor = mask
         return real
+
+
+def _last(state: Tensor, mask: Tensor | None) -> Tensor:
+    """The row of the last real token of every example, (batch, width)."""
+    if mask is None:
+        return state[:, -1]
+    places = torch.arange(mask.shape[1], device=mask.device)
+    last = (places * (mask != 0)).argmax(1)
+    return state[torch.arange(len(state), device=state.device), last.to(state.device)]

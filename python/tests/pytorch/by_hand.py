@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from by_hand_decoder import FAMILIES as DECODERS
+from by_hand_decoder import DecoderByHand
 from torch import Tensor, nn
 
 Adapters = dict[tuple[int, int], dict[str, Any]]
@@ -20,6 +22,10 @@ class ByHand:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.family = model.config.model_type
+        self.decoder = DecoderByHand(model) if self.family in DECODERS else None
+        if self.decoder is not None:
+            self.blocks = self.decoder.blocks
+            return
         text = model.transformer.layer if self.family == "distilbert" else None
         self.clip = self.family == "clip_vision_model"
         # Before version 5 of transformers the tower is a module of the model.
@@ -29,6 +35,8 @@ class ByHand:
         self.heads = getattr(model.config, "num_attention_heads", None) or model.config.n_heads
 
     def embed(self, inputs: dict[str, Tensor]) -> Tensor:
+        if self.decoder is not None:
+            return self.decoder.embed(inputs)
         if "pixel_values" in inputs:
             embedded = self.model.embeddings(inputs["pixel_values"])
             return self.model.pre_layrnorm(embedded) if self.clip else embedded
@@ -37,6 +45,8 @@ class ByHand:
         return self.model.embeddings_project(embedded) if self.family == "electra" else embedded
 
     def sublayer(self, n: int, h: Tensor, mask: Tensor | None) -> Tensor:
+        if self.decoder is not None:
+            return self.decoder.sublayer(n, h, mask)
         block = self.blocks[n // 2]
         attention = n % 2 == 0
         if self.family == "distilbert":
@@ -73,6 +83,8 @@ class ByHand:
 
     def norm_of(self, n: int) -> nn.Module:
         """The norm that opens sublayer n of a pre-norm model."""
+        if self.decoder is not None:
+            return self.decoder.norms_of(n)[0]
         dinov2 = self.family.startswith("dinov2")
         names = ("norm1", "norm2") if dinov2 else ("layernorm_before", "layernorm_after")
         names = ("layer_norm1", "layer_norm2") if self.clip else names
@@ -106,6 +118,8 @@ class ByHand:
         return before
 
     def pool(self, h: Tensor, mask: Tensor | None) -> Tensor:
+        if self.decoder is not None:
+            return self.decoder.pool(h, mask)
         last_norm = self.last_norm()
         if last_norm is not None:
             return last_norm(h)[:, 0]
@@ -114,6 +128,8 @@ class ByHand:
         return (h * weights).sum(1) / weights.sum(1)
 
     def last_norm(self) -> nn.Module | None:
+        if self.decoder is not None:
+            return self.decoder.last_norm()
         return getattr(self.model, "post_layernorm" if self.clip else "layernorm", None)
 
     def observe(self) -> dict[int, Tensor]:
@@ -136,7 +152,7 @@ class ByHand:
         if last_norm is not None:
             for n in range(count):
                 self.norm_of(n).register_forward_pre_hook(reading(n))
-            if self.clip:
+            if self.decoder is None and self.clip:
                 # The last norm reads the class token alone.
                 self.blocks[-1].register_forward_hook(output(count))
             else:

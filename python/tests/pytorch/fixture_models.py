@@ -18,7 +18,12 @@ from adaplace.torch import Attached
 
 FIXTURES = Path(__file__).resolve().parents[3] / "crates/backbone/tests/parity/fixtures"
 TEXT = ["bert", "roberta", "xlm-roberta", "electra", "distilbert"]
-FAMILIES = [*TEXT, "vit", "deit", "dinov2", "dinov2_with_registers", "clip_vision_model"]
+DECODERS = ["gpt2", "llama", "mistral", "qwen2", "qwen3"]
+# Before version 5, no module of the first two computes the embedding, and AutoModel does not find the weights of the third.
+GEMMA = ["gemma", "gemma2", "gemma3_text"]
+if int(transformers.__version__.partition(".")[0]) >= 5:
+    DECODERS += GEMMA
+FAMILIES = [*TEXT, "modernbert", *DECODERS, "vit", "deit", "dinov2", "dinov2_with_registers", "clip_vision_model"]
 HASHES: dict[str, str] = json.loads((Path(__file__).parent / "engine_hashes.json").read_text())[
     "weights_sha256"
 ]
@@ -55,12 +60,12 @@ def placement(
     adapters = Placement(Connection(*pair, rank, 0.5 if pair == (1, 2) else 1.0) for pair in pairs)
     if family is None:
         return adapters
-    text = family in TEXT
+    usual = "mean" if family in [*TEXT, "modernbert"] else "last" if family in DECODERS else "cls"
     reference = {
         "model_type": family,
         "hidden_states": 5,
         "width": 32,
-        "pooling": "mean" if text else "cls",
+        "pooling": usual,
         "weights_sha256": HASHES[family],
     }
     return PlacementFile(adapters, BackboneReference(**{**reference, **changes}))

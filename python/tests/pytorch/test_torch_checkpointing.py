@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from fixture_models import FAMILIES, MIXED, inputs_of, load, placement, randomise, timm_twin
+from fixture_models import DECODERS, FAMILIES, MIXED, inputs_of, load, placement, randomise, timm_twin
 from torch import Tensor
 
 from adaplace.torch import Attached, attach
@@ -50,8 +50,10 @@ NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
 def settings_of(family: str) -> dict[str, float]:
-    # CLIP has no dropout unless it is asked for.
-    if family in ("timm", "clip_vision_model"):
+    if family == "gpt2":
+        return {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    # These have no dropout unless it is asked for.
+    if family in ("timm", "clip_vision_model", "modernbert", *DECODERS):
         return {}
     return {"dropout": 0.0, "attention_dropout": 0.0} if family == "distilbert" else NO_DROPOUT
 

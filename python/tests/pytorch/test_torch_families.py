@@ -51,8 +51,10 @@ def test_states_and_gradients(family: str, pairs: list[tuple[int, int]]) -> None
     loss_of(expected).backward()
 
     assert relative(logits, expected) < 1e-5
+    # What stands in the rows of padding is nobody's business, and differs where windows leave them without any token.
+    real = inputs["attention_mask"].bool() if "attention_mask" in inputs else ...
     for n, state in enumerate(states):
-        assert relative(found[n], state) < 1e-5, f"h_{n}"
+        assert relative(found[n][real], state[real]) < 1e-5, f"h_{n}"
     for (source, target), adapter in adapters.items():
         for name, parameter in attached.adapters[source, target].named_parameters():
             assert frobenius(parameter.grad, adapter[name].grad) < 1e-4, f"{source}-{target}.{name}"

@@ -153,19 +153,37 @@ def test_another_backbone_is_an_error_or_a_warning(changes: dict[str, Any], mess
 def test_pooling() -> None:
     with pytest.raises(AttachError, match="the pooling `mean`, but the model has `cls`"):
         attach(load("vit"), placement([(1, 1)], "vit", pooling="mean"))
-    with pytest.raises(AttachError, match="has the pooling `max`; only mean, cls are supported"):
+    with pytest.raises(AttachError, match="has the pooling `max`; only mean, cls, last are supported"):
         attach(load("vit"), placement([(1, 1)], "vit", pooling="max"), check="warn")
     model, inputs = load("bert"), inputs_of("bert")
     state, mask = model(**inputs)[0], inputs["attention_mask"]
-    for pooling in ("cls", "mean"):
+    for pooling in ("cls", "mean", "last"):
         with attach(model, placement([(1, 1)], "bert", pooling=pooling)) as attached:
             found = attached.features(**inputs)
             rows = [row[: int(length)] for row, length in zip(state, mask.sum(1))]
-            expected = [row[0] if pooling == "cls" else row.mean(0) for row in rows]
+            read = {"cls": lambda row: row[0], "mean": lambda row: row.mean(0), "last": lambda row: row[-1]}[pooling]
+            expected = [read(row) for row in rows]
             assert torch.allclose(found, torch.stack(expected), atol=1e-6)
             assert torch.allclose(
                 attached.features(inputs["input_ids"], mask, inputs["token_type_ids"]), found
             )
+
+
+def test_the_last_token_is_found_behind_and_before_padding() -> None:
+    model, inputs = load("llama"), inputs_of("llama")
+    with attach(model, placement([(1, 1), (4, 0)], "llama")) as attached:
+        randomise(attached)
+        behind = attached.features(**inputs)
+        lengths = inputs["attention_mask"].sum(1)
+        before = {
+            name: torch.stack([row.roll(len(row) - int(n)) for row, n in zip(values, lengths)])
+            for name, values in inputs.items()
+        }
+        assert before["attention_mask"][1].tolist() == [0, 0, 0, 1, 1, 1, 1]
+        # Positions are relative, so that it does not matter where a text begins.
+        assert torch.allclose(attached.features(**before), behind, atol=1e-5)
+        alone = {name: values[1:2, :4] for name, values in inputs.items()}
+        assert torch.allclose(attached.features(alone["input_ids"]), behind[1:2], atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +363,7 @@ def test_arguments_that_are_refused(file: Path, saved: Path) -> None:
 
 def test_models_that_are_refused() -> None:
     one = placement([(1, 1)])
-    gpt = transformers.GPT2Model(transformers.GPT2Config(n_layer=1, n_embd=8, n_head=1, vocab_size=9))
+    t5 = transformers.T5EncoderModel(transformers.T5Config(d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, vocab_size=9))
     backbone = transformers.Dinov2Backbone(
         transformers.Dinov2Config(
             hidden_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=8, patch_size=4
@@ -366,7 +384,7 @@ def test_models_that_are_refused() -> None:
     registers = timm_twin(load("vit"))
     registers.reg_token, registers.num_reg_tokens = torch.nn.Parameter(torch.zeros(1, 4, 32)), 4
     for model, message in [
-        (gpt, "`GPT2Model` with the model_type `gpt2` is not supported; use a model of transformers"),
+        (t5, "`T5EncoderModel` with the model_type `t5` is not supported; use a model of transformers"),
         (torch.nn.Linear(2, 2), "`Linear` with the model_type `None` is not supported"),
         (backbone, "is built on `Dinov2Backbone`; only `Dinov2Model` is supported"),
         (decoder, "`BertModel` has is_decoder = `True`; only `False` is supported"),

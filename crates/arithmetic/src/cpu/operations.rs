@@ -6,23 +6,25 @@ use std::ops::Range;
 use super::{Cpu, PackedLinear, Scratch};
 use crate::kernels::adamw::ClippedAdamW;
 use crate::kernels::adapter::SavedAdapter;
+use crate::kernels::attention::SavedAttention;
 use crate::kernels::frozen_product::FrozenProduct;
-use crate::kernels::layer_norm::{self, SavedNorm, normalize_row};
 use crate::kernels::matrix::{Matrix, MatrixMut};
+use crate::kernels::norm::{self, SavedNorm, normalize_row};
 use crate::kernels::product::Start;
-use crate::kernels::{activation, adapter, examples, gradient_products, head};
+use crate::kernels::{activation, adapter, examples, gate, gradient_products, head};
 use crate::{
-    ADAPTER_NORM_EPSILON, Activation, AdapterBlock, Arithmetic, Columns, Directions, HeadPlaces,
-    LayerNorm, Linear, MatrixBlock, OptimiserPlan, Result,
+    ADAPTER_NORM_EPSILON, Activation, AdapterBlock, Arithmetic, Attention, Columns, Directions,
+    End, HeadPlaces, Linear, MatrixBlock, Norm, OptimiserPlan, Result,
 };
 
 impl Arithmetic for Cpu {
     type Buffer = Vec<f32>;
     type Rows = Vec<usize>;
     type Linear = PackedLinear;
-    type Norm = LayerNorm;
+    type Norm = Norm;
     type SavedNorm = SavedNorm;
-    type SavedAttention = Vec<f32>;
+    type Attention = Attention;
+    type SavedAttention = SavedAttention;
     type SavedAdapters = Vec<SavedAdapter>;
     type Labels = Vec<u32>;
     type Optimiser = ClippedAdamW;
@@ -48,8 +50,12 @@ impl Arithmetic for Cpu {
         })
     }
 
-    fn norm(&self, norm: &LayerNorm) -> Result<LayerNorm> {
+    fn norm(&self, norm: &Norm) -> Result<Norm> {
         Ok(norm.clone())
+    }
+
+    fn attention(&self, attention: &Attention) -> Result<Attention> {
+        Ok(attention.clone())
     }
 
     fn rows(&self, offsets: Vec<usize>) -> Result<Vec<usize>> {
@@ -135,18 +141,23 @@ impl Arithmetic for Cpu {
         Ok(())
     }
 
-    fn first_rows(&self, from: &Vec<f32>, rows: &Vec<usize>, to: &mut Vec<f32>) -> Result<()> {
-        examples::first_rows(from, rows, to);
+    fn end_rows(
+        &self,
+        from: &Vec<f32>,
+        (rows, end): (&Vec<usize>, End),
+        to: &mut Vec<f32>,
+    ) -> Result<()> {
+        examples::end_rows(from, rows, end, to);
         Ok(())
     }
 
-    fn add_to_first_rows(
+    fn add_to_end_rows(
         &self,
         from: &Vec<f32>,
-        rows: &Vec<usize>,
+        (rows, end): (&Vec<usize>, End),
         to: &mut Vec<f32>,
     ) -> Result<()> {
-        examples::add_to_first_rows(from, rows, to);
+        examples::add_to_end_rows(from, rows, end, to);
         Ok(())
     }
 
@@ -207,21 +218,16 @@ impl Arithmetic for Cpu {
 
     fn norm_forward(
         &self,
-        norm: &LayerNorm,
+        norm: &Norm,
         x: &mut Vec<f32>,
         saved: Option<&mut SavedNorm>,
     ) -> Result<()> {
-        layer_norm::forward(self.instruction_set, norm, x, saved);
+        norm::forward(self.instruction_set, norm, x, saved);
         Ok(())
     }
 
-    fn norm_backward(
-        &self,
-        norm: &LayerNorm,
-        saved: &SavedNorm,
-        gradient: &mut Vec<f32>,
-    ) -> Result<()> {
-        layer_norm::backward(self.instruction_set, norm, saved, gradient);
+    fn norm_backward(&self, norm: &Norm, saved: &SavedNorm, gradient: &mut Vec<f32>) -> Result<()> {
+        norm::backward(self.instruction_set, norm, saved, gradient);
         Ok(())
     }
 
@@ -261,37 +267,61 @@ impl Arithmetic for Cpu {
         Ok(())
     }
 
+    fn gate_forward(
+        &self,
+        (activation, width): (Activation, usize),
+        projected: &Vec<f32>,
+        to: &mut Vec<f32>,
+    ) -> Result<()> {
+        to.resize(projected.len() / 2, 0.0);
+        gate::forward(self.instruction_set, activation, width, projected, to);
+        Ok(())
+    }
+
+    fn gate_backward(
+        &self,
+        (activation, width): (Activation, usize),
+        projected: &Vec<f32>,
+        gradient: &Vec<f32>,
+        to: &mut Vec<f32>,
+    ) -> Result<()> {
+        to.resize(projected.len(), 0.0);
+        let set = self.instruction_set;
+        gate::backward(set, activation, width, projected, gradient, to);
+        Ok(())
+    }
+
     fn attention_forward(
         &self,
-        (heads, projection): (usize, &PackedLinear),
+        (attention, projection): (&Attention, &PackedLinear),
         x: &Vec<f32>,
         rows: &Vec<usize>,
         projected: &mut Vec<f32>,
         mixed: &mut Vec<f32>,
-        saved: &mut Vec<f32>,
+        saved: &mut SavedAttention,
         scratch: &mut Scratch,
     ) -> Result<()> {
         self.linear_forward(projection, x, projected, false, scratch)?;
-        mixed.resize(projected.len() / 3, 0.0);
-        let shape = self.attention(heads, mixed.len() / rows[rows.len() - 1].max(1));
-        shape.forward(projected, rows, saved, mixed, &mut scratch.attention);
+        mixed.resize(rows[rows.len() - 1] * attention.width(), 0.0);
+        let kernel = self.of_attention(attention);
+        kernel.forward(projected, rows, saved, mixed, &mut scratch.attention);
         Ok(())
     }
 
     fn attention_backward(
         &self,
-        heads: usize,
+        attention: &Attention,
         projected: &Vec<f32>,
         rows: &Vec<usize>,
-        saved: &Vec<f32>,
+        saved: &SavedAttention,
         gradient: &Vec<f32>,
         to: &mut Vec<f32>,
         scratch: &mut Scratch,
     ) -> Result<()> {
         to.resize(projected.len(), 0.0);
-        let shape = self.attention(heads, gradient.len() / rows[rows.len() - 1].max(1));
+        let kernel = self.of_attention(attention);
         let scratch = &mut scratch.attention;
-        shape.backward(projected, rows, saved, gradient, to, scratch);
+        kernel.backward(projected, rows, saved, gradient, to, scratch);
         Ok(())
     }
 
@@ -300,7 +330,7 @@ impl Arithmetic for Cpu {
             #[inline(always)]
             || {
                 for row in x.chunks_exact_mut(width) {
-                    normalize_row(row, ADAPTER_NORM_EPSILON);
+                    normalize_row(row, true, ADAPTER_NORM_EPSILON);
                 }
             },
         );

@@ -52,19 +52,19 @@ pub(super) trait Compound: Debug + Send + Sync {
     fn add_blocks(&self, to: &Tensor, from: &Tensor, blocks: &[Range<usize>]) -> Result<Tensor>;
 
     /// Normalises the rows of x.
-    fn normalize(&self, x: &Tensor, epsilon: f64) -> Result<Normalized>;
+    fn normalize(&self, x: &Tensor, of: NormKind) -> Result<Normalized>;
 
     /// Normalises the rows of x, and applies the factors and the summands.
     fn norm_forward(
         &self,
         x: &Tensor,
         weights: [&Tensor; 2],
-        epsilon: f64,
+        of: NormKind,
         kept: Kept,
         result: DType,
     ) -> Result<(Tensor, Option<Normalized>)>;
 
-    /// The gradient with respect to the input of a layer norm with these factors, from that with respect to its result,
+    /// The gradient with respect to the input of a norm with these factors, from that with respect to its result,
     /// added to `to` if there is one.
     fn norm_backward(
         &self,
@@ -116,7 +116,24 @@ pub(super) trait Compound: Debug + Send + Sync {
     ) -> Result<Tensor>;
 }
 
-/// What a layer norm keeps for its gradient.
+/// How a norm scales a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NormKind {
+    /// Whether the mean is subtracted, as in a layer norm.
+    pub(super) centred: bool,
+    pub(super) epsilon: f64,
+}
+
+impl NormKind {
+    pub(super) fn layer_norm(epsilon: f64) -> Self {
+        Self {
+            centred: true,
+            epsilon,
+        }
+    }
+}
+
+/// What a norm keeps for its gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kept {
     Nothing,
@@ -128,10 +145,12 @@ pub(super) enum Kept {
 
 /// Normalised rows, and 1 / sqrt(variance + epsilon) of each, (rows, 1).
 pub(super) struct Normalized {
+    /// Whether the mean was subtracted.
+    pub(super) centred: bool,
     /// The normalised rows, or the ones before if there are `means`.
     pub(super) rows: Tensor,
     pub(super) inverse_deviation: Tensor,
-    /// The means of the rows, (rows, 1).
+    /// The means of the rows, (rows, 1), or zeros if the mean is not subtracted.
     pub(super) means: Option<Tensor>,
 }
 

@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device as Candle, Tensor};
 
-use self::compound::{Composition, Compound, Kept, Normalized};
+use self::compound::{Composition, Compound, Kept, NormKind, Normalized};
 use self::products::{InSinglePrecision, Products, Transposed};
-use crate::{ArithmeticError, Device, DeviceKind, NoDevice, Precision, Result};
+use crate::{Activation, ArithmeticError, Device, DeviceKind, NoDevice, Precision, Result};
 
 /// Tensors of candle on a device. Results are those of [`crate::Cpu`] up to rounding.
 ///
@@ -50,11 +50,11 @@ pub struct LinearTensors {
     precision: Precision,
 }
 
-/// The factors, summands and epsilon of a layer norm.
+/// The factors, summands and kind of a norm.
 pub struct NormTensors {
     weight: Tensor,
     bias: Tensor,
-    epsilon: f64,
+    kind: NormKind,
 }
 
 /// What the gradient of a layer norm needs, once it was computed.
@@ -132,7 +132,13 @@ impl OnDevice {
     ) -> Result<(Tensor, Option<Normalized>)> {
         let weights = [&norm.weight, &norm.bias];
         self.compound
-            .norm_forward(x, weights, norm.epsilon, kept, result)
+            .norm_forward(x, weights, norm.kind, kept, result)
+    }
+
+    /// The activation of x (rows, width).
+    fn activated(&self, activation: Activation, x: &Tensor) -> Result<Tensor> {
+        let none = Tensor::zeros(x.dim(1)?, DType::F32, &self.device)?;
+        self.compound.activate(activation, x, &none, DType::F32)
     }
 
     fn of_heads(&self, left: &Tensor, right: &Tensor, transposed: Transposed) -> Result<Tensor> {

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use candle_core::{DType, Tensor};
 
-use super::attention::SavedAttention;
-use super::compound::Kept;
+use super::attention::{AttentionTensors, SavedAttention};
+use super::compound::{Kept, NormKind};
 use super::directions::{DirectionTensors, add_products};
 use super::optimiser::{Labels, TensorAdamW};
 use super::products::Operand;
@@ -15,8 +15,8 @@ use super::tensors::{Slot, unset};
 use super::trained::{SavedAdapters, add_at, head_values};
 use super::{LinearTensors, NormTensors, OnDevice, SavedNorm};
 use crate::{
-    ADAPTER_NORM_EPSILON, Activation, AdapterBlock, Arithmetic, Columns, Directions, HeadPlace,
-    HeadPlaces, LayerNorm, Linear, MatrixBlock, OptimiserPlan, Result,
+    ADAPTER_NORM_EPSILON, Activation, AdapterBlock, Arithmetic, Attention, Columns, Directions,
+    End, HeadPlace, HeadPlaces, Linear, MatrixBlock, Norm, OptimiserPlan, Result,
 };
 
 impl Arithmetic for OnDevice {
@@ -25,6 +25,7 @@ impl Arithmetic for OnDevice {
     type Linear = LinearTensors;
     type Norm = NormTensors;
     type SavedNorm = SavedNorm;
+    type Attention = AttentionTensors;
     type SavedAttention = SavedAttention;
     type SavedAdapters = SavedAdapters;
     type Labels = Labels;
@@ -53,12 +54,19 @@ impl Arithmetic for OnDevice {
         })
     }
 
-    fn norm(&self, norm: &LayerNorm) -> Result<NormTensors> {
+    fn norm(&self, norm: &Norm) -> Result<NormTensors> {
         Ok(NormTensors {
             weight: self.vector(&norm.weight)?,
             bias: self.vector(&norm.bias)?,
-            epsilon: f64::from(norm.epsilon),
+            kind: NormKind {
+                centred: norm.centred,
+                epsilon: f64::from(norm.epsilon),
+            },
         })
+    }
+
+    fn attention(&self, attention: &Attention) -> Result<AttentionTensors> {
+        AttentionTensors::new(self, attention)
     }
 
     fn rows(&self, offsets: Vec<usize>) -> Result<ExampleRows> {
@@ -131,12 +139,17 @@ impl Arithmetic for OnDevice {
         to.set(Tensor::cat(&parts, 0)?)
     }
 
-    fn first_rows(&self, from: &Slot, rows: &ExampleRows, to: &mut Slot) -> Result<()> {
-        to.set(from.get()?.index_select(&rows.indices()?.first, 0)?)
+    fn end_rows(&self, from: &Slot, (rows, end): (&ExampleRows, End), to: &mut Slot) -> Result<()> {
+        to.set(from.get()?.index_select(&rows.ends(end)?, 0)?)
     }
 
-    fn add_to_first_rows(&self, from: &Slot, rows: &ExampleRows, to: &mut Slot) -> Result<()> {
-        let spread = rows.at_first_rows(from.get()?)?;
+    fn add_to_end_rows(
+        &self,
+        from: &Slot,
+        (rows, end): (&ExampleRows, End),
+        to: &mut Slot,
+    ) -> Result<()> {
+        let spread = rows.at_ends(end, from.get()?)?;
         to.set((to.get()? + spread)?)
     }
 
@@ -288,9 +301,44 @@ impl Arithmetic for OnDevice {
         gradient.set(towards)
     }
 
+    fn gate_forward(
+        &self,
+        (activation, width): (Activation, usize),
+        projected: &Slot,
+        to: &mut Slot,
+    ) -> Result<()> {
+        let projected = projected.get()?;
+        let gate = projected.narrow(1, 0, width)?.contiguous()?;
+        let gate = self.activated(activation, &gate)?;
+        let product = (gate * projected.narrow(1, width, width)?)?;
+        to.set(product.to_dtype(self.operands())?)
+    }
+
+    fn gate_backward(
+        &self,
+        (activation, width): (Activation, usize),
+        projected: &Slot,
+        gradient: &Slot,
+        to: &mut Slot,
+    ) -> Result<()> {
+        let (projected, gradient) = (projected.get()?, gradient.get()?);
+        let gate = projected.narrow(1, 0, width)?.contiguous()?;
+        let towards_activated = (gradient * projected.narrow(1, width, width)?)?;
+        let none = Tensor::zeros(width, DType::F32, &self.device)?;
+        let towards_gate = self.compound.activation_backward(
+            activation,
+            &towards_activated,
+            &gate,
+            &none,
+            DType::F32,
+        )?;
+        let towards_other = (gradient * self.activated(activation, &gate)?)?;
+        to.set(Tensor::cat(&[towards_gate, towards_other], 1)?)
+    }
+
     fn attention_forward(
         &self,
-        (heads, projection): (usize, &LinearTensors),
+        (attention, projection): (&AttentionTensors, &LinearTensors),
         x: &Slot,
         rows: &ExampleRows,
         _: &mut Slot,
@@ -302,12 +350,12 @@ impl Arithmetic for OnDevice {
         let product = self
             .products
             .product(x.get()?, weight, Operand::Transposed, precision)?;
-        mixed.set(saved.forward(self, heads, &product, &projection.bias, rows)?)
+        mixed.set(saved.forward(self, attention, &product, &projection.bias, rows)?)
     }
 
     fn attention_backward(
         &self,
-        _: usize,
+        attention: &AttentionTensors,
         _: &Slot,
         rows: &ExampleRows,
         saved: &SavedAttention,
@@ -315,12 +363,12 @@ impl Arithmetic for OnDevice {
         to: &mut Slot,
         (): &mut (),
     ) -> Result<()> {
-        to.set(saved.backward(self, gradient.get()?, rows)?)
+        to.set(saved.backward(self, attention, gradient.get()?, rows)?)
     }
 
     fn normalize(&self, _: usize, x: &mut Slot) -> Result<()> {
-        let epsilon = f64::from(ADAPTER_NORM_EPSILON);
-        x.set(self.compound.normalize(x.get()?, epsilon)?.rows)
+        let kind = NormKind::layer_norm(f64::from(ADAPTER_NORM_EPSILON));
+        x.set(self.compound.normalize(x.get()?, kind)?.rows)
     }
 
     fn adapters_forward(

@@ -3,7 +3,7 @@ use std::sync::OnceLock;
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::Result;
+use crate::{End, Result};
 
 /// The offsets of examples, and the indices with which tensors follow them. Those go to the device when they are first
 /// needed, because every one that does costs as much time as an operation.
@@ -119,14 +119,23 @@ impl ExampleRows {
         })
     }
 
-    /// A row for each row of a state: those of `from`, (examples, width), in the first row of each example, else zeros.
-    pub(super) fn at_first_rows(&self, from: &Tensor) -> Result<Tensor> {
-        let indices = self.indices()?;
-        let spread = from.index_select(&indices.example_of_row, 0)?;
-        let first_of_example = indices.first.index_select(&indices.example_of_row, 0)?;
+    /// The first or last row of each example, (examples).
+    pub(super) fn ends(&self, end: End) -> Result<Tensor> {
+        let Indices { first, lengths, .. } = self.indices()?;
+        Ok(match end {
+            End::First => first.clone(),
+            End::Last => ((first + lengths)? - first.ones_like()?)?,
+        })
+    }
+
+    /// A row for each row of a state: those of `from`, (examples, width), in these rows of each example, else zeros.
+    pub(super) fn at_ends(&self, end: End, from: &Tensor) -> Result<Tensor> {
+        let example_of_row = &self.indices()?.example_of_row;
+        let spread = from.index_select(example_of_row, 0)?;
+        let end_of_example = self.ends(end)?.index_select(example_of_row, 0)?;
         let all = Tensor::arange(0, self.rows() as u32, &self.device)?;
-        let is_first = first_of_example.eq(&all)?.to_dtype(DType::F32)?;
-        Ok(spread.broadcast_mul(&is_first.unsqueeze(1)?)?)
+        let is_end = end_of_example.eq(&all)?.to_dtype(DType::F32)?;
+        Ok(spread.broadcast_mul(&is_end.unsqueeze(1)?)?)
     }
 }
 

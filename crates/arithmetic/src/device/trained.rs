@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
-use super::compound::{Compound, Normalized};
+use super::compound::{Compound, NormKind, Normalized};
 use super::tensors::Slot;
 use crate::{ADAPTER_NORM_EPSILON, AdapterBlock, AdapterPlace, HeadPlaces, Result};
 
@@ -122,7 +122,7 @@ impl SavedAdapters {
             });
             let x = taken(&read.collect::<Result<Vec<_>>>()?)?;
             let epsilon = f64::from(ADAPTER_NORM_EPSILON);
-            let normalized = compound.normalize(&x, epsilon)?;
+            let normalized = compound.normalize(&x, NormKind::layer_norm(epsilon))?;
             let by_adapter = normalized.rows.reshape((members.len(), (), width))?;
             let down = by_adapter.matmul(&adapters.down_weight.transpose(1, 2)?)?;
             let [activation, slope] = compound.gelu_and_slope(&down, &adapters.down_bias)?;

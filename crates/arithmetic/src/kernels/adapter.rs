@@ -6,8 +6,8 @@
 
 use super::activation::value_and_slope;
 use super::instruction_set::InstructionSet;
-use super::layer_norm::{normalize_row, normalize_row_backward};
 use super::matrix::{Matrix, MatrixMut};
+use super::norm::{normalize_row, normalize_row_backward};
 use super::product::{Packed, Start, multiply};
 use crate::{ADAPTER_NORM_EPSILON, AdapterPlace};
 
@@ -62,7 +62,7 @@ pub(crate) fn forward(
         || {
             let rows = normalized.chunks_exact_mut(width);
             for (row, inverse_deviation) in rows.zip(inverse_deviation) {
-                *inverse_deviation = normalize_row(row, ADAPTER_NORM_EPSILON);
+                *inverse_deviation = normalize_row(row, true, ADAPTER_NORM_EPSILON);
             }
         },
     );
@@ -165,7 +165,7 @@ pub(crate) fn backward(
                 .zip(saved.normalized.chunks_exact(width))
                 .zip(&saved.inverse_deviation);
             for ((towards_x, normalized), &inverse_deviation) in rows {
-                normalize_row_backward(towards_x, normalized, inverse_deviation);
+                normalize_row_backward(towards_x, normalized, true, inverse_deviation);
             }
         },
     );

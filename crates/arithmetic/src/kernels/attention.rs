@@ -4,20 +4,35 @@
 //! head)) and the result is P V. With D = dL/d(P V): dV = P^T D, dP = D V^T, dS = P * (dP - rowsum(dP * P)), dQ = dS K
 //! / sqrt(..), dK = dS^T Q / sqrt(..).
 //!
-//! The examples follow each other without padding, and each attends to its own tokens.
+//! The examples follow each other without padding, and each attends to its own tokens. A token attends to those of its span
+//! alone: P is 0 outside, and so are dS and what is computed from it.
+
+use std::ops::Range;
 
 use super::activation::exponential;
 use super::instruction_set::InstructionSet;
 use super::matrix::{Matrix, MatrixMut};
+use super::norm::{self, SavedNorm};
 use super::product::{Packed, Start, multiply};
 use super::rows::{maximum, sum, sum_pairs};
+use crate::{Attention, Rotation};
 
-/// The shape of an attention, and the instructions that compute it.
+/// An attention, and the instructions that compute it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shape {
+pub(crate) struct Kernel<'a> {
     pub(crate) set: InstructionSet,
-    pub(crate) width: usize,
-    pub(crate) heads: usize,
+    pub(crate) layer: &'a Attention,
+}
+
+/// The part of a forward pass that the gradient needs.
+#[derive(Debug, Default)]
+pub struct SavedAttention {
+    /// The attention weights P of each example, (heads, tokens, tokens), one after the other.
+    weights: Vec<f32>,
+    /// The capped scores, shaped like the weights, if the scores have a bound.
+    capped: Vec<f32>,
+    /// Of the norms of queries and of keys.
+    norms: [SavedNorm; 2],
 }
 
 /// Memory that is reused by every product of an attention.
@@ -28,66 +43,154 @@ pub(crate) struct Scratch {
 }
 
 /// A part of an example's projection, which holds all of them side by side.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 enum Part {
-    Query = 0,
-    Key = 1,
-    Value = 2,
+    Query,
+    Key,
+    Value,
 }
 
-impl Shape {
-    fn head_width(&self) -> usize {
-        self.width / self.heads
-    }
-
-    fn scale(&self) -> f32 {
-        (self.head_width() as f32).powf(-0.5)
+impl Kernel<'_> {
+    /// The values of one part of a row of the projection.
+    fn columns(&self, part: Part) -> Range<usize> {
+        let Attention {
+            heads,
+            key_heads,
+            head_width,
+            ..
+        } = *self.layer;
+        let heads = match part {
+            Part::Query => 0..heads,
+            Part::Key => heads..heads + key_heads,
+            Part::Value => heads + key_heads..heads + 2 * key_heads,
+        };
+        heads.start * head_width..heads.end * head_width
     }
 
     /// The number of attention weights of examples that end at these offsets.
     fn weights(&self, examples: &[usize]) -> usize {
         let tokens = examples.windows(2).map(|ends| ends[1] - ends[0]);
-        self.heads * tokens.map(|tokens| tokens * tokens).sum::<usize>()
+        self.layer.heads * tokens.map(|tokens| tokens * tokens).sum::<usize>()
     }
 
+    /// The number of heads of queries that share a head of keys and values.
+    fn group(&self) -> usize {
+        self.layer.heads / self.layer.key_heads
+    }
+
+    /// Where a part begins in a row for one head of the queries.
     fn begin(&self, part: Part, head: usize) -> usize {
-        part as usize * self.width + head * self.head_width()
+        let head = match part {
+            Part::Query => head,
+            Part::Key | Part::Value => head / self.group(),
+        };
+        self.columns(part).start + head * self.layer.head_width
     }
 
     /// One part of one example's projection for one head, (tokens, width of a head).
     fn part<'a>(&self, projected: &'a [f32], part: Part, head: usize) -> Matrix<'a> {
-        let tokens = projected.len() / (3 * self.width);
+        let row = self.layer.projected_width();
+        let tokens = projected.len() / row;
         let values = &projected[self.begin(part, head)..];
-        Matrix::strided(values, tokens, self.head_width(), 3 * self.width)
+        Matrix::strided(values, tokens, self.layer.head_width, row)
     }
 
     fn part_mut<'a>(&self, projected: &'a mut [f32], part: Part, head: usize) -> MatrixMut<'a> {
-        let tokens = projected.len() / (3 * self.width);
+        let row = self.layer.projected_width();
+        let tokens = projected.len() / row;
         let values = &mut projected[self.begin(part, head)..];
-        MatrixMut::strided(values, tokens, self.head_width(), 3 * self.width)
+        MatrixMut::strided(values, tokens, self.layer.head_width, row)
     }
 
-    /// Computes the mixed values (rows, width) from the projections (rows, 3 width), and the attention weights P of
-    /// each example, of shape (heads, tokens, tokens), one after the other.
+    /// The heads of a part, (rows x heads) of the width of a head.
+    fn heads_mut<'p>(
+        &self,
+        projected: &'p mut [f32],
+        part: Part,
+    ) -> (usize, impl Iterator<Item = &'p mut [f32]>) {
+        let (row, columns) = (self.layer.projected_width(), self.columns(part));
+        let head_width = self.layer.head_width;
+        let count = projected.len() / row * (columns.len() / head_width);
+        let rows = projected.chunks_exact_mut(row);
+        let heads = rows.flat_map(move |row| row[columns.clone()].chunks_exact_mut(head_width));
+        (count, heads)
+    }
+
+    /// Replaces queries and keys by their norms, if the architecture has these, and turns them by their positions.
+    fn prepare(&self, projected: &mut [f32], examples: &[usize], saved: &mut SavedAttention) {
+        if let Some(norms) = &self.layer.norms {
+            let parts = [Part::Query, Part::Key].into_iter();
+            for ((part, norm), saved) in parts.zip(norms).zip(&mut saved.norms) {
+                let heads = self.heads_mut(projected, part);
+                norm::forward_rows(self.set, norm, heads, Some(saved));
+            }
+        }
+        self.turn(projected, examples, Rotation::turn);
+    }
+
+    /// Replaces the gradients with respect to the prepared queries and keys by those with respect to the projection.
+    fn prepare_backward(&self, towards: &mut [f32], examples: &[usize], saved: &SavedAttention) {
+        self.turn(towards, examples, Rotation::turn_backward);
+        if let Some(norms) = &self.layer.norms {
+            let parts = [Part::Query, Part::Key].into_iter();
+            for ((part, norm), saved) in parts.zip(norms).zip(&saved.norms) {
+                let (_, heads) = self.heads_mut(towards, part);
+                norm::backward_rows(self.set, norm, saved, heads);
+            }
+        }
+    }
+
+    fn turn(
+        &self,
+        projected: &mut [f32],
+        examples: &[usize],
+        turn: impl Fn(&Rotation, usize, &mut [f32]),
+    ) {
+        let Some(rotation) = &self.layer.rotation else {
+            return;
+        };
+        let (row, head_width) = (self.layer.projected_width(), self.layer.head_width);
+        let turned = self.columns(Part::Query).start..self.columns(Part::Key).end;
+        for ends in examples.windows(2) {
+            let own = &mut projected[ends[0] * row..ends[1] * row];
+            for (position, row) in own.chunks_exact_mut(row).enumerate() {
+                for head in row[turned.clone()].chunks_exact_mut(head_width) {
+                    turn(rotation, position, head);
+                }
+            }
+        }
+    }
+
+    /// Computes the mixed values (rows, width) from the projections (rows, projected width), in which queries and keys
+    /// are replaced by what is multiplied.
     pub(crate) fn forward(
         &self,
-        projected: &[f32],
+        projected: &mut [f32],
         examples: &[usize],
-        weights: &mut Vec<f32>,
+        saved: &mut SavedAttention,
         mixed: &mut [f32],
         scratch: &mut Scratch,
     ) {
-        let Self { set, width, .. } = *self;
+        self.prepare(projected, examples, saved);
+        let Self { set, layer } = *self;
+        let (row, width) = (layer.projected_width(), layer.width());
         let packed = &mut scratch.packed;
+        let SavedAttention {
+            weights, capped, ..
+        } = saved;
         weights.resize(self.weights(examples), 0.0);
-        let mut rest = &mut weights[..];
+        if layer.cap.is_some() {
+            capped.resize(weights.len(), 0.0);
+        }
+        let mut done = 0;
         for ends in examples.windows(2) {
             let tokens = ends[1] - ends[0];
-            let projected = &projected[ends[0] * 3 * width..ends[1] * 3 * width];
+            let projected = &projected[ends[0] * row..ends[1] * row];
             let mixed = &mut mixed[ends[0] * width..ends[1] * width];
-            for head in 0..self.heads {
-                let (weights, behind) = rest.split_at_mut(tokens * tokens);
-                rest = behind;
+            for head in 0..layer.heads {
+                let own = done..done + tokens * tokens;
+                done = own.end;
+                let weights = &mut weights[own.clone()];
                 let part = |part| self.part(projected, part, head);
                 packed.pack(set, part(Part::Key).transposed());
                 multiply(
@@ -96,21 +199,28 @@ impl Shape {
                     Start::Nothing,
                     part(Part::Query),
                     packed,
-                    self.scale(),
+                    layer.scale,
                 );
+                if let Some(bound) = layer.cap {
+                    cap(set, bound, weights);
+                    capped[own].copy_from_slice(weights);
+                }
                 set.run(
                     #[inline(always)]
                     || {
-                        for row in weights.chunks_exact_mut(tokens) {
-                            softmax(row);
+                        for (place, row) in weights.chunks_exact_mut(tokens).enumerate() {
+                            let span = layer.span.of(place, tokens);
+                            row[..span.start].fill(0.0);
+                            row[span.end..].fill(0.0);
+                            softmax(&mut row[span]);
                         }
                     },
                 );
                 packed.pack(set, part(Part::Value));
-                let result = &mut mixed[head * self.head_width()..];
+                let result = &mut mixed[head * layer.head_width..];
                 multiply(
                     set,
-                    MatrixMut::strided(result, tokens, self.head_width(), width),
+                    MatrixMut::strided(result, tokens, layer.head_width, width),
                     Start::Nothing,
                     Matrix::new(weights, tokens, tokens),
                     packed,
@@ -120,42 +230,50 @@ impl Shape {
         }
     }
 
-    /// Computes the gradient with respect to the projections, (rows, 3 width), from that with respect to the mixed
-    /// values.
+    /// Computes the gradient with respect to the projections, (rows, projected width), from that with respect to the
+    /// mixed values. `projected` is what the forward pass left there.
     pub(crate) fn backward(
         &self,
         projected: &[f32],
         examples: &[usize],
-        weights: &[f32],
+        saved: &SavedAttention,
         gradient: &[f32],
         result: &mut [f32],
         scratch: &mut Scratch,
     ) {
-        let Self { set, width, .. } = *self;
+        let Self { set, layer } = *self;
+        let (row, width) = (layer.projected_width(), layer.width());
         let Scratch { packed, scores } = scratch;
-        let mut rest = weights;
+        let mut done = 0;
         for ends in examples.windows(2) {
             let tokens = ends[1] - ends[0];
             scores.resize(tokens * tokens, 0.0);
-            let projected = &projected[ends[0] * 3 * width..ends[1] * 3 * width];
-            let result = &mut result[ends[0] * 3 * width..ends[1] * 3 * width];
+            let projected = &projected[ends[0] * row..ends[1] * row];
+            let result = &mut result[ends[0] * row..ends[1] * row];
             let gradient = &gradient[ends[0] * width..ends[1] * width];
-            for head in 0..self.heads {
-                let (weights, behind) = rest.split_at(tokens * tokens);
-                rest = behind;
+            for head in 0..layer.heads {
+                let own = done..done + tokens * tokens;
+                done = own.end;
+                let weights = &saved.weights[own.clone()];
                 let part = |part| self.part(projected, part, head);
-                let mut multiply = |to: MatrixMut<'_>, left, right, scale| {
+                let mut multiply = |to: MatrixMut<'_>, start, left, right, scale| {
                     packed.pack(set, right);
-                    multiply(set, to, Start::Nothing, left, packed, scale);
+                    multiply(set, to, start, left, packed, scale);
                 };
-                let gradient = &gradient[head * self.head_width()..];
-                let gradient = Matrix::strided(gradient, tokens, self.head_width(), width);
+                // The heads that share a key and a value add to their gradients.
+                let shared = match head % self.group() {
+                    0 => Start::Nothing,
+                    _ => Start::Result,
+                };
+                let gradient = &gradient[head * layer.head_width..];
+                let gradient = Matrix::strided(gradient, tokens, layer.head_width, width);
                 let attention = Matrix::new(weights, tokens, tokens);
                 let to = self.part_mut(result, Part::Value, head);
-                multiply(to, attention.transposed(), gradient, 1.0);
+                multiply(to, shared, attention.transposed(), gradient, 1.0);
 
                 let to = MatrixMut::new(scores, tokens, tokens);
-                multiply(to, gradient, part(Part::Value).transposed(), 1.0);
+                let value = part(Part::Value).transposed();
+                multiply(to, Start::Nothing, gradient, value, 1.0);
                 set.run(
                     #[inline(always)]
                     || {
@@ -165,20 +283,49 @@ impl Shape {
                         }
                     },
                 );
+                if let Some(bound) = layer.cap {
+                    cap_backward(set, bound, &saved.capped[own], scores);
+                }
 
                 let towards_scores = Matrix::new(scores, tokens, tokens);
                 let to = self.part_mut(result, Part::Query, head);
-                multiply(to, towards_scores, part(Part::Key), self.scale());
+                let (query, key) = (part(Part::Query), part(Part::Key));
+                multiply(to, Start::Nothing, towards_scores, key, layer.scale);
                 let to = self.part_mut(result, Part::Key, head);
-                multiply(
-                    to,
-                    towards_scores.transposed(),
-                    part(Part::Query),
-                    self.scale(),
-                );
+                multiply(to, shared, towards_scores.transposed(), query, layer.scale);
             }
         }
+        self.prepare_backward(result, examples, saved);
     }
+}
+
+/// Replaces scores s by c tanh(s / c) for the bound c.
+fn cap(set: InstructionSet, bound: f32, scores: &mut [f32]) {
+    let inverse = 1.0 / bound;
+    set.run(
+        #[inline(always)]
+        || {
+            for score in scores {
+                // tanh(x) = 1 - 2 / (1 + exp(2 x))
+                let share = 2.0 / (1.0 + exponential(2.0 * *score * inverse));
+                *score = bound - bound * share;
+            }
+        },
+    );
+}
+
+/// Replaces the gradient with respect to c tanh(s / c) by the one with respect to s.
+fn cap_backward(set: InstructionSet, bound: f32, capped: &[f32], gradient: &mut [f32]) {
+    let inverse = 1.0 / bound;
+    set.run(
+        #[inline(always)]
+        || {
+            for (g, &capped) in gradient.iter_mut().zip(capped) {
+                let share = capped * inverse;
+                *g *= 1.0 - share * share;
+            }
+        },
+    );
 }
 
 /// Computes scores = softmax(scores).
@@ -231,15 +378,13 @@ mod tests {
             })
             .collect();
         for set in InstructionSet::available() {
-            let shape = Shape {
-                set,
-                width: 2,
-                heads: 2,
-            };
-            let (mut mixed, mut weights) = (vec![0.0; 14], Vec::new());
+            let layer = &Attention::plain(2, 2);
+            let (mut mixed, mut saved) = (vec![0.0; 14], SavedAttention::default());
             let examples = [0, 4, 7];
             let scratch = &mut Scratch::default();
-            shape.forward(&projected, &examples, &mut weights, &mut mixed, scratch);
+            let mut projected = projected.clone();
+            let kernel = Kernel { set, layer };
+            kernel.forward(&mut projected, &examples, &mut saved, &mut mixed, scratch);
             for (token, values) in mixed.chunks_exact(2).enumerate() {
                 let mean = if token < 4 { 1.5 } else { 5.0 };
                 assert!((values[0] - mean).abs() < 1e-6 && (values[1] - 6.0).abs() < 1e-5);

@@ -1,19 +1,21 @@
-//! The first rows of examples and the means of their rows. `offsets` are where each example starts, followed by the
+//! The first or last rows of examples and the means of their rows. `offsets` are where each example starts, followed by the
 //! number of rows.
 
-/// Takes the first row of every example, (examples, width).
-pub(crate) fn first_rows(from: &[f32], offsets: &[usize], to: &mut Vec<f32>) {
+use crate::End;
+
+/// Takes the first or last row of every example, (examples, width).
+pub(crate) fn end_rows(from: &[f32], offsets: &[usize], end: End, to: &mut Vec<f32>) {
     let width = width(from, offsets);
     to.clear();
-    for &row in &offsets[..offsets.len() - 1] {
+    for row in end.rows(offsets) {
         to.extend_from_slice(&from[row * width..][..width]);
     }
 }
 
-/// Adds (examples, width) to the first rows.
-pub(crate) fn add_to_first_rows(from: &[f32], offsets: &[usize], to: &mut [f32]) {
+/// Adds (examples, width) to these rows.
+pub(crate) fn add_to_end_rows(from: &[f32], offsets: &[usize], end: End, to: &mut [f32]) {
     let width = width(to, offsets);
-    for (&row, from) in offsets.iter().zip(from.chunks_exact(width)) {
+    for (row, from) in end.rows(offsets).zip(from.chunks_exact(width)) {
         let to = &mut to[row * width..][..width];
         to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
     }
@@ -60,8 +62,10 @@ mod tests {
     fn rows_and_means_by_hand() {
         let rows = [1.0, 2.0, 3.0, 4.0, 5.0, 9.0, 7.0, 8.0];
         let mut found = Vec::new();
-        first_rows(&rows, &OFFSETS, &mut found);
+        end_rows(&rows, &OFFSETS, End::First, &mut found);
         assert_eq!(found, [1.0, 2.0, 7.0, 8.0]);
+        end_rows(&rows, &OFFSETS, End::Last, &mut found);
+        assert_eq!(found, [5.0, 9.0, 7.0, 8.0]);
         means_forward(&rows, &OFFSETS, &mut found);
         assert_eq!(found, [3.0, 5.0, 7.0, 8.0]);
     }
@@ -70,8 +74,10 @@ mod tests {
     fn gradients_by_hand() {
         let gradient = [3.0, 6.0, 5.0, 7.0];
         let mut found = vec![1.0; 8];
-        add_to_first_rows(&gradient, &OFFSETS, &mut found);
+        add_to_end_rows(&gradient, &OFFSETS, End::First, &mut found);
         assert_eq!(found, [4.0, 7.0, 1.0, 1.0, 1.0, 1.0, 6.0, 8.0]);
+        add_to_end_rows(&gradient, &OFFSETS, End::Last, &mut found);
+        assert_eq!(found, [4.0, 7.0, 1.0, 1.0, 4.0, 7.0, 11.0, 15.0]);
         means_backward(&gradient, &OFFSETS, &mut found);
         assert_eq!(found, [1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 5.0, 7.0]);
     }

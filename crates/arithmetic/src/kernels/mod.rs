@@ -16,11 +16,12 @@ pub(crate) mod attention;
 mod bf16;
 pub(crate) mod examples;
 pub(crate) mod frozen_product;
+pub(crate) mod gate;
 pub(crate) mod gradient_products;
 pub(crate) mod head;
 pub(crate) mod instruction_set;
-pub(crate) mod layer_norm;
 pub(crate) mod matrix;
+pub(crate) mod norm;
 #[expect(
     unsafe_code,
     reason = "the innermost loop reads packed panels and strided rows without bounds checks"

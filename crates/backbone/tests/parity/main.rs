@@ -5,7 +5,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use adaplace_backbone::{Backbone, Inputs, InstructionSet, Pooling, SavedPooling, SublayerScratch};
+use adaplace_arithmetic::{Arithmetic, Cpu, OnDevice, Precision};
+use adaplace_backbone::{
+    Backbone, Inputs, InstructionSet, Pooling, SavedPooling, SavedSublayer, SublayerScratch,
+};
 use adaplace_reference::{Transformer, embedded, mask, real_rows};
 use candle_core::{DType, Device, IndexOp, Tensor};
 use sha2::{Digest, Sha256};
@@ -35,6 +38,10 @@ impl Case {
 
     fn tensor(&self, name: &str) -> &Tensor {
         &self.tensors[&format!("{}/{name}", self.name)]
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(&format!("{}/{name}", self.name))
     }
 
     fn inputs(&self) -> Inputs {
@@ -93,6 +100,7 @@ fn expected_features(case: &Case, offsets: &[usize], pooling: Pooling) -> Tensor
         .enumerate()
         .map(|(row, ends)| match pooling {
             Pooling::Cls => last.i((row, 0)).unwrap(),
+            Pooling::Last => last.i((row, ends[1] - ends[0] - 1)).unwrap(),
             Pooling::Mean => last.i((row, ..ends[1] - ends[0])).unwrap().mean(0).unwrap(),
         })
         .collect();
@@ -129,36 +137,86 @@ fn check_definition(family: &str, case: &Case) {
     assert_close(&features, &expected, &what);
 }
 
-/// Compares the states and features of the prepared chain, with every instruction set of this machine.
+/// Compares the states and features of the prepared chain, and the gradients if the case has them, with every instruction
+/// set of this machine and as tensors.
 fn check_chain(family: &str, case: &Case) {
-    let inputs = case.inputs();
-    let tensor = |values: &[f32]| {
-        let shape = (values.len() / WIDTH, WIDTH);
-        Tensor::from_slice(values, shape, &Device::Cpu).unwrap()
-    };
-    for set in InstructionSet::available() {
-        let backbone = backbone(family, case).with_instruction_set(set);
-        let what = format!("{family} at {}, {set:?}", case.name);
-        let mut state = backbone.embed(&inputs).unwrap();
-        let (offsets, chain) = (backbone.offsets(&inputs), backbone.chain().unwrap());
-        for (n, sublayer) in chain.sublayers().iter().enumerate() {
-            let mut next = Vec::new();
-            let scratch = &mut SublayerScratch::default();
-            let result = sublayer.forward(&state, &offsets, &mut next, None, scratch);
-            result.unwrap();
-            state = next;
-            if n % 2 == 1 {
-                let expected = real_rows(case.tensor(&format!("state.{}", n + 1)), &offsets);
-                assert_close(&tensor(&state), &expected, &format!("{what}, h_{}", n + 1));
-            }
-        }
-        let (mut features, saved) = (Vec::new(), &mut SavedPooling::default());
-        let pooler = chain.pooler();
-        let result = pooler.forward(&state, &offsets, &mut features, saved);
-        result.unwrap();
-        let expected = expected_features(case, &offsets, backbone.description().pooling);
-        assert_close(&tensor(&features), &expected, &format!("{what}, features"));
+    for instruction_set in InstructionSet::available() {
+        let processor = Cpu {
+            instruction_set,
+            precision: Precision::F32,
+        };
+        check_computed(family, case, processor);
     }
+    let device = std::env::var("ADAPLACE_DEVICE").unwrap_or_else(|_| "candle".to_owned());
+    let device = OnDevice::open(device.parse().unwrap()).unwrap();
+    check_computed(family, case, device);
+}
+
+fn check_computed<A: Arithmetic>(family: &str, case: &Case, arithmetic: A) {
+    let inputs = case.inputs();
+    let backbone = backbone(family, case).on(arithmetic.clone());
+    let what = format!("{family} at {}, {arithmetic:?}", case.name);
+    let offsets = backbone.offsets(&inputs);
+    let rows = arithmetic.rows(offsets.clone()).unwrap();
+    let close = |found: &A::Buffer, expected: &Tensor, what: &str| {
+        let values = arithmetic.read(found).unwrap();
+        let shape = (values.len() / WIDTH, WIDTH);
+        let found = Tensor::from_slice(&values, shape, &Device::Cpu).unwrap();
+        assert_close(&found, expected, what);
+    };
+    let buffer = |values: &[f32]| {
+        let (mut buffer, shape) = (A::Buffer::default(), (values.len() / WIDTH, WIDTH));
+        let fill = |to: &mut [f32]| to.copy_from_slice(values);
+        arithmetic.write(shape, fill, &mut buffer).unwrap();
+        buffer
+    };
+    let mut state = buffer(&backbone.embed(&inputs).unwrap());
+    let chain = backbone.chain().unwrap();
+    let scratch = &mut SublayerScratch::default();
+    let mut all_saved = Vec::new();
+    let at = |name: &str, n: usize| real_rows(case.tensor(&format!("{name}.{n}")), &offsets);
+    close(&state, &at("state", 0), &format!("{what}, h_0"));
+    for (n, sublayer) in chain.sublayers().iter().enumerate() {
+        let (mut next, mut saved) = (A::Buffer::default(), SavedSublayer::default());
+        let result = sublayer.forward(&state, &rows, &mut next, Some(&mut saved), scratch);
+        result.unwrap();
+        all_saved.push(saved);
+        state = next;
+        // transformers returns the states between blocks.
+        if n % 2 == 1 {
+            close(&state, &at("state", n + 1), &format!("{what}, h_{}", n + 1));
+        }
+    }
+    let (mut features, mut saved) = (A::Buffer::default(), SavedPooling::default());
+    let pooler = chain.pooler();
+    let result = pooler.forward(&state, &rows, &mut features, &mut saved);
+    result.unwrap();
+    let expected = expected_features(case, &offsets, backbone.description().pooling);
+    close(&features, &expected, &format!("{what}, features"));
+    if !case.has("weights") {
+        return;
+    }
+    let weights: Vec<f32> = case
+        .tensor("weights")
+        .flatten_all()
+        .unwrap()
+        .to_vec1()
+        .unwrap();
+    let (mut towards_features, mut gradient) = (buffer(&weights), A::Buffer::default());
+    let result = pooler.backward(&mut towards_features, &rows, &mut gradient, &saved);
+    result.unwrap();
+    for (n, sublayer) in chain.sublayers().iter().enumerate().rev() {
+        if n % 2 == 1 {
+            let what = format!("{what}, dL/dh_{}", n + 1);
+            close(&gradient, &at("gradient", n + 1), &what);
+        }
+        let mut before = A::Buffer::default();
+        let saved = &all_saved[n];
+        let result = sublayer.backward(saved, &rows, &mut gradient, &mut before, false, scratch);
+        result.unwrap();
+        gradient = before;
+    }
+    close(&gradient, &at("gradient", 0), &format!("{what}, dL/dh_0"));
 }
 
 #[track_caller]
@@ -167,6 +225,16 @@ fn check(family: &str, cases: &[&'static str]) {
         let case = Case::read(family, name);
         check_definition(family, &case);
         check_chain(family, &case);
+    }
+}
+
+/// Families that the definition does not have: their gradients are compared with those of transformers.
+#[track_caller]
+fn check_variants(variants: &[&str]) {
+    for variant in variants {
+        let case = Case::read(variant, "text");
+        assert!(case.has("weights"));
+        check_chain(variant, &case);
     }
 }
 
@@ -228,6 +296,38 @@ fn clip() {
 fn other_activations() {
     check("bert-gelu-new", &["text"]);
     check("vit-quick-gelu", &["16"]);
+}
+
+/// Its attention has rotary positions, and in most blocks a window.
+#[test]
+fn modernbert() {
+    check_variants(&["modernbert", "modernbert-biased", "modernbert-turned"]);
+}
+
+#[test]
+fn llama() {
+    check_variants(&["llama", "llama-biased", "llama-single"]);
+}
+
+#[test]
+fn mistral() {
+    check_variants(&["mistral", "mistral-wide"]);
+}
+
+#[test]
+fn qwen() {
+    check_variants(&["qwen2", "qwen2-late", "qwen3", "qwen3-biased"]);
+}
+
+#[test]
+fn gemma() {
+    check_variants(&["gemma", "gemma2", "gemma2-free"]);
+    check_variants(&["gemma3_text", "gemma3_text-both-ways"]);
+}
+
+#[test]
+fn gpt2() {
+    check_variants(&["gpt2", "gpt2-inverse"]);
 }
 
 /// Folding LayerScale, interpolating positions and adding up constant rows do not change the hash, which is that of the

@@ -12,6 +12,9 @@ Weights are stored as f16 and widened to f32 for everything that is computed. `e
     CASE/pixels                            (rows, 3, size, size)                           images
     CASE/state.N                           (rows, tokens, 32): h_0, h_2, h_4, the states before blocks 0 and 1 and after 1
     CASE/last                              the same shape: h_4, after the last norm if the family has one
+    CASE/weights                           (rows, 32), for the families with rotary positions or a causal attention
+    CASE/gradient.N                        the gradient at h_0, h_2, h_4 of the sum of weights times the pooled last state,
+                                           which is its mean over the real tokens, or the last real token of a decoder
 """
 
 import inspect
@@ -64,6 +67,68 @@ def families():
     yield "vit-quick-gelu", t.ViTModel(quick), [16]
     clip = t.CLIPVisionConfig(**of_vit, image_size=16)
     yield "clip_vision_model", t.CLIPVisionModelWithProjection(clip), [16, 20]
+    yield from rotary_encoders()
+    yield from decoders()
+
+
+def rotary_encoders():
+    """ModernBERT: with a block that attends to all, with biases and windows alone, and with other angles."""
+    t = transformers
+    shared = SIZES | {"vocab_size": VOCABULARY, "max_position_embeddings": 64, "pad_token_id": 0}
+    bases = lambda full, sliding: {
+        "full_attention": {"rope_type": "default", "rope_theta": full},
+        "sliding_attention": {"rope_type": "default", "rope_theta": sliding},
+    }
+    plain = t.ModernBertConfig(**shared, local_attention=4)
+    yield "modernbert", t.ModernBertForMaskedLM(plain), None
+    biased = dict(attention_bias=True, mlp_bias=True, norm_bias=True, layer_types=["sliding_attention"] * 2)
+    yield "modernbert-biased", t.ModernBertModel(t.ModernBertConfig(**shared, **biased, local_attention=2)), None
+    turned = t.ModernBertConfig(**shared, rope_parameters=bases(50.0, 7.0), local_attention=6)
+    yield "modernbert-turned", t.ModernBertForSequenceClassification(turned), None
+
+
+def decoders():
+    t = transformers
+    shared = SIZES | {"vocab_size": VOCABULARY, "max_position_embeddings": 64, "pad_token_id": 0}
+    grouped = shared | {"num_key_value_heads": 2}
+    slow = {
+        "rope_type": "llama3", "rope_theta": 50.0, "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 16,
+    }
+    yield "llama", t.LlamaForCausalLM(t.LlamaConfig(**grouped, rope_parameters=slow)), None
+    linear = {"rope_type": "linear", "rope_theta": 100.0, "factor": 3.0}
+    biased = dict(attention_bias=True, mlp_bias=True, head_dim=12, rope_parameters=linear)
+    yield "llama-biased", t.LlamaModel(t.LlamaConfig(**shared, **biased)), None
+    single = t.LlamaConfig(**shared | {"num_key_value_heads": 1, "hidden_act": "gelu"}, tie_word_embeddings=True)
+    yield "llama-single", t.LlamaForSequenceClassification(single), None
+    window = t.MistralConfig(**grouped, sliding_window=3)
+    yield "mistral", t.MistralForCausalLM(window), None
+    yield "mistral-wide", t.MistralModel(t.MistralConfig(**grouped, sliding_window=None, head_dim=16)), None
+    yield "qwen2", t.Qwen2ForCausalLM(t.Qwen2Config(**grouped)), None
+    late = dict(use_sliding_window=True, sliding_window=2, max_window_layers=1)
+    yield "qwen2-late", t.Qwen2Model(t.Qwen2Config(**grouped, **late)), None
+    yield "qwen3", t.Qwen3ForCausalLM(t.Qwen3Config(**grouped, head_dim=16)), None
+    yield "qwen3-biased", t.Qwen3Model(t.Qwen3Config(**shared | {"num_key_value_heads": 4}, head_dim=8, attention_bias=True)), None
+    yield "gemma", t.GemmaForCausalLM(t.GemmaConfig(**shared | {"num_key_value_heads": 1}, head_dim=12)), None
+    capped = dict(head_dim=8, query_pre_attn_scalar=11, attn_logit_softcapping=1.5, sliding_window=3)
+    yield "gemma2", t.Gemma2ForCausalLM(t.Gemma2Config(**grouped, **capped)), None
+    yield "gemma2-free", t.Gemma2Model(t.Gemma2Config(**grouped, head_dim=8, attn_logit_softcapping=None)), None
+    turned = {
+        "full_attention": {"rope_type": "linear", "rope_theta": 200.0, "factor": 2.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 10.0},
+    }
+    local = dict(head_dim=8, sliding_window=3, layer_types=["sliding_attention", "full_attention"])
+    gemma3 = t.Gemma3TextConfig(**grouped, **local, rope_parameters=turned)
+    yield "gemma3_text", t.Gemma3ForCausalLM(gemma3), None
+    both_ways = t.Gemma3TextConfig(**grouped, head_dim=8, sliding_window=4, use_bidirectional_attention=True)
+    yield "gemma3_text-both-ways", t.Gemma3TextModel(both_ways), None
+    of_gpt2 = dict(
+        n_embd=WIDTH, n_head=HEADS, n_layer=BLOCKS, vocab_size=VOCABULARY, n_positions=12, pad_token_id=0,
+        bos_token_id=1, eos_token_id=1,
+    )
+    yield "gpt2", t.GPT2LMHeadModel(t.GPT2Config(**of_gpt2)), None
+    other = dict(n_inner=INTERMEDIATE, scale_attn_by_inverse_layer_idx=True, activation_function="gelu_pytorch_tanh")
+    yield "gpt2-inverse", t.GPT2ForSequenceClassification(t.GPT2Config(**of_gpt2, **other)), None
 
 
 @torch.no_grad()
@@ -73,7 +138,7 @@ def fill(model, random):
         noise = torch.randn(weight.shape, generator=random)
         if "lambda1" in name:
             value = 0.6 + 0.2 * noise
-        elif "norm" in name.lower() and name.endswith("weight"):
+        elif ("norm" in name.lower() or ".ln_" in name) and name.endswith("weight"):
             value = 1 + 0.1 * noise
         elif name.endswith("bias"):
             value = 0.1 * noise
@@ -94,6 +159,34 @@ def text_inputs(padding, random):
     return ids, types, mask
 
 
+def run_with_gradients(model, inputs, random):
+    """The states where blocks begin and end, and the gradients there of weights times the pooled last state."""
+    blocks = model.layers if hasattr(model, "layers") else model.h
+    states = []
+
+    def seen(state):
+        state.retain_grad()
+        states.append(state)
+
+    hooks = [blocks[0].register_forward_pre_hook(lambda _, args: seen(args[0]))]
+    of_block = lambda output: output[0] if isinstance(output, tuple) else output
+    hooks += [block.register_forward_hook(lambda _, __, output: seen(of_block(output))) for block in blocks]
+    last = model(**inputs).last_hidden_state
+    for hook in hooks:
+        hook.remove()
+    mask = inputs["attention_mask"]
+    if model.config.model_type == "modernbert":
+        real = mask[:, :, None].float()
+        pooled = (last * real).sum(1) / real.sum(1)
+    else:
+        pooled = last[torch.arange(len(mask)), mask.sum(1) - 1]
+    weights = torch.randn(pooled.shape, generator=random)
+    (weights * pooled).sum().backward()
+    found = {f"state.{2 * place}": state.detach() for place, state in enumerate(states)}
+    found |= {f"gradient.{2 * place}": state.grad for place, state in enumerate(states)}
+    return found | {"last": last.detach(), "weights": weights}
+
+
 @torch.no_grad()
 def run(model, inputs):
     states = model(**inputs, output_hidden_states=True)
@@ -111,7 +204,9 @@ def expected(model, sizes, random):
         # The tokenizers of the other families have no token types.
         if model.config.model_type in ("bert", "electra"):
             inputs["token_type_ids"] = types
-        tensors = {"ids": ids, "type_ids": types, "mask": mask} | run(base, inputs)
+        texts = {"ids": ids, "type_ids": types, "mask": mask}
+        turned = hasattr(base, "layers") or hasattr(base, "h")
+        tensors = texts | (run_with_gradients(base, inputs, random) if turned else run(base, inputs))
         return {f"text/{name}": tensor for name, tensor in tensors.items()}
     tensors = {}
     for size in sizes:

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use adaplace_arithmetic::{Arithmetic, Cpu};
-use adaplace_backbone::{Backbone, BackboneError, Inputs, SublayerScratch};
+use adaplace_backbone::{Backbone, BackboneError, Inputs, Pooling, SublayerScratch};
 use adaplace_reference::{Transformer, embedded, mask};
 use adaplace_testkit::{TinyBert, TinyVit, tiny_bert, tiny_vit};
 use candle_core::{DType, Device, Tensor, Var};
@@ -52,25 +52,31 @@ pub struct Defined<A: Arithmetic = Cpu> {
 }
 
 impl Defined {
-    fn read(folder: &Path) -> Self {
+    fn read(folder: &Path, pooling: Option<Pooling>) -> Self {
         Self {
-            backbone: Backbone::load(folder, None).unwrap(),
+            backbone: Backbone::load(folder, pooling).unwrap(),
             definition: Transformer::read(folder),
         }
+    }
+
+    fn bert_pooled_by(pooling: Pooling) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        tiny_bert(folder.path(), &TinyBert::default());
+        Self::read(folder.path(), Some(pooling))
     }
 
     pub fn bert(activation: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         tiny_bert(folder.path(), &TinyBert::default());
         set_config(folder.path(), "hidden_act", json!(activation));
-        Self::read(folder.path())
+        Self::read(folder.path(), None)
     }
 
     pub fn vit(activation: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         tiny_vit(folder.path(), &TinyVit::default());
         set_config(folder.path(), "hidden_act", json!(activation));
-        Self::read(folder.path())
+        Self::read(folder.path(), None)
     }
 }
 
@@ -122,9 +128,14 @@ pub fn values(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// The backbones with inputs for each, and every activation.
-pub fn backbones() -> [(&'static str, Defined, Inputs); 4] {
+/// The backbones with inputs for each, every pooling and every activation.
+pub fn backbones() -> [(&'static str, Defined, Inputs); 6] {
+    let pooled = |pooling| (Defined::bert_pooled_by(pooling), ragged_inputs());
+    let (first, texts) = pooled(Pooling::Cls);
+    let (last, same_texts) = pooled(Pooling::Last);
     [
+        ("bert at its first token", first, texts),
+        ("bert at its last token", last, same_texts),
         ("bert", Defined::bert("gelu"), ragged_inputs()),
         ("vit", Defined::vit("gelu"), pictures()),
         ("bert by tanh", Defined::bert("gelu_new"), ragged_inputs()),

@@ -69,10 +69,10 @@ fn configuration_that_is_no_json_or_lacks_a_key() {
 #[test]
 fn unknown_architecture() {
     let folder = bert_folder();
-    set_config(folder.path(), "model_type", json!("gpt2"));
+    set_config(folder.path(), "model_type", json!("t5"));
     let parts = [
-        "`gpt2`",
-        "`bert`, `distilbert`, `roberta`, `xlm-roberta`, `electra`, `vit`, `deit`, `dinov2`, `dinov2_with_registers`, `clip_vision_model`, `clip`",
+        "`t5`",
+        "`bert`, `distilbert`, `roberta`, `xlm-roberta`, `electra`, `vit`, `deit`, `dinov2`, `dinov2_with_registers`, `clip_vision_model`, `clip`, `modernbert`, `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3`, `gemma`, `gemma2`, `gemma3_text`",
     ];
     assert_refused(folder.path(), "config.json", &parts);
 }
@@ -113,7 +113,7 @@ fn settings_that_are_not_implemented() {
         ("patch_size", json!(5), "divide the image_size `16`"),
         ("patch_size", json!(0), "divide the image_size `16`"),
         ("qkv_bias", json!(false), "only `true`"),
-        ("hidden_act", json!("silu"), "`quick_gelu`"),
+        ("hidden_act", json!("mish"), "`quick_gelu`"),
     ];
     for (key, value, says) in cases {
         let folder = vit_folder();
@@ -140,7 +140,10 @@ fn pooling_that_is_not_implemented() {
             json!({"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": true}),
             "max, mean",
         ),
-        (json!({"pooling_mode_lasttoken": true}), "lasttoken"),
+        (
+            json!({"pooling_mode_lasttoken": true, "pooling_mode_cls_token": true}),
+            "cls, lasttoken",
+        ),
         (
             json!({"pooling_mode_mean_sqrt_len_tokens": true}),
             "mean_sqrt_len",
@@ -158,8 +161,11 @@ fn pooling_that_is_not_implemented() {
         );
     }
     let folder = vit_folder();
-    let message = message(Backbone::load(folder.path(), Some(Pooling::Mean)));
-    assert_says(&message, &["config.json", "class token"]);
+    for pooling in [Pooling::Mean, Pooling::Last] {
+        let message = message(Backbone::load(folder.path(), Some(pooling)));
+        let says = format!("leave out `--pooling {pooling}`");
+        assert_says(&message, &["config.json", "class token", &says]);
+    }
 }
 
 #[test]

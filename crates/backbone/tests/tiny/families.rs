@@ -4,13 +4,13 @@
 use std::fs;
 use std::path::Path;
 
-use adaplace_backbone::{Backbone, Inputs};
+use adaplace_backbone::{Backbone, Inputs, Pooling};
 use adaplace_testkit::{TinyBert, tiny_bert};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::common::{assert_says, bert, bits_of_states, message, pictures, ragged_inputs, vit};
-use crate::folders::{edit_tensors, set_config};
+use crate::folders::{edit_tensors, set_config, write_pooling};
 
 /// A copy of the family's small model.
 fn folder(family: &str) -> TempDir {
@@ -53,6 +53,29 @@ fn settings_that_are_not_implemented() {
             json!(true),
             "small, base or large",
         ),
+        ("modernbert", "hidden_activation", json!("relu"), "`silu`"),
+        (
+            "modernbert-biased",
+            "layer_types",
+            json!(["full_attention", "chunked_attention"]),
+            "only `full_attention` and `sliding_attention`",
+        ),
+        (
+            "modernbert-biased",
+            "layer_types",
+            json!(["full_attention"]),
+            "`too few names`",
+        ),
+        ("llama", "num_key_value_heads", json!(3), "`4`"),
+        ("llama", "hidden_act", json!("relu"), "`silu`"),
+        (
+            "gemma3_text",
+            "layer_types",
+            json!(["linear_attention", "full_attention"]),
+            "`linear_attention`",
+        ),
+        ("gpt2", "n_head", json!(5), "divide the n_embd `32`"),
+        ("gpt2", "add_cross_attention", json!(true), "only `false`"),
     ];
     for (family, key, value, says) in cases {
         let folder = folder(family);
@@ -60,6 +83,122 @@ fn settings_that_are_not_implemented() {
         let message = message(Backbone::load(folder.path(), None));
         let path = folder.path().join("config.json").display().to_string();
         assert_says(&message, &[&path, key, says]);
+    }
+}
+
+/// Earlier versions of transformers have other keys for the same positions.
+#[test]
+fn rotary_positions_are_read_in_both_forms() {
+    let forms = [
+        (
+            "llama",
+            json!({"rope_theta": 50.0, "rope_scaling": {
+                "rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 16,
+            }}),
+        ),
+        (
+            "llama-biased",
+            json!({"rope_theta": 100.0, "rope_scaling": {"type": "linear", "factor": 3.0}}),
+        ),
+        (
+            "gemma3_text",
+            json!({"rope_theta": 200.0, "rope_local_base_freq": 10.0,
+                "rope_scaling": {"rope_type": "linear", "factor": 2.0}}),
+        ),
+        (
+            "modernbert-turned",
+            json!({"global_rope_theta": 50.0, "local_rope_theta": 7.0}),
+        ),
+    ];
+    for (family, keys) in forms {
+        let folder = folder(family);
+        set_config(folder.path(), "rope_parameters", Value::Null);
+        let plain = Backbone::load(folder.path(), None).unwrap();
+        for (key, value) in keys.as_object().unwrap() {
+            set_config(folder.path(), key, value.clone());
+        }
+        let before = Backbone::load(folder.path(), None).unwrap();
+        let last = |backbone: &Backbone| bits_of_states(backbone, &ragged_inputs())[4].clone();
+        assert_eq!(last(&before), last(&load(family)), "{family}");
+        assert_ne!(last(&plain), last(&before), "{family}");
+    }
+}
+
+#[test]
+fn rotary_positions_that_are_not_implemented() {
+    let cases = [
+        (json!({"rope_type": "yarn", "factor": 4.0}), "`llama3`"),
+        (json!({"rope_type": "linear"}), "need a number"),
+        (
+            json!({"rope_type": "llama3", "factor": 4.0}),
+            "low_freq_factor",
+        ),
+        (
+            json!({"rope_type": "default", "partial_rotary_factor": 0.1}),
+            "an even number",
+        ),
+    ];
+    for (settings, says) in cases {
+        let folder = folder("llama");
+        set_config(folder.path(), "rope_parameters", settings);
+        let message = message(Backbone::load(folder.path(), None));
+        assert_says(&message, &["config.json", says]);
+    }
+}
+
+/// Layers are listed since version 4.53 of transformers. Before, their number decided.
+#[test]
+fn windows_are_those_of_the_list_or_of_the_number() {
+    let states = |family: &str, edits: &[(&str, Value)]| {
+        let folder = folder(family);
+        for (key, value) in edits {
+            set_config(folder.path(), key, value.clone());
+        }
+        let backbone = Backbone::load(folder.path(), None).unwrap();
+        bits_of_states(&backbone, &ragged_inputs())[4].clone()
+    };
+    for family in ["modernbert", "qwen2-late", "gemma2"] {
+        let unlisted = states(family, &[("layer_types", Value::Null)]);
+        assert_eq!(unlisted, states(family, &[]), "{family}");
+    }
+    let pattern = ("sliding_window_pattern", json!(2));
+    let by_number = states("gemma3_text", &[("layer_types", Value::Null), pattern]);
+    assert_eq!(by_number, states("gemma3_text", &[]));
+    let all = json!(["full_attention", "full_attention"]);
+    for family in ["modernbert", "qwen2-late", "gemma2", "gemma3_text"] {
+        let without = states(family, &[("layer_types", all.clone())]);
+        assert_ne!(without, states(family, &[]), "{family}");
+    }
+    // A token of these attends to what comes before it alone.
+    for family in ["llama", "mistral", "gpt2", "gemma", "qwen3"] {
+        let backbone = load(family);
+        let of = |last: u32| {
+            let inputs = Inputs::text(vec![4], vec![9, 8, 7, last], vec![0; 4]);
+            bits_of_states(&backbone, &inputs)[4][..3 * 32].to_vec()
+        };
+        assert_eq!(of(10), of(11), "{family}");
+    }
+}
+
+/// Each family has its usual pooling, which the folder or the caller may change.
+#[test]
+fn decoders_are_read_at_their_last_token() {
+    for (family, usual) in [
+        ("gpt2", Pooling::Last),
+        ("gemma3_text", Pooling::Last),
+        ("modernbert", Pooling::Mean),
+    ] {
+        let folder = folder(family);
+        let pooling = |asked| {
+            let backbone = Backbone::load(folder.path(), asked).unwrap();
+            backbone.description().pooling
+        };
+        assert_eq!(pooling(None), usual);
+        assert_eq!(pooling(Some(Pooling::Cls)), Pooling::Cls);
+        let other = json!({"pooling_mode_mean_tokens": false, "pooling_mode_lasttoken": true});
+        write_pooling(folder.path(), "1_Pooling", &other);
+        assert_eq!(pooling(None), Pooling::Last);
     }
 }
 

@@ -9,14 +9,14 @@ use anyhow::{Result, bail};
 
 /// The pooling that the placement was made with.
 pub(crate) fn pooling(file: &PlacementFile, path: &Path) -> Result<Option<Pooling>> {
-    match file.backbone.pooling.as_str() {
-        "mean" => Ok(Some(Pooling::Mean)),
-        "cls" => Ok(Some(Pooling::Cls)),
-        other => bail!(
-            "`{}` has the pooling `{other}`, which is not supported; choose `mean` or `cls`",
+    let found = &file.backbone.pooling;
+    let Ok(pooling) = found.parse() else {
+        bail!(
+            "`{}` has the pooling `{found}`, which is not supported; choose `mean`, `cls` or `last`",
             path.display()
-        ),
-    }
+        )
+    };
+    Ok(Some(pooling))
 }
 
 /// The adapters and the head in the file at `path`, which were trained with this placement file.

@@ -55,6 +55,7 @@ pub(super) fn text(
     if let Some(head) = head {
         let pooled = match backbone.pooling.as_str() {
             "cls" => "last_hidden_state[:, 0]",
+            "last" => "last_hidden_state[range(len(input_ids)), attention_mask.sum(1) - 1]",
             _ => "(last_hidden_state * mask).sum(1) / mask.sum(1)",
         };
         let _ = write!(
@@ -62,7 +63,7 @@ pub(super) fn text(
             "\n`head.safetensors` holds the head: `logits = pooled @ head.weight.T + head.bias`, where\n\
              `pooled = {pooled}`"
         );
-        if pooled.contains("mask") {
+        if pooled.contains("* mask") {
             text.push_str(" and `mask = attention_mask.unsqueeze(-1)`");
         }
         text.push_str(".\n");

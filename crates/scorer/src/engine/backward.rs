@@ -231,7 +231,7 @@ impl<A: Arithmetic> Engine<'_, A> {
         let Workspace {
             passes,
             sublayer,
-            first_rows,
+            end_rows,
             ..
         } = workspace;
         let Pass {
@@ -240,11 +240,11 @@ impl<A: Arithmetic> Engine<'_, A> {
             ..
         } = &mut passes[pass];
         let (chain, saved) = (self.chain.sublayers(), &sublayers[n - 1]);
-        if self.only_first_rows(pass, n) {
-            chain[n - 1].backward(saved, &shard.singles, gradient, first_rows, false, sublayer)?;
+        if let Some(end) = self.only_end(pass, n) {
+            chain[n - 1].backward(saved, &shard.singles, gradient, end_rows, false, sublayer)?;
             let all = self.add_to(&mut gradients[n - 1], &shard.examples)?;
             let arithmetic = self.arithmetic();
-            return Ok(arithmetic.add_to_first_rows(first_rows, &shard.examples, all)?);
+            return Ok(arithmetic.add_to_end_rows(end_rows, (&shard.examples, end), all)?);
         }
         let add = gradients[n - 1].is_known();
         let result = gradients[n - 1].write();

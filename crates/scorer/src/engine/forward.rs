@@ -135,16 +135,16 @@ impl<A: Arithmetic> Engine<'_, A> {
             let Workspace {
                 passes,
                 sublayer: scratch,
-                first_rows,
+                end_rows,
                 ..
             } = &mut *workspace;
             let Pass {
                 states, sublayers, ..
             } = &mut passes[pass];
             let mut before = states[n - 1].get().expect("states are computed in order");
-            if self.only_first_rows(pass, n) {
-                arithmetic.first_rows(before, &shard.examples, first_rows)?;
-                before = first_rows;
+            if let Some(end) = self.only_end(pass, n) {
+                arithmetic.end_rows(before, (&shard.examples, end), end_rows)?;
+                before = end_rows;
             }
             let saves = backward == Backward::Follows && self.plan.needs_gradient(pass, n - 1);
             let saved = saves.then_some(&mut sublayers[n - 1]);

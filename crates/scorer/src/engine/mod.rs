@@ -18,8 +18,8 @@ pub(crate) use batch::{Shard, TOKENS_ON_DEVICE, for_all, pieces, shards, shards_
 pub(crate) use plan::{Plan, Reuse};
 pub(crate) use workspace::Workspace;
 
-use adaplace_arithmetic::Arithmetic;
-use adaplace_backbone::{Backbone, Chain, Pooling};
+use adaplace_arithmetic::{Arithmetic, End};
+use adaplace_backbone::{Backbone, Chain};
 use group::{Group, Stage};
 
 use crate::parameters::Layout;
@@ -34,8 +34,8 @@ pub(crate) struct Engine<'a, A: Arithmetic> {
     plan: Plan,
     /// The adapters by pass and target.
     stages: Vec<Vec<Vec<Stage>>>,
-    /// Whether only the first row of every example goes through the last sublayer of the last pass.
-    only_first_rows: bool,
+    /// The row of every example that alone goes through the last sublayer of the last pass, if not all do.
+    only_end: Option<End>,
 }
 
 impl<'a, A: Arithmetic> Engine<'a, A> {
@@ -61,11 +61,13 @@ impl<'a, A: Arithmetic> Engine<'a, A> {
         let read = connections
             .clone()
             .all(|connection| usize::from(connection.target) < last);
-        let only_first_rows = reuse == Reuse::UnchangedStates
-            && computed
-            && read
-            && backbone.description().pooling == Pooling::Cls
-            && chain.sublayers()[last - 1].works_on_single_rows();
+        let pooled = backbone.description().pooling.end();
+        let only_end = pooled.filter(|_| {
+            reuse == Reuse::UnchangedStates
+                && computed
+                && read
+                && chain.sublayers()[last - 1].works_on_single_rows()
+        });
         let mut saved = 0;
         let mut of_state = |pass: usize, n: usize| {
             let carried = pass == 1 && n == plan.passes[1].begin;
@@ -83,7 +85,7 @@ impl<'a, A: Arithmetic> Engine<'a, A> {
             group,
             stages,
             plan,
-            only_first_rows,
+            only_end,
         })
     }
 
@@ -123,16 +125,17 @@ impl<'a, A: Arithmetic> Engine<'a, A> {
         &self.plan
     }
 
-    /// Whether a pass computes h_n only for the first row of every example.
-    fn only_first_rows(&self, pass: usize, n: usize) -> bool {
-        self.only_first_rows && n == self.last() && pass + 1 == self.plan.passes.len()
+    /// The row of every example for which alone a pass computes h_n, if it does not for all.
+    fn only_end(&self, pass: usize, n: usize) -> Option<End> {
+        let is_last = n == self.last() && pass + 1 == self.plan.passes.len();
+        self.only_end.filter(|_| is_last)
     }
 
     /// The offsets of the examples in h_n, as a pass computes it.
     fn rows_of<'s>(&self, pass: usize, n: usize, shard: &'s Shard<'_, A>) -> &'s A::Rows {
-        match self.only_first_rows(pass, n) {
-            true => &shard.singles,
-            false => &shard.examples,
+        match self.only_end(pass, n) {
+            Some(_) => &shard.singles,
+            None => &shard.examples,
         }
     }
 

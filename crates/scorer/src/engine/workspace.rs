@@ -18,8 +18,8 @@ pub(crate) struct Workspace<A: Arithmetic> {
     pub(super) pooling: SavedPooling<A>,
     pub(super) sublayer: SublayerScratch<A>,
     pub(super) adapter: A::Scratch,
-    /// The first rows of a state or of a gradient.
-    pub(super) first_rows: A::Buffer,
+    /// The first or last rows of the examples in a state or in a gradient.
+    pub(super) end_rows: A::Buffer,
     /// The gradients with respect to what adapters read.
     pub(super) towards_read: A::Buffer,
     /// The gradients with respect to the trained values.
@@ -61,7 +61,7 @@ impl<A: Arithmetic> Default for Workspace<A> {
             pooling: SavedPooling::default(),
             sublayer: SublayerScratch::default(),
             adapter: A::Scratch::default(),
-            first_rows: A::Buffer::default(),
+            end_rows: A::Buffer::default(),
             towards_read: A::Buffer::default(),
             towards_values: A::Buffer::default(),
         }

@@ -1,16 +1,21 @@
 //! Placements that change nothing, and placements that are rejected.
 
-use adaplace_backbone::{Backbone, Inputs};
+use adaplace_backbone::{Backbone, Inputs, Pooling};
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 
 use super::{loss_and_gradients, pictures, ragged_inputs, states, tiny_vit};
-use crate::support::{head, model, tiny_bert, trained};
+use crate::support::{head, model, tiny_bert, tiny_bert_pooled_by, trained};
 use crate::{Model, Parameters, ScoreError};
 
-/// The two tiny backbones, with inputs and labels for each.
-pub fn backbones() -> [(Backbone, Inputs, Vec<u32>); 2] {
+/// The tiny backbones, with inputs and labels for each: a BERT at the mean and at the last token, and a ViT.
+pub fn backbones() -> [(Backbone, Inputs, Vec<u32>); 3] {
     [
         (tiny_bert(), ragged_inputs(), vec![1, 0, 2]),
+        (
+            tiny_bert_pooled_by(Some(Pooling::Last)),
+            ragged_inputs(),
+            vec![1, 0, 2],
+        ),
         (tiny_vit(), pictures(), vec![2, 0]),
     ]
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use adaplace_arithmetic::Arithmetic;
-use adaplace_backbone::Backbone;
+use adaplace_backbone::{Backbone, Pooling};
 use adaplace_scorer::{Head, Model, Parameters};
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 use adaplace_task::{Encoder, Task, TaskOptions, TextEncoder};
@@ -17,9 +17,13 @@ pub const WIDTH: usize = 32;
 pub const CLASSES: usize = 3;
 
 pub fn tiny_bert() -> Backbone {
+    tiny_bert_pooled_by(None)
+}
+
+pub fn tiny_bert_pooled_by(pooling: Option<Pooling>) -> Backbone {
     let folder = tempfile::tempdir().unwrap();
     adaplace_testkit::tiny_bert(folder.path(), &TinyBert::default());
-    Backbone::load(folder.path(), None).unwrap()
+    Backbone::load(folder.path(), pooling).unwrap()
 }
 
 /// The tiny text task, encoded for the tiny BERT.

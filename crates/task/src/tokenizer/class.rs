@@ -27,7 +27,7 @@ pub(super) enum Class {
 }
 
 /// The supported classes by their names.
-const NAMES: [(&str, Class); 7] = [
+const NAMES: [(&str, Class); 11] = [
     ("BertTokenizer", Class::WordPiece),
     ("DistilBertTokenizer", Class::WordPiece),
     ("ElectraTokenizer", Class::WordPiece),
@@ -35,6 +35,10 @@ const NAMES: [(&str, Class); 7] = [
     ("XLMRobertaTokenizer", Class::Unigram),
     ("PreTrainedTokenizer", Class::AsFile),
     ("TokenizersBackend", Class::AsFile),
+    ("GPT2Tokenizer", Class::AsFile),
+    ("LlamaTokenizer", Class::AsFile),
+    ("Qwen2Tokenizer", Class::AsFile),
+    ("GemmaTokenizer", Class::AsFile),
 ];
 
 impl Class {
@@ -139,7 +143,7 @@ impl Class {
         let (begin, end) = match self {
             Self::WordPiece | Self::ByteLevel => (SpecialToken::Class, SpecialToken::Separator),
             Self::Unigram => (SpecialToken::Begin, SpecialToken::End),
-            Self::AsFile => return Ok(()),
+            Self::AsFile => return check_ends(tokenizer, settings),
         };
         let token = |kind: SpecialToken| {
             let named = settings.special_token(kind)?;
@@ -183,6 +187,34 @@ impl Class {
         }
         Ok(())
     }
+}
+
+/// Checks that `tokenizer.json` puts tokens around texts where `add_bos_token` and `add_eos_token` say so. Otherwise only some
+/// versions of transformers follow them.
+fn check_ends(tokenizer: &Tokenizer, settings: &Settings) -> Result<(), TaskError> {
+    let framed = tokenizer
+        .encode_fast("", true)
+        .map_err(|error| settings.contradiction(error.to_string()))?;
+    let ids = framed.get_ids();
+    let ends = [
+        ("add_bos_token", SpecialToken::Begin, ids.first()),
+        ("add_eos_token", SpecialToken::End, ids.last()),
+    ];
+    for (key, kind, of_file) in ends {
+        let Some(wanted) = settings.switch(key)? else {
+            continue;
+        };
+        let token = settings.special_token(kind)?.unwrap_or_default();
+        let id = tokenizer.token_to_id(&token);
+        let added = id.is_some() && of_file.copied() == id;
+        if added != wanted {
+            return Err(settings.contradiction(format!(
+                "`{key}` is {wanted} here, but `tokenizer.json` {} `{token}`",
+                if added { "adds" } else { "does not add" }
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn word_piece(tokenizer: &mut Tokenizer, settings: &Settings) -> Result<(), TaskError> {

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import AttachError
-from . import post_norm, pre_norm
+from . import decoder, post_norm, pre_norm
 from .layout import Layout
 from .timm_vit import is_timm, timm_vit
 
@@ -26,6 +26,15 @@ FAMILIES: dict[str, tuple[str, Callable[[nn.Module, Any], Layout]]] = {
     "dinov2": ("Dinov2Model", pre_norm.dinov2),
     "clip_vision_model": ("CLIPVisionModel", pre_norm.clip),
     "dinov2_with_registers": ("Dinov2WithRegistersModel", pre_norm.dinov2),
+    "modernbert": ("ModernBertModel", decoder.modernbert),
+    "gpt2": ("GPT2Model", decoder.gpt2),
+    "llama": ("LlamaModel", decoder.llama),
+    "mistral": ("MistralModel", decoder.llama),
+    "qwen2": ("Qwen2Model", decoder.llama),
+    "qwen3": ("Qwen3Model", decoder.llama),
+    "gemma": ("GemmaModel", decoder.gemma),
+    "gemma2": ("Gemma2Model", decoder.gemma2),
+    "gemma3_text": ("Gemma3TextModel", decoder.gemma2),
 }
 
 

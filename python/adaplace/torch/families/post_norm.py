@@ -106,6 +106,6 @@ def _layout(
         blocks=blocks,
         points=[OutputPoint(module) for module in (begin, *ends)],
         width=width,
-        poolings=("mean", "cls"),
+        poolings=("mean", "cls", "last"),
         weights=weights,
     )

@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use candle_core::{D, DType, Tensor};
 
-use super::{AdamWStep, Compound, Kept, Normalized};
+use super::{AdamWStep, Compound, Kept, NormKind, Normalized};
 use crate::device::optimiser::{Models, Moments};
 use crate::device::rows::ExampleRows;
 use crate::kernels::adamw::{EPSILON, MEAN_DECAY, SQUARE_DECAY};
@@ -31,7 +31,7 @@ impl Compound for Composition {
         let x = x.broadcast_add(bias)?;
         let value = match activation {
             Activation::Gelu => x.gelu_erf()?,
-            Activation::GeluByTanh | Activation::QuickGelu => {
+            Activation::GeluByTanh | Activation::QuickGelu | Activation::Silu => {
                 (logistic(&steepness(activation, &x)?[0])? * x)?
             }
         };
@@ -62,7 +62,7 @@ impl Compound for Composition {
                 let [_, slope] = self.gelu_and_slope(x, bias)?;
                 slope
             }
-            Activation::GeluByTanh | Activation::QuickGelu => {
+            Activation::GeluByTanh | Activation::QuickGelu | Activation::Silu => {
                 // s + x s (1 - s) u'(x) for the logistic function s of u(x).
                 let x = x.broadcast_add(bias)?;
                 let [u, slope] = steepness(activation, &x)?;
@@ -101,12 +101,16 @@ impl Compound for Composition {
         Ok((to + Tensor::cat(&parts, 0)?)?)
     }
 
-    fn normalize(&self, x: &Tensor, epsilon: f64) -> Result<Normalized> {
-        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-        let inverse_deviation = (variance + epsilon)?.sqrt()?.recip()?;
+    fn normalize(&self, x: &Tensor, of: NormKind) -> Result<Normalized> {
+        let moved = match of.centred {
+            true => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?,
+            false => x.clone(),
+        };
+        let variance = moved.sqr()?.mean_keepdim(D::Minus1)?;
+        let inverse_deviation = (variance + of.epsilon)?.sqrt()?.recip()?;
         Ok(Normalized {
-            rows: centred.broadcast_mul(&inverse_deviation)?,
+            centred: of.centred,
+            rows: moved.broadcast_mul(&inverse_deviation)?,
             inverse_deviation,
             means: None,
         })
@@ -117,11 +121,11 @@ impl Compound for Composition {
         &self,
         x: &Tensor,
         [weight, bias]: [&Tensor; 2],
-        epsilon: f64,
+        of: NormKind,
         kept: Kept,
         result: DType,
     ) -> Result<(Tensor, Option<Normalized>)> {
-        let normalized = self.normalize(x, epsilon)?;
+        let normalized = self.normalize(x, of)?;
         let weighted = normalized.rows.broadcast_mul(weight)?;
         let weighted = weighted.broadcast_add(bias)?.to_dtype(result)?;
         Ok((weighted, (kept != Kept::Nothing).then_some(normalized)))
@@ -145,10 +149,12 @@ impl Compound for Composition {
                 centred.broadcast_mul(&saved.inverse_deviation)?
             }
         };
-        let mean = weighted.mean_keepdim(D::Minus1)?;
         let projection = (&weighted * &rows)?.mean_keepdim(D::Minus1)?;
         let along = rows.broadcast_mul(&projection)?;
-        let across = (weighted.broadcast_sub(&mean)? - along)?;
+        let across = match saved.centred {
+            true => (weighted.broadcast_sub(&weighted.mean_keepdim(D::Minus1)?)? - along)?,
+            false => (weighted - along)?,
+        };
         let towards = across.broadcast_mul(&saved.inverse_deviation)?;
         Ok(match to {
             None => towards,
@@ -260,6 +266,7 @@ fn steepness(activation: Activation, x: &Tensor) -> Result<[Tensor; 2]> {
     let twice_root = 2.0 * (2.0 / std::f64::consts::PI).sqrt();
     Ok(match activation {
         Activation::QuickGelu => [(x * 1.702)?, (x.zeros_like()? + 1.702)?],
+        Activation::Silu => [x.clone(), x.ones_like()?],
         Activation::Gelu | Activation::GeluByTanh => {
             let square = x.sqr()?;
             let u = (square.affine(0.044_715 * twice_root, twice_root)? * x)?;

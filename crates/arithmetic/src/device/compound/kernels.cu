@@ -75,7 +75,7 @@ static __device__ u32 value_of_thread() {
     return blockIdx.x * blockDim.x + threadIdx.x;
 }
 
-// The activations by their numbers: the exact gelu, gelu by tanh and quick gelu.
+// The activations by their numbers: the exact gelu, gelu by tanh, quick gelu and silu.
 static __device__ float activated(u32 activation, float x, float *slope) {
     if (activation == 0) {
         float distribution = 0.5f * erff(x * 0.70710678f) + 0.5f;
@@ -83,7 +83,7 @@ static __device__ float activated(u32 activation, float x, float *slope) {
         return x * distribution;
     }
     // The others are x times the logistic function of u.
-    float steepness = activation == 1 ? 1.5957691f : 1.702f;
+    float steepness = activation == 1 ? 1.5957691f : activation == 2 ? 1.702f : 1.0f;
     float cubic = activation == 1 ? 0.044715f : 0.0f;
     float u = steepness * x * (1.0f + cubic * x * x);
     float share = 1.0f / (1.0f + expf(-u));
@@ -91,11 +91,11 @@ static __device__ float activated(u32 activation, float x, float *slope) {
     return x * share;
 }
 
-// Layer norm. Without factors and summands `weight` and `bias` are null, and so are `result` and `rounded`. `normalized`
-// and `means` may be null.
+// Layer norm, or RMS norm if `centred` is 0. Without factors and summands `weight` and `bias` are null, and so are `result`
+// and `rounded`. `normalized` and `means` may be null.
 extern "C" __global__ void norm_forward(
-    const float *__restrict__ x, const float *__restrict__ weight, const float *__restrict__ bias, float epsilon,
-    u32 rows, u32 width, float *__restrict__ result, bf16 *__restrict__ rounded, float *__restrict__ normalized,
+    const float *__restrict__ x, const float *__restrict__ weight, const float *__restrict__ bias, u32 centred,
+    float epsilon, u32 rows, u32 width, float *__restrict__ result, bf16 *__restrict__ rounded, float *__restrict__ normalized,
     float *__restrict__ means, float *__restrict__ inverse_deviation) {
     u32 row = row_of_warp();
     if (row >= rows) {
@@ -106,7 +106,7 @@ extern "C" __global__ void norm_forward(
     for (u32 i = threadIdx.x; i < width; i += 32) {
         sum += x[begin + i];
     }
-    float mean = sum_of_warp(sum) / width;
+    float mean = centred ? sum_of_warp(sum) / width : 0.0f;
     float squares = 0.0f;
     for (u32 i = threadIdx.x; i < width; i += 32) {
         float centred = x[begin + i] - mean;
@@ -132,12 +132,12 @@ extern "C" __global__ void norm_forward(
     }
 }
 
-// The gradient with respect to a layer norm's input, plus `to`. With `means`, `normalized` is that input. `weight`,
+// The gradient with respect to a norm's input, plus `to`. With `means`, `normalized` is that input. `weight`,
 // `means` and `to` may be null.
 extern "C" __global__ void norm_backward(
     const float *__restrict__ gradient, const float *__restrict__ weight, const float *__restrict__ normalized,
-    const float *__restrict__ means, const float *__restrict__ inverse_deviation, const float *__restrict__ to, u32 rows,
-    u32 width, float *__restrict__ result) {
+    const float *__restrict__ means, const float *__restrict__ inverse_deviation, const float *__restrict__ to, u32 centred,
+    u32 rows, u32 width, float *__restrict__ result) {
     u32 row = row_of_warp();
     if (row >= rows) {
         return;
@@ -153,7 +153,7 @@ extern "C" __global__ void norm_backward(
         sum += weighted;
         along += weighted * ((normalized[begin + i] - shift) * factor);
     }
-    float mean = sum_of_warp(sum) / width;
+    float mean = centred ? sum_of_warp(sum) / width : 0.0f;
     float projection = sum_of_warp(along) / width;
     for (u32 i = threadIdx.x; i < width; i += 32) {
         float weighted = gradient[begin + i] * (weight ? weight[i] : 1.0f);

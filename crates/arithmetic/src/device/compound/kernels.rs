@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 use candle_core::{D, DType, Tensor};
 
-use super::{Kept, Normalized};
+use super::{Kept, NormKind, Normalized};
 use crate::{Activation, ArithmeticError, Result};
 
 /// The kernels in CUDA C++.
@@ -95,6 +95,7 @@ fn number_of(activation: Activation) -> u32 {
         Activation::Gelu => 0,
         Activation::GeluByTanh => 1,
         Activation::QuickGelu => 2,
+        Activation::Silu => 3,
     }
 }
 
@@ -161,12 +162,12 @@ impl<L: Launcher> Kernels<L> {
         self.of_values("activate", values, &arguments)
     }
 
-    /// Runs the kernel of layer norms.
+    /// Runs the kernel of norms.
     fn normalize_into(
         &self,
         x: &Tensor,
         weights: Option<[&Tensor; 2]>,
-        epsilon: f64,
+        of: NormKind,
         result: Option<&Tensor>,
         kept: Kept,
     ) -> Result<Normalized> {
@@ -183,7 +184,8 @@ impl<L: Launcher> Kernels<L> {
             Argument::Read(x),
             maybe(weights.map(|[weight, _]| weight)),
             maybe(weights.map(|[_, bias]| bias)),
-            Argument::Number(epsilon as f32),
+            Argument::Count(u32::from(of.centred)),
+            Argument::Number(of.epsilon as f32),
             Argument::Count(count(rows)?),
             Argument::Count(count(width)?),
             result,
@@ -194,6 +196,7 @@ impl<L: Launcher> Kernels<L> {
         ];
         self.of_rows("norm_forward", rows, &arguments)?;
         Ok(Normalized {
+            centred: of.centred,
             rows: normalized.unwrap_or_else(|| x.clone()),
             inverse_deviation,
             means,

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use candle_core::{DType, Device, Tensor};
 
 use super::kernels::{Argument, Grid, Kernels, Launcher, SOURCE};
-use super::{AdamWStep, Composition, Compound, Kept, Normalized};
+use super::{AdamWStep, Composition, Compound, Kept, NormKind, Normalized};
 #[cfg(feature = "cuda")]
 use crate::Precision;
 use crate::device::optimiser::{Models, Moments};
@@ -218,14 +218,21 @@ fn norms(kernels: &dyn Compound, x: &Tensor, weights: [&Tensor; 2]) {
             assert_close(&found.unwrap(), &expected.unwrap(), 1e-5);
         }
     };
-    let normalized = |compound: &dyn Compound| compound.normalize(x, 1e-5).unwrap();
+    let layer_norm = NormKind::layer_norm(1e-5);
+    let normalized = |compound: &dyn Compound| compound.normalize(x, layer_norm).unwrap();
     let (found, expected) = (normalized(kernels), normalized(&Composition));
     assert_close(&found.rows, &expected.rows, 1e-5);
     close(&found, &expected);
-    for kept in [Kept::Nothing, Kept::Rows, Kept::Input] {
+    let root_mean_square = NormKind {
+        centred: false,
+        ..layer_norm
+    };
+    let kinds = [layer_norm, root_mean_square].into_iter();
+    let all = [Kept::Nothing, Kept::Rows, Kept::Input];
+    for (kind, kept) in kinds.flat_map(|kind| all.map(|kept| (kind, kept))) {
         for (of, bound) in [(DType::F32, 1e-5), (DType::BF16, ONE_STEP)] {
             let normed = |compound: &dyn Compound| {
-                compound.norm_forward(x, weights, 1e-5, kept, of).unwrap()
+                compound.norm_forward(x, weights, kind, kept, of).unwrap()
             };
             let ((result, found), (expected_result, expected)) =
                 (normed(kernels), normed(&Composition));
@@ -253,6 +260,7 @@ fn activated(kernels: &dyn Compound, x: &Tensor, bias: &Tensor) {
         Activation::Gelu,
         Activation::GeluByTanh,
         Activation::QuickGelu,
+        Activation::Silu,
     ] {
         activated_by(kernels, activation, x, bias);
     }

@@ -8,7 +8,7 @@ use super::{
     Argument, Biased, Grid, Kernels, Launcher, WARPS_OF_NORM, count, maybe, number_of, vectors,
     written,
 };
-use crate::device::compound::{AdamWStep, Composition, Compound, Kept, Normalized};
+use crate::device::compound::{AdamWStep, Composition, Compound, Kept, NormKind, Normalized};
 use crate::device::optimiser::{Models, Moments};
 use crate::device::rows::ExampleRows;
 use crate::kernels::adamw::{EPSILON, MEAN_DECAY, SQUARE_DECAY};
@@ -114,20 +114,20 @@ impl<L: Launcher> Compound for Kernels<L> {
         Ok(result)
     }
 
-    fn normalize(&self, x: &Tensor, epsilon: f64) -> Result<Normalized> {
-        self.normalize_into(x, None, epsilon, None, Kept::Rows)
+    fn normalize(&self, x: &Tensor, of: NormKind) -> Result<Normalized> {
+        self.normalize_into(x, None, of, None, Kept::Rows)
     }
 
     fn norm_forward(
         &self,
         x: &Tensor,
         weights: [&Tensor; 2],
-        epsilon: f64,
+        of: NormKind,
         kept: Kept,
         result: DType,
     ) -> Result<(Tensor, Option<Normalized>)> {
         let result = self.0.empty_of(x.dims(), result)?;
-        let normalized = self.normalize_into(x, Some(weights), epsilon, Some(&result), kept)?;
+        let normalized = self.normalize_into(x, Some(weights), of, Some(&result), kept)?;
         Ok((result, (kept != Kept::Nothing).then_some(normalized)))
     }
 
@@ -147,6 +147,7 @@ impl<L: Launcher> Compound for Kernels<L> {
             maybe(saved.means.as_ref()),
             Argument::Read(&saved.inverse_deviation),
             maybe(to),
+            Argument::Count(u32::from(saved.centred)),
             Argument::Count(count(rows)?),
             Argument::Count(count(width)?),
             Argument::Write(&result),

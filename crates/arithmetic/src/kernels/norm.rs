@@ -1,11 +1,12 @@
-//! Layer norm over rows, and its gradient.
+//! Norms over rows, and their gradients.
 //!
 //! For a row x of d values, x' = (x - mean) / sqrt(variance + epsilon) and y = x' * weight + bias. With g = dL/dy *
-//! weight the gradient is dL/dx = (g - mean(g) - x' mean(g x')) / sqrt(variance + epsilon).
+//! weight the gradient is dL/dx = (g - mean(g) - x' mean(g x')) / sqrt(variance + epsilon). A norm that is not centred has
+//! the mean of the squares in place of the variance, and neither mean.
 
 use super::instruction_set::InstructionSet;
 use super::rows::{sum, sum_pairs};
-use crate::layers::LayerNorm;
+use crate::layers::Norm;
 
 /// The part of a forward pass that the gradient needs.
 #[derive(Debug, Default)]
@@ -18,9 +19,9 @@ pub struct SavedNorm {
 
 /// Replaces `row` x by x' and returns 1 / sqrt(variance + epsilon).
 #[inline(always)]
-pub fn normalize_row(row: &mut [f32], epsilon: f32) -> f32 {
+pub fn normalize_row(row: &mut [f32], centred: bool, epsilon: f32) -> f32 {
     let count = row.len() as f32;
-    let mean = sum(row) / count;
+    let mean = if centred { sum(row) / count } else { 0.0 };
     let variance = sum_pairs(
         row,
         row,
@@ -36,9 +37,14 @@ pub fn normalize_row(row: &mut [f32], epsilon: f32) -> f32 {
 
 /// Replaces `gradient` dL/dx' by dL/dx, given x' and 1 / sqrt(variance + epsilon).
 #[inline(always)]
-pub fn normalize_row_backward(gradient: &mut [f32], normalized: &[f32], inverse_deviation: f32) {
+pub fn normalize_row_backward(
+    gradient: &mut [f32],
+    normalized: &[f32],
+    centred: bool,
+    inverse_deviation: f32,
+) {
     let count = gradient.len() as f32;
-    let mean = sum(gradient) / count;
+    let mean = if centred { sum(gradient) / count } else { 0.0 };
     let projection = sum_pairs(
         gradient,
         normalized,
@@ -53,21 +59,33 @@ pub fn normalize_row_backward(gradient: &mut [f32], normalized: &[f32], inverse_
 /// Replaces each row x by y, and stores what the gradient needs in `saved`.
 pub(crate) fn forward(
     set: InstructionSet,
-    norm: &LayerNorm,
+    norm: &Norm,
     x: &mut [f32],
+    saved: Option<&mut SavedNorm>,
+) {
+    let width = norm.weight.len();
+    let count = x.len() / width;
+    forward_rows(set, norm, (count, x.chunks_exact_mut(width)), saved);
+}
+
+/// The same for rows anywhere in memory, of which there are so many.
+pub(crate) fn forward_rows<'x>(
+    set: InstructionSet,
+    norm: &Norm,
+    (count, rows): (usize, impl Iterator<Item = &'x mut [f32]>),
     saved: Option<&mut SavedNorm>,
 ) {
     let width = norm.weight.len();
     let mut saved = saved;
     if let Some(saved) = &mut saved {
-        saved.normalized.resize(x.len(), 0.0);
-        saved.inverse_deviation.resize(x.len() / width, 0.0);
+        saved.normalized.resize(count * width, 0.0);
+        saved.inverse_deviation.resize(count, 0.0);
     }
     set.run(
         #[inline(always)]
         || {
-            for (index, row) in x.chunks_exact_mut(width).enumerate() {
-                let factor = normalize_row(row, norm.epsilon);
+            for (index, row) in rows.enumerate() {
+                let factor = normalize_row(row, norm.centred, norm.epsilon);
                 if let Some(saved) = &mut saved {
                     saved.normalized[index * width..][..width].copy_from_slice(row);
                     saved.inverse_deviation[index] = factor;
@@ -81,25 +99,30 @@ pub(crate) fn forward(
 }
 
 /// Replaces `gradient` dL/dy by dL/dx.
-pub(crate) fn backward(
+pub(crate) fn backward(set: InstructionSet, norm: &Norm, saved: &SavedNorm, gradient: &mut [f32]) {
+    let width = norm.weight.len();
+    backward_rows(set, norm, saved, gradient.chunks_exact_mut(width));
+}
+
+/// The same for rows anywhere in memory.
+pub(crate) fn backward_rows<'x>(
     set: InstructionSet,
-    norm: &LayerNorm,
+    norm: &Norm,
     saved: &SavedNorm,
-    gradient: &mut [f32],
+    gradient: impl Iterator<Item = &'x mut [f32]>,
 ) {
     let width = norm.weight.len();
     set.run(
         #[inline(always)]
         || {
             let rows = gradient
-                .chunks_exact_mut(width)
                 .zip(saved.normalized.chunks_exact(width))
                 .zip(&saved.inverse_deviation);
             for ((gradient, normalized), &inverse_deviation) in rows {
                 for (g, &weight) in gradient.iter_mut().zip(&norm.weight) {
                     *g *= weight;
                 }
-                normalize_row_backward(gradient, normalized, inverse_deviation);
+                normalize_row_backward(gradient, normalized, norm.centred, inverse_deviation);
             }
         },
     );
@@ -109,10 +132,11 @@ pub(crate) fn backward(
 mod tests {
     use super::*;
 
-    fn layer(weight: Vec<f32>, bias: Vec<f32>, epsilon: f32) -> LayerNorm {
-        LayerNorm {
+    fn layer(weight: Vec<f32>, bias: Vec<f32>, epsilon: f32) -> Norm {
+        Norm {
             weight,
             bias,
+            centred: true,
             epsilon,
         }
     }
@@ -130,6 +154,25 @@ mod tests {
             let mut gradient = [1.5, 0.0, 0.0];
             backward(set, &norm, &saved, &mut gradient);
             assert_eq!(gradient, [1.0, -1.0, 0.0]);
+        }
+    }
+
+    /// (3, 4) has the mean square 12.5. With epsilon 3.5 its root is exactly 4.
+    #[test]
+    fn the_root_mean_square_by_hand() {
+        for set in InstructionSet::available() {
+            let norm = Norm {
+                centred: false,
+                ..layer(vec![2.0, 4.0], vec![0.0; 2], 3.5)
+            };
+            let mut x = [3.0, 4.0];
+            let mut saved = SavedNorm::default();
+            forward(set, &norm, &mut x, Some(&mut saved));
+            assert_eq!(x, [1.5, 4.0]);
+            // After the weights g = (8, 8), with mean(g x') = (6 + 8) / 2, so (g - 7 x') / 4 = (2.75, 1) / 4.
+            let mut gradient = [4.0, 2.0];
+            backward(set, &norm, &saved, &mut gradient);
+            assert_eq!(gradient, [0.6875, 0.25]);
         }
     }
 

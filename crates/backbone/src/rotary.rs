@@ -1,0 +1,163 @@
+//! The rotary positions that a configuration describes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use adaplace_arithmetic::Rotation;
+use serde_json::{Map, Value};
+
+use crate::BackboneError;
+
+/// A kind of layer whose positions a configuration may describe on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LayerType {
+    /// Every token attends to all others, or to all before it.
+    Full,
+    /// Every token attends to a window.
+    Sliding,
+}
+
+impl LayerType {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Full => "full_attention",
+            Self::Sliding => "sliding_attention",
+        }
+    }
+}
+
+/// The settings of rotary positions in `config.json`, in the form of transformers 5 (`rope_parameters`, which may differ by
+/// the type of a layer) or of earlier versions (`rope_theta` and `rope_scaling`).
+pub(crate) struct RotarySettings<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) config: &'a Map<String, Value>,
+    pub(crate) head_width: usize,
+    /// The number of positions.
+    pub(crate) positions: usize,
+}
+
+/// What earlier versions call the base of one type of layer, and its value if it is missing.
+#[derive(Clone, Copy)]
+pub(crate) struct Base {
+    pub(crate) key: &'static str,
+    pub(crate) usual: f64,
+    /// Whether `rope_scaling` of earlier versions is meant for it.
+    pub(crate) scaled: bool,
+}
+
+impl Base {
+    /// The only base of most models.
+    pub(crate) fn single(usual: f64) -> Self {
+        Self {
+            key: "rope_theta",
+            usual,
+            scaled: true,
+        }
+    }
+}
+
+impl RotarySettings<'_> {
+    /// The rotation of a type of layer.
+    pub(crate) fn rotation(
+        &self,
+        layer: LayerType,
+        base: Base,
+    ) -> Result<Arc<Rotation>, BackboneError> {
+        let empty = Map::new();
+        let object = |value: Option<&Value>| match value {
+            Some(Value::Object(object)) => Some(object.clone()),
+            _ => None,
+        };
+        let now = object(self.config.get("rope_parameters"));
+        let now = now.map(|all| object(all.get(layer.key())).unwrap_or(all));
+        let before = match base.scaled {
+            true => object(self.config.get("rope_scaling")),
+            false => None,
+        };
+        let settings = now.or(before).unwrap_or(empty);
+        let number = |key: &str| settings.get(key).and_then(Value::as_f64);
+        let theta = number("rope_theta")
+            .or_else(|| self.config.get(base.key).and_then(Value::as_f64))
+            .unwrap_or(base.usual);
+        let share = number("partial_rotary_factor")
+            .or_else(|| {
+                let outer = self.config.get("partial_rotary_factor");
+                outer.and_then(Value::as_f64)
+            })
+            .unwrap_or(1.0);
+        let width = (self.head_width as f64 * share) as usize;
+        let mut frequencies = Rotation::frequencies(theta, width);
+        let kind = ["rope_type", "type"].iter();
+        let mut kind = kind.filter_map(|key| settings.get(*key).and_then(Value::as_str));
+        match kind.next().unwrap_or("default") {
+            "default" => {}
+            "linear" => {
+                let factor = self.needed(&settings, "factor")?;
+                for frequency in &mut frequencies {
+                    *frequency /= factor as f32;
+                }
+            }
+            "llama3" => {
+                let scaled = Llama3 {
+                    factor: self.needed(&settings, "factor")?,
+                    low: self.needed(&settings, "low_freq_factor")?,
+                    high: self.needed(&settings, "high_freq_factor")?,
+                    positions: self.needed(&settings, "original_max_position_embeddings")?,
+                };
+                for frequency in &mut frequencies {
+                    *frequency = scaled.frequency(*frequency);
+                }
+            }
+            other => {
+                let expected = "the supported ones are `default`, `linear` and `llama3`";
+                return Err(self.refuse("rope_type", other.to_owned(), expected));
+            }
+        }
+        if width == 0 || !width.is_multiple_of(2) || width > self.head_width {
+            let expected = "heads need an even number of rotated values";
+            return Err(self.refuse("head_dim", self.head_width.to_string(), expected));
+        }
+        Ok(Arc::new(Rotation::new(frequencies, 1.0, self.positions)))
+    }
+
+    fn needed(&self, of: &Map<String, Value>, key: &'static str) -> Result<f64, BackboneError> {
+        let found = of.get(key);
+        found.and_then(Value::as_f64).ok_or_else(|| {
+            let found = found.map_or_else(|| "nothing".to_owned(), Value::to_string);
+            self.refuse(key, found, "the rotary positions need a number")
+        })
+    }
+
+    fn refuse(&self, key: &'static str, found: String, expected: &str) -> BackboneError {
+        BackboneError::Setting {
+            path: self.path.to_owned(),
+            key,
+            found,
+            expected: expected.to_owned(),
+        }
+    }
+}
+
+/// The frequencies of Llama 3.1: those of long waves are divided by a factor, those of short waves stay, and those between
+/// are interpolated.
+struct Llama3 {
+    factor: f64,
+    low: f64,
+    high: f64,
+    positions: f64,
+}
+
+impl Llama3 {
+    fn frequency(&self, frequency: f32) -> f32 {
+        let wave = 2.0 * std::f64::consts::PI / f64::from(frequency);
+        let slow = frequency / self.factor as f32;
+        if wave > self.positions / self.low {
+            return slow;
+        }
+        if wave < self.positions / self.high {
+            return frequency;
+        }
+        let share = ((self.positions / wave - self.low) / (self.high - self.low)) as f32;
+        (1.0 - share) * slow + share * frequency
+    }
+}
