@@ -68,6 +68,8 @@ fn pictures() {
         ("dinov2", 17),
         ("dinov2_with_registers", 20),
         ("clip_vision_model", 17),
+        ("siglip_vision_model", 16),
+        ("dinov3_vit", 19),
     ] {
         let lab = Lab::images();
         with_family(&lab, family);

@@ -3,8 +3,9 @@ use std::sync::{Arc, OnceLock};
 use adaplace_arithmetic::{Arithmetic, Cpu, InstructionSet, Precision};
 
 use crate::image_embedding::ImageEmbedding;
+use crate::patch_rotation::PatchRotation;
 use crate::pooling::Pooler;
-use crate::sublayer::Sublayer;
+use crate::sublayer::{Sublayer, Transform};
 use crate::token_embedding::TokenEmbedding;
 use crate::{BackboneDescription, BackboneError, Chain, Inputs};
 
@@ -15,6 +16,8 @@ pub struct Backbone<A: Arithmetic = Cpu> {
     embedding: Arc<Embedding>,
     sublayers: Arc<[Sublayer]>,
     pooler: Arc<Pooler>,
+    /// The positions of patches in the attentions, which follow the size of the pictures.
+    patch_rotation: Option<PatchRotation>,
     arithmetic: A,
     chain: OnceLock<Chain<A>>,
 }
@@ -37,9 +40,17 @@ impl Backbone {
             embedding: Arc::new(embedding),
             sublayers: sublayers.into(),
             pooler: Arc::new(pooler),
+            patch_rotation: None,
             arithmetic: Cpu::default(),
             chain: OnceLock::new(),
         }
+    }
+
+    /// The same with these positions of patches, for pictures of `grid` x `grid` patches.
+    pub(crate) fn with_patch_rotation(mut self, rotation: PatchRotation, grid: usize) -> Self {
+        self.turn_patches(&rotation, grid);
+        self.patch_rotation = Some(rotation);
+        self
     }
 
     /// This backbone computed with the given instructions instead of the best ones of this machine.
@@ -69,13 +80,15 @@ impl<A: Arithmetic> Backbone<A> {
             embedding: Arc::clone(&self.embedding),
             sublayers: Arc::clone(&self.sublayers),
             pooler: Arc::clone(&self.pooler),
+            patch_rotation: self.patch_rotation.clone(),
             arithmetic,
             chain: OnceLock::new(),
         }
     }
 
     /// This backbone for pictures of the given height and width instead of the size in `config.json`. The position
-    /// embeddings of the patches are interpolated bicubically from those of the checkpoint.
+    /// embeddings of the patches are interpolated bicubically from those of the checkpoint. Rotary positions are computed
+    /// for the new size.
     ///
     /// # Errors
     /// If the size is not a multiple of the patch size, or if the backbone reads text.
@@ -85,9 +98,25 @@ impl<A: Arithmetic> Backbone<A> {
             Embedding::Images(embedding) => {
                 embedding.set_image_size(image_size)?;
                 self.description.input = embedding.description();
+                let grid = embedding.grid();
+                if let Some(rotation) = self.patch_rotation.take() {
+                    self.turn_patches(&rotation, grid);
+                    self.patch_rotation = Some(rotation);
+                }
             }
         }
         Ok(self)
+    }
+
+    /// Gives every attention the positions of `grid` x `grid` patches.
+    fn turn_patches(&mut self, rotation: &PatchRotation, grid: usize) {
+        let rotation = Arc::new(rotation.on_grid(grid));
+        for sublayer in Arc::make_mut(&mut self.sublayers) {
+            if let Transform::Attention { attention, .. } = &mut sublayer.transform {
+                attention.rotation = Some(Arc::clone(&rotation));
+            }
+        }
+        self.chain = OnceLock::new();
     }
 
     /// What computes this backbone.

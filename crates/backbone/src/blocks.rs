@@ -87,14 +87,15 @@ pub(crate) enum NormPosition {
 /// Which layers have a bias.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Biases {
-    pub(crate) projection: bool,
+    /// Of query, key and value. If they are one layer, all or none has one.
+    pub(crate) projection: [bool; 3],
     pub(crate) attention_output: bool,
     pub(crate) mlp: bool,
 }
 
 impl Biases {
     pub(crate) const ALL: Self = Self {
-        projection: true,
+        projection: [true; 3],
         attention_output: true,
         mlp: true,
     };
@@ -172,17 +173,17 @@ struct BlockReader<'a> {
 
 impl BlockReader<'_> {
     fn attention(&mut self, attention: &Attention) -> Result<Transform, BackboneError> {
-        let (width, bias) = (self.shape.width, self.shape.biases.projection);
+        let (width, biases) = (self.shape.width, self.shape.biases.projection);
         let of_queries = attention.width();
         let of_keys = attention.key_heads * attention.head_width;
         let projection = match self.names.projection {
             ProjectionNames::Joined(name) => {
-                self.linear(name, width, attention.projected_width(), bias)?
+                self.linear(name, width, attention.projected_width(), biases[0])?
             }
             ProjectionNames::Separate([query, key, value]) => Linear::stack(vec![
-                self.linear(query, width, of_queries, bias)?,
-                self.linear(key, width, of_keys, bias)?,
-                self.linear(value, width, of_keys, bias)?,
+                self.linear(query, width, of_queries, biases[0])?,
+                self.linear(key, width, of_keys, biases[1])?,
+                self.linear(value, width, of_keys, biases[2])?,
             ]),
         };
         let mut attention = attention.clone();

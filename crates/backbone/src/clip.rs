@@ -1,23 +1,22 @@
 //! The vision tower of CLIP: the blocks of ViT under other names, with a layer norm after the embedding, and one after the
 //! class token is read out (Radford et al., 2021).
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::backbone::Embedding;
 use crate::bicubic::Bicubic;
 use crate::blocks::{self, BlockNames, BlockShape, MlpNames, NormPosition, ProjectionNames};
-use crate::checkpoint::{Checkpoint, read_json};
+use crate::checkpoint::Checkpoint;
 use crate::image_embedding::{Geometry, ImageEmbedding, ImageWeights};
 use crate::layers::take_layer_norm;
 use crate::pooling::Pooler;
 use crate::source::Source;
-use crate::vit::{self, Config};
-use crate::{Backbone, BackboneDescription, BackboneError, Pooling};
+use crate::{Backbone, BackboneDescription, BackboneError, Pooling, tower, vit};
 
 /// The `model_type` of a folder with the tower alone. That of a folder with both towers is `clip`.
 const TOWER: &str = "clip_vision_model";
 
-const BLOCK_NAMES: BlockNames = BlockNames {
+pub(crate) const BLOCK_NAMES: BlockNames = BlockNames {
     blocks: "encoder.layers",
     projection: ProjectionNames::Separate([
         "self_attn.q_proj",
@@ -35,13 +34,8 @@ const BLOCK_NAMES: BlockNames = BlockNames {
     scales: None,
 };
 
-/// The configuration of the tower. Keys with these values may be missing.
-fn config(source: &Source<'_>) -> Result<(Config, usize), BackboneError> {
-    let mut stored: Map<String, Value> = read_json(&source.config)?;
-    if let Some(Value::Object(tower)) = stored.remove("vision_config") {
-        stored = tower;
-    }
-    let defaults = json!({
+pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
+    let usual = json!({
         "hidden_size": 768,
         "intermediate_size": 3072,
         "num_hidden_layers": 12,
@@ -51,24 +45,8 @@ fn config(source: &Source<'_>) -> Result<(Config, usize), BackboneError> {
         "hidden_act": "quick_gelu",
         "layer_norm_eps": 1e-5,
     });
-    if let Value::Object(defaults) = defaults {
-        for (key, value) in defaults {
-            stored.entry(key).or_insert(value);
-        }
-    }
-    let damaged = |error| BackboneError::Json {
-        path: source.config.clone(),
-        source: error,
-    };
-    let intermediate = stored["intermediate_size"].clone();
-    let intermediate = serde_json::from_value(intermediate).map_err(damaged)?;
-    let config = serde_json::from_value(Value::Object(stored)).map_err(damaged)?;
-    Ok((config, intermediate))
-}
-
-pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
-    let (config, intermediate) = config(source)?;
-    let activation = vit::check(source, &config)?;
+    let (config, intermediate) = tower::config(source, usual)?;
+    let activation = vit::check(source, &config, Pooling::Cls)?;
     let width = config.hidden_size;
     let mut checkpoint = Checkpoint::open(source.folder, "embeddings.class_embedding")?;
     let geometry = config.geometry();

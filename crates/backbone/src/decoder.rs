@@ -253,7 +253,7 @@ impl Config {
                 none_at_first: false,
             },
             biases: Biases {
-                projection: family.projection_bias.unwrap_or(self.attention_bias),
+                projection: [family.projection_bias.unwrap_or(self.attention_bias); 3],
                 attention_output: family.projection_bias.is_none() && self.attention_bias,
                 mlp: self.mlp_bias,
             },

@@ -128,6 +128,11 @@ impl ImageEmbedding {
         }
     }
 
+    /// The number of patches along a side.
+    pub(crate) fn grid(&self) -> usize {
+        self.geometry.grid()
+    }
+
     fn width(&self) -> usize {
         self.projection.outputs()
     }

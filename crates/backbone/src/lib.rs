@@ -34,6 +34,7 @@ mod clip;
 mod decoder;
 mod description;
 mod dinov2;
+mod dinov3;
 mod distilbert;
 mod error;
 mod gpt2;
@@ -42,14 +43,17 @@ mod inputs;
 mod layers;
 mod load;
 mod modernbert;
+mod patch_rotation;
 mod pooling;
 mod pooling_config;
 mod prepared;
 mod projection;
 mod rotary;
+mod siglip;
 mod source;
 mod sublayer;
 mod token_embedding;
+mod tower;
 mod vit;
 
 pub use adaplace_arithmetic::{

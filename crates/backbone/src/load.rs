@@ -7,8 +7,8 @@ use serde::Deserialize;
 use crate::checkpoint::read_json;
 use crate::source::Source;
 use crate::{
-    Backbone, BackboneError, Pooling, bert, clip, decoder, dinov2, distilbert, gpt2, modernbert,
-    vit,
+    Backbone, BackboneError, Pooling, bert, clip, decoder, dinov2, dinov3, distilbert, gpt2,
+    modernbert, siglip, vit,
 };
 
 /// A function that reads the folder of one architecture.
@@ -27,6 +27,9 @@ const SUPPORTED: &[(&str, Loader)] = &[
     ("dinov2_with_registers", dinov2::load_with_registers),
     ("clip_vision_model", clip::load),
     ("clip", clip::load),
+    ("siglip_vision_model", siglip::load),
+    ("siglip", siglip::load),
+    ("dinov3_vit", dinov3::load),
     ("modernbert", modernbert::load),
     ("gpt2", gpt2::load),
     ("llama", decoder::load_llama),

@@ -95,7 +95,7 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
             none_at_first: true,
         },
         biases: Biases {
-            projection: config.attention_bias,
+            projection: [config.attention_bias; 3],
             attention_output: config.attention_bias,
             mlp: config.mlp_bias,
         },

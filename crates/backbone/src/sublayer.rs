@@ -5,13 +5,13 @@ use adaplace_arithmetic::{Activation, Attention, Linear, Norm};
 use crate::BackboneError;
 
 /// The weights of one frozen sublayer, attention or MLP, including the residual. It maps h_n to h_{n+1}.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sublayer {
     pub(crate) transform: Transform,
     pub(crate) norms: Norms,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Transform {
     /// Multi-head self-attention. The output of the projection is query, key and value side by side.
     Attention {
@@ -34,7 +34,7 @@ pub(crate) enum Transform {
 }
 
 /// The norms of a sublayer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Norms {
     /// norm(h + transform(h)), as in BERT (post-norm).
     AfterResidual(Norm),

@@ -117,7 +117,7 @@ pub(crate) fn load(
     config: &Config,
     architecture: &Architecture<'_>,
 ) -> Result<Backbone, BackboneError> {
-    let activation = check(source, config)?;
+    let activation = check(source, config, Pooling::Cls)?;
     let width = config.hidden_size;
     let mut checkpoint = Checkpoint::open(source.folder, "embeddings.cls_token")?;
     let geometry = config.geometry();
@@ -153,8 +153,12 @@ pub(crate) fn load(
     Ok(Backbone::new(description, embedding, sublayers, pooler))
 }
 
-/// Checks what all image models of this kind have in common, and returns the activation.
-pub(crate) fn check(source: &Source<'_>, config: &Config) -> Result<Activation, BackboneError> {
+/// Checks what all image models of this kind have in common, and returns the activation. Each has one pooling.
+pub(crate) fn check(
+    source: &Source<'_>,
+    config: &Config,
+    pooling: Pooling,
+) -> Result<Activation, BackboneError> {
     let path = &source.config;
     let activation = activation(path, "hidden_act", &config.hidden_act)?;
     check_heads(
@@ -187,11 +191,17 @@ pub(crate) fn check(source: &Source<'_>, config: &Config) -> Result<Activation, 
             &format!("it must divide the image_size `{}`", config.image_size),
         );
     }
-    if let Some(pooling @ (Pooling::Mean | Pooling::Last)) = source.pooling {
+    if let Some(asked) = source.pooling
+        && asked != pooling
+    {
+        let place = match pooling {
+            Pooling::Mean => "the mean over its patches",
+            _ => "its class token",
+        };
         return refuse(
             "model_type",
             source.model_type.to_owned(),
-            &format!("it is read at its class token: leave out `--pooling {pooling}`"),
+            &format!("it is read at {place}: leave out `--pooling {asked}`"),
         );
     }
     Ok(activation)

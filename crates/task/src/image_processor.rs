@@ -32,7 +32,7 @@ const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const CLIP_DEVIATION: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
 /// The classes that transformers 4 and 5 define in the same way.
-static CLASSES: [ImageProcessor; 4] = [
+static CLASSES: [ImageProcessor; 6] = [
     ImageProcessor {
         name: "ViTImageProcessor",
         model_types: &["vit"],
@@ -59,6 +59,25 @@ static CLASSES: [ImageProcessor; 4] = [
         crop: Some(SQUARE_224),
         mean: CLIP_MEAN,
         deviation: CLIP_DEVIATION,
+    },
+    ImageProcessor {
+        name: "SiglipImageProcessor",
+        model_types: &["siglip_vision_model", "siglip"],
+        resize: ResizeTarget::Exact(SQUARE_224),
+        filter: Filter::Bicubic,
+        crop: None,
+        mean: [0.5; 3],
+        deviation: [0.5; 3],
+    },
+    // It exists for torchvision alone, which does not round resized pixels to whole levels.
+    ImageProcessor {
+        name: "DINOv3ViTImageProcessor",
+        model_types: &["dinov3_vit"],
+        resize: ResizeTarget::Exact(SQUARE_224),
+        filter: Filter::Bilinear,
+        crop: None,
+        mean: [0.485, 0.456, 0.406],
+        deviation: [0.229, 0.224, 0.225],
     },
     ImageProcessor {
         name: "DeiTImageProcessor",

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from by_hand_decoder import FAMILIES as DECODERS
-from by_hand_decoder import DecoderByHand
+from by_hand_decoder import DecoderByHand, turned
 from torch import Tensor, nn
 
 Adapters = dict[tuple[int, int], dict[str, Any]]
@@ -27,10 +27,12 @@ class ByHand:
             self.blocks = self.decoder.blocks
             return
         text = model.transformer.layer if self.family == "distilbert" else None
-        self.clip = self.family == "clip_vision_model"
+        self.siglip, self.dinov3 = self.family == "siglip_vision_model", self.family == "dinov3_vit"
+        self.clip = self.siglip or self.family == "clip_vision_model"
         # Before version 5 of transformers the tower is a module of the model.
         self.model = model = getattr(model, "vision_model", model)
         blocks = model.encoder.layers if self.clip else getattr(model, "layers", None)
+        blocks = getattr(model, "model", model).layer if self.dinov3 else blocks
         self.blocks = list(text if text is not None else blocks or model.encoder.layer)
         self.heads = getattr(model.config, "num_attention_heads", None) or model.config.n_heads
 
@@ -39,7 +41,9 @@ class ByHand:
             return self.decoder.embed(inputs)
         if "pixel_values" in inputs:
             embedded = self.model.embeddings(inputs["pixel_values"])
-            return self.model.pre_layrnorm(embedded) if self.clip else embedded
+            if self.dinov3:
+                self.turns = self.model.rope_embeddings(inputs["pixel_values"])
+            return self.model.pre_layrnorm(embedded) if self.clip and not self.siglip else embedded
         types = {"token_type_ids": inputs["token_type_ids"]} if "token_type_ids" in inputs else {}
         embedded = self.model.embeddings(input_ids=inputs["input_ids"], **types)
         return self.model.embeddings_project(embedded) if self.family == "electra" else embedded
@@ -65,7 +69,8 @@ class ByHand:
                 a = block.self_attn
                 return h + a.out_proj(self.attend(a.q_proj, a.k_proj, a.v_proj, norm(h), None))
             hidden = block.mlp.fc1(norm(h))
-            return h + block.mlp.fc2(hidden * torch.sigmoid(1.702 * hidden))
+            quick = hidden * torch.sigmoid(1.702 * hidden)
+            return h + block.mlp.fc2(F.gelu(hidden, approximate="tanh") if self.siglip else quick)
         if attention:
             a = block.attention
             if hasattr(a, "q_proj"):
@@ -73,11 +78,13 @@ class ByHand:
             else:
                 s = a.attention
                 branch = a.output.dense(self.attend(s.query, s.key, s.value, norm(h), None))
+        elif self.dinov3:
+            branch = block.mlp.down_proj(F.gelu(block.mlp.up_proj(norm(h))))
         elif hasattr(block, "mlp"):
             branch = block.mlp.fc2(F.gelu(block.mlp.fc1(norm(h))))
         else:
             branch = block.output.dense(F.gelu(block.intermediate.dense(norm(h))))
-        if self.family.startswith("dinov2"):
+        if self.family.startswith("dinov"):
             branch = branch * (block.layer_scale1 if attention else block.layer_scale2).lambda1
         return h + branch
 
@@ -85,14 +92,20 @@ class ByHand:
         """The norm that opens sublayer n of a pre-norm model."""
         if self.decoder is not None:
             return self.decoder.norms_of(n)[0]
-        dinov2 = self.family.startswith("dinov2")
-        names = ("norm1", "norm2") if dinov2 else ("layernorm_before", "layernorm_after")
+        dino = self.family.startswith("dinov")
+        names = ("norm1", "norm2") if dino else ("layernorm_before", "layernorm_after")
         names = ("layer_norm1", "layer_norm2") if self.clip else names
         return getattr(self.blocks[n // 2], names[n % 2])
 
     def attend(self, q: Any, k: Any, v: Any, h: Tensor, mask: Tensor | None) -> Tensor:
         batch, tokens, width = h.shape
         query, key, value = (p(h).view(batch, tokens, self.heads, -1).transpose(1, 2) for p in (q, k, v))
+        if self.dinov3:
+            cosines, sines = (turns[None] for turns in self.turns)
+            alone = tokens - cosines.shape[1]
+            query, key = (
+                torch.cat([x[:, :, :alone], turned(x[:, :, alone:], cosines, sines)], dim=2) for x in (query, key)
+            )
         weights = query @ key.transpose(-1, -2) / (width // self.heads) ** 0.5
         if mask is not None:
             weights = weights.masked_fill(~mask[:, None, None, :].bool(), torch.finfo(weights.dtype).min)
@@ -121,6 +134,8 @@ class ByHand:
         if self.decoder is not None:
             return self.decoder.pool(h, mask)
         last_norm = self.last_norm()
+        if self.siglip and last_norm is not None:
+            return last_norm(h).mean(1)
         if last_norm is not None:
             return last_norm(h)[:, 0]
         weights = torch.ones(h.shape[:2]) if mask is None else mask
@@ -130,7 +145,7 @@ class ByHand:
     def last_norm(self) -> nn.Module | None:
         if self.decoder is not None:
             return self.decoder.last_norm()
-        return getattr(self.model, "post_layernorm" if self.clip else "layernorm", None)
+        return getattr(self.model, "post_layernorm" if self.clip else "norm" if self.dinov3 else "layernorm", None)
 
     def observe(self) -> dict[int, Tensor]:
         """Fills itself with what really stands between the sublayers of the model whenever it runs.

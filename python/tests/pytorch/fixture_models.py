@@ -20,10 +20,11 @@ FIXTURES = Path(__file__).resolve().parents[3] / "crates/backbone/tests/parity/f
 TEXT = ["bert", "roberta", "xlm-roberta", "electra", "distilbert"]
 DECODERS = ["gpt2", "llama", "mistral", "qwen2", "qwen3"]
 # Before version 5, no module of the first two computes the embedding, and AutoModel does not find the weights of the third.
-GEMMA = ["gemma", "gemma2", "gemma3_text"]
-if int(transformers.__version__.partition(".")[0]) >= 5:
-    DECODERS += GEMMA
+CURRENT = int(transformers.__version__.partition(".")[0]) >= 5
+DECODERS += ["gemma", "gemma2", "gemma3_text"] if CURRENT else []
 FAMILIES = [*TEXT, "modernbert", *DECODERS, "vit", "deit", "dinov2", "dinov2_with_registers", "clip_vision_model"]
+# The same is true of the weights of SigLIP's tower alone.
+FAMILIES += ["dinov3_vit", "siglip_vision_model"] if CURRENT else ["dinov3_vit"]
 HASHES: dict[str, str] = json.loads((Path(__file__).parent / "engine_hashes.json").read_text())[
     "weights_sha256"
 ]
@@ -60,7 +61,7 @@ def placement(
     adapters = Placement(Connection(*pair, rank, 0.5 if pair == (1, 2) else 1.0) for pair in pairs)
     if family is None:
         return adapters
-    usual = "mean" if family in [*TEXT, "modernbert"] else "last" if family in DECODERS else "cls"
+    usual = "mean" if family in [*TEXT, "modernbert", "siglip_vision_model"] else "last" if family in DECODERS else "cls"
     reference = {
         "model_type": family,
         "hidden_states": 5,

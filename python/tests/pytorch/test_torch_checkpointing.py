@@ -49,11 +49,14 @@ def gradients(attached: Attached) -> dict[str, Tensor]:
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
-def settings_of(family: str) -> dict[str, float]:
+def settings_of(family: str) -> dict[str, float | None]:
     if family == "gpt2":
         return {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    if family == "dinov3_vit":
+        # In training, each forward draws how far apart patches are.
+        return {"pos_embed_rescale": None}
     # These have no dropout unless it is asked for.
-    if family in ("timm", "clip_vision_model", "modernbert", *DECODERS):
+    if family in ("timm", "clip_vision_model", "siglip_vision_model", "modernbert", *DECODERS):
         return {}
     return {"dropout": 0.0, "attention_dropout": 0.0} if family == "distilbert" else NO_DROPOUT
 

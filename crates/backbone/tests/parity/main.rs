@@ -232,7 +232,15 @@ fn check(family: &str, cases: &[&'static str]) {
 #[track_caller]
 fn check_variants(variants: &[&str]) {
     for variant in variants {
-        let case = Case::read(variant, "text");
+        check_pictures(variant, &["text"]);
+    }
+}
+
+/// The same for a variant that reads pictures, in these sizes.
+#[track_caller]
+fn check_pictures(variant: &str, cases: &[&'static str]) {
+    for name in cases {
+        let case = Case::read(variant, name);
         assert!(case.has("weights"));
         check_chain(variant, &case);
     }
@@ -302,6 +310,21 @@ fn other_activations() {
 #[test]
 fn modernbert() {
     check_variants(&["modernbert", "modernbert-biased", "modernbert-turned"]);
+}
+
+/// The positions of its patches are rotary, computed for each size of the pictures.
+#[test]
+fn dinov3() {
+    check_pictures("dinov3_vit", &["16", "20", "12"]);
+    check_pictures("dinov3_vit-plain", &["16", "24"]);
+    check_pictures("dinov3_vit-gated", &["16"]);
+}
+
+/// It has no class token.
+#[test]
+fn siglip() {
+    check_pictures("siglip_vision_model", &["16", "20"]);
+    check_pictures("siglip_vision_model-headless", &["16"]);
 }
 
 #[test]

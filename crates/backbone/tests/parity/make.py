@@ -12,7 +12,7 @@ Weights are stored as f16 and widened to f32 for everything that is computed. `e
     CASE/pixels                            (rows, 3, size, size)                           images
     CASE/state.N                           (rows, tokens, 32): h_0, h_2, h_4, the states before blocks 0 and 1 and after 1
     CASE/last                              the same shape: h_4, after the last norm if the family has one
-    CASE/weights                           (rows, 32), for the families with rotary positions or a causal attention
+    CASE/weights                           (rows, 32), for the families from ModernBERT on
     CASE/gradient.N                        the gradient at h_0, h_2, h_4 of the sum of weights times the pooled last state,
                                            which is its mean over the real tokens, or the last real token of a decoder
 """
@@ -69,6 +69,22 @@ def families():
     yield "clip_vision_model", t.CLIPVisionModelWithProjection(clip), [16, 20]
     yield from rotary_encoders()
     yield from decoders()
+    yield from rotary_pictures()
+
+
+def rotary_pictures():
+    """DINOv3: with registers, without, and with a gated MLP and every bias. SigLIP: the tower, with its head and without."""
+    t = transformers
+    shared = PICTURES | {"intermediate_size": INTERMEDIATE, "image_size": 16}
+    yield "dinov3_vit", t.DINOv3ViTModel(t.DINOv3ViTConfig(**shared, num_register_tokens=2)), [16, 20, 12]
+    yield "dinov3_vit-plain", t.DINOv3ViTModel(t.DINOv3ViTConfig(**shared, rope_theta=20.0)), [16, 24]
+    gated = dict(use_gated_mlp=True, hidden_act="silu", key_bias=True, num_register_tokens=4, layer_norm_eps=1e-6)
+    yield "dinov3_vit-gated", t.DINOv3ViTModel(t.DINOv3ViTConfig(**shared, **gated)), [16]
+    yield "siglip_vision_model", t.SiglipVisionModel(t.SiglipVisionConfig(**shared)), [16, 20]
+    headless = t.SiglipVisionConfig(**shared | {"hidden_act": "gelu"}, vision_use_head=False)
+    yield "siglip_vision_model-headless", t.SiglipForImageClassification(t.SiglipConfig(
+        text_config=t.SiglipTextConfig(**SIZES, vocab_size=VOCABULARY).to_dict(), vision_config=headless.to_dict()
+    )), [16]
 
 
 def rotary_encoders():
@@ -159,9 +175,14 @@ def text_inputs(padding, random):
     return ids, types, mask
 
 
+# The blocks of the families whose gradients are stored.
+BLOCKS_OF = {"gpt2": "h", "dinov3_vit": "model.layer", "siglip_vision_model": "encoder.layers"}
+BLOCKS_OF |= {family: "layers" for family in ("modernbert", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")}
+
+
 def run_with_gradients(model, inputs, random):
     """The states where blocks begin and end, and the gradients there of weights times the pooled last state."""
-    blocks = model.layers if hasattr(model, "layers") else model.h
+    blocks = model.get_submodule(BLOCKS_OF[model.config.model_type])
     states = []
 
     def seen(state):
@@ -174,8 +195,12 @@ def run_with_gradients(model, inputs, random):
     last = model(**inputs).last_hidden_state
     for hook in hooks:
         hook.remove()
-    mask = inputs["attention_mask"]
-    if model.config.model_type == "modernbert":
+    mask = inputs.get("attention_mask")
+    if model.config.model_type == "dinov3_vit":
+        pooled = last[:, 0]
+    elif model.config.model_type.startswith("siglip"):
+        pooled = last.mean(1)
+    elif model.config.model_type == "modernbert":
         real = mask[:, :, None].float()
         pooled = (last * real).sum(1) / real.sum(1)
     else:
@@ -197,7 +222,8 @@ def run(model, inputs):
 
 
 def expected(model, sizes, random):
-    base = model.base_model
+    base = model if isinstance(model, transformers.DINOv3ViTModel) else model.base_model
+    base = getattr(base, "vision_model", base)
     if sizes is None:
         ids, types, mask = text_inputs(model.config.pad_token_id, random)
         inputs = {"input_ids": ids, "attention_mask": mask}
@@ -205,8 +231,8 @@ def expected(model, sizes, random):
         if model.config.model_type in ("bert", "electra"):
             inputs["token_type_ids"] = types
         texts = {"ids": ids, "type_ids": types, "mask": mask}
-        turned = hasattr(base, "layers") or hasattr(base, "h")
-        tensors = texts | (run_with_gradients(base, inputs, random) if turned else run(base, inputs))
+        new = base.config.model_type in BLOCKS_OF
+        tensors = texts | (run_with_gradients(base, inputs, random) if new else run(base, inputs))
         return {f"text/{name}": tensor for name, tensor in tensors.items()}
     tensors = {}
     for size in sizes:
@@ -214,7 +240,8 @@ def expected(model, sizes, random):
         inputs = {"pixel_values": pixels}
         if "interpolate_pos_encoding" in inspect.signature(base.forward).parameters:
             inputs["interpolate_pos_encoding"] = True
-        case = {"pixels": pixels} | run(base, inputs)
+        new = base.config.model_type in BLOCKS_OF
+        case = {"pixels": pixels} | (run_with_gradients(base, inputs, random) if new else run(base, inputs))
         tensors |= {f"{size}/{name}": tensor for name, tensor in case.items()}
     return tensors
 
@@ -227,7 +254,7 @@ def main():
         folder = HERE / "fixtures" / name
         tensors = expected(model, sizes, random)
         model.half().save_pretrained(folder)
-        save_file({key: value.clone() for key, value in tensors.items()}, folder / "expected.safetensors")
+        save_file({key: value.contiguous().clone() for key, value in tensors.items()}, folder / "expected.safetensors")
         (folder / "generation_config.json").unlink(missing_ok=True)
         assert name.startswith(json.loads((folder / "config.json").read_text())["model_type"])
 

@@ -53,6 +53,13 @@ fn settings_that_are_not_implemented() {
             json!(true),
             "small, base or large",
         ),
+        (
+            "dinov3_vit",
+            "num_attention_heads",
+            json!(16),
+            "a multiple of 4",
+        ),
+        ("siglip_vision_model", "hidden_act", json!("relu"), "`silu`"),
         ("modernbert", "hidden_activation", json!("relu"), "`silu`"),
         (
             "modernbert-biased",
@@ -239,6 +246,8 @@ fn tokens_beside_the_patches_are_counted() {
         ("deit", 18),
         ("dinov2", 26),
         ("dinov2_with_registers", 29),
+        ("dinov3_vit", 19),
+        ("siglip_vision_model", 16),
     ];
     for (family, tokens) in counted {
         let description = load(family).description().clone();
@@ -246,10 +255,19 @@ fn tokens_beside_the_patches_are_counted() {
     }
 }
 
-/// A folder with both towers of CLIP has the configuration of each, in which keys with usual values may be missing.
+/// A folder with both towers has the configuration of each, in which keys with usual values may be missing.
 #[test]
 fn the_tower_is_read_out_of_both() {
-    let folder = folder("clip_vision_model");
+    for (family, both) in [
+        ("clip_vision_model", "clip"),
+        ("siglip_vision_model", "siglip"),
+    ] {
+        the_tower_is_read(family, both);
+    }
+}
+
+fn the_tower_is_read(family: &str, both: &str) {
+    let folder = folder(family);
     let tower = Backbone::load(folder.path(), None).unwrap();
     let path = folder.path().join("config.json");
     let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -258,7 +276,7 @@ fn the_tower_is_read_out_of_both() {
         keys.remove(key);
     }
     let both =
-        json!({"model_type": "clip", "text_config": {"hidden_size": 8}, "vision_config": config});
+        json!({"model_type": both, "text_config": {"hidden_size": 8}, "vision_config": config});
     fs::write(&path, both.to_string()).unwrap();
     let found = Backbone::load(folder.path(), None).unwrap();
     assert_eq!(found.description(), tower.description());

@@ -26,6 +26,8 @@ FAMILIES: dict[str, tuple[str, Callable[[nn.Module, Any], Layout]]] = {
     "dinov2": ("Dinov2Model", pre_norm.dinov2),
     "clip_vision_model": ("CLIPVisionModel", pre_norm.clip),
     "dinov2_with_registers": ("Dinov2WithRegistersModel", pre_norm.dinov2),
+    "siglip_vision_model": ("SiglipVisionModel", pre_norm.siglip),
+    "dinov3_vit": ("DINOv3ViTModel", pre_norm.dinov3),
     "modernbert": ("ModernBertModel", decoder.modernbert),
     "gpt2": ("GPT2Model", decoder.gpt2),
     "llama": ("LlamaModel", decoder.llama),
@@ -45,6 +47,9 @@ def layout_of(model: nn.Module) -> Layout:
     config = getattr(model, "config", None)
     model_type = getattr(config, "model_type", None)
     base = getattr(model, "base_model", model)
+    if model_type in FAMILIES and type(model).__name__ == FAMILIES[model_type][0]:
+        # A part of DINOv3 is called what models call their backbone.
+        base = model
     if model_type not in FAMILIES or not isinstance(base, nn.Module):
         raise AttachError(
             f"`{type(model).__name__}` with the model_type `{model_type}` is not supported; "

@@ -1,4 +1,4 @@
-"""ViT, DeiT, DINOv2 and CLIP's tower for pictures of transformers: a layer norm starts a residual branch, and no module computes the sum."""
+"""ViT, DeiT, DINOv2, DINOv3 and the towers of CLIP and SigLIP for pictures of transformers: a layer norm starts a residual branch, and no module computes the sum."""
 
 from __future__ import annotations
 
@@ -67,8 +67,42 @@ def dinov2(base: nn.Module, config: Any) -> Layout:
     return _layout(base, config, points, DINOV2, tokens, scales)
 
 
+def dinov3(base: nn.Module, config: Any) -> Layout:
+    """DINOv3: the hooks of DINOv2, and rotary positions in its attention."""
+    blocks = list(submodule(base, "model.layer", "layer").children())
+    points: list[Point] = []
+    for block in blocks:
+        gate = submodule(block, "drop_path")
+        points += [BranchPoint(submodule(block, norm), gate) for norm in ("norm1", "norm2")]
+
+    def weights() -> dict[str, Tensor]:
+        # Since version 5 the blocks are in a module of their own, but not in checkpoints. Nothing reads the mask token.
+        named = {name.removeprefix("model."): value for name, value in base.named_parameters()}
+        return {name: value for name, value in named.items() if value.numel() and not name.endswith("mask_token")}
+
+    return Layout(
+        model_type=config.model_type,
+        base=base,
+        method="forward",
+        blocks=blocks,
+        points=[OutputPoint(submodule(base, "embeddings")), *points],
+        width=config.hidden_size,
+        poolings=("cls",),
+        weights=weights,
+    )
+
+
 def clip(base: nn.Module, config: Any) -> Layout:
     """CLIP's tower for pictures, whose last norm follows the class token's reading."""
+    return _tower(base, config, "clip_vision_model", "cls")
+
+
+def siglip(base: nn.Module, config: Any) -> Layout:
+    """SigLIP's tower for pictures, which has no class token, and whose own head is left out."""
+    return _tower(base, config, "siglip_vision_model", "mean")
+
+
+def _tower(base: nn.Module, config: Any, model_type: str, pooling: str) -> Layout:
     # Before version 5 the tower is a module of the model.
     tower = submodule(base, "vision_model") if hasattr(base, "vision_model") else base
     blocks = list(submodule(tower, "encoder.layers").children())
@@ -78,28 +112,30 @@ def clip(base: nn.Module, config: Any) -> Layout:
             BranchPoint(submodule(block, "layer_norm1"), submodule(block, "self_attn.out_proj")),
             BranchPoint(submodule(block, "layer_norm2"), submodule(block, "mlp.fc2")),
         ]
-    begin, last_norm = submodule(tower, "pre_layrnorm"), submodule(tower, "post_layernorm")
+    embeddings, last_norm = submodule(tower, "embeddings"), submodule(tower, "post_layernorm")
+    reads_class = pooling == "cls"
+    begin = submodule(tower, "pre_layrnorm") if reads_class else embeddings
 
     def weights() -> dict[str, Tensor]:
-        embeddings = submodule(tower, "embeddings")
-        tensors = {"embeddings.class_embedding": parameter(embeddings, "class_embedding")}
-        for name in ("patch_embedding", "position_embedding"):
-            tensors[f"embeddings.{name}.weight"] = parameter(submodule(embeddings, name), "weight")
+        tensors: dict[str, Tensor] = {f"embeddings.{name}": value for name, value in embeddings.named_parameters()}
         for number, block in enumerate(blocks):
             for name in CLIP:
                 tensors |= affine(f"encoder.layers.{number}.{name}", submodule(block, name))
-        return tensors | affine("pre_layrnorm", begin) | affine("post_layernorm", last_norm)
+        if reads_class:
+            tensors |= affine("pre_layrnorm", begin)
+        return tensors | affine("post_layernorm", last_norm)
 
     return Layout(
-        model_type="clip_vision_model",
+        model_type=model_type,
         base=base,
         method="forward",
         blocks=blocks,
         points=[OutputPoint(begin), *points],
         width=config.hidden_size,
-        poolings=("cls",),
+        poolings=(pooling,),
         weights=weights,
-        last_norm=last_norm,
+        # SigLIP's is part of its forward.
+        last_norm=last_norm if reads_class else None,
     )
 
 
