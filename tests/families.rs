@@ -35,6 +35,8 @@ fn texts() {
         ("roberta", 10),
         ("xlm-roberta", 10),
         ("electra", 12),
+        ("mpnet", 12),
+        ("deberta-v2", 16),
         ("modernbert", 64),
         ("gpt2", 12),
         ("llama", 64),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Norm, Rotation};
+use crate::{Norm, RelativePositions, Rotation};
 
 /// A multi-head self-attention: softmax(scale Q K^T) V for every example and head, where a token attends to its example's
 /// tokens within the span. Everything else is what only some architectures have.
@@ -21,6 +21,8 @@ pub struct Attention {
     pub span: Span,
     /// The bound c of the scores, if they are c tanh(score / c).
     pub cap: Option<f32>,
+    /// What the distances between tokens add to the scores.
+    pub relative: Option<Arc<RelativePositions>>,
     /// The norms of each head of the queries and of the keys.
     pub norms: Option<[Norm; 2]>,
     /// The rotation of queries and keys by their positions, after the norms.
@@ -48,6 +50,7 @@ impl Attention {
             scale: (head_width as f32).powf(-0.5),
             span: Span::default(),
             cap: None,
+            relative: None,
             norms: None,
             rotation: None,
         }

@@ -29,6 +29,7 @@ mod devices;
 mod directions;
 pub mod kernels;
 mod layers;
+mod relative;
 mod rotation;
 mod trained;
 mod work;
@@ -44,6 +45,7 @@ pub use kernels::adamw::AdamW;
 pub use kernels::frozen_product::Precision;
 pub use kernels::instruction_set::{InstructionSet, NoInstructionSet};
 pub use layers::{Activation, End, Linear, Norm};
+pub use relative::{RelativePositions, RelativeTerms};
 pub use rotation::Rotation;
 pub use trained::{
     AdapterBlock, AdapterPlace, AdapterValues, HeadPlace, HeadPlaces, OptimiserPlan,

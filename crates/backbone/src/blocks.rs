@@ -4,6 +4,7 @@ use adaplace_arithmetic::{Activation, Attention, Linear, Norm};
 
 use crate::BackboneError;
 use crate::checkpoint::Checkpoint;
+use crate::distances::{DistanceLayer, Distances};
 use crate::layers::{NormKind, take_linear, take_norm, take_transposed};
 use crate::sublayer::{Norms, Sublayer, Transform};
 
@@ -61,6 +62,8 @@ pub(crate) struct BlockShape {
     pub(crate) biases: Biases,
     /// Whether weights are stored by (inputs, outputs).
     pub(crate) transposed: bool,
+    /// The vectors of distances that every block projects.
+    pub(crate) distances: Option<Distances>,
 }
 
 /// The kind and position of all norms of a model.
@@ -122,6 +125,7 @@ impl BlockShape {
             },
             biases: Biases::ALL,
             transposed: false,
+            distances: None,
         }
     }
 
@@ -176,17 +180,24 @@ impl BlockReader<'_> {
         let (width, biases) = (self.shape.width, self.shape.biases.projection);
         let of_queries = attention.width();
         let of_keys = attention.key_heads * attention.head_width;
+        let mut attention = attention.clone();
         let projection = match self.names.projection {
             ProjectionNames::Joined(name) => {
                 self.linear(name, width, attention.projected_width(), biases[0])?
             }
-            ProjectionNames::Separate([query, key, value]) => Linear::stack(vec![
-                self.linear(query, width, of_queries, biases[0])?,
-                self.linear(key, width, of_keys, biases[1])?,
-                self.linear(value, width, of_keys, biases[2])?,
-            ]),
+            ProjectionNames::Separate([query, key, value]) => {
+                let query = self.linear(query, width, of_queries, biases[0])?;
+                let key = self.linear(key, width, of_keys, biases[1])?;
+                let value = self.linear(value, width, of_keys, biases[2])?;
+                if let Some(distances) = &self.shape.distances {
+                    let keys = self.of_distances(distances.keys, &key)?;
+                    let queries = self.of_distances(distances.queries, &query)?;
+                    let relative = distances.of_block(&attention, keys.as_ref(), queries.as_ref());
+                    attention.relative = Some(relative);
+                }
+                Linear::stack(vec![query, key, value])
+            }
         };
-        let mut attention = attention.clone();
         if let Some([query, key]) = self.names.norms_of_heads {
             let head = attention.head_width;
             attention.norms = Some([self.norm(query, head)?, self.norm(key, head)?]);
@@ -197,6 +208,21 @@ impl BlockReader<'_> {
             projection,
             attention,
             output,
+        })
+    }
+
+    /// What projects the vectors of distances, where `shared` is the block's layer for tokens.
+    fn of_distances(
+        &mut self,
+        layer: Option<DistanceLayer>,
+        shared: &Linear,
+    ) -> Result<Option<Linear>, BackboneError> {
+        Ok(match layer {
+            None => None,
+            Some(DistanceLayer::Shared) => Some(shared.clone()),
+            Some(DistanceLayer::Own(name)) => {
+                Some(self.linear(name, shared.inputs, shared.outputs, true)?)
+            }
         })
     }
 

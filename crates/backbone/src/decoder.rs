@@ -258,6 +258,7 @@ impl Config {
                 mlp: self.mlp_bias,
             },
             transposed: false,
+            distances: None,
         })
     }
 
@@ -325,6 +326,7 @@ impl Config {
                     scale: scalar.powf(-0.5) as f32,
                     span,
                     cap: self.attn_logit_softcapping,
+                    relative: None,
                     norms: None,
                     rotation: Some(std::sync::Arc::clone(rotation)),
                 })

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use crate::checkpoint::read_json;
 use crate::source::Source;
 use crate::{
-    Backbone, BackboneError, Pooling, bert, clip, decoder, dinov2, dinov3, distilbert, gpt2,
-    modernbert, siglip, vit,
+    Backbone, BackboneError, Pooling, bert, clip, deberta, decoder, dinov2, dinov3, distilbert,
+    gpt2, modernbert, mpnet, siglip, vit,
 };
 
 /// A function that reads the folder of one architecture.
@@ -21,6 +21,8 @@ const SUPPORTED: &[(&str, Loader)] = &[
     ("roberta", bert::load_roberta),
     ("xlm-roberta", bert::load_roberta),
     ("electra", bert::load_electra),
+    ("mpnet", mpnet::load),
+    ("deberta-v2", deberta::load),
     ("vit", vit::load_vit),
     ("deit", vit::load_deit),
     ("dinov2", dinov2::load),

@@ -100,6 +100,7 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
             mlp: config.mlp_bias,
         },
         transposed: false,
+        distances: None,
     };
     let mut checkpoint = Checkpoint::open(source.folder, "embeddings.tok_embeddings.weight")?;
     let vocabulary = config.vocab_size;

@@ -31,6 +31,7 @@ pub(crate) struct TokenWeights {
     pub(crate) width: usize,
     pub(crate) words: Vec<f32>,
     pub(crate) positions: Option<Vec<f32>>,
+    pub(crate) types: Option<Vec<f32>>,
     pub(crate) norm: Option<Norm>,
 }
 
@@ -41,6 +42,7 @@ impl TokenWeights {
             width,
             words,
             positions: None,
+            types: None,
             norm: None,
         }
     }
@@ -76,7 +78,7 @@ pub(crate) struct TableSizes {
 }
 
 impl TokenEmbedding {
-    /// The embedding of a model whose tokens have no types, for texts of up to `longest` tokens.
+    /// The embedding with positions from zero, for texts of up to `longest` tokens.
     pub(crate) fn new(model_type: &'static str, weights: TokenWeights, longest: usize) -> Self {
         Self {
             model_type,
@@ -84,7 +86,7 @@ impl TokenEmbedding {
             words: weights.words,
             positions: weights.positions,
             numbering: Numbering::FromZero,
-            types: None,
+            types: weights.types,
             norm: weights.norm,
             longest,
             projection: None,

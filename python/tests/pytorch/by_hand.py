@@ -63,6 +63,10 @@ class ByHand:
                 s, o = block.attention.self, block.attention.output
                 return o.LayerNorm(h + o.dense(self.attend(s.query, s.key, s.value, h, mask)))
             return block.output.LayerNorm(h + block.output.dense(F.gelu(block.intermediate.dense(h))))
+        if self.family in ("mpnet", "deberta-v2"):
+            if attention:
+                return self.by_distance(block.attention, h, mask)
+            return block.output.LayerNorm(h + block.output.dense(F.gelu(block.intermediate.dense(h))))
         norm = self.norm_of(n)
         if self.clip:
             if attention:
@@ -88,6 +92,19 @@ class ByHand:
             branch = branch * (block.layer_scale1 if attention else block.layer_scale2).lambda1
         return h + branch
 
+    def by_distance(self, attention: Any, h: Tensor, mask: Tensor | None) -> Tensor:
+        """An attention whose scores depend on the distance between tokens."""
+        encoder = self.model.encoder
+        if self.family == "mpnet":
+            a = attention.attn
+            bias = encoder.compute_position_bias(h)
+            return attention.LayerNorm(h + a.o(self.attend(a.q, a.k, a.v, h, mask, bias)))
+        real = torch.ones(h.shape[:2]) if mask is None else mask
+        seen = real[:, None, None, :] * real[:, None, :, None]
+        distances = {"relative_pos": encoder.get_rel_pos(h), "rel_embeddings": encoder.get_rel_embedding()}
+        mixed = attention.self(h, seen, **distances)[0]
+        return attention.output.LayerNorm(h + attention.output.dense(mixed))
+
     def norm_of(self, n: int) -> nn.Module:
         """The norm that opens sublayer n of a pre-norm model."""
         if self.decoder is not None:
@@ -97,7 +114,9 @@ class ByHand:
         names = ("layer_norm1", "layer_norm2") if self.clip else names
         return getattr(self.blocks[n // 2], names[n % 2])
 
-    def attend(self, q: Any, k: Any, v: Any, h: Tensor, mask: Tensor | None) -> Tensor:
+    def attend(
+        self, q: Any, k: Any, v: Any, h: Tensor, mask: Tensor | None, bias: Tensor | None = None
+    ) -> Tensor:
         batch, tokens, width = h.shape
         query, key, value = (p(h).view(batch, tokens, self.heads, -1).transpose(1, 2) for p in (q, k, v))
         if self.dinov3:
@@ -107,6 +126,8 @@ class ByHand:
                 torch.cat([x[:, :, :alone], turned(x[:, :, alone:], cosines, sines)], dim=2) for x in (query, key)
             )
         weights = query @ key.transpose(-1, -2) / (width // self.heads) ** 0.5
+        if bias is not None:
+            weights = weights + bias
         if mask is not None:
             weights = weights.masked_fill(~mask[:, None, None, :].bool(), torch.finfo(weights.dtype).min)
         return (weights.softmax(-1) @ value).transpose(1, 2).reshape(batch, tokens, width)
@@ -180,7 +201,8 @@ class ByHand:
             if self.family == "distilbert":
                 norm = block.output_layer_norm if n % 2 else block.sa_layer_norm
             else:
-                norm = (block.output if n % 2 else block.attention.output).LayerNorm
+                attention = block.attention if self.family == "mpnet" else block.attention.output
+                norm = (block.output if n % 2 else attention).LayerNorm
             norm.register_forward_hook(output(n + 1))
         return seen
 

@@ -17,7 +17,7 @@ from adaplace import BackboneReference, Connection, Placement, PlacementFile
 from adaplace.torch import Attached
 
 FIXTURES = Path(__file__).resolve().parents[3] / "crates/backbone/tests/parity/fixtures"
-TEXT = ["bert", "roberta", "xlm-roberta", "electra", "distilbert"]
+TEXT = ["bert", "roberta", "xlm-roberta", "electra", "mpnet", "deberta-v2", "distilbert"]
 DECODERS = ["gpt2", "llama", "mistral", "qwen2", "qwen3"]
 # Before version 5, no module of the first two computes the embedding, and AutoModel does not find the weights of the third.
 CURRENT = int(transformers.__version__.partition(".")[0]) >= 5

@@ -14,6 +14,7 @@ use super::instruction_set::InstructionSet;
 use super::matrix::{Matrix, MatrixMut};
 use super::norm::{self, SavedNorm};
 use super::product::{Packed, Start, multiply};
+use super::relative;
 use super::rows::{maximum, sum, sum_pairs};
 use crate::{Attention, Rotation};
 
@@ -40,6 +41,7 @@ pub struct SavedAttention {
 pub(crate) struct Scratch {
     packed: Packed,
     scores: Vec<f32>,
+    relative: relative::Scratch,
 }
 
 /// A part of an example's projection, which holds all of them side by side.
@@ -76,6 +78,20 @@ impl Kernel<'_> {
     /// The number of heads of queries that share a head of keys and values.
     fn group(&self) -> usize {
         self.layer.heads / self.layer.key_heads
+    }
+
+    /// The relative positions of a head in an example, if the architecture has these.
+    fn relative(&self, head: usize, tokens: usize) -> Option<relative::Head<'_>> {
+        let positions = self.layer.relative.as_deref()?;
+        Some(relative::Head {
+            set: self.set,
+            positions,
+            number: head,
+            heads: self.layer.heads,
+            width: self.layer.head_width,
+            tokens,
+            scale: self.layer.scale,
+        })
     }
 
     /// Where a part begins in a row for one head of the queries.
@@ -174,7 +190,11 @@ impl Kernel<'_> {
         self.prepare(projected, examples, saved);
         let Self { set, layer } = *self;
         let (row, width) = (layer.projected_width(), layer.width());
-        let packed = &mut scratch.packed;
+        let Scratch {
+            packed,
+            relative: of_positions,
+            ..
+        } = scratch;
         let SavedAttention {
             weights, capped, ..
         } = saved;
@@ -201,6 +221,10 @@ impl Kernel<'_> {
                     packed,
                     layer.scale,
                 );
+                if let Some(relative) = self.relative(head, tokens) {
+                    let both = [part(Part::Query), part(Part::Key)];
+                    relative.add(both, weights, packed, of_positions);
+                }
                 if let Some(bound) = layer.cap {
                     cap(set, bound, weights);
                     capped[own].copy_from_slice(weights);
@@ -243,7 +267,11 @@ impl Kernel<'_> {
     ) {
         let Self { set, layer } = *self;
         let (row, width) = (layer.projected_width(), layer.width());
-        let Scratch { packed, scores } = scratch;
+        let Scratch {
+            packed,
+            scores,
+            relative: of_positions,
+        } = scratch;
         let mut done = 0;
         for ends in examples.windows(2) {
             let tokens = ends[1] - ends[0];
@@ -293,6 +321,12 @@ impl Kernel<'_> {
                 multiply(to, Start::Nothing, towards_scores, key, layer.scale);
                 let to = self.part_mut(result, Part::Key, head);
                 multiply(to, shared, towards_scores.transposed(), query, layer.scale);
+                if let Some(relative) = self.relative(head, tokens) {
+                    let to = self.part_mut(result, Part::Query, head);
+                    relative.towards_query(scores, to, packed, of_positions);
+                    let to = self.part_mut(result, Part::Key, head);
+                    relative.towards_key(scores, to, packed, of_positions);
+                }
             }
         }
         self.prepare_backward(result, examples, saved);

@@ -27,6 +27,7 @@ pub(crate) mod norm;
     reason = "the innermost loop reads packed panels and strided rows without bounds checks"
 )]
 pub(crate) mod product;
+mod relative;
 pub(crate) mod rows;
 
 pub use matrix::{Matrix, MatrixMut};

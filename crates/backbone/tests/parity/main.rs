@@ -327,6 +327,17 @@ fn siglip() {
     check_pictures("siglip_vision_model-headless", &["16"]);
 }
 
+/// Scores depend on the distance between tokens.
+#[test]
+fn mpnet() {
+    check_variants(&["mpnet"]);
+}
+
+#[test]
+fn deberta() {
+    check_variants(&["deberta-v2", "deberta-v2-own", "deberta-v2-one"]);
+}
+
 #[test]
 fn llama() {
     check_variants(&["llama", "llama-biased", "llama-single"]);

@@ -70,6 +70,25 @@ def families():
     yield from rotary_encoders()
     yield from decoders()
     yield from rotary_pictures()
+    yield from relative_encoders()
+
+
+def relative_encoders():
+    """MPNet, and DeBERTa with both terms of distances or one, by layers of their own or shared ones, in buckets or not."""
+    t = transformers
+    shared = SIZES | {"vocab_size": VOCABULARY}
+    mpnet = t.MPNetConfig(**shared, max_position_embeddings=14)
+    yield "mpnet", t.MPNetForMaskedLM(mpnet), None
+    of_deberta = shared | {"relative_attention": True, "max_position_embeddings": 16, "pad_token_id": 0}
+    v3 = dict(
+        position_buckets=4, pos_att_type="p2c|c2p", norm_rel_ebd="layer_norm", share_att_key=True,
+        position_biased_input=False,
+    )
+    yield "deberta-v2", t.DebertaV2ForMaskedLM(t.DebertaV2Config(**of_deberta, **v3)), None
+    own = dict(pos_att_type=["c2p", "p2c"], type_vocab_size=2, max_relative_positions=5)
+    yield "deberta-v2-own", t.DebertaV2Model(t.DebertaV2Config(**of_deberta, **own)), None
+    one = dict(pos_att_type=["c2p"], share_att_key=True, position_buckets=4, hidden_act="gelu_new")
+    yield "deberta-v2-one", t.DebertaV2ForSequenceClassification(t.DebertaV2Config(**of_deberta, **one)), None
 
 
 def rotary_pictures():
@@ -177,6 +196,7 @@ def text_inputs(padding, random):
 
 # The blocks of the families whose gradients are stored.
 BLOCKS_OF = {"gpt2": "h", "dinov3_vit": "model.layer", "siglip_vision_model": "encoder.layers"}
+BLOCKS_OF |= {"mpnet": "encoder.layer", "deberta-v2": "encoder.layer"}
 BLOCKS_OF |= {family: "layers" for family in ("modernbert", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")}
 
 
@@ -200,7 +220,7 @@ def run_with_gradients(model, inputs, random):
         pooled = last[:, 0]
     elif model.config.model_type.startswith("siglip"):
         pooled = last.mean(1)
-    elif model.config.model_type == "modernbert":
+    elif model.config.model_type in ("modernbert", "mpnet", "deberta-v2"):
         real = mask[:, :, None].float()
         pooled = (last * real).sum(1) / real.sum(1)
     else:
@@ -228,7 +248,7 @@ def expected(model, sizes, random):
         ids, types, mask = text_inputs(model.config.pad_token_id, random)
         inputs = {"input_ids": ids, "attention_mask": mask}
         # The tokenizers of the other families have no token types.
-        if model.config.model_type in ("bert", "electra"):
+        if model.config.model_type in ("bert", "electra") or getattr(model.config, "type_vocab_size", 0) == 2:
             inputs["token_type_ids"] = types
         texts = {"ids": ids, "type_ids": types, "mask": mask}
         new = base.config.model_type in BLOCKS_OF

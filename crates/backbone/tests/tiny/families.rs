@@ -60,6 +60,20 @@ fn settings_that_are_not_implemented() {
             "a multiple of 4",
         ),
         ("siglip_vision_model", "hidden_act", json!("relu"), "`silu`"),
+        (
+            "mpnet",
+            "relative_attention_num_buckets",
+            json!(16),
+            "only `32`",
+        ),
+        (
+            "deberta-v2",
+            "conv_kernel_size",
+            json!(3),
+            "convolution of the largest models",
+        ),
+        ("deberta-v2", "embedding_size", json!(24), "only `32`"),
+        ("deberta-v2", "pos_att_type", json!("p2p|c2p"), "`p2p`"),
         ("modernbert", "hidden_activation", json!("relu"), "`silu`"),
         (
             "modernbert-biased",
@@ -228,11 +242,17 @@ fn token_types_do_not_matter_without_a_table_of_them() {
         let inputs = Inputs::text(vec![3], vec![9, 8, 7], vec![0, second, second]);
         backbone.embed(&inputs).unwrap()
     };
-    for family in ["distilbert", "roberta", "xlm-roberta"] {
+    for family in [
+        "distilbert",
+        "roberta",
+        "xlm-roberta",
+        "mpnet",
+        "deberta-v2",
+    ] {
         let backbone = load(family);
         assert_eq!(embed(&backbone, 1), embed(&backbone, 0));
     }
-    for family in ["bert", "electra"] {
+    for family in ["bert", "electra", "deberta-v2-own"] {
         let backbone = load(family);
         assert_ne!(embed(&backbone, 1), embed(&backbone, 0));
     }

@@ -18,6 +18,8 @@ use crate::TaskError;
 pub(super) enum Class {
     /// BERT's classes, whose normaliser and pre-tokenizer follow from the settings.
     WordPiece,
+    /// MPNet's class, which puts RoBERTa's tokens around BERT's.
+    MpnetWordPiece,
     /// RoBERTa's classes, whose pre-tokenizer follows from the settings and which have no normaliser.
     ByteLevel,
     /// XLM-RoBERTa's classes, whose pre-tokenizer follows from the settings.
@@ -27,10 +29,11 @@ pub(super) enum Class {
 }
 
 /// The supported classes by their names.
-const NAMES: [(&str, Class); 11] = [
+const NAMES: [(&str, Class); 13] = [
     ("BertTokenizer", Class::WordPiece),
     ("DistilBertTokenizer", Class::WordPiece),
     ("ElectraTokenizer", Class::WordPiece),
+    ("MPNetTokenizer", Class::MpnetWordPiece),
     ("RobertaTokenizer", Class::ByteLevel),
     ("XLMRobertaTokenizer", Class::Unigram),
     ("PreTrainedTokenizer", Class::AsFile),
@@ -39,6 +42,8 @@ const NAMES: [(&str, Class); 11] = [
     ("LlamaTokenizer", Class::AsFile),
     ("Qwen2Tokenizer", Class::AsFile),
     ("GemmaTokenizer", Class::AsFile),
+    // Version 5 builds another normaliser, which differs in rare characters.
+    ("DebertaV2Tokenizer", Class::AsFile),
 ];
 
 impl Class {
@@ -47,6 +52,7 @@ impl Class {
         let Some(name) = settings.class()? else {
             return Ok(match settings.model_type.as_deref() {
                 Some("bert" | "distilbert" | "electra") => Self::WordPiece,
+                Some("mpnet") => Self::MpnetWordPiece,
                 Some("roberta") => Self::ByteLevel,
                 Some("xlm-roberta") => Self::Unigram,
                 _ => Self::AsFile,
@@ -67,6 +73,7 @@ impl Class {
         let [begin, end, unknown, separator, padding, class, mask] = match self {
             Self::AsFile => return None,
             Self::WordPiece => ["", "", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
+            Self::MpnetWordPiece => ["<s>", "</s>", "[UNK]", "</s>", "<pad>", "<s>", "<mask>"],
             Self::ByteLevel | Self::Unigram => {
                 ["<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"]
             }
@@ -91,8 +98,10 @@ impl Class {
     ) -> Result<(), TaskError> {
         let of_class = matches!(
             (self, tokenizer.get_model()),
-            (Self::WordPiece, ModelWrapper::WordPiece(_))
-                | (Self::ByteLevel, ModelWrapper::BPE(_))
+            (
+                Self::WordPiece | Self::MpnetWordPiece,
+                ModelWrapper::WordPiece(_)
+            ) | (Self::ByteLevel, ModelWrapper::BPE(_))
                 | (Self::Unigram, ModelWrapper::Unigram(_))
                 | (Self::AsFile, _)
         );
@@ -105,7 +114,7 @@ impl Class {
         }
         let prefix = settings.switch("add_prefix_space")?;
         match self {
-            Self::WordPiece => word_piece(tokenizer, settings)?,
+            Self::WordPiece | Self::MpnetWordPiece => word_piece(tokenizer, settings)?,
             Self::ByteLevel => byte_level(tokenizer, settings, prefix.unwrap_or(false))?,
             Self::Unigram => unigram(tokenizer, settings, prefix)?,
             Self::AsFile => {
@@ -123,7 +132,7 @@ impl Class {
 
     fn vocabulary(self) -> &'static str {
         match self {
-            Self::WordPiece => "a WordPiece vocabulary",
+            Self::WordPiece | Self::MpnetWordPiece => "a WordPiece vocabulary",
             Self::ByteLevel => "byte-level BPE",
             Self::Unigram => "a unigram vocabulary",
             Self::AsFile => "any",
@@ -141,7 +150,9 @@ impl Class {
         settings: &Settings,
     ) -> Result<(), TaskError> {
         let (begin, end) = match self {
-            Self::WordPiece | Self::ByteLevel => (SpecialToken::Class, SpecialToken::Separator),
+            Self::WordPiece | Self::MpnetWordPiece | Self::ByteLevel => {
+                (SpecialToken::Class, SpecialToken::Separator)
+            }
             Self::Unigram => (SpecialToken::Begin, SpecialToken::End),
             Self::AsFile => return check_ends(tokenizer, settings),
         };

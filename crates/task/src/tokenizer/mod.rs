@@ -65,7 +65,10 @@ fn vocabulary(folder: &Path, class: Class) -> Result<(Tokenizer, &'static str), 
         path: folder.join(name),
         message: error.to_string(),
     };
-    if !there(TOKENIZER) && class == Class::WordPiece && there("vocab.txt") {
+    if !there(TOKENIZER)
+        && matches!(class, Class::WordPiece | Class::MpnetWordPiece)
+        && there("vocab.txt")
+    {
         let model = WordPiece::from_file(&text("vocab.txt")).build();
         let model = model.map_err(|error| broken("vocab.txt", error))?;
         return Ok((Tokenizer::new(model), "vocab.txt"));

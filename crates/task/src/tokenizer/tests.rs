@@ -75,7 +75,7 @@ fn tokens_are_those_of_transformers() {
             let [first, second] = [&pair[0], &pair[1]].map(|text| text.as_str().unwrap());
             let found = encode(&encoder, first, Some(second));
             assert_eq!(found.ids, ids(&case["pairs"][index]), "{name}: {pair}");
-            // Decoders have no token types.
+            // MPNet and decoders have no token types.
             if let Some(types) = case.get("pair_types") {
                 assert_eq!(found.type_ids, ids(&types[index]), "{name}: {pair}");
             }

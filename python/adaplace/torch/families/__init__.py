@@ -20,6 +20,8 @@ FAMILIES: dict[str, tuple[str, Callable[[nn.Module, Any], Layout]]] = {
     "roberta": ("RobertaModel", post_norm.bert),
     "xlm-roberta": ("XLMRobertaModel", post_norm.bert),
     "electra": ("ElectraModel", post_norm.electra),
+    "mpnet": ("MPNetModel", post_norm.mpnet),
+    "deberta-v2": ("DebertaV2Model", post_norm.deberta),
     "distilbert": ("DistilBertModel", post_norm.distilbert),
     "vit": ("ViTModel", pre_norm.vit),
     "deit": ("DeiTModel", pre_norm.vit),

@@ -1,4 +1,4 @@
-"""BERT, RoBERTa, XLM-R, ELECTRA and DistilBERT: a layer norm ends a sublayer, so every state is a module's output."""
+"""BERT, RoBERTa, XLM-R, ELECTRA, DistilBERT, MPNet and DeBERTa: a layer norm ends a sublayer, so every state is a module's output."""
 
 from __future__ import annotations
 
@@ -55,6 +55,38 @@ def _like_bert(base: nn.Module, config: Any, projection: str | None) -> Layout:
     tables = ("word", "position", "token_type")
     names = ("encoder.layer", BERT_NORMS, BERT_PARTS)
     return _layout(base, config, config.hidden_size, *names, tables, projection)
+
+
+def mpnet(base: nn.Module, config: Any) -> Layout:
+    """MPNet, whose encoder adds a bias by distance to the scores."""
+    return _by_distance(base, config, ("attention.LayerNorm", "output.LayerNorm"))
+
+
+def deberta(base: nn.Module, config: Any) -> Layout:
+    """DeBERTa-v2 and v3, whose attention sees distances."""
+    if getattr(submodule(base, "encoder"), "conv", None) is not None:
+        raise refuse(base, "conv_kernel_size", config.conv_kernel_size, "only models without a convolution are supported")
+    return _by_distance(base, config, BERT_NORMS)
+
+
+def _by_distance(base: nn.Module, config: Any, norms: Sequence[str]) -> Layout:
+    blocks = list(submodule(base, "encoder.layer").children())
+
+    def weights() -> dict[str, Tensor]:
+        named = base.named_parameters()
+        return {name: value for name, value in named if not name.startswith("pooler.")}
+
+    ends = [submodule(block, norm) for block in blocks for norm in norms]
+    return Layout(
+        model_type=config.model_type,
+        base=base,
+        method="forward",
+        blocks=blocks,
+        points=[OutputPoint(module) for module in (submodule(base, "embeddings"), *ends)],
+        width=config.hidden_size,
+        poolings=("mean", "cls", "last"),
+        weights=weights,
+    )
 
 
 def distilbert(base: nn.Module, config: Any) -> Layout:
