@@ -46,6 +46,7 @@ fn texts() {
         ("gemma", 64),
         ("gemma2", 64),
         ("gemma3_text", 64),
+        ("starcoder2", 64),
     ] {
         let lab = Lab::text();
         with_family(&lab, family);

@@ -18,7 +18,7 @@ use crate::pooling::Pooler;
 use crate::pooling_config::text_pooling;
 use crate::rotary::{Base, LayerType, RotarySettings};
 use crate::source::Source;
-use crate::sublayer::activation;
+use crate::sublayer::{activation, check_key_heads};
 use crate::token_embedding::{TokenEmbedding, TokenWeights};
 use crate::{Backbone, BackboneDescription, BackboneError, InputDescription, Pooling};
 
@@ -272,14 +272,7 @@ impl Config {
         };
         let heads = self.num_attention_heads;
         let key_heads = self.num_key_value_heads.unwrap_or(heads);
-        if key_heads == 0 || !heads.is_multiple_of(key_heads) {
-            let expected = format!("it must divide the num_attention_heads `{heads}`");
-            return Err(refuse(
-                "num_key_value_heads",
-                key_heads.to_string(),
-                &expected,
-            ));
-        }
+        check_key_heads(path, heads, key_heads)?;
         let even = self.hidden_size / heads.max(1);
         let head_width = self.head_dim.or(family.head_width).unwrap_or(even);
         let scalar = self.query_pre_attn_scalar.unwrap_or(head_width as f64);

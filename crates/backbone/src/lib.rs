@@ -54,6 +54,7 @@ mod projection;
 mod rotary;
 mod siglip;
 mod source;
+mod starcoder2;
 mod sublayer;
 mod token_embedding;
 mod tower;

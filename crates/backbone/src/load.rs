@@ -8,7 +8,7 @@ use crate::checkpoint::read_json;
 use crate::source::Source;
 use crate::{
     Backbone, BackboneError, Pooling, bert, clip, deberta, decoder, dinov2, dinov3, distilbert,
-    gpt2, modernbert, mpnet, siglip, vit,
+    gpt2, modernbert, mpnet, siglip, starcoder2, vit,
 };
 
 /// A function that reads the folder of one architecture.
@@ -41,6 +41,7 @@ const SUPPORTED: &[(&str, Loader)] = &[
     ("gemma", decoder::load_gemma),
     ("gemma2", decoder::load_gemma2),
     ("gemma3_text", decoder::load_gemma3),
+    ("starcoder2", starcoder2::load),
 ];
 
 #[derive(Deserialize)]

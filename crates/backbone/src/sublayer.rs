@@ -96,6 +96,23 @@ pub(crate) fn activation(
         })
 }
 
+/// Refuses a number of heads of keys that does not divide that of queries.
+pub(crate) fn check_key_heads(
+    path: &Path,
+    heads: usize,
+    key_heads: usize,
+) -> Result<(), BackboneError> {
+    if key_heads > 0 && heads > 0 && heads.is_multiple_of(key_heads) {
+        return Ok(());
+    }
+    Err(BackboneError::Setting {
+        path: path.to_owned(),
+        key: "num_key_value_heads",
+        found: key_heads.to_string(),
+        expected: format!("it must divide the num_attention_heads `{heads}`"),
+    })
+}
+
 /// Refuses a width that does not split evenly over the heads. The keys are the names of both in the configuration.
 pub(crate) fn check_heads(
     path: &Path,

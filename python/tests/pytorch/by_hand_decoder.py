@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 FAMILIES = ("modernbert", "gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")
+FAMILIES += ("starcoder2",)
 
 
 class DecoderByHand:
@@ -48,7 +49,7 @@ class DecoderByHand:
 
     def mlp(self, block: Any, x: Tensor) -> Tensor:
         mlp = block.mlp
-        if self.family == "gpt2":
+        if self.family in ("gpt2", "starcoder2"):
             return mlp.c_proj(F.gelu(mlp.c_fc(x), approximate="tanh"))
         if self.family == "modernbert":
             read, gate = mlp.Wi(x).chunk(2, dim=-1)

@@ -18,7 +18,7 @@ from adaplace.torch import Attached
 
 FIXTURES = Path(__file__).resolve().parents[3] / "crates/backbone/tests/parity/fixtures"
 TEXT = ["bert", "roberta", "xlm-roberta", "electra", "mpnet", "deberta-v2", "distilbert"]
-DECODERS = ["gpt2", "llama", "mistral", "qwen2", "qwen3"]
+DECODERS = ["gpt2", "llama", "mistral", "qwen2", "qwen3", "starcoder2"]
 # Before version 5, no module of the first two computes the embedding, and AutoModel does not find the weights of the third.
 CURRENT = int(transformers.__version__.partition(".")[0]) >= 5
 DECODERS += ["gemma", "gemma2", "gemma3_text"] if CURRENT else []

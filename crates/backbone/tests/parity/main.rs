@@ -360,6 +360,11 @@ fn gemma() {
 }
 
 #[test]
+fn starcoder2() {
+    check_variants(&["starcoder2", "starcoder2-window"]);
+}
+
+#[test]
 fn gpt2() {
     check_variants(&["gpt2", "gpt2-inverse"]);
 }

@@ -71,6 +71,11 @@ def families():
     yield from decoders()
     yield from rotary_pictures()
     yield from relative_encoders()
+    shared = SIZES | {"vocab_size": VOCABULARY, "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 1}
+    grouped = transformers.Starcoder2Config(**shared, num_key_value_heads=2)
+    yield "starcoder2", transformers.Starcoder2ForCausalLM(grouped), None
+    window = transformers.Starcoder2Config(**shared, num_key_value_heads=4, use_bias=False, sliding_window=3)
+    yield "starcoder2-window", transformers.Starcoder2Model(window), None
 
 
 def relative_encoders():
@@ -197,7 +202,7 @@ def text_inputs(padding, random):
 # The blocks of the families whose gradients are stored.
 BLOCKS_OF = {"gpt2": "h", "dinov3_vit": "model.layer", "siglip_vision_model": "encoder.layers"}
 BLOCKS_OF |= {"mpnet": "encoder.layer", "deberta-v2": "encoder.layer"}
-BLOCKS_OF |= {family: "layers" for family in ("modernbert", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")}
+BLOCKS_OF |= {family: "layers" for family in ("modernbert", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "starcoder2")}
 
 
 def run_with_gradients(model, inputs, random):
@@ -245,7 +250,7 @@ def expected(model, sizes, random):
     base = model if isinstance(model, transformers.DINOv3ViTModel) else model.base_model
     base = getattr(base, "vision_model", base)
     if sizes is None:
-        ids, types, mask = text_inputs(model.config.pad_token_id, random)
+        ids, types, mask = text_inputs(model.config.pad_token_id or 0, random)
         inputs = {"input_ids": ids, "attention_mask": mask}
         # The tokenizers of the other families have no token types.
         if model.config.model_type in ("bert", "electra") or getattr(model.config, "type_vocab_size", 0) == 2:

@@ -72,7 +72,7 @@ fn unknown_architecture() {
     set_config(folder.path(), "model_type", json!("t5"));
     let parts = [
         "`t5`",
-        "`bert`, `distilbert`, `roberta`, `xlm-roberta`, `electra`, `mpnet`, `deberta-v2`, `vit`, `deit`, `dinov2`, `dinov2_with_registers`, `clip_vision_model`, `clip`, `siglip_vision_model`, `siglip`, `dinov3_vit`, `modernbert`, `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3`, `gemma`, `gemma2`, `gemma3_text`",
+        "`bert`, `distilbert`, `roberta`, `xlm-roberta`, `electra`, `mpnet`, `deberta-v2`, `vit`, `deit`, `dinov2`, `dinov2_with_registers`, `clip_vision_model`, `clip`, `siglip_vision_model`, `siglip`, `dinov3_vit`, `modernbert`, `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3`, `gemma`, `gemma2`, `gemma3_text`, `starcoder2`",
     ];
     assert_refused(folder.path(), "config.json", &parts);
 }

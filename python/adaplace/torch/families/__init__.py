@@ -34,6 +34,7 @@ FAMILIES: dict[str, tuple[str, Callable[[nn.Module, Any], Layout]]] = {
     "gpt2": ("GPT2Model", decoder.gpt2),
     "llama": ("LlamaModel", decoder.llama),
     "mistral": ("MistralModel", decoder.llama),
+    "starcoder2": ("Starcoder2Model", decoder.starcoder2),
     "qwen2": ("Qwen2Model", decoder.llama),
     "qwen3": ("Qwen3Model", decoder.llama),
     "gemma": ("GemmaModel", decoder.gemma),

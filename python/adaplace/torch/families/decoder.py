@@ -21,6 +21,7 @@ GEMMA2: Branches = (
     ("pre_feedforward_layernorm", "post_feedforward_layernorm"),
 )
 GPT2: Branches = (("ln_1", "attn.resid_dropout"), ("ln_2", "mlp.dropout"))
+STARCODER2: Branches = (("input_layernorm", "self_attn.o_proj"), ("post_attention_layernorm", "mlp.c_proj"))
 MODERNBERT: Branches = (("attn_norm", "attn.out_drop"), ("mlp_norm", "mlp.Wo"))
 
 DECODER = ("last", "mean", "cls")
@@ -29,6 +30,10 @@ DECODER = ("last", "mean", "cls")
 def llama(base: nn.Module, config: Any) -> Layout:
     """Llama, Mistral, Qwen2 and Qwen3."""
     return _layout(base, config, ("embed_tokens", "layers"), LLAMA, DECODER)
+
+
+def starcoder2(base: nn.Module, config: Any) -> Layout:
+    return _layout(base, config, ("embed_tokens", "layers"), STARCODER2, DECODER)
 
 
 def gemma(base: nn.Module, config: Any) -> Layout:
