@@ -1,8 +1,10 @@
+use crate::Weights;
+
 /// A linear layer y = x W^T + b with `weight` W of shape (outputs, inputs), row-major, and `bias` b of length outputs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Linear {
     /// The weight W, (outputs, inputs) in row-major order.
-    pub weight: Vec<f32>,
+    pub weight: Weights,
     /// The bias b, one value for each output.
     pub bias: Vec<f32>,
     /// The number of inputs.
@@ -15,27 +17,28 @@ impl Linear {
     /// Combines several layers with the same inputs into one, whose outputs are side by side.
     #[must_use]
     pub fn stack(layers: Vec<Self>) -> Self {
-        let inputs = layers.first().map_or(0, |layer| layer.inputs);
-        let mut stacked = Self {
-            weight: Vec::new(),
-            bias: Vec::new(),
-            inputs,
-            outputs: 0,
-        };
-        for layer in layers {
-            stacked.weight.extend(layer.weight);
+        let stacked = layers.into_iter().reduce(|mut stacked, layer| {
+            stacked.weight = stacked.weight.followed_by(layer.weight);
             stacked.bias.extend(layer.bias);
             stacked.outputs += layer.outputs;
-        }
-        stacked
+            stacked
+        });
+        stacked.unwrap_or_else(|| Self {
+            weight: Vec::new().into(),
+            bias: Vec::new(),
+            inputs: 0,
+            outputs: 0,
+        })
     }
 
     /// The layer with output o multiplied by `factors[o]`.
     #[must_use]
     pub fn scaled(mut self, factors: &[f32]) -> Self {
-        for (row, &factor) in self.weight.chunks_exact_mut(self.inputs).zip(factors) {
+        let mut weight = self.weight.into_f32();
+        for (row, &factor) in weight.chunks_exact_mut(self.inputs).zip(factors) {
             row.iter_mut().for_each(|weight| *weight *= factor);
         }
+        self.weight = weight.into();
         for (bias, &factor) in self.bias.iter_mut().zip(factors) {
             *bias *= factor;
         }

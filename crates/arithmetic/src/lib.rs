@@ -12,7 +12,7 @@
 //! use adaplace_arithmetic::{Arithmetic, Cpu, Linear};
 //!
 //! let cpu = Cpu::default();
-//! let layer = Linear { weight: vec![1.0, 2.0], bias: vec![0.5], inputs: 2, outputs: 1 };
+//! let layer = Linear { weight: vec![1.0, 2.0].into(), bias: vec![0.5], inputs: 2, outputs: 1 };
 //! let prepared = cpu.linear(&layer)?;
 //! let (x, mut y) = (vec![3.0, 4.0], Vec::new());
 //! cpu.linear_forward(&prepared, &x, &mut y, false, &mut Default::default())?;
@@ -32,6 +32,7 @@ mod layers;
 mod relative;
 mod rotation;
 mod trained;
+mod weights;
 mod work;
 
 pub use arithmetic::Arithmetic;
@@ -50,6 +51,7 @@ pub use rotation::Rotation;
 pub use trained::{
     AdapterBlock, AdapterPlace, AdapterValues, HeadPlace, HeadPlaces, OptimiserPlan,
 };
+pub use weights::Weights;
 pub use work::Work;
 
 /// The epsilon of the layer norm without weights that an adapter's input goes through.

@@ -1,15 +1,15 @@
 //! Reads the configuration and the weights of a Hugging Face model folder.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use safetensors::{Dtype, SafeTensors};
+use adaplace_arithmetic::Weights;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::BackboneError;
+use crate::weight_file::{StoredTensor, WeightFile};
 
 const SINGLE_FILE: &str = "model.safetensors";
 const SHARD_INDEX: &str = "model.safetensors.index.json";
@@ -21,18 +21,12 @@ const SHARD_INDEX: &str = "model.safetensors.index.json";
 pub(crate) struct Checkpoint {
     /// The file that a message about a missing tensor names: the only file, or the index.
     listing: PathBuf,
-    files: Vec<(PathBuf, Vec<u8>)>,
-    tensors: BTreeMap<String, StoredTensor>,
+    files: Vec<WeightFile>,
+    /// The tensors by their names, each with the number of its file.
+    tensors: BTreeMap<String, (usize, StoredTensor)>,
     prefix: String,
     taken: BTreeMap<String, [u8; 32]>,
     parameters: usize,
-}
-
-struct StoredTensor {
-    file: usize,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Range<usize>,
 }
 
 #[derive(Deserialize)]
@@ -48,29 +42,11 @@ impl Checkpoint {
         let mut files = Vec::new();
         let mut tensors = BTreeMap::new();
         for path in names {
-            let bytes = read(&path)?;
-            let damaged = |source| BackboneError::Damaged {
-                path: path.clone(),
-                source,
-            };
-            SafeTensors::deserialize(&bytes).map_err(damaged)?;
-            let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
-            // The data starts after the eight bytes of the header's length and the header itself.
-            let begin = 8 + header;
-            for name in metadata.offset_keys() {
-                let Some(info) = metadata.info(&name) else {
-                    continue;
-                };
-                let (start, end) = info.data_offsets;
-                let stored = StoredTensor {
-                    file: files.len(),
-                    dtype: info.dtype,
-                    shape: info.shape.clone(),
-                    bytes: begin + start..begin + end,
-                };
-                tensors.insert(current_name(name), stored);
+            let (file, stored) = WeightFile::open(path)?;
+            for tensor in stored {
+                tensors.insert(current_name(tensor.name.clone()), (files.len(), tensor));
             }
-            files.push((path, bytes));
+            files.push(file);
         }
         let prefixes: Vec<String> = tensors
             .keys()
@@ -108,38 +84,55 @@ impl Checkpoint {
 
     /// Takes out the tensor `name` (without prefix) as f32 in row-major order.
     pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, BackboneError> {
-        let stored = self
+        Ok(self.take_as_stored(name, shape)?.into_f32())
+    }
+
+    /// Takes out the tensor `name` (without prefix) in row-major order. Values of 16 bits stay as they are.
+    pub(crate) fn take_as_stored(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<Weights, BackboneError> {
+        let (file, stored) = self
             .tensors
             .get(&format!("{}{name}", self.prefix))
             .ok_or_else(|| BackboneError::MissingTensor {
                 path: self.listing.clone(),
                 name: name.to_owned(),
             })?;
-        let (path, bytes) = &self.files[stored.file];
+        let file = &mut self.files[*file];
+        let path = file.path.clone();
         if stored.shape != shape {
             return Err(BackboneError::TensorShape {
-                path: path.clone(),
+                path,
                 name: name.to_owned(),
                 expected: shape.to_owned(),
                 found: stored.shape.clone(),
             });
         }
-        let values = to_f32(stored.dtype, &bytes[stored.bytes.clone()]).ok_or_else(|| {
-            BackboneError::TensorType {
-                path: path.clone(),
+        let (mut digest, mut finite) = (begun_digest(name, shape), true);
+        let mut bytes = Vec::new();
+        let mut see = |values: &[f32]| {
+            finite &= values.iter().all(|value| value.is_finite());
+            bytes.clear();
+            bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            digest.update(&bytes);
+        };
+        let Some(values) = file.read(stored, &mut see)? else {
+            return Err(BackboneError::TensorType {
+                path,
                 name: name.to_owned(),
                 found: format!("{:?}", stored.dtype),
-            }
-        })?;
-        if values.iter().any(|value| !value.is_finite()) {
+            });
+        };
+        if !finite {
             return Err(BackboneError::NotFinite {
-                path: path.clone(),
+                path,
                 name: name.to_owned(),
             });
         }
         self.parameters += values.len();
-        self.taken
-            .insert(name.to_owned(), tensor_digest(name, shape, &values));
+        self.taken.insert(name.to_owned(), digest.finalize().into());
         Ok(values)
     }
 
@@ -206,57 +199,13 @@ fn read(path: &Path) -> Result<Vec<u8>, BackboneError> {
     })
 }
 
-fn tensor_digest(name: &str, shape: &[usize], values: &[f32]) -> [u8; 32] {
+/// The digest of a tensor without its values.
+fn begun_digest(name: &str, shape: &[usize]) -> Sha256 {
     let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
     let mut hasher = Sha256::new();
     hasher.update(name.as_bytes());
     hasher.update([0]);
     hasher.update(shape.join("x").as_bytes());
     hasher.update([0]);
-    let mut buffer = Vec::with_capacity(4 * 4096);
-    for chunk in values.chunks(4096) {
-        buffer.clear();
-        buffer.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
-        hasher.update(&buffer);
-    }
-    hasher.finalize().into()
-}
-
-fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    match dtype {
-        // This rounds to nearest.
-        Dtype::F64 => Some(
-            bytes
-                .as_chunks::<8>()
-                .0
-                .iter()
-                .map(|&value| f64::from_le_bytes(value) as f32)
-                .collect(),
-        ),
-        Dtype::F32 => Some(
-            bytes
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|&value| f32::from_le_bytes(value))
-                .collect(),
-        ),
-        Dtype::F16 => Some(
-            bytes
-                .as_chunks::<2>()
-                .0
-                .iter()
-                .map(|&value| half::f16::from_le_bytes(value).to_f32())
-                .collect(),
-        ),
-        Dtype::BF16 => Some(
-            bytes
-                .as_chunks::<2>()
-                .0
-                .iter()
-                .map(|&value| half::bf16::from_le_bytes(value).to_f32())
-                .collect(),
-        ),
-        _ => None,
-    }
+    hasher
 }

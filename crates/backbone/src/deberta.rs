@@ -186,6 +186,8 @@ impl Config {
         model_type: &'static str,
     ) -> Result<TokenEmbedding, BackboneError> {
         let width = self.hidden_size;
+        let words = "embeddings.word_embeddings.weight";
+        let words = checkpoint.take_as_stored(words, &[self.vocab_size, width])?;
         let mut table = |name: &str, rows: usize| match rows {
             0 => Ok(None),
             rows => {
@@ -193,7 +195,6 @@ impl Config {
                 checkpoint.take(&name, &[rows, width]).map(Some)
             }
         };
-        let words = table("word", self.vocab_size)?.unwrap_or_default();
         let longest = self.max_position_embeddings;
         let positions = table(
             "position",

@@ -194,13 +194,15 @@ fn load(source: &Source<'_>, family: &Family) -> Result<Backbone, BackboneError>
     let shape = config.shape(&source.config, family)?;
     let mut checkpoint = Checkpoint::open(source.folder, "embed_tokens.weight")?;
     let (width, vocabulary) = (config.hidden_size, config.vocab_size);
-    let mut words = checkpoint.take("embed_tokens.weight", &[vocabulary, width])?;
-    if family.gemma {
-        let scale = (width as f64).sqrt() as f32;
-        words.iter_mut().for_each(|value| *value *= scale);
-    }
+    let words = checkpoint.take_as_stored("embed_tokens.weight", &[vocabulary, width])?;
     let positions = config.max_position_embeddings;
-    let weights = TokenWeights::words(words, width);
+    let weights = TokenWeights {
+        scale: match family.gemma {
+            true => (width as f64).sqrt() as f32,
+            false => 1.0,
+        },
+        ..TokenWeights::words(words, width)
+    };
     let embedding = TokenEmbedding::new(source.model_type, weights, positions);
     let sublayers = blocks::take(&mut checkpoint, &names(family), &shape)?;
     let NormShape { kind, epsilon, .. } = shape.norms;

@@ -37,7 +37,7 @@ impl Distances {
         queries: Option<&Linear>,
     ) -> Arc<RelativePositions> {
         let by_head = |layer: &Linear| {
-            let projection = Projection::new(&layer.weight, layer.bias.clone());
+            let projection = Projection::new(&layer.weight.to_f32(), layer.bias.clone());
             let rows = projection.forward(&self.vectors);
             let width = attention.head_width;
             let mut all = Vec::with_capacity(rows.len());

@@ -107,7 +107,10 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
     let (vocabulary, positions) = (config.vocab_size, config.n_positions);
     let weights = TokenWeights {
         positions: Some(checkpoint.take("wpe.weight", &[positions, width])?),
-        ..TokenWeights::words(checkpoint.take("wte.weight", &[vocabulary, width])?, width)
+        ..TokenWeights::words(
+            checkpoint.take_as_stored("wte.weight", &[vocabulary, width])?,
+            width,
+        )
     };
     let embedding = TokenEmbedding::new(source.model_type, weights, positions);
     let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;

@@ -59,6 +59,7 @@ mod sublayer;
 mod token_embedding;
 mod tower;
 mod vit;
+mod weight_file;
 
 pub use adaplace_arithmetic::{
     Device, DeviceKind, InstructionSet, NoDevice, NoInstructionSet, NotADevice, Precision,

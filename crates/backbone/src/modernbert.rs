@@ -104,7 +104,8 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
     };
     let mut checkpoint = Checkpoint::open(source.folder, "embeddings.tok_embeddings.weight")?;
     let vocabulary = config.vocab_size;
-    let words = checkpoint.take("embeddings.tok_embeddings.weight", &[vocabulary, width])?;
+    let words =
+        checkpoint.take_as_stored("embeddings.tok_embeddings.weight", &[vocabulary, width])?;
     let norm = take_norm(&mut checkpoint, "embeddings.norm", width, kind, epsilon)?;
     let weights = TokenWeights {
         norm: Some(norm),

@@ -116,7 +116,7 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
     };
     let mut checkpoint = Checkpoint::open(source.folder, "embed_tokens.weight")?;
     let vocabulary = config.vocab_size;
-    let words = checkpoint.take("embed_tokens.weight", &[vocabulary, width])?;
+    let words = checkpoint.take_as_stored("embed_tokens.weight", &[vocabulary, width])?;
     let weights = TokenWeights::words(words, width);
     let embedding = TokenEmbedding::new(source.model_type, weights, positions);
     let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;

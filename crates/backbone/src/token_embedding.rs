@@ -1,6 +1,6 @@
 //! The embedding of token ids in BERT and related models.
 
-use adaplace_arithmetic::Norm;
+use adaplace_arithmetic::{Norm, Weights};
 
 use crate::BackboneError;
 use crate::checkpoint::Checkpoint;
@@ -15,7 +15,9 @@ pub(crate) struct TokenEmbedding {
     /// The width of the tables.
     width: usize,
     /// The tables, each (rows, width).
-    words: Vec<f32>,
+    words: Weights,
+    /// The factor of a word's row.
+    scale: f32,
     positions: Option<Vec<f32>>,
     numbering: Numbering,
     types: Option<Vec<f32>>,
@@ -29,7 +31,8 @@ pub(crate) struct TokenEmbedding {
 /// The tables of an embedding, each (rows, width), and its norm.
 pub(crate) struct TokenWeights {
     pub(crate) width: usize,
-    pub(crate) words: Vec<f32>,
+    pub(crate) words: Weights,
+    pub(crate) scale: f32,
     pub(crate) positions: Option<Vec<f32>>,
     pub(crate) types: Option<Vec<f32>>,
     pub(crate) norm: Option<Norm>,
@@ -37,10 +40,11 @@ pub(crate) struct TokenWeights {
 
 impl TokenWeights {
     /// A table of words alone.
-    pub(crate) fn words(words: Vec<f32>, width: usize) -> Self {
+    pub(crate) fn words(words: Weights, width: usize) -> Self {
         Self {
             width,
             words,
+            scale: 1.0,
             positions: None,
             types: None,
             norm: None,
@@ -84,6 +88,7 @@ impl TokenEmbedding {
             model_type,
             width: weights.width,
             words: weights.words,
+            scale: weights.scale,
             positions: weights.positions,
             numbering: Numbering::FromZero,
             types: weights.types,
@@ -101,11 +106,12 @@ impl TokenEmbedding {
         epsilon: f64,
     ) -> Result<Self, BackboneError> {
         let width = sizes.width;
+        let words = "embeddings.word_embeddings.weight";
+        let words = checkpoint.take_as_stored(words, &[sizes.vocabulary, width])?;
         let mut table = |name: &str, rows: usize| {
             let name = format!("embeddings.{name}_embeddings.weight");
             checkpoint.take(&name, &[rows, width])
         };
-        let words = table("word", sizes.vocabulary)?;
         let mut positions = table("position", sizes.positions)?;
         let types = match sizes.types {
             TokenTypes::None => None,
@@ -130,6 +136,7 @@ impl TokenEmbedding {
             model_type,
             width,
             words,
+            scale: 1.0,
             positions: Some(positions),
             numbering,
             types,
@@ -173,9 +180,9 @@ impl TokenEmbedding {
                 found: format!("of {tokens}"),
             });
         }
-        self.check_ids("token ids", ids, &self.words)?;
+        self.check_ids("token ids", ids, self.words.len())?;
         if let Some(types) = &self.types {
-            self.check_ids("token type ids", type_ids, types)?;
+            self.check_ids("token type ids", type_ids, types.len())?;
         }
         let row = |table: &[f32], index: u32| {
             let begin = index as usize * self.width;
@@ -188,8 +195,12 @@ impl TokenEmbedding {
             .zip(self.positions_of(ids, lengths));
         for ((&id, &type_id), position) in tokens {
             let begin = embedded.len();
-            embedded.extend_from_slice(&self.words[row(&self.words, id)]);
+            let word = id as usize * self.width;
+            self.words.append_to(word..word + self.width, &mut embedded);
             let own = &mut embedded[begin..];
+            if self.scale != 1.0 {
+                own.iter_mut().for_each(|value| *value *= self.scale);
+            }
             if let Some(types) = &self.types {
                 add(&types[row(types, type_id)], own);
             }
@@ -227,9 +238,9 @@ impl TokenEmbedding {
         positions
     }
 
-    /// Checks that all of `ids` are rows of `table`.
-    fn check_ids(&self, what: &str, ids: &[u32], table: &[f32]) -> Result<(), BackboneError> {
-        let rows = table.len() / self.width;
+    /// Checks that all of `ids` are rows of a table of so many values.
+    fn check_ids(&self, what: &str, ids: &[u32], values: usize) -> Result<(), BackboneError> {
+        let rows = values / self.width;
         match ids.iter().find(|&&id| id as usize >= rows) {
             None => Ok(()),
             Some(id) => Err(BackboneError::Inputs {
