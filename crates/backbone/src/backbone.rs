@@ -1,4 +1,4 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use adaplace_arithmetic::{Arithmetic, Cpu, InstructionSet, Precision};
 
@@ -20,6 +20,8 @@ pub struct Backbone<A: Arithmetic = Cpu> {
     patch_rotation: Option<PatchRotation>,
     arithmetic: A,
     chain: OnceLock<Chain<A>>,
+    /// Held by the thread that prepares the chain, so that no other one does, too.
+    preparing: Mutex<()>,
 }
 
 #[derive(Debug, Clone)]
@@ -43,6 +45,7 @@ impl Backbone {
             patch_rotation: None,
             arithmetic: Cpu::default(),
             chain: OnceLock::new(),
+            preparing: Mutex::new(()),
         }
     }
 
@@ -83,6 +86,7 @@ impl<A: Arithmetic> Backbone<A> {
             patch_rotation: self.patch_rotation.clone(),
             arithmetic,
             chain: OnceLock::new(),
+            preparing: Mutex::new(()),
         }
     }
 
@@ -142,6 +146,13 @@ impl<A: Arithmetic> Backbone<A> {
     /// # Errors
     /// If the arithmetic has no room for the weights. The processor always has.
     pub fn chain(&self) -> Result<&Chain<A>, BackboneError> {
+        if let Some(chain) = self.chain.get() {
+            return Ok(chain);
+        }
+        let _alone = self
+            .preparing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(chain) = self.chain.get() {
             return Ok(chain);
         }
