@@ -34,7 +34,7 @@ fn trained_adapters_become_a_folder_for_the_library() {
     lab.run(&format!("{TRAIN} --out trained")).succeeded();
     let ended = lab
         .run(&format!(
-            "{EXPORT} adapters --adapters trained/adapters.safetensors --out out/folder"
+            "{EXPORT} adapters --adapters trained/adapters.safetensors --base-model org/tiny --out out/folder"
         ))
         .succeeded();
     assert!(
@@ -50,6 +50,7 @@ fn trained_adapters_become_a_folder_for_the_library() {
             "adapter.safetensors",
             "adapter_config.json",
             "head.safetensors",
+            "placement.svg",
             "placement.toml"
         ]
     );
@@ -77,6 +78,25 @@ fn trained_adapters_become_a_folder_for_the_library() {
     );
     let readme = lab.read("out/folder/README.md");
     assert!(readme.contains("load_adapter") && readme.contains("class-0, class-1, class-2"));
+    let metrics: Value = serde_json::from_str(&lab.read("trained/metrics.json")).unwrap();
+    let accuracy = format!(
+        "- type: \"accuracy\"\n      value: {}\n",
+        metrics["test"]["accuracy"]
+    );
+    for part in [
+        "---\nlibrary_name: adapters\nbase_model: \"org/tiny\"\n",
+        "split: \"test\"",
+        &accuracy,
+        "from_pretrained(\"org/tiny\")",
+        "](placement.svg)",
+    ] {
+        assert!(readme.contains(part), "{part} in {readme}");
+    }
+    let drawing = lab.read("out/folder/placement.svg");
+    assert!(
+        drawing.starts_with("<svg") && drawing.contains("<title>1-&gt;1 (rank 2)"),
+        "{drawing}"
+    );
     let placement = PlacementFile::read(&lab.path("out/folder/placement.toml")).unwrap();
     assert_eq!(
         placement,

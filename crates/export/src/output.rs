@@ -30,7 +30,7 @@ impl ExportedFile {
 }
 
 /// All files that an export may have written.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "README.md",
     "adapter.safetensors",
     MARKED,
@@ -39,6 +39,7 @@ const NAMES: [&str; 8] = [
     "head_config.json",
     "model_head.safetensors",
     "placement.toml",
+    "placement.svg",
 ];
 
 /// The file that distinguishes an export from other folders.

@@ -45,9 +45,23 @@ impl Figure {
     }
 }
 
+impl Figure {
+    /// The drawing alone.
+    pub(crate) fn svg(&self) -> Markup {
+        let (width, height) = self.size;
+        html! {
+            svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (width) " " (height) } role="img"
+                font-family="sans-serif" {
+                title { (self.title) }
+                (self.drawing)
+            }
+        }
+    }
+}
+
 impl Render for Figure {
     fn render(&self) -> Markup {
-        let (width, height) = self.size;
+        let (width, _) = self.size;
         // Below this width the labels would be too small to read, so the figure scrolls instead.
         let narrowest = Px((0.75 * width).floor());
         html! {
@@ -55,11 +69,7 @@ impl Render for Figure {
                 h3 { (self.title) }
                 div.scroll {
                     div style={ "min-width:" (narrowest) "px" } {
-                        svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (width) " " (height) } role="img"
-                            font-family="sans-serif" {
-                            title { (self.title) }
-                            (self.drawing)
-                        }
+                        (self.svg())
                     }
                 }
                 figcaption {

@@ -29,5 +29,17 @@ mod thinning;
 mod ticks;
 pub mod viridis;
 
+use adaplace_search_space::Placement;
+
+use self::axes::ChartSize;
+
+/// A drawing of a placement as arcs over so many hidden states, as SVG.
+#[must_use]
+pub fn placement_drawing(placement: &Placement, hidden_states: u16) -> String {
+    let title = placement.to_string();
+    let figure = arcs::arcs(placement, hidden_states, ChartSize::Wide, &title);
+    figure.svg().into_string()
+}
+
 pub use comparison::{comparison_notes, comparison_report};
 pub use study::study_report;

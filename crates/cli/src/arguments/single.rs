@@ -184,6 +184,9 @@ pub(crate) struct Export {
     /// Library or format to export to
     #[arg(long, value_name = "NAME")]
     pub(crate) to: ExportTarget,
+    /// Name of the backbone on the hub, for the model card of `--to adapters`
+    #[arg(long, value_name = "ORG/NAME")]
+    pub(crate) base_model: Option<String>,
     /// Seed of the untrained adapters, which are those from which `train` starts with this seed
     #[arg(long, default_value_t = SearchSettings::default().seed, conflicts_with = "adapters")]
     pub(crate) seed: Seed,

@@ -1,15 +1,19 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use adaplace_export::adapters::{Card, CardResult};
 use adaplace_export::json::AdapterFile;
 use adaplace_export::{AdapterWeights, HeadWeights, Weights, adapters, json, peft};
 use adaplace_export::{write_document, write_folder};
+use adaplace_report::placement_drawing;
 use adaplace_scorer::{Head, Parameters};
 use adaplace_search_space::{Connection, PlacementFile};
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use super::origin::trained_parameters;
 use super::print;
+use super::train::METRICS_FILE;
 use crate::Ending;
 use crate::arguments::{Export, ExportTarget};
 
@@ -40,12 +44,64 @@ pub(crate) fn run(arguments: &Export) -> Result<Ending> {
                 None => untrained(&file, arguments.seed.get()),
                 Some(path) => trained(&file, path)?.0,
             };
-            let files = adapters::files(&file, &weights).with_context(of_placement)?;
+            let card = card(&file, arguments)?;
+            let files = adapters::files(&file, &weights, &card).with_context(of_placement)?;
             write_folder(&files, path)?;
             print(&summary(&file, &weights, path))?;
         }
     }
     Ok(Ending::Finished)
+}
+
+/// What is known for the model card. What the adapters reach is in the `metrics.json` that `train` wrote next to them.
+fn card(file: &PlacementFile, arguments: &Export) -> Result<Card> {
+    let result = match &arguments.adapters {
+        None => None,
+        Some(path) => {
+            let path = path.with_file_name(METRICS_FILE);
+            let stored = std::fs::read(&path).ok();
+            let parse = |bytes: Vec<u8>| serde_json::from_slice::<Value>(&bytes);
+            let stored = stored.map(parse).transpose();
+            let stored = stored.with_context(|| format!("`{}` is damaged", path.display()))?;
+            stored.and_then(|stored| result(file, &stored))
+        }
+    };
+    Ok(Card {
+        base_model: arguments.base_model.clone(),
+        result,
+        drawing: Some(placement_drawing(
+            &file.placement,
+            file.backbone.hidden_states,
+        )),
+    })
+}
+
+/// The metrics of a training of this placement on the test part, or on the validation part if there is none.
+fn result(file: &PlacementFile, stored: &Value) -> Option<CardResult> {
+    if stored["placement"] != file.placement.hash().to_string()
+        || stored["backbone"]["weights_sha256"] != file.backbone.weights_sha256
+    {
+        return None;
+    }
+    let part = ["test", "validation"]
+        .into_iter()
+        .find(|part| stored[*part].is_object())?;
+    let evaluation = &stored[part];
+    let by_class = &evaluation["by_class"];
+    let metrics = [
+        ("accuracy", &evaluation["accuracy"]),
+        ("balanced_accuracy", &by_class["balanced_accuracy"]),
+        ("macro_f1", &by_class["macro_f1"]),
+        ("loss", &evaluation["loss"]),
+    ];
+    let metrics = metrics
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value.as_f64()?)));
+    Some(CardResult {
+        task: stored["task"].as_str()?.to_owned(),
+        part: part.to_owned(),
+        metrics: metrics.collect(),
+    })
 }
 
 /// The initial adapters of a training with this seed.

@@ -18,7 +18,10 @@ use crate::Ending;
 use crate::arguments::Train;
 use crate::{hub, resources, table};
 
-/// The content of `metrics.json`.
+/// The file beside the adapters that says what they reach.
+pub(crate) const METRICS_FILE: &str = "metrics.json";
+
+/// The content of [`METRICS_FILE`].
 #[derive(Serialize)]
 struct Metrics {
     format: &'static str,
@@ -120,7 +123,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         max_length,
     };
     trained.parameters.write(&metadata, &adapters)?;
-    let path = arguments.out.join("metrics.json");
+    let path = arguments.out.join(METRICS_FILE);
     write_metrics(&metrics, &path)?;
     if arguments.json {
         print_json(&metrics)?;

@@ -25,6 +25,13 @@ pub(super) struct Family {
     pub(super) interface: Interface,
 }
 
+impl Family {
+    /// Whether the backbone reads texts.
+    pub(super) fn reads_text(&self) -> bool {
+        self.post_norm
+    }
+}
+
 /// The library's own code for a family.
 pub(super) struct Native {
     /// The library's class with exchangeable heads.

@@ -23,9 +23,10 @@
 //! | `adapter_interface.json` | the interface, if one is needed |
 //! | `head.safetensors` | `head.weight` (classes, d) and `head.bias` (classes) |
 //! | `head_config.json`, `model_head.safetensors` | the head again for the library's own models with heads, if one of them is the same function: pooling by the first token, no interface |
-//! | `placement.toml` | the exported placement |
-//! | `README.md` | instructions for loading the folder |
+//! | `placement.toml`, `placement.svg` | the exported placement, and a drawing of it |
+//! | `README.md` | a model card with instructions for loading the folder |
 
+mod card;
 mod config;
 mod family;
 mod plan;
@@ -34,6 +35,7 @@ mod readme;
 use adaplace_search_space::PlacementFile;
 use serde_json::{Value, json};
 
+pub use self::card::{Card, CardResult};
 use self::family::{Family, Native};
 use self::plan::Plan;
 use crate::weights::{Named, safetensors};
@@ -56,6 +58,7 @@ const NAME: &str = "adaplace";
 pub fn files(
     placement: &PlacementFile,
     weights: &Weights,
+    card: &Card,
 ) -> Result<Vec<ExportedFile>, ExportError> {
     let backbone = &placement.backbone;
     let Some(family) = Family::of(&backbone.model_type) else {
@@ -101,7 +104,10 @@ pub fn files(
         }
     }
     files.push(ExportedFile::new("placement.toml", placement.to_toml()?));
-    let readme = readme::text(placement, weights.head.as_ref(), &plan, family);
+    if let Some(drawing) = &card.drawing {
+        files.push(ExportedFile::new(card::DRAWING, drawing.as_bytes()));
+    }
+    let readme = readme::text(placement, weights.head.as_ref(), &plan, family, card);
     files.push(ExportedFile::new("README.md", readme));
     Ok(files)
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use adaplace_search_space::PlacementFile;
 
+use super::card::Card;
 use super::family::Family;
 use super::head_of_library;
 use super::plan::Plan;
@@ -15,10 +16,15 @@ pub(super) fn text(
     head: Option<&HeadWeights>,
     plan: &Plan,
     family: &Family,
+    card: &Card,
 ) -> String {
     let backbone = &placement.backbone;
     let class = family.model_class;
-    let mut text = format!(
+    let mut text = card.metadata(&backbone.model_type, family.reads_text());
+    let base_model = card.base_model.as_deref();
+    let from = base_model.map_or_else(|| "BACKBONE".to_owned(), |name| format!("\"{name}\""));
+    let _ = write!(
+        text,
         "# {} of adaplace\n\n\
          {} for a backbone of type `{}` (sha256 of its weights: `{}`), to be loaded by the library\n\
          [adapters](https://docs.adapterhub.ml), version 1.3:\n\n```python\n",
@@ -32,7 +38,7 @@ pub(super) fn text(
     }
     let _ = write!(
         text,
-        "import adapters\nfrom transformers import {class}\n\nmodel = {class}.from_pretrained(BACKBONE)\n"
+        "import adapters\nfrom transformers import {class}\n\nmodel = {class}.from_pretrained({from})\n"
     );
     text.push_str(if plan.hooked {
         "with open(f\"{FOLDER}/adapter_interface.json\") as file:\n    \
@@ -78,6 +84,7 @@ pub(super) fn text(
             );
         }
     }
+    text.push_str(&card.section());
     text
 }
 
