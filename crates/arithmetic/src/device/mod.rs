@@ -3,6 +3,7 @@
 mod attention;
 mod compound;
 mod directions;
+mod of_length;
 mod operations;
 mod optimiser;
 mod products;

@@ -9,13 +9,12 @@
 
 use std::ops::Range;
 
-use super::activation::exponential;
 use super::instruction_set::InstructionSet;
 use super::matrix::{Matrix, MatrixMut};
 use super::norm::{self, SavedNorm};
 use super::product::{Packed, Start, multiply};
 use super::relative;
-use super::rows::{maximum, sum, sum_pairs};
+use super::scores::{cap, cap_backward, softmax, softmax_backward};
 use crate::{Attention, Rotation};
 
 /// An attention, and the instructions that compute it.
@@ -333,74 +332,9 @@ impl Kernel<'_> {
     }
 }
 
-/// Replaces scores s by c tanh(s / c) for the bound c.
-fn cap(set: InstructionSet, bound: f32, scores: &mut [f32]) {
-    let inverse = 1.0 / bound;
-    set.run(
-        #[inline(always)]
-        || {
-            for score in scores {
-                // tanh(x) = 1 - 2 / (1 + exp(2 x))
-                let share = 2.0 / (1.0 + exponential(2.0 * *score * inverse));
-                *score = bound - bound * share;
-            }
-        },
-    );
-}
-
-/// Replaces the gradient with respect to c tanh(s / c) by the one with respect to s.
-fn cap_backward(set: InstructionSet, bound: f32, capped: &[f32], gradient: &mut [f32]) {
-    let inverse = 1.0 / bound;
-    set.run(
-        #[inline(always)]
-        || {
-            for (g, &capped) in gradient.iter_mut().zip(capped) {
-                let share = capped * inverse;
-                *g *= 1.0 - share * share;
-            }
-        },
-    );
-}
-
-/// Computes scores = softmax(scores).
-#[inline(always)]
-fn softmax(scores: &mut [f32]) {
-    let largest = maximum(scores);
-    for score in scores.iter_mut() {
-        *score = exponential(*score - largest);
-    }
-    let factor = 1.0 / sum(scores);
-    for score in scores.iter_mut() {
-        *score *= factor;
-    }
-}
-
-/// Computes gradient = P * (gradient - sum(gradient * P)), in place.
-#[inline(always)]
-fn softmax_backward(gradient: &mut [f32], weights: &[f32]) {
-    let projection = sum_pairs(
-        gradient,
-        weights,
-        #[inline(always)]
-        |g, p| g * p,
-    );
-    for (g, &p) in gradient.iter_mut().zip(weights) {
-        *g = p * (*g - projection);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn softmax_of_logarithms_gives_their_shares() {
-        let mut scores = [1.0_f32.ln(), 3.0_f32.ln(), 4.0_f32.ln()];
-        softmax(&mut scores);
-        for (share, expected) in scores.iter().zip([0.125, 0.375, 0.5]) {
-            assert!((share - expected).abs() < 1e-6, "{scores:?}");
-        }
-    }
 
     /// With equal keys all scores are equal, so every token gets the mean of the values of its own example.
     #[test]

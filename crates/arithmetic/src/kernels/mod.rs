@@ -29,6 +29,7 @@ pub(crate) mod norm;
 pub(crate) mod product;
 mod relative;
 pub(crate) mod rows;
+mod scores;
 
 pub use matrix::{Matrix, MatrixMut};
 pub use product::{Packed, Start, multiply};
