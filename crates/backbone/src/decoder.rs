@@ -3,6 +3,7 @@
 //! (Gemma Team, 2024 and 2025). They differ in a few settings, which [`Family`] names.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use adaplace_arithmetic::{Attention, Span};
 use serde::Deserialize;
@@ -33,6 +34,10 @@ struct Family {
     /// Whether queries and keys are normalised by head.
     norms_of_heads: bool,
     windows: Windows,
+    /// The base of the rotary positions if the configuration names none.
+    base: f64,
+    /// The base of those in windows, if that is another one.
+    base_of_windows: Option<Base>,
     /// The width of a head if the configuration does not name it. Without, it is width / heads.
     head_width: Option<usize>,
 }
@@ -55,6 +60,8 @@ const LLAMA: Family = Family {
     norms_around: false,
     norms_of_heads: false,
     windows: Windows::None,
+    base: 1e4,
+    base_of_windows: None,
     head_width: None,
 };
 
@@ -92,6 +99,12 @@ const GEMMA2: Family = Family {
 const GEMMA3: Family = Family {
     norms_of_heads: true,
     windows: Windows::AllButEvery(6),
+    base: 1e6,
+    base_of_windows: Some(Base {
+        key: "rope_local_base_freq",
+        usual: 1e4,
+        scaled: false,
+    }),
     ..GEMMA2
 };
 
@@ -285,22 +298,10 @@ impl Config {
             head_width,
             positions: self.max_position_embeddings,
         };
-        let full = match family.norms_of_heads && family.gemma {
-            true => Base::single(1e6),
-            false => Base::single(1e4),
-        };
-        let full_rotation = rotary.rotation(LayerType::Full, full)?;
-        // Only Gemma 3 turns the heads of windows by other angles.
-        let local_rotation = match family.norms_of_heads && family.gemma {
-            false => std::sync::Arc::clone(&full_rotation),
-            true => rotary.rotation(
-                LayerType::Sliding,
-                Base {
-                    key: "rope_local_base_freq",
-                    usual: 1e4,
-                    scaled: false,
-                },
-            )?,
+        let full_rotation = rotary.rotation(LayerType::Full, Base::single(family.base))?;
+        let local_rotation = match family.base_of_windows {
+            None => Arc::clone(&full_rotation),
+            Some(base) => rotary.rotation(LayerType::Sliding, base)?,
         };
         let both_ways = self.use_bidirectional_attention == Some(true);
         let types = self.layer_types(family);
@@ -323,7 +324,7 @@ impl Config {
                     cap: self.attn_logit_softcapping,
                     relative: None,
                     norms: None,
-                    rotation: Some(std::sync::Arc::clone(rotation)),
+                    rotation: Some(Arc::clone(rotation)),
                 })
             })
             .collect::<Result<_, String>>()
