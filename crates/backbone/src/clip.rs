@@ -3,15 +3,14 @@
 
 use serde_json::json;
 
-use crate::backbone::Embedding;
 use crate::bicubic::Bicubic;
 use crate::blocks::{self, BlockNames, BlockShape, MlpNames, NormPosition, ProjectionNames};
 use crate::checkpoint::Checkpoint;
 use crate::image_embedding::{Geometry, ImageEmbedding, ImageWeights};
 use crate::layers::take_layer_norm;
-use crate::pooling::Pooler;
+use crate::parts::Parts;
 use crate::source::Source;
-use crate::{Backbone, BackboneDescription, BackboneError, Pooling, tower, vit};
+use crate::{Backbone, BackboneError, Pooling, tower, vit};
 
 /// The `model_type` of a folder with the tower alone. That of a folder with both towers is `clip`.
 const TOWER: &str = "clip_vision_model";
@@ -89,12 +88,13 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
     let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;
     let last_norm = take_layer_norm(&mut checkpoint, "post_layernorm", width, epsilon)?;
 
-    let input = embedding.description();
-    let description = BackboneDescription::new(TOWER, &shape, Pooling::Cls, &checkpoint, input);
-    let pooler = Pooler {
+    let parts = Parts {
+        model_type: TOWER,
+        checkpoint: &checkpoint,
+        shape: &shape,
+        sublayers,
         pooling: Pooling::Cls,
         last_norm: Some(last_norm),
     };
-    let embedding = Embedding::Images(embedding);
-    Ok(Backbone::new(description, embedding, sublayers, pooler))
+    Ok(parts.with_images(embedding))
 }

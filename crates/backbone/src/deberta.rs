@@ -4,17 +4,16 @@
 use adaplace_arithmetic::Attention;
 use serde::Deserialize;
 
-use crate::backbone::Embedding;
 use crate::blocks::{self, BlockNames, BlockShape, MlpNames, NormPosition, ProjectionNames};
 use crate::checkpoint::{Checkpoint, read_json};
 use crate::distances::{DistanceLayer, Distances, LogBuckets};
 use crate::layers::{normalize, take_layer_norm};
-use crate::pooling::Pooler;
+use crate::parts::Parts;
 use crate::pooling_config::text_pooling;
 use crate::source::Source;
 use crate::sublayer::{activation, check_heads};
 use crate::token_embedding::{TokenEmbedding, TokenWeights};
-use crate::{Backbone, BackboneDescription, BackboneError, InputDescription, Pooling};
+use crate::{Backbone, BackboneError, Pooling};
 
 const BLOCK_NAMES: BlockNames = BlockNames {
     blocks: "encoder.layer",
@@ -110,18 +109,15 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
     let shape = config.shape(&mut checkpoint, source)?;
     let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;
 
-    let input = InputDescription::Text {
-        vocabulary: config.vocab_size,
-        positions: config.max_position_embeddings,
-    };
-    let description =
-        BackboneDescription::new(source.model_type, &shape, pooling, &checkpoint, input);
-    let pooler = Pooler {
+    let parts = Parts {
+        model_type: source.model_type,
+        checkpoint: &checkpoint,
+        shape: &shape,
+        sublayers,
         pooling,
         last_norm: None,
     };
-    let embedding = Embedding::Tokens(embedding);
-    Ok(Backbone::new(description, embedding, sublayers, pooler))
+    Ok(parts.with_tokens(embedding))
 }
 
 impl Config {

@@ -3,7 +3,6 @@
 
 use serde::Deserialize;
 
-use crate::backbone::Embedding;
 use crate::bicubic::Bicubic;
 use crate::blocks::{
     self, Biases, BlockNames, BlockShape, MlpNames, NormPosition, ProjectionNames,
@@ -11,10 +10,10 @@ use crate::blocks::{
 use crate::checkpoint::{Checkpoint, read_json};
 use crate::image_embedding::{Geometry, ImageEmbedding, ImageWeights};
 use crate::layers::take_layer_norm;
+use crate::parts::Parts;
 use crate::patch_rotation::PatchRotation;
-use crate::pooling::Pooler;
 use crate::source::Source;
-use crate::{Backbone, BackboneDescription, BackboneError, Pooling, vit};
+use crate::{Backbone, BackboneError, Pooling, vit};
 
 fn names(gated: bool) -> BlockNames {
     BlockNames {
@@ -134,10 +133,11 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
     let sublayers = blocks::take(&mut checkpoint, &names(own.use_gated_mlp), &shape)?;
     let last_norm = take_layer_norm(&mut checkpoint, "norm", width, epsilon)?;
 
-    let input = embedding.description();
-    let description =
-        BackboneDescription::new(source.model_type, &shape, Pooling::Cls, &checkpoint, input);
-    let pooler = Pooler {
+    let parts = Parts {
+        model_type: source.model_type,
+        checkpoint: &checkpoint,
+        shape: &shape,
+        sublayers,
         pooling: Pooling::Cls,
         last_norm: Some(last_norm),
     };
@@ -146,7 +146,6 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
         head_width: width / heads,
         tokens_before: 1 + own.num_register_tokens,
     };
-    let embedding = Embedding::Images(embedding);
-    let backbone = Backbone::new(description, embedding, sublayers, pooler);
+    let backbone = parts.with_images(embedding);
     Ok(backbone.with_patch_rotation(rotation, geometry.grid()))
 }

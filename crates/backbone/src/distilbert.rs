@@ -2,15 +2,14 @@
 
 use serde::Deserialize;
 
-use crate::backbone::Embedding;
 use crate::blocks::{self, BlockNames, BlockShape, MlpNames, NormPosition, ProjectionNames};
 use crate::checkpoint::{Checkpoint, read_json};
-use crate::pooling::Pooler;
+use crate::parts::Parts;
 use crate::pooling_config::text_pooling;
 use crate::source::Source;
 use crate::sublayer::{activation, check_heads};
 use crate::token_embedding::{Numbering, TableSizes, TokenEmbedding, TokenTypes};
-use crate::{Backbone, BackboneDescription, BackboneError, InputDescription, Pooling};
+use crate::{Backbone, BackboneError, Pooling};
 
 /// The epsilon of every layer norm, which is not in the configuration.
 const EPSILON: f64 = 1e-12;
@@ -86,16 +85,13 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
     );
     let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;
 
-    let input = InputDescription::Text {
-        vocabulary: config.vocab_size,
-        positions: config.max_position_embeddings,
-    };
-    let description =
-        BackboneDescription::new(source.model_type, &shape, pooling, &checkpoint, input);
-    let pooler = Pooler {
+    let parts = Parts {
+        model_type: source.model_type,
+        checkpoint: &checkpoint,
+        shape: &shape,
+        sublayers,
         pooling,
         last_norm: None,
     };
-    let embedding = Embedding::Tokens(embedding);
-    Ok(Backbone::new(description, embedding, sublayers, pooler))
+    Ok(parts.with_tokens(embedding))
 }

@@ -46,6 +46,7 @@ mod layers;
 mod load;
 mod modernbert;
 mod mpnet;
+mod parts;
 mod patch_rotation;
 mod pooling;
 mod pooling_config;

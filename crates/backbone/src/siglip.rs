@@ -3,16 +3,15 @@
 
 use serde_json::json;
 
-use crate::backbone::Embedding;
 use crate::bicubic::Bicubic;
 use crate::blocks::{self, BlockShape, NormPosition};
 use crate::checkpoint::Checkpoint;
 use crate::clip::BLOCK_NAMES;
 use crate::image_embedding::{Geometry, ImageEmbedding, ImageWeights};
 use crate::layers::take_layer_norm;
-use crate::pooling::Pooler;
+use crate::parts::Parts;
 use crate::source::Source;
-use crate::{Backbone, BackboneDescription, BackboneError, Pooling, tower, vit};
+use crate::{Backbone, BackboneError, Pooling, tower, vit};
 
 /// The `model_type` of a folder with the tower alone. That of a folder with both towers is `siglip`.
 const TOWER: &str = "siglip_vision_model";
@@ -68,12 +67,13 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
     let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;
     let last_norm = take_layer_norm(&mut checkpoint, "post_layernorm", width, epsilon)?;
 
-    let input = embedding.description();
-    let description = BackboneDescription::new(TOWER, &shape, Pooling::Mean, &checkpoint, input);
-    let pooler = Pooler {
+    let parts = Parts {
+        model_type: TOWER,
+        checkpoint: &checkpoint,
+        shape: &shape,
+        sublayers,
         pooling: Pooling::Mean,
         last_norm: Some(last_norm),
     };
-    let embedding = Embedding::Images(embedding);
-    Ok(Backbone::new(description, embedding, sublayers, pooler))
+    Ok(parts.with_images(embedding))
 }

@@ -7,19 +7,18 @@ use adaplace_arithmetic::{Attention, Span};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::backbone::Embedding;
 use crate::blocks::{
     self, Biases, BlockNames, BlockShape, MlpNames, NormPosition, ProjectionNames,
 };
 use crate::checkpoint::{Checkpoint, read_json};
 use crate::layers::take_layer_norm;
-use crate::pooling::Pooler;
+use crate::parts::Parts;
 use crate::pooling_config::text_pooling;
 use crate::rotary::{Base, LayerType, RotarySettings};
 use crate::source::Source;
 use crate::sublayer::{activation, check_heads, check_key_heads};
 use crate::token_embedding::{TokenEmbedding, TokenWeights};
-use crate::{Backbone, BackboneDescription, BackboneError, InputDescription, Pooling};
+use crate::{Backbone, BackboneError, Pooling};
 
 const BLOCK_NAMES: BlockNames = BlockNames {
     blocks: "layers",
@@ -122,16 +121,13 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
     let sublayers = blocks::take(&mut checkpoint, &BLOCK_NAMES, &shape)?;
     let last_norm = take_layer_norm(&mut checkpoint, "norm", width, config.norm_epsilon)?;
 
-    let input = InputDescription::Text {
-        vocabulary,
-        positions,
-    };
-    let description =
-        BackboneDescription::new(source.model_type, &shape, pooling, &checkpoint, input);
-    let pooler = Pooler {
+    let parts = Parts {
+        model_type: source.model_type,
+        checkpoint: &checkpoint,
+        shape: &shape,
+        sublayers,
         pooling,
         last_norm: Some(last_norm),
     };
-    let embedding = Embedding::Tokens(embedding);
-    Ok(Backbone::new(description, embedding, sublayers, pooler))
+    Ok(parts.with_tokens(embedding))
 }

@@ -159,6 +159,11 @@ impl TokenEmbedding {
         Ok(Self { projection, ..self })
     }
 
+    /// The number of words.
+    pub(crate) fn vocabulary(&self) -> usize {
+        self.words.len() / self.width
+    }
+
     /// The length of the longest text, in tokens.
     pub(crate) fn longest(&self) -> usize {
         self.longest

@@ -4,16 +4,15 @@
 use adaplace_arithmetic::Activation;
 use serde::Deserialize;
 
-use crate::backbone::Embedding;
 use crate::bicubic::Bicubic;
 use crate::blocks::{self, BlockNames, BlockShape, MlpNames, NormPosition, ProjectionNames};
 use crate::checkpoint::{Checkpoint, read_json};
 use crate::image_embedding::{Geometry, ImageEmbedding, LARGEST_IMAGE, Tokens};
 use crate::layers::take_layer_norm;
-use crate::pooling::Pooler;
+use crate::parts::Parts;
 use crate::source::Source;
 use crate::sublayer::{activation, check_heads};
-use crate::{Backbone, BackboneDescription, BackboneError, Pooling};
+use crate::{Backbone, BackboneError, Pooling};
 
 const BLOCK_NAMES: BlockNames = BlockNames {
     blocks: "encoder.layer",
@@ -142,15 +141,15 @@ pub(crate) fn load(
     let sublayers = blocks::take(&mut checkpoint, architecture.names, &shape)?;
     let last_norm = take_layer_norm(&mut checkpoint, "layernorm", width, shape.norms.epsilon)?;
 
-    let input = embedding.description();
-    let description =
-        BackboneDescription::new(source.model_type, &shape, Pooling::Cls, &checkpoint, input);
-    let pooler = Pooler {
+    let parts = Parts {
+        model_type: source.model_type,
+        checkpoint: &checkpoint,
+        shape: &shape,
+        sublayers,
         pooling: Pooling::Cls,
         last_norm: Some(last_norm),
     };
-    let embedding = Embedding::Images(embedding);
-    Ok(Backbone::new(description, embedding, sublayers, pooler))
+    Ok(parts.with_images(embedding))
 }
 
 /// Checks what all image models of this kind have in common, and returns the activation. Each has one pooling.
