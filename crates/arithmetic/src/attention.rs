@@ -76,6 +76,15 @@ impl Span {
         behind: Some(0),
     };
 
+    /// A token and those before it, so many together.
+    #[must_use]
+    pub fn causal_window(tokens: usize) -> Self {
+        Self {
+            before: Some(tokens.saturating_sub(1)),
+            ..Self::CAUSAL
+        }
+    }
+
     /// The places that the token at `place` attends to in an example of `tokens`.
     #[must_use]
     pub fn of(self, place: usize, tokens: usize) -> std::ops::Range<usize> {
@@ -108,6 +117,7 @@ mod tests {
         assert_eq!(of(Span::default()), vec![0..5; 5]);
         assert_eq!(of(Span::CAUSAL), [0..1, 0..2, 0..3, 0..4, 0..5]);
         assert_eq!(of(window), [0..2, 0..3, 0..4, 1..5, 2..5]);
+        assert_eq!(of(Span::causal_window(2)), [0..1, 0..2, 1..3, 2..4, 3..5]);
         assert!(Span::default().is_all(5) && Span::CAUSAL.is_all(1));
         assert!(window.is_all(2) && !window.is_all(3) && !Span::CAUSAL.is_all(2));
     }

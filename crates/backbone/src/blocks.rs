@@ -56,7 +56,7 @@ pub(crate) struct BlockShape {
     pub(crate) width: usize,
     pub(crate) intermediate: usize,
     pub(crate) activation: Activation,
-    /// Of each block, without the norms of heads.
+    /// The attention of each block, without the norms of heads.
     pub(crate) attentions: Vec<Attention>,
     pub(crate) norms: NormShape,
     pub(crate) biases: Biases,
@@ -90,7 +90,7 @@ pub(crate) enum NormPosition {
 /// Which layers have a bias.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Biases {
-    /// Of query, key and value. If they are one layer, all or none has one.
+    /// Whether query, key and value have one. If they are one layer, all of them have one or none has.
     pub(crate) projection: [bool; 3],
     pub(crate) attention_output: bool,
     pub(crate) mlp: bool,

@@ -160,6 +160,14 @@ impl Config {
                 );
             }
         }
+        if let Ok(buckets @ 1..) = usize::try_from(self.position_buckets) {
+            let farthest = self.farthest();
+            if buckets < 2 || farthest <= buckets / 2 + 1 {
+                let bound = 2 * farthest.saturating_sub(1);
+                let expected = format!("for {farthest} distances, at least 2 and below {bound}");
+                return refuse("position_buckets", buckets.to_string(), &expected);
+            }
+        }
         let known = |name: &String| name == "c2p" || name == "p2c";
         if let Some(unknown) = self.terms().into_iter().find(|name| !known(name)) {
             return refuse(
@@ -169,6 +177,14 @@ impl Config {
             );
         }
         Ok(())
+    }
+
+    /// The number of distances to each side.
+    fn farthest(&self) -> usize {
+        match usize::try_from(self.max_relative_positions) {
+            Ok(given @ 1..) => given,
+            _ => self.max_position_embeddings,
+        }
     }
 
     fn terms(&self) -> Vec<String> {
@@ -257,10 +273,9 @@ impl Config {
         terms: &[String],
     ) -> Result<Distances, BackboneError> {
         let width = self.hidden_size;
-        let given = |number: i64| usize::try_from(number).ok().filter(|&number| number > 0);
-        let longest = self.max_position_embeddings;
-        let farthest = given(self.max_relative_positions).unwrap_or(longest);
-        let wider = given(self.position_buckets);
+        let farthest = self.farthest();
+        let wider = usize::try_from(self.position_buckets).ok();
+        let wider = wider.filter(|&buckets| buckets > 0);
         let span = wider.unwrap_or(farthest);
         let mut vectors = checkpoint.take("encoder.rel_embeddings.weight", &[2 * span, width])?;
         let normed = self.norm_rel_ebd.as_deref().unwrap_or("none");
@@ -286,7 +301,7 @@ impl Config {
             vectors,
             keys: layer("c2p", "attention.self.pos_key_proj"),
             queries: layer("p2c", "attention.self.pos_query_proj"),
-            positions: longest,
+            positions: self.max_position_embeddings,
             buckets: LogBuckets {
                 span,
                 wider,

@@ -287,6 +287,15 @@ impl Config {
         let even = self.hidden_size / heads.max(1);
         let head_width = self.head_dim.or(family.head_width).unwrap_or(even);
         let scalar = self.query_pre_attn_scalar.unwrap_or(head_width as f64);
+        let cap = self.attn_logit_softcapping;
+        for (key, number) in [
+            ("query_pre_attn_scalar", Some(scalar)),
+            ("attn_logit_softcapping", cap.map(f64::from)),
+        ] {
+            if let Some(number) = number.filter(|&number| number <= 0.0) {
+                return Err(refuse(key, number.to_string(), "it must be above zero"));
+            }
+        }
         let settings: Map<String, Value> = read_json(path)?;
         let rotary = RotarySettings {
             path,
@@ -317,17 +326,14 @@ impl Config {
                     head_width,
                     scale: scalar.powf(-0.5) as f32,
                     span,
-                    cap: self.attn_logit_softcapping,
+                    cap,
                     relative: None,
                     norms: None,
                     rotation: Some(Arc::clone(rotation)),
                 })
             })
             .collect::<Result<_, String>>()
-            .map_err(|found| {
-                let expected = "only `full_attention` and `sliding_attention` are supported";
-                refuse("layer_types", found, expected)
-            })
+            .map_err(|found| LayerType::refuse(path, found))
     }
 
     /// The type of every layer, or the name of one that is unknown.
@@ -344,14 +350,8 @@ impl Config {
         let listed = self.layer_types.clone();
         let late = self.max_window_layers.unwrap_or(28);
         (0..self.num_hidden_layers).map(move |block| {
-            let named = listed.as_ref().map(|types| types.get(block));
-            let slides = match named {
-                Some(Some(name)) => match name.as_str() {
-                    "full_attention" => false,
-                    "sliding_attention" => true,
-                    other => return Err(other.to_owned()),
-                },
-                Some(None) => return Err(format!("{block} names")),
+            let slides = match &listed {
+                Some(types) => LayerType::listed(types, block)? == LayerType::Sliding,
                 None => match windows {
                     Windows::None => false,
                     Windows::All => true,
@@ -370,10 +370,7 @@ impl Config {
 /// A window counts the token itself. One that looks both ways is half as long to each side.
 fn window_span(window: usize, both_ways: bool) -> Span {
     match both_ways {
-        false => Span {
-            before: Some(window.saturating_sub(1)),
-            behind: Some(0),
-        },
+        false => Span::causal_window(window),
         true => Span {
             before: Some(window / 2),
             behind: Some(window / 2),

@@ -151,24 +151,15 @@ impl Config {
         };
         let every = self.global_attn_every_n_layers;
         let attention = |block: usize| {
-            let listed = self.layer_types.as_ref().map(|types| types.get(block));
-            let slides = match listed.map(|name| name.map(String::as_str)) {
-                None => !block.is_multiple_of(every),
-                Some(Some("full_attention")) => false,
-                Some(Some("sliding_attention")) => true,
-                Some(other) => {
-                    return Err(BackboneError::Setting {
-                        path: source.config.clone(),
-                        key: "layer_types",
-                        found: other.unwrap_or("too few names").to_owned(),
-                        expected: "only `full_attention` and `sliding_attention` are supported"
-                            .to_owned(),
-                    });
-                }
+            let layer = match &self.layer_types {
+                None if block.is_multiple_of(every) => LayerType::Full,
+                None => LayerType::Sliding,
+                Some(types) => LayerType::listed(types, block)
+                    .map_err(|found| LayerType::refuse(&source.config, found))?,
             };
-            let (span, rotation) = match slides {
-                true => (window, &local),
-                false => (Span::default(), &full),
+            let (span, rotation) = match layer {
+                LayerType::Sliding => (window, &local),
+                LayerType::Full => (Span::default(), &full),
             };
             Ok(Attention {
                 span,

@@ -50,7 +50,7 @@ enum PreparedNorms<A: Arithmetic> {
 /// The part of a sublayer's forward pass that its gradient needs. The memory is reused by the next sublayer.
 pub struct SavedSublayer<A: Arithmetic> {
     norm: A::SavedNorm,
-    /// Of the norm behind the transform, if it is inside the residual branch.
+    /// What the norm behind the transform keeps, if it is inside the residual branch.
     norm_after: A::SavedNorm,
     /// The projections of an attention or of a gated MLP, or what the gradient of the activation needs (rows,
     /// intermediate).

@@ -18,6 +18,26 @@ pub(crate) enum LayerType {
 }
 
 impl LayerType {
+    /// The type of a block in the list of a configuration, or what is wrong with that.
+    pub(crate) fn listed(types: &[String], block: usize) -> Result<Self, String> {
+        match types.get(block).map(String::as_str) {
+            Some("full_attention") => Ok(Self::Full),
+            Some("sliding_attention") => Ok(Self::Sliding),
+            Some(other) => Err(other.to_owned()),
+            None => Err("too few names".to_owned()),
+        }
+    }
+
+    /// The error for what is wrong with the list in a configuration.
+    pub(crate) fn refuse(path: &Path, found: String) -> BackboneError {
+        BackboneError::Setting {
+            path: path.to_owned(),
+            key: "layer_types",
+            found,
+            expected: "only `full_attention` and `sliding_attention` are supported".to_owned(),
+        }
+    }
+
     fn key(self) -> &'static str {
         match self {
             Self::Full => "full_attention",
@@ -25,6 +45,8 @@ impl LayerType {
         }
     }
 }
+
+const POSITIVE: &str = "the rotary positions need a number above zero";
 
 /// The settings of rotary positions in `config.json`, in the form of transformers 5 (`rope_parameters`, which may differ by
 /// the type of a layer) or of earlier versions (`rope_theta` and `rope_scaling`).
@@ -86,6 +108,13 @@ impl RotarySettings<'_> {
             })
             .unwrap_or(1.0);
         let width = (self.head_width as f64 * share) as usize;
+        if width == 0 || !width.is_multiple_of(2) || width > self.head_width {
+            let expected = "heads need an even number of rotated values";
+            return Err(self.refuse("head_dim", self.head_width.to_string(), expected));
+        }
+        if !(theta.is_finite() && theta > 0.0) {
+            return Err(self.refuse(base.key, theta.to_string(), POSITIVE));
+        }
         let mut frequencies = Rotation::frequencies(theta, width);
         let kind = ["rope_type", "type"].iter();
         let mut kind = kind.filter_map(|key| settings.get(*key).and_then(Value::as_str));
@@ -113,18 +142,15 @@ impl RotarySettings<'_> {
                 return Err(self.refuse("rope_type", other.to_owned(), expected));
             }
         }
-        if width == 0 || !width.is_multiple_of(2) || width > self.head_width {
-            let expected = "heads need an even number of rotated values";
-            return Err(self.refuse("head_dim", self.head_width.to_string(), expected));
-        }
         Ok(Arc::new(Rotation::new(frequencies, 1.0, self.positions)))
     }
 
     fn needed(&self, of: &Map<String, Value>, key: &'static str) -> Result<f64, BackboneError> {
         let found = of.get(key);
-        found.and_then(Value::as_f64).ok_or_else(|| {
+        let number = found.and_then(Value::as_f64);
+        number.filter(|&number| number > 0.0).ok_or_else(|| {
             let found = found.map_or_else(|| "nothing".to_owned(), Value::to_string);
-            self.refuse(key, found, "the rotary positions need a number")
+            self.refuse(key, found, POSITIVE)
         })
     }
 

@@ -83,10 +83,8 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
         positions,
     };
     let rotation = rotary.rotation(LayerType::Full, Base::single(1e4))?;
-    let span = Span {
-        before: config.sliding_window.map(|window| window.saturating_sub(1)),
-        ..Span::CAUSAL
-    };
+    let window = config.sliding_window.map(Span::causal_window);
+    let span = window.unwrap_or(Span::CAUSAL);
     let plain = BlockShape::plain(
         (
             config.num_hidden_layers,

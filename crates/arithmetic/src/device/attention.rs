@@ -32,7 +32,7 @@ pub struct SavedAttention {
     weights: Slot,
     /// The capped scores, shaped like the weights.
     capped: Slot,
-    /// Of the norms of queries and of keys.
+    /// What the norms of queries and of keys keep.
     norms: [Option<Normalized>; 2],
 }
 

@@ -31,7 +31,7 @@ pub struct SavedAttention {
     weights: Vec<f32>,
     /// The capped scores, shaped like the weights, if the scores have a bound.
     capped: Vec<f32>,
-    /// Of the norms of queries and of keys.
+    /// What the norms of queries and of keys keep.
     norms: [SavedNorm; 2],
 }
 

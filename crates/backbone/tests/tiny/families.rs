@@ -73,6 +73,15 @@ fn settings_that_are_not_implemented() {
             "convolution of the largest models",
         ),
         ("deberta-v2", "embedding_size", json!(24), "only `32`"),
+        ("deberta-v2", "position_buckets", json!(1), "at least 2"),
+        (
+            "deberta-v2",
+            "position_buckets",
+            json!(30),
+            "16 distances, at least 2 and below 30",
+        ),
+        ("gemma2", "attn_logit_softcapping", json!(0.0), "above zero"),
+        ("gemma2", "query_pre_attn_scalar", json!(-4), "above zero"),
         ("deberta-v2", "pos_att_type", json!("p2p|c2p"), "`p2p`"),
         ("modernbert", "hidden_activation", json!("relu"), "`silu`"),
         (
@@ -150,7 +159,16 @@ fn rotary_positions_are_read_in_both_forms() {
 fn rotary_positions_that_are_not_implemented() {
     let cases = [
         (json!({"rope_type": "yarn", "factor": 4.0}), "`llama3`"),
-        (json!({"rope_type": "linear"}), "need a number"),
+        (json!({"rope_type": "linear"}), "a number above zero"),
+        (
+            json!({"rope_type": "linear", "factor": 0}),
+            "`factor` = `0`",
+        ),
+        (json!({"rope_theta": -1.0}), "`rope_theta` = `-1`"),
+        (
+            json!({"rope_type": "default", "partial_rotary_factor": 1e18}),
+            "an even number",
+        ),
         (
             json!({"rope_type": "llama3", "factor": 4.0}),
             "low_freq_factor",
