@@ -7,8 +7,8 @@ use serde::Deserialize;
 use crate::checkpoint::read_json;
 use crate::source::Source;
 use crate::{
-    Backbone, BackboneError, Pooling, bert, clip, deberta, decoder, dinov2, dinov3, distilbert,
-    gpt2, modernbert, mpnet, siglip, starcoder2, vit,
+    Backbone, BackboneError, Pooling, bert, deberta, decoder, dinov2, dinov3, distilbert, gpt2,
+    modernbert, mpnet, starcoder2, tower, vit,
 };
 
 /// A function that reads the folder of one architecture.
@@ -27,10 +27,10 @@ const SUPPORTED: &[(&str, Loader)] = &[
     ("deit", vit::load_deit),
     ("dinov2", dinov2::load),
     ("dinov2_with_registers", dinov2::load_with_registers),
-    ("clip_vision_model", clip::load),
-    ("clip", clip::load),
-    ("siglip_vision_model", siglip::load),
-    ("siglip", siglip::load),
+    ("clip_vision_model", tower::load_clip),
+    ("clip", tower::load_clip),
+    ("siglip_vision_model", tower::load_siglip),
+    ("siglip", tower::load_siglip),
     ("dinov3_vit", dinov3::load),
     ("modernbert", modernbert::load),
     ("gpt2", gpt2::load),
