@@ -83,6 +83,70 @@ fn pictures() {
     }
 }
 
+/// A folder of timm has the settings of its pictures in `config.json`.
+fn with_timm(lab: &Lab, name: &str) {
+    with_family(lab, name);
+    fs::remove_file(lab.path("backbone/preprocessor_config.json")).unwrap();
+}
+
+#[test]
+fn models_of_timm() {
+    for (name, size, tokens) in [
+        ("vit", 16, 17),
+        ("deit", 16, 18),
+        ("dinov2-registers", 20, 30),
+        ("deit3", 16, 17),
+    ] {
+        let lab = Lab::images();
+        with_timm(&lab, &format!("timm-{name}"));
+        let inspected = lab.run("inspect backbone").succeeded().stdout;
+        assert!(inspected.contains(&format!("images of {size} x {size} pixels")));
+        assert!(inspected.contains(&format!("for {tokens} tokens")));
+        goes_all_the_way(&lab);
+    }
+}
+
+#[test]
+fn settings_of_timm_that_are_not_supported_are_named() {
+    let lab = Lab::images();
+    with_timm(&lab, "timm-vit");
+    let original = fs::read_to_string(lab.path("backbone/config.json")).unwrap();
+    for (from, to, parts) in [
+        (
+            "vit_tiny_patch16_224",
+            "vit_tiny_patch16_rope_224",
+            [
+                "`architecture` = `vit_tiny_patch16_rope_224`",
+                "`vit_SIZE_patchN_..`",
+            ],
+        ),
+        (
+            "\"global_pool\": \"token\"",
+            "\"global_pool\": \"avg\"",
+            ["`global_pool` = `avg`", "class token"],
+        ),
+        (
+            "\"depth\": 2",
+            "\"depth\": 2, \"qk_norm\": true",
+            ["`model_args` = `qk_norm: true`", "not supported"],
+        ),
+        (
+            "\"num_heads\": 4",
+            "\"num_heads\": 5",
+            ["`num_heads` = `5`", "it must divide the width `32`"],
+        ),
+        (
+            "\"interpolation\": \"bicubic\"",
+            "\"interpolation\": \"random\"",
+            ["`interpolation` must be one of nearest", "\"random\""],
+        ),
+    ] {
+        assert!(original.contains(from), "{from}");
+        lab.write("backbone/config.json", &original.replace(from, to));
+        lab.refuses("inspect backbone", &parts);
+    }
+}
+
 #[test]
 fn pictures_that_patches_do_not_fill_are_refused() {
     let lab = Lab::images();

@@ -38,6 +38,13 @@ impl Checkpoint {
     /// Opens the weights of `folder`. `anchor` is a tensor that every model of the family has. Whatever comes before it
     /// in the stored name is the prefix of all names.
     pub(crate) fn open(folder: &Path, anchor: &str) -> Result<Self, BackboneError> {
+        let listed = Self::list(folder)?;
+        let prefix = listed.prefix_before(anchor)?;
+        Ok(Self { prefix, ..listed })
+    }
+
+    /// Opens the weights of `folder`, whose names have no prefix.
+    pub(crate) fn list(folder: &Path) -> Result<Self, BackboneError> {
         let (listing, names) = weight_files(folder)?;
         let mut files = Vec::new();
         let mut tensors = BTreeMap::new();
@@ -48,38 +55,57 @@ impl Checkpoint {
             }
             files.push(file);
         }
-        let prefixes: Vec<String> = tensors
+        Ok(Self {
+            listing,
+            files,
+            tensors,
+            prefix: String::new(),
+            taken: BTreeMap::new(),
+            parameters: 0,
+        })
+    }
+
+    /// The same weights under other names: every tensor becomes those that `rename` returns.
+    pub(crate) fn renamed(self, rename: impl Fn(StoredTensor) -> Vec<StoredTensor>) -> Self {
+        let stored = self.tensors.into_values();
+        let renamed = stored.flat_map(|(file, tensor)| {
+            let parts = rename(tensor).into_iter();
+            parts.map(move |part| (part.name.clone(), (file, part)))
+        });
+        Self {
+            tensors: renamed.collect(),
+            ..self
+        }
+    }
+
+    /// The shape of the tensor `name` (without prefix), if there is one.
+    pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
+        let (_, stored) = self.tensors.get(&format!("{}{name}", self.prefix))?;
+        Some(&stored.shape)
+    }
+
+    fn prefix_before(&self, anchor: &str) -> Result<String, BackboneError> {
+        let prefixes: Vec<String> = self
+            .tensors
             .keys()
             .filter_map(|name| name.strip_suffix(anchor))
             .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
             .map(str::to_owned)
             .collect();
-        let prefix = match &prefixes[..] {
-            [] => {
-                return Err(BackboneError::MissingTensor {
-                    path: listing,
-                    name: anchor.to_owned(),
-                });
-            }
-            [prefix] => prefix.clone(),
-            _ => {
-                return Err(BackboneError::SeveralModels {
-                    path: listing,
-                    tensors: prefixes
-                        .iter()
-                        .map(|prefix| format!("`{prefix}{anchor}`"))
-                        .collect(),
-                });
-            }
-        };
-        Ok(Self {
-            listing,
-            files,
-            tensors,
-            prefix,
-            taken: BTreeMap::new(),
-            parameters: 0,
-        })
+        match &prefixes[..] {
+            [] => Err(BackboneError::MissingTensor {
+                path: self.listing.clone(),
+                name: anchor.to_owned(),
+            }),
+            [prefix] => Ok(prefix.clone()),
+            _ => Err(BackboneError::SeveralModels {
+                path: self.listing.clone(),
+                tensors: prefixes
+                    .iter()
+                    .map(|prefix| format!("`{prefix}{anchor}`"))
+                    .collect(),
+            }),
+        }
     }
 
     /// Takes out the tensor `name` (without prefix) as f32 in row-major order.

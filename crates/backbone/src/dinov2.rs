@@ -11,7 +11,7 @@ use crate::source::Source;
 use crate::vit::{self, Architecture};
 use crate::{Backbone, BackboneError};
 
-const BLOCK_NAMES: BlockNames = BlockNames {
+pub(crate) const BLOCK_NAMES: BlockNames = BlockNames {
     blocks: "encoder.layer",
     projection: ProjectionNames::Separate([
         "attention.attention.query",
@@ -85,6 +85,7 @@ fn load_with(
         names: &BLOCK_NAMES,
         tokens: Tokens {
             extra: &["cls_token"],
+            placed: true,
             registers,
             interpolation,
         },
@@ -92,5 +93,6 @@ fn load_with(
         intermediate: (config.hidden_size as f64 * mlp.mlp_ratio) as usize,
         epsilon: EPSILON,
     };
-    vit::load(source, &config, &architecture)
+    let mut checkpoint = vit::checkpoint(source)?;
+    vit::load(source, &mut checkpoint, &config, &architecture)
 }

@@ -49,8 +49,10 @@ pub(crate) struct ImageWeights {
 
 /// What comes before the patches.
 pub(crate) struct Tokens<'a> {
-    /// The names of the tokens that have positions, in order. The first one is read out.
+    /// The names of the first tokens, in order. The first one is read out.
     pub(crate) extra: &'a [&'a str],
+    /// Whether the stored positions begin with those of these tokens. If not, nothing is added to them.
+    pub(crate) placed: bool,
     /// The number of registers, which have none (Darcet et al., 2024).
     pub(crate) registers: usize,
     /// The interpolation of the patches' positions.
@@ -94,9 +96,14 @@ impl ImageEmbedding {
             0 => Vec::new(),
             count => checkpoint.take("embeddings.register_tokens", &[1, count, width])?,
         };
-        let with_position = geometry.grid().pow(2) + tokens.extra.len();
-        let shape = [1, with_position, width];
-        let positions = checkpoint.take("embeddings.position_embeddings", &shape)?;
+        let of_patches = geometry.grid().pow(2);
+        let (before, unplaced) = match tokens.placed {
+            true => (tokens.extra.len(), 0),
+            false => (0, tokens.extra.len()),
+        };
+        let mut positions = vec![0.0; unplaced * width];
+        let shape = [1, before + of_patches, width];
+        positions.extend(checkpoint.take("embeddings.position_embeddings", &shape)?);
         let projection = checkpoint.take(
             "embeddings.patch_embeddings.projection.weight",
             &[width, channels, patch, patch],

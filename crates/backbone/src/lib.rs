@@ -55,6 +55,7 @@ mod rotary;
 mod source;
 mod starcoder2;
 mod sublayer;
+mod timm;
 mod token_embedding;
 mod tower;
 mod vit;

@@ -8,7 +8,7 @@ use crate::checkpoint::read_json;
 use crate::source::Source;
 use crate::{
     Backbone, BackboneError, Pooling, bert, deberta, decoder, dinov2, dinov3, distilbert, gpt2,
-    modernbert, mpnet, starcoder2, tower, vit,
+    modernbert, mpnet, starcoder2, timm, tower, vit,
 };
 
 /// A function that reads the folder of one architecture.
@@ -49,8 +49,17 @@ struct ModelType {
     model_type: String,
 }
 
+/// What the configurations of timm have in place of it.
+#[derive(Deserialize)]
+struct TimmArchitecture {
+    #[serde(rename = "architecture")]
+    _name: String,
+    /// The model's type in transformers, which comes first.
+    model_type: Option<String>,
+}
+
 impl Backbone {
-    /// Reads a Hugging Face model folder (`config.json` and safetensors weights, sharded or not).
+    /// Reads a Hugging Face model folder (`config.json` and safetensors weights, sharded or not), of transformers or timm.
     ///
     /// `pooling` selects the pooling of a text backbone. `None` follows the folder's `1_Pooling/config.json`
     /// (sentence-transformers). If there is no such file, it takes the last token of a decoder and the mean of any other. Image models are always read at their class
@@ -66,6 +75,17 @@ impl Backbone {
             });
         }
         let path = folder.join("config.json");
+        if let Ok(TimmArchitecture {
+            model_type: None, ..
+        }) = read_json(&path)
+        {
+            return timm::load(&Source {
+                model_type: "timm",
+                folder,
+                config: path,
+                pooling,
+            });
+        }
         let ModelType { model_type } = read_json(&path)?;
         let Some(&(model_type, load)) = SUPPORTED.iter().find(|(name, _)| *name == model_type)
         else {

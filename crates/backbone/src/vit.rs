@@ -14,7 +14,7 @@ use crate::source::Source;
 use crate::sublayer::{activation, check_heads};
 use crate::{Backbone, BackboneError, Pooling};
 
-const BLOCK_NAMES: BlockNames = BlockNames {
+pub(crate) const BLOCK_NAMES: BlockNames = BlockNames {
     blocks: "encoder.layer",
     projection: ProjectionNames::Separate([
         "attention.attention.query",
@@ -38,15 +38,15 @@ pub(crate) struct Config {
     pub(crate) hidden_size: usize,
     pub(crate) num_hidden_layers: usize,
     pub(crate) num_attention_heads: usize,
-    image_size: usize,
-    patch_size: usize,
+    pub(crate) image_size: usize,
+    pub(crate) patch_size: usize,
     #[serde(default = "three")]
-    num_channels: usize,
+    pub(crate) num_channels: usize,
     #[serde(default = "gelu")]
-    hidden_act: String,
+    pub(crate) hidden_act: String,
     pub(crate) layer_norm_eps: Option<f64>,
     #[serde(default = "yes")]
-    qkv_bias: bool,
+    pub(crate) qkv_bias: bool,
 }
 
 impl Config {
@@ -101,27 +101,33 @@ fn load_with_tokens(source: &Source<'_>, tokens: &[&str]) -> Result<Backbone, Ba
         names: &BLOCK_NAMES,
         tokens: Tokens {
             extra: tokens,
+            placed: true,
             registers: 0,
             interpolation: Bicubic::Plain,
         },
         intermediate: intermediate_size,
         epsilon: EPSILON,
     };
-    load(source, &config, &architecture)
+    load(source, &mut checkpoint(source)?, &config, &architecture)
+}
+
+/// The weights of a folder of transformers.
+pub(crate) fn checkpoint(source: &Source<'_>) -> Result<Checkpoint, BackboneError> {
+    Checkpoint::open(source.folder, "embeddings.cls_token")
 }
 
 /// Reads a pre-norm image model that is pooled at its first token.
 pub(crate) fn load(
     source: &Source<'_>,
+    checkpoint: &mut Checkpoint,
     config: &Config,
     architecture: &Architecture<'_>,
 ) -> Result<Backbone, BackboneError> {
     let activation = check(source, config, Pooling::Cls)?;
     let width = config.hidden_size;
-    let mut checkpoint = Checkpoint::open(source.folder, "embeddings.cls_token")?;
     let geometry = config.geometry();
     let embedding = ImageEmbedding::take(
-        &mut checkpoint,
+        checkpoint,
         source.model_type,
         &architecture.tokens,
         geometry,
@@ -138,12 +144,12 @@ pub(crate) fn load(
         config.layer_norm_eps.unwrap_or(architecture.epsilon),
         NormPosition::BeforeTransform,
     );
-    let sublayers = blocks::take(&mut checkpoint, architecture.names, &shape)?;
-    let last_norm = take_layer_norm(&mut checkpoint, "layernorm", width, shape.norms.epsilon)?;
+    let sublayers = blocks::take(checkpoint, architecture.names, &shape)?;
+    let last_norm = take_layer_norm(checkpoint, "layernorm", width, shape.norms.epsilon)?;
 
     let parts = Parts {
         model_type: source.model_type,
-        checkpoint: &checkpoint,
+        checkpoint,
         shape: &shape,
         sublayers,
         pooling: Pooling::Cls,

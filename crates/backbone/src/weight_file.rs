@@ -25,12 +25,34 @@ pub(crate) struct WeightFile {
 }
 
 /// A tensor in a file.
+#[derive(Clone)]
 pub(crate) struct StoredTensor {
     pub(crate) name: String,
     pub(crate) dtype: Dtype,
     pub(crate) shape: Vec<usize>,
     /// Where its bytes are in the file.
     pub(crate) bytes: Range<u64>,
+}
+
+impl StoredTensor {
+    /// Its three parts of as many rows each, which follow one another in the file; `None` if it does not divide so.
+    pub(crate) fn thirds(&self, names: [String; 3]) -> Option<Vec<Self>> {
+        let (&rows, columns) = self.shape.split_first()?;
+        if !rows.is_multiple_of(3) {
+            return None;
+        }
+        let length = (self.bytes.end - self.bytes.start) / 3;
+        let part = |(place, name)| {
+            let start = self.bytes.start + place * length;
+            Self {
+                name,
+                dtype: self.dtype,
+                shape: [&[rows / 3], columns].concat(),
+                bytes: start..start + length,
+            }
+        };
+        Some((0..).zip(names).map(part).collect())
+    }
 }
 
 impl WeightFile {

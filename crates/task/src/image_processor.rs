@@ -5,26 +5,28 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::TaskError;
-use crate::resize::{Filter, ResizeTarget, Size};
+use crate::resize::{Filter, OddMargin, ResizeTarget, Size};
+use crate::{TaskError, timm};
 
 const PREPROCESSOR: &str = "preprocessor_config.json";
+const CONFIGURATION: &str = "config.json";
 
 /// An image processor class with its defaults.
 #[derive(Debug, PartialEq)]
 pub(crate) struct ImageProcessor {
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// The `model_type`s for which `AutoImageProcessor` selects this class.
-    model_types: &'static [&'static str],
+    pub(crate) model_types: &'static [&'static str],
     pub(crate) resize: ResizeTarget,
     pub(crate) filter: Filter,
     /// The size of the crop, or `None` if the class does not crop.
     pub(crate) crop: Option<Size>,
+    pub(crate) odd_margin: OddMargin,
     pub(crate) mean: [f64; 3],
     pub(crate) deviation: [f64; 3],
 }
 
-const SQUARE_224: Size = Size {
+pub(crate) const SQUARE_224: Size = Size {
     height: 224,
     width: 224,
 };
@@ -39,6 +41,7 @@ static CLASSES: [ImageProcessor; 6] = [
         resize: ResizeTarget::Exact(SQUARE_224),
         filter: Filter::Bilinear,
         crop: None,
+        odd_margin: OddMargin::SmallerFirst,
         mean: [0.5; 3],
         deviation: [0.5; 3],
     },
@@ -48,6 +51,7 @@ static CLASSES: [ImageProcessor; 6] = [
         resize: ResizeTarget::ShortestEdge(224),
         filter: Filter::Bicubic,
         crop: Some(SQUARE_224),
+        odd_margin: OddMargin::SmallerFirst,
         mean: CLIP_MEAN,
         deviation: CLIP_DEVIATION,
     },
@@ -57,6 +61,7 @@ static CLASSES: [ImageProcessor; 6] = [
         resize: ResizeTarget::ShortestEdge(224),
         filter: Filter::Bicubic,
         crop: Some(SQUARE_224),
+        odd_margin: OddMargin::SmallerFirst,
         mean: CLIP_MEAN,
         deviation: CLIP_DEVIATION,
     },
@@ -66,6 +71,7 @@ static CLASSES: [ImageProcessor; 6] = [
         resize: ResizeTarget::Exact(SQUARE_224),
         filter: Filter::Bicubic,
         crop: None,
+        odd_margin: OddMargin::SmallerFirst,
         mean: [0.5; 3],
         deviation: [0.5; 3],
     },
@@ -76,6 +82,7 @@ static CLASSES: [ImageProcessor; 6] = [
         resize: ResizeTarget::Exact(SQUARE_224),
         filter: Filter::Bilinear,
         crop: None,
+        odd_margin: OddMargin::SmallerFirst,
         mean: [0.485, 0.456, 0.406],
         deviation: [0.229, 0.224, 0.225],
     },
@@ -88,6 +95,7 @@ static CLASSES: [ImageProcessor; 6] = [
         }),
         filter: Filter::Bicubic,
         crop: Some(SQUARE_224),
+        odd_margin: OddMargin::SmallerFirst,
         mean: [0.5; 3],
         deviation: [0.5; 3],
     },
@@ -123,8 +131,8 @@ pub(crate) fn usual_path(folder: &Path) -> PathBuf {
     folder.join(PREPROCESSOR)
 }
 
-/// Reads `preprocessor_config.json`, or the image processor in `processor_config.json` if there is nothing else.
-/// Returns `None` if neither file exists.
+/// Reads `preprocessor_config.json`, or the image processor in `processor_config.json` if there is nothing else. A model of
+/// timm has neither, but the settings in its `config.json`. Returns `None` if there are none at all.
 ///
 /// The class is the one named there, else the one for the `model_type` in `config.json`, as in `AutoImageProcessor`.
 pub(crate) fn read(folder: &Path) -> Result<Option<Configuration>, TaskError> {
@@ -138,7 +146,9 @@ pub(crate) fn read(folder: &Path) -> Result<Option<Configuration>, TaskError> {
         });
     }
     let Some(settings) = settings else {
-        return Ok(None);
+        let path = folder.join(CONFIGURATION);
+        let config = object(&path)?.unwrap_or_default();
+        return timm::configuration(path, &config);
     };
     let text = |settings: &Map<String, Value>, key: &str| {
         let value = settings.get(key).and_then(Value::as_str);
@@ -150,7 +160,7 @@ pub(crate) fn read(folder: &Path) -> Result<Option<Configuration>, TaskError> {
         Some(name) => ImageProcessor::named(&name)
             .ok_or(format!("the image processor `{name}` is not supported")),
         None => {
-            let config = object(&folder.join("config.json"))?.unwrap_or_default();
+            let config = object(&folder.join(CONFIGURATION))?.unwrap_or_default();
             let model_type = text(&config, "model_type").unwrap_or_default();
             let of = |class: &&ImageProcessor| class.model_types.contains(&model_type.as_str());
             CLASSES.iter().find(of).ok_or(format!(

@@ -11,7 +11,7 @@ use crate::image_processor;
 use crate::parquet::StoredPictures;
 use crate::picture::{self, Picture};
 use crate::preprocessing::Preprocessing;
-use crate::resize::{ResizeTarget, Size, resize};
+use crate::resize::{Crop, ResizeTarget, Size, resize};
 use crate::rows::Row;
 use crate::{Images, Place, TaskError};
 
@@ -29,7 +29,7 @@ pub struct ImageEncoder {
 }
 
 impl ImageEncoder {
-    /// Reads `preprocessor_config.json` or `processor_config.json` of a backbone that takes square pictures of
+    /// Reads `preprocessor_config.json`, `processor_config.json` or timm's `config.json` of a backbone that takes square pictures of
     /// `image_size` pixels a side with `channels` channels.
     ///
     /// The file has the meaning that it has for Hugging Face's image processors on Pillow: resize, centre crop,
@@ -149,8 +149,8 @@ impl ImageEncoder {
             picture::check_size(place, width, height.max(u64::from(picture.height)))?;
             picture = resize(picture, width as u32, height as u32, filter);
         }
-        if let Some(size) = self.preprocessing.crop {
-            picture = centre_crop(&picture, size);
+        if let Some(crop) = self.preprocessing.crop {
+            picture = centre_crop(&picture, crop);
         }
         let size = Size {
             height: picture.height,
@@ -197,11 +197,10 @@ fn resized_size(target: ResizeTarget, picture: &Picture) -> (u64, u64) {
     }
 }
 
-/// The middle of the picture, one pixel further up and left if it cannot be exact, and black where the picture is
-/// smaller than `size`. This is Hugging Face's `center_crop`.
-fn centre_crop(picture: &Picture, size: Size) -> Picture {
-    let top = (i64::from(picture.height) - i64::from(size.height)).div_euclid(2);
-    let left = (i64::from(picture.width) - i64::from(size.width)).div_euclid(2);
+/// The middle of the picture, and black where the picture is smaller than the crop.
+fn centre_crop(picture: &Picture, Crop { size, odd_margin }: Crop) -> Picture {
+    let top = odd_margin.before(i64::from(picture.height) - i64::from(size.height));
+    let left = odd_margin.before(i64::from(picture.width) - i64::from(size.width));
     let (width, height) = (i64::from(picture.width), i64::from(picture.height));
     let mut pixels = Vec::with_capacity(size.height as usize * size.width as usize * 3);
     for row in top..top + i64::from(size.height) {

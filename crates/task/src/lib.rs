@@ -48,6 +48,7 @@ mod split;
 mod summary;
 mod task;
 mod text;
+mod timm;
 mod tokenizer;
 
 pub use batches::{evaluation_batches, training_epoch};

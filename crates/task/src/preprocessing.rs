@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::TaskError;
 use crate::image_processor::Configuration;
-use crate::resize::{Filter, ResizeTarget, Size};
+use crate::resize::{Crop, Filter, ResizeTarget, Size};
 
 /// The longest edge that a configuration may ask for, in pixels.
 const MAX_EDGE: u64 = 8_192;
@@ -13,7 +13,7 @@ const MAX_EDGE: u64 = 8_192;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Preprocessing {
     pub(crate) resize: Option<(ResizeTarget, Filter)>,
-    pub(crate) crop: Option<Size>,
+    pub(crate) crop: Option<Crop>,
     /// The value of each of the 256 levels in each channel: `(level * rescale_factor - mean) / std`.
     pub(crate) levels: [[f32; 256]; 3],
 }
@@ -22,7 +22,9 @@ impl Preprocessing {
     /// The size of every result, if it does not depend on the picture.
     pub(crate) fn fixed_size(&self) -> Option<Size> {
         match (self.crop, self.resize) {
-            (Some(size), _) | (None, Some((ResizeTarget::Exact(size), _))) => Some(size),
+            (Some(Crop { size, .. }), _) | (None, Some((ResizeTarget::Exact(size), _))) => {
+                Some(size)
+            }
             _ => None,
         }
     }
@@ -129,7 +131,7 @@ impl Keys<'_> {
     }
 
     /// The crop after a resize to `target`.
-    fn crop(&self, target: Option<ResizeTarget>) -> Result<Option<Size>, TaskError> {
+    fn crop(&self, target: Option<ResizeTarget>) -> Result<Option<Crop>, TaskError> {
         let of_class = self.0.class.crop;
         if !self.switch("do_center_crop", of_class.is_some())? {
             return Ok(None);
@@ -163,7 +165,8 @@ impl Keys<'_> {
                 _ => Some(of_class),
             },
         };
-        crop.map(Some)
+        let odd_margin = self.0.class.odd_margin;
+        crop.map(|size| Some(Crop { size, odd_margin }))
             .ok_or_else(|| self.wrong("crop_size", expected))
     }
 

@@ -25,6 +25,33 @@ pub(crate) enum ResizeTarget {
     ShortestEdge(u32),
 }
 
+/// Where the middle is if there are more pixels on one of its sides than on the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OddMargin {
+    /// One pixel further up and left (Hugging Face's `center_crop`).
+    SmallerFirst,
+    /// Half of it is rounded to the nearest even number (torchvision's `CenterCrop`).
+    RoundedToEven,
+}
+
+impl OddMargin {
+    /// The number of pixels before a crop that leaves out `margin` pixels; negative numbers are added.
+    pub(crate) fn before(self, margin: i64) -> i64 {
+        let smaller = margin.div_euclid(2);
+        match self {
+            Self::RoundedToEven if margin > 0 && margin % 4 == 3 => smaller + 1,
+            Self::SmallerFirst | Self::RoundedToEven => smaller,
+        }
+    }
+}
+
+/// A crop of the middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Crop {
+    pub(crate) size: Size,
+    pub(crate) odd_margin: OddMargin,
+}
+
 /// The filters of Pillow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filter {

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from by_hand import ByHand, frobenius, relative
 from fixture_models import (
     FAMILIES,
+    FIXTURES,
     HASHES,
     MIXED,
     inputs_of,
@@ -19,6 +20,7 @@ from fixture_models import (
     randomise,
     timm_twin,
 )
+from safetensors.torch import load_file
 from torch import Tensor
 
 from adaplace.torch import attach, model_weights_sha256
@@ -101,6 +103,22 @@ def test_timm_is_its_twin_in_transformers(family: str, settings: dict[str, Any])
     for (connection, ours), theirs in zip(both[0].adapters.items(), both[1].adapters.values()):
         for (name, one), other in zip(ours.named_parameters(), theirs.parameters()):
             assert frobenius(other.grad, one.grad) < 1e-4, f"{connection} {name}"
+
+
+@pytest.mark.parametrize("name", ["vit", "deit", "dinov2", "dinov2-registers", "deit3"])
+def test_a_checkpoint_of_timm_has_the_hash_of_the_engine(name: str) -> None:
+    """What timm saved for the hub, loaded by timm: the engine reads the same weights under the names of transformers."""
+    import timm
+
+    folder = FIXTURES / f"timm-{name}"
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    assert model_weights_sha256(model) == HASHES[f"timm-{name}"]
+    stored = load_file(folder / "expected.safetensors")
+    size = 20 if name.startswith("dinov2") else 16
+    attached = attach(model, placement(MIXED), num_classes=3)
+    # The adapters add nothing yet.
+    found = attached.features(stored[f"{size}/pixels"])
+    assert relative(found, stored[f"{size}/last"][:, 0]) < 1e-5
 
 
 def test_timm_runs_both_passes_through_its_own_head_and_features() -> None:

@@ -390,7 +390,7 @@ def test_models_that_are_refused() -> None:
         (decoder, "`BertModel` has is_decoder = `True`; only `False` is supported"),
         (chunked, "`BertModel` has chunk_size_feed_forward = 2; set it to 0"),
         (swiglu, "`Dinov2Model` has use_swiglu_ffn = true"),
-        (registers, "`VisionTransformer` has register tokens = 4; only models without are supported"),
+        (registers, "`VisionTransformer` has register tokens = 4; they are supported in DINOv2 alone"),
     ]:
         with pytest.raises(AttachError, match=re.escape(message)):
             attach(model, one)

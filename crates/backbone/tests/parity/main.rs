@@ -327,6 +327,25 @@ fn siglip() {
     check_pictures("siglip_vision_model-headless", &["16"]);
 }
 
+/// `make_timm.py` created these, with positions that timm resized.
+#[test]
+fn timm() {
+    check_pictures("timm-vit", &["16", "20"]);
+    check_pictures("timm-deit", &["16", "12"]);
+    check_pictures("timm-dinov2", &["20", "12"]);
+    check_pictures("timm-dinov2-registers", &["20", "28"]);
+    check_pictures("timm-deit3", &["16", "20"]);
+    let description = |family| {
+        let backbone = Backbone::load(&folder(family), None).unwrap();
+        backbone.description().model_type
+    };
+    assert_eq!(description("timm-deit"), "deit");
+    assert_eq!(
+        description("timm-dinov2-registers"),
+        "dinov2_with_registers"
+    );
+}
+
 /// Scores depend on the distance between tokens.
 #[test]
 fn mpnet() {

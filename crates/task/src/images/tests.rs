@@ -4,7 +4,7 @@ use adaplace_testkit::{TinyVit, tiny_vit};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::resize::Filter;
+use crate::resize::{Filter, OddMargin};
 
 /// The contents of `tests/fixtures/pillow.json`, which `pillow.py` next to it wrote.
 fn fixture() -> Value {
@@ -105,7 +105,10 @@ fn a_crop_takes_the_middle_and_fills_with_black() {
         pixels: levels.iter().flat_map(|&level| [level; 3]).collect(),
     };
     let picture = grey(4, 3, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
-    let size = |height, width| Size { height, width };
+    let size = |height, width| Crop {
+        size: Size { height, width },
+        odd_margin: OddMargin::SmallerFirst,
+    };
     // (4 - 1) / 2 = 1 column and (3 - 2) / 2 = 0 rows are cut off before the crop.
     assert_eq!(centre_crop(&picture, size(2, 1)), grey(1, 2, &[2, 6]));
     // ceil((5 - 4) / 2) = 1 black column and 0 rows are added before the picture.
@@ -162,16 +165,41 @@ fn a_missing_file_and_other_channels_are_named() {
     assert!(message(1).contains("the backbone takes 1; only 3 are supported"));
 }
 
+/// Checks a fixture's 8 x 8 pixels of the encoder for a folder.
+fn check_pixels(name: &str, folder: &Path, source: &[u8], pixels: &Value) {
+    let encoder =
+        ImageEncoder::from_folder(folder, 8, 3).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let picture = encoder.encode_picture(source, &place()).unwrap();
+    let expected: Vec<f32> = bytes(pixels)
+        .chunks_exact(4)
+        .map(|value| f32::from_le_bytes(value.try_into().unwrap()))
+        .collect();
+    for (index, expected) in expected.into_iter().enumerate() {
+        let (channel, place) = (index / 64, index % 64);
+        let levels = &encoder.levels[channel];
+        let level = usize::from(picture.pixels[3 * place + channel]);
+        let difference = (levels[level] - expected).abs();
+        assert!(
+            difference < 1e-6 * expected.abs().max(1.0),
+            "{name}: {} at {place} of channel {channel}, not {expected}",
+            levels[level]
+        );
+    }
+}
+
+fn written_fixture(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    serde_json::from_slice(&fs::read(path.join(name)).unwrap()).unwrap()
+}
+
 /// Reads `tests/fixtures/image_processors.json`, which `image_processors.py` next to it wrote.
 #[test]
 fn pixels_are_those_of_transformers() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/image_processors.json");
-    let fixture: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let fixture = written_fixture("image_processors.json");
     let cases = fixture["cases"].as_array().unwrap();
     assert!(cases.len() >= 20);
     let source = bytes(&fixture["picture"]);
     for case in cases {
-        let name = case["name"].as_str().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let write =
             |name: &str, content: &[u8]| fs::write(folder.path().join(name), content).unwrap();
@@ -180,23 +208,71 @@ fn pixels_are_those_of_transformers() {
         for (name, content) in case["files"].as_object().unwrap() {
             write(name, content.to_string().as_bytes());
         }
-        let encoder = ImageEncoder::from_folder(folder.path(), 8, 3)
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
-        let picture = encoder.encode_picture(&source, &place()).unwrap();
-        let expected: Vec<f32> = bytes(&case["pixels"])
-            .chunks_exact(4)
-            .map(|value| f32::from_le_bytes(value.try_into().unwrap()))
-            .collect();
-        for (index, expected) in expected.into_iter().enumerate() {
-            let (channel, place) = (index / 64, index % 64);
-            let levels = &encoder.levels[channel];
-            let level = usize::from(picture.pixels[3 * place + channel]);
-            let difference = (levels[level] - expected).abs();
-            assert!(
-                difference < 1e-6 * expected.abs().max(1.0),
-                "{name}: {} at {place} of channel {channel}, not {expected}",
-                levels[level]
-            );
-        }
+        let name = case["name"].as_str().unwrap();
+        check_pixels(name, folder.path(), &source, &case["pixels"]);
+    }
+}
+
+/// Reads `tests/fixtures/timm_pictures.json`, which `timm_pictures.py` next to it wrote for the same picture.
+#[test]
+fn pixels_are_those_of_timm() {
+    let source = bytes(&written_fixture("image_processors.json")["picture"]);
+    let fixture = written_fixture("timm_pictures.json");
+    let cases = fixture["cases"].as_array().unwrap();
+    assert!(cases.len() >= 7);
+    for case in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let config =
+            json!({"architecture": "vit_tiny_patch16_224", "pretrained_cfg": case["settings"]});
+        fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        let name = case["name"].as_str().unwrap();
+        check_pixels(name, folder.path(), &source, &case["pixels"]);
+    }
+}
+
+#[test]
+fn settings_of_timm_that_cannot_be_honoured_are_named() {
+    let message = |settings: Value| {
+        let folder = tempfile::tempdir().unwrap();
+        let config = json!({"architecture": "vit_tiny_patch16_224", "pretrained_cfg": settings});
+        fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        let refused = ImageEncoder::from_folder(folder.path(), 8, 3).err();
+        refused.map(|error| error.to_string()).unwrap_or_default()
+    };
+    for (settings, expected) in [
+        (
+            json!({"crop_pct": 0}),
+            "`crop_pct` must be a share above 0 and up to 1, not `0`",
+        ),
+        (
+            json!({"crop_mode": "border"}),
+            "`crop_mode` must be `center` or `squash`",
+        ),
+        (
+            json!({"interpolation": "random"}),
+            "`interpolation` must be one of nearest, lanczos",
+        ),
+        (
+            json!({"input_size": [3, 8, 9]}),
+            "`input_size` must be that of a square",
+        ),
+        (
+            json!({"input_size": 8}),
+            "`input_size` must be channels, height and width",
+        ),
+        (
+            json!({"input_size": [3, 8, 8], "std": [0, 1, 1]}),
+            "must be positive numbers",
+        ),
+        (
+            json!({"input_size": [3, 16, 16]}),
+            "but the backbone takes 8 x 8",
+        ),
+    ] {
+        let found = message(settings);
+        assert!(
+            found.contains(expected) && found.contains("config.json"),
+            "{found}"
+        );
     }
 }

@@ -22,6 +22,7 @@ NAMES = {
     "dinov2": {name: name for name in ("norm1", "norm2", "mlp.fc1", "mlp.fc2")},
 }
 NAMES["deit"] = NAMES["vit"]
+NAMES["dinov2_with_registers"] = NAMES["dinov2"]
 
 
 def is_timm(model: nn.Module) -> bool:
@@ -32,13 +33,17 @@ def is_timm(model: nn.Module) -> bool:
 
 
 def timm_vit(model: nn.Module) -> Layout:
-    """The layout of a VisionTransformer, a DINOv2 with LayerScale and a DeiT with a distillation token."""
+    """The layout of a VisionTransformer, a DINOv2 with LayerScale and perhaps registers, and a DeiT with a distillation token."""
     base: Any = model
     blocks = list(base.blocks)
     _check(base, blocks)
     scaled = not isinstance(blocks[0].ls1, nn.Identity)
     distilled = getattr(base, "dist_token", None) is not None
-    model_type = "dinov2" if scaled else "deit" if distilled else "vit"
+    registers = getattr(base, "reg_token", None)
+    if registers is not None:
+        model_type = "dinov2_with_registers"
+    else:
+        model_type = "dinov2" if scaled else "deit" if distilled else "vit"
     points: list[Point] = [OutputPoint(base.norm_pre)]
     for block in blocks:
         points += [BranchPoint(block.norm1, block.drop_path1), BranchPoint(block.norm2, block.drop_path2)]
@@ -50,6 +55,8 @@ def timm_vit(model: nn.Module) -> Layout:
         tensors = affine("embeddings.patch_embeddings.projection", base.patch_embed.proj)
         tensors["embeddings.cls_token"] = base.cls_token
         tensors["embeddings.position_embeddings"] = base.pos_embed
+        if registers is not None:
+            tensors["embeddings.register_tokens"] = registers
         if distilled:
             tensors["embeddings.distillation_token"] = base.dist_token
         for number, block in enumerate(blocks):
@@ -92,14 +99,17 @@ def _check(model: Any, blocks: list[Any]) -> None:
             raise refuse(
                 model, "blocks of", f"`{type(block).__name__}`", f"only `{MODULE}.Block` is supported"
             )
-    if getattr(model, "reg_token", None) is not None:
-        raise refuse(model, "register tokens", model.num_reg_tokens, "only models without are supported")
-    if getattr(model, "cls_token", None) is None or model.pos_embed is None or model.no_embed_class:
+    scaled = not isinstance(blocks[0].ls1, nn.Identity)
+    if getattr(model, "reg_token", None) is not None and not scaled:
+        raise refuse(
+            model, "register tokens", model.num_reg_tokens, "they are supported in DINOv2 alone"
+        )
+    if getattr(model, "cls_token", None) is None or model.pos_embed is None:
         raise refuse(
             model,
-            "no class token, or one without position",
+            "no class token, or no positions",
             "true",
-            "only models with a class token and learned positions for all tokens are supported",
+            "only models with a class token and learned positions are supported",
         )
     if not isinstance(model.norm_pre, nn.Identity):
         raise refuse(model, "pre_norm", "true", "only models without a norm before the blocks are supported")
