@@ -52,6 +52,7 @@ mod pooling_config;
 mod prepared;
 mod projection;
 mod rotary;
+mod rotary_scaling;
 mod source;
 mod starcoder2;
 mod sublayer;

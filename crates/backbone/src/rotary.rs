@@ -7,6 +7,7 @@ use adaplace_arithmetic::Rotation;
 use serde_json::{Map, Value};
 
 use crate::BackboneError;
+use crate::rotary_scaling::{Llama3, Yarn};
 
 /// A kind of layer whose positions a configuration may describe on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,33 +117,84 @@ impl RotarySettings<'_> {
             return Err(self.refuse(base.key, theta.to_string(), POSITIVE));
         }
         let mut frequencies = Rotation::frequencies(theta, width);
+        let factor = self.stretch(&settings, theta, &mut frequencies)?;
+        Ok(Arc::new(Rotation::new(
+            frequencies,
+            factor as f32,
+            self.positions,
+        )))
+    }
+
+    /// Changes the frequencies as the settings say, and returns the factor of the cosines and sines.
+    fn stretch(
+        &self,
+        settings: &Map<String, Value>,
+        theta: f64,
+        frequencies: &mut [f32],
+    ) -> Result<f64, BackboneError> {
         let kind = ["rope_type", "type"].iter();
         let mut kind = kind.filter_map(|key| settings.get(*key).and_then(Value::as_str));
         match kind.next().unwrap_or("default") {
-            "default" => {}
+            // The dynamic one begins to stretch behind the positions of the model.
+            "default" | "dynamic" => {}
             "linear" => {
-                let factor = self.needed(&settings, "factor")?;
-                for frequency in &mut frequencies {
+                let factor = self.needed(settings, "factor")?;
+                for frequency in frequencies {
                     *frequency /= factor as f32;
                 }
             }
             "llama3" => {
                 let scaled = Llama3 {
-                    factor: self.needed(&settings, "factor")?,
-                    low: self.needed(&settings, "low_freq_factor")?,
-                    high: self.needed(&settings, "high_freq_factor")?,
-                    positions: self.needed(&settings, "original_max_position_embeddings")?,
+                    factor: self.needed(settings, "factor")?,
+                    low: self.needed(settings, "low_freq_factor")?,
+                    high: self.needed(settings, "high_freq_factor")?,
+                    positions: self.needed(settings, "original_max_position_embeddings")?,
                 };
-                for frequency in &mut frequencies {
+                for frequency in frequencies {
                     *frequency = scaled.frequency(*frequency);
                 }
             }
+            "yarn" => return self.yarn(settings, theta, frequencies),
             other => {
-                let expected = "the supported ones are `default`, `linear` and `llama3`";
+                let expected =
+                    "the supported ones are `default`, `linear`, `dynamic`, `llama3` and `yarn`";
                 return Err(self.refuse("rope_type", other.to_owned(), expected));
             }
         }
-        Ok(Arc::new(Rotation::new(frequencies, 1.0, self.positions)))
+        Ok(1.0)
+    }
+
+    fn yarn(
+        &self,
+        settings: &Map<String, Value>,
+        theta: f64,
+        frequencies: &mut [f32],
+    ) -> Result<f64, BackboneError> {
+        let given = |key: &'static str| match settings.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(_) => self.needed(settings, key).map(Some),
+        };
+        let positions = given("original_max_position_embeddings")?.unwrap_or(self.positions as f64);
+        let factor = given("factor")?.unwrap_or(self.positions as f64 / positions);
+        let [fast, slow] = Yarn::TURNS;
+        let yarn = Yarn {
+            factor,
+            positions,
+            turns: [
+                given("beta_fast")?.unwrap_or(fast),
+                given("beta_slow")?.unwrap_or(slow),
+            ],
+            rounded: settings.get("truncate") != Some(&Value::Bool(false)),
+        };
+        yarn.stretch(theta, frequencies);
+        let weights = (given("mscale")?, given("mscale_all_dim")?);
+        Ok(match (given("attention_factor")?, weights) {
+            (Some(factor), _) => factor,
+            (None, (Some(of_values), Some(of_all))) => {
+                Yarn::attention_factor(factor, of_values) / Yarn::attention_factor(factor, of_all)
+            }
+            (None, _) => Yarn::attention_factor(factor, 1.0),
+        })
     }
 
     fn needed(&self, of: &Map<String, Value>, key: &'static str) -> Result<f64, BackboneError> {
@@ -161,29 +213,5 @@ impl RotarySettings<'_> {
             found,
             expected: expected.to_owned(),
         }
-    }
-}
-
-/// The frequencies of Llama 3.1: those of long waves are divided by a factor, those of short waves stay, and those between
-/// are interpolated.
-struct Llama3 {
-    factor: f64,
-    low: f64,
-    high: f64,
-    positions: f64,
-}
-
-impl Llama3 {
-    fn frequency(&self, frequency: f32) -> f32 {
-        let wave = 2.0 * std::f64::consts::PI / f64::from(frequency);
-        let slow = frequency / self.factor as f32;
-        if wave > self.positions / self.low {
-            return slow;
-        }
-        if wave < self.positions / self.high {
-            return frequency;
-        }
-        let share = ((self.positions / wave - self.low) / (self.high - self.low)) as f32;
-        (1.0 - share) * slow + share * frequency
     }
 }

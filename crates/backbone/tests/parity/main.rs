@@ -325,6 +325,7 @@ fn dinov3() {
 fn siglip() {
     check_pictures("siglip_vision_model", &["16", "20"]);
     check_pictures("siglip_vision_model-headless", &["16"]);
+    check_pictures("siglip_vision_model-wide", &["24", "16"]);
 }
 
 /// `make_timm.py` created these, with positions that timm resized.
@@ -349,7 +350,7 @@ fn timm() {
 /// Scores depend on the distance between tokens.
 #[test]
 fn mpnet() {
-    check_variants(&["mpnet"]);
+    check_variants(&["mpnet", "mpnet-few", "mpnet-coarse"]);
 }
 
 #[test]
@@ -359,33 +360,36 @@ fn deberta() {
 
 #[test]
 fn llama() {
-    check_variants(&["llama", "llama-biased", "llama-single"]);
+    check_variants(&["llama", "llama-biased", "llama-single", "llama-yarn"]);
 }
 
 #[test]
 fn mistral() {
-    check_variants(&["mistral", "mistral-wide"]);
+    check_variants(&["mistral", "mistral-wide", "mistral-yarn"]);
 }
 
 #[test]
 fn qwen() {
-    check_variants(&["qwen2", "qwen2-late", "qwen3", "qwen3-biased"]);
+    check_variants(&["qwen2", "qwen2-late", "qwen2-dynamic"]);
+    check_variants(&["qwen3", "qwen3-biased", "qwen3-yarn"]);
 }
 
 #[test]
 fn gemma() {
-    check_variants(&["gemma", "gemma2", "gemma2-free"]);
-    check_variants(&["gemma3_text", "gemma3_text-both-ways"]);
+    check_variants(&["gemma", "gemma-wide", "gemma-biased"]);
+    check_variants(&["gemma2", "gemma2-free", "gemma2-windows"]);
+    let third = ["gemma3_text", "gemma3_text-both-ways", "gemma3_text-yarn"];
+    check_variants(&third);
 }
 
 #[test]
 fn starcoder2() {
-    check_variants(&["starcoder2", "starcoder2-window"]);
+    check_variants(&["starcoder2", "starcoder2-window", "starcoder2-yarn"]);
 }
 
 #[test]
 fn gpt2() {
-    check_variants(&["gpt2", "gpt2-inverse"]);
+    check_variants(&["gpt2", "gpt2-inverse", "gpt2-unscaled"]);
 }
 
 /// Folding LayerScale, interpolating positions and adding up constant rows do not change the hash, which is that of the

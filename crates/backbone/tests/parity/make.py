@@ -76,6 +76,52 @@ def families():
     yield "starcoder2", transformers.Starcoder2ForCausalLM(grouped), None
     window = transformers.Starcoder2Config(**shared, num_key_value_heads=4, use_bias=False, sliding_window=3)
     yield "starcoder2-window", transformers.Starcoder2Model(window), None
+    yield from stretched_decoders()
+    yield from further_configurations()
+
+
+def stretched_decoders():
+    """Positions by YaRN in its forms, and dynamic ones, which are those of the first training up to its length."""
+    t = transformers
+    shared = SIZES | {"vocab_size": VOCABULARY, "max_position_embeddings": 64, "pad_token_id": 0, "num_key_value_heads": 2}
+    yarn = {"rope_type": "yarn", "rope_theta": 50.0, "factor": 4.0, "original_max_position_embeddings": 24}
+    yield "llama-yarn", t.LlamaForCausalLM(t.LlamaConfig(**shared, head_dim=16, rope_parameters=yarn)), None
+    weighed = yarn | {"mscale": 0.7, "mscale_all_dim": 2.0, "beta_fast": 6, "beta_slow": 0.5}
+    yield "mistral-yarn", t.MistralModel(t.MistralConfig(**shared, head_dim=16, rope_parameters=weighed)), None
+    named = yarn | {"attention_factor": 1.3, "truncate": False, "beta_fast": 5}
+    yield "qwen3-yarn", t.Qwen3Model(t.Qwen3Config(**shared, head_dim=16, rope_parameters=named)), None
+    dynamic = {"rope_type": "dynamic", "rope_theta": 50.0, "factor": 3.0}
+    yield "qwen2-dynamic", t.Qwen2Model(t.Qwen2Config(**shared, rope_parameters=dynamic)), None
+    layered = {"full_attention": yarn, "sliding_attention": {"rope_type": "linear", "rope_theta": 10.0, "factor": 2.0}}
+    local = dict(head_dim=16, sliding_window=3, layer_types=["sliding_attention", "full_attention"])
+    gemma3 = t.Gemma3TextConfig(**shared, **local, rope_parameters=layered, query_pre_attn_scalar=20)
+    yield "gemma3_text-yarn", t.Gemma3ForSequenceClassification(gemma3), None
+    plain = shared | {"bos_token_id": 1, "eos_token_id": 1}
+    yield "starcoder2-yarn", t.Starcoder2ForSequenceClassification(t.Starcoder2Config(**plain, rope_parameters=yarn)), None
+
+
+def further_configurations():
+    """What else is a third configuration of a family."""
+    t = transformers
+    shared = SIZES | {"vocab_size": VOCABULARY, "max_position_embeddings": 64, "pad_token_id": 0}
+    wide = t.GemmaConfig(**shared, num_key_value_heads=2, head_dim=16, rope_theta=100.0)
+    yield "gemma-wide", t.GemmaForSequenceClassification(wide), None
+    biased = t.GemmaConfig(**shared, num_key_value_heads=4, head_dim=8, attention_bias=True, rms_norm_eps=1e-3)
+    yield "gemma-biased", t.GemmaModel(biased), None
+    windows = dict(layer_types=["sliding_attention"] * 2, sliding_window=2, attn_logit_softcapping=0.8)
+    gemma2 = t.Gemma2Config(**shared, num_key_value_heads=4, head_dim=12, attention_bias=True, **windows)
+    yield "gemma2-windows", t.Gemma2ForSequenceClassification(gemma2), None
+    of_gpt2 = dict(n_embd=WIDTH, n_head=2, n_layer=BLOCKS, vocab_size=VOCABULARY, n_positions=12, pad_token_id=0)
+    steep = dict(scale_attn_weights=False, activation_function="gelu", layer_norm_epsilon=1e-3)
+    yield "gpt2-unscaled", t.GPT2Model(t.GPT2Config(**of_gpt2, **steep, bos_token_id=1, eos_token_id=1)), None
+    patches = PICTURES | {"patch_size": 8, "num_attention_heads": 2, "layer_norm_eps": 1e-3, "hidden_act": "quick_gelu"}
+    siglip = t.SiglipVisionConfig(**patches, intermediate_size=20, image_size=24)
+    yield "siglip_vision_model-wide", t.SiglipVisionModel(siglip), [24, 16]
+    of_mpnet = dict(vocab_size=VOCABULARY, hidden_size=WIDTH, num_hidden_layers=BLOCKS, intermediate_size=20)
+    few = t.MPNetConfig(**of_mpnet, num_attention_heads=2, max_position_embeddings=20, hidden_act="gelu_new")
+    yield "mpnet-few", t.MPNetModel(few), None
+    coarse = t.MPNetConfig(**of_mpnet, num_attention_heads=8, max_position_embeddings=40, layer_norm_eps=1e-3)
+    yield "mpnet-coarse", t.MPNetForSequenceClassification(coarse), None
 
 
 def relative_encoders():

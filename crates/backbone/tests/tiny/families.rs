@@ -158,7 +158,11 @@ fn rotary_positions_are_read_in_both_forms() {
 #[test]
 fn rotary_positions_that_are_not_implemented() {
     let cases = [
-        (json!({"rope_type": "yarn", "factor": 4.0}), "`llama3`"),
+        (json!({"rope_type": "longrope", "factor": 4.0}), "`yarn`"),
+        (
+            json!({"rope_type": "yarn", "factor": 4.0, "beta_fast": -1}),
+            "`beta_fast` = `-1`",
+        ),
         (json!({"rope_type": "linear"}), "a number above zero"),
         (
             json!({"rope_type": "linear", "factor": 0}),
