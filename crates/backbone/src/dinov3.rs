@@ -44,24 +44,24 @@ fn names(gated: bool) -> BlockNames {
 
 /// The part of the configuration that only DINOv3 has.
 #[derive(Deserialize)]
-struct OwnConfig {
-    intermediate_size: usize,
+pub(crate) struct OwnConfig {
+    pub(crate) intermediate_size: usize,
     #[serde(default = "hundred")]
-    rope_theta: f64,
+    pub(crate) rope_theta: f64,
     #[serde(default = "yes")]
-    query_bias: bool,
+    pub(crate) query_bias: bool,
     #[serde(default)]
-    key_bias: bool,
+    pub(crate) key_bias: bool,
     #[serde(default = "yes")]
-    value_bias: bool,
+    pub(crate) value_bias: bool,
     #[serde(default = "yes")]
-    proj_bias: bool,
+    pub(crate) proj_bias: bool,
     #[serde(default = "yes")]
-    mlp_bias: bool,
+    pub(crate) mlp_bias: bool,
     #[serde(default)]
-    use_gated_mlp: bool,
+    pub(crate) use_gated_mlp: bool,
     #[serde(default)]
-    num_register_tokens: usize,
+    pub(crate) num_register_tokens: usize,
 }
 
 fn hundred() -> f64 {
@@ -74,7 +74,18 @@ fn yes() -> bool {
 pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
     let config: vit::Config = read_json(&source.config)?;
     let own: OwnConfig = read_json(&source.config)?;
-    let activation = vit::check(source, &config, Pooling::Cls)?;
+    let mut checkpoint = Checkpoint::open(source.folder, "embeddings.cls_token")?;
+    load_with(source, &mut checkpoint, &config, &own)
+}
+
+/// Reads a model whose weights have the names of transformers.
+pub(crate) fn load_with(
+    source: &Source<'_>,
+    checkpoint: &mut Checkpoint,
+    config: &vit::Config,
+    own: &OwnConfig,
+) -> Result<Backbone, BackboneError> {
+    let activation = vit::check(source, config, Pooling::Cls)?;
     let (width, heads) = (config.hidden_size, config.num_attention_heads);
     if !(width / heads).is_multiple_of(4) {
         return Err(BackboneError::Setting {
@@ -84,7 +95,6 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
             expected: "a head's width must be a multiple of 4 for its positions".to_owned(),
         });
     }
-    let mut checkpoint = Checkpoint::open(source.folder, "embeddings.cls_token")?;
     let geometry = config.geometry();
     let Geometry {
         patch_size: patch,
@@ -130,12 +140,12 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
         },
         ..plain
     };
-    let sublayers = blocks::take(&mut checkpoint, &names(own.use_gated_mlp), &shape)?;
-    let last_norm = take_layer_norm(&mut checkpoint, "norm", width, epsilon)?;
+    let sublayers = blocks::take(checkpoint, &names(own.use_gated_mlp), &shape)?;
+    let last_norm = take_layer_norm(checkpoint, "norm", width, epsilon)?;
 
     let parts = Parts {
         model_type: source.model_type,
-        checkpoint: &checkpoint,
+        checkpoint,
         shape: &shape,
         sublayers,
         pooling: Pooling::Cls,

@@ -60,8 +60,12 @@ class Checkpointing:
         # timm checkpoints in its own function, in training or not, so the blocks do it themselves here.
         restored.enter_context(_replaced(self.base, "grad_checkpointing", False))
         for number, block in enumerate(self.blocks):
-            function = functools.partial(self._run, number, _not_reentrant(None), block.forward)
+            function = functools.partial(self._run_timm, number, block.forward)
             restored.enter_context(_replaced(block, "forward", function))
+
+    def _run_timm(self, number: int, forward: Callable[..., Any], state: Any, **settings: Any) -> Any:
+        # The settings, such as rotary positions, do not depend on what is trained.
+        return self._run(number, _not_reentrant(None), functools.partial(forward, **settings), state)
 
     def _run(
         self, number: int, checkpointed: Callable[..., Any], function: Callable[..., Any], *inputs: Any

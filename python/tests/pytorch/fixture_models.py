@@ -93,6 +93,13 @@ def parameters_of(attached: Attached) -> dict[tuple[int, int], dict[str, Any]]:
     }
 
 
+def timm_model(name: str) -> Any:
+    """A checkpoint of timm, loaded by timm."""
+    import timm
+
+    return timm.create_model(f"local-dir:{FIXTURES / name}", pretrained=True).eval()
+
+
 def timm_twin(model: nn.Module, **settings: Any) -> Any:
     """The vision transformer of timm with the weights of a ViT, DeiT or DINOv2 of transformers."""
     import timm

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from fixture_models import DECODERS, FAMILIES, MIXED, inputs_of, load, placement, randomise, timm_twin
+from fixture_models import DECODERS, FAMILIES, MIXED, inputs_of, load, placement, randomise, timm_model, timm_twin
 from torch import Tensor
 
 from adaplace.torch import Attached, attach
@@ -21,11 +21,15 @@ CASES = [
         "dinov2", {"activation_checkpointing_kwargs": {"use_reentrant": False}}, id="dinov2-not-reentrant"
     ),
     pytest.param("timm", {}, id="timm"),
+    pytest.param("timm-dinov3", {}, id="timm-dinov3"),
 ]
 
 
 def attached_of(family: str, options: dict[str, Any] | None, **settings: Any) -> Attached:
-    model = timm_twin(load("vit")) if family == "timm" else load(family, **settings)
+    if family == "timm-dinov3":
+        model = timm_model(family)
+    else:
+        model = timm_twin(load("vit")) if family == "timm" else load(family, **settings)
     attached = attach(model, placement(MIXED), num_classes=3)
     randomise(attached)
     attached.train()
@@ -35,7 +39,9 @@ def attached_of(family: str, options: dict[str, Any] | None, **settings: Any) ->
 
 
 def inputs(family: str) -> dict[str, Tensor]:
-    return {"x": inputs_of("vit")["pixel_values"]} if family == "timm" else inputs_of(family)
+    if family.startswith("timm"):
+        return {"x": inputs_of("vit")["pixel_values"]}
+    return inputs_of(family)
 
 
 def gradients(attached: Attached) -> dict[str, Tensor]:
@@ -57,7 +63,7 @@ def settings_of(family: str) -> dict[str, float | None]:
         # In training, each forward draws how far apart patches are.
         return {"pos_embed_rescale": None}
     # These have no dropout unless it is asked for.
-    if family in ("timm", "clip_vision_model", "siglip_vision_model", "modernbert", *DECODERS):
+    if family in ("timm", "timm-dinov3", "clip_vision_model", "siglip_vision_model", "modernbert", *DECODERS):
         return {}
     return {"dropout": 0.0, "attention_dropout": 0.0} if family == "distilbert" else NO_DROPOUT
 

@@ -18,6 +18,7 @@ from fixture_models import (
     parameters_of,
     placement,
     randomise,
+    timm_model,
     timm_twin,
 )
 from safetensors.torch import load_file
@@ -105,15 +106,12 @@ def test_timm_is_its_twin_in_transformers(family: str, settings: dict[str, Any])
             assert frobenius(other.grad, one.grad) < 1e-4, f"{connection} {name}"
 
 
-@pytest.mark.parametrize("name", ["vit", "deit", "dinov2", "dinov2-registers", "deit3"])
+@pytest.mark.parametrize("name", ["vit", "deit", "dinov2", "dinov2-registers", "deit3", "dinov3", "dinov3-biased", "dinov3-gated"])
 def test_a_checkpoint_of_timm_has_the_hash_of_the_engine(name: str) -> None:
     """What timm saved for the hub, loaded by timm: the engine reads the same weights under the names of transformers."""
-    import timm
-
-    folder = FIXTURES / f"timm-{name}"
-    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    model = timm_model(f"timm-{name}")
     assert model_weights_sha256(model) == HASHES[f"timm-{name}"]
-    stored = load_file(folder / "expected.safetensors")
+    stored = load_file(FIXTURES / f"timm-{name}" / "expected.safetensors")
     size = 20 if name.startswith("dinov2") else 16
     attached = attach(model, placement(MIXED), num_classes=3)
     # The adapters add nothing yet.

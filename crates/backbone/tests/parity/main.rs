@@ -336,6 +336,9 @@ fn timm() {
     check_pictures("timm-dinov2", &["20", "12"]);
     check_pictures("timm-dinov2-registers", &["20", "28"]);
     check_pictures("timm-deit3", &["16", "20"]);
+    check_pictures("timm-dinov3", &["16", "20"]);
+    check_pictures("timm-dinov3-biased", &["16", "12"]);
+    check_pictures("timm-dinov3-gated", &["16", "24"]);
     let description = |family| {
         let backbone = Backbone::load(&folder(family), None).unwrap();
         backbone.description().model_type

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Creates the fixtures of the models of timm: tiny random ones, saved by timm as it saves for the hub, with the states and
-gradients of `make.py`. The second size is that of pictures for which timm resizes the positions.
+gradients of `make.py`. The second size is that of pictures for which timm resizes or computes the positions.
 
     .venv/bin/pip install timm==1.0.31
     .venv/bin/python make_timm.py       # writes fixtures/timm-NAME
@@ -22,6 +22,9 @@ def models():
     yield "dinov2", "vit_small_patch14_dinov2", {"img_size": 20}, [20, 12]
     yield "dinov2-registers", "vit_small_patch14_reg4_dinov2", {"img_size": 20}, [20, 28]
     yield "deit3", "deit3_small_patch16_224", {}, [16, 20]
+    yield "dinov3", "vit_small_patch16_dinov3", {}, [16, 20]
+    yield "dinov3-biased", "vit_small_patch16_dinov3_qkvb", {}, [16, 12]
+    yield "dinov3-gated", "vit_small_plus_patch16_dinov3", {}, [16, 24]
 
 
 def case(model, size, random):

@@ -10,6 +10,7 @@ from torch import nn
 from ..errors import AttachError
 from . import decoder, post_norm, pre_norm
 from .layout import Layout
+from .timm_dinov3 import is_eva, timm_dinov3
 from .timm_vit import is_timm, timm_vit
 
 __all__ = ["FAMILIES", "Layout", "layout_of"]
@@ -47,6 +48,8 @@ def layout_of(model: nn.Module) -> Layout:
     """The layout of a model of transformers (with or without a task head) or of timm."""
     if is_timm(model):
         return timm_vit(model)
+    if is_eva(model):
+        return timm_dinov3(model)
     config = getattr(model, "config", None)
     model_type = getattr(config, "model_type", None)
     base = getattr(model, "base_model", model)
@@ -57,7 +60,7 @@ def layout_of(model: nn.Module) -> Layout:
         raise AttachError(
             f"`{type(model).__name__}` with the model_type `{model_type}` is not supported; "
             f"use a model of transformers with the model_type {', '.join(FAMILIES)}, or the "
-            "VisionTransformer of timm"
+            "VisionTransformer or the DINOv3 of timm"
         )
     name, describe = FAMILIES[model_type]
     if all(ancestor.__name__ != name for ancestor in type(base).__mro__):
