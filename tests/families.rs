@@ -102,7 +102,7 @@ fn models_of_timm() {
         with_timm(&lab, &format!("timm-{name}"));
         // Only DINOv3 may be read at a size of its own.
         let config = fs::read_to_string(lab.path("backbone/config.json")).unwrap();
-        lab.write("backbone/config.json", &config.replace("256", "16"));
+        lab.write("backbone/config.json", config.replace("256", "16"));
         let inspected = lab.run("inspect backbone").succeeded().stdout;
         assert!(inspected.contains(&format!("images of {size} x {size} pixels")));
         assert!(inspected.contains(&format!("for {tokens} tokens")));
@@ -146,7 +146,7 @@ fn settings_of_timm_that_are_not_supported_are_named() {
         ),
     ] {
         assert!(original.contains(from), "{from}");
-        lab.write("backbone/config.json", &original.replace(from, to));
+        lab.write("backbone/config.json", original.replace(from, to));
         lab.refuses("inspect backbone", &parts);
     }
 }
