@@ -164,8 +164,8 @@ fn kind_of(architecture: &str) -> Option<(Kind, usize)> {
     let mut words = architecture.split('_');
     let family = words.next()?;
     let size = words.next()?;
-    let variants = ["distilled", "reg4", "plus", "qkvb"];
-    let rest: Vec<&str> = words.filter(|word| !variants.contains(word)).collect();
+    let (variants, rest): (Vec<&str>, Vec<&str>) =
+        words.partition(|word| ["distilled", "reg4", "plus", "qkvb"].contains(word));
     let &[patch, pictures] = &rest[..] else {
         return None;
     };
@@ -173,15 +173,21 @@ fn kind_of(architecture: &str) -> Option<(Kind, usize)> {
     if !patch.strip_prefix("patch").is_some_and(number) {
         return None;
     }
-    let (kind, own) = match (family, pictures) {
-        ("vit", "dinov3") => (Kind::Dinov3, &HEADS_OF_DINOV3[..]),
-        ("vit", "dinov2") => (Kind::Vit, &[][..]),
-        ("vit" | "deit" | "deit3", size) if number(size) => (Kind::Vit, &[][..]),
+    let (kind, of_kind): (Kind, &[&str]) = match (family, pictures) {
+        ("vit", "dinov3") => (Kind::Dinov3, &["plus", "qkvb"]),
+        ("vit", "dinov2") => (Kind::Vit, &["reg4"]),
+        ("vit" | "deit3", size) if number(size) => (Kind::Vit, &[]),
+        ("deit", size) if number(size) => (Kind::Vit, &["distilled"]),
         _ => return None,
+    };
+    let own = match kind {
+        Kind::Dinov3 => &HEADS_OF_DINOV3[..],
+        Kind::Vit => &[],
     };
     let mut known = own.iter().chain(&HEADS);
     let &(_, heads) = known.find(|(name, _)| *name == size)?;
-    Some((kind, heads))
+    let supported = variants.iter().all(|variant| of_kind.contains(variant));
+    supported.then_some((kind, heads))
 }
 
 /// A tensor's name in three: the number of its block, the module there and its part.
@@ -220,6 +226,8 @@ mod tests {
             ("vit_huge_plus_patch16_dinov3", dinov3(20)),
             ("vit_7b_patch16_dinov3", dinov3(32)),
             ("vit_giant_patch14_dinov2", None),
+            ("vit_base_patch16_plus_240", None),
+            ("vit_base_patch16_reg4_224", None),
             ("vit_7b_patch16_224", None),
             ("vit_base_patch16_224_miil", None),
             ("vit_base_patch16_rope_224", None),
