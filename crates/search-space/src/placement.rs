@@ -70,6 +70,17 @@ impl Placement {
         self.0.is_empty()
     }
 
+    /// The mean [distance](Connection::distance) between two of its connections, in hidden states; `None` with fewer
+    /// than two.
+    pub fn mean_distance(&self) -> Option<f64> {
+        let pairs = self.len() * self.len().saturating_sub(1) / 2;
+        let of_pairs = self.connections().enumerate().flat_map(|(index, one)| {
+            let before = self.connections().take(index);
+            before.map(move |other| u64::from(one.distance(other)))
+        });
+        (pairs > 0).then(|| of_pairs.sum::<u64>() as f64 / pairs as f64)
+    }
+
     /// This placement with `adapter` on `connection`, replacing an adapter that is already there.
     #[must_use]
     pub fn with(&self, connection: Connection, adapter: AdapterSpec) -> Placement {
@@ -234,6 +245,19 @@ mod tests {
         assert_eq!(forward.passes(), 1);
         assert_eq!(forward.earliest_target(), Some(4));
         assert_eq!(forward.earliest_recurrent_target(), None);
+    }
+
+    /// Distances 2 from 0->0 to 1->1, 2 from there to 2->2 and 4 between the ends.
+    #[test]
+    fn the_mean_distance_is_that_of_all_pairs() {
+        let on_the_diagonal = |states: &[u16]| -> Placement {
+            let connections = states.iter().map(|&state| Connection::new(state, state));
+            connections.map(|one| (one, adapter(1, 1.0))).collect()
+        };
+        let found = on_the_diagonal(&[0, 1, 2]).mean_distance().unwrap();
+        assert!((found - 8.0 / 3.0).abs() < 1e-12);
+        assert_eq!(on_the_diagonal(&[1]).mean_distance(), None);
+        assert_eq!(Placement::new().mean_distance(), None);
     }
 
     // python3 -c "import hashlib, struct; print(hashlib.sha256(b'adaplace.placement/1'

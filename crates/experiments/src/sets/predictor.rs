@@ -86,22 +86,10 @@ impl SetPredictor {
             Self::Largest(predictor) => pooled(predictor, |values| {
                 values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
             }),
-            Self::Spread => placements.iter().map(spread).collect(),
+            Self::Spread => placements.iter().map(Placement::mean_distance).collect(),
             Self::Surrogate(_) | Self::FirstTraining => None,
         })
     }
-}
-
-/// The mean distance between two connections of a placement; `None` with fewer than two.
-pub(crate) fn spread(placement: &Placement) -> Option<f64> {
-    let connections: Vec<Connection> = placement.connections().collect();
-    let mut sum = 0;
-    for (index, &one) in connections.iter().enumerate() {
-        let others = connections[..index].iter();
-        sum += others.map(|&other| one.distance(other)).sum::<u32>();
-    }
-    let pairs = connections.len() * connections.len().saturating_sub(1) / 2;
-    (pairs > 0).then(|| f64::from(sum) / pairs as f64)
 }
 
 impl fmt::Display for SetPredictor {
@@ -120,24 +108,7 @@ impl fmt::Display for SetPredictor {
 
 #[cfg(test)]
 mod tests {
-    use adaplace_search_space::AdapterSpec;
-
     use super::*;
-
-    /// Distances 2 from 0->0 to 1->1, 2 from there to 2->2 and 4 between the ends.
-    #[test]
-    fn spread_is_the_mean_distance_of_pairs() {
-        let adapter = AdapterSpec::new(1, 1.0).unwrap();
-        let placement = |states: &[u16]| -> Placement {
-            let connections = states.iter().map(|&state| Connection::new(state, state));
-            connections
-                .map(|connection| (connection, adapter))
-                .collect()
-        };
-        let found = spread(&placement(&[0, 1, 2])).unwrap();
-        assert!((found - 8.0 / 3.0).abs() < 1e-12);
-        assert_eq!(spread(&placement(&[1])), None);
-    }
 
     #[test]
     fn single_connections_have_no_largest_one() {

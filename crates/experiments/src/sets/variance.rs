@@ -7,7 +7,6 @@ use adaplace_search_space::{Connection, Placement};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::predictor::spread;
 use super::repeated::{Trained, means};
 
 const FOLDS: usize = 10;
@@ -84,7 +83,7 @@ impl SetVariance {
         let placements = &trained.placements;
         let tables = [&trained.accuracy, &trained.loss];
         let results = tables.map(|table| means(table));
-        let distances: Option<Vec<f64>> = placements.iter().map(spread).collect();
+        let distances: Option<Vec<f64>> = placements.iter().map(Placement::mean_distance).collect();
         let sums: Vec<Kernel> = LENGTHS
             .iter()
             .map(|&length| sum_kernel(placements, length))

@@ -4,10 +4,10 @@ use super::kernel::{ConnectionTable, SetScales};
 
 /// The hyperparameters of the covariance of two placements' values, in units of the signal that the set kernel carries:
 ///
-/// `(c(k(P, Q)) + w_j j(P) j(Q) + w_s <s(P), s(Q)> / S) * rho^|log2 of the ratio of steps|`
+/// `(c(k(P, Q)) + w_j j(P) j(Q) + w_d d(P) d(Q) + w_s <s(P), s(Q)> / S) * rho^|log2 of the ratio of steps|`
 ///
-/// Here k is the set kernel, j the standardised joint score, s the S standardised sums and maxima of the connections'
-/// statistics, and `c(k) = (e^(g k) - 1) / (e^g - 1)`, which is k for g = 0. With `c(k) = k` the value of a placement
+/// Here k is the set kernel, j the standardised joint score, d the standardised mean distance between two connections, s
+/// the S standardised sums and maxima of the connections' statistics, and `c(k) = (e^(g k) - 1) / (e^g - 1)`, which is k for g = 0. With `c(k) = k` the value of a placement
 /// is a sum over its connections. A larger curvature g lets it depend on which of them occur together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Hyperparameters {
@@ -17,6 +17,8 @@ pub(crate) struct Hyperparameters {
     pub(crate) curvature: f64,
     /// The weight w_j of the joint score.
     pub(crate) judged: f64,
+    /// The weight w_d of the mean distance.
+    pub(crate) distance: f64,
     /// The weight w_s of the statistics.
     pub(crate) statistics: f64,
     /// The correlation rho of two trainings, one with twice the steps of the other.
@@ -51,6 +53,7 @@ impl Hyperparameters {
         },
         curvature: 0.0,
         judged: 1.0,
+        distance: 0.1,
         statistics: 0.3,
         doubling: 0.9,
         noise: 0.3,
@@ -58,7 +61,7 @@ impl Hyperparameters {
     const SWEEPS: usize = 3;
     /// Smaller gains are due to rounding.
     const GAIN: f64 = 1e-6;
-    const COORDINATES: [Coordinate; 9] = [
+    const COORDINATES: [Coordinate; 10] = [
         Coordinate {
             of: |h| &mut h.noise,
             grid: &[0.03, 0.1, 0.3, 1.0, 3.0, 10.0],
@@ -66,6 +69,11 @@ impl Hyperparameters {
         },
         Coordinate {
             of: |h| &mut h.judged,
+            grid: &[0.0, 0.1, 0.3, 1.0, 3.0, 10.0],
+            matters: |_, _| true,
+        },
+        Coordinate {
+            of: |h| &mut h.distance,
             grid: &[0.0, 0.1, 0.3, 1.0, 3.0, 10.0],
             matters: |_, _| true,
         },
@@ -158,15 +166,13 @@ impl Hyperparameters {
         Self::COORDINATES.iter().map(of_coordinate).sum()
     }
 
-    /// The covariance of two values at one fidelity, from the set kernel of the placements, the product of their joint
-    /// scores and the mean product of their statistics.
-    pub(crate) fn covariance(&self, alike: f64, judged: f64, statistics: f64) -> f64 {
-        let curved = if self.curvature > 0.0 {
+    /// The term c(k) of the covariance, where `alike` is the set kernel k.
+    pub(crate) fn set_covariance(&self, alike: f64) -> f64 {
+        if self.curvature > 0.0 {
             (self.curvature * alike).exp_m1() / self.curvature.exp_m1()
         } else {
             alike
-        };
-        curved + self.judged * judged + self.statistics * statistics
+        }
     }
 
     /// The factor between two fidelities, from log2 of the ratio of their steps.

@@ -22,6 +22,8 @@ pub(crate) struct Judgement<'proxy> {
     pub(crate) kernel: SetKernel,
     /// The scale of joint scores over random placements, or `None` if all are the same.
     scale: Option<Standard>,
+    /// The scale of the mean distance between two connections.
+    distance: Option<Standard>,
     statistics: Vec<Option<Standard>>,
 }
 
@@ -77,6 +79,7 @@ impl<'proxy> Judgement<'proxy> {
             kernel: SetKernel::new(&table, Hyperparameters::START.set),
             table,
             scale: None,
+            distance: Standard::of(&references.iter().map(distance).collect::<Vec<_>>()),
             statistics: (0..columns).map(standard).collect(),
             proxy,
         };
@@ -92,12 +95,13 @@ impl<'proxy> Judgement<'proxy> {
         let scores = self.joint_scores(placements)?;
         let standardised =
             |standard: Option<Standard>, value| standard.map_or(0.0, |s| s.apply(value));
-        let point = |(placement, score)| {
+        let point = |(placement, score): (&Placement, f64)| {
             let members = self.table.members(placement);
             let statistics = self.table.sums_and_maxima(&members);
             let statistics = self.statistics.iter().zip(statistics);
             Point {
                 judged: standardised(self.scale, score),
+                distance: standardised(self.distance, distance(placement)),
                 statistics: statistics
                     .map(|(&of, value)| standardised(of, value))
                     .collect(),
@@ -133,4 +137,9 @@ impl<'proxy> Judgement<'proxy> {
             None => Ok(scores),
         }
     }
+}
+
+/// The mean distance between two connections of a placement, 0 if it has fewer than two.
+fn distance(placement: &Placement) -> f64 {
+    placement.mean_distance().unwrap_or(0.0)
 }

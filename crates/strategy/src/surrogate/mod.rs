@@ -35,12 +35,12 @@ use told::Told;
 /// trained next.
 ///
 /// The process has a kernel of sets on source, target, kind, rank and the proxy's features. Its mean is linear in the
-/// joint score and in sums and maxima of the features. Length scales, weights and noise maximise the marginal
-/// likelihood under a weak prior. Trainings of other fidelities, and repeated trainings of a placement, are
-/// observations of the same process. The improvement is over the best posterior mean of a placement tried (Gramacy and
-/// Lee 2010), not over the luckiest trial. With costs, it is the improvement of a randomly weighted Tchebycheff
-/// function of merit and costs (ParEGO, Knowles 2006). For the rest of its batch, each proposal counts as if it had
-/// scored what was expected (kriging believer, Ginsbourger et al. 2010).
+/// joint score, in the mean distance between connections, and in sums and maxima of the features. Length scales, weights
+/// and noise maximise the marginal likelihood under a weak prior. Trainings of other fidelities, and repeated trainings
+/// of a placement, are observations of the same process. The improvement is over the best posterior mean of a placement
+/// tried (Gramacy and Lee 2010), not over the luckiest trial. With costs, it is the improvement of a randomly weighted
+/// Tchebycheff function of merit and costs (ParEGO, Knowles 2006). For the rest of its batch, each proposal counts as if
+/// it had scored what was expected (kriging believer, Ginsbourger et al. 2010).
 ///
 /// The candidates are small changes of the best placements, placements drawn by connection score and judged together,
 /// uniform ones, and small changes of those among them with the largest expected improvement. In a small space they are

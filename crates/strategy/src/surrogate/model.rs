@@ -13,6 +13,8 @@ pub(crate) struct Point {
     pub(crate) members: Members,
     /// The standardised joint score of the placement.
     pub(crate) judged: f64,
+    /// The standardised mean distance between two of its connections.
+    pub(crate) distance: f64,
     /// The standardised sums and maxima of its connections' statistics.
     pub(crate) statistics: Vec<f64>,
 }
@@ -203,5 +205,8 @@ fn covariance_of_observations(
 fn covariance(h: &Hyperparameters, alike: f64, a: &Point, b: &Point) -> f64 {
     let products = a.statistics.iter().zip(&b.statistics).map(|(x, y)| x * y);
     let statistics = products.sum::<f64>() / a.statistics.len().max(1) as f64;
-    h.covariance(alike, a.judged * b.judged, statistics)
+    h.set_covariance(alike)
+        + h.judged * a.judged * b.judged
+        + h.distance * a.distance * b.distance
+        + h.statistics * statistics
 }

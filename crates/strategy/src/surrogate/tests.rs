@@ -202,7 +202,7 @@ fn the_kernel_is_symmetric_with_unit_diagonal_and_positive() {
                         curvature,
                         ..Hyperparameters::START
                     };
-                    let curved = Mat::from_fn(40, 40, |a, b| h.covariance(gram[(a, b)], 0.0, 0.0));
+                    let curved = Mat::from_fn(40, 40, |a, b| h.set_covariance(gram[(a, b)]));
                     let eigenvalues = curved.self_adjoint_eigenvalues(Side::Lower).unwrap();
                     assert!(
                         eigenvalues.iter().all(|&value| value > -1e-12),
@@ -292,6 +292,25 @@ fn sets_that_were_not_tried_are_predicted() {
         );
         assert!(mean(1) > least, "{trials} {deviation}: {all:?}");
     }
+}
+
+/// The worth is the mean distance between connections, which few trials suffice to learn.
+#[test]
+fn the_effect_of_distance_is_learnt_from_few_trials() {
+    let space = four();
+    let worth = |placement: &Placement| placement.mean_distance().unwrap();
+    let of_seed = |seed| {
+        let random = &mut ChaCha8Rng::seed_from_u64(seed);
+        let placements: Vec<Placement> = (0..216).map(|_| space.sample(random)).collect();
+        let model = SurrogateModel::new(Arc::new(proxy()), &space, &placements, 0).unwrap();
+        let noisy = |n: usize| (n, worth(&placements[n]) + noise(random, 0.5));
+        let told: Vec<(usize, f64)> = (0..16).map(noisy).collect();
+        let means = model.means(&told).unwrap();
+        let worths: Vec<f64> = placements[16..].iter().map(worth).collect();
+        adaplace_analysis::spearman(&means[16..], &worths).unwrap()
+    };
+    let all: Vec<f64> = (0..6).map(of_seed).collect();
+    assert!(all.iter().sum::<f64>() / 6.0 > 0.8, "{all:?}");
 }
 
 /// If the worth is additive, the first 60 of 120 placements predict the others. Nothing is learnt from equal scores.
