@@ -140,6 +140,11 @@ fn settings_of_timm_that_are_not_supported_are_named() {
             ["`num_heads` = `5`", "it must divide the width `32`"],
         ),
         (
+            "\n      16,\n      16\n    ],\n    \"fixed_input_size\"",
+            "18, 18],\n    \"fixed_input_size\"",
+            ["`backbone/config.json`", "18 x 18"],
+        ),
+        (
             "\"interpolation\": \"bicubic\"",
             "\"interpolation\": \"random\"",
             ["`interpolation` must be one of nearest", "\"random\""],

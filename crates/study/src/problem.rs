@@ -89,13 +89,13 @@ pub fn load_backbone(folder: &Path, pooling: Option<Pooling>) -> Result<Backbone
     };
     match ImageEncoder::picture_size(folder)? {
         None => Ok(backbone),
-        Some(made) if made == image_size => Ok(backbone),
-        Some(made) if !made.is_multiple_of(patch_size) => Err(StudyError::PictureSize {
-            path: folder.join("preprocessor_config.json"),
+        Some((made, _)) if made == image_size => Ok(backbone),
+        Some((made, path)) if !made.is_multiple_of(patch_size) => Err(StudyError::PictureSize {
+            path,
             made,
             patch_size,
         }),
-        Some(made) => {
+        Some((made, _)) => {
             tracing::info!(
                 "pictures of {made} pixels for a backbone trained at {image_size}: its position embeddings are interpolated"
             );

@@ -1,7 +1,7 @@
 //! The picture preprocessing of a backbone.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -85,19 +85,19 @@ impl ImageEncoder {
         &self.file
     }
 
-    /// The height and width of the squares into which the backbone's preprocessing turns every picture. `None` if its
-    /// folder does not specify it, or if the results are not squares of one size.
+    /// The height and width of the squares into which the backbone's preprocessing turns every picture, and the file that
+    /// says so. `None` if its folder does not specify it, or if the results are not squares of one size.
     ///
     /// # Errors
     /// If the file cannot be honoured.
-    pub fn picture_size(backbone_folder: &Path) -> Result<Option<usize>, TaskError> {
+    pub fn picture_size(backbone_folder: &Path) -> Result<Option<(usize, PathBuf)>, TaskError> {
         let Some(configuration) = image_processor::read(backbone_folder)? else {
             return Ok(None);
         };
         let size = Preprocessing::of(&configuration)?.fixed_size();
         Ok(size
             .filter(|size| size.height == size.width)
-            .map(|size| size.height as usize))
+            .map(|size| (size.height as usize, configuration.path)))
     }
 
     /// Decodes, resizes and crops the pictures in parallel on the current rayon pool. Only a few at a time are in
