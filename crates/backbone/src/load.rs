@@ -49,21 +49,19 @@ struct ModelType {
     model_type: String,
 }
 
-/// What the configurations of timm have in place of it.
+/// The names of an architecture in transformers and in timm.
 #[derive(Deserialize)]
-struct TimmArchitecture {
-    #[serde(rename = "architecture")]
-    _name: String,
-    /// The model's type in transformers, which comes first.
+struct Names {
     model_type: Option<String>,
+    architecture: Option<String>,
 }
 
 impl Backbone {
     /// Reads a Hugging Face model folder (`config.json` and safetensors weights, sharded or not), of transformers or timm.
     ///
     /// `pooling` selects the pooling of a text backbone. `None` follows the folder's `1_Pooling/config.json`
-    /// (sentence-transformers). If there is no such file, it takes the last token of a decoder and the mean of any other. Image models are always read at their class
-    /// token.
+    /// (sentence-transformers). If there is no such file, it takes the last token of a decoder and the mean of any other.
+    /// Image models are read at their class token, or at the mean of their patches if they have none.
     ///
     /// # Errors
     /// If a file is missing, damaged or contradicts another one, or if the architecture is not implemented. The message
@@ -75,10 +73,8 @@ impl Backbone {
             });
         }
         let path = folder.join("config.json");
-        if let Ok(TimmArchitecture {
-            model_type: None, ..
-        }) = read_json(&path)
-        {
+        let names: Names = read_json(&path)?;
+        if names.model_type.is_none() && names.architecture.is_some() {
             return timm::load(&Source {
                 model_type: "timm",
                 folder,

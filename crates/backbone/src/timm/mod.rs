@@ -47,7 +47,7 @@ const HEADS: [(&str, usize); 6] = [
     ("huge", 16),
 ];
 
-/// Those of DINOv3 alone, which come first.
+/// The sizes that have other numbers, or exist, in DINOv3 alone. They take precedence there.
 const HEADS_OF_DINOV3: [(&str, usize); 2] = [("huge", 20), ("7b", 32)];
 
 /// The arguments that change nothing but the training, or nothing that the tensors do not show.
