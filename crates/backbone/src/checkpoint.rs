@@ -84,6 +84,14 @@ impl Checkpoint {
         Some(&stored.shape)
     }
 
+    /// The name (without prefix) of a tensor that has not been taken out, and for which `known` is false.
+    pub(crate) fn left_over(&self, known: impl Fn(&str) -> bool) -> Option<&str> {
+        let names = self.tensors.keys();
+        let names = names.filter_map(|name| name.strip_prefix(&self.prefix));
+        let mut left = names.filter(|name| !self.taken.contains_key(*name));
+        left.find(|name| !known(name))
+    }
+
     fn prefix_before(&self, anchor: &str) -> Result<String, BackboneError> {
         let prefixes: Vec<String> = self
             .tensors

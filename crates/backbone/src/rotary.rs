@@ -174,6 +174,10 @@ impl RotarySettings<'_> {
             None | Some(Value::Null) => Ok(None),
             Some(_) => self.needed(settings, key).map(Some),
         };
+        if theta <= 1.0 {
+            let expected = "positions by YaRN need a base above 1";
+            return Err(self.refuse("rope_theta", theta.to_string(), expected));
+        }
         let positions = given("original_max_position_embeddings")?.unwrap_or(self.positions as f64);
         let factor = given("factor")?.unwrap_or(self.positions as f64 / positions);
         let [fast, slow] = Yarn::TURNS;

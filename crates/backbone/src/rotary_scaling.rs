@@ -78,17 +78,19 @@ mod tests {
     #[test]
     fn frequencies_between_the_turns_are_interpolated() {
         let positions = TAU * 3.0_f64.exp();
-        let yarn = |rounded| Yarn {
-            factor: 4.0,
-            positions,
-            // Places 4 (3 - 2.75) = 1 and 4 (3 - 2.25) = 3.
-            turns: [2.75_f64.exp(), 2.25_f64.exp()],
-            rounded,
-        };
-        let mut frequencies = [1.0; 4];
-        yarn(false).stretch(std::f64::consts::E, &mut frequencies);
-        for (found, expected) in frequencies.iter().zip([1.0, 1.0, 0.625, 0.25]) {
-            assert!((found - expected).abs() < 1e-6, "{frequencies:?}");
+        // Places 4 (3 - 2.75) = 1 and 4 (3 - 2.25) = 3, and 1.2 and 2.8, which are rounded to them.
+        for (logarithms, rounded) in [([2.75_f64, 2.25], false), ([2.7, 2.3], true)] {
+            let yarn = Yarn {
+                factor: 4.0,
+                positions,
+                turns: logarithms.map(f64::exp),
+                rounded,
+            };
+            let mut frequencies = [1.0; 4];
+            yarn.stretch(std::f64::consts::E, &mut frequencies);
+            for (found, expected) in frequencies.iter().zip([1.0, 1.0, 0.625, 0.25]) {
+                assert!((found - expected).abs() < 1e-6, "{frequencies:?}");
+            }
         }
         assert_eq!(Yarn::attention_factor(1.0, 1.0), 1.0);
         let of_e = Yarn::attention_factor(std::f64::consts::E, 2.0);

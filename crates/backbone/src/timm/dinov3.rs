@@ -1,6 +1,6 @@
 //! DINOv3, whose positions are rotary.
 
-use super::{Config, check_heads, named, of_block, of_family};
+use super::{Config, check_all_read, check_heads, named, of_block, of_family};
 use crate::checkpoint::Checkpoint;
 use crate::dinov3::{self, OwnConfig};
 use crate::source::Source;
@@ -41,8 +41,11 @@ pub(super) fn load(
         return refuse("only models with a plain or a gated MLP are supported");
     };
     let num_register_tokens = match stored.shape("reg_token") {
+        None => 0,
         Some(&[1, count, _]) => count,
-        _ => 0,
+        Some(_) => {
+            return refuse("its register tokens have another shape than (1, count, width)");
+        }
     };
     let biases = has("blocks.0.attn.q_bias");
     let block = |number: &usize| has(&format!("blocks.{number}.attn.qkv.weight"));
@@ -61,7 +64,7 @@ pub(super) fn load(
         .pretrained_cfg
         .as_ref()
         .and_then(|one| one.input_size);
-    let config = vit::Config {
+    let own_config = vit::Config {
         hidden_size: width,
         num_hidden_layers: (0..).take_while(block).count(),
         num_attention_heads: heads,
@@ -73,12 +76,10 @@ pub(super) fn load(
         qkv_bias: true,
     };
     let mut checkpoint = stored.renamed(renamed);
-    dinov3::load_with(
-        &of_family(source, "dinov3_vit"),
-        &mut checkpoint,
-        &config,
-        &own,
-    )
+    let family = of_family(source, "dinov3_vit");
+    let backbone = dinov3::load_with(&family, &mut checkpoint, &own_config, &own)?;
+    check_all_read(source, config, &checkpoint)?;
+    Ok(backbone)
 }
 
 /// A tensor under the name that transformers gives it, or its parts.

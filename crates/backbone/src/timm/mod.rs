@@ -149,6 +149,23 @@ fn check_heads(source: &Source<'_>, heads: usize, width: usize) -> Result<(), Ba
     })
 }
 
+/// Refuses a checkpoint of which something was not read: its architecture is not what its name says. Heads are left out on
+/// purpose, and so is the token that stands for hidden patches in pre-training.
+fn check_all_read(
+    source: &Source<'_>,
+    config: &Config,
+    checkpoint: &Checkpoint,
+) -> Result<(), BackboneError> {
+    let known = |name: &str| name.starts_with("head") || name == "mask_token";
+    match checkpoint.left_over(known) {
+        None => Ok(()),
+        Some(name) => {
+            let reason = format!("models with a tensor `{name}` are not supported");
+            Err(config.refused(source, &reason))
+        }
+    }
+}
+
 /// The source of a checkpoint as that of the family with the same weights.
 fn of_family<'a>(source: &Source<'a>, model_type: &'static str) -> Source<'a> {
     Source {

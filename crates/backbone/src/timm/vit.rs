@@ -1,6 +1,6 @@
 //! ViT, DeiT and DINOv2.
 
-use super::{Config, check_heads, named, of_block, of_family};
+use super::{Config, check_all_read, check_heads, named, of_block, of_family};
 use crate::bicubic::Bicubic;
 use crate::checkpoint::Checkpoint;
 use crate::image_embedding::Tokens;
@@ -20,7 +20,7 @@ pub(super) fn load(
 ) -> Result<Backbone, BackboneError> {
     let shapes = Shapes::of(&stored).map_err(|reason| config.refused(source, reason))?;
     check_heads(source, heads, shapes.width)?;
-    let source = of_family(source, shapes.model_type());
+    let family = of_family(source, shapes.model_type());
     let own = match shapes.scaled {
         true => [["norm1"; 2], ["norm2"; 2], ["mlp.fc1"; 2], ["mlp.fc2"; 2]],
         false => [
@@ -49,7 +49,7 @@ pub(super) fn load(
         intermediate: shapes.intermediate,
         epsilon: EPSILON,
     };
-    let config = vit::Config {
+    let own_config = vit::Config {
         hidden_size: shapes.width,
         num_hidden_layers: shapes.blocks,
         num_attention_heads: heads,
@@ -60,7 +60,9 @@ pub(super) fn load(
         layer_norm_eps: None,
         qkv_bias: true,
     };
-    vit::load(&source, &mut checkpoint, &config, &architecture)
+    let backbone = vit::load(&family, &mut checkpoint, &own_config, &architecture)?;
+    check_all_read(source, config, &checkpoint)?;
+    Ok(backbone)
 }
 
 /// What the tensors of a checkpoint show.
@@ -85,12 +87,6 @@ impl Shapes {
     /// The shapes, or why such a checkpoint is not supported.
     fn of(stored: &Checkpoint) -> Result<Self, &'static str> {
         let has = |name: &str| stored.shape(name).is_some();
-        if has("norm_pre.weight") {
-            return Err("models with a norm before the blocks are not supported");
-        }
-        if has("blocks.0.attn.q_norm.weight") {
-            return Err("models with norms of query and key are not supported");
-        }
         if has("fc_norm.weight") {
             return Err("only models that are read at their class token are supported");
         }

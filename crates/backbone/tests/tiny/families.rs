@@ -13,7 +13,7 @@ use crate::common::{assert_says, bert, bits_of_states, message, pictures, ragged
 use crate::folders::{edit_tensors, set_config, write_pooling};
 
 /// A copy of the family's small model.
-fn folder(family: &str) -> TempDir {
+pub fn folder(family: &str) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/fixtures");
     for name in ["config.json", "model.safetensors"] {
@@ -159,6 +159,10 @@ fn rotary_positions_are_read_in_both_forms() {
 fn rotary_positions_that_are_not_implemented() {
     let cases = [
         (json!({"rope_type": "longrope", "factor": 4.0}), "`yarn`"),
+        (
+            json!({"rope_type": "yarn", "factor": 4.0, "rope_theta": 1.0}),
+            "a base above 1",
+        ),
         (
             json!({"rope_type": "yarn", "factor": 4.0, "beta_fast": -1}),
             "`beta_fast` = `-1`",

@@ -11,3 +11,4 @@ mod loading;
 mod padding;
 mod prepared;
 mod sublayers;
+mod timm;
