@@ -52,7 +52,7 @@ use told::Told;
 /// With n observations, m candidates (400, of which 250 are looked at twice) and k adapters a batch takes n^3 / 6
 /// (Cholesky) + n^2 m / 2 (posterior) multiply-adds, (n^2 / 2 + 3 n m) k^2 table look-ups and up to 1.4 m joint
 /// scores. With n = 1,000, k = 6 and 625 connections that is 0.3 s on one core. Hyperparameters are chosen again,
-/// using at most 256 of the observations, whenever the observations have grown by a fifth. This takes some 60
+/// using at most 256 of the observations, whenever the observations have grown by a fifth. This takes 34 to 100
 /// likelihoods and a table of all pairs of connections for each length scale, another 0.3 s.
 pub struct Surrogate<'proxy> {
     proxy: Arc<dyn ConnectionProxy + 'proxy>,
