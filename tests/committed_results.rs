@@ -39,7 +39,7 @@ fn the_gradient_rank_goes_with_the_accuracy() {
     let (mut ranks, mut accuracies) = (Vec::new(), Vec::new());
     for trial in ranking().trials {
         let connection = trial.placement.connections().next().unwrap();
-        ranks.push(table[usize::from(connection.source)][usize::from(connection.target)]);
+        ranks.push(table.get(connection).unwrap());
         accuracies.push(trial.result.score().unwrap().validation_accuracy);
     }
     let correlation = spearman(&ranks, &accuracies).unwrap();

@@ -23,7 +23,7 @@ fn backbone_and_task_are_enough() {
     assert_eq!(study.space.connections.kinds.len(), 4);
     assert_eq!(study.space.budget.adapters, 3);
     // Four trials, a race of two, and then the last two with the baseline: 4 + 2 + 3.
-    assert!(ended.stderr.contains("about "), "{ended:#?}");
+    assert!(ended.stderr.contains("memory    about "), "{ended:#?}");
     assert!(
         ended.stderr.contains(" for 9 trainings of 2 steps"),
         "{ended:#?}"
@@ -34,7 +34,7 @@ fn backbone_and_task_are_enough() {
     );
     // The study is finished, so there is nothing to estimate.
     let again = lab.run(&format!("{SHORT} --trials 4")).succeeded();
-    assert!(!again.stderr.contains("about "), "{again:#?}");
+    assert!(!again.stderr.contains("trainings of 2 steps"), "{again:#?}");
 }
 
 #[test]

@@ -84,6 +84,39 @@ fn pictures_have_a_map_too_and_it_is_the_same_every_time() {
     assert_eq!(lab.read("a.json"), lab.read("b.json"));
 }
 
+/// The map of a space has `null` for the other connections, and the numbers of the whole map for its own.
+#[test]
+fn a_map_of_the_connections_of_a_space() {
+    let lab = Lab::text();
+    let probe = format!("{PROBE} --statistic nuclear-norm");
+    lab.run(&format!("{probe} --out whole.json")).succeeded();
+    let ended = lab
+        .run(&format!("{probe} --space parallel --out part.json"))
+        .succeeded();
+    assert!(ended.stdout.contains("of 4 connections"), "{ended:#?}");
+    let table = |file: &str| {
+        let map: Value = serde_json::from_str(&lab.read(file)).unwrap();
+        map["statistics"]["nuclear-norm"].clone()
+    };
+    let (whole, part) = (table("whole.json"), table("part.json"));
+    for source in 0..5 {
+        for target in 0..5 {
+            let (expected, found) = (&whole[source][target], &part[source][target]);
+            match target == source + 1 {
+                true => {
+                    let [expected, found] = [expected, found].map(|one| one.as_f64().unwrap());
+                    assert!((found - expected).abs() <= 1e-5 * expected);
+                }
+                false => assert!(found.is_null()),
+            }
+        }
+    }
+    lab.refuses(
+        &format!("{PROBE} --space nowhere.toml --out map.json"),
+        &["nowhere.toml"],
+    );
+}
+
 #[test]
 fn an_earlier_map_survives_a_failure() {
     let lab = Lab::text();

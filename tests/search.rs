@@ -241,6 +241,26 @@ fn json_is_the_ranking_and_nothing_else() {
     assert_eq!(report["ranking"], stored);
 }
 
+/// With a map of the space's connections alone, every strategy that asks it finds what it needs.
+#[test]
+fn a_map_of_the_space_is_enough_for_a_search() {
+    let lab = Lab::text();
+    for strategy in ["surrogate", "gradient-greedy", "prune", "evolution"] {
+        let search = format!(
+            "{} --gradient-connections space --strategy {strategy} --out {strategy}",
+            SEARCH.replace("space.toml", "sequential")
+        );
+        lab.run(&search).succeeded();
+        let map: serde_json::Value =
+            serde_json::from_str(&lab.read(&format!("{strategy}/gradient-map.json"))).unwrap();
+        let row = map["statistics"]["rank"][2].as_array().unwrap();
+        let known: Vec<bool> = row.iter().map(|value| !value.is_null()).collect();
+        assert_eq!(known, [false, false, true, false, false]);
+        let all = search.replace("--gradient-connections space", "");
+        lab.refuses(&all, &["gradient_map", "connections"]);
+    }
+}
+
 #[test]
 fn a_study_runs_again_from_its_own_file() {
     let lab = Lab::text();

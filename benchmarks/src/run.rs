@@ -162,20 +162,19 @@ fn gradient_map(
         ..GradientMapSettings::default()
     };
     let train = &shared.1.train;
-    let (seconds, map) = timed(work, || Ok(scorer.plain_gradient_map(train, &settings)?))?;
-    let states = map.hidden_states() as u16;
-    let mut outcomes = Vec::new();
-    for source in 0..states {
-        for target in 0..states {
-            let values = map.singular_values(Connection { source, target });
-            outcomes.push(Outcome::Connection {
-                connection: (source, target),
-                largest: values.first().copied().unwrap_or_default(),
-                nuclear: values.iter().sum(),
-            });
-        }
-    }
-    Ok((seconds, outcomes))
+    let all = Connection::all(shared.0.description().hidden_states as u16);
+    let (seconds, map) = timed(work, || {
+        Ok(scorer.plain_gradient_map(train, &all, &settings)?)
+    })?;
+    let outcome = |&connection: &Connection| {
+        let values = map.singular_values(connection)?;
+        Some(Outcome::Connection {
+            connection: (connection.source, connection.target),
+            largest: values.first().copied().unwrap_or_default(),
+            nuclear: values.iter().sum(),
+        })
+    };
+    Ok((seconds, all.iter().filter_map(outcome).collect()))
 }
 
 fn outcome(placement: &Placement, score: &Score) -> Outcome {

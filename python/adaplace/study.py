@@ -55,9 +55,12 @@ class Study(_adaplace.Study):
         learning_rate: The highest learning rate of the adapters.
         head_learning_rate: The highest learning rate of the head.
         gradient_examples: The largest number of training examples for the gradient map.
+        gradient_connections: The connections in the gradient map: ``"all"`` (the default), or those of the search
+            ``"space"`` alone, which saves time and memory with a large backbone.
         objective: The name of a custom objective, if the trials are not scored by the built-in scorer. It is part of the
             study: the same name is needed to resume it.
-        cache_memory: The number of bytes for cached frozen states, by default a quarter of the memory. Changes no result.
+        cache_memory: The number of bytes for cached frozen states, by default a quarter of the memory that the backbone leaves.
+            Changes no result.
 
     Raises:
         AdaplaceError: If the folder contains something else or is in use by another process, or if a setting is out of
@@ -87,6 +90,7 @@ class Study(_adaplace.Study):
         learning_rate: float | None = None,
         head_learning_rate: float | None = None,
         gradient_examples: int | None = None,
+        gradient_connections: str | None = None,
         objective: str | None = None,
         cache_memory: int | None = None,
     ) -> Study:
@@ -107,6 +111,7 @@ class Study(_adaplace.Study):
             "learning_rate": learning_rate,
             "head_learning_rate": head_learning_rate,
             "gradient_examples": gradient_examples,
+            "gradient_connections": gradient_connections,
             "objective": objective,
         }
         configuration = _adaplace.new_configuration(backbone, task, space, json.dumps(settings))

@@ -39,7 +39,8 @@ impl Backbone {
     pub(crate) fn resources(&self, cache_memory: Option<usize>) -> Resources {
         Resources {
             device: self.device,
-            cache_memory: cache_memory.or_else(|| default_cache_memory(self.device.kind)),
+            cache_memory: cache_memory
+                .or_else(|| default_cache_memory(self.device.kind, &self.inner)),
             side_by_side: None,
         }
     }

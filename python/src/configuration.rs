@@ -6,8 +6,8 @@ use adaplace_scorer::{GradientMapSettings, Statistic, Statistics, TrainingSettin
 use adaplace_search_space::{Count, Fidelity, Positive, Reduction, Repetitions, Seed};
 use adaplace_strategy::{CostObjective, StrategyDescription};
 use adaplace_study::{
-    BackboneSource, Configuration as _, GradientMapSource, Metric, STUDY_FORMAT, SearchSettings,
-    StudyConfiguration, TaskSource,
+    BackboneSource, Configuration as _, GradientMapSource, MapConnections, Metric, STUDY_FORMAT,
+    SearchSettings, StudyConfiguration, TaskSource,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -39,6 +39,7 @@ struct Settings {
     learning_rate: Option<Positive>,
     head_learning_rate: Option<Positive>,
     gradient_examples: Option<Count>,
+    gradient_connections: Option<MapConnections>,
     objective: Option<String>,
 }
 
@@ -130,6 +131,7 @@ pub(crate) fn new_configuration(
         },
         gradient_map: GradientMapSource {
             examples: settings.gradient_examples.unwrap_or(map.examples),
+            connections: settings.gradient_connections.unwrap_or(map.connections),
             settings: GradientMapSettings {
                 batch_size,
                 ..map.settings

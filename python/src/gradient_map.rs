@@ -3,8 +3,10 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use adaplace_scorer::{GradientMapSettings, Statistic, Statistics, TrainingSettings};
-use adaplace_search_space::{Count, Fidelity, Seed};
-use adaplace_study::{GradientMapFile, GradientMapSource, PreparationSettings, Prepared};
+use adaplace_search_space::{Connection, Count, Fidelity, Seed};
+use adaplace_study::{
+    GradientMapFile, GradientMapSource, MapConnections, PreparationSettings, Prepared,
+};
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 
@@ -44,6 +46,7 @@ impl GradientMap {
         let statistics = Statistics::new(statistics.collect::<PyResult<_>>()?).or_raise()?;
         let examples = checked("examples", Count::new(examples))?;
         let batch_size = checked("batch_size", Count::new(batch_size))?;
+        let states = backbone.inner.description().hidden_states as u16;
         let settings = PreparationSettings {
             training: TrainingSettings {
                 batch_size,
@@ -51,11 +54,13 @@ impl GradientMap {
             },
             gradient_map: GradientMapSource {
                 examples,
+                connections: MapConnections::All,
                 settings: GradientMapSettings {
                     batch_size,
                     ..GradientMapSettings::default()
                 },
             },
+            connections: Connection::all(states),
             statistics,
             steps: Fidelity::of(1),
             seed: checked("seed", Seed::new(seed))?,
@@ -116,15 +121,19 @@ impl GradientMap {
         to_python(py, &names)
     }
 
-    /// One statistic of every connection, where rows are sources and columns targets.
+    /// One statistic of every connection, where rows are sources and columns targets. It is ``nan`` for connections that
+    /// are not in the map.
     fn __getitem__(&self, statistic: &str) -> PyResult<Vec<Vec<f64>>> {
         let statistic: Statistic = named("statistic", statistic)?;
         let tables: &BTreeMap<_, _> = &self.inner.statistics;
-        tables.get(&statistic).cloned().ok_or_else(|| {
+        let table = tables.get(&statistic).ok_or_else(|| {
             PyKeyError::new_err(format!(
                 "the map was computed without the {statistic}; name it in `statistics`"
             ))
-        })
+        })?;
+        let numbers =
+            |row: &[Option<f64>]| row.iter().map(|value| value.unwrap_or(f64::NAN)).collect();
+        Ok(table.rows().map(numbers).collect())
     }
 
     fn __repr__(&self) -> String {

@@ -197,7 +197,8 @@ impl Scorer {
             let device: Device = device.parse().or_raise()?;
             let resources = Resources {
                 device,
-                cache_memory: default_cache_memory(device.kind).map(|memory| memory / cores),
+                cache_memory: default_cache_memory(device.kind, &backbone)
+                    .map(|memory| memory / cores),
                 side_by_side: None,
             };
             let scorer = ProxyScorer::with_probe(

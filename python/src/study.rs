@@ -311,7 +311,7 @@ fn open(
     configuration.check_task(&task.fingerprint)?;
     StudyFolder::check(folder, configuration)?;
     let space = Arc::new(configuration.resolve_space(backbone, task, None)?);
-    let (prepared, opened) = Prepared::open(folder, configuration, read, resources)?;
+    let (prepared, opened) = Prepared::open(folder, configuration, &space, read, resources)?;
     let folder = opened.folder.clone();
     let study = prepared.study(configuration, &space, opened)?;
     Ok((prepared, folder, study))

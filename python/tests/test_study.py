@@ -329,6 +329,18 @@ def test_a_dataframe_has_a_row_for_each_line(study):
     assert list(study("empty").dataframe().columns) == list(frame.columns)
 
 
+def test_the_map_may_have_the_connections_of_the_space_alone(backbone, task, tmp_path):
+    sequential = SINGLE.replace(', "parallel", "long-range", "recurrent"', "")
+    space = adaplace.SearchSpace.from_toml(sequential, backbone, task)
+    assert len(space.connections) == 5
+    with adaplace.Study(tmp_path / "study", backbone, task, space, gradient_connections="space") as study:
+        table = study.gradient_map["nuclear-norm"]
+    known = [(i, j) for i, row in enumerate(table) for j, value in enumerate(row) if not math.isnan(value)]
+    assert known == [(n, n) for n in range(5)]
+    with pytest.raises(ValueError, match="unknown variant `some`"):
+        adaplace.Study(tmp_path / "other", backbone, task, space, gradient_connections="some")
+
+
 def test_charts_are_drawn(study):
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")

@@ -492,11 +492,11 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     /// If the device fails.
     fn directions(&self, directions: Directions) -> Result<Self::Directions>;
 
-    /// For every example and pair of states i and j, the sums over the example's rows of (x_i . v_ijm) (g_j . u_ijm)
-    /// for the first directions m, one by one, and over all others together. See [`Directions`].
+    /// For every example and pair of a source i and a target j, the sums over the example's rows of (x_i . v_ijm)
+    /// (g_j . u_ijm) for the first directions m, one by one, and over all others together. See [`Directions`].
     ///
-    /// `x` and `gradients` contain all states side by side, (rows, states x width). The result is (examples, states x
-    /// states x sums) by rows.
+    /// `x` contains the sources side by side, (rows, sources x width), and `gradients` the targets. The result is
+    /// (examples, sources x targets x sums) by rows.
     ///
     /// # Errors
     /// If the device fails.

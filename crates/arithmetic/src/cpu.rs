@@ -41,6 +41,15 @@ pub struct Scratch {
 }
 
 impl Cpu {
+    /// The number of bytes that a prepared linear layer takes for each weight, which is packed once for either direction.
+    #[must_use]
+    pub fn bytes_per_weight(self) -> usize {
+        2 * match self.precision {
+            Precision::Bf16 if self.instruction_set.multiplies_bf16() => size_of::<u16>(),
+            Precision::F32 | Precision::Bf16 | Precision::Tf32 => size_of::<f32>(),
+        }
+    }
+
     fn add_slice(self, from: &[f32], to: &mut [f32]) {
         self.instruction_set.run(
             #[inline(always)]

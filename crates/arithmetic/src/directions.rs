@@ -22,12 +22,14 @@ pub struct MatrixBlock {
     pub column: usize,
 }
 
-/// Directions of the width of the states for every pair of a source i and a target j: v_ijm to compare x_i with, and u_ijm
-/// to compare the gradient with respect to h_j with.
+/// Directions of the width of the states for every pair of one of some sources i and one of some targets j: v_ijm to compare
+/// x_i with, and u_ijm to compare the gradient with respect to h_j with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Directions {
-    /// The number of states.
-    pub states: usize,
+    /// The number of sources.
+    pub sources: usize,
+    /// The number of targets.
+    pub targets: usize,
     /// The width of the states.
     pub width: usize,
     /// The number of directions m of each pair.
@@ -45,10 +47,5 @@ impl Directions {
     #[must_use]
     pub fn sums(&self) -> usize {
         self.apart + 1
-    }
-
-    /// The number of directions of one state towards all others.
-    pub(crate) fn of_state(&self) -> usize {
-        self.states * self.count
     }
 }

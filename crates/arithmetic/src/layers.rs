@@ -1,10 +1,10 @@
-use crate::Weights;
+use crate::Stored;
 
 /// A linear layer y = x W^T + b with `weight` W of shape (outputs, inputs), row-major, and `bias` b of length outputs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Linear {
     /// The weight W, (outputs, inputs) in row-major order.
-    pub weight: Weights,
+    pub weight: Stored,
     /// The bias b, one value for each output.
     pub bias: Vec<f32>,
     /// The number of inputs.
@@ -34,11 +34,7 @@ impl Linear {
     /// The layer with output o multiplied by `factors[o]`.
     #[must_use]
     pub fn scaled(mut self, factors: &[f32]) -> Self {
-        let mut weight = self.weight.into_f32();
-        for (row, &factor) in weight.chunks_exact_mut(self.inputs).zip(factors) {
-            row.iter_mut().for_each(|weight| *weight *= factor);
-        }
-        self.weight = weight.into();
+        self.weight = self.weight.scaled(self.inputs, factors);
         for (bias, &factor) in self.bias.iter_mut().zip(factors) {
             *bias *= factor;
         }

@@ -31,6 +31,7 @@ pub mod kernels;
 mod layers;
 mod relative;
 mod rotation;
+mod stored;
 mod trained;
 mod weights;
 mod work;
@@ -48,6 +49,7 @@ pub use kernels::instruction_set::{InstructionSet, NoInstructionSet};
 pub use layers::{Activation, End, Linear, Norm};
 pub use relative::{RelativePositions, RelativeTerms};
 pub use rotation::Rotation;
+pub use stored::{Stored, Unread};
 pub use trained::{
     AdapterBlock, AdapterPlace, AdapterValues, HeadPlace, HeadPlaces, OptimiserPlan,
 };

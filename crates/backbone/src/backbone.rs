@@ -72,6 +72,13 @@ impl Backbone {
         let cpu = self.arithmetic;
         self.on(Cpu { precision, ..cpu })
     }
+
+    /// The number of bytes that the chain takes once it is prepared, in addition to the weights as they are stored.
+    #[must_use]
+    pub fn prepared_bytes(&self) -> usize {
+        let weights: usize = self.sublayers.iter().map(Sublayer::weights).sum();
+        weights * self.arithmetic.bytes_per_weight()
+    }
 }
 
 impl<A: Arithmetic> Backbone<A> {

@@ -192,7 +192,8 @@ impl BlockReader<'_> {
                 if let Some(distances) = &self.shape.distances {
                     let keys = self.of_distances(distances.keys, &key)?;
                     let queries = self.of_distances(distances.queries, &query)?;
-                    let relative = distances.of_block(&attention, keys.as_ref(), queries.as_ref());
+                    let relative =
+                        distances.of_block(&attention, keys.as_ref(), queries.as_ref())?;
                     attention.relative = Some(relative);
                 }
                 Linear::stack(vec![query, key, value])

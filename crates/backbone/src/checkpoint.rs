@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use adaplace_arithmetic::Weights;
+use adaplace_arithmetic::{Stored, Weights};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::BackboneError;
-use crate::weight_file::{StoredTensor, WeightFile};
+use crate::weight_file::{StoredTensor, UnreadTensor, WeightFile};
 
 const SINGLE_FILE: &str = "model.safetensors";
 const SHARD_INDEX: &str = "model.safetensors.index.json";
@@ -21,7 +22,7 @@ const SHARD_INDEX: &str = "model.safetensors.index.json";
 pub(crate) struct Checkpoint {
     /// The file that a message about a missing tensor names: the only file, or the index.
     listing: PathBuf,
-    files: Vec<WeightFile>,
+    files: Vec<Arc<WeightFile>>,
     /// The tensors by their names, each with the number of its file.
     tensors: BTreeMap<String, (usize, StoredTensor)>,
     prefix: String,
@@ -53,7 +54,7 @@ impl Checkpoint {
             for tensor in stored {
                 tensors.insert(current_name(tensor.name.clone()), (files.len(), tensor));
             }
-            files.push(file);
+            files.push(Arc::new(file));
         }
         Ok(Self {
             listing,
@@ -127,6 +128,35 @@ impl Checkpoint {
         name: &str,
         shape: &[usize],
     ) -> Result<Weights, BackboneError> {
+        self.take_with(name, shape, |file, stored, see| file.read(stored, see))
+    }
+
+    /// Takes out the tensor `name` (without prefix) in row-major order. It is checked and hashed, and read again when it is
+    /// needed.
+    pub(crate) fn take_unread(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<Stored, BackboneError> {
+        self.take_with(name, shape, |file, stored, see| {
+            Ok(file.scan(stored, see)?.then(|| {
+                let (file, tensor) = (Arc::clone(file), stored.clone());
+                Stored::Unread(Arc::new(UnreadTensor { file, tensor }))
+            }))
+        })
+    }
+
+    /// Takes out a tensor with `read`, which shows all of its values, and returns nothing if their type is not supported.
+    fn take_with<T>(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        read: impl FnOnce(
+            &Arc<WeightFile>,
+            &StoredTensor,
+            &mut dyn FnMut(&[f32]),
+        ) -> Result<Option<T>, BackboneError>,
+    ) -> Result<T, BackboneError> {
         let (file, stored) = self
             .tensors
             .get(&format!("{}{name}", self.prefix))
@@ -134,7 +164,7 @@ impl Checkpoint {
                 path: self.listing.clone(),
                 name: name.to_owned(),
             })?;
-        let file = &mut self.files[*file];
+        let file = &self.files[*file];
         let path = file.path.clone();
         if stored.shape != shape {
             return Err(BackboneError::TensorShape {
@@ -152,7 +182,7 @@ impl Checkpoint {
             bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
             digest.update(&bytes);
         };
-        let Some(values) = file.read(stored, &mut see)? else {
+        let Some(values) = read(file, stored, &mut see)? else {
             return Err(BackboneError::TensorType {
                 path,
                 name: name.to_owned(),
@@ -165,7 +195,7 @@ impl Checkpoint {
                 name: name.to_owned(),
             });
         }
-        self.parameters += values.len();
+        self.parameters += shape.iter().product::<usize>();
         self.taken.insert(name.to_owned(), digest.finalize().into());
         Ok(values)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use adaplace_arithmetic::{Attention, Linear, RelativePositions, RelativeTerms};
+use adaplace_arithmetic::{ArithmeticError, Attention, Linear, RelativePositions, RelativeTerms};
 
 use crate::projection::Projection;
 
@@ -35,9 +35,10 @@ impl Distances {
         attention: &Attention,
         keys: Option<&Linear>,
         queries: Option<&Linear>,
-    ) -> Arc<RelativePositions> {
-        let by_head = |layer: &Linear| {
-            let projection = Projection::new(&layer.weight.to_f32(), layer.bias.clone());
+    ) -> Result<Arc<RelativePositions>, ArithmeticError> {
+        let by_head = |layer: &Linear| -> Result<Vec<f32>, ArithmeticError> {
+            let weight = layer.weight.read()?;
+            let projection = Projection::new(&weight.to_f32(), layer.bias.clone());
             let rows = projection.forward(&self.vectors);
             let width = attention.head_width;
             let mut all = Vec::with_capacity(rows.len());
@@ -46,14 +47,18 @@ impl Distances {
                     all.extend_from_slice(&row[head * width..][..width]);
                 }
             }
-            all
+            Ok(all)
         };
         let terms = RelativeTerms::Products {
-            keys: keys.map(by_head),
-            queries: queries.map(by_head),
+            keys: keys.map(by_head).transpose()?,
+            queries: queries.map(by_head).transpose()?,
         };
         let bucket = |distance| self.buckets.of(distance);
-        Arc::new(RelativePositions::new(terms, self.positions, bucket))
+        Ok(Arc::new(RelativePositions::new(
+            terms,
+            self.positions,
+            bucket,
+        )))
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn take_linear(
     (inputs, outputs): (usize, usize),
     bias: bool,
 ) -> Result<Linear, BackboneError> {
-    let weight = checkpoint.take_as_stored(&format!("{name}.weight"), &[outputs, inputs])?;
+    let weight = checkpoint.take_unread(&format!("{name}.weight"), &[outputs, inputs])?;
     Ok(Linear {
         weight,
         bias: take_bias(checkpoint, name, outputs, bias)?,
@@ -37,7 +37,7 @@ pub(crate) fn take_transposed(
     (inputs, outputs): (usize, usize),
     bias: bool,
 ) -> Result<Linear, BackboneError> {
-    let stored = checkpoint.take_as_stored(&format!("{name}.weight"), &[inputs, outputs])?;
+    let stored = checkpoint.take_unread(&format!("{name}.weight"), &[inputs, outputs])?;
     Ok(Linear {
         weight: stored.transposed(outputs),
         bias: take_bias(checkpoint, name, outputs, bias)?,

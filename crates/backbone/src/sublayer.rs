@@ -49,18 +49,26 @@ impl Sublayer {
     /// The floating-point operations of a forward pass for one example of `tokens` tokens. A multiply-add of a matrix
     /// product counts as two.
     pub(crate) fn flops(&self, tokens: usize) -> u64 {
-        let linear = |layer: &Linear| 2 * tokens * layer.inputs * layer.outputs;
-        let operations = match &self.transform {
-            // The scores and their application to the values take tokens^2 x width multiply-adds each.
+        // The scores and their application to the values take tokens^2 x width multiply-adds each.
+        let of_scores = match &self.transform {
+            Transform::Attention { output, .. } => 4 * tokens * tokens * output.inputs,
+            Transform::Mlp { .. } | Transform::GatedMlp { .. } => 0,
+        };
+        (2 * tokens * self.weights() + of_scores) as u64
+    }
+
+    /// The number of weights of its linear layers.
+    pub(crate) fn weights(&self) -> usize {
+        let of_layer = |layer: &Linear| layer.inputs * layer.outputs;
+        match &self.transform {
             Transform::Attention {
                 projection, output, ..
-            } => linear(projection) + linear(output) + 4 * tokens * tokens * output.inputs,
-            Transform::Mlp { up, down, .. } => linear(up) + linear(down),
+            } => of_layer(projection) + of_layer(output),
+            Transform::Mlp { up, down, .. } => of_layer(up) + of_layer(down),
             Transform::GatedMlp {
                 gate_and_up, down, ..
-            } => linear(gate_and_up) + linear(down),
-        };
-        operations as u64
+            } => of_layer(gate_and_up) + of_layer(down),
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! A safetensors file of which one tensor at a time is read.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
-use adaplace_arithmetic::Weights;
+use adaplace_arithmetic::{ArithmeticError, Unread, Weights};
 use half::{bf16, f16};
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
@@ -18,14 +20,17 @@ const LARGEST_HEADER: u64 = 100_000_000;
 /// The number of bytes that are read and converted at a time.
 const PIECE: usize = 1 << 20;
 
-/// An open file.
+/// An open file. A tensor is read from the same file even if another one takes its place in the folder.
+#[derive(Debug)]
 pub(crate) struct WeightFile {
     pub(crate) path: PathBuf,
-    file: File,
+    file: Mutex<File>,
+    /// When its content was changed last, and how long it is.
+    state: (Option<SystemTime>, u64),
 }
 
 /// A tensor in a file.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct StoredTensor {
     pub(crate) name: String,
     pub(crate) dtype: Dtype,
@@ -67,7 +72,8 @@ impl WeightFile {
             source,
         };
         let mut file = File::open(&path).map_err(reads)?;
-        let length = file.metadata().map_err(reads)?.len();
+        let state = state(&file).map_err(reads)?;
+        let (_, length) = state;
         let mut head = Vec::new();
         file.by_ref()
             .take(8)
@@ -106,31 +112,50 @@ impl WeightFile {
         if ends.max().unwrap_or(begin) != length {
             return Err(damaged(SafeTensorError::MetadataIncompleteBuffer));
         }
-        Ok((Self { path, file }, tensors))
+        let file = Mutex::new(file);
+        Ok((Self { path, file, state }, tensors))
     }
 
     /// Reads a tensor piece by piece, each of which `see` is told as f32. The values keep their type if they have 16 bits, and
     /// become f32 if not. `None` if the type is not supported.
     pub(crate) fn read(
-        &mut self,
+        &self,
         tensor: &StoredTensor,
         see: &mut dyn FnMut(&[f32]),
     ) -> Result<Option<Weights>, BackboneError> {
+        self.visit(tensor, see, true)
+    }
+
+    /// Reads a tensor like [`Self::read`], but does not keep its values. Whether the type is supported.
+    pub(crate) fn scan(
+        &self,
+        tensor: &StoredTensor,
+        see: &mut dyn FnMut(&[f32]),
+    ) -> Result<bool, BackboneError> {
+        Ok(self.visit(tensor, see, false)?.is_some())
+    }
+
+    fn visit(
+        &self,
+        tensor: &StoredTensor,
+        see: &mut dyn FnMut(&[f32]),
+        keep: bool,
+    ) -> Result<Option<Weights>, BackboneError> {
         Ok(Some(match tensor.dtype {
-            Dtype::F64 => Weights::F32(self.values(tensor, see, |value: [u8; 8]| {
+            Dtype::F64 => Weights::F32(self.values(tensor, see, keep, |value: [u8; 8]| {
                 // This rounds to nearest.
                 let value = f64::from_le_bytes(value) as f32;
                 (value, value)
             })?),
-            Dtype::F32 => Weights::F32(self.values(tensor, see, |value| {
+            Dtype::F32 => Weights::F32(self.values(tensor, see, keep, |value| {
                 let value = f32::from_le_bytes(value);
                 (value, value)
             })?),
-            Dtype::F16 => Weights::F16(self.values(tensor, see, |value| {
+            Dtype::F16 => Weights::F16(self.values(tensor, see, keep, |value| {
                 let value = f16::from_le_bytes(value);
                 (value, value.to_f32())
             })?),
-            Dtype::BF16 => Weights::Bf16(self.values(tensor, see, |value| {
+            Dtype::BF16 => Weights::Bf16(self.values(tensor, see, keep, |value| {
                 let value = bf16::from_le_bytes(value);
                 (value, value.to_f32())
             })?),
@@ -138,22 +163,23 @@ impl WeightFile {
         }))
     }
 
-    /// The values that `value` reads from so many bytes each, and tells as f32 as well.
+    /// The values that `value` reads from so many bytes each, and tells as f32 as well; none if they are not kept.
     fn values<T, const BYTES: usize>(
-        &mut self,
+        &self,
         tensor: &StoredTensor,
         see: &mut dyn FnMut(&[f32]),
+        keep: bool,
         value: impl Fn([u8; BYTES]) -> (T, f32),
     ) -> Result<Vec<T>, BackboneError> {
-        let Self { path, file } = self;
         let reads = |source| BackboneError::Read {
-            path: path.clone(),
+            path: self.path.clone(),
             source,
         };
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let Range { start, end } = tensor.bytes;
         file.seek(SeekFrom::Start(start)).map_err(reads)?;
         let mut left = (end - start) as usize;
-        let mut values = Vec::with_capacity(left / BYTES);
+        let mut values = Vec::with_capacity(if keep { left / BYTES } else { 0 });
         let (mut bytes, mut seen) = (Vec::new(), Vec::new());
         while left > 0 {
             bytes.resize(left.min(PIECE), 0);
@@ -162,11 +188,48 @@ impl WeightFile {
             seen.clear();
             for &bytes in bytes.as_chunks::<BYTES>().0 {
                 let (stored, wide) = value(bytes);
-                values.push(stored);
+                if keep {
+                    values.push(stored);
+                }
                 seen.push(wide);
             }
             see(&seen);
         }
         Ok(values)
+    }
+}
+
+fn state(file: &File) -> io::Result<(Option<SystemTime>, u64)> {
+    let metadata = file.metadata()?;
+    Ok((metadata.modified().ok(), metadata.len()))
+}
+
+/// A tensor that is read whenever it is needed.
+#[derive(Debug)]
+pub(crate) struct UnreadTensor {
+    pub(crate) file: Arc<WeightFile>,
+    pub(crate) tensor: StoredTensor,
+}
+
+impl Unread for UnreadTensor {
+    fn count(&self) -> usize {
+        self.tensor.shape.iter().product()
+    }
+
+    fn read(&self) -> Result<Weights, ArithmeticError> {
+        let Self { file, tensor } = self;
+        let again = |reason: String| {
+            let path = file.path.display();
+            ArithmeticError(format!(
+                "the weights in `{path}` cannot be read again: {reason}"
+            ))
+        };
+        let now = state(&file.file.lock().unwrap_or_else(PoisonError::into_inner));
+        if now.map_err(|error| again(error.to_string()))? != file.state {
+            return Err(again("the file has changed; start again".to_owned()));
+        }
+        let weights = file.read(tensor, &mut |_| {});
+        let weights = weights.map_err(|error| ArithmeticError(error.to_string()))?;
+        weights.ok_or_else(|| again(format!("`{}` has no supported type", tensor.name)))
     }
 }

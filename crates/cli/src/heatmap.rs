@@ -2,27 +2,31 @@
 
 use adaplace_report::numbers::significant;
 use adaplace_report::viridis;
+use adaplace_search_space::ConnectionTable;
 use anstyle::{Color, RgbColor, Style};
 
 /// Shades from low to high, for terminals without colour and maps too wide for numbers.
 const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
 
-/// Draws a square table of `values[source][target]`, with numbers if they fit into `columns` characters. Colours are
+/// Draws a table with a row for each source and a column for each target, with numbers if they fit into `columns` characters. Colours are
 /// escape sequences, for a stream that strips them if necessary.
-pub(crate) fn draw(values: &[Vec<f64>], columns: usize) -> String {
-    let all = || values.iter().flatten().copied();
-    let lowest = all().fold(f64::INFINITY, f64::min);
-    let highest = all().fold(f64::NEG_INFINITY, f64::max);
+pub(crate) fn draw(table: &ConnectionTable, columns: usize) -> String {
+    let lowest = table.values().fold(f64::INFINITY, f64::min);
+    let highest = table.values().fold(f64::NEG_INFINITY, f64::max);
     let position = |value: f64| viridis::position(value, lowest, highest);
-    let cells = Cells::choose(values, columns);
+    let cells = Cells::choose(table, columns);
     let mut text = format!("  source \\ target\n{:>5} ", "");
-    for target in 0..values.len() {
+    for target in 0..table.hidden_states() {
         text.push_str(&cells.pad(&target.to_string()));
     }
     text.push('\n');
-    for (source, row) in values.iter().enumerate() {
+    for (source, row) in table.rows().enumerate() {
         text.push_str(&format!("{source:>5} "));
-        for &value in row {
+        for value in row {
+            let Some(value) = *value else {
+                text.push_str(&cells.pad(""));
+                continue;
+            };
             let style = style(position(value));
             let cell = cells.show(value, position(value));
             text.push_str(&format!("{style}{cell}{style:#}"));
@@ -44,17 +48,15 @@ enum Cells {
 }
 
 impl Cells {
-    fn choose(values: &[Vec<f64>], columns: usize) -> Self {
+    fn choose(table: &ConnectionTable, columns: usize) -> Self {
         const ROW_HEAD: usize = 6;
-        let longest = values
-            .iter()
-            .flatten()
-            .map(|&value| significant(value).len());
+        let states = table.hidden_states();
+        let longest = table.values().map(|value| significant(value).len());
         let width = 1 + longest.max().unwrap_or(1);
-        if ROW_HEAD + width * values.len() <= columns {
+        if ROW_HEAD + width * states <= columns {
             Self::Numbers { width }
         } else {
-            let digits = values.len().saturating_sub(1).to_string().len();
+            let digits = states.saturating_sub(1).to_string().len();
             Self::Shades { width: digits + 1 }
         }
     }
@@ -92,27 +94,38 @@ fn style(position: f64) -> Style {
 
 #[cfg(test)]
 mod tests {
+    use adaplace_search_space::Connection;
+
     use super::*;
 
-    fn plain(values: &[Vec<f64>], columns: usize) -> String {
-        anstream::adapter::strip_str(&draw(values, columns)).to_string()
+    fn plain<const N: usize>(values: [[f64; N]; N], columns: usize) -> String {
+        let all = Connection::all(N as u16).into_iter();
+        let table = ConnectionTable::new(N, all.zip(values.concat()));
+        anstream::adapter::strip_str(&draw(&table, columns)).to_string()
     }
 
     #[test]
     fn numbers_where_they_fit() {
-        let text = plain(&[vec![1.0, 20.0], vec![300.0, 0.5]], 80);
+        let text = plain([[1.0, 20.0], [300.0, 0.5]], 80);
         let expected = "  source \\ target\n           0     1\n    0      1    20\n    1    300 0.500\n  lowest 0.500, highest 300\n";
         assert_eq!(text, expected);
     }
 
     #[test]
     fn shades_where_they_do_not() {
-        let text = plain(&[vec![0.0, 100.0], vec![50.0, 0.0]], 10);
+        let text = plain([[0.0, 100.0], [50.0, 0.0]], 10);
         assert!(text.contains("    0   ██\n    1 ▒▒  \n"), "{text}");
     }
 
     #[test]
+    fn connections_without_a_value_stay_empty() {
+        let table = ConnectionTable::new(2, [(Connection::new(1, 0), 7.0)]);
+        let text = anstream::adapter::strip_str(&draw(&table, 80)).to_string();
+        assert!(text.contains("    0     \n    1  7  \n"), "{text}");
+    }
+
+    #[test]
     fn a_flat_map_has_the_lowest_colour() {
-        assert!(!plain(&[vec![2.0]], 0).contains('█'));
+        assert!(!plain([[2.0]], 0).contains('█'));
     }
 }

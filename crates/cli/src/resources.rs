@@ -59,15 +59,15 @@ pub(crate) fn within(
     (precision, kind): (Precision, DeviceKind),
     mut problem: Problem,
 ) -> Result<(Problem, Resources)> {
+    problem.backbone = computed_with(problem.backbone, precision, options.instruction_set);
     let resources = Resources {
         device: options.device.of_kind(kind)?,
         side_by_side: options.side_by_side.map(Count::get),
         cache_memory: match options.cache_memory {
             Some(requested) => Some(cache_memory(requested, &problem)?),
-            None => default_cache_memory(kind),
+            None => default_cache_memory(kind, &problem.backbone),
         },
     };
-    problem.backbone = computed_with(problem.backbone, precision, options.instruction_set);
     Ok((problem, resources))
 }
 

@@ -117,7 +117,7 @@ impl Predictor {
         all
     }
 
-    /// Its prediction for each connection; `None` if `map` does not hold the statistic.
+    /// Its prediction for each connection; `None` if `map` does not hold the statistic, or one of the connections.
     pub(crate) fn of(&self, map: &GradientMap, connections: &[Connection]) -> Option<Vec<f64>> {
         let each = |value: &dyn Fn(&Connection) -> f64| connections.iter().map(value).collect();
         Some(match self {
@@ -127,9 +127,8 @@ impl Predictor {
                     [one] => map.table(*one)?,
                     _ => map.connection_scores(statistics)?,
                 };
-                each(&|connection| {
-                    table[usize::from(connection.source)][usize::from(connection.target)]
-                })
+                let values = connections.iter().map(|&connection| table.get(connection));
+                values.collect::<Option<Vec<f64>>>()?
             }
             Self::EarlySource => each(&|connection| -f64::from(connection.source)),
             Self::EarlyTarget => each(&|connection| -f64::from(connection.target)),

@@ -2,6 +2,7 @@
 //! examples predicts its effect on others.
 
 use adaplace_arithmetic::Arithmetic;
+use adaplace_search_space::Connection;
 use adaplace_task::{Examples, evaluation_batches};
 
 use crate::directions::{Directions, LEADING};
@@ -15,7 +16,7 @@ use crate::{
     Statistics,
 };
 
-/// The cross-fitted statistics of all connections, by source, then target.
+/// The cross-fitted statistics of the connections of a map, in their order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CrossFit {
     validation_alignment: Vec<f64>,
@@ -46,32 +47,38 @@ struct OfParts {
 fn joint<A: Arithmetic>(
     model: &Model<'_, A>,
     train: &Examples,
+    connections: &[Connection],
     settings: &GradientMapSettings,
     of_parts: &[OfParts],
 ) -> Result<JointJudgement, ScoreError> {
-    let states = model.backbone().description().hidden_states;
     let directions: Vec<&Directions> = of_parts.iter().map(|one| &one.directions).collect();
     let batches = evaluation_batches(&train.lengths(), settings.batch_size.get());
     let data = Dataset::from(train);
     let shards = shards_of(model.backbone(), data, &batches)?;
-    let examples = example_gradients(&directions, model, &shards)?;
+    let examples = example_gradients(connections, &directions, model, &shards)?;
     let validation = of_parts.iter().flat_map(|one| {
         let rest = -one.validation_alignment - one.validation.iter().sum::<f64>();
         one.validation.iter().copied().chain([rest])
     });
-    Ok(JointJudgement::new(states, examples, validation.collect()))
+    let validation = validation.collect();
+    Ok(JointJudgement::new(
+        connections.to_vec(),
+        examples,
+        validation,
+    ))
 }
 
 impl CrossFit {
     /// The statistics of `model` that are among `statistics`, and the singular values of its map on `train`.
     pub(crate) fn compute<A: Arithmetic>(
         model: &Model<'_, A>,
-        train: &Examples,
-        validation: &Examples,
+        (train, validation): (&Examples, &Examples),
+        connections: &[Connection],
         settings: &GradientMapSettings,
         statistics: &Statistics,
     ) -> Result<(Self, Vec<Vec<f64>>), ScoreError> {
-        let of_parts = on_both([(model, train), (model, validation)], settings, |[a, b]| {
+        let sides = [(model, train), (model, validation)];
+        let of_parts = on_both(sides, connections, settings, |[a, b]| {
             let of_train = Decomposition::of(a.sums)?;
             Ok(OfParts {
                 singular_values: of_train.singular_values(),
@@ -81,7 +88,7 @@ impl CrossFit {
             })
         })?;
         let joint = match model.parameters().placement().is_empty() {
-            true => Some(joint(model, train, settings, &of_parts)?),
+            true => Some(joint(model, train, connections, settings, &of_parts)?),
             false => None,
         };
         let (sums, validation_alignment): (Vec<Vec<f64>>, Vec<f64>) = of_parts
@@ -93,7 +100,12 @@ impl CrossFit {
             .iter()
             .any(|statistic| matches!(statistic, Statistic::Alignment | Statistic::Agreement));
         let halves = match compare_halves {
-            true => Some(Halves::compute(model, train, validation, settings)?),
+            true => Some(Halves::compute(
+                model,
+                (train, validation),
+                connections,
+                settings,
+            )?),
             false => None,
         };
         let count = train.len() as f64;
@@ -135,8 +147,8 @@ impl Halves {
     /// Computes each half's gradients at the linear probe of the other half.
     fn compute<A: Arithmetic>(
         model: &Model<'_, A>,
-        train: &Examples,
-        validation: &Examples,
+        (train, validation): (&Examples, &Examples),
+        connections: &[Connection],
         settings: &GradientMapSettings,
     ) -> Result<Self, ScoreError> {
         let halves = [0, 1].map(|first| {
@@ -146,7 +158,7 @@ impl Halves {
         let fitted = |half: &Examples| fitted_to(model, half, validation, settings);
         let (first, second) = (fitted(&halves[0])?, fitted(&halves[1])?);
         let crossed = [(&first, &halves[1]), (&second, &halves[0])];
-        let of_halves = on_both(crossed, settings, |[a, b]| {
+        let of_halves = on_both(crossed, connections, settings, |[a, b]| {
             let (of_a, of_b) = (Decomposition::of(a.sums)?, Decomposition::of(b.sums)?);
             let both_ways = (step(&of_a, b)? + step(&of_b, a)?) / 2.0;
             Ok((both_ways, cosine(a.sums, b.sums)))
@@ -182,6 +194,7 @@ fn fitted_to<'a, A: Arithmetic>(
 /// The results of `work` on the gradient matrices of two models, each on its own examples.
 fn on_both<T: Send, A: Arithmetic>(
     sides: [(&Model<'_, A>, &Examples); 2],
+    connections: &[Connection],
     settings: &GradientMapSettings,
     work: impl Fn([Summed<'_>; 2]) -> Result<T, String> + Sync,
 ) -> Result<Vec<T>, ScoreError> {
@@ -197,7 +210,7 @@ fn on_both<T: Send, A: Arithmetic>(
         shards: &cut[side],
         examples: sides[side].1.len(),
     };
-    for_connections(&[side(0), side(1)], |matrices| {
+    for_connections(&[side(0), side(1)], connections, |matrices| {
         work([matrices[0], matrices[1]])
     })
 }

@@ -67,6 +67,14 @@ pub enum ScoreError {
         /// The index of the backbone's last hidden state.
         last: usize,
     },
+    /// The gradient map was computed without a connection.
+    #[error(
+        "connection {connection} is not in the gradient map; compute the map of all connections"
+    )]
+    NotInMap {
+        /// The rejected connection.
+        connection: Connection,
+    },
     /// The optimiser of the linear probe failed.
     #[error("the linear probe could not be fitted: {reason}")]
     Probe {

@@ -1,18 +1,23 @@
-//! The derivatives of single examples along the leading directions of every connection.
+//! The derivatives of single examples along the leading directions of connections.
+
+use std::collections::BTreeMap;
 
 use adaplace_arithmetic::Arithmetic;
+use adaplace_search_space::Connection;
 use faer::Mat;
 
 use crate::directions::{Directions, LEADING, MAPS};
 use crate::engine::{Engine, Reuse, Shard, for_all};
+use crate::rectangles::{Rectangle, rectangles};
 use crate::{Model, ScoreError};
 
 /// For each example x of the shards, connection i -> j and map M, the derivative of its loss along M, with the sign of a
 /// decrease: minus the sum over tokens of dL/dh_j M norm(h_i).
 ///
-/// The maps are the first pairs u_m v_m^T of the connection's directions, and the sum of the others. The directions are
-/// those of all connections, by source, then target. The result is (examples, connections x maps).
+/// The maps are the first pairs u_m v_m^T of the connection's directions, and the sum of the others. The result is
+/// (examples, connections x maps).
 pub(crate) fn example_gradients<A: Arithmetic>(
+    connections: &[Connection],
     directions: &[&Directions],
     model: &Model<'_, A>,
     shards: &[Shard<'_, A>],
@@ -20,40 +25,77 @@ pub(crate) fn example_gradients<A: Arithmetic>(
     let engine = Engine::new(model, Reuse::Nothing)?;
     let arithmetic = engine.arithmetic();
     let values = engine.written(&[model])?;
-    let states = model.backbone().description().hidden_states;
-    let directions = arithmetic.directions(side_by_side(directions, states))?;
-    let of_shards: Vec<Vec<f32>> = for_all(shards, |shard: &Shard<'_, A>, workspace| {
+    let places: BTreeMap<Connection, usize> = connections.iter().copied().zip(0..).collect();
+    let at = |connection: Connection| directions[places[&connection]];
+    let parts = rectangles(connections)
+        .into_iter()
+        .map(|part| {
+            let directions = arithmetic.directions(side_by_side(&part, at))?;
+            Ok((part, directions))
+        })
+        .collect::<Result<Vec<(Rectangle, A::Directions)>, ScoreError>>()?;
+    let of_shards: Vec<Vec<Vec<f32>>> = for_all(shards, |shard: &Shard<'_, A>, workspace| {
         engine.loss_and_gradients(&values, shard, 1.0, workspace)?;
-        let read = engine.normalized(0, workspace)?;
-        let added = engine.gradients(0, 0..states, workspace)?;
-        Ok(arithmetic.along_directions(&directions, &read, &added, &shard.examples)?)
+        let of_part = |(part, directions): &(Rectangle, A::Directions)| {
+            let read = engine.normalized(0, part.sources.clone(), workspace)?;
+            let added = engine.gradients(0, part.targets.clone(), workspace)?;
+            Ok(arithmetic.along_directions(directions, &read, &added, &shard.examples)?)
+        };
+        parts.iter().map(of_part).collect::<Result<_, ScoreError>>()
     })?;
-    let (all, columns) = (of_shards.concat(), states * states * MAPS);
-    Ok(Mat::from_fn(all.len() / columns, columns, |row, column| {
-        -all[row * columns + column]
-    }))
+    let count: usize = shards.iter().map(|shard| shard.count).sum();
+    let mut all = Mat::zeros(count, connections.len() * MAPS);
+    for (place, (part, _)) in parts.iter().enumerate() {
+        let columns = part.len() * MAPS;
+        let rows = of_shards
+            .iter()
+            .flat_map(|parts| parts[place].chunks(columns));
+        for (row, values) in rows.enumerate() {
+            for (connection, values) in part.connections().zip(by_target(values, part)) {
+                let first = places[&connection] * MAPS;
+                for (map, value) in values.iter().enumerate() {
+                    all[(row, first + map)] = -value;
+                }
+            }
+        }
+    }
+    Ok(all)
 }
 
-/// The directions of all connections of `states` hidden states, as an arithmetic takes them.
-fn side_by_side(of_connections: &[&Directions], states: usize) -> adaplace_arithmetic::Directions {
-    let first = &of_connections[0].right;
-    let at = |source: usize, target: usize| of_connections[source * states + target];
+/// The values of each connection, from rows of sources, in the order of [`Rectangle::connections`].
+fn by_target<'v>(values: &'v [f32], part: &Rectangle) -> impl Iterator<Item = &'v [f32]> {
+    let (sources, targets) = (part.sources.len(), part.targets.len());
+    let places = (0..targets).flat_map(move |j| (0..sources).map(move |i| i * targets + j));
+    places.map(|place| &values[place * MAPS..(place + 1) * MAPS])
+}
+
+/// The directions of the connections of a rectangle, as an arithmetic takes them.
+fn side_by_side<'d>(
+    part: &Rectangle,
+    at: impl Fn(Connection) -> &'d Directions,
+) -> adaplace_arithmetic::Directions {
+    let by_target: Vec<Connection> = part.connections().collect();
+    let mut by_source = by_target.clone();
+    by_source.sort();
+    let first = &at(by_source[0]).right;
     let columns = |of: &Mat<f32>| -> Vec<f32> {
         let each = of.col_iter();
         each.flat_map(|column| column.iter().copied().collect::<Vec<f32>>())
             .collect()
     };
-    let pairs = || (0..states).flat_map(|a| (0..states).map(move |b| (a, b)));
     adaplace_arithmetic::Directions {
-        states,
+        sources: part.sources.len(),
+        targets: part.targets.len(),
         width: first.nrows(),
         count: first.ncols(),
         apart: LEADING,
-        right: pairs()
-            .flat_map(|(source, target)| columns(&at(source, target).right))
+        right: by_source
+            .iter()
+            .flat_map(|&one| columns(&at(one).right))
             .collect(),
-        left: pairs()
-            .flat_map(|(target, source)| columns(&at(source, target).left))
+        left: by_target
+            .iter()
+            .flat_map(|&one| columns(&at(one).left))
             .collect(),
     }
 }
@@ -76,11 +118,15 @@ mod tests {
     /// this is the singular value; for others it is taken with their own G.
     #[test]
     fn means_over_examples_are_those_of_the_gradient_matrices() {
-        check(&tiny_bert());
-        check(&tiny_bert().on(tensors()));
+        let all = Connection::all(5);
+        let some: Vec<Connection> = all.iter().copied().step_by(3).collect();
+        check(&tiny_bert(), &all);
+        check(&tiny_bert(), &some);
+        check(&tiny_bert().on(tensors()), &all);
+        check(&tiny_bert().on(tensors()), &some);
     }
 
-    fn check<A: Arithmetic>(backbone: &Backbone<A>) {
+    fn check<A: Arithmetic>(backbone: &Backbone<A>, connections: &[Connection]) {
         let model = model(backbone, &[]);
         let all: Examples = tiny_task(&TextTask::default()).train;
         let rows: Vec<usize> = (0..all.len()).collect();
@@ -92,16 +138,20 @@ mod tests {
             shards: &cut[part],
             examples: [first, second][part].len(),
         };
-        let found = for_connections(&[side(0), side(1)], |matrices: &[Summed<'_>]| {
-            let decomposition = Decomposition::of(matrices[0].sums)?;
-            let directions = decomposition.directions(4);
-            let others = directions.decreases(matrices[1].sums, matrices[1].examples);
-            Ok((decomposition.singular_values(), directions, others))
-        })
+        let found = for_connections(
+            &[side(0), side(1)],
+            connections,
+            |matrices: &[Summed<'_>]| {
+                let decomposition = Decomposition::of(matrices[0].sums)?;
+                let directions = decomposition.directions(4);
+                let others = directions.decreases(matrices[1].sums, matrices[1].examples);
+                Ok((decomposition.singular_values(), directions, others))
+            },
+        )
         .unwrap();
         let directions: Vec<&Directions> = found.iter().map(|(_, one, _)| one).collect();
         let means = [0, 1].map(|part| {
-            let each = example_gradients(&directions, &model, &cut[part]).unwrap();
+            let each = example_gradients(connections, &directions, &model, &cut[part]).unwrap();
             let mean = |column: usize| -> f64 {
                 let values = each.col(column).iter();
                 values.map(|&value| f64::from(value)).sum::<f64>() / each.nrows() as f64

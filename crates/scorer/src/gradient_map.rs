@@ -1,4 +1,4 @@
-//! The gradient of the loss with respect to the best linear map along every connection, from one forward and backward
+//! The gradient of the loss with respect to the best linear map along each connection, from one forward and backward
 //! pass.
 //!
 //! A further connection i -> j whose adapter outputs zero changes nothing. So the frozen model's states h_i and the
@@ -10,15 +10,19 @@
 //! further connection i -> j with i <= j then acts in both, and G_ij is the sum over the passes; one with i > j reads
 //! the first pass and adds to the second.
 
+use std::collections::BTreeSet;
+use std::time::Instant;
+
 use adaplace_arithmetic::Arithmetic;
-use adaplace_search_space::{Connection, Count, Share};
+use adaplace_search_space::{Connection, ConnectionTable, Count, Share};
 use adaplace_task::{Examples, evaluation_batches};
+use faer::Mat;
 use serde::{Deserialize, Serialize};
 
 use crate::cross_fit::CrossFit;
 use crate::engine::{Shard, shards_of};
 use crate::gradient_sums::{Side, for_connections};
-use crate::singular_values::singular_values;
+use crate::singular_values::{Decomposition, singular_values};
 use crate::{Dataset, JointJudgement, Model, ScoreError, Statistic, Statistics};
 
 /// The numbers on which a gradient map depends in addition to model and examples.
@@ -45,11 +49,13 @@ impl Default for GradientMapSettings {
     }
 }
 
-/// The singular values of G_ij for all pairs of states, and their statistics.
+/// The singular values of G_ij for all pairs of states or some of them, and their statistics.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GradientMap {
     hidden_states: usize,
-    /// The singular values by source, then target.
+    /// The connections, in order.
+    connections: Vec<Connection>,
+    /// The singular values of each connection.
     singular_values: Vec<Vec<f64>>,
     /// The cross-fitted statistics, if the map was computed with them.
     cross_fit: Option<CrossFit>,
@@ -58,19 +64,22 @@ pub struct GradientMap {
 }
 
 impl GradientMap {
-    /// Computes the map with one forward and backward pass of `model` over `examples`.
+    /// Computes the map of `connections` with one forward and backward pass of `model` over `examples`. If the matrices
+    /// of all connections take too much memory, they are computed in groups, each with its own passes.
     ///
     /// # Errors
-    /// If the inputs are not of the backbone's kind, or if a decomposition fails because a gradient is not finite.
+    /// If a connection is out of range, the inputs are not of the backbone's kind, or a decomposition fails because a
+    /// gradient is not finite.
     pub fn compute<A: Arithmetic>(
         model: &Model<'_, A>,
         examples: &Examples,
+        connections: &[Connection],
         settings: &GradientMapSettings,
     ) -> Result<Self, ScoreError> {
         let batches = evaluation_batches(&examples.lengths(), settings.batch_size.get());
         let data = Dataset::from(examples);
         let shards = shards_of(model.backbone(), data, &batches)?;
-        Self::of_shards(model, &shards, settings)
+        Self::of_shards(model, &shards, connections, settings)
     }
 
     /// Computes the map like [`Self::compute`], and the cross-fitted ones of `statistics`.
@@ -84,8 +93,8 @@ impl GradientMap {
     /// The errors of [`Self::compute`]. Also if a half is empty, or if a probe cannot be fitted.
     pub fn cross_fitted<A: Arithmetic>(
         model: &Model<'_, A>,
-        train: &Examples,
-        validation: &Examples,
+        (train, validation): (&Examples, &Examples),
+        connections: &[Connection],
         settings: &GradientMapSettings,
         statistics: &Statistics,
     ) -> Result<Self, ScoreError> {
@@ -95,10 +104,13 @@ impl GradientMap {
                 validation: validation.len(),
             });
         }
+        let connections = in_order(model, connections)?;
+        let parts = (train, validation);
         let (fit, singular_values) =
-            CrossFit::compute(model, train, validation, settings, statistics)?;
+            CrossFit::compute(model, parts, &connections, settings, statistics)?;
         Ok(Self {
             hidden_states: model.backbone().description().hidden_states,
+            connections,
             singular_values,
             cross_fit: Some(fit),
             settings: *settings,
@@ -106,11 +118,29 @@ impl GradientMap {
         })
     }
 
+    /// The approximate time in seconds that the decompositions of a cross-fitted map take on all threads of the current
+    /// rayon pool, by the time of a smaller one. It grows with the cube of the width.
+    #[must_use]
+    pub fn expected_seconds(width: usize, connections: usize) -> f64 {
+        const SIDE: usize = 256;
+        let side = width.min(SIDE);
+        let entry = |row: usize, column: usize| ((row * 31 + column * 17) as f32).sin();
+        let matrix = Mat::from_fn(side, side, entry);
+        let start = Instant::now();
+        let decomposition = Decomposition::of(matrix.as_ref());
+        let _ = decomposition.map(|one| one.alignment(matrix.as_ref()));
+        let growth = (width as f64 / side as f64).powi(3);
+        let threads = rayon::current_num_threads() as f64;
+        start.elapsed().as_secs_f64() * growth * connections as f64 / threads
+    }
+
     pub(crate) fn of_shards<A: Arithmetic>(
         model: &Model<'_, A>,
         shards: &[Shard<'_, A>],
+        connections: &[Connection],
         settings: &GradientMapSettings,
     ) -> Result<Self, ScoreError> {
+        let connections = in_order(model, connections)?;
         let examples: usize = shards.iter().map(|shard| shard.count).sum();
         if examples == 0 {
             return Err(ScoreError::NoExamples);
@@ -120,12 +150,13 @@ impl GradientMap {
             shards,
             examples,
         };
-        let singular_values = for_connections(&[side], |matrices| {
+        let singular_values = for_connections(&[side], &connections, |matrices| {
             let values = singular_values(matrices[0].sums)?.into_iter();
             Ok(values.map(|s| s / examples as f64).collect())
         })?;
         Ok(Self {
             hidden_states: model.backbone().description().hidden_states,
+            connections,
             singular_values,
             cross_fit: None,
             settings: *settings,
@@ -133,10 +164,16 @@ impl GradientMap {
         })
     }
 
-    /// The number of hidden states. The map has the square of it as connections.
+    /// The number of hidden states. There are as many connections between them as its square.
     #[must_use]
     pub fn hidden_states(&self) -> usize {
         self.hidden_states
+    }
+
+    /// The connections of the map, in order.
+    #[must_use]
+    pub fn connections(&self) -> &[Connection] {
+        &self.connections
     }
 
     /// The number of examples from which the map was computed.
@@ -151,20 +188,18 @@ impl GradientMap {
         &self.settings
     }
 
-    /// The singular values of a connection's gradient matrix, the largest first.
-    ///
-    /// # Panics
-    /// If the connection is outside the map.
+    /// The singular values of a connection's gradient matrix, the largest first. `None` if the map does not have the
+    /// connection.
     #[must_use]
-    pub fn singular_values(&self, connection: Connection) -> &[f64] {
-        let Connection { source, target } = connection;
-        &self.singular_values[usize::from(source) * self.hidden_states + usize::from(target)]
+    pub fn singular_values(&self, connection: Connection) -> Option<&[f64]> {
+        let place = self.connections.binary_search(&connection).ok()?;
+        Some(&self.singular_values[place])
     }
 
-    /// The values of a statistic for every connection, where rows are sources and columns targets. `None` for a
-    /// cross-fitted statistic if the map was computed without it.
+    /// The values of a statistic for every connection of the map. `None` for a cross-fitted statistic if the map was
+    /// computed without it.
     #[must_use]
-    pub fn table(&self, statistic: Statistic) -> Option<Vec<Vec<f64>>> {
+    pub fn table(&self, statistic: Statistic) -> Option<ConnectionTable> {
         let values = match &self.cross_fit {
             Some(fit) if statistic.is_cross_fitted() => fit.of(statistic)?.to_vec(),
             _ => {
@@ -174,14 +209,14 @@ impl GradientMap {
                 self.singular_values.iter().map(of).collect::<Option<_>>()?
             }
         };
-        let rows = values.chunks(self.hidden_states);
-        Some(rows.map(<[f64]>::to_vec).collect())
+        let each = self.connections.iter().copied().zip(values);
+        Some(ConnectionTable::new(self.hidden_states, each))
     }
 
-    /// The score of every connection, by [`Statistics::connection_scores`]. `None` if [`Self::table`] returns
+    /// The score of every connection of the map, by [`Statistics::connection_scores`]. `None` if [`Self::table`] returns
     /// `None` for one of the statistics.
     #[must_use]
-    pub fn connection_scores(&self, statistics: &Statistics) -> Option<Vec<Vec<f64>>> {
+    pub fn connection_scores(&self, statistics: &Statistics) -> Option<ConnectionTable> {
         let tables = statistics.as_slice().iter().map(|&one| self.table(one));
         let tables = tables.collect::<Option<Vec<_>>>()?;
         Some(statistics.connection_scores(&tables.iter().collect::<Vec<_>>()))
@@ -198,5 +233,21 @@ impl GradientMap {
     fn largest(&self) -> f64 {
         let values = self.singular_values.iter().flatten();
         values.copied().fold(0.0, f64::max)
+    }
+}
+
+/// The connections in order, each once.
+fn in_order<A: Arithmetic>(
+    model: &Model<'_, A>,
+    connections: &[Connection],
+) -> Result<Vec<Connection>, ScoreError> {
+    let last = model.backbone().description().hidden_states - 1;
+    let outside = |one: &&Connection| usize::from(one.source.max(one.target)) > last;
+    match connections.iter().find(outside) {
+        Some(&connection) => Err(ScoreError::OutOfRange { connection, last }),
+        None => {
+            let each: BTreeSet<Connection> = connections.iter().copied().collect();
+            Ok(each.into_iter().collect())
+        }
     }
 }

@@ -27,7 +27,8 @@ use crate::singular_values::eigen;
 /// that agrees less with trainings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JointJudgement {
-    hidden_states: usize,
+    /// The connections that can be judged, in order.
+    connections: Vec<Connection>,
     /// The values f of the training examples, (examples, connections x maps).
     examples: Mat<f32>,
     /// The mean of f over the training examples, by connection, then map.
@@ -44,14 +45,19 @@ impl JointJudgement {
     /// The damping l as a share of the mean of the diagonal of H over all connections.
     const DAMPING: f64 = 0.1;
 
-    /// The judgement for f of the training examples, (examples, connections x maps), and g'.
+    /// The judgement for f of the training examples, (examples, connections x maps), and g'. The connections are in
+    /// order.
     ///
     /// # Panics
     /// If the lengths do not match.
-    pub(crate) fn new(hidden_states: usize, examples: Mat<f32>, validation: Vec<f64>) -> Self {
+    pub(crate) fn new(
+        connections: Vec<Connection>,
+        examples: Mat<f32>,
+        validation: Vec<f64>,
+    ) -> Self {
         let (count, columns) = (examples.nrows(), examples.ncols());
         assert_eq!(columns, validation.len());
-        assert_eq!(columns, hidden_states.pow(2) * MAPS);
+        assert_eq!(columns, connections.len() * MAPS);
         let squares: f64 = (0..columns)
             .map(|column| f64::from(examples.col(column).squared_norm_l2()))
             .sum();
@@ -62,23 +68,23 @@ impl JointJudgement {
         Self {
             train: (0..columns).map(mean).collect(),
             damping: Self::DAMPING * squares / (count * columns) as f64,
-            hidden_states,
+            connections,
             examples,
             // On the training examples every map is along the gradient, so a step along it raises their loss.
             validation: validation.into_iter().map(|g| g.min(0.0)).collect(),
         }
     }
 
-    /// The number of hidden states. Every connection between two of them can be judged.
+    /// The connections that can be judged, those of the map, in order.
     #[must_use]
-    pub fn hidden_states(&self) -> usize {
-        self.hidden_states
+    pub fn connections(&self) -> &[Connection] {
+        &self.connections
     }
 
     /// The gain of the connections of a placement, at least 0. It is 0 for an empty placement.
     ///
     /// # Errors
-    /// If a connection is out of range, or if a gradient is not finite.
+    /// If a connection is not in the map, or if a gradient is not finite.
     pub fn gain(&self, placement: &Placement) -> Result<f64, ScoreError> {
         let connections: Vec<Connection> = placement.connections().collect();
         let Some(&first) = connections.first() else {
@@ -97,7 +103,7 @@ impl JointJudgement {
     /// has no gradient.
     ///
     /// # Errors
-    /// If a connection is out of range, or if a gradient is not finite.
+    /// If a connection is not in the map, or if a gradient is not finite.
     pub fn coupling(&self, a: Connection, b: Connection) -> Result<f64, ScoreError> {
         let (a, b) = (self.effect(a)?, self.effect(b)?);
         let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
@@ -131,21 +137,11 @@ impl JointJudgement {
 
     /// The columns of all maps of some connections.
     fn columns(&self, connections: &[Connection]) -> Result<Vec<usize>, ScoreError> {
-        let states = self.hidden_states;
         let mut columns = Vec::with_capacity(connections.len() * MAPS);
         for &connection in connections {
-            let (source, target) = (
-                usize::from(connection.source),
-                usize::from(connection.target),
-            );
-            if source >= states || target >= states {
-                return Err(ScoreError::OutOfRange {
-                    connection,
-                    last: states - 1,
-                });
-            }
-            let first = (source * states + target) * MAPS;
-            columns.extend(first..first + MAPS);
+            let place = self.connections.binary_search(&connection);
+            let place = place.map_err(|_| ScoreError::NotInMap { connection })?;
+            columns.extend(place * MAPS..(place + 1) * MAPS);
         }
         Ok(columns)
     }
@@ -218,7 +214,7 @@ mod tests {
         });
         let validation = (0..4 * MAPS)
             .map(|column| spread(column).map_or(0.0, |connection| validation[connection]));
-        JointJudgement::new(2, matrix, validation.collect())
+        JointJudgement::new(Connection::all(2), matrix, validation.collect())
     }
 
     fn placement(connections: &[(u16, u16)]) -> Placement {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use adaplace_arithmetic::{Arithmetic, Device, DeviceKind, Work};
 use adaplace_backbone::Backbone;
+use adaplace_search_space::Connection;
 use adaplace_task::{Examples, Part, Task};
 
 use crate::evaluation::{evaluate, evaluate_together, features};
@@ -60,6 +61,7 @@ pub(crate) trait Learner: Debug + Send + Sync {
         &self,
         parameters: Parameters,
         examples: &Examples,
+        connections: &[Connection],
         cross_fitted: Option<(&Examples, &Statistics)>,
         settings: &GradientMapSettings,
     ) -> Result<GradientMap, ScoreError>;
@@ -266,14 +268,16 @@ impl<A: Arithmetic> Learner for CachedTask<A> {
         &self,
         parameters: Parameters,
         examples: &Examples,
+        connections: &[Connection],
         cross_fitted: Option<(&Examples, &Statistics)>,
         settings: &GradientMapSettings,
     ) -> Result<GradientMap, ScoreError> {
         let model = self.model(parameters)?;
         match cross_fitted {
-            None => GradientMap::compute(&model, examples, settings),
+            None => GradientMap::compute(&model, examples, connections, settings),
             Some((validation, statistics)) => {
-                GradientMap::cross_fitted(&model, examples, validation, settings, statistics)
+                let parts = (examples, validation);
+                GradientMap::cross_fitted(&model, parts, connections, settings, statistics)
             }
         }
     }

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use adaplace_arithmetic::DeviceKind;
 use adaplace_backbone::Backbone;
-use adaplace_search_space::{Fidelity, Placement};
+use adaplace_search_space::{Connection, Fidelity, Placement};
 use adaplace_task::{Examples, Task};
 use serde::{Deserialize, Serialize};
 
@@ -306,21 +306,22 @@ impl ProxyScorer {
         Ok(trained.into_iter().map(validated).collect())
     }
 
-    /// The gradient map at the frozen model with the probe's head. It judges sets and contains at least `statistics`.
-    /// It uses as many validation examples as there are `examples`.
+    /// The gradient map of some connections at the frozen model with the probe's head. It judges sets of them and contains
+    /// at least `statistics`. It uses as many validation examples as there are `examples`.
     ///
     /// # Errors
     /// The errors of [`GradientMap::cross_fitted`].
     pub fn gradient_map(
         &self,
         examples: &Examples,
+        connections: &[Connection],
         settings: &GradientMapSettings,
         statistics: &Statistics,
     ) -> Result<GradientMap, ScoreError> {
         let validation = self.task.validation.spread(examples.len());
         let cross_fitted = Some((&validation, statistics));
         self.learner
-            .gradient_map(self.frozen(), examples, cross_fitted, settings)
+            .gradient_map(self.frozen(), examples, connections, cross_fitted, settings)
     }
 
     /// The gradient map of [`Self::gradient_map`] with the statistics of one pass over `examples` alone.
@@ -330,10 +331,11 @@ impl ProxyScorer {
     pub fn plain_gradient_map(
         &self,
         examples: &Examples,
+        connections: &[Connection],
         settings: &GradientMapSettings,
     ) -> Result<GradientMap, ScoreError> {
         self.learner
-            .gradient_map(self.frozen(), examples, None, settings)
+            .gradient_map(self.frozen(), examples, connections, None, settings)
     }
 
     /// The probe's head without adapters.

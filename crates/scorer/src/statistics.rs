@@ -1,6 +1,7 @@
 use std::fmt;
 
 use adaplace_analysis::ranks;
+use adaplace_search_space::{Connection, ConnectionTable};
 use serde::{Deserialize, Serialize};
 
 use crate::{ScoreError, Statistic};
@@ -52,26 +53,28 @@ impl Statistics {
         &self.0
     }
 
-    /// The score of every connection, from a table of each statistic in their order, where rows are
-    /// sources and columns targets.
+    /// The score of every connection, from a table of each statistic in their order. All tables have the same
+    /// connections.
     ///
     /// A single statistic is used as it is, except that negative values count as 0. Several are combined by the mean of
-    /// their ranks among all connections, from 0 to 1.
+    /// their ranks among these connections, from 0 to 1.
     #[must_use]
-    pub fn connection_scores(&self, tables: &[&Vec<Vec<f64>>]) -> Vec<Vec<f64>> {
+    pub fn connection_scores(&self, tables: &[&ConnectionTable]) -> ConnectionTable {
+        let states = tables.first().map_or(0, |table| table.hidden_states());
         if let [table] = tables {
-            let floored = |row: &Vec<f64>| row.iter().map(|value| value.max(0.0)).collect();
-            return table.iter().map(floored).collect();
+            let floored = table.iter().map(|(one, value)| (one, value.max(0.0)));
+            return ConnectionTable::new(states, floored);
         }
-        let states = tables.first().map_or(0, |table| table.len());
-        let connections = states * states;
-        let mut means = vec![0.0; connections];
+        let connections = tables.iter().take(1).flat_map(|table| table.iter());
+        let connections: Vec<Connection> = connections.map(|(connection, _)| connection).collect();
+        let mut means = vec![0.0; connections.len()];
         for table in tables {
-            for (mean, rank) in means.iter_mut().zip(ranks(&table.concat())) {
-                *mean += rank / (connections * tables.len()) as f64;
+            let values: Vec<f64> = table.values().collect();
+            for (mean, rank) in means.iter_mut().zip(ranks(&values)) {
+                *mean += rank / (connections.len() * tables.len()) as f64;
             }
         }
-        means.chunks(states.max(1)).map(<[f64]>::to_vec).collect()
+        ConnectionTable::new(states, connections.into_iter().zip(means))
     }
 
     /// Whether one of the statistics compares the gradients of different examples.

@@ -65,6 +65,13 @@ impl Connection {
         Connection { source, target }
     }
 
+    /// All connections between `hidden_states` hidden states, in order.
+    pub fn all(hidden_states: u16) -> Vec<Self> {
+        let sources = 0..hidden_states;
+        let of = |source| (0..hidden_states).map(move |target| Connection { source, target });
+        sources.flat_map(of).collect()
+    }
+
     /// The kind of this connection.
     pub fn kind(self) -> ConnectionKind {
         if self.target < self.source {

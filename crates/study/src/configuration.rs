@@ -165,11 +165,12 @@ pub struct TaskSource {
 impl Configuration for StudyConfiguration {
     const FILE: &'static str = "study.toml";
 
-    fn preparation(&self) -> PreparationSettings {
+    fn preparation(&self, space: &SearchSpace) -> PreparationSettings {
         let search = &self.search;
         PreparationSettings {
             training: self.training,
             gradient_map: self.gradient_map.clone(),
+            connections: self.gradient_map.connections.of(space),
             statistics: search.statistic.clone(),
             steps: search.steps,
             seed: search.seed,

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use adaplace_files::{Document, Layout, read_json, write_json};
 use adaplace_scorer::{Evaluation, GradientMap, GradientMapSettings, LinearProbe, Statistic};
-use adaplace_search_space::BackboneReference;
+use adaplace_search_space::{BackboneReference, ConnectionTable};
 use serde::{Deserialize, Serialize};
 
 use crate::StudyError;
@@ -24,8 +24,8 @@ pub struct GradientMapFile {
     pub settings: GradientMapSettings,
     /// The linear probe whose loss is differentiated.
     pub probe: ProbeQuality,
-    /// A square table for each statistic of the map: rows are sources, columns are targets.
-    pub statistics: BTreeMap<Statistic, Vec<Vec<f64>>>,
+    /// A table for each statistic of the map, all with the same connections.
+    pub statistics: BTreeMap<Statistic, ConnectionTable>,
 }
 
 /// The quality of a linear probe.
@@ -97,9 +97,7 @@ impl Document for GradientMapFile {
     fn check(&self) -> Result<(), String> {
         let states = usize::from(self.backbone.hidden_states);
         let mut tables = self.statistics.iter();
-        match tables
-            .find(|(_, table)| table.len() != states || table.iter().any(|row| row.len() != states))
-        {
+        match tables.find(|(_, table)| table.hidden_states() != states) {
             Some((statistic, _)) => Err(format!(
                 "the table of the {statistic} is not {states} x {states}, the number of hidden states"
             )),

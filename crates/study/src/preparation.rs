@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use adaplace_files::{Document, FileError, read_toml};
 use adaplace_scorer::{GradientMapSettings, Statistics, TrainingSettings};
-use adaplace_search_space::{Count, Fidelity, Seed};
+use adaplace_search_space::{Connection, Count, Fidelity, SearchSpace, Seed};
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 use crate::StudyError;
 
@@ -28,8 +29,8 @@ pub trait Configuration: Document + Clone {
         })
     }
 
-    /// The settings of the preparation for its trainings.
-    fn preparation(&self) -> PreparationSettings;
+    /// The settings of the preparation for its trainings in `space`.
+    fn preparation(&self, space: &SearchSpace) -> PreparationSettings;
 
     /// This configuration with the paths of backbone and task from `other`. Their hashes still identify them.
     #[must_use]
@@ -66,6 +67,8 @@ pub struct PreparationSettings {
     pub training: TrainingSettings,
     /// Settings of the map.
     pub gradient_map: GradientMapSource,
+    /// The connections of the map.
+    pub connections: Vec<Connection>,
     /// The statistics that score connections. The map holds at least these.
     pub statistics: Statistics,
     /// Optimiser steps of a training of many connections together.
@@ -80,14 +83,60 @@ pub struct PreparationSettings {
 pub struct GradientMapSource {
     /// Largest number of training examples.
     pub examples: Count,
+    /// The connections whose gradient matrices are computed; all of them in older files.
+    #[serde(default, skip_serializing_if = "MapConnections::are_all")]
+    pub connections: MapConnections,
     /// Thresholds and batch size.
     pub settings: GradientMapSettings,
+}
+
+/// The connections of a gradient map.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum MapConnections {
+    /// All connections between hidden states.
+    #[default]
+    All,
+    /// Those of the search space.
+    Space,
+}
+
+impl MapConnections {
+    /// The connections, given the search space.
+    #[must_use]
+    pub fn of(self, space: &SearchSpace) -> Vec<Connection> {
+        match self {
+            Self::All => Connection::all(space.shape().hidden_states),
+            Self::Space => space.connections().to_vec(),
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    fn are_all(&self) -> bool {
+        *self == Self::All
+    }
 }
 
 impl Default for GradientMapSource {
     fn default() -> Self {
         Self {
             examples: Count::of(512),
+            connections: MapConnections::default(),
             settings: GradientMapSettings::default(),
         }
     }

@@ -43,6 +43,7 @@ impl Prepared {
         let PreparationSettings {
             training,
             gradient_map,
+            connections,
             statistics,
             steps,
             seed,
@@ -56,7 +57,8 @@ impl Prepared {
         )?;
         let examples = task.train.spread(gradient_map.examples.get());
         let start = Instant::now();
-        let map = scorer.gradient_map(&examples, &gradient_map.settings, &statistics)?;
+        let settings = &gradient_map.settings;
+        let map = scorer.gradient_map(&examples, &connections, settings, &statistics)?;
         let map_seconds = start.elapsed().as_secs_f64();
         let reference = backbone_reference(backbone);
         let map_file = GradientMapFile::new(&map, scorer.probe(), reference, &task.name);
@@ -70,7 +72,7 @@ impl Prepared {
         })
     }
 
-    /// Opens the folder of results at `path`, prepares its trainings and writes the map into it. The folder is locked
+    /// Opens the folder of results at `path`, prepares its trainings in `space` and writes the map into it. The folder is locked
     /// before anything is computed.
     ///
     /// # Errors
@@ -78,11 +80,13 @@ impl Prepared {
     pub fn open<C: Configuration>(
         path: &Path,
         configuration: &C,
+        space: &SearchSpace,
         (backbone, task): (&Arc<Backbone>, &Arc<Task>),
         resources: Resources,
     ) -> Result<(Self, Opened), StudyError> {
         let opened = StudyFolder::open(path, configuration)?;
-        let prepared = Self::new(backbone, task, configuration.preparation(), resources)?;
+        let settings = configuration.preparation(space);
+        let prepared = Self::new(backbone, task, settings, resources)?;
         prepared.map_file.write(&opened.folder.gradient_map())?;
         Ok((prepared, opened))
     }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use adaplace_analysis::ranks;
-use adaplace_scorer::{GradientMap, JointJudgement, ProxyScorer, Statistics};
+use adaplace_scorer::{GradientMap, JointJudgement, ProxyScorer, ScoreError, Statistics};
 use adaplace_search_space::{Connection, Fidelity, Placement};
 use adaplace_strategy::{ConnectionProxy, ProxyError};
 use rayon::prelude::*;
@@ -59,8 +59,11 @@ impl ConnectionProxy for GradientProxy {
                 .map
                 .connection_scores(&self.statistics)
                 .ok_or_else(made_without)?;
-            let of = |c: &Connection| table[usize::from(c.source)][usize::from(c.target)];
-            return Ok(connections.iter().map(of).collect());
+            let of = |&connection| {
+                let score = table.get(connection);
+                Ok(score.ok_or(ScoreError::NotInMap { connection })?)
+            };
+            return connections.iter().map(of).collect();
         };
         let joint = self.joint()?;
         let alone = joint.gain(given)?;
@@ -81,14 +84,14 @@ impl ConnectionProxy for GradientProxy {
             .as_slice()
             .iter()
             .filter_map(|&statistic| self.map.table(statistic))
-            .map(|table| ranks(&table.concat()))
+            .map(|table| ranks(&table.values().collect::<Vec<f64>>()))
             .collect();
-        let states = self.map.hidden_states();
-        let of = |c: &Connection| {
-            let place = usize::from(c.source) * states + usize::from(c.target);
-            of_map.iter().map(|ranks| ranks[place]).collect()
+        let of = |&connection: &Connection| {
+            let place = self.map.connections().binary_search(&connection);
+            let place = place.map_err(|_| ScoreError::NotInMap { connection })?;
+            Ok(of_map.iter().map(|ranks| ranks[place]).collect())
         };
-        Ok(connections.iter().map(of).collect())
+        connections.iter().map(of).collect()
     }
 
     /// The importance of each adapter after a joint training for the proxy's steps.
@@ -128,7 +131,7 @@ mod tests {
         let steps = Fidelity::of(4);
         let statistics: Statistics = Statistic::NuclearNorm.into();
         let map = scorer
-            .gradient_map(&task.train, &settings, &statistics)
+            .gradient_map(&task.train, &Connection::all(5), &settings, &statistics)
             .unwrap();
         let path = folder.path().join("importances.jsonl");
         let map = Arc::new(map);
@@ -148,7 +151,7 @@ mod tests {
         let table = map.table(Statistic::NuclearNorm).unwrap();
         assert_eq!(
             connection_scores(&Placement::new()),
-            [table[0][4], table[3][1]]
+            connections.map(|connection| table.get(connection).unwrap())
         );
 
         let together = connections.map(|connection| given.with(connection, adapter));

@@ -40,7 +40,8 @@ impl Arithmetic for Cpu {
 
     fn linear(&self, layer: &Linear) -> Result<PackedLinear> {
         let (set, precision) = (self.instruction_set, self.precision);
-        let weight = layer.weight.to_f32();
+        let stored = layer.weight.read()?;
+        let weight = stored.to_f32();
         let weight = Matrix::new(&weight, layer.outputs, layer.inputs);
         Ok(PackedLinear {
             forward: FrozenProduct::new(set, precision, weight.transposed()),

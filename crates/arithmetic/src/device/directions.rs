@@ -7,37 +7,40 @@ use super::rows::ExampleRows;
 use super::tensors::Slot;
 use crate::{Columns, Directions, MatrixBlock, Result};
 
-/// The directions of all connections.
+/// The directions of pairs of states.
 pub struct DirectionTensors {
-    states: usize,
+    sources: usize,
+    targets: usize,
     count: usize,
     apart: usize,
-    /// The directions v by source, (states, width, states x count).
+    /// The directions v by source, (sources, width, targets x count).
     right: Tensor,
-    /// The directions u by target, (states, width, states x count).
+    /// The directions u by target, (targets, width, sources x count).
     left: Tensor,
 }
 
 impl DirectionTensors {
     pub(super) fn new(directions: &Directions, device: &Device) -> Result<Self> {
         let Directions {
-            states,
+            sources,
+            targets,
             width,
             count,
             apart,
             ..
         } = *directions;
-        let tensor = |values: &[f32]| -> Result<Tensor> {
-            let shape = (states, states * count, width);
+        let tensor = |values: &[f32], states: usize, others: usize| -> Result<Tensor> {
+            let shape = (states, others * count, width);
             let by_direction = Tensor::from_slice(values, shape, device)?;
             Ok(by_direction.transpose(1, 2)?.contiguous()?)
         };
         Ok(Self {
-            states,
+            sources,
+            targets,
             count,
             apart: apart.min(count),
-            right: tensor(&directions.right)?,
-            left: tensor(&directions.left)?,
+            right: tensor(&directions.right, sources, targets)?,
+            left: tensor(&directions.left, targets, sources)?,
         })
     }
 
@@ -50,28 +53,27 @@ impl DirectionTensors {
         rows: &ExampleRows,
     ) -> Result<Vec<f32>> {
         // Both are (rows, sources, targets, directions).
-        let read = self.projected(x, &self.right)?.permute((1, 0, 2, 3))?;
-        let added = self
-            .projected(gradients, &self.left)?
-            .permute((1, 2, 0, 3))?;
+        let read = projected(x, &self.right, self.count)?.permute((1, 0, 2, 3))?;
+        let added = projected(gradients, &self.left, self.count)?.permute((1, 2, 0, 3))?;
         let along = (read.contiguous()? * added.contiguous()?)?;
-        let by_row = along.reshape(((), self.states * self.states * self.count))?;
+        let pairs = self.sources * self.targets;
+        let by_row = along.reshape(((), pairs * self.count))?;
         let sums = compound.sums(&by_row, rows)?;
-        let sums = sums.reshape(((), self.states * self.states, self.count))?;
+        let sums = sums.reshape(((), pairs, self.count))?;
         let apart = sums.narrow(2, 0, self.apart)?;
         let rest = sums.narrow(2, self.apart, self.count - self.apart)?;
         let all = Tensor::cat(&[apart, rest.sum_keepdim(2)?], 2)?;
         Ok(all.flatten_all()?.to_vec1()?)
     }
+}
 
-    /// The products of the rows of each state and its directions, (states, rows, states, count).
-    fn projected(&self, side_by_side: &Tensor, onto: &Tensor) -> Result<Tensor> {
-        let (_, width, _) = onto.dims3()?;
-        let by_state = side_by_side.reshape(((), self.states, width))?;
-        let by_state = by_state.transpose(0, 1)?.contiguous()?;
-        let products = by_state.matmul(onto)?;
-        Ok(products.reshape((self.states, (), self.states, self.count))?)
-    }
+/// The products of the rows of each state and its directions towards the others, (states, rows, others, count).
+fn projected(side_by_side: &Tensor, onto: &Tensor, count: usize) -> Result<Tensor> {
+    let (states, width, directions) = onto.dims3()?;
+    let by_state = side_by_side.reshape(((), states, width))?;
+    let by_state = by_state.transpose(0, 1)?.contiguous()?;
+    let products = by_state.matmul(onto)?;
+    Ok(products.reshape((states, (), directions / count, count))?)
 }
 
 /// Adds left^T right to a block of `sums`, whose memory no other tensor shares.

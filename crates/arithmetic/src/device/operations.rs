@@ -46,7 +46,7 @@ impl Arithmetic for OnDevice {
 
     fn linear(&self, layer: &Linear) -> Result<LinearTensors> {
         let shape = (layer.outputs, layer.inputs);
-        let weight = Tensor::from_slice(&layer.weight.to_f32(), shape, &self.device)?;
+        let weight = Tensor::from_slice(&layer.weight.read()?.to_f32(), shape, &self.device)?;
         Ok(LinearTensors {
             weight: self.products.frozen(weight, self.precision)?,
             bias: self.vector(&layer.bias)?,

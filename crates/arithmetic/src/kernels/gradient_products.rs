@@ -45,18 +45,20 @@ pub(crate) fn along_directions(
     offsets: &[usize],
 ) -> Vec<f32> {
     let Directions {
-        states,
+        sources,
+        targets,
+        width,
         count,
         apart,
         ..
     } = *directions;
     let rows = offsets.last().copied().unwrap_or_default();
-    let read = projected(directions, x, &directions.right, rows);
-    let added = projected(directions, gradients, &directions.left, rows);
-    let mut all = Vec::with_capacity((offsets.len() - 1) * states * states * directions.sums());
+    let read = projected(x, (rows, width), &directions.right, targets * count);
+    let added = projected(gradients, (rows, width), &directions.left, sources * count);
+    let mut all = Vec::with_capacity((offsets.len() - 1) * sources * targets * directions.sums());
     for ends in offsets.windows(2) {
-        for source in 0..states {
-            for target in 0..states {
+        for source in 0..sources {
+            for target in 0..targets {
                 let along = |direction: usize| {
                     let read = read[source].col(target * count + direction);
                     let added = added[target].col(source * count + direction);
@@ -72,18 +74,23 @@ pub(crate) fn along_directions(
     all
 }
 
-/// The products of the rows of each state and its directions, (rows, states x count).
-fn projected(of: &Directions, side_by_side: &[f32], onto: &[f32], rows: usize) -> Vec<Mat<f32>> {
-    let Directions { states, width, .. } = *of;
+/// The products of the rows of each of several states and as many directions of it, (rows, directions).
+fn projected(
+    side_by_side: &[f32],
+    (rows, width): (usize, usize),
+    onto: &[f32],
+    of_state: usize,
+) -> Vec<Mat<f32>> {
+    let states = onto.len() / (of_state * width);
     let all = MatRef::from_row_major_slice(side_by_side, rows, states * width);
-    let each = onto.chunks_exact(of.of_state() * width).enumerate();
+    let each = onto.chunks_exact(of_state * width).enumerate();
     each.map(|(state, directions)| {
-        let mut result = Mat::zeros(rows, of.of_state());
+        let mut result = Mat::zeros(rows, of_state);
         matmul(
             result.as_mut(),
             Accum::Replace,
             all.subcols(state * width, width),
-            MatRef::from_column_major_slice(directions, width, of.of_state()),
+            MatRef::from_column_major_slice(directions, width, of_state),
             1.0,
             Par::Seq,
         );

@@ -1,5 +1,6 @@
 //! The same weights are the same backbone, however they are stored.
 
+use adaplace_arithmetic::Cpu;
 use adaplace_backbone::{Backbone, InputDescription, Pooling, SavedPooling};
 use adaplace_testkit::{TinyBert, TinyVit, WeightType, tiny_bert, tiny_vit};
 use half::{bf16, f16};
@@ -98,6 +99,7 @@ fn halves_are_hashed_by_their_values() {
             half.description().weights_sha256,
             single.description().weights_sha256
         );
+        let bits = all_bits(&half);
         edit_tensors(folder.path(), |tensors| {
             for (dtype, _, bytes) in tensors.values_mut() {
                 let widen: fn([u8; 2]) -> f32 = match dtype {
@@ -112,7 +114,7 @@ fn halves_are_hashed_by_their_values() {
         });
         let widened = Backbone::load(folder.path(), None).unwrap();
         assert_eq!(half.description(), widened.description());
-        assert_eq!(all_bits(&half), all_bits(&widened));
+        assert_eq!(bits, all_bits(&widened));
     }
 }
 
@@ -247,5 +249,43 @@ fn pooling_follows_the_caller_then_the_folder() {
             let sum: f32 = tokens.iter().map(|token| token[column]).sum();
             assert!((found - sum / tokens.len() as f32).abs() < 1e-6);
         }
+    }
+}
+
+/// Weights that are read when they are needed are those of the file that was opened, whatever takes its place.
+#[test]
+fn another_file_in_its_place_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_bert(folder.path(), &TinyBert::default());
+    let expected = all_bits(&Backbone::load(folder.path(), None).unwrap());
+    let backbone = Backbone::load(folder.path(), None).unwrap();
+    let path = folder.path().join("model.safetensors");
+    std::fs::rename(&path, folder.path().join("opened")).unwrap();
+    let other = TinyBert {
+        seed: TinyBert::default().seed + 1,
+        ..TinyBert::default()
+    };
+    tiny_bert(folder.path(), &other);
+    assert_ne!(
+        all_bits(&Backbone::load(folder.path(), None).unwrap()),
+        expected
+    );
+    assert_eq!(all_bits(&backbone), expected);
+    assert_eq!(all_bits(&backbone.on(Cpu::default())), expected);
+}
+
+/// A file that was written to since it was opened is no longer the backbone that was hashed.
+#[test]
+fn a_file_that_has_changed_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_bert(folder.path(), &TinyBert::default());
+    let path = folder.path().join("model.safetensors");
+    let backbone = Backbone::load(folder.path(), None).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.push(0);
+    std::fs::write(&path, bytes).unwrap();
+    let error = backbone.chain().unwrap_err().to_string();
+    for part in ["model.safetensors", "the file has changed", "start again"] {
+        assert!(error.contains(part), "{error}");
     }
 }

@@ -17,7 +17,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use columns::ColumnOptions;
 pub(crate) use single::{Evaluate, Export, Inspect, Manual, Probe, Quickstart, Report, Train};
-pub(crate) use space::SpaceOptions;
+pub(crate) use space::{SpaceOptions, described};
 pub(crate) use studies::{
     Audit, Bench, Compare, Search, SearchOptions, StudyOutput, TrainingOptions,
 };
@@ -140,7 +140,7 @@ pub(crate) struct ResourceOptions {
     #[arg(long, value_name = "N")]
     pub(crate) side_by_side: Option<Count>,
     /// Memory for frozen states, for example 2GiB or 500MB; states that do not fit are computed again when needed.
-    /// Changes no result [default: a quarter of the machine's memory, half of what a card has free]
+    /// Changes no result [default: a quarter of the memory that the backbone leaves, half of what a card has free]
     #[arg(long, value_name = "SIZE")]
     pub(crate) cache_memory: Option<ByteSize>,
     /// Vector instructions: avx512, avx2, neon or portable [default: the best ones of this machine]

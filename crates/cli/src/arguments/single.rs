@@ -64,6 +64,9 @@ pub(crate) struct Probe {
     /// Number of training examples for the probe and the gradient
     #[arg(long, value_name = "N", default_value_t = GradientMapSource::default().examples)]
     pub(crate) examples: Count,
+    /// Search space whose connections alone are in the map, by its name or as a file [default: all connections]
+    #[arg(long, value_name = "SPACE")]
+    pub(crate) space: Option<PathBuf>,
     /// Cut texts to this many tokens [default: 128, or the backbone's longest]
     #[arg(long, value_name = "N")]
     pub(crate) max_length: Option<Count>,

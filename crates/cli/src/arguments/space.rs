@@ -50,10 +50,7 @@ impl SpaceOptions {
     ) -> Result<SpaceDescription, SpaceError> {
         let mut description = match &self.space {
             None => otherwise,
-            Some(path) => match named(path) {
-                Some(space) => space,
-                None => SpaceDescription::read(path)?,
-            },
+            Some(path) => described(path)?,
         };
         if let Some(adapters) = self.adapters {
             let budget = &mut description.budget;
@@ -77,6 +74,17 @@ impl SpaceOptions {
         self.description_or(
             SpaceDescription::named("extended").expect("`extended` is the name of a space"),
         )
+    }
+}
+
+/// The space of a name or a file.
+///
+/// # Errors
+/// If there is no such file, or if it cannot be understood.
+pub(crate) fn described(space: &Path) -> Result<SpaceDescription, SpaceError> {
+    match named(space) {
+        Some(space) => Ok(space),
+        None => SpaceDescription::read(space),
     }
 }
 

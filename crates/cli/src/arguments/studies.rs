@@ -8,7 +8,7 @@ use adaplace_experiments::Baseline;
 use adaplace_scorer::{Statistic, Statistics};
 use adaplace_search_space::{Count, Fidelity, Positive, Reduction, Repetitions, Seed};
 use adaplace_strategy::{CostObjective, FirstPopulation, StrategyDescription};
-use adaplace_study::{GradientMapSource, Metric, SearchSettings};
+use adaplace_study::{GradientMapSource, MapConnections, Metric, SearchSettings};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
@@ -141,6 +141,9 @@ pub(crate) struct TrainingOptions {
     /// Largest number of training examples for the gradient map
     #[arg(long, value_name = "N", default_value_t = GradientMapSource::default().examples)]
     pub(crate) gradient_examples: Count,
+    /// Connections in the gradient map; fewer of them save time and memory with a large backbone
+    #[arg(long, value_name = "WHICH", value_parser = named::<MapConnections>(), default_value_t = MapConnections::All)]
+    pub(crate) gradient_connections: MapConnections,
 }
 
 /// The folder of a study and what it runs on, none of which changes a result.

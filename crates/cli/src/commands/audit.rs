@@ -13,6 +13,7 @@ use anyhow::Result;
 use super::configuration::{Subject, configuration};
 use super::correlations::{best_first, order, rho, tau, top};
 use super::execution::execute;
+use super::spent::Spent;
 use super::{all_statistics, print, print_json, report, sets, statistics};
 use crate::Ending;
 use crate::arguments::Audit as Arguments;
@@ -91,7 +92,7 @@ fn train(arguments: &Arguments) -> Result<Ending> {
         print(&summary(
             &output.out,
             &audit,
-            executed.seconds,
+            executed.spent,
             report.as_deref(),
         )?)?;
     }
@@ -121,16 +122,12 @@ fn single_connections(rank: u16) -> SpaceDescription {
     }
 }
 
-fn summary(out: &Path, audit: &Audit, seconds: f64, report: Option<&Path>) -> Result<String> {
+fn summary(out: &Path, audit: &Audit, spent: Spent, report: Option<&Path>) -> Result<String> {
     let mut text = String::new();
     writeln!(
         text,
-        "{} of {} single connections on {}, trained for {} steps, in {}",
-        audit.connections,
-        audit.of_connections,
-        audit.task,
-        audit.steps,
-        table::duration(seconds)
+        "{} of {} single connections on {}, trained for {} steps, in {spent}",
+        audit.connections, audit.of_connections, audit.task, audit.steps,
     )?;
     writeln!(
         text,

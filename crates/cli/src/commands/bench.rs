@@ -55,7 +55,8 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
 
     let workers = Workers::new(output.workers)?;
     let preparing = Preparation::begin(PREPARATION)?;
-    let (prepared, opened) = Prepared::open(&output.out, &stored, (&backbone, &task), resources)?;
+    let read = (&backbone, &task);
+    let (prepared, opened) = Prepared::open(&output.out, &stored, &space, read, resources)?;
     drop(preparing);
     let stop = stop_on_interrupt()?;
     let search = &configuration.search;

@@ -11,7 +11,8 @@ use adaplace_scorer::{Scorer, Statistic};
 use adaplace_search_space::{Count, Fidelity, SearchSpace};
 use adaplace_strategy::{ConnectionProxy, FixedProxy, StrategyDescription, StrategySetting};
 use adaplace_study::{
-    Journal, Prepared, Problem, StudyConfiguration, StudyFolder, Workers, chain_shape,
+    Configuration, Journal, Prepared, Problem, StudyConfiguration, StudyFolder, Workers,
+    chain_shape,
 };
 use adaplace_task::{Part, TaskOptions};
 use anyhow::{Context, Result, bail};
@@ -19,6 +20,7 @@ use anyhow::{Context, Result, bail};
 use super::competition::{TestedOn, summary};
 use super::configuration::Sources;
 use super::reading::announce;
+use super::spent::{announce_map, announce_memory};
 use super::{PREPARATION, in_file, print, print_json, report, statistics};
 use crate::Ending;
 use crate::arguments::{Compare, StudyOutput};
@@ -63,6 +65,9 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
     .map_err(|error| in_file(error, arguments.space.file()))?;
     let space = Arc::new(space);
     announce(&problem, &space);
+    let preparation = configuration.preparation(&space);
+    announce_memory(&problem, &preparation, &resources, output.workers);
+    announce_map(&problem.backbone, &space, preparation.connections.len());
     let (backbone, task) = problem.shared();
     let test = task.test.as_ref().with_context(|| {
         format!(
@@ -74,8 +79,8 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
 
     let settings = &configuration.comparison;
     let preparing = Preparation::begin(PREPARATION)?;
-    let (prepared, opened) =
-        Prepared::open(&output.out, &configuration, (&backbone, &task), resources)?;
+    let read = (&backbone, &task);
+    let (prepared, opened) = Prepared::open(&output.out, &configuration, &space, read, resources)?;
     drop(preparing);
     let folder = &opened.folder;
     let finisher = TestedTraining {

@@ -100,6 +100,7 @@ impl Sources {
             training: options.learning.settings(),
             gradient_map: GradientMapSource {
                 examples: options.gradient_examples,
+                connections: options.gradient_connections,
                 settings: GradientMapSettings {
                     batch_size: options.learning.batch_size,
                     ..GradientMapSettings::default()

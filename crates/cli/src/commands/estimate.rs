@@ -102,6 +102,12 @@ impl Speed {
         expected.steps as f64 * self.step_seconds + evaluations
     }
 
+    /// The seconds for the trainings that are left, if `done` of them are in the journal.
+    pub(super) fn seconds_left(&self, expected: &Expected, done: usize) -> f64 {
+        let left = expected.trainings.saturating_sub(done);
+        self.seconds(expected) * left as f64 / expected.trainings.max(1) as f64
+    }
+
     /// The estimate to print before a study starts, if `done` of its trainings are in its journal.
     pub(super) fn announcement(
         &self,
@@ -110,10 +116,9 @@ impl Speed {
         done: usize,
     ) -> String {
         let left = expected.trainings.saturating_sub(done);
-        let share = left as f64 / expected.trainings.max(1) as f64;
         format!(
             "about {} for {left} trainings{} of {} steps",
-            table::duration(share * self.seconds(expected)),
+            table::duration(self.seconds_left(expected, done)),
             if configuration.search.halving.is_some() {
                 ", most of them shorter,"
             } else {

@@ -14,6 +14,7 @@ use anyhow::Result;
 use super::PREPARATION;
 use super::estimate::{Expected, Speed};
 use super::reading::announce;
+use super::spent::{Spent, announce_map, announce_memory};
 use crate::arguments::StudyOutput;
 use crate::progress::Progress;
 use crate::resources;
@@ -27,7 +28,7 @@ pub(super) struct Executed {
     pub(super) ranking: Option<Ranking>,
     pub(super) map: Arc<GradientMap>,
     pub(super) folder: StudyFolder,
-    pub(super) seconds: f64,
+    pub(super) spent: Spent,
     /// Number of trainings that an earlier run had finished.
     pub(super) replayed: u64,
 }
@@ -56,22 +57,25 @@ pub(super) fn execute(
         Arc::new(configuration.resolve_space(&problem.backbone, &problem.task, described_in)?);
 
     announce(&problem, &space);
+    let workers = Workers::new(output.workers)?;
+    let settings = PreparationSettings {
+        statistics: statistics.clone(),
+        ..configuration.preparation(&space)
+    };
+    let memory = announce_memory(&problem, &settings, &resources, output.workers);
+    announce_map(&problem.backbone, &space, settings.connections.len());
     let (backbone, task) = problem.shared();
 
-    let workers = Workers::new(output.workers)?;
     let preparing = Preparation::begin(PREPARATION)?;
     // Lock the folder before any computation, unless the number of trials is still unknown.
     let opened = match until {
         None => Some(StudyFolder::open(&output.out, &configuration)?),
         Some(_) => None,
     };
-    let settings = PreparationSettings {
-        statistics: statistics.clone(),
-        ..configuration.preparation()
-    };
     let prepared = Prepared::new(&backbone, &task, settings, resources)?;
     let done = opened.as_ref().map_or(0, |opened| opened.records.len());
     let mut expected = Expected::of(&configuration, &space);
+    let mut expected_seconds = None;
     if done < expected.trainings {
         let batch_size = configuration.training.batch_size;
         let speed = Speed::measure(&prepared.scorer, &task, batch_size, &space, &workers);
@@ -81,7 +85,9 @@ pub(super) fn execute(
             expected = Expected::of(&configuration, &space);
         }
         drop(preparing);
+        let left = speed.seconds_left(&expected, done);
         say!("{}", speed.announcement(&configuration, &expected, done));
+        expected_seconds = Some(start.elapsed().as_secs_f64() + left);
     } else {
         drop(preparing);
     }
@@ -114,7 +120,7 @@ pub(super) fn execute(
         ranking,
         map: Arc::clone(&prepared.map),
         folder,
-        seconds: start.elapsed().as_secs_f64(),
+        spent: Spent::now(start.elapsed().as_secs_f64(), expected_seconds, memory),
         replayed: progress.replayed(),
         configuration,
     })

@@ -18,6 +18,7 @@ mod reading;
 pub(crate) mod report;
 pub(crate) mod search;
 mod sets;
+mod spent;
 mod summary;
 pub(crate) mod train;
 

@@ -3,15 +3,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use adaplace_backbone::Backbone;
 use adaplace_scorer::{GradientMapSettings, ProxyScorer, TrainingSettings};
-use adaplace_search_space::Count;
-use adaplace_study::{GradientMapFile, Problem, backbone_reference};
+use adaplace_search_space::{Connection, Count, SearchSpace};
+use adaplace_study::{GradientMapFile, Problem, backbone_reference, chain_shape};
+use adaplace_task::Task;
 use anyhow::{Context, Result, ensure};
 use terminal_size::{Width, terminal_size};
 
 use super::{print, statistics};
 use crate::Ending;
-use crate::arguments::Probe;
+use crate::arguments::{Probe, described};
 use crate::heatmap;
 use crate::hub;
 use crate::resources;
@@ -49,9 +51,13 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
         resources,
     )?;
     let settings = GradientMapSettings::default();
+    let connections = match &arguments.space {
+        None => Connection::all(backbone.description().hidden_states as u16),
+        Some(space) => connections(space, &backbone, &task)?,
+    };
     let map = match statistics.are_cross_fitted() {
-        true => scorer.gradient_map(&task.train, &settings, &statistics)?,
-        false => scorer.plain_gradient_map(&task.train, &settings)?,
+        true => scorer.gradient_map(&task.train, &connections, &settings, &statistics)?,
+        false => scorer.plain_gradient_map(&task.train, &connections, &settings)?,
     };
     let table = match statistics.as_slice() {
         [one] => map.table(*one),
@@ -78,7 +84,7 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
         text,
         "gradient map: {} of {} connections from {} examples, in {}",
         statistics,
-        map.hidden_states().pow(2),
+        map.connections().len(),
         map.examples(),
         duration(seconds)
     )?;
@@ -87,6 +93,13 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
     writeln!(text, "written to {}", arguments.out.display())?;
     print(&text)?;
     Ok(Ending::Finished)
+}
+
+/// The connections of a search space, given by its name or as a file.
+fn connections(space: &Path, backbone: &Backbone, task: &Task) -> Result<Vec<Connection>> {
+    let resolved = SearchSpace::resolve(&described(space)?, &chain_shape(backbone, task));
+    let resolved = resolved.map_err(|error| error.in_file(space))?;
+    Ok(resolved.connections().to_vec())
 }
 
 /// Checks before the long computation that the map can be written to `out`.

@@ -8,6 +8,7 @@ use std::time::Instant;
 use adaplace_study::{Problem, Ranking, StoredStudy, StudyConfiguration, StudyFolder};
 use anyhow::{Context, Result, bail};
 
+use super::spent::Spent;
 use crate::arguments::StudyOutput;
 use crate::terminal::leave_signals_to_others;
 
@@ -18,7 +19,7 @@ const INTERPRETER: &str = "ADAPLACE_PYTHON";
 pub(super) struct Spread {
     /// The ranking; none if the search was stopped.
     pub(super) ranking: Option<Ranking>,
-    pub(super) seconds: f64,
+    pub(super) spent: Spent,
     /// Number of trainings that an earlier run had finished.
     pub(super) replayed: u64,
 }
@@ -56,7 +57,10 @@ pub(super) fn execute(
     };
     Ok(Spread {
         ranking,
-        seconds: start.elapsed().as_secs_f64(),
+        spent: Spent {
+            seconds: start.elapsed().as_secs_f64(),
+            ..Spent::default()
+        },
         replayed,
     })
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::configuration::{Subject, configuration};
 use super::execution::execute;
+use super::spent::Spent;
 use super::summary::summary;
 use super::{print, print_json, ray, report, statistics};
 use crate::Ending;
@@ -23,7 +24,8 @@ use crate::hub;
 struct Report<'a> {
     study: &'a PathBuf,
     finished: bool,
-    seconds: f64,
+    #[serde(flatten)]
+    spent: Spent,
     ranking: Option<&'a Ranking>,
 }
 
@@ -35,7 +37,7 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
     };
     let output = &output(arguments)?;
     let described_in = arguments.study.as_deref().or(arguments.space.file());
-    let (ranking, seconds, replayed) = match arguments.executor {
+    let (ranking, spent, replayed) = match arguments.executor {
         ExecutorArgument::Local => {
             let statistics = configuration.search.statistic.clone();
             let until = arguments.options.until;
@@ -48,12 +50,12 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
                 until,
             )?;
             configuration = executed.configuration;
-            (executed.ranking, executed.seconds, executed.replayed)
+            (executed.ranking, executed.spent, executed.replayed)
         }
         ExecutorArgument::Ray => {
             let address = arguments.address.as_deref();
             let spread = ray::execute(&configuration, &problem, output, address, described_in)?;
-            (spread.ranking, spread.seconds, spread.replayed)
+            (spread.ranking, spread.spent, spread.replayed)
         }
     };
     let report = report::at_the_end(&output.out, ranking.is_some());
@@ -61,7 +63,7 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
         print_json(&Report {
             study: &output.out,
             finished: ranking.is_some(),
-            seconds,
+            spent,
             ranking: ranking.as_ref(),
         })?;
     } else if let Some(ranking) = &ranking {
@@ -69,7 +71,7 @@ pub(crate) fn run(arguments: &Search) -> Result<Ending> {
             &output.out,
             &configuration,
             ranking,
-            seconds,
+            spent,
             replayed,
             report.as_deref(),
         )?)?;

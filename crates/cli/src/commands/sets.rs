@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments, path: &Path) -> Result<Ending> {
 
     let settings = PreparationSettings {
         statistics: all_statistics(),
-        ..configuration.preparation()
+        ..configuration.preparation(&bench.space()?)
     };
     let (backbone, task) = problem.shared();
     let prepared = Prepared::new(&backbone, &task, settings, resources)?;

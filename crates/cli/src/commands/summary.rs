@@ -8,6 +8,7 @@ use adaplace_study::{Ranking, Repeated, StudyConfiguration};
 use adaplace_task::Columns;
 use anyhow::Result;
 
+use super::spent::Spent;
 use crate::table;
 use crate::terminal::argument;
 
@@ -16,7 +17,7 @@ pub(crate) fn summary(
     out: &Path,
     configuration: &StudyConfiguration,
     ranking: &Ranking,
-    seconds: f64,
+    spent: Spent,
     replayed: u64,
     report: Option<&Path>,
 ) -> Result<String> {
@@ -29,10 +30,9 @@ pub(crate) fn summary(
         .count();
     write!(
         text,
-        "{} trials of `{}` in {}",
+        "{} trials of `{}` in {spent}",
         ranking.trials.len(),
         configuration.strategy.name(),
-        table::duration(seconds)
     )?;
     if replayed > 0 {
         write!(text, ", {replayed} of the trainings done before")?;

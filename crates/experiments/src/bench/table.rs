@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicBool;
 use adaplace_files::{Document, FileError, read_json, write_atomically};
 use adaplace_scorer::{Scorer, Statistic, Statistics};
 use adaplace_search_space::{
-    AdapterSpec, BackboneReference, ChainShape, Connection, Fidelity, Placement, SearchSpace,
+    AdapterSpec, BackboneReference, ChainShape, Connection, ConnectionTable, Fidelity, Placement,
+    SearchSpace,
 };
 use adaplace_strategy::{FixedProxy, StrategyDescription};
 use adaplace_study::{
@@ -35,8 +36,8 @@ impl Document for BenchConfiguration {
 impl Configuration for BenchConfiguration {
     const FILE: &'static str = "bench.toml";
 
-    fn preparation(&self) -> PreparationSettings {
-        self.0.preparation()
+    fn preparation(&self, space: &SearchSpace) -> PreparationSettings {
+        self.0.preparation(space)
     }
 
     fn at_the_places_of(&self, other: &Self) -> Self {
@@ -59,7 +60,7 @@ pub struct PlacementBench {
     /// The linear probe of the frozen model.
     pub probe: ProbeQuality,
     /// The statistics of the gradient map: rows are sources, columns are targets.
-    pub statistics: BTreeMap<Statistic, Vec<Vec<f64>>>,
+    pub statistics: BTreeMap<Statistic, ConnectionTable>,
     /// The program that trained the placements, if it was not this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trained_by: Option<String>,
@@ -264,17 +265,10 @@ impl PlacementBench {
     #[must_use]
     pub fn connection_scores(&self, statistics: &Statistics) -> Option<FixedProxy> {
         let tables = statistics.as_slice().iter();
-        let tables: Vec<&Vec<Vec<f64>>> = tables
+        let tables: Vec<&ConnectionTable> = tables
             .map(|statistic| self.statistics.get(statistic))
             .collect::<Option<_>>()?;
-        let connection_score = statistics.connection_scores(&tables);
-        let rows = connection_score.iter().enumerate();
-        let connections = rows.flat_map(|(source, row)| {
-            let values = row.iter().enumerate();
-            values
-                .map(move |(target, &value)| (Connection::new(source as u16, target as u16), value))
-        });
-        Some(connections.collect())
+        Some(statistics.connection_scores(&tables).iter().collect())
     }
 
     /// Whether the table holds every placement of its space.

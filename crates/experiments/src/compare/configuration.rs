@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 
 use adaplace_files::Document;
 use adaplace_scorer::{Statistics, TrainingSettings};
-use adaplace_search_space::{ConnectionKind, Count, Fidelity, Positive, Seed, SpaceDescription};
+use adaplace_search_space::{
+    ConnectionKind, Count, Fidelity, Positive, SearchSpace, Seed, SpaceDescription,
+};
 use adaplace_strategy::StrategyDescription;
 use adaplace_study::{
     BackboneSource, Configuration, GradientMapSource, Metric, PreparationSettings, StudyError,
@@ -247,11 +249,12 @@ impl Document for ComparisonConfiguration {
 impl Configuration for ComparisonConfiguration {
     const FILE: &'static str = "comparison.toml";
 
-    fn preparation(&self) -> PreparationSettings {
+    fn preparation(&self, space: &SearchSpace) -> PreparationSettings {
         let settings = &self.comparison;
         PreparationSettings {
             training: self.training,
             gradient_map: self.gradient_map.clone(),
+            connections: self.gradient_map.connections.of(space),
             statistics: settings.statistic.clone(),
             steps: settings.steps,
             seed: settings.seed,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use adaplace_search_space::{ConnectionKind, Placement, SearchSpace, SpaceError};
+use adaplace_search_space::{ConnectionKind, ConnectionTable, Placement, SearchSpace, SpaceError};
 use adaplace_strategy::StrategyDescription;
 
 use super::rules::largest_gradients;
@@ -32,13 +32,13 @@ pub(super) enum Course<'a> {
 
 /// The competitors of `configuration` that can take part in `space`. The reasons for omitting the others are logged.
 ///
-/// `parallel` is the space with only its parallel connections. `gradient_norms` holds the Frobenius norm of every
-/// connection's gradient matrix, if known.
+/// `parallel` is the space with only its parallel connections. `gradient_norms` holds the Frobenius norms of the
+/// connections' gradient matrices, if known.
 pub(super) fn entrants<'a>(
     configuration: &ComparisonConfiguration,
     space: &'a Arc<SearchSpace>,
     parallel: Result<&'a Arc<SearchSpace>, &SpaceError>,
-    gradient_norms: Option<&[Vec<f64>]>,
+    gradient_norms: Option<&ConnectionTable>,
 ) -> Vec<Entrant<'a>> {
     let settings = &configuration.comparison;
     let course = |competitor: &Competitor| -> Result<Course<'a>, String> {

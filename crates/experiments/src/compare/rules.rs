@@ -1,6 +1,6 @@
 //! Placements without a search: adapters at fixed connections, and those from the gradient map.
 
-use adaplace_search_space::{AdapterSpec, Connection, Placement, SearchSpace};
+use adaplace_search_space::{AdapterSpec, Connection, ConnectionTable, Placement, SearchSpace};
 
 /// An adapter of the space's largest rank at every sublayer, which reads the state `offset` after its input.
 pub(crate) fn everywhere(space: &SearchSpace, offset: u16) -> Placement {
@@ -65,14 +65,10 @@ pub(super) fn of_equal_parameters(
 ///
 /// The squared gradients of a matrix sum to the square of its norm. This is the criterion of SPT (He et al. 2023,
 /// "Sensitivity-Aware Visual Parameter-Efficient Fine-Tuning", arXiv 2303.08566), applied to connections.
-pub(super) fn largest_gradients(space: &SearchSpace, norms: &[Vec<f64>]) -> Option<Placement> {
-    let norm = |connection: &Connection| {
-        let row = norms.get(usize::from(connection.source))?;
-        row.get(usize::from(connection.target)).copied()
-    };
+pub(super) fn largest_gradients(space: &SearchSpace, norms: &ConnectionTable) -> Option<Placement> {
     let connections = space.connections().iter();
     let mut ranked: Vec<(Connection, f64)> = connections
-        .map(|connection| Some((*connection, norm(connection)?)))
+        .map(|connection| Some((*connection, norms.get(*connection)?)))
         .collect::<Option<_>>()?;
     // Stable: ties stay in ascending order.
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -222,28 +218,33 @@ mod tests {
         );
     }
 
+    /// Norms of 1 but for these.
+    fn norms(states: u16, of: &[((u16, u16), f64)]) -> ConnectionTable {
+        let all = Connection::all(states).into_iter().map(|one| (one, 1.0));
+        let of = of
+            .iter()
+            .map(|&((i, j), norm)| (Connection::new(i, j), norm));
+        ConnectionTable::new(states.into(), all.chain(of))
+    }
+
     #[test]
     fn the_largest_gradients_are_taken_and_of_equal_ones_the_first() {
-        let mut norms = vec![vec![1.0; 13]; 13];
-        norms[9][2] = 7.0;
-        norms[3][3] = 8.0;
-        norms[12][12] = 3.0;
-        norms[5][6] = 3.0;
+        let norms = norms(
+            13,
+            &[((9, 2), 7.0), ((3, 3), 8.0), ((12, 12), 3.0), ((5, 6), 3.0)],
+        );
         let space = space("ranks = [4, 8]", "adapters = 3");
         let chosen = largest_gradients(&space, &norms).unwrap();
         assert_eq!(pairs(chosen.connections()), [(3, 3), (5, 6), (9, 2)]);
         assert_eq!(ranks(&chosen), [8; 3]);
-        assert_eq!(largest_gradients(&space, &norms[..12]), None);
+        assert_eq!(largest_gradients(&space, &self::norms(12, &[])), None);
     }
 
     /// A second pass from state 2 costs 10 / 12 of the frozen forward pass, more than the limit; one from state 9 does
     /// not.
     #[test]
     fn what_the_budget_does_not_admit_is_passed_over() {
-        let mut norms = vec![vec![1.0; 13]; 13];
-        norms[9][2] = 7.0;
-        norms[10][9] = 6.0;
-        norms[4][5] = 5.0;
+        let norms = norms(13, &[((9, 2), 7.0), ((10, 9), 6.0), ((4, 5), 5.0)]);
         let space = space("ranks = [1]", "adapters = 2\nextra_flops = 0.5");
         let chosen = largest_gradients(&space, &norms).unwrap();
         assert_eq!(pairs(chosen.connections()), [(4, 5), (10, 9)]);

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use adaplace_files::{Document, Layout, write_json};
 use adaplace_scorer::Scorer;
 use adaplace_search_space::{
-    AdapterForm, BackboneReference, Placement, PlacementFile, SearchSpace,
+    AdapterForm, BackboneReference, ConnectionTable, Placement, PlacementFile, SearchSpace,
 };
 use adaplace_strategy::{ConnectionProxy, StrategyDescription};
 use adaplace_study::{
@@ -47,9 +47,8 @@ pub struct ComparisonRun<'a, S, F> {
 /// The data from the gradient map of the frozen model that a comparison needs in addition to the connection scores.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrozenMap {
-    /// The Frobenius norm of every connection's gradient matrix: rows are sources, columns are targets. `None` omits
-    /// [`Baseline::LargestGradients`].
-    pub gradient_norms: Option<Vec<Vec<f64>>>,
+    /// The Frobenius norms of the connections' gradient matrices. `None` omits [`Baseline::LargestGradients`].
+    pub gradient_norms: Option<ConnectionTable>,
     /// Duration of the map in seconds; 0 if it was read from a file.
     pub seconds: f64,
 }
@@ -83,7 +82,7 @@ pub fn run_comparison<S: Scorer, F: Finisher>(
     } = opened;
     let settings = &configuration.comparison;
     let parallel = parallel_space(space);
-    let norms = map.gradient_norms.as_deref();
+    let norms = map.gradient_norms.as_ref();
     let entrants = entrants(configuration, space, parallel.as_ref(), norms);
     let trained_together = Importances::seconds(&folder.importances())?;
     // Seed by seed, so that an unfinished comparison can be compared.

@@ -12,7 +12,9 @@ use adaplace_experiments::{
     FrozenMap, run_comparison,
 };
 use adaplace_scorer::{Evaluation, ScoreError};
-use adaplace_search_space::{Count, Placement, PlacementHash, Positive, Seed};
+use adaplace_search_space::{
+    Connection, ConnectionTable, Count, Placement, PlacementHash, Positive, Seed,
+};
 use adaplace_study::{Configuration, Journal, StudyFolder, Workers};
 use adaplace_synthetic::{
     HIDDEN_STATES, SEQUENTIAL, Synthetic, assert_distinct, backbone, closed_form, configuration,
@@ -25,14 +27,11 @@ pub(crate) const FINAL_STEPS: u32 = 20;
 pub(crate) const MAP_SECONDS: f64 = 1000.0;
 
 /// The largest norm among the sequential connections is that of `5->5`, among the parallel ones that of `5->6`.
-fn gradient_norms() -> Vec<Vec<f64>> {
+fn gradient_norms() -> ConnectionTable {
     let norm =
-        |source: u16, target: u16| 1.0 / f64::from(1 + source.abs_diff(5) + target.abs_diff(5));
-    let states = 0..HIDDEN_STATES;
-    states
-        .clone()
-        .map(|source| states.clone().map(|target| norm(source, target)).collect())
-        .collect()
+        |one: Connection| 1.0 / f64::from(1 + one.source.abs_diff(5) + one.target.abs_diff(5));
+    let all = Connection::all(HIDDEN_STATES).into_iter();
+    ConnectionTable::new(HIDDEN_STATES.into(), all.map(|one| (one, norm(one))))
 }
 
 pub(crate) fn comparison(strategies: &[&str]) -> ComparisonConfiguration {

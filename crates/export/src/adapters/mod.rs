@@ -6,9 +6,9 @@
 //!
 //! | backbone | sequential n -> n, n > 0 | parallel n-1 -> n |
 //! |---|---|---|
-//! | BERT, RoBERTa, XLM-R, DistilBERT | yes | through an interface |
+//! | BERT, RoBERTa, XLM-R, ELECTRA, DistilBERT | yes | through an interface |
 //! | ViT | yes | yes |
-//! | DeiT, DINOv2 | through an interface | through an interface |
+//! | all others but Gemma 3 | through an interface | through an interface |
 //!
 //! An interface ([`adapters.AdapterModelInterface`](https://docs.adapterhub.ml/plugin_interface.html)) tells the
 //! library to which modules to attach its hooks. Without one, its parallel adapter in BERT adds to the input of the

@@ -219,6 +219,8 @@ mod tests {
             ("deit", true, true),
             ("dinov2", true, true),
             ("dinov2_with_registers", true, true),
+            ("deberta-v2", true, true),
+            ("llama", true, true),
         ] {
             assert_eq!(plan(model_type, &[(1, 1, 2, 1.0)]).hooked, sequential);
             assert_eq!(plan(model_type, &[(0, 1, 2, 1.0)]).hooked, parallel);

@@ -20,7 +20,7 @@ pub(super) fn text(
 ) -> String {
     let backbone = &placement.backbone;
     let class = family.model_class;
-    let mut text = card.metadata(&backbone.model_type, family.reads_text());
+    let mut text = card.metadata(&backbone.model_type, family.reads_text);
     let base_model = card.base_model.as_deref();
     let from = base_model.map_or_else(|| "BACKBONE".to_owned(), |name| format!("\"{name}\""));
     let _ = write!(

@@ -1,6 +1,6 @@
 //! The scores and the results of every connection.
 
-use adaplace_search_space::Connection;
+use adaplace_search_space::{Connection, ConnectionTable};
 use adaplace_study::GradientMapFile;
 use maud::{Markup, html};
 
@@ -37,15 +37,15 @@ fn maps(overview: &Overview<'_>, map: &GradientMapFile) -> Markup {
         None => Vec::new(),
     };
     let outlined: Outlined<'_> = Some(("connections of the best placement", &best));
-    let of = |name: &str, table: &[Vec<f64>]| -> Figure {
+    let of = |name: &str, table: &ConnectionTable| -> Figure {
         let options = HeatmapOptions {
             title: &format!("Gradient map: {name}"),
             unit: Unit::Number,
             outlined,
         };
         heatmap(
-            table.len(),
-            &|source, target| Some(table[source][target]),
+            table.hidden_states(),
+            &|source, target| table.get(Connection::new(source as u16, target as u16)),
             &options,
         )
     };

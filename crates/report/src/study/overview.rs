@@ -2,7 +2,7 @@
 
 use adaplace_analysis::Estimate;
 use adaplace_scorer::{Score, Statistic};
-use adaplace_search_space::{Cost, Placement};
+use adaplace_search_space::{ConnectionTable, Cost, Placement};
 use adaplace_study::{
     Finalist, Metric, Noise, Phase, ProbeQuality, Raced, Record, Repeated, StoredStudy, TrialResult,
 };
@@ -159,18 +159,18 @@ impl<'a> Overview<'a> {
     }
 
     /// The connection scores that the study uses: its statistic, or the mean rank of several and then each of them.
-    pub(super) fn connection_scores(&self) -> Vec<(String, Vec<Vec<f64>>)> {
+    pub(super) fn connection_scores(&self) -> Vec<(String, ConnectionTable)> {
         let Some(map) = &self.study.gradient_map else {
             return Vec::new();
         };
         let statistics = &self.study.configuration.search.statistic;
         let each = statistics.as_slice().iter();
-        let tables: Vec<(&Statistic, &Vec<Vec<f64>>)> = each
+        let tables: Vec<(&Statistic, &ConnectionTable)> = each
             .filter_map(|statistic| Some((statistic, map.statistics.get(statistic)?)))
             .collect();
         let mut connection_scores = Vec::new();
         if tables.len() > 1 {
-            let tables: Vec<&Vec<Vec<f64>>> = tables.iter().map(|&(_, table)| table).collect();
+            let tables: Vec<&ConnectionTable> = tables.iter().map(|&(_, table)| table).collect();
             let name = format!("mean rank by {statistics}");
             connection_scores.push((name, statistics.connection_scores(&tables)));
         }

@@ -1,7 +1,7 @@
 //! The agreement of the connection scores with the results of trainings.
 
 use adaplace_analysis::spearman;
-use adaplace_search_space::{Connection, ConnectionKind, Placement};
+use adaplace_search_space::{Connection, ConnectionKind, ConnectionTable, Placement};
 
 use super::overview::Overview;
 use crate::axes::Axis;
@@ -43,9 +43,10 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     let mean = |placement: &Placement, of: &dyn Fn(Connection) -> f64| {
         placement.connections().map(of).sum::<f64>() / placement.len().max(1) as f64
     };
-    let by_table = |table: &[Vec<f64>], placement: &Placement| {
+    // All trained placements are in the space, and its connections in the map.
+    let by_table = |table: &ConnectionTable, placement: &Placement| {
         mean(placement, &|connection| {
-            table[usize::from(connection.source)][usize::from(connection.target)]
+            table.get(connection).unwrap_or_default()
         })
     };
     let correlation = |connection_score: &dyn Fn(&Placement) -> f64| {

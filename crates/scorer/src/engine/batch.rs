@@ -10,7 +10,7 @@ use crate::{Dataset, ScoreError};
 
 /// The approximate number of tokens in a shard: enough for the products to run at full speed, few enough for what the
 /// backward pass needs to stay in the caches.
-const TOKENS_PER_SHARD: usize = 256;
+pub(crate) const TOKENS_PER_SHARD: usize = 256;
 
 /// The number of shards is a multiple of this, so two threads have equal amounts of work.
 const SHARDS_TOGETHER: usize = 2;

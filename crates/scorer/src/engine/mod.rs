@@ -14,7 +14,9 @@ mod plan;
 mod recorded;
 mod workspace;
 
-pub(crate) use batch::{Shard, TOKENS_ON_DEVICE, for_all, pieces, shards, shards_of};
+pub(crate) use batch::{
+    Shard, TOKENS_ON_DEVICE, TOKENS_PER_SHARD, for_all, pieces, shards, shards_of,
+};
 pub(crate) use plan::{Plan, Reuse};
 pub(crate) use workspace::Workspace;
 

@@ -9,10 +9,11 @@ use super::workspace::Workspace;
 use crate::ScoreError;
 
 impl<A: Arithmetic> Engine<'_, A> {
-    /// The values norm(h_n) of all states of a pass side by side, (rows, states x width).
+    /// The values norm(h_n) of some states of a pass side by side, (rows, states x width).
     pub(crate) fn normalized(
         &self,
         pass: usize,
+        sources: Range<usize>,
         workspace: &Workspace<A>,
     ) -> Result<A::Buffer, ScoreError> {
         let of_state = |n: usize| -> Result<A::Buffer, ScoreError> {
@@ -22,7 +23,7 @@ impl<A: Arithmetic> Engine<'_, A> {
             self.arithmetic().normalize(self.width(), &mut normalized)?;
             Ok(normalized)
         };
-        let each = (0..=self.last())
+        let each = sources
             .map(of_state)
             .collect::<Result<Vec<_>, ScoreError>>()?;
         self.side_by_side(&each.iter().collect::<Vec<_>>())

@@ -74,6 +74,7 @@ impl Learner for Small {
         &self,
         _: Parameters,
         _: &Examples,
+        _: &[Connection],
         _: Option<(&Examples, &Statistics)>,
         _: &GradientMapSettings,
     ) -> Result<GradientMap, ScoreError> {

@@ -1,7 +1,7 @@
 //! The cross-fitted statistics compared with their definition: gradient matrices by autograd, U V^T from a full
 //! decomposition.
 
-use adaplace_search_space::Connection;
+use adaplace_search_space::{AdapterSpec, Connection, ConnectionTable, Placement};
 use adaplace_task::Examples;
 use adaplace_testkit::TextTask;
 use faer::Mat;
@@ -69,7 +69,8 @@ fn statistics_are_those_of_the_definition() {
         let model = model(&backbone, given);
         let settings = GradientMapSettings::default();
         let map =
-            GradientMap::cross_fitted(&model, &train, &validation, &settings, &all()).unwrap();
+            GradientMap::cross_fitted(&model, (&train, &validation), &every(), &settings, &all())
+                .unwrap();
         let by_even = fitted(&model, &even, &validation);
         let by_odd = fitted(&model, &odd, &validation);
         for connection in [(0, 4), (1, 1), (2, 3), (4, 2)] {
@@ -90,8 +91,7 @@ fn statistics_are_those_of_the_definition() {
                 ),
                 (Statistic::Agreement, cosine(&on_odd, &on_even), 1.0),
             ] {
-                let table = map.table(statistic).unwrap();
-                let found = table[usize::from(connection.source)][usize::from(connection.target)];
+                let found = map.table(statistic).unwrap().get(connection).unwrap();
                 let error = (found - expected).abs() / scale;
                 assert!(
                     error < 1e-4,
@@ -100,6 +100,10 @@ fn statistics_are_those_of_the_definition() {
             }
         }
     }
+}
+
+fn every() -> Vec<Connection> {
+    Connection::all(5)
 }
 
 fn all() -> Statistics {
@@ -113,10 +117,15 @@ fn the_other_statistics_stay_as_they_are() {
     let task = tiny_task(&TextTask::default());
     let model = model(&backbone, &[(0, 2)]);
     let settings = GradientMapSettings::default();
-    let plain = GradientMap::compute(&model, &task.train, &settings).unwrap();
-    let crossed =
-        GradientMap::cross_fitted(&model, &task.train, &task.validation, &settings, &all())
-            .unwrap();
+    let plain = GradientMap::compute(&model, &task.train, &every(), &settings).unwrap();
+    let crossed = GradientMap::cross_fitted(
+        &model,
+        (&task.train, &task.validation),
+        &every(),
+        &settings,
+        &all(),
+    )
+    .unwrap();
     for &statistic in Statistic::ALL {
         match statistic.is_cross_fitted() {
             true => assert_eq!(plain.table(statistic), None),
@@ -130,8 +139,8 @@ fn the_other_statistics_stay_as_they_are() {
     let one = Statistic::ValidationAlignment;
     let parts = GradientMap::cross_fitted(
         &model,
-        &task.train,
-        &task.validation,
+        (&task.train, &task.validation),
+        &every(),
         &settings,
         &one.into(),
     )
@@ -141,8 +150,8 @@ fn the_other_statistics_stay_as_they_are() {
     assert_eq!(parts.connection_scores(&needs), None);
     let error = GradientMap::cross_fitted(
         &model,
-        &task.train.spread(1),
-        &task.validation,
+        (&task.train.spread(1), &task.validation),
+        &every(),
         &settings,
         &all(),
     );
@@ -150,6 +159,61 @@ fn the_other_statistics_stay_as_they_are() {
         error,
         Err(ScoreError::TooFewExamples { train: 1, .. })
     ));
+}
+
+/// The matrices of a map of some connections are those of the whole map. Ranks are those among the connections of the map,
+/// and only these can be judged.
+#[test]
+fn a_map_of_some_connections() {
+    let backbone = tiny_bert();
+    let task = tiny_task(&TextTask::default());
+    let model = model(&backbone, &[]);
+    let settings = GradientMapSettings::default();
+    let map = |connections: &[Connection]| {
+        let parts = (&task.train, &task.validation);
+        GradientMap::cross_fitted(&model, parts, connections, &settings, &all()).unwrap()
+    };
+    let some = [(4, 4), (0, 1), (3, 1), (2, 3)].map(|(i, j)| Connection::new(i, j));
+    let (whole, part) = (map(&every()), map(&some));
+    assert_eq!(part.connections().len(), 4);
+    for statistic in [
+        Statistic::NuclearNorm,
+        Statistic::Agreement,
+        Statistic::ValidationAlignment,
+    ] {
+        let (expected, found) = (
+            whole.table(statistic).unwrap(),
+            part.table(statistic).unwrap(),
+        );
+        assert_eq!(found.values().count(), 4);
+        for one in some {
+            let (expected, found) = (expected.get(one).unwrap(), found.get(one).unwrap());
+            assert!(
+                (found - expected).abs() <= 1e-4 * expected.abs(),
+                "{statistic} of {one}"
+            );
+        }
+    }
+    let statistics = Statistics::new(vec![Statistic::NuclearNorm, Statistic::Agreement]).unwrap();
+    let scores = part.connection_scores(&statistics).unwrap();
+    assert!(
+        scores
+            .values()
+            .all(|score| (score * 8.0).fract() == 0.0 && score >= 0.25)
+    );
+
+    let adapter = AdapterSpec::new(1, 1.0).unwrap();
+    let joint = part.joint().unwrap();
+    let gain = |one| joint.gain(&Placement::new().with(one, adapter));
+    assert!(some.into_iter().all(|one| gain(one).unwrap() > 0.0));
+    let other = Connection::new(1, 0);
+    assert!(matches!(gain(other), Err(ScoreError::NotInMap { connection }) if connection == other));
+    let coupling = |map: &GradientMap| map.joint().unwrap().coupling(some[0], some[1]).unwrap();
+    assert!((coupling(&part) - coupling(&whole)).abs() < 0.2);
+
+    let outside = [Connection::new(0, 5)];
+    let error = GradientMap::compute(&model, &task.train, &outside, &settings).unwrap_err();
+    assert!(matches!(error, ScoreError::OutOfRange { last: 4, .. }));
 }
 
 /// A single statistic is the connection score, but not below zero. Several are combined by their mean rank, and ties
@@ -160,9 +224,15 @@ fn connection_scores_are_values_or_mean_ranks() {
     let task = tiny_task(&TextTask::default());
     let model = model(&backbone, &[]);
     let settings = GradientMapSettings::default();
-    let map = GradientMap::cross_fitted(&model, &task.train, &task.validation, &settings, &all())
-        .unwrap();
-    let flat = |table: Vec<Vec<f64>>| table.concat();
+    let map = GradientMap::cross_fitted(
+        &model,
+        (&task.train, &task.validation),
+        &every(),
+        &settings,
+        &all(),
+    )
+    .unwrap();
+    let flat = |table: ConnectionTable| table.values().collect::<Vec<f64>>();
     let of = |statistic| flat(map.table(statistic).unwrap());
     let alone = map.connection_scores(&Statistic::Agreement.into()).unwrap();
     let floored: Vec<f64> = of(Statistic::Agreement)

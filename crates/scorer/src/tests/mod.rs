@@ -11,6 +11,7 @@ mod parity;
 
 use adaplace_arithmetic::{Arithmetic, OnDevice};
 use adaplace_backbone::{Backbone, Inputs};
+use adaplace_search_space::Connection;
 use adaplace_testkit::TinyVit;
 use candle_core::Tensor;
 
@@ -58,7 +59,8 @@ fn gradient_map<A: Arithmetic>(
     labels: &[u32],
 ) -> GradientMap {
     let shard = Shard::of_inputs(model.backbone(), inputs, labels).unwrap();
-    GradientMap::of_shards(model, &[shard], &GradientMapSettings::default()).unwrap()
+    let all = Connection::all(model.backbone().description().hidden_states as u16);
+    GradientMap::of_shards(model, &[shard], &all, &GradientMapSettings::default()).unwrap()
 }
 
 /// Tensors on the device that `ADAPLACE_DEVICE` names (`cuda`, with the feature `adaplace-arithmetic/cuda`), or on the

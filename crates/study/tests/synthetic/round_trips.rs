@@ -8,8 +8,8 @@ use adaplace_strategy::{
     CostObjective, EvolutionSettings, FirstPopulation, PruneSettings, StrategyDescription,
 };
 use adaplace_study::{
-    BackboneSource, Configuration, GradientMapSource, Journal, Metric, Phase, Record, STUDY_FORMAT,
-    SearchSettings, StudyConfiguration, TaskSource, TrialResult,
+    BackboneSource, Configuration, GradientMapSource, Journal, MapConnections, Metric, Phase,
+    Record, STUDY_FORMAT, SearchSettings, StudyConfiguration, TaskSource, TrialResult,
 };
 use adaplace_task::Columns;
 use proptest::collection::vec;
@@ -211,8 +211,8 @@ fn training() -> impl Strategy<Value = (TrainingSettings, GradientMapSource)> {
         positive(),
         any::<bool>(),
     );
-    (training, count(), count(), share(), share()).prop_map(
-        |(training, examples, batch_size, absolute_threshold, relative_threshold)| {
+    (training, any::<bool>(), count(), count(), share(), share()).prop_map(
+        |(training, space, examples, batch_size, absolute_threshold, relative_threshold)| {
             (
                 TrainingSettings {
                     batch_size: Count::of(training.0),
@@ -225,6 +225,10 @@ fn training() -> impl Strategy<Value = (TrainingSettings, GradientMapSource)> {
                 },
                 GradientMapSource {
                     examples: Count::of(examples),
+                    connections: match space {
+                        true => MapConnections::Space,
+                        false => MapConnections::All,
+                    },
                     settings: GradientMapSettings {
                         batch_size: Count::of(batch_size),
                         absolute_threshold: Share::of(absolute_threshold),

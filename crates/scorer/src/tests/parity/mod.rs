@@ -232,7 +232,7 @@ fn check_singular_values<A: Arithmetic>(fixture: &Fixture<A>) {
                 source: source as u16,
                 target: target as u16,
             };
-            let found = map.singular_values(connection);
+            let found = map.singular_values(connection).unwrap();
             for (found, &expected_value) in found.iter().zip(expected) {
                 let error = (found - f64::from(expected_value)).abs() / f64::from(expected[0]);
                 assert!(
