@@ -37,6 +37,20 @@ fn comparison(lab: &Lab, folder: &str) -> Value {
     stored
 }
 
+/// Baselines that ask the gradient map find what they need in a map of the space's connections alone.
+#[test]
+fn a_map_of_the_space_is_enough() {
+    let lab = Lab::text();
+    let compare = COMPARE.replace("space.toml", "parallel");
+    let ended = lab
+        .run(&format!(
+            "{compare} {STRATEGIES} --gradient-connections space --out out"
+        ))
+        .succeeded();
+    assert!(ended.stdout.contains("largest-gradients"), "{ended:#?}");
+    assert!(!ended.stderr.contains("does not take part"), "{ended:#?}");
+}
+
 #[test]
 fn competitors_are_judged_on_the_test_part() {
     let lab = Lab::text();

@@ -256,6 +256,8 @@ fn a_map_of_the_space_is_enough_for_a_search() {
         let row = map["statistics"]["rank"][2].as_array().unwrap();
         let known: Vec<bool> = row.iter().map(|value| !value.is_null()).collect();
         assert_eq!(known, [false, false, true, false, false]);
+        let page = lab.read(&format!("{strategy}/report.html"));
+        assert!(page.contains("The map has the connections of the search space alone."));
         let all = search.replace("--gradient-connections space", "");
         lab.refuses(&all, &["gradient_map", "connections"]);
     }

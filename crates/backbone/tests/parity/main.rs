@@ -249,55 +249,69 @@ fn check_pictures(variant: &str, cases: &[&'static str]) {
 #[test]
 fn bert() {
     check("bert", &["text"]);
+    check_variants(&["bert-few"]);
 }
 
 #[test]
 fn distilbert() {
     check("distilbert", &["text"]);
+    check_variants(&["distilbert-few", "distilbert-many"]);
 }
 
 #[test]
 fn roberta() {
     check("roberta", &["text"]);
+    check_variants(&["roberta-few", "roberta-many"]);
 }
 
 #[test]
 fn xlm_roberta() {
     check("xlm-roberta", &["text"]);
+    check_variants(&["xlm-roberta-few", "xlm-roberta-many"]);
 }
 
 /// Covers the size of the checkpoint and interpolated positions, like the other image models.
 #[test]
 fn vit() {
     check("vit", &["16", "20"]);
+    check_pictures("vit-coarse", &["24", "16"]);
 }
 
 #[test]
 fn deit() {
     check("deit", &["16", "12"]);
+    check_pictures("deit-coarse", &["24"]);
+    check_pictures("deit-fine", &["8", "6"]);
 }
 
 #[test]
 fn dinov2() {
     check("dinov2", &["20", "12"]);
+    check_pictures("dinov2-coarse", &["24", "16"]);
+    check_pictures("dinov2-fine", &["8", "6"]);
 }
 
 /// Its tables are narrower than its states.
 #[test]
 fn electra() {
     check("electra", &["text"]);
+    check_variants(&["electra-few", "electra-many"]);
 }
 
 /// Its positions are interpolated in another way, towards smaller and larger pictures.
 #[test]
 fn dinov2_with_registers() {
     check("dinov2_with_registers", &["20", "12", "28"]);
+    check_pictures("dinov2_with_registers-coarse", &["24", "16"]);
+    check_pictures("dinov2_with_registers-fine", &["8", "6"]);
 }
 
 /// Its embedding ends with a norm, and its activation is the quick gelu.
 #[test]
 fn clip() {
     check("clip_vision_model", &["16", "20"]);
+    check_pictures("clip_vision_model-coarse", &["24", "16"]);
+    check_pictures("clip_vision_model-fine", &["8", "6"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ Weights are stored as f16 and widened to f32 for everything that is computed. `e
     CASE/pixels                            (rows, 3, size, size)                           images
     CASE/state.N                           (rows, tokens, 32): h_0, h_2, h_4, the states before blocks 0 and 1 and after 1
     CASE/last                              the same shape: h_4, after the last norm if the family has one
-    CASE/weights                           (rows, 32), for the families from ModernBERT on
+    CASE/weights                           (rows, 32), but not for the first twelve models
     CASE/gradient.N                        the gradient at h_0, h_2, h_4 of the sum of weights times the pooled last state,
                                            which is its mean over the real tokens, or the last real token of a decoder
 """
@@ -78,6 +78,7 @@ def families():
     yield "starcoder2-window", transformers.Starcoder2Model(window), None
     yield from stretched_decoders()
     yield from further_configurations()
+    yield from configurations_of_the_first_families()
 
 
 def stretched_decoders():
@@ -122,6 +123,44 @@ def further_configurations():
     yield "mpnet-few", t.MPNetModel(few), None
     coarse = t.MPNetConfig(**of_mpnet, num_attention_heads=8, max_position_embeddings=40, layer_norm_eps=1e-3)
     yield "mpnet-coarse", t.MPNetForSequenceClassification(coarse), None
+
+
+def configurations_of_the_first_families():
+    """Other numbers of heads, widths, patches, epsilons and activations, with gradients."""
+    t = transformers
+    few = SIZES | {"num_attention_heads": 2, "intermediate_size": 20, "layer_norm_eps": 1e-3, "hidden_act": "gelu_pytorch_tanh"}
+    many = SIZES | {"num_attention_heads": 8, "intermediate_size": 80, "layer_norm_eps": 1e-6}
+    text = {"vocab_size": VOCABULARY, "max_position_embeddings": 20}
+    yield "bert-few", t.BertForSequenceClassification(t.BertConfig(**few, **text, type_vocab_size=3)), None
+    for name, heads, hidden in (("distilbert-few", 2, 20), ("distilbert-many", 8, 80)):
+        sizes = dict(dim=WIDTH, n_heads=heads, n_layers=BLOCKS, hidden_dim=hidden)
+        yield name, t.DistilBertForSequenceClassification(t.DistilBertConfig(**sizes, **text)), None
+    for family, config, model in (
+        ("roberta", t.RobertaConfig, t.RobertaForSequenceClassification),
+        ("xlm-roberta", t.XLMRobertaConfig, t.XLMRobertaForMaskedLM),
+    ):
+        yield f"{family}-few", model(config(**few, **text, type_vocab_size=1)), None
+        yield f"{family}-many", model(config(**many, **text, type_vocab_size=1)), None
+    same = t.ElectraConfig(**few, **text, embedding_size=WIDTH)
+    yield "electra-few", t.ElectraForSequenceClassification(same), None
+    yield "electra-many", t.ElectraModel(t.ElectraConfig(**many, **text, embedding_size=8)), None
+
+    coarse = PICTURES | {"patch_size": 8, "num_attention_heads": 2, "layer_norm_eps": 1e-3}
+    fine = PICTURES | {"patch_size": 2, "num_attention_heads": 8, "layer_norm_eps": 1e-6}
+    yield "vit-coarse", t.ViTModel(t.ViTConfig(**coarse, intermediate_size=20, image_size=24)), [24, 16]
+    yield "deit-coarse", t.DeiTModel(t.DeiTConfig(**coarse, intermediate_size=20, image_size=24)), [24]
+    yield "deit-fine", t.DeiTForImageClassification(t.DeiTConfig(**fine, intermediate_size=80, image_size=8)), [8, 6]
+    yield "dinov2-coarse", t.Dinov2Model(t.Dinov2Config(**coarse, mlp_ratio=3, image_size=24)), [24, 16]
+    yield "dinov2-fine", t.Dinov2ForImageClassification(t.Dinov2Config(**fine, mlp_ratio=1, image_size=8)), [8, 6]
+    of_registers = t.Dinov2WithRegistersConfig
+    one = of_registers(**coarse, mlp_ratio=3, image_size=24, num_register_tokens=1)
+    yield "dinov2_with_registers-coarse", t.Dinov2WithRegistersModel(one), [24, 16]
+    five = of_registers(**fine, mlp_ratio=1, image_size=8, num_register_tokens=5)
+    yield "dinov2_with_registers-fine", t.Dinov2WithRegistersModel(five), [8, 6]
+    tower = t.CLIPVisionConfig(**coarse, intermediate_size=20, image_size=24, hidden_act="gelu")
+    yield "clip_vision_model-coarse", t.CLIPVisionModel(tower), [24, 16]
+    tower = t.CLIPVisionConfig(**fine, intermediate_size=80, image_size=8)
+    yield "clip_vision_model-fine", t.CLIPVisionModelWithProjection(tower), [8, 6]
 
 
 def relative_encoders():
@@ -245,9 +284,16 @@ def text_inputs(padding, random):
     return ids, types, mask
 
 
-# The blocks of the families whose gradients are stored.
+# The models that were made before gradients were stored.
+WITHOUT_GRADIENTS = [
+    "bert", "distilbert", "roberta", "xlm-roberta", "vit", "deit", "dinov2", "electra", "dinov2_with_registers",
+    "bert-gelu-new", "vit-quick-gelu", "clip_vision_model",
+]
+# The blocks of each family.
 BLOCKS_OF = {"gpt2": "h", "dinov3_vit": "model.layer", "siglip_vision_model": "encoder.layers"}
-BLOCKS_OF |= {"mpnet": "encoder.layer", "deberta-v2": "encoder.layer"}
+OF_TEXT = ("bert", "roberta", "xlm-roberta", "electra", "mpnet", "deberta-v2")
+BLOCKS_OF |= {family: "encoder.layer" for family in (*OF_TEXT, "dinov2", "dinov2_with_registers")}
+BLOCKS_OF |= {"distilbert": "transformer.layer", "vit": "layers", "deit": "layers", "clip_vision_model": "encoder.layers"}
 BLOCKS_OF |= {family: "layers" for family in ("modernbert", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "starcoder2")}
 
 
@@ -266,12 +312,15 @@ def run_with_gradients(model, inputs, random):
     last = model(**inputs).last_hidden_state
     for hook in hooks:
         hook.remove()
-    mask = inputs.get("attention_mask")
-    if model.config.model_type == "dinov3_vit":
-        pooled = last[:, 0]
-    elif model.config.model_type.startswith("siglip"):
+    mask, family = inputs.get("attention_mask"), model.config.model_type
+    if family == "clip_vision_model":
+        # It applies its last norm after it has read the class token.
+        last = model.post_layernorm(last)
+    if family.startswith("siglip"):
         pooled = last.mean(1)
-    elif model.config.model_type in ("modernbert", "mpnet", "deberta-v2"):
+    elif mask is None:
+        pooled = last[:, 0]
+    elif family in (*OF_TEXT, "distilbert", "modernbert"):
         real = mask[:, :, None].float()
         pooled = (last * real).sum(1) / real.sum(1)
     else:
@@ -292,7 +341,8 @@ def run(model, inputs):
     return named | {"last": model.post_layernorm(last) if hasattr(model, "post_layernorm") else last}
 
 
-def expected(model, sizes, random):
+def expected(name, model, sizes, random):
+    gradients = name not in WITHOUT_GRADIENTS
     base = model if isinstance(model, transformers.DINOv3ViTModel) else model.base_model
     base = getattr(base, "vision_model", base)
     if sizes is None:
@@ -302,8 +352,7 @@ def expected(model, sizes, random):
         if model.config.model_type in ("bert", "electra") or getattr(model.config, "type_vocab_size", 0) == 2:
             inputs["token_type_ids"] = types
         texts = {"ids": ids, "type_ids": types, "mask": mask}
-        new = base.config.model_type in BLOCKS_OF
-        tensors = texts | (run_with_gradients(base, inputs, random) if new else run(base, inputs))
+        tensors = texts | (run_with_gradients(base, inputs, random) if gradients else run(base, inputs))
         return {f"text/{name}": tensor for name, tensor in tensors.items()}
     tensors = {}
     for size in sizes:
@@ -311,8 +360,7 @@ def expected(model, sizes, random):
         inputs = {"pixel_values": pixels}
         if "interpolate_pos_encoding" in inspect.signature(base.forward).parameters:
             inputs["interpolate_pos_encoding"] = True
-        new = base.config.model_type in BLOCKS_OF
-        case = {"pixels": pixels} | (run_with_gradients(base, inputs, random) if new else run(base, inputs))
+        case = {"pixels": pixels} | (run_with_gradients(base, inputs, random) if gradients else run(base, inputs))
         tensors |= {f"{size}/{name}": tensor for name, tensor in case.items()}
     return tensors
 
@@ -323,7 +371,7 @@ def main():
         random = torch.Generator().manual_seed(number)
         fill(model.eval(), random)
         folder = HERE / "fixtures" / name
-        tensors = expected(model, sizes, random)
+        tensors = expected(name, model, sizes, random)
         model.half().save_pretrained(folder)
         save_file({key: value.contiguous().clone() for key, value in tensors.items()}, folder / "expected.safetensors")
         (folder / "generation_config.json").unlink(missing_ok=True)

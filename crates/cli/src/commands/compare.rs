@@ -20,7 +20,7 @@ use anyhow::{Context, Result, bail};
 use super::competition::{TestedOn, summary};
 use super::configuration::Sources;
 use super::reading::announce;
-use super::spent::{announce_map, announce_memory};
+use super::spent::{Spent, announce_map, announce_memory};
 use super::{PREPARATION, in_file, print, print_json, report, statistics};
 use crate::Ending;
 use crate::arguments::{Compare, StudyOutput};
@@ -66,7 +66,7 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
     let space = Arc::new(space);
     announce(&problem, &space);
     let preparation = configuration.preparation(&space);
-    announce_memory(&problem, &preparation, &resources, output.workers);
+    let memory = announce_memory(&problem, &preparation, &resources, output.workers);
     announce_map(&problem.backbone, &space, preparation.connections.len());
     let (backbone, task) = problem.shared();
     let test = task.test.as_ref().with_context(|| {
@@ -109,7 +109,7 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
         task: &task.name,
         examples: test.len(),
     };
-    compete(run, output, &judged, start)
+    compete(run, output, &judged, (start, memory))
 }
 
 /// A comparison on the table of a bench.
@@ -176,15 +176,15 @@ fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
         task: &task,
         examples: bench.probe.validation.examples,
     };
-    compete(run, output, &judged, start)
+    compete(run, output, &judged, (start, None))
 }
 
-/// Runs the comparison and prints its summary.
+/// Runs the comparison and prints its summary, with the time since its start and the memory that was expected.
 fn compete<S: Scorer, F: Finisher>(
     run: ComparisonRun<'_, S, F>,
     output: &StudyOutput<'_>,
     judged: &TestedOn<'_>,
-    start: Instant,
+    (start, memory): (Instant, Option<u64>),
 ) -> Result<Ending> {
     let configuration = run.configuration;
     let settings = &configuration.comparison;
@@ -205,13 +205,13 @@ fn compete<S: Scorer, F: Finisher>(
     if output.json {
         print_json(&comparison)?;
     } else {
-        let seconds = start.elapsed().as_secs_f64();
+        let spent = Spent::now(start.elapsed().as_secs_f64(), None, memory);
         print(&summary(
             &output.out,
             settings,
             &comparison,
             judged,
-            seconds,
+            spent,
             report.as_deref(),
         )?)?;
     }

@@ -7,6 +7,7 @@ use adaplace_experiments::{Comparison, ComparisonSettings, SeedResult};
 use adaplace_report::comparison_notes;
 use anyhow::Result;
 
+use super::spent::Spent;
 use crate::table;
 
 /// The data that a comparison was judged on.
@@ -21,18 +22,17 @@ pub(super) fn summary(
     settings: &ComparisonSettings,
     comparison: &Comparison,
     judged: &TestedOn<'_>,
-    seconds: f64,
+    spent: Spent,
     report: Option<&Path>,
 ) -> Result<String> {
     let mut text = String::new();
     writeln!(
         text,
-        "{} competitors on {}, {} seeds, {} steps of search each, in {}",
+        "{} competitors on {}, {} seeds, {} steps of search each, in {spent}",
         comparison.competitors.len(),
         judged.task,
         settings.seeds,
         settings.budget_steps,
-        table::duration(seconds)
     )?;
     let by = match settings.replayed {
         true => "mean validation accuracy of the bench's repetitions".to_owned(),

@@ -54,7 +54,8 @@ impl fmt::Display for Spent {
         match (expected, self.expected_memory.map(ByteSize)) {
             (Some(time), Some(memory)) => write!(formatter, " ({time} and {memory} expected)"),
             (Some(time), None) => write!(formatter, " ({time} expected)"),
-            (None, _) => Ok(()),
+            (None, Some(memory)) => write!(formatter, " ({memory} expected)"),
+            (None, None) => Ok(()),
         }
     }
 }
@@ -148,8 +149,12 @@ mod tests {
         );
         let memory = Some(2 * mebibyte);
         assert_eq!(
-            spent(memory, None, memory),
+            spent(memory, None, None),
             "1 min 05 s with 2.0 MiB of memory"
+        );
+        assert_eq!(
+            spent(memory, None, Some(mebibyte)),
+            "1 min 05 s with 2.0 MiB of memory (1.0 MiB expected)"
         );
         assert_eq!(
             spent(memory, Some(60.0), Some(mebibyte)),

@@ -49,10 +49,19 @@ fn maps(overview: &Overview<'_>, map: &GradientMapFile) -> Markup {
             &options,
         )
     };
+    let all = usize::from(map.backbone.hidden_states).pow(2);
+    let is_whole = map
+        .statistics
+        .values()
+        .all(|table| table.values().count() == all);
     let caption = format!(
         "A statistic of the gradient of the loss with respect to a linear map along the connection, over {} \
-         examples, before any training.",
-        map.examples
+         examples, before any training.{}",
+        map.examples,
+        match is_whole {
+            true => "",
+            false => " The map has the connections of the search space alone.",
+        }
     );
     let connection_scores = overview.connection_scores();
     let mut figures: Vec<Figure> = connection_scores
