@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZero;
+use std::sync::OnceLock;
 
 use adaplace_backbone::{Backbone, DeviceKind};
 use adaplace_scorer::{ExpectedMemory, GradientMap, Resources, StudySize};
@@ -71,7 +72,9 @@ pub(super) fn announce_memory(
     if resources.device.kind != DeviceKind::Cpu {
         return None;
     }
-    let loaded = resident_memory()?;
+    // A second study in this process, as in the quickstart, uses again what the first one freed.
+    static LOADED: OnceLock<Option<u64>> = OnceLock::new();
+    let loaded = (*LOADED.get_or_init(resident_memory))?;
     let size = StudySize {
         batch_size: settings.training.batch_size,
         connections: settings.connections.len(),
