@@ -213,6 +213,13 @@ impl<A: Arithmetic> Backbone<A> {
         }
     }
 
+    /// The width of the hidden layer of each sublayer: of the projections of an attention, or of an MLP before its
+    /// activation.
+    #[must_use]
+    pub fn hidden_widths(&self) -> Vec<usize> {
+        self.sublayers.iter().map(Sublayer::hidden_width).collect()
+    }
+
     /// The floating-point operations of the forward pass of each sublayer for one example of `tokens` tokens. A
     /// multiply-add of a matrix product counts as two.
     #[must_use]

@@ -57,6 +57,16 @@ impl Sublayer {
         (2 * tokens * self.weights() + of_scores) as u64
     }
 
+    /// The number of values of its hidden layer for each token: the projections of an attention, or those of an MLP before
+    /// its activation.
+    pub(crate) fn hidden_width(&self) -> usize {
+        match &self.transform {
+            Transform::Attention { projection, .. } => projection.outputs,
+            Transform::Mlp { up, .. } => up.outputs,
+            Transform::GatedMlp { gate_and_up, .. } => gate_and_up.outputs,
+        }
+    }
+
     /// The number of weights of its linear layers.
     pub(crate) fn weights(&self) -> usize {
         let of_layer = |layer: &Linear| layer.inputs * layer.outputs;

@@ -7,7 +7,6 @@ use adaplace_task::{Examples, Task};
 use crate::directions::MAPS;
 use crate::engine::TOKENS_PER_SHARD;
 use crate::gradient_sums::{MOST_SUMS, product_rows};
-use crate::resources::TrainingSize;
 use crate::{JointJudgement, StateCache};
 
 /// The memory in bytes that a study is expected to need on a processor beside the weights as they are stored and the
@@ -46,8 +45,14 @@ impl ExpectedMemory {
         let description = backbone.description();
         let states = |examples: &Examples| StateCache::size(backbone, examples);
         let all_states = states(&task.train) + states(&task.validation);
-        let lengths = task.train.lengths();
-        let training = TrainingSize::new(description, &lengths, size.batch_size.get());
+        let lengths = match description.input.fixed_tokens() {
+            Some(tokens) => vec![tokens; task.train.len()],
+            None => task.train.lengths(),
+        };
+        let all_tokens: usize = lengths.iter().sum();
+        let tokens = all_tokens * size.batch_size.get() / lengths.len().max(1);
+        let longest = lengths.iter().copied().max().unwrap_or_default();
+        let bytes_each = bytes_per_token(backbone, longest);
         let (matrix, threads) = (description.width.pow(2), size.threads);
 
         // Both sides have their sums, and their operands once by shard and once put together.
@@ -59,12 +64,12 @@ impl ExpectedMemory {
         // A decomposition keeps the matrix, its Gram matrix, the vectors and two products with them, and needs as much
         // while it runs.
         let double = threads * 8 * matrix;
-        let shards = threads * TOKENS_PER_SHARD * training.bytes_per_token();
+        let shards = tokens.min(threads * TOKENS_PER_SHARD) * bytes_each;
         Self {
             chain: backbone.prepared_bytes(),
             states: size.cache.map_or(all_states, |cache| cache.min(all_states)),
             map: single * size_of::<f32>() + double * size_of::<f64>() + shards,
-            steps: size.workers * training.bytes(),
+            steps: size.workers * tokens * bytes_each,
         }
     }
 
@@ -73,6 +78,20 @@ impl ExpectedMemory {
     pub fn most(&self) -> usize {
         self.chain + self.states + self.map.max(self.steps)
     }
+}
+
+/// The approximate number of bytes that a forward and a backward pass need for each token: of every sublayer the hidden
+/// layer and the scores, of every state its values, normalised ones, two gradients and what its norm keeps, and what
+/// passes from one to the next.
+fn bytes_per_token(backbone: &Backbone, longest: usize) -> usize {
+    let description = backbone.description();
+    let hidden = backbone.hidden_widths();
+    let widest = hidden.iter().copied().max().unwrap_or_default();
+    let scores = description.heads * longest;
+    let states = 5 * description.hidden_states * description.width;
+    let kept = hidden.iter().sum::<usize>() + description.blocks * scores + states;
+    let passing = 6 * description.width + 3 * scores + 2 * widest;
+    (kept + passing) * size_of::<f32>()
 }
 
 #[cfg(test)]
@@ -103,6 +122,13 @@ mod tests {
             + task.validation.lengths().iter().sum::<usize>();
         assert_eq!(whole.states, tokens * 32 * 5 * 4);
         assert_eq!(of(25, Some(1000)).states, 1000);
+        // Of a token, the hidden layers of both blocks are 96 and 64 wide, and there are 5 states.
+        let longest = task.train.lengths().into_iter().max().unwrap();
+        let scores = 4 * longest;
+        let kept = 2 * (96 + 64 + scores) + 25 * 32;
+        let bytes = (kept + 6 * 32 + 3 * scores + 2 * 96) * 4;
+        let tokens = task.train.lengths().iter().sum::<usize>() * 8 / task.train.len();
+        assert_eq!(whole.steps, 2 * tokens * bytes);
         let fewer = whole.map - of(15, None).map;
         assert_eq!(fewer, 10 * (2 * 1024 + MAPS * task.train.len()) * 4);
         assert_eq!(

@@ -59,16 +59,6 @@ impl TrainingSize {
         }
     }
 
-    /// The approximate number of bytes that a step needs.
-    pub(crate) fn bytes(self) -> usize {
-        self.bytes
-    }
-
-    /// The approximate number of bytes that a step needs for each token.
-    pub(crate) fn bytes_per_token(self) -> usize {
-        self.bytes / self.tokens
-    }
-
     /// The number of trainings side by side that fill a device and fit into these bytes, at least 1.
     pub(crate) fn at_once(self, free: Option<usize>) -> usize {
         let fill = TOKENS_ON_DEVICE.div_ceil(self.tokens);
