@@ -129,9 +129,8 @@ impl GradientMap {
         let start = Instant::now();
         let decomposition = Decomposition::of(matrix.as_ref());
         let _ = decomposition.map(|one| one.alignment(matrix.as_ref()));
-        let growth = (width as f64 / side as f64).powi(3);
-        let threads = rayon::current_num_threads() as f64;
-        start.elapsed().as_secs_f64() * growth * connections as f64 / threads
+        let threads = rayon::current_num_threads();
+        grown(start.elapsed().as_secs_f64(), (side, width), connections) / threads as f64
     }
 
     pub(crate) fn of_shards<A: Arithmetic>(
@@ -234,6 +233,11 @@ impl GradientMap {
         let values = self.singular_values.iter().flatten();
         values.copied().fold(0.0, f64::max)
     }
+}
+
+/// The seconds for matrices of so many connections and of a larger width, if one of a smaller width takes `seconds`.
+pub(crate) fn grown(seconds: f64, (smaller, width): (usize, usize), connections: usize) -> f64 {
+    seconds * (width as f64 / smaller as f64).powi(3) * connections as f64
 }
 
 /// The connections in order, each once.

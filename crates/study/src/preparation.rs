@@ -112,7 +112,7 @@ pub enum MapConnections {
     /// All connections between hidden states.
     #[default]
     All,
-    /// Those of the search space.
+    /// The connections of the search space.
     Space,
 }
 
