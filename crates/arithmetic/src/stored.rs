@@ -17,9 +17,6 @@ pub enum Stored {
 
 /// A weight that is not in memory.
 pub trait Unread: Debug + Send + Sync {
-    /// The number of values.
-    fn count(&self) -> usize;
-
     /// Reads the values.
     ///
     /// # Errors
@@ -34,15 +31,6 @@ impl From<Vec<f32>> for Stored {
 }
 
 impl Stored {
-    /// The number of values.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        match self {
-            Self::Loaded(weights) => weights.len(),
-            Self::Unread(weights) => weights.count(),
-        }
-    }
-
     /// The values.
     ///
     /// # Errors
@@ -94,10 +82,6 @@ struct Joined {
 }
 
 impl Unread for Joined {
-    fn count(&self) -> usize {
-        self.first.count() + self.second.count()
-    }
-
     fn read(&self) -> Result<Weights> {
         let first = self.first.read()?.into_owned();
         Ok(first.followed_by(self.second.read()?.into_owned()))
@@ -112,10 +96,6 @@ struct Changed {
 }
 
 impl Unread for Changed {
-    fn count(&self) -> usize {
-        self.of.count()
-    }
-
     fn read(&self) -> Result<Weights> {
         Ok(self.change.of(self.of.read()?))
     }
@@ -154,10 +134,6 @@ mod tests {
     struct Made(Option<Vec<f32>>);
 
     impl Unread for Made {
-        fn count(&self) -> usize {
-            self.0.as_ref().map_or(0, Vec::len)
-        }
-
         fn read(&self) -> Result<Weights> {
             let values = self
                 .0
@@ -184,9 +160,7 @@ mod tests {
         for first in [matrix.to_vec().into(), unread(&matrix)] {
             for second in [vec![7.0, 8.0, 9.0].into(), unread(&[7.0, 8.0, 9.0])] {
                 let joined = first.clone().followed_by(second);
-                assert_eq!(joined.count(), 9);
                 let across = joined.clone().transposed(3);
-                assert_eq!(across.count(), 9);
                 assert_eq!(
                     values(&across),
                     [1.0, -4.0, 7.0, 2.0, 5.0, 8.0, 3.0, 6.0, 9.0]

@@ -212,10 +212,6 @@ pub(crate) struct UnreadTensor {
 }
 
 impl Unread for UnreadTensor {
-    fn count(&self) -> usize {
-        self.tensor.shape.iter().product()
-    }
-
     fn read(&self) -> Result<Weights, ArithmeticError> {
         let Self { file, tensor } = self;
         let again = |reason: String| {

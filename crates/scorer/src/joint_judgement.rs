@@ -75,12 +75,6 @@ impl JointJudgement {
         }
     }
 
-    /// The connections that can be judged, those of the map, in order.
-    #[must_use]
-    pub fn connections(&self) -> &[Connection] {
-        &self.connections
-    }
-
     /// The gain of the connections of a placement, at least 0. It is 0 for an empty placement.
     ///
     /// # Errors

@@ -72,8 +72,8 @@ impl Prepared {
         })
     }
 
-    /// Opens the folder of results at `path`, prepares its trainings in `space` and writes the map into it. The folder is locked
-    /// before anything is computed.
+    /// Opens the folder of results at `path`, prepares its trainings in `space` and writes the map into it. The folder is
+    /// locked before anything is computed.
     ///
     /// # Errors
     /// See [`StudyFolder::open`] and [`Self::new`].
