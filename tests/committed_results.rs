@@ -40,7 +40,7 @@ fn the_gradient_rank_goes_with_the_accuracy() {
     for trial in ranking().trials {
         let connection = trial.placement.connections().next().unwrap();
         ranks.push(table.get(connection).unwrap());
-        accuracies.push(trial.result.score().unwrap().validation_accuracy);
+        accuracies.push(trial.result.score().unwrap().measures.headline());
     }
     let correlation = spearman(&ranks, &accuracies).unwrap();
     println!("gradient rank and validation accuracy: {correlation:.3}");
@@ -54,13 +54,14 @@ fn the_best_connection_is_far_above_the_linear_probe() {
         .result
         .score()
         .unwrap()
-        .validation_accuracy;
+        .measures
+        .headline();
     let again = ranking.finalists[0]
         .repeated
         .validation_accuracy
         .unwrap()
         .mean;
-    let probe = ranking.probe.validation.accuracy;
+    let probe = ranking.probe.validation.measures.headline();
     println!("linear probe {probe}, best trial {best}, best finalist {again}");
     assert!(best - probe >= 0.08 && again - probe >= 0.08);
 }
@@ -78,7 +79,7 @@ fn the_default_statistic_is_that_of_the_audits() {
         count += 1;
         for audited in audit.predictors {
             let sum = sums.entry(audited.predictor.to_string()).or_default();
-            sum[0] += audited.validation_accuracy.spearman.unwrap().value;
+            sum[0] += audited.validation_headline.spearman.unwrap().value;
             sum[1] += audited.validation_loss.spearman.unwrap().value;
         }
     }
@@ -161,9 +162,9 @@ fn compared(page: &str, columns: &[(&str, &str)], rows: &[(&str, &str)]) {
                 .unwrap();
             let seeds = &competitor.seeds;
             assert!(seeds.len() >= 5);
-            let sum: f64 = seeds.iter().map(|seed| seed.test_accuracy().unwrap()).sum();
+            let sum: f64 = seeds.iter().map(|seed| seed.test_headline().unwrap()).sum();
             let mean = 100.0 * sum / seeds.len() as f64;
-            let interval = competitor.test_accuracy.unwrap();
+            let interval = competitor.test_headline.unwrap();
             *line += &match *name {
                 "linear-probe" => format!(" {mean:.2} |"),
                 _ => format!(

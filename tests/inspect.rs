@@ -87,8 +87,8 @@ fn a_task_is_shown_as_it_is_read() {
         "train              3    1         1                   1  1  2",
         "validation         2    0         0                   0  1  1",
         "test               2    0         0                   0  1  1",
-        "1 of 2 validation examples are also train examples, so the validation accuracy is too optimistic",
-        "1 of 2 test examples are also validation examples, so the test accuracy is too optimistic",
+        "1 of 2 validation examples are also train examples, so the validation results are too optimistic",
+        "1 of 2 test examples are also validation examples, so the test results are too optimistic",
     ] {
         assert!(ended.stdout.contains(line), "no {line:?} in {ended:#?}");
     }

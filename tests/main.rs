@@ -22,6 +22,7 @@ mod metrics;
 mod outputs;
 mod placement_bench;
 mod probe;
+mod problems;
 mod quickstart;
 mod report;
 mod report_pages;

@@ -139,12 +139,9 @@ pub(crate) fn push_examples(tensors: &mut Tensors, part: &str, examples: &Exampl
             push_f32(tensors, &format!("{part}.pixels"), shape.to_vec(), &pixels);
         }
     }
-    push_i64(
-        tensors,
-        &format!("{part}.labels"),
-        vec![all.len()],
-        &batch.labels,
-    );
+    let labels = batch.labels.classes();
+    let labels = labels.context("only classifications are measured")?;
+    push_i64(tensors, &format!("{part}.labels"), vec![all.len()], labels);
     Ok(())
 }
 

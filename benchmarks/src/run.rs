@@ -183,7 +183,7 @@ fn outcome(placement: &Placement, score: &Score) -> Outcome {
         placement: connections
             .map(|connection| (connection.source, connection.target))
             .collect(),
-        validation_accuracy: score.validation_accuracy,
+        validation_accuracy: score.measures.headline(),
         validation_loss: score.validation_loss,
         train_loss: score.train_loss,
     }

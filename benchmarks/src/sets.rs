@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use adaplace_experiments::{BenchConfiguration, PlacementBench, tabulated};
-use adaplace_scorer::{ProxyScorer, Score, training_batches};
+use adaplace_scorer::{Measures, ProxyScorer, Score, training_batches};
 use adaplace_search_space::{Connection, Count, Placement, SearchSpace};
 use adaplace_study::{
     Configuration, GradientMapFile, Phase, Problem, Record, StudyConfiguration, TrialResult,
@@ -55,7 +55,7 @@ impl Bench {
         let (backbone, task) = (&configuration.backbone, &configuration.task);
         let problem = Problem::for_search(
             (&backbone.folder, Some(backbone.pooling)),
-            (&task.folder, &task.columns),
+            (&task.folder, &task.reading()),
             task.max_length,
             task.train_examples.map(Count::get),
             configuration.search.seed.get(),
@@ -161,8 +161,7 @@ pub(crate) fn table(bench: &Path, scores: &Path, trained_by: String, out: &Path)
             result: TrialResult::Score(Score {
                 train_loss: scored.train_loss,
                 validation_loss: scored.loss,
-                validation_accuracy: scored.accuracy,
-                by_class: None,
+                measures: Measures::of_accuracy(scored.accuracy),
             }),
             seconds: 0.0,
         })

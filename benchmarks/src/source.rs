@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use adaplace_study::Problem;
-use adaplace_task::{Columns, EncodedText, Examples, Inputs};
+use adaplace_task::{EncodedText, Examples, Inputs, Reading};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ impl Source {
         let examples = Some(self.train_examples);
         let mut problem = Problem::for_search(
             (&self.backbone, None),
-            (&self.task, &Columns::default()),
+            (&self.task, &Reading::default()),
             None,
             examples,
             seed,
@@ -61,6 +61,7 @@ fn cut(examples: &Examples, tokens: usize, most: usize) -> Result<Examples> {
     chosen.texts = (0..count).map(text).collect();
     Ok(Examples {
         inputs: Inputs::Text(chosen),
-        labels: examples.labels[..count].to_vec(),
+        labels: examples.labels.select(&(0..count).collect::<Vec<_>>()),
+        weights: None,
     })
 }

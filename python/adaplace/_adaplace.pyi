@@ -251,15 +251,23 @@ class GradientMap:
 class Score:
     def __new__(
         cls,
-        accuracy: float,
+        accuracy: float | None,
         loss: float,
         train_loss: float,
         balanced_accuracy: float | None = None,
         macro_f1: float | None = None,
         matthews: float | None = None,
+        *,
+        pearson: float | None = None,
+        spearman: float | None = None,
+        r2: float | None = None,
+        root_mean_squared_error: float | None = None,
+        micro_f1: float | None = None,
+        mean_average_precision: float | None = None,
+        exact_match: float | None = None,
     ) -> Score: ...
     @property
-    def accuracy(self) -> float: ...
+    def accuracy(self) -> float | None: ...
     @property
     def loss(self) -> float: ...
     @property
@@ -270,6 +278,20 @@ class Score:
     def macro_f1(self) -> float | None: ...
     @property
     def matthews(self) -> float | None: ...
+    @property
+    def pearson(self) -> float | None: ...
+    @property
+    def spearman(self) -> float | None: ...
+    @property
+    def r2(self) -> float | None: ...
+    @property
+    def root_mean_squared_error(self) -> float | None: ...
+    @property
+    def micro_f1(self) -> float | None: ...
+    @property
+    def mean_average_precision(self) -> float | None: ...
+    @property
+    def exact_match(self) -> float | None: ...
 
 @final
 class Trial:
@@ -305,7 +327,7 @@ class Scorer:
         threads: int | None = None,
     ) -> Score: ...
     @property
-    def probe_accuracy(self) -> float: ...
+    def probe_accuracy(self) -> float | None: ...
 
 @disjoint_base
 class Study:

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use adaplace_scorer::{Metadata, Parameters};
+use adaplace_task::{ProblemKind, Scale};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -46,7 +47,10 @@ impl AdapterFile {
     ///     AdaplaceError: If a value is not finite, or the file cannot be written.
     ///     ValueError: If a tensor is missing, has another size, or does not belong to the placement.
     #[staticmethod]
-    #[pyo3(signature = (path, placement, width, tensors, *, weights_sha256, classes = None, max_length = None))]
+    #[pyo3(signature = (
+        path, placement, width, tensors, *, weights_sha256, classes = None, max_length = None, problem = None, scale = None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "each is a keyword in Python")]
     fn write(
         path: PathBuf,
         placement: &Placement,
@@ -55,6 +59,8 @@ impl AdapterFile {
         weights_sha256: String,
         classes: Option<Vec<String>>,
         max_length: Option<usize>,
+        problem: Option<&str>,
+        scale: Option<(f64, f64)>,
     ) -> PyResult<()> {
         let rows = tensors.get("head.bias").map_or(0, |bias| bias.len() / 4);
         let parameters = Parameters::from_tensors(&placement.inner, width, rows, |name, shape| {
@@ -75,6 +81,8 @@ impl AdapterFile {
             placement: Some(placement.inner.hash()),
             weights_sha256: Some(weights_sha256),
             classes,
+            problem: problem.map(|name| name.parse().or_raise()).transpose()?,
+            scale: scale.map(|(mean, deviation)| Scale { mean, deviation }),
             max_length,
         };
         parameters.write(&metadata, &path).or_raise()
@@ -113,6 +121,21 @@ impl AdapterFile {
     #[getter]
     fn classes(&self) -> Option<Vec<String>> {
         self.metadata.classes.clone()
+    }
+
+    /// The kind of problem that the head is for: ``classification``, ``regression`` or ``multi-label``.
+    #[getter]
+    fn problem(&self) -> &'static str {
+        let problem = self.metadata.problem;
+        problem.unwrap_or(ProblemKind::Classification).name()
+    }
+
+    /// The mean and the standard deviation of the training labels of a regression, by which the head's output has to be
+    /// multiplied and moved; None for others.
+    #[getter]
+    fn scale(&self) -> Option<(f64, f64)> {
+        let scale = self.metadata.scale?;
+        Some((scale.mean, scale.deviation))
     }
 
     /// The number of tokens to which texts were cut, if the header has it.

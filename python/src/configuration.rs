@@ -83,6 +83,10 @@ pub(crate) fn new_configuration(
     let statistic = settings.statistic.map(Statistics::new).transpose();
     let (training, map) = (TrainingSettings::default(), GradientMapSource::default());
     let batch_size = settings.batch_size.unwrap_or(training.batch_size);
+    let metric = settings.metric.unwrap_or(search.metric);
+    if settings.objective.is_none() {
+        metric.check(task.inner.problem()).or_raise()?;
+    }
     let configuration = StudyConfiguration {
         format: STUDY_FORMAT.to_owned(),
         search: SearchSettings {
@@ -91,7 +95,7 @@ pub(crate) fn new_configuration(
             steps: settings.steps.unwrap_or(search.steps),
             proposals: settings.proposals.unwrap_or(search.proposals),
             halving: settings.halving,
-            metric: settings.metric.unwrap_or(search.metric),
+            metric,
             costs: settings.costs.unwrap_or(search.costs),
             statistic: statistic.or_raise()?.unwrap_or(search.statistic),
             objective: settings.objective,
@@ -117,7 +121,9 @@ pub(crate) fn new_configuration(
             fingerprint: task.inner.fingerprint.clone(),
             train_examples: task.subset.map(Count::new).transpose().or_raise()?,
             max_length: task.max_length,
-            columns: task.columns.clone(),
+            columns: task.reading.columns.clone(),
+            problem: task.reading.problem,
+            class_weights: task.reading.class_weights,
         },
         training: TrainingSettings {
             batch_size,

@@ -59,7 +59,8 @@ struct Pickled {
     /// The name of the device.
     device: String,
     task: Encoded,
-    probe: LinearProbe,
+    /// The probe as JSON, whose evaluations are written by name.
+    probe: String,
     settings: TrainingSettings,
     seed: u64,
 }
@@ -139,10 +140,10 @@ impl Scorer {
         }
     }
 
-    /// The validation accuracy of the linear probe.
+    /// The validation accuracy of the linear probe, None if the task is not a classification.
     #[getter]
-    fn probe_accuracy(&self) -> f64 {
-        self.inner.probe().validation.accuracy
+    fn probe_accuracy(&self) -> Option<f64> {
+        self.inner.probe().validation.measures.accuracy()
     }
 
     fn __reduce__<'py>(
@@ -160,7 +161,7 @@ impl Scorer {
             precision: self.backbone.arithmetic().precision,
             device: self.device.to_string(),
             task: Encoded::clone(&self.task),
-            probe: self.inner.probe().clone(),
+            probe: serde_json::to_string(self.inner.probe()).or_raise()?,
             settings: self.settings,
             seed: self.seed,
         };
@@ -190,6 +191,7 @@ impl Scorer {
             }
             let backbone = load_backbone(folder.path(), Some(pooling)).or_raise()?;
             let backbone = Arc::new(backbone.with_precision(precision));
+            let probe: LinearProbe = serde_json::from_str(&probe).or_raise()?;
             let task = Arc::new(task);
             // This process is one of several. With one process for each core, their caches together take as much memory
             // as those of a single study.

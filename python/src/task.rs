@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use adaplace_hub::task_folder;
 use adaplace_study::encoder;
-use adaplace_task::{Columns, Task as Encoded, TaskOptions};
+use adaplace_task::{ClassWeights, Columns, ProblemKind, Reading, Task as Encoded, TaskOptions};
 use pyo3::prelude::*;
 
 use crate::backbone::Backbone;
@@ -22,6 +22,9 @@ use crate::error::OrRaise;
 ///     pair_column: The column or key of the second text of a pair. The default is ``text_pair``, if there is one.
 ///     label_column: The column or key of the class, ``label`` by default.
 ///     image_column: The column of encoded pictures in Parquet. The default is ``image``, or the only column with pictures.
+///     problem: ``classification``, ``regression`` or ``multi-label``. By default ``task.toml`` in the folder says it, or
+///         else the labels: lists, numbers with fractions, or classes.
+///     class_weights: ``equal``, the default, or ``balanced``: every class counts the same in the loss.
 ///
 /// Raises:
 ///     AdaplaceError: If the folder is missing or damaged, or the backbone cannot read it.
@@ -34,7 +37,7 @@ pub(crate) struct Task {
     pub(crate) subset: Option<usize>,
     /// The seed of that subset.
     pub(crate) seed: u64,
-    pub(crate) columns: Columns,
+    pub(crate) reading: Reading,
 }
 
 #[pymethods]
@@ -42,7 +45,7 @@ impl Task {
     #[new]
     #[pyo3(signature = (
         folder, backbone, *, max_length = None, train_examples = None, seed = 0, text_column = None, pair_column = None,
-        label_column = None, image_column = None
+        label_column = None, image_column = None, problem = None, class_weights = None
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is a keyword in Python")]
     fn new(
@@ -56,6 +59,8 @@ impl Task {
         pair_column: Option<String>,
         label_column: Option<String>,
         image_column: Option<String>,
+        problem: Option<&str>,
+        class_weights: Option<&str>,
     ) -> PyResult<Self> {
         let usual = Columns::default();
         let columns = Columns {
@@ -64,6 +69,14 @@ impl Task {
             label: label_column.unwrap_or(usual.label),
             image: image_column.unwrap_or(usual.image),
         };
+        let reading = Reading {
+            columns,
+            problem: problem.map(|name| name.parse().or_raise()).transpose()?,
+            class_weights: match class_weights {
+                None => ClassWeights::default(),
+                Some(name) => name.parse().or_raise()?,
+            },
+        };
         py.detach(|| {
             let (encoder, max_length) =
                 encoder(&backbone.folder, &backbone.inner, max_length).or_raise()?;
@@ -71,7 +84,7 @@ impl Task {
             let options = TaskOptions {
                 train_examples,
                 seed,
-                columns: Some(&columns),
+                reading: Some(&reading),
                 ..TaskOptions::default()
             };
             Ok(Self {
@@ -80,7 +93,7 @@ impl Task {
                 max_length,
                 subset: train_examples,
                 seed,
-                columns,
+                reading,
             })
         })
     }
@@ -97,7 +110,21 @@ impl Task {
         self.folder.clone()
     }
 
-    /// The labels, in the order of a head's logits.
+    /// The kind of problem: ``classification``, ``regression`` or ``multi-label``.
+    #[getter]
+    fn problem(&self) -> &'static str {
+        self.inner.problem().name()
+    }
+
+    /// The mean and the standard deviation by which the numbers of a regression are standardised, else None.
+    #[getter]
+    fn scale(&self) -> Option<(f64, f64)> {
+        self.inner
+            .scale()
+            .map(|scale| (scale.mean, scale.deviation))
+    }
+
+    /// The labels, in the order of a head's logits. There are none for a regression.
     #[getter]
     fn classes(&self) -> Vec<String> {
         self.inner.classes.clone()
@@ -129,9 +156,13 @@ impl Task {
 
     fn __repr__(&self) -> String {
         format!(
-            "<Task `{}`: {} classes, {} training and {} validation examples>",
+            "<Task `{}`: {}, {} training and {} validation examples>",
             self.inner.name,
-            self.inner.classes.len(),
+            match self.inner.problem() {
+                ProblemKind::Classification => format!("{} classes", self.inner.classes.len()),
+                ProblemKind::Regression => "numbers".to_owned(),
+                ProblemKind::MultiLabel => format!("any of {} classes", self.inner.classes.len()),
+            },
             self.inner.train.len(),
             self.inner.validation.len()
         )

@@ -13,7 +13,13 @@ pub fn spearman(x: &[f64], y: &[f64]) -> Option<f64> {
     pearson(&ranks(x), &ranks(y))
 }
 
-fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
+/// Pearson's r, the correlation of the values. `None` if all values of one side are equal.
+///
+/// # Panics
+/// If `x` and `y` differ in length.
+#[must_use]
+pub fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
+    assert_eq!(x.len(), y.len(), "both lists have one value per item");
     let count = x.len() as f64;
     let mean = |values: &[f64]| values.iter().sum::<f64>() / count;
     let (mean_x, mean_y) = (mean(x), mean(y));

@@ -35,7 +35,7 @@ mod wilson;
 
 pub use bootstrap::{Interval, bootstrap};
 pub use components::{Components, components};
-pub use correlation::{kendall, spearman, top_recall};
+pub use correlation::{kendall, pearson, spearman, top_recall};
 pub use estimate::{Estimate, Measured};
 pub use kernel_ridge::{Kernel, explained, held_out};
 pub use order::{folds, shuffled};

@@ -4,7 +4,7 @@ use std::ops::{Deref, Range};
 
 use crate::{
     Activation, AdapterBlock, Attention, Columns, Directions, End, HeadPlaces, Linear, MatrixBlock,
-    Norm, OptimiserPlan, Result,
+    Norm, OptimiserPlan, Result, Targets,
 };
 
 /// The operations of a forward and backward pass, and the memory that they work on.
@@ -28,7 +28,7 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     /// The part of some adapters' forward pass that their gradients need.
     type SavedAdapters: Default + Send;
     /// The classes of the examples of a batch.
-    type Labels: Send + Sync;
+    type Targets: Send + Sync;
     /// The state of an optimiser.
     type Optimiser: Send;
     /// The directions of all connections.
@@ -69,11 +69,11 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     /// If the device fails.
     fn rows(&self, offsets: Vec<usize>) -> Result<Self::Rows>;
 
-    /// Prepares the classes of examples.
+    /// Prepares the targets of examples.
     ///
     /// # Errors
     /// If the device fails.
-    fn labels(&self, labels: Vec<u32>) -> Result<Self::Labels>;
+    fn targets(&self, targets: Targets) -> Result<Self::Targets>;
 
     /// Makes `to` a matrix of this shape, whose values `fill` writes by rows. They are arbitrary before.
     ///
@@ -416,14 +416,14 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
         logits: &mut Self::Buffer,
     ) -> Result<()>;
 
-    /// The sum of the cross-entropies of the labels for every model, in nats. The logits are replaced by the gradient of
-    /// `factor` times these sums.
+    /// The sum of the losses of the examples, each times its weight, for every model. The logits are replaced by the
+    /// gradient of `factor` times these sums.
     ///
     /// # Errors
     /// If the device fails.
     fn loss(
         &self,
-        labels: &Self::Labels,
+        targets: &Self::Targets,
         models: usize,
         factor: f32,
         logits: &mut Self::Buffer,

@@ -32,6 +32,7 @@ mod layers;
 mod relative;
 mod rotation;
 mod stored;
+mod targets;
 mod trained;
 mod weights;
 mod work;
@@ -50,6 +51,7 @@ pub use layers::{Activation, End, Linear, Norm};
 pub use relative::{RelativePositions, RelativeTerms};
 pub use rotation::Rotation;
 pub use stored::{Stored, Unread};
+pub use targets::{TargetValues, Targets};
 pub use trained::{
     AdapterBlock, AdapterPlace, AdapterValues, HeadPlace, HeadPlaces, OptimiserPlan,
 };

@@ -4,6 +4,7 @@ mod arguments;
 mod commands;
 mod heatmap;
 mod hub;
+mod measures;
 mod progress;
 mod resources;
 mod table;

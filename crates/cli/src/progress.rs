@@ -8,7 +8,7 @@ use adaplace_strategy::Merit;
 use adaplace_study::{Event, Metric, Phase, Record};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::table::percent;
+use crate::measures;
 use crate::terminal::say;
 
 /// Follows the events of a run.
@@ -85,12 +85,12 @@ impl Progress {
         let best = self.best.map_or_else(
             || "no score yet".to_owned(),
             |(_, score)| {
-                let accuracy = percent(score.validation_accuracy);
+                let headline = measures::headline(&score.measures);
                 let other = match self.metric.is_of_two() {
                     true => String::new(),
                     false => format!("{} {:.3}, ", self.metric.words(), self.metric.value(&score)),
                 };
-                format!("best {other}{accuracy}, loss {:.3}", score.validation_loss)
+                format!("best {other}{headline}, loss {:.3}", score.validation_loss)
             },
         );
         self.line_now_and_then(&best, replayed);

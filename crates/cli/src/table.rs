@@ -1,8 +1,7 @@
 //! Formatted numbers and tables.
 
 pub(crate) use adaplace_report::numbers::{
-    connections, duration, estimate, grouped, hundredths, measured, p_value, percent,
-    percent_estimate, points, signed,
+    connections, duration, estimate, grouped, measured, p_value, percent, percent_estimate, signed,
 };
 
 /// Rows of cells under a heading, in aligned columns. A column is aligned to the right if `right` says so.

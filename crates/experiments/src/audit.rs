@@ -68,8 +68,9 @@ impl Document for Audit {
 pub struct Audited {
     /// The predictor.
     pub predictor: Predictor,
-    /// The rank correlation with validation accuracy.
-    pub validation_accuracy: RankCorrelation,
+    /// The rank correlation with the headline measure on the validation part: the accuracy of a classification.
+    #[serde(rename = "validation_accuracy")]
+    pub validation_headline: RankCorrelation,
     /// The rank correlation with negated validation loss.
     pub validation_loss: RankCorrelation,
     /// The rank correlation with negated training loss.
@@ -182,7 +183,7 @@ impl Audit {
         let column = |value: fn(&Score) -> f64| -> Vec<f64> {
             trained.iter().map(|(_, score)| value(score)).collect()
         };
-        let accuracy = column(|score| score.validation_accuracy);
+        let headline = column(|score| score.measures.headline());
         let loss = column(|score| -score.validation_loss);
         let train_loss = column(|score| -score.train_loss);
         let predictors = Predictor::all(also)
@@ -191,7 +192,7 @@ impl Audit {
                 let predicted = predictor.of(map, &connections)?;
                 Some(Audited {
                     predictor,
-                    validation_accuracy: RankCorrelation::of(&predicted, &accuracy, seed),
+                    validation_headline: RankCorrelation::of(&predicted, &headline, seed),
                     validation_loss: RankCorrelation::of(&predicted, &loss, seed),
                     train_loss: RankCorrelation::of(&predicted, &train_loss, seed),
                 })

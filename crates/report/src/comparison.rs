@@ -7,7 +7,7 @@ use adaplace_analysis::{FEWEST_PAIRS, bootstrap};
 use adaplace_experiments::{
     Comparison, ComparisonConfiguration, ComparisonSettings, SeedResult, StoredComparison,
 };
-use adaplace_study::StudyError;
+use adaplace_study::{Metric, StudyError};
 use maud::{Markup, html};
 
 use crate::arcs::arcs;
@@ -18,10 +18,8 @@ use crate::document::{Document, Section, fact};
 use crate::figure::{Figure, row};
 use crate::ink::Ink;
 use crate::legend::Key;
-use crate::metric::{name, unit};
-use crate::numbers::{
-    Unit, connections, duration, grouped, hundredths, measured, p_value, percent, points,
-};
+use crate::metric::{bare, difference, name, unit};
+use crate::numbers::{Unit, connections, duration, grouped, measured, p_value, percent};
 use crate::so_far;
 use crate::table::{Cell, Table};
 
@@ -49,8 +47,8 @@ fn finished(stored: &StoredComparison, comparison: &Comparison) -> String {
     let configuration = &stored.configuration;
     let settings = &configuration.comparison;
     let judged = match settings.replayed {
-        true => "the mean validation accuracy of a placement bench",
-        false => "accuracy, %",
+        true => "the mean validation accuracy of a placement bench".to_owned(),
+        false => heading(comparison.judged_by()),
     };
     let lead = format!(
         "{} competitors with {} seeds and {} steps of search each, judged by {judged}.",
@@ -77,10 +75,11 @@ fn finished(stored: &StoredComparison, comparison: &Comparison) -> String {
 /// The best three competitors.
 fn facts(comparison: &Comparison) -> Vec<Markup> {
     let best = comparison.competitors.iter().take(3);
+    let judged_by = comparison.judged_by();
     best.map(|competed| {
-        let mean = competed.test_accuracy;
-        let accuracy = mean.map_or_else(failed, |mean| percent(mean.value));
-        fact(&competed.name, accuracy, interval(mean))
+        let mean = competed.test_headline;
+        let value = mean.map_or_else(failed, |mean| unit(judged_by).show(mean.value));
+        fact(&competed.name, value, interval(mean, judged_by))
     })
     .collect()
 }
@@ -111,12 +110,22 @@ pub fn comparison_notes(settings: &ComparisonSettings, comparison: &Comparison) 
 }
 
 fn result(settings: &ComparisonSettings, comparison: &Comparison) -> Section {
+    let judged_by = comparison.judged_by();
+    let (bare, difference) = (bare(judged_by), difference(judged_by));
+    let tested = format!("test {}", judged_by.words());
+    let in_points = match judged_by.is_share() {
+        true => ", in points",
+        false => "",
+    };
+    let caption = format!(
+        "Means over the seeds with their 95 % bootstrap intervals. Differences to random are paired by seed{in_points}, \
+         with the p-value of the exact Wilcoxon signed-rank test."
+    );
     let mut table = Table::new(
-        "Means over the seeds with their 95 % bootstrap intervals. Differences to random are paired by seed, in \
-         points, with the p-value of the exact Wilcoxon signed-rank test.",
+        caption,
         &[
             "",
-            "test accuracy",
+            &tested,
             "loss",
             "to random",
             "p",
@@ -135,8 +144,8 @@ fn result(settings: &ComparisonSettings, comparison: &Comparison) -> Section {
             Cell::Text(competed.name.clone()),
             Cell::Number(
                 competed
-                    .test_accuracy
-                    .map_or_else(failed, |mean| measured(mean, hundredths)),
+                    .test_headline
+                    .map_or_else(failed, |mean| measured(mean, bare)),
             ),
             Cell::Number(
                 competed
@@ -144,7 +153,7 @@ fn result(settings: &ComparisonSettings, comparison: &Comparison) -> Section {
                     .map_or_else(failed, |loss| format!("{:.3}", loss.value)),
             ),
             Cell::Number(
-                against.map_or_else(String::new, |difference| measured(difference.mean, points)),
+                against.map_or_else(String::new, |against| measured(against.mean, difference)),
             ),
             Cell::Number(against.map_or_else(String::new, |_| p_value(competed.p_value()))),
             Cell::Number(grouped(
@@ -189,7 +198,10 @@ fn progress(configuration: &ComparisonConfiguration, comparison: &Comparison) ->
     let chart = Curves {
         title: "The best so far, mean over the seeds",
         x: Axis::new("optimiser steps of a strategy's trials so far", Unit::Count),
-        y: Axis::new(name(comparison.metric), unit(comparison.metric)),
+        y: Axis::new(
+            name(comparison.metric, comparison.problem()),
+            unit(comparison.metric),
+        ),
         series,
         references: Vec::new(),
         outcomes: None,
@@ -241,9 +253,14 @@ fn mean_curve(seeds: &[SeedResult], seed: u64) -> (Pairs, Pairs) {
 
 /// The placement of each competitor from the seed with the best final training.
 fn placements(comparison: &Comparison) -> Section {
-    let accuracy = |result: &SeedResult| result.test_accuracy().unwrap_or(f64::NEG_INFINITY);
+    let judged_by = comparison.judged_by();
+    let show = |result: &SeedResult| {
+        let value = result.test_headline();
+        value.map_or_else(failed, |value| unit(judged_by).show(value))
+    };
+    let value = |result: &SeedResult| result.test_headline().unwrap_or(f64::NEG_INFINITY);
     let best = |a: &&SeedResult, b: &&SeedResult| {
-        let order = accuracy(a).total_cmp(&accuracy(b));
+        let order = value(a).total_cmp(&value(b));
         order.then(b.seed.cmp(&a.seed))
     };
     let figures: Vec<Figure> = comparison
@@ -253,15 +270,16 @@ fn placements(comparison: &Comparison) -> Section {
         .filter(|(_, result)| (1..=MOST_ADAPTERS).contains(&result.placement.len()))
         .take(MOST_DRAWN)
         .map(|(name, result)| {
-            let value = result.test_accuracy().map_or_else(failed, percent);
+            let value = show(result);
             let (placement, seed) = (&result.placement, result.seed);
             let title = format!("{name}: {value}, {}, seed {seed}", connections(placement));
             arcs(placement, comparison.hidden_states, ChartSize::Half, &title)
         })
         .collect();
+    let tested = format!("test {}", judged_by.words());
     let mut table = Table::new(
         "Every seed.",
-        &["", "seed", "test accuracy", "learning rate", "connections"],
+        &["", "seed", &tested, "learning rate", "connections"],
     );
     for competed in &comparison.competitors {
         for result in &competed.seeds {
@@ -276,7 +294,7 @@ fn placements(comparison: &Comparison) -> Section {
             table.row(vec![
                 Cell::Text(competed.name.clone()),
                 Cell::Number(result.seed.to_string()),
-                Cell::Number(result.test_accuracy().map_or_else(failed, percent)),
+                Cell::Number(show(result)),
                 Cell::Number(rates.join(", ")),
                 Cell::placement(&result.placement),
             ]);
@@ -295,11 +313,20 @@ fn placements(comparison: &Comparison) -> Section {
     Section::new("Chosen placements", body)
 }
 
-fn interval(share: Option<Measured>) -> String {
-    let bounds = share.and_then(|mean| mean.low.zip(mean.high));
+fn interval(mean: Option<Measured>, of: Metric) -> String {
+    let (bounds, bare) = (mean.and_then(|mean| mean.low.zip(mean.high)), bare(of));
     bounds.map_or_else(String::new, |(low, high)| {
-        format!("95 % interval {} to {}", hundredths(low), hundredths(high))
+        format!("95 % interval {} to {}", bare(low), bare(high))
     })
+}
+
+/// What a column of the metric is called: `accuracy, %`.
+#[must_use]
+pub fn heading(metric: Metric) -> String {
+    match metric.is_share() {
+        true => format!("{}, %", metric.words()),
+        false => metric.words().to_owned(),
+    }
 }
 
 fn failed() -> String {

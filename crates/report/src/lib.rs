@@ -41,5 +41,6 @@ pub fn placement_drawing(placement: &Placement, hidden_states: u16) -> String {
     figure.svg().into_string()
 }
 
-pub use comparison::{comparison_notes, comparison_report};
+pub use comparison::{comparison_notes, comparison_report, heading};
+pub use metric::{bare, difference};
 pub use study::study_report;

@@ -1,8 +1,9 @@
 //! The report of an unfinished comparison.
 
-use adaplace_experiments::{FinalRecord, FinalResult, StoredComparison};
+use adaplace_experiments::{FinalResult, StoredComparison};
 use adaplace_scorer::Score;
 use adaplace_study::{Metric, Phase, Record};
+use adaplace_task::ProblemKind;
 use maud::Markup;
 
 use crate::axes::Axis;
@@ -13,7 +14,7 @@ use crate::dots::Dots;
 use crate::ink::Ink;
 use crate::legend::Key;
 use crate::metric::{name, unit};
-use crate::numbers::{Unit, connections, grouped, percent};
+use crate::numbers::{Unit, connections, grouped};
 use crate::table::{Cell, Table};
 use crate::thinning::best_so_far;
 
@@ -47,7 +48,7 @@ pub(crate) fn page(stored: &StoredComparison) -> String {
         sections.push(best_trials(stored, &ranked));
     }
     if !finals.is_empty() {
-        sections.push(final_trainings(finals));
+        sections.push(final_trainings(stored));
     }
     sections.push(configuration::section(configuration));
     let document = Document {
@@ -94,10 +95,17 @@ fn facts(stored: &StoredComparison, ranked: &[(&Record, &Score)]) -> Vec<Markup>
     ];
     if let Some((record, score)) = ranked.first() {
         let value = unit(metric).show(metric.value(score));
-        let best = format!("best {}", name(metric));
+        let best = format!("best {}", name(metric, score.measures.problem()));
         facts.push(fact(best, value, connections(&record.placement)));
     }
     facts
+}
+
+/// The kind of problem that the task is.
+fn problem(stored: &StoredComparison) -> ProblemKind {
+    let mut scores = stored.trials.iter().filter_map(|one| one.result.score());
+    let first = scores.next().map(|score| score.measures.problem());
+    first.unwrap_or(ProblemKind::Classification)
 }
 
 fn progress(stored: &StoredComparison) -> Section {
@@ -129,7 +137,7 @@ fn progress(stored: &StoredComparison) -> Section {
             "optimiser steps of all trials of a seed so far",
             Unit::Count,
         ),
-        y: Axis::new(name(metric), unit(metric)),
+        y: Axis::new(name(metric, problem(stored)), unit(metric)),
         series,
         references: Vec::new(),
         outcomes: None,
@@ -146,7 +154,10 @@ fn progress(stored: &StoredComparison) -> Section {
 }
 
 fn best_trials(stored: &StoredComparison, ranked: &[(&Record, &Score)]) -> Section {
-    let mut caption = format!("By {}", name(stored.configuration.comparison.metric));
+    let mut caption = format!(
+        "By {}",
+        name(stored.configuration.comparison.metric, problem(stored))
+    );
     if ranked.len() > MOST_ROWS {
         caption.push_str(&format!(
             "; the first {MOST_ROWS} of {}. All are in journal.jsonl",
@@ -154,11 +165,12 @@ fn best_trials(stored: &StoredComparison, ranked: &[(&Record, &Score)]) -> Secti
         ));
     }
     caption.push('.');
-    let columns = ["accuracy", "loss", "seed", "steps", "connections"];
+    let headline = Metric::headline(problem(stored));
+    let columns = [headline.words(), "loss", "seed", "steps", "connections"];
     let mut table = Table::new(caption, &columns);
     for (record, score) in ranked.iter().take(MOST_ROWS) {
         table.row(vec![
-            Cell::Number(percent(score.validation_accuracy)),
+            Cell::Number(unit(headline).show(score.measures.headline())),
             Cell::Number(format!("{:.4}", score.validation_loss)),
             Cell::Number(record.repetition.to_string()),
             Cell::Number(record.steps.to_string()),
@@ -168,13 +180,15 @@ fn best_trials(stored: &StoredComparison, ranked: &[(&Record, &Score)]) -> Secti
     Section::new("The best trials so far", &table)
 }
 
-fn final_trainings(finals: &[FinalRecord]) -> Section {
-    let columns = ["seed", "test accuracy", "learning rate", "connections"];
+fn final_trainings(stored: &StoredComparison) -> Section {
+    let headline = Metric::headline(problem(stored));
+    let judged = format!("test {}", headline.words());
+    let columns = ["seed", &judged, "learning rate", "connections"];
     let mut table = Table::new("In chronological order.", &columns);
-    for record in finals {
+    for record in &stored.finals {
         let (accuracy, rate) = match &record.result {
             FinalResult::Final(done) => (
-                percent(done.test.accuracy),
+                unit(headline).show(done.test.measures.headline()),
                 done.learning_rate.map(|rate| rate.to_string()),
             ),
             FinalResult::Failed(_) => ("failed".to_owned(), None),

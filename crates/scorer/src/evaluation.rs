@@ -1,53 +1,93 @@
 use adaplace_arithmetic::Arithmetic;
-use adaplace_task::evaluation_batches;
+use adaplace_task::{Examples, Labels, evaluation_batches};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Engine, Reuse, Shard, Workspace, for_all};
-use crate::{ByClass, Dataset, Features, Model, ScoreError};
+use crate::measures::{OfNumbers, OfSets};
+use crate::{ByClass, Dataset, Features, Measures, Model, ScoreError, row_loss};
 
-/// The loss and accuracy of a model on one part of a task.
+/// The loss and the measures of a model on one part of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Evaluation {
-    /// The mean cross-entropy, in nats.
+    /// The mean loss, weighted if the examples have weights: the cross-entropy in nats, the squared error in units of the
+    /// variance of the training labels, or the mean over the classes of the binary cross-entropy in nats.
     pub loss: f64,
-    /// The share of the examples whose largest logit is that of their label, between 0 and 1.
-    pub accuracy: f64,
+    /// How good the predictions are. Every example counts once.
+    pub measures: Measures,
     /// The number of examples.
     pub examples: usize,
-    /// The metrics that count every class, which earlier versions did not measure.
-    // This is never skipped, because a scorer with its probe is pickled in a format that does not contain field names.
-    #[serde(default)]
-    pub by_class: Option<ByClass>,
 }
 
-impl Evaluation {
-    /// The evaluation of logits (examples, classes) in row-major order.
-    pub(crate) fn of_logits(logits: &[f64], labels: &[u32]) -> Self {
-        let classes = logits.len() / labels.len().max(1);
-        let (mut loss, mut correct) = (0.0, 0_usize);
-        let mut pairs = Vec::with_capacity(labels.len());
-        for (row, &label) in logits.chunks_exact(classes.max(1)).zip(labels) {
-            let label = label as usize;
-            let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = row.iter().map(|logit| (logit - largest).exp()).sum();
-            loss += largest + sum.ln() - row[label];
-            // A tie counts as wrong unless the label comes first, as with argmax.
-            let best = row.iter().position(|&logit| logit == largest);
-            correct += usize::from(best == Some(label));
-            pairs.push((label, best));
-        }
-        let examples = labels.len();
+/// An [`Evaluation`] in files.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    loss: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    accuracy: Option<f64>,
+    examples: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by_class: Option<ByClass>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    numbers: Option<OfNumbers>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sets: Option<OfSets>,
+}
+
+impl From<Evaluation> for Written {
+    fn from(evaluation: Evaluation) -> Self {
+        let (accuracy, by_class, numbers, sets) = evaluation.measures.parts();
         Self {
-            loss: loss / examples as f64,
-            accuracy: correct as f64 / examples as f64,
-            examples,
-            by_class: Some(ByClass::of(classes, pairs.into_iter())),
+            loss: evaluation.loss,
+            accuracy,
+            examples: evaluation.examples,
+            by_class,
+            numbers,
+            sets,
         }
     }
 }
 
-/// The loss and accuracy of `model` on `data`, in batches of at most `batch_size`.
+impl TryFrom<Written> for Evaluation {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let parts = (
+            written.accuracy,
+            written.by_class,
+            written.numbers,
+            written.sets,
+        );
+        Ok(Self {
+            loss: written.loss,
+            measures: Measures::of_parts(parts)?,
+            examples: written.examples,
+        })
+    }
+}
+
+impl Evaluation {
+    /// The evaluation of logits (examples, outputs) in row-major order.
+    pub(crate) fn of_logits(logits: &[f64], labels: &Labels, weights: Option<&[f32]>) -> Self {
+        let outputs = (logits.len() / labels.len().max(1)).max(1);
+        let (mut sum, mut total) = (0.0, 0.0);
+        let mut slopes = vec![0.0; outputs];
+        for (index, row) in logits.chunks_exact(outputs).enumerate() {
+            let weight = weights.map_or(1.0, |weights| f64::from(weights[index]));
+            slopes.copy_from_slice(row);
+            sum += weight * row_loss::loss(labels, index, &mut slopes);
+            total += weight;
+        }
+        Self {
+            loss: sum / total,
+            measures: Measures::of(logits, labels),
+            examples: labels.len(),
+        }
+    }
+}
+
+/// The loss and the measures of `model` on `data`, in batches of at most `batch_size`.
 ///
 /// # Errors
 /// If the inputs are not of the backbone's kind.
@@ -60,7 +100,7 @@ pub fn evaluate<'a, A: Arithmetic>(
     Ok(evaluations.next().expect("one model was evaluated"))
 }
 
-/// The loss and accuracy of several models of the same backbone, computed side by side.
+/// The loss and the measures of several models of the same backbone, computed side by side.
 ///
 /// # Errors
 /// If the inputs are not of the backbone's kind.
@@ -76,15 +116,16 @@ pub fn evaluate_together<'a, A: Arithmetic>(
     let by_batch = for_batches(&engine, data, &batches, |shard, workspace| {
         Ok(engine.logits(&values, shard, workspace)?.into_owned())
     })?;
-    let rows = batches.iter().flatten();
-    let labels: Vec<u32> = rows.map(|&row| data.examples.labels[row]).collect();
+    let rows: Vec<usize> = batches.iter().flatten().copied().collect();
+    let labels = data.examples.labels.select(&rows);
+    let weights = data.examples.weights_at(&rows);
     let of_model = |model: usize| {
         let own = |logits: &Vec<f32>| {
             let size = logits.len() / models.len();
             logits[model * size..(model + 1) * size].to_vec()
         };
         let logits = by_batch.iter().flat_map(own).map(f64::from);
-        Evaluation::of_logits(&logits.collect::<Vec<_>>(), &labels)
+        Evaluation::of_logits(&logits.collect::<Vec<_>>(), &labels, weights.as_deref())
     };
     Ok((0..models.len()).map(of_model).collect())
 }
@@ -114,7 +155,10 @@ pub fn features<'a, A: Arithmetic>(
             features[row] = values.to_vec();
         }
     }
-    Ok(Features::new(features, data.examples.labels.clone()))
+    let Examples {
+        labels, weights, ..
+    } = data.examples;
+    Ok(Features::new(features, labels.clone()).with_weights(weights.clone()))
 }
 
 /// The results of `work` for all batches.
@@ -139,16 +183,44 @@ mod tests {
     fn loss_and_accuracy_by_hand() {
         // The shares are 1/4 and 3/4, then 1/2 and 1/2.
         let logits = [0.0, 3.0_f64.ln(), 1.0, 1.0];
-        let result = Evaluation::of_logits(&logits, &[1, 1]);
-        let expected = ((4.0_f64 / 3.0).ln() + 2.0_f64.ln()) / 2.0;
-        assert!((result.loss - expected).abs() < 1e-12);
-        assert_eq!((result.accuracy, result.examples), (0.5, 2));
+        let labels = Labels::Classes(vec![1, 1]);
+        let result = Evaluation::of_logits(&logits, &labels, None);
+        let (first, second) = ((4.0_f64 / 3.0).ln(), 2.0_f64.ln());
+        assert!((result.loss - f64::midpoint(first, second)).abs() < 1e-12);
+        assert_eq!(
+            (result.measures.accuracy(), result.examples),
+            (Some(0.5), 2)
+        );
+        // The first example counts like three.
+        let weighted = Evaluation::of_logits(&logits, &labels, Some(&[1.5, 0.5]));
+        assert!((weighted.loss - (3.0 * first + second) / 4.0).abs() < 1e-12);
+        assert_eq!(weighted.measures, result.measures);
     }
 
     #[test]
     fn not_a_number_is_never_correct() {
-        let result = Evaluation::of_logits(&[f64::NAN, 0.0], &[0]);
+        let labels = Labels::Classes(vec![0]);
+        let result = Evaluation::of_logits(&[f64::NAN, 0.0], &labels, None);
         assert!(result.loss.is_nan());
-        assert_eq!(result.accuracy, 0.0);
+        assert_eq!(result.measures.accuracy(), Some(0.0));
+    }
+
+    /// Files of earlier versions have no measures of classes, and other kinds of problems have their own.
+    #[test]
+    fn evaluations_in_files() {
+        let read = |json: &str| serde_json::from_str::<Evaluation>(json);
+        let old = read(r#"{"loss": 0.5, "accuracy": 0.75, "examples": 4, "by_class": null}"#);
+        let old = old.unwrap();
+        assert_eq!(old.measures, Measures::of_accuracy(0.75));
+        let numbers = r#"{"loss":0.5,"examples":4,"numbers":{"pearson":0.5,"spearman":0.25,"r2":0.5,"root_mean_squared_error":2.0}}"#;
+        let found = read(numbers).unwrap();
+        assert_eq!(found.measures.headline(), 0.5);
+        assert_eq!(serde_json::to_string(&found).unwrap(), numbers);
+        for wrong in [
+            r#"{"loss": 0.5, "examples": 4}"#,
+            r#"{"loss": 0.5, "accuracy": 0.5, "examples": 4, "extra": 1}"#,
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 }

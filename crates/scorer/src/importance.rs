@@ -27,7 +27,7 @@ pub fn importances<'a, A: Arithmetic>(
     let batches = evaluation_batches(&data.examples.lengths(), batch_size);
     let by_batch: Vec<Vec<f64>> = for_all(&batches, |rows: &Vec<usize>, workspace| {
         let shard = Shard::of_dataset(engine.backbone(), data, rows, 1)?;
-        let factor = 1.0 / rows.len() as f32;
+        let factor = 1.0 / data.examples.total_weight(rows) as f32;
         engine.loss_and_gradients(&written, &shard, factor, workspace)?;
         let gradients = engine.towards_values(workspace)?;
         let of_adapter = |PlacedAdapter { place, .. }: &PlacedAdapter| {

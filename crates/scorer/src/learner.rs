@@ -200,11 +200,11 @@ impl<A: Arithmetic> CachedTask<A> {
 
 impl<A: Arithmetic> Learner for CachedTask<A> {
     fn fit_probe(&self, batch_size: usize) -> Result<LinearProbe, ScoreError> {
-        let (classes, width) = (self.task.classes.len(), self.backbone.description().width);
-        let frozen = self.model(Parameters::of_head(&Head::zero(classes, width)))?;
+        let (outputs, width) = (self.task.outputs(), self.backbone.description().width);
+        let frozen = self.model(Parameters::of_head(&Head::zero(outputs, width)))?;
         let train = features(&frozen, self.train_data(), batch_size)?;
         let validation = features(&frozen, self.validation_data(), batch_size)?;
-        LinearProbe::fit(&train, &validation, classes)
+        LinearProbe::fit(&train, &validation, outputs)
     }
 
     fn train(

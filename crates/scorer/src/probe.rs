@@ -1,19 +1,22 @@
-//! The linear probe: multinomial logistic regression on the frozen model's pooled features.
+//! The linear probe: a linear model of the frozen model's pooled features.
 //!
-//! It minimises (1/n) sum_i CE(y_i, W x_i + b) + (l2/2) |W|^2 over W and b by L-BFGS, for each strength of
-//! [`STRENGTHS`]. Here x are the features minus their mean, divided by one number, their root mean square deviation, so
-//! a strength means the same on every backbone. The strength with the lowest validation loss wins. The resulting head
-//! works on the raw features.
+//! It minimises (1/n) sum_i L(y_i, W x_i + b) + (l2/2) |W|^2 over W and b, for each strength of [`STRENGTHS`]. With the
+//! loss L of a classification this is multinomial logistic regression, with that of several labels one logistic
+//! regression for each of them, both by L-BFGS, and with the squared error ridge regression. Here x are the features
+//! minus their mean, divided by one number, their root mean square deviation, so a strength means the same on every
+//! backbone. The strength with the lowest validation loss wins. The resulting head works on the raw features.
 
 use std::cell::RefCell;
 
+use adaplace_task::Labels;
 use argmin::core::{CostFunction, Executor, Gradient, State, TerminationReason, TerminationStatus};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{Evaluation, Head, ScoreError};
+use crate::ridge::Ridge;
+use crate::{Evaluation, Head, ScoreError, row_loss};
 
 /// The strengths l2 that are tried, the strongest first. Each fit starts from the previous one.
 const STRENGTHS: [f64; 13] = [
@@ -33,16 +36,17 @@ pub struct Features {
     /// The features, (examples, width), row-major.
     values: Vec<f64>,
     width: usize,
-    labels: Vec<u32>,
+    labels: Labels,
+    weights: Option<Vec<f32>>,
 }
 
 /// The fitted probe, from which every training of a study starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinearProbe {
-    /// The weight W, (classes, width), row-major.
+    /// The weight W, (outputs, width), row-major: a row for each class, or a single one.
     pub weight: Vec<f32>,
-    /// The bias b, (classes).
+    /// The bias b, (outputs).
     pub bias: Vec<f32>,
     /// The chosen strength of the regularisation.
     pub l2: f64,
@@ -53,14 +57,21 @@ pub struct LinearProbe {
 }
 
 impl Features {
-    /// The features in the order of their examples, all of the same width.
+    /// The features in the order of their examples, all of the same width. Every example counts once.
     #[must_use]
-    pub fn new(rows: Vec<Vec<f32>>, labels: Vec<u32>) -> Self {
+    pub fn new(rows: Vec<Vec<f32>>, labels: impl Into<Labels>) -> Self {
         Self {
             width: rows.first().map_or(0, Vec::len),
             values: rows.into_iter().flatten().map(f64::from).collect(),
-            labels,
+            labels: labels.into(),
+            weights: None,
         }
+    }
+
+    /// The features with a factor of each example's loss.
+    #[must_use]
+    pub fn with_weights(self, weights: Option<Vec<f32>>) -> Self {
+        Self { weights, ..self }
     }
 
     /// Refuses features that are not finite, because the optimiser would never return.
@@ -98,7 +109,17 @@ impl Features {
             values,
             width: self.width,
             labels: self.labels.clone(),
+            weights: self.weights.clone(),
         }
+    }
+
+    fn weight(&self, example: usize) -> f64 {
+        let weights = self.weights.as_ref();
+        weights.map_or(1.0, |weights| f64::from(weights[example]))
+    }
+
+    fn total_weight(&self) -> f64 {
+        (0..self.labels.len()).map(|one| self.weight(one)).sum()
     }
 
     fn root_mean_square(&self) -> f64 {
@@ -106,20 +127,21 @@ impl Features {
         (squares / self.values.len().max(1) as f64).sqrt()
     }
 
-    /// The logits, where `parameters` are W (classes, width) and then b (classes).
-    fn logits(&self, parameters: &[f64], classes: usize) -> Vec<f64> {
-        let (weight, bias) = parameters.split_at(classes * self.width);
+    /// The logits, where `parameters` are W (outputs, width) and then b (outputs).
+    fn logits(&self, parameters: &[f64], outputs: usize) -> Vec<f64> {
+        let (weight, bias) = parameters.split_at(outputs * self.width);
         self.values
             .par_chunks(self.width)
             .flat_map_iter(|x| {
-                let classes = weight.chunks_exact(self.width).zip(bias);
-                classes.map(|(weight, bias)| bias + dot(weight, x))
+                let outputs = weight.chunks_exact(self.width).zip(bias);
+                outputs.map(|(weight, bias)| bias + dot(weight, x))
             })
             .collect()
     }
 
-    fn evaluate(&self, parameters: &[f64], classes: usize) -> Evaluation {
-        Evaluation::of_logits(&self.logits(parameters, classes), &self.labels)
+    fn evaluate(&self, parameters: &[f64], outputs: usize) -> Evaluation {
+        let logits = self.logits(parameters, outputs);
+        Evaluation::of_logits(&logits, &self.labels, self.weights.as_deref())
     }
 }
 
@@ -131,7 +153,22 @@ impl LinearProbe {
     pub fn fit(
         train: &Features,
         validation: &Features,
-        classes: usize,
+        outputs: usize,
+    ) -> Result<Self, ScoreError> {
+        Self::best_of(&STRENGTHS, train, validation, outputs)
+    }
+
+    /// The probe of one strength, validated on its own training examples.
+    #[cfg(test)]
+    pub(crate) fn with_strength(train: &Features, l2: f64) -> Result<Self, ScoreError> {
+        Self::best_of(&[l2], train, train, 1)
+    }
+
+    fn best_of(
+        strengths: &[f64],
+        train: &Features,
+        validation: &Features,
+        outputs: usize,
     ) -> Result<Self, ScoreError> {
         train.check_finite()?;
         validation.check_finite()?;
@@ -142,12 +179,22 @@ impl LinearProbe {
         let scaled = train.standardised(&mean, deviation);
         let scaled_validation = validation.standardised(&mean, deviation);
 
-        let mut parameters = vec![0.0; classes * (train.width + 1)];
+        let ridge = match &train.labels {
+            Labels::Numbers { standardised, .. } => {
+                Some(Ridge::new(&scaled.values, train.width, standardised)?)
+            }
+            Labels::Classes(_) | Labels::Sets { .. } => None,
+        };
+        let mut parameters = vec![0.0; outputs * (train.width + 1)];
         let mut best: Option<(Evaluation, f64, Vec<f64>)> = None;
-        for l2 in STRENGTHS {
-            parameters = minimise(&scaled, classes, l2, parameters)?;
-            let validation = scaled_validation.evaluate(&parameters, classes);
-            tracing::debug!(l2, validation.loss, validation.accuracy, "linear probe");
+        for &l2 in strengths {
+            parameters = match &ridge {
+                Some(ridge) => ridge.solution(l2),
+                None => minimise(&scaled, outputs, l2, parameters)?,
+            };
+            let validation = scaled_validation.evaluate(&parameters, outputs);
+            let headline = validation.measures.headline();
+            tracing::debug!(l2, validation.loss, headline, "linear probe");
             if best
                 .as_ref()
                 .is_none_or(|(before, ..)| validation.loss < before.loss)
@@ -158,7 +205,7 @@ impl LinearProbe {
         let (validation, l2, parameters) = best.ok_or_else(|| ScoreError::Probe {
             reason: "no strength was tried".to_owned(),
         })?;
-        let (weight, bias) = parameters.split_at(classes * train.width);
+        let (weight, bias) = parameters.split_at(outputs * train.width);
         // W (x - mean) / deviation + b = (W / deviation) x + (b - (W / deviation) mean)
         let weight: Vec<f64> = weight.iter().map(|weight| weight / deviation).collect();
         let bias = bias
@@ -170,7 +217,7 @@ impl LinearProbe {
             bias,
             weight: weight.into_iter().map(|weight| weight as f32).collect(),
             l2,
-            train: scaled.evaluate(&parameters, classes),
+            train: scaled.evaluate(&parameters, outputs),
             validation,
         })
     }
@@ -188,7 +235,7 @@ impl LinearProbe {
 /// The regularised loss of some features. argmin asks for cost and gradient at the same point, one after the other.
 struct Objective<'a> {
     features: &'a Features,
-    classes: usize,
+    outputs: usize,
     l2: f64,
     last: RefCell<Option<Point>>,
 }
@@ -216,26 +263,28 @@ impl Objective<'_> {
     }
 
     fn compute(&self, parameters: &[f64]) -> (f64, Vec<f64>) {
-        let (width, classes) = (self.features.width, self.classes);
-        let weights = classes * width;
+        let (width, outputs) = (self.features.width, self.outputs);
+        let weights = outputs * width;
         let partial: Vec<(f64, Vec<f64>)> = self
             .features
             .values
             .par_chunks(EXAMPLES_PER_TASK * width)
-            .zip(self.features.labels.par_chunks(EXAMPLES_PER_TASK))
-            .map(|(rows, labels)| {
+            .enumerate()
+            .map(|(task, rows)| {
                 let (mut loss, mut gradient) = (0.0, vec![0.0; parameters.len()]);
-                for (x, &label) in rows.chunks_exact(width).zip(labels) {
-                    let mut shares: Vec<f64> = parameters[..weights]
+                for (row, x) in rows.chunks_exact(width).enumerate() {
+                    let example = task * EXAMPLES_PER_TASK + row;
+                    let weight = self.features.weight(example);
+                    let mut slopes: Vec<f64> = parameters[..weights]
                         .chunks_exact(width)
                         .zip(&parameters[weights..])
                         .map(|(weight, bias)| bias + dot(weight, x))
                         .collect();
-                    loss += softmax_loss(&mut shares, label as usize);
-                    for (class, share) in shares.iter().enumerate() {
-                        let slope = share - f64::from(u8::from(class == label as usize));
-                        gradient[weights + class] += slope;
-                        let row = &mut gradient[class * width..(class + 1) * width];
+                    loss += weight * row_loss::loss(&self.features.labels, example, &mut slopes);
+                    for (output, slope) in slopes.iter().enumerate() {
+                        let slope = weight * slope;
+                        gradient[weights + output] += slope;
+                        let row = &mut gradient[output * width..(output + 1) * width];
                         for (sum, x) in row.iter_mut().zip(x) {
                             *sum += slope * x;
                         }
@@ -251,7 +300,7 @@ impl Objective<'_> {
                 *sum += value;
             }
         }
-        let count = self.features.labels.len() as f64;
+        let count = self.features.total_weight();
         loss /= count;
         for (index, slope) in gradient.iter_mut().enumerate() {
             *slope /= count;
@@ -284,7 +333,7 @@ impl Gradient for Objective<'_> {
 
 fn minimise(
     features: &Features,
-    classes: usize,
+    outputs: usize,
     l2: f64,
     start: Vec<f64>,
 ) -> Result<Vec<f64>, ScoreError> {
@@ -293,7 +342,7 @@ fn minimise(
     };
     let objective = Objective {
         features,
-        classes,
+        outputs,
         l2,
         last: RefCell::new(None),
     };
@@ -314,19 +363,6 @@ fn minimise(
         tracing::warn!(l2, "the linear probe stopped before it converged");
     }
     Ok(state.get_best_param().cloned().unwrap_or(start))
-}
-
-/// Turns logits into their softmax, and returns the cross-entropy of `label`.
-fn softmax_loss(logits: &mut [f64], label: usize) -> f64 {
-    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let chosen = logits[label];
-    let mut sum = 0.0;
-    for logit in logits.iter_mut() {
-        *logit = (*logit - largest).exp();
-        sum += *logit;
-    }
-    logits.iter_mut().for_each(|share| *share /= sum);
-    largest + sum.ln() - chosen
 }
 
 /// The dot product, computed as eight sums side by side so that it can be vectorised.

@@ -9,25 +9,70 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::finite;
 use crate::learner::{Learner, learner};
+use crate::measures::{OfNumbers, OfSets};
 use crate::{
-    ByClass, Evaluation, GradientMap, GradientMapSettings, LinearProbe, Parameters, Resources,
-    ScoreError, Statistics, Trained, TrainingSettings,
+    ByClass, Evaluation, GradientMap, GradientMapSettings, LinearProbe, Measures, Parameters,
+    Resources, ScoreError, Statistics, Trained, TrainingSettings,
 };
 
 /// The score of a placement.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Score {
-    /// The mean cross-entropy of the batches of the last epoch, in nats.
+    /// The mean loss of the batches of the last epoch: [`Evaluation::loss`].
     pub train_loss: f64,
-    /// The mean cross-entropy on the validation part, in nats.
+    /// The mean loss on the validation part.
     pub validation_loss: f64,
-    /// The share of the validation part that is classified correctly, between 0 and 1.
-    pub validation_accuracy: f64,
-    /// The metrics on the validation part that count every class, or `None` if the score was not measured by this
-    /// crate.
+    /// How good the predictions on the validation part are.
+    pub measures: Measures,
+}
+
+/// A [`Score`] in files.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    train_loss: f64,
+    validation_loss: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by_class: Option<ByClass>,
+    validation_accuracy: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by_class: Option<ByClass>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    numbers: Option<OfNumbers>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sets: Option<OfSets>,
+}
+
+impl From<Score> for Written {
+    fn from(score: Score) -> Self {
+        let (validation_accuracy, by_class, numbers, sets) = score.measures.parts();
+        Self {
+            train_loss: score.train_loss,
+            validation_loss: score.validation_loss,
+            validation_accuracy,
+            by_class,
+            numbers,
+            sets,
+        }
+    }
+}
+
+impl TryFrom<Written> for Score {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let parts = (
+            written.validation_accuracy,
+            written.by_class,
+            written.numbers,
+            written.sets,
+        );
+        Ok(Self {
+            train_loss: written.train_loss,
+            validation_loss: written.validation_loss,
+            measures: Measures::of_parts(parts)?,
+        })
+    }
 }
 
 impl Score {
@@ -37,7 +82,7 @@ impl Score {
         let quantities = [
             ("train loss", self.train_loss),
             ("validation loss", self.validation_loss),
-            ("validation accuracy", self.validation_accuracy),
+            ("validation measure", self.measures.headline()),
         ];
         quantities.into_iter().find(|(_, value)| !value.is_finite())
     }
@@ -408,8 +453,7 @@ fn score_of(
     Ok(Score {
         train_loss,
         validation_loss: validation.loss,
-        validation_accuracy: validation.accuracy,
-        by_class: validation.by_class,
+        measures: validation.measures,
     })
 }
 

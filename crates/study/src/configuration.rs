@@ -10,7 +10,7 @@ use adaplace_search_space::{
 use adaplace_strategy::{
     ConnectionProxy, CostObjective, FixedProxy, Strategy, StrategyDescription, StrategySetting,
 };
-use adaplace_task::{Columns, Task};
+use adaplace_task::{ClassWeights, Columns, ProblemKind, Reading, Task};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -160,6 +160,24 @@ pub struct TaskSource {
     /// Names of its columns.
     #[serde(default, skip_serializing_if = "Columns::is_usual")]
     pub columns: Columns,
+    /// The kind of problem, if it was chosen; else the task's `task.toml` or its labels decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<ProblemKind>,
+    /// The weights of the classes in the loss.
+    #[serde(default, skip_serializing_if = "ClassWeights::are_equal")]
+    pub class_weights: ClassWeights,
+}
+
+impl TaskSource {
+    /// How its rows are read.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        Reading {
+            columns: self.columns.clone(),
+            problem: self.problem,
+            class_weights: self.class_weights,
+        }
+    }
 }
 
 impl Configuration for StudyConfiguration {

@@ -5,7 +5,9 @@ use adaplace_files::FileError;
 use adaplace_scorer::ScoreError;
 use adaplace_search_space::SpaceError;
 use adaplace_strategy::StrategyError;
-use adaplace_task::TaskError;
+use adaplace_task::{ProblemKind, TaskError};
+
+use crate::Metric;
 
 /// Errors of a study.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,16 @@ pub enum StudyError {
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// A metric that does not exist for the task.
+    #[error(
+        "`{metric}` is no metric of a {}; choose {}", problem.words(), choices(*problem)
+    )]
+    MetricOfOther {
+        /// The metric.
+        metric: Metric,
+        /// The kind of problem that the task is.
+        problem: ProblemKind,
     },
     /// A setting out of its range.
     #[error("`{setting}` is {value}; it must be {range}")]
@@ -215,6 +227,13 @@ impl From<FileError> for StudyError {
             },
         }
     }
+}
+
+fn choices(problem: ProblemKind) -> String {
+    let names = Metric::of_problem(problem).iter();
+    let names: Vec<String> = names.map(|metric| format!("`{metric}`")).collect();
+    let (last, others) = names.split_last().expect("every problem has metrics");
+    format!("{} or {last}", others.join(", "))
 }
 
 /// The file as parsed by `read`; `None` if it does not exist.

@@ -36,7 +36,7 @@ pub struct Repeated {
     pub cost: Cost,
     /// Results of the repetitions, in order.
     pub results: Vec<TrialResult>,
-    /// Validation accuracy over the successful repetitions; `None` if all failed.
+    /// Validation accuracy over the successful repetitions; `None` if all failed or the task is not a classification.
     pub validation_accuracy: Option<Estimate>,
     /// Validation loss over the successful repetitions; `None` if all failed.
     pub validation_loss: Option<Estimate>,
@@ -44,17 +44,14 @@ pub struct Repeated {
 
 impl Repeated {
     pub(crate) fn new(placement: Placement, cost: Cost, results: Vec<TrialResult>) -> Self {
-        let estimate = |value: fn(&Score) -> f64| {
-            let values: Vec<f64> = results
-                .iter()
-                .filter_map(TrialResult::score)
-                .map(value)
-                .collect();
+        let estimate = |value: fn(&Score) -> Option<f64>| {
+            let scores = results.iter().filter_map(TrialResult::score);
+            let values: Vec<f64> = scores.filter_map(value).collect();
             Estimate::of(&values)
         };
         Self {
-            validation_accuracy: estimate(|score| score.validation_accuracy),
-            validation_loss: estimate(|score| score.validation_loss),
+            validation_accuracy: estimate(|score| score.measures.accuracy()),
+            validation_loss: estimate(|score| Some(score.validation_loss)),
             placement,
             cost,
             results,
@@ -66,6 +63,14 @@ impl Repeated {
     pub fn estimate(&self, metric: Metric) -> Option<Estimate> {
         let scores = self.results.iter().filter_map(TrialResult::score);
         let values: Vec<f64> = scores.map(|score| metric.value(score)).collect();
+        Estimate::of(&values)
+    }
+
+    /// The measure that is looked at first over the successful repetitions; `None` if all failed.
+    #[must_use]
+    pub fn headline(&self) -> Option<Estimate> {
+        let scores = self.results.iter().filter_map(TrialResult::score);
+        let values: Vec<f64> = scores.map(|score| score.measures.headline()).collect();
         Estimate::of(&values)
     }
 

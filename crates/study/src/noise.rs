@@ -2,6 +2,7 @@
 
 use adaplace_analysis::reliability;
 use adaplace_scorer::Score;
+use adaplace_task::ProblemKind;
 use serde::{Deserialize, Serialize};
 
 use crate::{Metric, TrialResult};
@@ -34,8 +35,26 @@ pub struct Noise {
     /// In Matthews correlation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matthews: Option<Repeatability>,
+    /// In Pearson's correlation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pearson: Option<Repeatability>,
+    /// In Spearman's correlation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spearman: Option<Repeatability>,
+    /// In the share of the labels' variance that is explained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r2: Option<Repeatability>,
+    /// In F1 over all examples and classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub micro_f1: Option<Repeatability>,
+    /// In mean average precision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_average_precision: Option<Repeatability>,
+    /// In the share of exact matches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact_match: Option<Repeatability>,
     /// Standard error of an accuracy that comes from the number of validation examples alone: sqrt(p (1 - p) / n), with
-    /// p the mean accuracy of the trials.
+    /// p the mean accuracy of the trials. It is 0 if they have no accuracy.
     pub sampling_error: f64,
 }
 
@@ -89,7 +108,9 @@ impl Noise {
                 degrees: found.degrees,
             })
         };
-        let accuracies = trials.iter().map(|score| score.validation_accuracy);
+        let accuracies = trials
+            .iter()
+            .map(|score| score.measures.accuracy().unwrap_or(0.0));
         let mean = accuracies.sum::<f64>() / trials.len() as f64;
         let variance = (mean * (1.0 - mean)).max(0.0) / validation_examples.max(1) as f64;
         let noise = Self {
@@ -99,6 +120,12 @@ impl Noise {
             balanced_accuracy: in_metric(Metric::BalancedAccuracy),
             macro_f1: in_metric(Metric::MacroF1),
             matthews: in_metric(Metric::Matthews),
+            pearson: in_metric(Metric::Pearson),
+            spearman: in_metric(Metric::Spearman),
+            r2: in_metric(Metric::R2),
+            micro_f1: in_metric(Metric::MicroF1),
+            mean_average_precision: in_metric(Metric::MeanAveragePrecision),
+            exact_match: in_metric(Metric::ExactMatch),
             sampling_error: variance.sqrt(),
         };
         Metric::ALL
@@ -117,6 +144,12 @@ impl Noise {
             Metric::BalancedAccuracy => self.balanced_accuracy,
             Metric::MacroF1 => self.macro_f1,
             Metric::Matthews => self.matthews,
+            Metric::Pearson => self.pearson,
+            Metric::Spearman => self.spearman,
+            Metric::R2 => self.r2,
+            Metric::MicroF1 => self.micro_f1,
+            Metric::MeanAveragePrecision => self.mean_average_precision,
+            Metric::ExactMatch => self.exact_match,
         }
     }
 
@@ -140,7 +173,8 @@ impl Noise {
             advice.push(Advice::MoreValidationExamples);
         }
         advice.push(Advice::MoreSteps);
-        let others = Metric::OF_TWO.into_iter().filter_map(|other| {
+        let of_two = Metric::ALL.iter().filter(|metric| metric.is_of_two());
+        let others = of_two.filter_map(|&other| {
             let agreement = self.of_metric(other)?.agreement;
             (agreement >= own.agreement + CLEAR_GAIN).then_some((other, agreement))
         });
@@ -151,9 +185,9 @@ impl Noise {
 
     /// A sentence or two about the noise of `metric`; none if it was not measured.
     #[must_use]
-    pub fn describe(&self, metric: Metric) -> Option<String> {
+    pub fn describe(&self, metric: Metric, problem: ProblemKind) -> Option<String> {
         let own = self.of_metric(metric)?;
-        let least = metric.show_difference(own.least_difference);
+        let least = metric.show_difference(own.least_difference, problem);
         let mut text = format!(
             "Two trainings of the same placement agree at {:.2}: differences below {least} mean nothing.",
             own.agreement
@@ -188,6 +222,8 @@ fn values(metric: Metric, table: &[Vec<TrialResult>]) -> Vec<Vec<f64>> {
 
 #[cfg(test)]
 mod tests {
+    use adaplace_scorer::Measures;
+
     use super::*;
 
     fn scores(accuracies: &[f64], losses: &[f64]) -> Vec<Score> {
@@ -195,8 +231,7 @@ mod tests {
         let score = |(&accuracy, &loss): (&f64, &f64)| Score {
             train_loss: 0.0,
             validation_loss: loss,
-            validation_accuracy: accuracy,
-            by_class: None,
+            measures: Measures::of_accuracy(accuracy),
         };
         pairs.map(score).collect()
     }
@@ -252,7 +287,9 @@ mod tests {
         let agreeing = noise(100);
         assert!(agreeing.advice(Metric::Accuracy).is_empty());
         assert_eq!(
-            agreeing.describe(Metric::Accuracy).unwrap(),
+            agreeing
+                .describe(Metric::Accuracy, ProblemKind::Classification)
+                .unwrap(),
             "Two trainings of the same placement agree at 0.75: differences below 28.3 points mean nothing."
         );
         let with = |agreement: f64, examples: usize| {
@@ -273,10 +310,15 @@ mod tests {
             [examples, steps, loss]
         );
         assert_eq!(with(0.4, 100).advice(Metric::Accuracy), [steps, loss]);
-        let described = with(0.4, 40).describe(Metric::Accuracy).unwrap();
+        let described = with(0.4, 40)
+            .describe(Metric::Accuracy, ProblemKind::Classification)
+            .unwrap();
         let help = " What helps: more validation examples, more steps, `--metric loss`.";
         assert!(described.ends_with(help), "{described}");
         assert!(with(0.4, 40).advice(Metric::Loss).is_empty());
-        assert_eq!(with(0.4, 40).describe(Metric::Combined), None);
+        assert_eq!(
+            with(0.4, 40).describe(Metric::Combined, ProblemKind::Classification),
+            None
+        );
     }
 }

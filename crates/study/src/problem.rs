@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use adaplace_backbone::{Backbone, InputDescription, Pooling};
 use adaplace_search_space::{BackboneReference, ChainShape};
-use adaplace_task::{Columns, Encoder, ImageEncoder, Part, Task, TaskOptions, TextEncoder};
+use adaplace_task::{Encoder, ImageEncoder, Part, Reading, Task, TaskOptions, TextEncoder};
 
 use crate::StudyError;
 
@@ -57,7 +57,7 @@ impl Problem {
     /// See [`Self::load`].
     pub fn for_search(
         backbone: (&Path, Option<Pooling>),
-        (task, columns): (&Path, &Columns),
+        (task, reading): (&Path, &Reading),
         max_length: Option<usize>,
         train_examples: Option<usize>,
         seed: u64,
@@ -66,7 +66,7 @@ impl Problem {
             parts: &[Part::Train, Part::Validation],
             train_examples,
             seed,
-            columns: Some(columns),
+            reading: Some(reading),
         };
         Self::load(backbone, task, max_length, &options)
     }
@@ -177,7 +177,7 @@ mod tests {
         text_task(&task, &TextTask::default());
         Problem::for_search(
             (&backbone, None),
-            (&task, &Columns::default()),
+            (&task, &Reading::default()),
             max_length,
             Some(30),
             0,
@@ -218,7 +218,7 @@ mod tests {
         image_task(&task, &ImageTask::default());
         let problem = Problem::for_search(
             (&backbone, None),
-            (&task, &Columns::default()),
+            (&task, &Reading::default()),
             None,
             None,
             0,
@@ -240,7 +240,7 @@ mod tests {
             std::fs::write(&path, preprocessing).unwrap();
             Problem::for_search(
                 (&backbone, None),
-                (&task, &Columns::default()),
+                (&task, &Reading::default()),
                 None,
                 None,
                 0,

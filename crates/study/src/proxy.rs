@@ -118,7 +118,7 @@ mod tests {
         text_task(&task, &TextTask::default());
         let problem = Problem::for_search(
             (&backbone, None),
-            (&task, &adaplace_task::Columns::default()),
+            (&task, &adaplace_task::Reading::default()),
             None,
             Some(30),
             0,

@@ -292,7 +292,7 @@ pub(crate) fn standing(
 #[cfg(test)]
 mod tests {
     use adaplace_analysis::signed_rank_p;
-    use adaplace_scorer::Score;
+    use adaplace_scorer::{Measures, Score};
     use adaplace_search_space::{AdapterSpec, Connection};
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
@@ -327,8 +327,7 @@ mod tests {
         TrialResult::Score(Score {
             train_loss: 0.0,
             validation_loss: 1.0 - accuracy,
-            validation_accuracy: accuracy,
-            by_class: None,
+            measures: Measures::of_accuracy(accuracy),
         })
     }
 
@@ -344,7 +343,7 @@ mod tests {
             steps: Fidelity::of(1),
             repetition,
         };
-        let accuracy = |job: &Training| score(study, job).score().unwrap().validation_accuracy;
+        let accuracy = |job: &Training| score(study, job).score().unwrap().measures.headline();
         let mut trials: Vec<Training> = (0..32).map(|source| job(source, 0)).collect();
         trials.sort_by(|a, b| accuracy(b).total_cmp(&accuracy(a)));
         let chosen = trials.into_iter().take(8).map(|job| job.placement);

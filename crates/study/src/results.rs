@@ -3,9 +3,10 @@
 use adaplace_analysis::Estimate;
 use adaplace_files::{Layout, write_json};
 use adaplace_search_space::{AdapterForm, BackboneReference, PlacementFile};
+use adaplace_task::ProblemKind;
 use toml::{Table, Value};
 
-use crate::{Finalist, Ranking, StudyConfiguration, StudyError, StudyFolder};
+use crate::{Finalist, Metric, Ranking, StudyConfiguration, StudyError, StudyFolder, TrialResult};
 
 pub(crate) fn write_results(
     folder: &StudyFolder,
@@ -42,9 +43,14 @@ fn provenance(configuration: &StudyConfiguration, finalist: &Finalist) -> Table 
     set("steps", integer(search.steps.steps().into()));
     set("repetitions", integer(search.repetitions.get().into()));
     let repeated = &finalist.repeated;
+    let scored = repeated.results.iter().find_map(TrialResult::score);
+    let problem = scored.map_or(ProblemKind::Classification, |score| {
+        score.measures.problem()
+    });
+    let headline = Metric::headline(problem).name().replace('-', "_");
     for (name, estimate) in [
-        ("validation_accuracy", repeated.validation_accuracy),
-        ("validation_loss", repeated.validation_loss),
+        (format!("validation_{headline}"), repeated.headline()),
+        ("validation_loss".to_owned(), repeated.validation_loss),
     ] {
         let Some(Estimate {
             mean,
@@ -53,7 +59,7 @@ fn provenance(configuration: &StudyConfiguration, finalist: &Finalist) -> Table 
         else {
             continue;
         };
-        set(name, Value::Float(mean));
+        set(&name, Value::Float(mean));
         if let Some(error) = standard_error {
             set(&format!("{name}_standard_error"), Value::Float(error));
         }

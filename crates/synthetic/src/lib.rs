@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use adaplace_backbone::{DeviceKind, Pooling, Precision};
 use adaplace_scorer::{
-    ByClass, Evaluation, Score, ScoreError, Scorer, Statistic, TrainingSettings,
+    ByClass, Evaluation, Measures, Score, ScoreError, Scorer, Statistic, TrainingSettings,
 };
 use adaplace_search_space::{
     AdapterSpec, BackboneReference, ChainShape, Connection, Count, Fidelity, Placement,
@@ -97,6 +97,8 @@ pub fn configuration(strategy: &str, halving: Option<u32>) -> StudyConfiguration
             fingerprint: "4567".to_owned(),
             train_examples: None,
             columns: adaplace_task::Columns::default(),
+            problem: None,
+            class_weights: adaplace_task::ClassWeights::default(),
             max_length: Some(32),
         },
         training: TrainingSettings::default(),
@@ -135,13 +137,15 @@ pub fn score(accuracy: f64, loss: f64) -> Score {
     Score {
         train_loss: 0.5 * loss,
         validation_loss: loss,
-        validation_accuracy: accuracy,
-        // Each metric gives another order.
-        by_class: Some(ByClass {
-            balanced_accuracy: (3.0 * accuracy).fract(),
-            macro_f1: (7.0 * accuracy).fract(),
-            matthews: -accuracy,
-        }),
+        measures: Measures::Classes {
+            accuracy,
+            // Each metric gives another order.
+            by_class: Some(ByClass {
+                balanced_accuracy: (3.0 * accuracy).fract(),
+                macro_f1: (7.0 * accuracy).fract(),
+                matthews: -accuracy,
+            }),
+        },
     }
 }
 
@@ -307,9 +311,8 @@ impl Scorer for Synthetic {
 fn probe() -> ProbeQuality {
     let evaluation = Evaluation {
         loss: 1.0,
-        accuracy: 0.25,
+        measures: Measures::of_accuracy(0.25),
         examples: 4,
-        by_class: None,
     };
     ProbeQuality {
         l2: 0.1,

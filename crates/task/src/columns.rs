@@ -1,6 +1,20 @@
-//! The names of the columns of rows.
+//! How rows are read.
 
 use serde::{Deserialize, Serialize};
+
+use crate::{ClassWeights, ProblemKind};
+
+/// How the rows of a task are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The names of the columns. They do not apply to pictures in folders.
+    pub columns: Columns,
+    /// The kind of problem. If it is `None`, the `task.toml` in the folder says it, or else the labels: lists are those of
+    /// a multi-label problem, and numbers of which at least one has a fraction those of a regression.
+    pub problem: Option<ProblemKind>,
+    /// The weights of the classes in the loss.
+    pub class_weights: ClassWeights,
+}
 
 /// The names of the columns, or keys, of a task of rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -58,6 +58,35 @@ pub enum TaskError {
         path: PathBuf,
         class: String,
     },
+    /// All examples of a part have the same number or the same set of classes.
+    #[error("all examples of the {part} part `{}` have the label {label}; add examples with other labels", path.display())]
+    SameLabels {
+        part: Part,
+        path: PathBuf,
+        label: String,
+    },
+    /// Labels of one part are of different kinds.
+    #[error(
+        "{place}: the label `{label}` is {}, but the labels before it are {}; write all labels in the same way, or say what they are with `--problem`", kinds[1], kinds[0]
+    )]
+    LabelsOfTwoKinds {
+        place: Place,
+        label: String,
+        kinds: [&'static str; 2],
+    },
+    /// A label does not suit the kind of problem.
+    #[error("{place}: the label must be {expected}, not `{found}`")]
+    WrongLabel {
+        place: Place,
+        expected: &'static str,
+        found: String,
+    },
+    /// The `task.toml` cannot be read.
+    #[error("`{}`: {message}; it contains one line such as `problem = \"regression\"`", path.display())]
+    InvalidTaskFile { path: PathBuf, message: String },
+    /// Class weights were asked for, but the examples do not have one class each.
+    #[error("`{}` is a {kind} task, but only classes can be weighted; leave out `--class-weights`", folder.display())]
+    NoClassesToWeight { folder: PathBuf, kind: &'static str },
     /// Pictures are directly in the folder of a part instead of in that of a class.
     #[error("{pictures} pictures are directly in `{}`; put those of each class into a folder with its name", path.display())]
     WithoutClass { path: PathBuf, pictures: usize },

@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Labels;
+
 /// Encoded examples with their labels, in the order of the task folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Examples {
     /// The inputs that the backbone reads.
     pub inputs: Inputs,
-    /// The class of each example, as an index into [`crate::Task::classes`].
-    pub labels: Vec<u32>,
+    /// The label of each example.
+    pub labels: Labels,
+    /// The factor of each example's loss, or `None` if every example counts once.
+    pub weights: Option<Vec<f32>>,
 }
 
 /// The inputs of examples, one per label.
@@ -114,8 +118,10 @@ impl Images {
 pub struct Batch {
     /// The inputs that the backbone reads.
     pub inputs: BatchInputs,
-    /// The class of each row.
-    pub labels: Vec<u32>,
+    /// The label of each row.
+    pub labels: Labels,
+    /// The factor of each row's loss.
+    pub weights: Option<Vec<f32>>,
 }
 
 /// The inputs of a batch, in row-major order.
@@ -219,8 +225,31 @@ impl Examples {
         };
         Examples {
             inputs,
-            labels: indices.iter().map(|&index| self.labels[index]).collect(),
+            labels: self.labels.select(indices),
+            weights: self.weights_at(indices),
         }
+    }
+
+    /// The sum of the weights of the examples at `rows`, which is their number if every example counts once.
+    ///
+    /// # Panics
+    /// If an index is not below [`Examples::len`].
+    #[must_use]
+    pub fn total_weight(&self, rows: &[usize]) -> f64 {
+        match &self.weights {
+            Some(weights) => rows.iter().map(|&row| f64::from(weights[row])).sum(),
+            None => rows.len() as f64,
+        }
+    }
+
+    /// The weights of the examples at `indices`.
+    ///
+    /// # Panics
+    /// If an index is not below [`Examples::len`].
+    #[must_use]
+    pub fn weights_at(&self, indices: &[usize]) -> Option<Vec<f32>> {
+        let weights = self.weights.as_ref()?;
+        Some(indices.iter().map(|&index| weights[index]).collect())
     }
 
     /// At most `count` examples, evenly spread over all of them.
@@ -241,7 +270,8 @@ impl Examples {
         };
         Batch {
             inputs,
-            labels: indices.iter().map(|&index| self.labels[index]).collect(),
+            labels: self.labels.select(indices),
+            weights: self.weights_at(indices),
         }
     }
 }
@@ -292,14 +322,16 @@ mod tests {
                     text(&[2, 3], &[0, 0]),
                 ],
             }),
-            labels: vec![0, 1, 2],
+            labels: Labels::Classes(vec![0, 1, 2]),
+            weights: Some(vec![1.0, 0.5, 2.0]),
         }
     }
 
     #[test]
     fn texts_follow_each_other_without_padding() {
         let batch = texts().batch(&[2, 0]);
-        assert_eq!(batch.labels, [2, 0]);
+        assert_eq!(batch.labels, Labels::Classes(vec![2, 0]));
+        assert_eq!(batch.weights, Some(vec![2.0, 1.0]));
         let expected = BatchInputs::Text {
             lengths: vec![2, 3],
             ids: vec![2, 3, 2, 8, 3],
@@ -339,7 +371,8 @@ mod tests {
                 pixels: vec![0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6],
                 levels: Arc::new(levels),
             }),
-            labels: vec![0, 1],
+            labels: Labels::Classes(vec![0, 1]),
+            weights: None,
         };
         let BatchInputs::Images { pixels, .. } = examples.batch(&[1]).inputs else {
             panic!("pictures make a batch of pictures");

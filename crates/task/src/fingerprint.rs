@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::{Examples, Inputs};
+use crate::{Examples, Inputs, Labels};
 
 /// The hex SHA-256 of the class names and, for each of `parts`, the labels and encoded inputs. Every list is preceded
 /// by its length, so different contents are never written in the same way.
@@ -13,7 +13,7 @@ pub(crate) fn fingerprint(classes: &[String], parts: &[&Examples]) -> String {
         hash.bytes(class.as_bytes());
     }
     for part in parts {
-        hash.numbers(&part.labels);
+        hash.labels(part);
         match &part.inputs {
             Inputs::Text(texts) => {
                 hash.bytes(b"text");
@@ -48,6 +48,41 @@ impl Hash {
     fn bytes(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
         self.0.update(bytes);
+    }
+
+    /// The labels and weights. A list of classes without weights has no name, as before there were other labels.
+    fn labels(&mut self, part: &Examples) {
+        match &part.labels {
+            Labels::Classes(classes) => self.numbers(classes),
+            Labels::Numbers {
+                standardised,
+                scale,
+            } => {
+                self.bytes(b"numbers");
+                self.fractions(standardised);
+                for value in [scale.mean, scale.deviation] {
+                    self.0.update(value.to_bits().to_le_bytes());
+                }
+            }
+            Labels::Sets { sets, .. } => {
+                self.bytes(b"sets");
+                self.count(sets.len());
+                for set in sets {
+                    self.numbers(set);
+                }
+            }
+        }
+        if let Some(weights) = &part.weights {
+            self.bytes(b"weights");
+            self.fractions(weights);
+        }
+    }
+
+    fn fractions(&mut self, fractions: &[f32]) {
+        self.count(fractions.len());
+        for fraction in fractions {
+            self.0.update(fraction.to_bits().to_le_bytes());
+        }
     }
 
     fn numbers(&mut self, numbers: &[u32]) {

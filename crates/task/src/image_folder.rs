@@ -9,7 +9,7 @@ use image::ImageFormat;
 use walkdir::WalkDir;
 
 use crate::layout::{entries, file_name};
-use crate::rows::{RawPart, Row};
+use crate::rows::{Label, RawPart, Row};
 use crate::{Part, Place, TaskError};
 
 /// The number of bytes that is enough to recognise every format.
@@ -57,7 +57,7 @@ pub(crate) fn list_images(path: &Path, part: Part) -> Result<RawPart<PictureAt>,
                         path: file,
                         line: None,
                     },
-                    label: label.clone(),
+                    label: Label::One(label.clone()),
                     content: PictureAt::File,
                 }),
                 Kind::Other(reason) => passed.add(reason, &file, path),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::labelling::TASK_FILE;
 use crate::{Part, TaskError};
 
 /// The endings of files of rows.
@@ -111,7 +112,7 @@ impl Layout {
     fn ignore(&mut self, name: String) {
         let lower = name.to_ascii_lowercase();
         let stem = lower.split('.').next().unwrap_or(&lower);
-        if !BESIDE.contains(&stem) && !lower.ends_with(".md") {
+        if !BESIDE.contains(&stem) && !lower.ends_with(".md") && name != TASK_FILE {
             self.ignored.push(name);
         }
     }

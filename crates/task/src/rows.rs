@@ -19,8 +19,26 @@ pub(crate) const UNLABELLED: &str = "-1";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row<Content> {
     pub(crate) place: Place,
-    pub(crate) label: String,
+    pub(crate) label: Label,
     pub(crate) content: Content,
+}
+
+/// A label as found in the task folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Label {
+    /// A name or a number.
+    One(String),
+    /// A list of names.
+    Several(Vec<String>),
+}
+
+impl std::fmt::Display for Label {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Label::One(label) => formatter.write_str(label),
+            Label::Several(labels) => write!(formatter, "[{}]", labels.join(", ")),
+        }
+    }
 }
 
 /// A text, or a pair of texts.
@@ -148,38 +166,45 @@ fn json_row(
     let pair = string(&columns.pair)?;
     let label = match object.get(&columns.label) {
         None | Some(Value::Null) => None,
-        Some(Value::String(label)) => Some(label.clone()),
-        Some(Value::Bool(label)) => Some(label.to_string()),
-        Some(Value::Number(number)) if whole(number).is_some() => whole(number),
-        Some(other) => {
-            return Err(TaskError::InvalidValue {
-                place,
-                column: columns.label.clone(),
-                expected: "a string, a whole number, or true or false",
-                found: other.to_string(),
-            });
+        Some(Value::Array(labels)) => {
+            let each = labels.iter().map(|label| name(label).ok_or(label));
+            Some(each.collect::<Result<_, _>>().map(Label::Several))
         }
+        Some(label) => Some(name(label).map(Label::One).ok_or(label)),
     };
+    let label = label.transpose().map_err(|found| TaskError::InvalidValue {
+        place: place.clone(),
+        column: columns.label.clone(),
+        expected: "a string, a number, true or false, or a list of them",
+        found: found.to_string(),
+    })?;
     complete_row((text, pair), label, place, part, columns)
 }
 
-/// The digits of an integer, also if it is written as `1.0`.
-fn whole(number: &serde_json::Number) -> Option<String> {
-    if number.is_i64() || number.is_u64() {
-        return Some(number.to_string());
+/// The name of a class, or a number.
+fn name(label: &Value) -> Option<String> {
+    match label {
+        Value::String(label) => Some(label.trim().to_owned()),
+        Value::Bool(label) => Some(label.to_string()),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
+        Value::Number(number) => Some(written(number.as_f64()?)),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
-    whole_number(number.as_f64()?)
 }
 
-/// The digits of a number if it is an integer. Integers with more than 15 digits have no exact f64.
-pub(crate) fn whole_number(value: f64) -> Option<String> {
-    (value.fract() == 0.0 && value.abs() < 1e15).then(|| format!("{value:.0}"))
+/// A number as a label. That of an integer is the same whether it is written as `1` or as `1.0`. Integers with more than
+/// 15 digits have no exact f64.
+pub(crate) fn written(value: f64) -> String {
+    match value.fract() == 0.0 && value.abs() < 1e15 {
+        true => format!("{value:.0}"),
+        false => value.to_string(),
+    }
 }
 
 /// Checks that there is a text and, except in a test part, a label.
 pub(crate) fn complete_row(
     (text, pair): (Option<String>, Option<String>),
-    label: Option<String>,
+    label: Option<Label>,
     place: Place,
     part: Part,
     columns: &Columns,
@@ -197,15 +222,18 @@ pub(crate) fn complete_row(
 
 /// The label, which may be missing only in a test part.
 pub(crate) fn labelled(
-    label: Option<String>,
+    label: Option<Label>,
     place: &Place,
     part: Part,
     columns: &Columns,
-) -> Result<String, TaskError> {
-    match present(label) {
-        Some(label) => Ok(label.trim().to_owned()),
-        None if part == Part::Test => Ok(UNLABELLED.to_owned()),
-        None => Err(missing(place, &columns.label)),
+) -> Result<Label, TaskError> {
+    match label {
+        Some(Label::Several(labels)) => Ok(Label::Several(labels)),
+        Some(Label::One(label)) if !label.trim().is_empty() => {
+            Ok(Label::One(label.trim().to_owned()))
+        }
+        _ if part == Part::Test => Ok(Label::One(UNLABELLED.to_owned())),
+        _ => Err(missing(place, &columns.label)),
     }
 }
 

@@ -5,10 +5,10 @@ use std::hash::Hash;
 
 use serde::Serialize;
 
-use crate::{Examples, Inputs, Part, Task};
+use crate::{Examples, Inputs, Labels, Part, Task};
 
 /// The contents of the parts of a task, and the inputs that they share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TaskSummary {
     /// The training, the validation and, if it was read, the test part.
     pub parts: Vec<PartSummary>,
@@ -17,7 +17,7 @@ pub struct TaskSummary {
 }
 
 /// The contents of one part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PartSummary {
     /// The part that is summarised.
     pub part: Part,
@@ -25,12 +25,42 @@ pub struct PartSummary {
     pub examples: usize,
     /// The number of examples of each class, in the order of [`Task::classes`].
     pub classes: Vec<usize>,
+    /// What the labels are if they are numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub numbers: Option<NumberSummary>,
     /// The number of texts whose tokens were cut off at the maximum length.
     pub cut: usize,
     /// The number of examples with the same input as an earlier one.
     pub repeated: usize,
     /// The number of repeated examples whose label differs from that of the earlier one.
     pub contradicting: usize,
+}
+
+/// The labels of a part that are numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct NumberSummary {
+    /// The smallest one.
+    pub least: f64,
+    /// Their mean.
+    pub mean: f64,
+    /// The standard deviation, the square root of the mean squared difference from the mean.
+    pub deviation: f64,
+    /// The largest one.
+    pub greatest: f64,
+}
+
+impl NumberSummary {
+    fn of(numbers: &[f64]) -> Self {
+        let count = numbers.len().max(1) as f64;
+        let mean = numbers.iter().sum::<f64>() / count;
+        let squares: f64 = numbers.iter().map(|x| (x - mean) * (x - mean)).sum();
+        NumberSummary {
+            least: numbers.iter().copied().fold(f64::INFINITY, f64::min),
+            mean,
+            deviation: (squares / count).sqrt(),
+            greatest: numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        }
+    }
 }
 
 /// A leak between two parts: examples of the second also occur in the first.
@@ -74,17 +104,34 @@ impl Task {
 
     fn part_summary(&self, part: Part, examples: &Examples) -> PartSummary {
         let mut classes = vec![0; self.classes.len()];
-        for &label in &examples.labels {
-            classes[label as usize] += 1;
+        let mut numbers = None;
+        match &examples.labels {
+            Labels::Classes(labels) => labels
+                .iter()
+                .for_each(|&label| classes[label as usize] += 1),
+            Labels::Sets { sets, .. } => {
+                let labels = sets.iter().flatten();
+                labels.for_each(|&label| classes[label as usize] += 1);
+            }
+            Labels::Numbers {
+                standardised,
+                scale,
+            } => {
+                let restored: Vec<f64> = standardised
+                    .iter()
+                    .map(|&number| scale.restore(f64::from(number)))
+                    .collect();
+                numbers = Some(NumberSummary::of(&restored));
+            }
         }
         let (repeated, contradicting) = match &examples.inputs {
             Inputs::Text(texts) => {
                 let inputs = texts.texts.iter().map(|text| (&text.ids, &text.type_ids));
-                repetitions(inputs.zip(&examples.labels))
+                repetitions(inputs, &examples.labels)
             }
             Inputs::Images(images) => {
                 let pictures = (0..images.len()).map(|index| images.picture(index));
-                repetitions(pictures.zip(&examples.labels))
+                repetitions(pictures, &examples.labels)
             }
         };
         let cut = match &examples.inputs {
@@ -95,6 +142,7 @@ impl Task {
             part,
             examples: examples.len(),
             classes,
+            numbers,
             cut,
             repeated,
             contradicting,
@@ -103,15 +151,15 @@ impl Task {
 }
 
 /// The number of inputs that occurred before, and how many of those had another label.
-fn repetitions<'a, T: Eq + Hash>(labelled: impl Iterator<Item = (T, &'a u32)>) -> (usize, usize) {
-    let mut first: HashMap<T, u32> = HashMap::new();
+fn repetitions<T: Eq + Hash>(inputs: impl Iterator<Item = T>, labels: &Labels) -> (usize, usize) {
+    let mut first: HashMap<T, usize> = HashMap::new();
     let (mut repeated, mut contradicting) = (0, 0);
-    for (input, &label) in labelled {
+    for (index, input) in inputs.enumerate() {
         if let Some(&before) = first.get(&input) {
             repeated += 1;
-            contradicting += usize::from(before != label);
+            contradicting += usize::from(!labels.equal(before, index));
         } else {
-            first.insert(input, label);
+            first.insert(input, index);
         }
     }
     (repeated, contradicting)
@@ -156,7 +204,8 @@ mod tests {
                     })
                     .collect(),
             }),
-            labels: texts.iter().map(|(.., label)| *label).collect(),
+            labels: Labels::Classes(texts.iter().map(|(.., label)| *label).collect()),
+            weights: None,
         }
     }
 

@@ -1,17 +1,20 @@
 //! Reads a task folder.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 use crate::error::listed;
 use crate::fingerprint::fingerprint;
 use crate::image_folder::list_images;
+use crate::labelling::{Labelling, Read, problem_in};
 use crate::layout::{Layout, is_parquet};
-use crate::rows::{RawPart, Row, UNLABELLED, read_text};
-use crate::split::{split_validation, stratified_subset};
-use crate::{Columns, Encoder, Examples, Inputs, Part, TaskError, parquet};
+use crate::rows::{RawPart, Row, read_text};
+use crate::split::{class_counts, split_validation, stratified_subset};
+use crate::{
+    Encoder, Examples, Inputs, Labels, Part, ProblemKind, Reading, Scale, TaskError, parquet,
+};
 
 /// The options for reading a task folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +27,43 @@ pub struct TaskOptions<'a> {
     pub train_examples: Option<usize>,
     /// The seed of the subset, which affects nothing else.
     pub seed: u64,
-    /// The names of the columns of rows, or `None` for the default names. They do not apply to pictures in folders.
-    pub columns: Option<&'a Columns>,
+    /// How rows are read, or `None` for the default.
+    pub reading: Option<&'a Reading>,
+}
+
+/// The weights of the classes in the loss.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassWeights {
+    /// Every example counts once.
+    #[default]
+    Equal,
+    /// Every class counts the same: an example of class c counts n / (C n_c), where n_c of the n training examples have
+    /// one of the C classes.
+    Balanced,
+}
+
+impl ClassWeights {
+    /// Whether every example counts once.
+    #[must_use]
+    pub fn are_equal(&self) -> bool {
+        *self == Self::Equal
+    }
 }
 
 impl Default for TaskOptions<'_> {
@@ -34,18 +72,18 @@ impl Default for TaskOptions<'_> {
             parts: &[Part::Train, Part::Validation],
             train_examples: None,
             seed: 0,
-            columns: None,
+            reading: None,
         }
     }
 }
 
-/// A classification task, encoded for one backbone.
+/// A task, encoded for one backbone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// The name of the task folder, or of the dataset if the folder is in the cache of the hub.
     pub name: String,
     /// The labels of the training part, sorted as numbers if all are integers, else as text. The labels of examples are
-    /// indices into this list.
+    /// indices into this list. It is empty if they are numbers.
     pub classes: Vec<String>,
     /// The examples on which adapters and heads are trained.
     pub train: Examples,
@@ -59,6 +97,30 @@ pub struct Task {
 }
 
 impl Task {
+    /// The kind of problem.
+    #[must_use]
+    pub fn problem(&self) -> ProblemKind {
+        self.train.labels.problem()
+    }
+
+    /// The number of logits of a head: one for each class, or a single one for numbers.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        match self.problem() {
+            ProblemKind::Classification | ProblemKind::MultiLabel => self.classes.len(),
+            ProblemKind::Regression => 1,
+        }
+    }
+
+    /// What the numbers of a regression were standardised by.
+    #[must_use]
+    pub fn scale(&self) -> Option<Scale> {
+        match self.train.labels {
+            Labels::Numbers { scale, .. } => Some(scale),
+            Labels::Classes(_) | Labels::Sets { .. } => None,
+        }
+    }
+
     /// The examples of a part. `None` for a test part that was not read or that the folder does not have.
     pub fn part(&self, part: Part) -> Option<&Examples> {
         match part {
@@ -75,8 +137,8 @@ impl Task {
     ///
     /// # Errors
     /// If the folder or its training part is missing, if the task is not of the encoder's kind, if a part is empty, has
-    /// only one class or has a label that train does not have, or if a row or picture cannot be read or encoded. The
-    /// error is that of the first such row in the order of the folder.
+    /// only one label or one that train does not have, if labels are of two kinds, or if a row or picture cannot be read
+    /// or encoded. The error is that of the first such row in the order of the folder.
     pub fn load(
         folder: &Path,
         encoder: &Encoder,
@@ -86,8 +148,9 @@ impl Task {
         let rows = layout.rows(Part::Train);
         let images = layout.pictures(Part::Train).is_some();
         let owned = folder.to_owned();
-        let usual = Columns::default();
-        let columns = options.columns.unwrap_or(&usual);
+        let usual = Reading::default();
+        let reading = options.reading.unwrap_or(&usual);
+        let columns = &reading.columns;
         match encoder {
             Encoder::Text(_) if images && rows.is_none() => {
                 Err(TaskError::TextBackboneImageTask { folder: owned })
@@ -106,7 +169,7 @@ impl Task {
                         .map(|files| RawPart::of_files(files, part, read))
                 };
                 let encode = |rows: &[&Row<_>]| encoder.encode(rows).map(Inputs::Text);
-                load_parts(folder, &layout, options, read, encode)
+                load_parts((folder, &layout), options, reading, read, encode)
             }
             Encoder::Image(encoder) => {
                 warn_of_texts(&layout);
@@ -117,7 +180,7 @@ impl Task {
                     folder.or_else(|| files.map(|files| RawPart::of_files(files, part, read)))
                 };
                 let encode = |rows: &[&Row<_>]| encoder.encode(rows).map(Inputs::Images);
-                load_parts(folder, &layout, options, read, encode)
+                load_parts((folder, &layout), options, reading, read, encode)
             }
         }
     }
@@ -125,9 +188,9 @@ impl Task {
 
 /// Loads a task of one kind. `read` returns the rows of an existing part, and `encode` turns them into inputs.
 fn load_parts<Content>(
-    folder: &Path,
-    layout: &Layout,
+    (folder, layout): (&Path, &Layout),
     options: &TaskOptions<'_>,
+    reading: &Reading,
     read: impl Fn(Part) -> Option<Result<RawPart<Content>, TaskError>>,
     encode: impl Fn(&[&Row<Content>]) -> Result<Inputs, TaskError>,
 ) -> Result<Task, TaskError> {
@@ -138,21 +201,27 @@ fn load_parts<Content>(
         });
     };
     warn_of_ignored(folder, &layout.ignored);
-    check_classes(&train)?;
-    let classes = class_names(&train.rows);
-    let mut train_labels = labels(&train.rows, &classes)?;
+    let chosen = match reading.problem {
+        Some(problem) => Some(problem),
+        None => problem_in(folder)?,
+    };
+    let labelling = Labelling::of(&train, chosen)?;
+    let classes = labelling.classes.len();
+    let mut train_labels = labelling.read(&train)?;
     let mut train_rows: Vec<&Row<Content>> = train.rows.iter().collect();
 
     let validation = read(Part::Validation).transpose()?;
     let (validation_rows, validation_labels) = match &validation {
         Some(validation) => {
-            let labels = checked_labels(validation, &classes)?;
+            let labels = labelling.read(validation)?;
             (validation.rows.iter().collect(), labels)
         }
         None => {
-            let (kept, split_off) = split_validation(&train_labels, classes.len());
-            let validation_labels = at(&train_labels, &split_off);
-            if validation_labels.iter().collect::<BTreeSet<_>>().len() < 2 {
+            let (strata, count) = train_labels.strata(classes);
+            let (kept, split_off) = split_validation(&strata, count);
+            let validation_labels = train_labels.select(&split_off);
+            train_labels = train_labels.select(&kept);
+            if !validation_labels.varies() || !train_labels.varies() {
                 let folder = folder.to_owned();
                 return Err(TaskError::TooSmallToSplit { folder });
             }
@@ -160,46 +229,88 @@ fn load_parts<Content>(
                 "`{}` has no validation part, so {} of {} training examples are used as one",
                 folder.display(),
                 split_off.len(),
-                train_labels.len()
+                train_rows.len()
             );
             let validation_rows = at(&train_rows, &split_off);
             train_rows = at(&train_rows, &kept);
-            train_labels = at(&train_labels, &kept);
             (validation_rows, validation_labels)
         }
-    };
-    if let Some(size) = options.train_examples {
-        let chosen = stratified_subset(&train_labels, classes.len(), size, options.seed);
-        train_rows = at(&train_rows, &chosen);
-        train_labels = at(&train_labels, &chosen);
-    }
-    let train = Examples {
-        inputs: encode(&train_rows)?,
-        labels: train_labels,
-    };
-    let validation = Examples {
-        inputs: encode(&validation_rows)?,
-        labels: validation_labels,
     };
     let test = match options.parts.contains(&Part::Test) {
         true => read(Part::Test).transpose()?,
         false => None,
     };
-    let test = match test.filter(|test| is_labelled(test, &classes)) {
-        Some(test) => Some(Examples {
-            labels: checked_labels(&test, &classes)?,
-            inputs: encode(&test.rows.iter().collect::<Vec<_>>())?,
-        }),
+    let test = test.filter(|test| labelling.is_labelled(test, &train_labels));
+    if let Some(size) = options.train_examples {
+        let (strata, count) = train_labels.strata(classes);
+        let chosen = stratified_subset(&strata, count, size, options.seed);
+        train_rows = at(&train_rows, &chosen);
+        train_labels = train_labels.select(&chosen);
+    }
+    let scale = match &train_labels {
+        Read::Numbers(numbers) => {
+            let scale = Scale::of(numbers);
+            Some(scale.ok_or_else(|| TaskError::SameLabels {
+                part: Part::Train,
+                path: train.path.clone(),
+                label: numbers[0].to_string(),
+            })?)
+        }
+        Read::Classes(_) | Read::Sets(_) => None,
+    };
+    let of_classes = match (reading.class_weights, &train_labels) {
+        (ClassWeights::Equal, _) => None,
+        (ClassWeights::Balanced, Read::Classes(labels)) => Some(balanced(labels, classes)),
+        (ClassWeights::Balanced, Read::Numbers(_) | Read::Sets(_)) => {
+            return Err(TaskError::NoClassesToWeight {
+                folder: folder.to_owned(),
+                kind: train_labels.into_labels(classes, scale).problem().words(),
+            });
+        }
+    };
+    let examples = |rows: &[&Row<Content>], labels: Read| {
+        let weights = match (&of_classes, &labels) {
+            (Some(of_classes), Read::Classes(labels)) => {
+                let each = labels.iter().map(|&label| of_classes[label as usize]);
+                Some(each.collect())
+            }
+            _ => None,
+        };
+        Ok(Examples {
+            inputs: encode(rows)?,
+            labels: labels.into_labels(classes, scale),
+            weights,
+        })
+    };
+    let train = examples(&train_rows, train_labels)?;
+    let validation = examples(&validation_rows, validation_labels)?;
+    let test = match test {
+        Some(test) => {
+            let labels = labelling.read(&test)?;
+            Some(examples(&test.rows.iter().collect::<Vec<_>>(), labels)?)
+        }
         None => None,
     };
     Ok(Task {
         name: folder_name(folder),
-        fingerprint: fingerprint(&classes, &[&train, &validation]),
-        classes,
+        fingerprint: fingerprint(&labelling.classes, &[&train, &validation]),
+        classes: labelling.classes,
         train,
         validation,
         test,
     })
+}
+
+/// The weight of each class, n / (C n_c) for n examples, n_c of which have one of the C classes, so that all classes
+/// count the same. These are the weights of scikit-learn with `class_weight="balanced"`.
+fn balanced(labels: &[u32], classes: usize) -> Vec<f32> {
+    let counts = class_counts(labels, classes);
+    let present = counts.iter().filter(|&&count| count > 0).count();
+    let weight = |&count: &usize| match count {
+        0 => 1.0,
+        _ => (labels.len() as f64 / (present * count) as f64) as f32,
+    };
+    counts.iter().map(weight).collect()
 }
 
 /// Warns about the parts of an image task that are rows of text, which are not read.
@@ -230,20 +341,6 @@ fn warn_of_ignored(folder: &Path, ignored: &[String]) {
         names[..2].join("; "),
         names[2]
     );
-}
-
-/// Whether any example of a test part has a label. Test parts of contests often have none.
-fn is_labelled<Content>(test: &RawPart<Content>, classes: &[String]) -> bool {
-    let unlabelled = !test.rows.is_empty()
-        && test.rows.iter().all(|row| row.label == UNLABELLED)
-        && !classes.iter().any(|class| class == UNLABELLED);
-    if unlabelled {
-        tracing::warn!(
-            "the test part `{}` has no labels and is not used",
-            test.path.display()
-        );
-    }
-    !unlabelled
 }
 
 /// The last component of the path, also for `.` and `..`. In the cache of the hub, it is the dataset and the subset.
@@ -282,58 +379,6 @@ fn name_in_cache(folder: &Path) -> Option<String> {
 
 fn at<T: Clone>(values: &[T], indices: &[usize]) -> Vec<T> {
     indices.iter().map(|&index| values[index].clone()).collect()
-}
-
-/// The distinct labels, sorted as numbers if all are integers.
-fn class_names<Content>(rows: &[Row<Content>]) -> Vec<String> {
-    let names: BTreeSet<&str> = rows.iter().map(|row| row.label.as_str()).collect();
-    let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-    let numbers: Option<Vec<i128>> = names.iter().map(|name| name.parse().ok()).collect();
-    if let Some(numbers) = numbers {
-        let mut numbered: Vec<(i128, String)> = numbers.into_iter().zip(names).collect();
-        numbered.sort();
-        names = numbered.into_iter().map(|(_, name)| name).collect();
-    }
-    names
-}
-
-fn check_classes<Content>(part: &RawPart<Content>) -> Result<(), TaskError> {
-    let (name, path) = (part.part, part.path.clone());
-    let Some(first) = part.rows.first() else {
-        return Err(TaskError::EmptyPart { part: name, path });
-    };
-    if part.rows.iter().all(|row| row.label == first.label) {
-        return Err(TaskError::OneClass {
-            part: name,
-            path,
-            class: first.label.clone(),
-        });
-    }
-    Ok(())
-}
-
-/// The labels as indices into `classes`, after the part has been checked by itself. A label that train does not have is
-/// reported before the lack of a second class.
-fn checked_labels<Content>(
-    part: &RawPart<Content>,
-    classes: &[String],
-) -> Result<Vec<u32>, TaskError> {
-    let labels = labels(&part.rows, classes)?;
-    check_classes(part)?;
-    Ok(labels)
-}
-
-fn labels<Content>(rows: &[Row<Content>], classes: &[String]) -> Result<Vec<u32>, TaskError> {
-    let indices: BTreeMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
-    let index = |row: &Row<Content>| {
-        let found = indices.get(row.label.as_str()).copied();
-        found.ok_or_else(|| TaskError::UnknownLabel {
-            place: row.place.clone(),
-            label: row.label.clone(),
-            classes: classes.to_vec(),
-        })
-    };
-    rows.iter().map(index).collect()
 }
 
 #[cfg(test)]

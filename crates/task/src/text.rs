@@ -154,6 +154,7 @@ mod tests {
     use adaplace_testkit::{TinyBert, tiny_bert};
 
     use super::*;
+    use crate::rows::Label;
 
     fn row(text: &str, pair: Option<&str>) -> Row<Text> {
         Row {
@@ -161,7 +162,7 @@ mod tests {
                 path: "task/train.jsonl".into(),
                 line: Some(1),
             },
-            label: "x".to_owned(),
+            label: Label::One("x".to_owned()),
             content: Text {
                 text: text.to_owned(),
                 pair: pair.map(str::to_owned),

@@ -15,7 +15,7 @@ const ALL_PARTS: TaskOptions = TaskOptions {
     parts: Part::ALL,
     train_examples: None,
     seed: 0,
-    columns: None,
+    reading: None,
 };
 
 fn texts(folder: &Path) -> Result<Task, TaskError> {
@@ -232,7 +232,12 @@ fn pictures_in_parquet_are_the_same_task() {
             panic!("pictures");
         };
         let mut pictures: Vec<(u32, Vec<u8>)> = (0..images.len())
-            .map(|index| (task.train.labels[index], images.picture(index).to_vec()))
+            .map(|index| {
+                (
+                    task.train.labels.classes().unwrap()[index],
+                    images.picture(index).to_vec(),
+                )
+            })
             .collect();
         pictures.sort();
         pictures

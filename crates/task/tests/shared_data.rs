@@ -13,7 +13,7 @@ const ALL_PARTS: TaskOptions = TaskOptions {
     parts: &[Part::Train, Part::Validation, Part::Test],
     train_examples: None,
     seed: 0,
-    columns: None,
+    reading: None,
 };
 
 /// The number of examples, the number of tokens and the sum of all token ids.

@@ -17,7 +17,7 @@ const ALL_PARTS: TaskOptions = TaskOptions {
     parts: &[Part::Train, Part::Validation, Part::Test],
     train_examples: None,
     seed: 0,
-    columns: None,
+    reading: None,
 };
 
 fn text_encoder() -> Encoder {
@@ -46,6 +46,8 @@ fn counts(examples: &Examples, classes: usize) -> Vec<usize> {
     let of_class = |class| {
         examples
             .labels
+            .classes()
+            .unwrap()
             .iter()
             .filter(|&&label| label as usize == class)
             .count()
@@ -107,7 +109,7 @@ fn an_image_task_is_read_class_by_class() {
     assert_eq!((shape, pixels.len()), ([2, 3, 16, 16], 1536));
     // The mean and std are 0.5, so levels are in -1 ..= 1.
     assert!(pixels.iter().all(|value| value.abs() <= 1.0));
-    assert!(task.train.labels.is_sorted());
+    assert!(task.train.labels.classes().unwrap().is_sorted());
 }
 
 #[test]

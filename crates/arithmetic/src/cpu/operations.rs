@@ -11,10 +11,10 @@ use crate::kernels::frozen_product::FrozenProduct;
 use crate::kernels::matrix::{Matrix, MatrixMut};
 use crate::kernels::norm::{self, SavedNorm, normalize_row};
 use crate::kernels::product::Start;
-use crate::kernels::{activation, adapter, examples, gate, gradient_products, head};
+use crate::kernels::{activation, adapter, examples, gate, gradient_products, head, loss};
 use crate::{
     ADAPTER_NORM_EPSILON, Activation, AdapterBlock, Arithmetic, Attention, Columns, Directions,
-    End, HeadPlaces, Linear, MatrixBlock, Norm, OptimiserPlan, Result,
+    End, HeadPlaces, Linear, MatrixBlock, Norm, OptimiserPlan, Result, Targets,
 };
 
 impl Arithmetic for Cpu {
@@ -26,7 +26,7 @@ impl Arithmetic for Cpu {
     type Attention = Attention;
     type SavedAttention = SavedAttention;
     type SavedAdapters = Vec<SavedAdapter>;
-    type Labels = Vec<u32>;
+    type Targets = Targets;
     type Optimiser = ClippedAdamW;
     type Directions = Directions;
     type Numbers = Vec<f64>;
@@ -64,8 +64,8 @@ impl Arithmetic for Cpu {
         Ok(offsets)
     }
 
-    fn labels(&self, labels: Vec<u32>) -> Result<Vec<u32>> {
-        Ok(labels)
+    fn targets(&self, targets: Targets) -> Result<Targets> {
+        Ok(targets)
     }
 
     fn write(
@@ -418,7 +418,7 @@ impl Arithmetic for Cpu {
 
     fn loss(
         &self,
-        labels: &Vec<u32>,
+        targets: &Targets,
         models: usize,
         factor: f32,
         logits: &mut Vec<f32>,
@@ -426,7 +426,7 @@ impl Arithmetic for Cpu {
         let size = (logits.len() / models).max(1);
         let of_models = logits.chunks_exact_mut(size);
         Ok(of_models
-            .map(|logits| head::loss(labels, factor, logits))
+            .map(|logits| loss::loss(targets, factor, logits))
             .collect())
     }
 

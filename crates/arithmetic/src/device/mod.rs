@@ -3,6 +3,7 @@
 mod attention;
 mod compound;
 mod directions;
+mod loss;
 mod of_length;
 mod operations;
 mod optimiser;

@@ -8,7 +8,8 @@ use candle_core::{DType, Tensor};
 use super::attention::{AttentionTensors, SavedAttention};
 use super::compound::{Kept, NormKind};
 use super::directions::{DirectionTensors, add_products};
-use super::optimiser::{Labels, TensorAdamW};
+use super::loss::TensorTargets;
+use super::optimiser::TensorAdamW;
 use super::products::Operand;
 use super::rows::{ExampleRows, indices};
 use super::tensors::{Slot, unset};
@@ -16,7 +17,7 @@ use super::trained::{SavedAdapters, add_at, head_values};
 use super::{LinearTensors, NormTensors, OnDevice, SavedNorm};
 use crate::{
     ADAPTER_NORM_EPSILON, Activation, AdapterBlock, Arithmetic, Attention, Columns, Directions,
-    End, HeadPlace, HeadPlaces, Linear, MatrixBlock, Norm, OptimiserPlan, Result,
+    End, HeadPlace, HeadPlaces, Linear, MatrixBlock, Norm, OptimiserPlan, Result, Targets,
 };
 
 impl Arithmetic for OnDevice {
@@ -28,7 +29,7 @@ impl Arithmetic for OnDevice {
     type Attention = AttentionTensors;
     type SavedAttention = SavedAttention;
     type SavedAdapters = SavedAdapters;
-    type Labels = Labels;
+    type Targets = TensorTargets;
     type Optimiser = TensorAdamW;
     type Directions = DirectionTensors;
     type Numbers = Tensor;
@@ -73,8 +74,8 @@ impl Arithmetic for OnDevice {
         Ok(ExampleRows::new(offsets, &self.device))
     }
 
-    fn labels(&self, labels: Vec<u32>) -> Result<Labels> {
-        Labels::new(labels, &self.device)
+    fn targets(&self, targets: Targets) -> Result<TensorTargets> {
+        TensorTargets::new(targets, &self.device)
     }
 
     fn write(
@@ -421,12 +422,12 @@ impl Arithmetic for OnDevice {
 
     fn loss(
         &self,
-        labels: &Labels,
+        targets: &TensorTargets,
         models: usize,
         factor: f32,
         logits: &mut Slot,
     ) -> Result<Tensor> {
-        let (losses, gradient) = labels.loss(models, factor, logits.get()?)?;
+        let (losses, gradient) = targets.loss(models, factor, logits.get()?)?;
         logits.set(gradient)?;
         Ok(losses)
     }

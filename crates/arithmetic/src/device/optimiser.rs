@@ -1,53 +1,12 @@
-//! The loss, and AdamW over the values of several models. The formulas are in [`crate::kernels`].
+//! AdamW over the values of several models. The formulas are in [`crate::kernels`].
 
 use std::ops::Range;
 
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::compound::{AdamWStep, Compound};
 use super::rows::indices;
 use crate::{OptimiserPlan, Result};
-
-/// The classes of the examples of a batch.
-pub struct Labels {
-    /// The classes, (examples, 1).
-    classes: Tensor,
-}
-
-impl Labels {
-    pub(super) fn new(labels: Vec<u32>, device: &Device) -> Result<Self> {
-        let shape = (labels.len(), 1);
-        Ok(Self {
-            classes: Tensor::from_vec(labels, shape, device)?,
-        })
-    }
-
-    /// The sum of the cross-entropies of each model, (models), and the gradient of `factor` times these sums with
-    /// respect to the logits, (models x examples, classes).
-    pub(super) fn loss(
-        &self,
-        models: usize,
-        factor: f32,
-        logits: &Tensor,
-    ) -> Result<(Tensor, Tensor)> {
-        let classes = match models {
-            1 => self.classes.clone(),
-            _ => self.classes.repeat((models, 1))?,
-        };
-        let minus_one = Tensor::full(-1.0_f32, classes.shape(), classes.device())?;
-        let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;
-        let shares = shifted.exp()?;
-        let sums = shares.sum_keepdim(D::Minus1)?;
-        let chosen = shifted.gather(&classes, 1)?;
-        let losses = (sums.log()? - chosen)?;
-        let slopes = shares.broadcast_div(&sums)?;
-        let slopes = slopes.scatter_add(&classes, &minus_one, 1)?;
-        Ok((
-            losses.reshape((models, ()))?.sum(1)?,
-            (slopes * f64::from(factor))?,
-        ))
-    }
-}
 
 /// AdamW on gradients that are shortened before.
 pub struct TensorAdamW {

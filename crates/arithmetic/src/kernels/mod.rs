@@ -20,6 +20,7 @@ pub(crate) mod gate;
 pub(crate) mod gradient_products;
 pub(crate) mod head;
 pub(crate) mod instruction_set;
+pub(crate) mod loss;
 pub(crate) mod matrix;
 pub(crate) mod norm;
 #[expect(

@@ -1,6 +1,6 @@
 //! The command line.
 
-mod columns;
+mod reading;
 mod single;
 mod space;
 mod studies;
@@ -15,7 +15,7 @@ use adaplace_search_space::{Count, Positive};
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub(crate) use columns::ColumnOptions;
+pub(crate) use reading::ReadingOptions;
 pub(crate) use single::{Evaluate, Export, Inspect, Manual, Probe, Quickstart, Report, Train};
 pub(crate) use space::{SpaceOptions, described};
 pub(crate) use studies::{
@@ -100,7 +100,7 @@ pub(crate) struct BackboneAndTask {
     #[arg(long, value_name = "DIR")]
     pub(crate) task: PathBuf,
     #[command(flatten)]
-    pub(crate) columns: ColumnOptions,
+    pub(crate) reading: ReadingOptions,
 }
 
 /// How adapters and head are trained.

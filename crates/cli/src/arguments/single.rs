@@ -11,7 +11,7 @@ use adaplace_task::Part;
 use clap::Args;
 
 use super::values::{ExportTarget, PrecisionArgument, named, workers};
-use super::{BackboneAndTask, ColumnOptions, DeviceArgument, LearningOptions, ResourceOptions};
+use super::{BackboneAndTask, DeviceArgument, LearningOptions, ReadingOptions, ResourceOptions};
 
 #[derive(Debug, Args)]
 pub(crate) struct Quickstart {
@@ -41,7 +41,7 @@ pub(crate) struct Inspect {
     #[arg(long, value_name = "DIR")]
     pub(crate) task: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) columns: ColumnOptions,
+    pub(crate) reading: ReadingOptions,
     /// Cut the task's texts to this many tokens [default: 128, or the backbone's longest]
     #[arg(long, value_name = "N", requires = "task")]
     pub(crate) max_length: Option<Count>,
@@ -108,7 +108,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "DIR")]
     pub(crate) task: PathBuf,
     #[command(flatten)]
-    pub(crate) columns: ColumnOptions,
+    pub(crate) reading: ReadingOptions,
     /// Optimiser steps
     #[arg(long, value_name = "N", default_value = "512")]
     pub(crate) steps: Fidelity,
@@ -155,7 +155,7 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "DIR")]
     pub(crate) task: PathBuf,
     #[command(flatten)]
-    pub(crate) columns: ColumnOptions,
+    pub(crate) reading: ReadingOptions,
     /// Part of the task to evaluate on
     #[arg(long, value_name = "NAME", default_value = "test", value_parser = named::<Part>())]
     pub(crate) part: Part,

@@ -13,14 +13,14 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::values::{ExecutorArgument, PrecisionArgument, from, named, workers};
-use super::{BackboneAndTask, ColumnOptions, LearningOptions, ResourceOptions, SpaceOptions};
+use super::{BackboneAndTask, LearningOptions, ReadingOptions, ResourceOptions, SpaceOptions};
 
 #[derive(Debug, Args)]
 pub(crate) struct Search {
     /// Run the study of this file again in another output folder. Its backbone and task are looked up here and next to
     /// the file; --backbone and --task name other places of the same ones
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "space", "adapters", "parameters", "ranks", "text_column", "pair_column", "label_column", "image_column", "strategy", "trials", "until", "metric", "and", "finalists", "race", "repetitions", "halving", "proposals",
+        "space", "adapters", "parameters", "ranks", "text_column", "pair_column", "label_column", "image_column", "problem", "class_weights", "strategy", "trials", "until", "metric", "and", "finalists", "race", "repetitions", "halving", "proposals",
         "statistic", "candidates", "population", "first_population", "prune_rounds", "prune_from", "steps", "train_examples", "batch_size",
         "learning_rate", "head_learning_rate", "max_length", "pooling", "precision", "seed", "gradient_examples",
     ])]
@@ -34,7 +34,7 @@ pub(crate) struct Search {
     #[arg(long, value_name = "DIR", required_unless_present = "study")]
     pub(crate) task: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) columns: ColumnOptions,
+    pub(crate) reading: ReadingOptions,
     #[command(flatten)]
     pub(crate) space: SpaceOptions,
     /// Strategy that proposes placements
@@ -66,8 +66,8 @@ pub(crate) struct SearchOptions {
     /// at the start
     #[arg(long, value_name = "TIME", conflicts_with = "trials", value_parser = humantime::parse_duration)]
     pub(crate) until: Option<Duration>,
-    /// Rank by validation accuracy (ties by loss), by loss (ties by accuracy), by accuracy - loss / 2, which is more
-    /// stable than accuracy alone, or by a metric that counts every class
+    /// Rank by one of the task's metrics on the validation part; by default by its headline measure - loss / 2, which
+    /// is more stable than that measure alone
     #[arg(long, value_name = "NAME", default_value = Metric::default().name(), value_parser = named::<Metric>())]
     pub(crate) metric: Metric,
     /// Cost to minimise as well; evolution and surrogate take it into account, and the placements trained again come
@@ -209,7 +209,7 @@ pub(crate) struct Audit {
     /// with this backbone and task, with the bench's own settings. The default output folder is then
     /// results/TASK-audit-sets
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "text_column", "pair_column", "label_column", "image_column", "sample", "rank", "steps", "train_examples", "batch_size", "learning_rate", "head_learning_rate", "max_length", "pooling",
+        "text_column", "pair_column", "label_column", "image_column", "problem", "class_weights", "sample", "rank", "steps", "train_examples", "batch_size", "learning_rate", "head_learning_rate", "max_length", "pooling",
         "precision", "seed", "gradient_examples", "workers",
     ])]
     pub(crate) sets: Option<PathBuf>,
@@ -233,7 +233,7 @@ pub(crate) struct Compare {
     /// Look scores up in this placement bench of `adaplace bench` instead of training. The space is then that of the
     /// bench unless --space is given, and the default output folder is results/TASK-replay
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "backbone", "task", "text_column", "pair_column", "label_column", "image_column", "final_steps", "final_repetitions", "learning_rates", "steps", "train_examples", "batch_size", "learning_rate",
+        "backbone", "task", "text_column", "pair_column", "label_column", "image_column", "problem", "class_weights", "final_steps", "final_repetitions", "learning_rates", "steps", "train_examples", "batch_size", "learning_rate",
         "head_learning_rate", "max_length", "pooling", "precision", "gradient_examples", "device", "side_by_side",
         "cache_memory", "instruction_set",
     ])]
@@ -247,7 +247,7 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "DIR", required_unless_present = "replay")]
     pub(crate) task: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) columns: ColumnOptions,
+    pub(crate) reading: ReadingOptions,
     // With --replay the default is the space of the bench.
     #[command(flatten)]
     pub(crate) space: SpaceOptions,
@@ -286,8 +286,7 @@ pub(crate) struct Compare {
     /// Number of random placements that each of the baselines best-random-parallel and best-random tries
     #[arg(long, value_name = "N", default_value = "16")]
     pub(crate) random_parallel: Count,
-    /// Choose by validation accuracy (ties by loss), by loss (ties by accuracy), by accuracy - loss / 2, or by a metric
-    /// that counts every class
+    /// Choose by one of the task's metrics on the validation part; by default by its headline measure - loss / 2
     #[arg(long, value_name = "NAME", default_value = Metric::default().name(), value_parser = named::<Metric>())]
     pub(crate) metric: Metric,
     /// Number of placements that a strategy proposes at a time

@@ -40,7 +40,7 @@ fn train(arguments: &Arguments) -> Result<Ending> {
     let subject = Subject {
         backbone: &arguments.subject.backbone,
         task: &arguments.subject.task,
-        columns: arguments.subject.columns.columns(),
+        reading: arguments.subject.reading.reading(),
         space: single_connections(arguments.rank),
         strategy,
     };
@@ -58,6 +58,7 @@ fn train(arguments: &Arguments) -> Result<Ending> {
     };
     let (mut configuration, problem) =
         configuration(subject, search, (training, output.resources))?;
+    configuration.search.metric = Metric::headline(problem.task.problem());
     if arguments.sample.is_none() {
         let states = problem.backbone.description().hidden_states;
         configuration.search.trials = Count::new(states.pow(2))?;
@@ -138,16 +139,16 @@ fn summary(out: &Path, audit: &Audit, spent: Spent, report: Option<&Path>) -> Re
         .predictors
         .iter()
         .map(|audited| {
-            let accuracy = &audited.validation_accuracy;
+            let headline = &audited.validation_headline;
             let cells = vec![
                 audited.predictor.to_string(),
-                rho(accuracy),
+                rho(headline),
                 rho(&audited.validation_loss),
                 rho(&audited.train_loss),
-                tau(accuracy),
-                top(accuracy),
+                tau(headline),
+                top(headline),
             ];
-            (order(accuracy), cells)
+            (order(headline), cells)
         })
         .collect();
     let rows = best_first(rows);

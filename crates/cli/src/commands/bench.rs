@@ -4,7 +4,8 @@ use adaplace_experiments::{BenchConfiguration, PlacementBench, tabulate, tabulat
 use adaplace_search_space::{Count, SearchSpace};
 use adaplace_strategy::StrategyDescription;
 use adaplace_study::{Metric, Prepared, SearchSettings, StudyFolder, Workers, chain_shape};
-use anyhow::Result;
+use adaplace_task::ProblemKind;
+use anyhow::{Result, ensure};
 
 use super::configuration::{Subject, configuration};
 use super::{PREPARATION, in_file, print, print_json};
@@ -21,7 +22,7 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
     let subject = Subject {
         backbone: &arguments.subject.backbone,
         task: &arguments.subject.task,
-        columns: arguments.subject.columns.columns(),
+        reading: arguments.subject.reading.reading(),
         space: arguments.space.description()?,
         strategy: match arguments.sample {
             Some(_) => StrategyDescription::Sample {},
@@ -42,6 +43,13 @@ pub(crate) fn run(arguments: &Bench) -> Result<Ending> {
         ..SearchSettings::default()
     };
     let (configuration, problem) = configuration(subject, search, (training, output.resources))?;
+    let kind = problem.task.problem();
+    ensure!(
+        kind == ProblemKind::Classification,
+        "a bench tabulates accuracies, but `{}` is a {}",
+        arguments.subject.task.display(),
+        kind.words()
+    );
     let computed = configuration.backbone.computed();
     let (problem, resources) = resources::within(output.resources, computed, problem)?;
     let (backbone, task) = problem.shared();

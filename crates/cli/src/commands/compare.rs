@@ -11,10 +11,10 @@ use adaplace_scorer::{Scorer, Statistic};
 use adaplace_search_space::{Count, Fidelity, SearchSpace};
 use adaplace_strategy::{ConnectionProxy, FixedProxy, StrategyDescription, StrategySetting};
 use adaplace_study::{
-    Configuration, Journal, Prepared, Problem, StudyConfiguration, StudyFolder, Workers,
+    Configuration, Journal, Metric, Prepared, Problem, StudyConfiguration, StudyFolder, Workers,
     chain_shape,
 };
-use adaplace_task::{Part, TaskOptions};
+use adaplace_task::{Part, ProblemKind, TaskOptions};
 use anyhow::{Context, Result, bail};
 
 use super::competition::{TestedOn, summary};
@@ -116,7 +116,7 @@ fn train(arguments: &Compare, places: Places<'_>) -> Result<Ending> {
 fn replay(arguments: &Compare, path: &Path) -> Result<Ending> {
     let start = Instant::now();
     let metric = arguments.metric;
-    if !metric.is_of_two() {
+    if !Metric::of_two(ProblemKind::Classification).contains(&metric) {
         bail!(
             "a bench contains accuracies and losses, from which no {} can be computed",
             metric.words()
@@ -225,7 +225,7 @@ fn configuration(
     let options = &arguments.training;
     let space = arguments.space.description()?;
     let strategies = strategies(arguments)?;
-    let columns = arguments.columns.columns();
+    let reading = arguments.reading.reading();
     let folder = hub::backbone(places.backbone)?;
     let problem = Problem::load(
         (&folder, options.pooling),
@@ -235,9 +235,10 @@ fn configuration(
             parts: &[Part::Train, Part::Validation, Part::Test],
             train_examples: options.train_examples.map(Count::get),
             seed: options.seed.get(),
-            columns: Some(&columns),
+            reading: Some(&reading),
         },
     )?;
+    arguments.metric.check(problem.task.problem())?;
     let Sources {
         backbone,
         task,
@@ -246,7 +247,7 @@ fn configuration(
     } = Sources::of(
         &problem,
         (places.backbone, places.task),
-        columns,
+        reading,
         (options, &arguments.output.resources),
     );
     let final_steps = match arguments.final_steps {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use adaplace_experiments::{Comparison, ComparisonSettings, SeedResult};
-use adaplace_report::comparison_notes;
+use adaplace_report::{bare, comparison_notes, difference, heading};
 use anyhow::Result;
 
 use super::spent::Spent;
@@ -47,6 +47,7 @@ pub(super) fn summary(
         ),
     };
     writeln!(text, "{by}; mean over the seeds with its 95 % interval\n")?;
+    let judged_by = comparison.judged_by();
     let rows: Vec<Vec<String>> = comparison
         .competitors
         .iter()
@@ -58,12 +59,12 @@ pub(super) fn summary(
             let against = competed.against_random;
             vec![
                 competed.name.clone(),
-                competed.test_accuracy.map_or_else(
+                competed.test_headline.map_or_else(
                     || "failed".to_owned(),
-                    |mean| table::measured(mean, table::hundredths),
+                    |mean| table::measured(mean, bare(judged_by)),
                 ),
-                against.map_or_else(String::new, |difference| {
-                    table::measured(difference.mean, table::points)
+                against.map_or_else(String::new, |against| {
+                    table::measured(against.mean, difference(judged_by))
                 }),
                 against.map_or_else(String::new, |_| table::p_value(competed.p_value())),
                 table::grouped(mean(|result| result.cost.parameters)),
@@ -74,10 +75,14 @@ pub(super) fn summary(
             ]
         })
         .collect();
+    let judged = heading(judged_by);
     let head = [
         "",
-        "accuracy, %",
-        "to random, points",
+        &judged,
+        match judged_by.is_share() {
+            true => "to random, points",
+            false => "to random",
+        },
         "p",
         "parameters",
         "steps of search",

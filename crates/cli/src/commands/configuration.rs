@@ -9,7 +9,7 @@ use adaplace_study::{
     BackboneSource, GradientMapSource, Problem, STUDY_FORMAT, SearchSettings, StudyConfiguration,
     TaskSource,
 };
-use adaplace_task::Columns;
+use adaplace_task::Reading;
 use anyhow::Result;
 
 use crate::arguments::{ResourceOptions, TrainingOptions};
@@ -19,7 +19,7 @@ use crate::hub;
 pub(super) struct Subject<'a> {
     pub(super) backbone: &'a Path,
     pub(super) task: &'a Path,
-    pub(super) columns: Columns,
+    pub(super) reading: Reading,
     pub(super) space: SpaceDescription,
     pub(super) strategy: StrategyDescription,
 }
@@ -33,14 +33,14 @@ pub(super) fn configuration(
     let Subject {
         backbone,
         task,
-        columns,
+        reading,
         space,
         strategy,
     } = subject;
     let folder = hub::backbone(backbone)?;
     let problem = Problem::for_search(
         (&folder, options.pooling),
-        (&hub::task(task)?, &columns),
+        (&hub::task(task)?, &reading),
         options.max_length.map(Count::get),
         options.train_examples.map(Count::get),
         options.seed.get(),
@@ -50,7 +50,7 @@ pub(super) fn configuration(
         task,
         training,
         gradient_map,
-    } = Sources::of(&problem, (backbone, task), columns, (options, resources));
+    } = Sources::of(&problem, (backbone, task), reading, (options, resources));
     let configuration = StudyConfiguration {
         format: STUDY_FORMAT.to_owned(),
         search,
@@ -77,7 +77,7 @@ impl Sources {
     pub(super) fn of(
         problem: &Problem,
         (backbone, task): (&Path, &Path),
-        columns: Columns,
+        reading: Reading,
         (options, resources): (&TrainingOptions, &ResourceOptions),
     ) -> Self {
         let device = resources.device.kind();
@@ -95,7 +95,9 @@ impl Sources {
                 fingerprint: problem.task.fingerprint.clone(),
                 train_examples: options.train_examples,
                 max_length: problem.max_length,
-                columns,
+                columns: reading.columns,
+                problem: reading.problem,
+                class_weights: reading.class_weights,
             },
             training: options.learning.settings(),
             gradient_map: GradientMapSource {

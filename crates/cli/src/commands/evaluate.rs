@@ -3,7 +3,7 @@ use std::path::Path;
 use adaplace_scorer::{Evaluation, evaluate_on};
 use adaplace_search_space::{PlacementFile, PlacementHash};
 use adaplace_study::{Problem, backbone_reference};
-use adaplace_task::{Part, TaskOptions};
+use adaplace_task::{Part, ProblemKind, TaskOptions};
 use anyhow::{Result, bail};
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use super::origin::{pooling, trained_parameters};
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Evaluate;
-use crate::{hub, resources, table};
+use crate::{hub, measures, resources};
 
 #[derive(Serialize)]
 struct Report {
@@ -27,10 +27,10 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
     let path = &arguments.adapters;
     let (parameters, metadata) = trained_parameters(&file, path)?;
     let part = arguments.part;
-    let columns = arguments.columns.columns();
+    let reading = arguments.reading.reading();
     let options = TaskOptions {
         parts: &[Part::Train, Part::Validation, part],
-        columns: Some(&columns),
+        reading: Some(&reading),
         ..TaskOptions::default()
     };
     let pooling = pooling(&file, &arguments.placement)?;
@@ -49,13 +49,29 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
     file.check_backbone(&backbone_reference(backbone))
         .map_err(|error| error.in_file(&arguments.placement))?;
     let rows = parameters.classes();
-    check_classes(metadata.classes.as_ref(), &task.classes, rows, path)?;
+    let problem = metadata.problem.unwrap_or(ProblemKind::Classification);
+    if problem != task.problem() {
+        bail!(
+            "`{}` was trained for {}, but the task is a {}; say what it is with `--problem {problem}`",
+            path.display(),
+            problem.words(),
+            task.problem().words()
+        );
+    }
+    if problem != ProblemKind::Regression {
+        check_classes(metadata.classes.as_ref(), &task.classes, rows, path)?;
+    }
     let Some(examples) = task.part(part) else {
         bail!(
             "the task `{}` has no {part} part; choose another with `--part`",
             arguments.task.display()
         );
     };
+    // The head predicts numbers on the scale of its own training part, of which `task` may hold another subset.
+    let mut examples = examples.clone();
+    if let Some(scale) = metadata.scale {
+        examples.labels = examples.labels.rescaled(scale);
+    }
     let report = Report {
         placement: file.placement.hash(),
         task: task.name.clone(),
@@ -64,31 +80,25 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
             device,
             backbone,
             parameters,
-            examples,
+            &examples,
             arguments.batch_size.get(),
         )?,
     };
     if arguments.json {
         print_json(&report)?;
     } else {
-        let Evaluation {
-            loss,
-            accuracy,
-            examples,
-            by_class,
-        } = report.evaluation;
-        let of_classes = by_class.map_or_else(String::new, |of| {
-            format!(
-                ", balanced accuracy {}, macro F1 {}, Matthews correlation {:.3}",
-                table::percent(of.balanced_accuracy),
-                table::percent(of.macro_f1),
-                of.matthews
-            )
-        });
+        let evaluation = &report.evaluation;
+        let names = measures::names(evaluation.measures.problem()).into_iter();
+        let found: Vec<String> = names
+            .zip(measures::measured(evaluation))
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect();
         print(&format!(
-            "{}, {part}: accuracy {}, loss {loss:.4}{of_classes}, {examples} examples\n",
+            "{}, {part}: {}, {} examples\n",
             report.task,
-            table::percent(accuracy)
+            found.join(", "),
+            evaluation.examples
         ))?;
     }
     Ok(Ending::Finished)

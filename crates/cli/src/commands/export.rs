@@ -87,11 +87,21 @@ fn result(file: &PlacementFile, stored: &Value) -> Option<CardResult> {
         .into_iter()
         .find(|part| stored[*part].is_object())?;
     let evaluation = &stored[part];
-    let by_class = &evaluation["by_class"];
+    let (by_class, numbers, sets) = (
+        &evaluation["by_class"],
+        &evaluation["numbers"],
+        &evaluation["sets"],
+    );
     let metrics = [
         ("accuracy", &evaluation["accuracy"]),
         ("balanced_accuracy", &by_class["balanced_accuracy"]),
         ("macro_f1", &by_class["macro_f1"]),
+        ("pearson", &numbers["pearson"]),
+        ("spearman", &numbers["spearman"]),
+        ("r2", &numbers["r2"]),
+        ("micro_f1", &sets["micro_f1"]),
+        ("macro_f1", &sets["macro_f1"]),
+        ("mean_average_precision", &sets["mean_average_precision"]),
         ("loss", &evaluation["loss"]),
     ];
     let metrics = metrics

@@ -3,11 +3,13 @@ use std::fmt::Write as _;
 use adaplace_backbone::{BackboneDescription, Device, DeviceKind, InputDescription, NoDevice};
 use adaplace_search_space::{AdapterSpec, Connection, ConnectionKind, Count};
 use adaplace_study::{Problem, load_backbone};
-use adaplace_task::{Part, PartSummary, Shared, TaskOptions, TaskSummary};
+use adaplace_task::{Part, PartSummary, ProblemKind, Shared, TaskOptions, TaskSummary};
 use anyhow::Result;
 use serde::Serialize;
 
-use super::reading::leak;
+use adaplace_report::numbers::significant;
+
+use super::reading::{kind, leak};
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Inspect;
@@ -52,6 +54,10 @@ struct DeviceReport {
 #[derive(Serialize)]
 struct TaskReport {
     name: String,
+    problem: ProblemKind,
+    /// What the task asks for, in words.
+    #[serde(skip)]
+    kind: String,
     classes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_length: Option<usize>,
@@ -79,10 +85,10 @@ pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
     let (backbone, task) = match &arguments.task {
         None => (load_backbone(&folder, pooling)?, None),
         Some(task) => {
-            let columns = arguments.columns.columns();
+            let reading = arguments.reading.reading();
             let options = TaskOptions {
                 parts: Part::ALL,
-                columns: Some(&columns),
+                reading: Some(&reading),
                 ..TaskOptions::default()
             };
             let problem = Problem::load(
@@ -93,6 +99,8 @@ pub(crate) fn run(arguments: &Inspect) -> Result<Ending> {
             )?;
             let TaskSummary { parts, shared } = problem.task.summary();
             let task = TaskReport {
+                problem: problem.task.problem(),
+                kind: kind(&problem.task),
                 parts,
                 shared,
                 name: problem.task.name,
@@ -267,13 +275,15 @@ fn device_lines(devices: &[DeviceReport]) -> String {
 fn task_summary(task: &TaskReport) -> String {
     let TaskReport {
         name,
+        kind,
         classes,
         max_length,
         encoded_by,
         parts,
         shared,
+        ..
     } = task;
-    let mut text = format!("{name}: {} classes\n", classes.len());
+    let mut text = format!("{name}: {kind}\n");
     let encoded = match max_length {
         Some(length) => format!("to at most {length} tokens by {}", encoded_by.join(", ")),
         None => format!("to pixels by {}", encoded_by.join(", ")),
@@ -290,7 +300,10 @@ fn task_summary(task: &TaskReport) -> String {
                 count(part.repeated),
                 count(part.contradicting),
             ];
-            if classes.len() <= SHOWN_CLASSES {
+            if let Some(of) = part.numbers {
+                let numbers = [of.least, of.mean, of.deviation, of.greatest];
+                row.extend(numbers.map(significant));
+            } else if classes.len() <= SHOWN_CLASSES {
                 row.extend(part.classes.iter().map(|&of_class| count(of_class)));
             } else {
                 let fewest = part.classes.iter().min().copied().unwrap_or(0);
@@ -301,7 +314,9 @@ fn task_summary(task: &TaskReport) -> String {
         })
         .collect();
     let mut titles = vec!["", "examples", "cut", "repeated", "with another label"];
-    if classes.len() <= SHOWN_CLASSES {
+    if parts.iter().any(|part| part.numbers.is_some()) {
+        titles.extend(["least", "mean", "deviation", "greatest"]);
+    } else if classes.len() <= SHOWN_CLASSES {
         titles.extend(classes.iter().map(String::as_str));
     } else {
         titles.push("of a class");

@@ -6,7 +6,7 @@ use std::time::Instant;
 use adaplace_backbone::Backbone;
 use adaplace_scorer::{GradientMapSettings, ProxyScorer, TrainingSettings};
 use adaplace_search_space::{Connection, Count, SearchSpace};
-use adaplace_study::{GradientMapFile, Problem, backbone_reference, chain_shape};
+use adaplace_study::{GradientMapFile, Metric, Problem, backbone_reference, chain_shape};
 use adaplace_task::Task;
 use anyhow::{Context, Result, ensure};
 use terminal_size::{Width, terminal_size};
@@ -16,6 +16,7 @@ use crate::Ending;
 use crate::arguments::{Probe, described};
 use crate::heatmap;
 use crate::hub;
+use crate::measures;
 use crate::resources;
 use crate::table::{duration, percent};
 
@@ -30,7 +31,7 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
         (&folder, pooling),
         (
             &hub::task(&arguments.subject.task)?,
-            &arguments.subject.columns.columns(),
+            &arguments.subject.reading.reading(),
         ),
         arguments.max_length.map(Count::get),
         Some(arguments.examples.get()),
@@ -70,15 +71,25 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
     let file = GradientMapFile::new(&map, probe, backbone_reference(&backbone), &task.name);
     file.write(&arguments.out)?;
 
+    let validation = &probe.validation;
+    let quality = match validation.measures.accuracy() {
+        Some(accuracy) => format!(
+            "{} of {} validation examples right",
+            percent(accuracy),
+            validation.examples
+        ),
+        None => format!(
+            "{} {} on {} validation examples",
+            Metric::headline(validation.measures.problem()).words(),
+            measures::headline(&validation.measures),
+            validation.examples
+        ),
+    };
     let mut text = String::new();
     writeln!(
         text,
-        "linear probe: {} of {} validation examples right, loss {:.4} (l2 {}, {} training examples)",
-        percent(probe.validation.accuracy),
-        probe.validation.examples,
-        probe.validation.loss,
-        probe.l2,
-        probe.train.examples,
+        "linear probe: {}, loss {:.4} (l2 {}, {} training examples)",
+        quality, probe.validation.loss, probe.l2, probe.train.examples,
     )?;
     writeln!(
         text,

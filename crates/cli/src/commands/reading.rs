@@ -3,7 +3,9 @@
 use adaplace_backbone::InputDescription;
 use adaplace_search_space::SearchSpace;
 use adaplace_study::Problem;
-use adaplace_task::{Part, PartSummary, Shared};
+use adaplace_task::{Part, PartSummary, ProblemKind, Shared, Task};
+
+use adaplace_report::numbers::significant;
 
 use crate::table::grouped;
 use crate::terminal::say;
@@ -36,9 +38,9 @@ pub(super) fn announce(problem: &Problem, space: &SearchSpace) {
         None => String::new(),
     };
     say!(
-        "task      {}, {} classes, {} examples{cut}",
+        "task      {}, {}, {} examples{cut}",
         problem.task.name,
-        problem.task.classes.len(),
+        kind(&problem.task),
         parts.join(" and ")
     );
     let placements = match space.count() {
@@ -55,14 +57,30 @@ pub(super) fn announce(problem: &Problem, space: &SearchSpace) {
     }
 }
 
+/// What the task asks for.
+pub(super) fn kind(task: &Task) -> String {
+    let classes = task.classes.len();
+    match task.scale() {
+        None if task.problem() == ProblemKind::MultiLabel => {
+            format!("any of {classes} classes for each example")
+        }
+        None => format!("{classes} classes"),
+        Some(scale) => format!(
+            "numbers, {} ± {} in training",
+            significant(scale.mean),
+            significant(scale.deviation)
+        ),
+    }
+}
+
 /// The consequence of a leak for the results.
 pub(super) fn leak(shared: &Shared, parts: &[PartSummary]) -> String {
     let [first, second] = shared.parts;
     let of_second = parts.iter().find(|one| one.part == second);
     let all = of_second.map_or(0, |part| part.examples);
     let consequence = match second {
-        Part::Test => "the test accuracy is too optimistic",
-        _ => "the validation accuracy is too optimistic",
+        Part::Test => "the test results are too optimistic",
+        _ => "the validation results are too optimistic",
     };
     format!(
         "{} of {} {second} examples are also {first} examples, so {consequence}",

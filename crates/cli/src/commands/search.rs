@@ -119,7 +119,7 @@ fn stored_study(path: &Path, arguments: &Search) -> Result<(StudyConfiguration, 
     let folder = hub::backbone(&backbone.folder)?;
     let problem = Problem::for_search(
         (&folder, Some(backbone.pooling)),
-        (&hub::task(&task.folder)?, &task.columns),
+        (&hub::task(&task.folder)?, &task.reading()),
         task.max_length,
         task.train_examples.map(Count::get),
         configuration.search.seed.get(),
@@ -150,7 +150,7 @@ fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Problem)> {
     let subject = Subject {
         backbone,
         task,
-        columns: arguments.columns.columns(),
+        reading: arguments.reading.reading(),
         strategy: strategy_description(&arguments.strategy, options)?,
         space: arguments.space.description()?,
     };
@@ -170,7 +170,9 @@ fn new_study(arguments: &Search) -> Result<(StudyConfiguration, Problem)> {
         grown: false,
     };
     let resources = &arguments.output.resources;
-    configuration(subject, search, (training, resources))
+    let (configuration, problem) = configuration(subject, search, (training, resources))?;
+    options.metric.check(problem.task.problem())?;
+    Ok((configuration, problem))
 }
 
 /// Rejects options that the chosen executor ignores.

@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &Arguments, path: &Path) -> Result<Ending> {
     let folder = hub::backbone(&subject.backbone)?;
     let problem = Problem::for_search(
         (&folder, Some(configuration.backbone.pooling)),
-        (&hub::task(&subject.task)?, &task.columns),
+        (&hub::task(&subject.task)?, &task.reading()),
         task.max_length,
         task.train_examples.map(Count::get),
         search.seed.get(),

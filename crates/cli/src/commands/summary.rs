@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use adaplace_analysis::Estimate;
-use adaplace_study::{Ranking, Repeated, StudyConfiguration};
+use adaplace_study::{Metric, Ranking, Repeated, StudyConfiguration, TaskSource};
 use adaplace_task::Columns;
 use anyhow::Result;
 
 use super::spent::Spent;
-use crate::table;
 use crate::terminal::argument;
+use crate::{measures, table};
 
 /// The best placements, their comparison with the baselines and the paths of the results.
 pub(crate) fn summary(
@@ -59,20 +59,23 @@ pub(crate) fn summary(
         }
         row
     };
-    let show = |estimate: Option<Estimate>| match metric.is_share() {
+    let probe = &ranking.probe.validation;
+    let problem = probe.measures.problem();
+    let headline = Metric::headline(problem);
+    let show = |metric: Metric, estimate: Option<Estimate>| match metric.is_share() {
         true => table::percent_estimate(estimate),
         false => table::estimate(estimate),
     };
     let backbone_row = |name: &str, repeated: &Repeated| {
         let row = vec![
             name.to_owned(),
-            table::percent_estimate(repeated.validation_accuracy),
+            show(headline, repeated.headline()),
             table::estimate(repeated.validation_loss),
             table::grouped(repeated.cost.parameters),
             table::percent(repeated.cost.extra_flops),
             table::connections(&repeated.placement),
         ];
-        with_other(row, show(repeated.estimate(metric)))
+        with_other(row, show(metric, repeated.estimate(metric)))
     };
     let mut rows: Vec<Vec<String>> = ranking
         .finalists
@@ -83,26 +86,19 @@ pub(crate) fn summary(
         "parallel at every sublayer",
         &ranking.baseline,
     ));
-    let probe = &ranking.probe.validation;
     let row = vec![
         "linear probe".to_owned(),
-        table::percent(probe.accuracy),
+        measures::headline(&probe.measures),
         format!("{:.3}", probe.loss),
         "0".to_owned(),
         table::percent(0.0),
         String::new(),
     ];
     let of_probe = metric.of_evaluation(probe);
-    rows.push(with_other(
-        row,
-        match metric.is_share() {
-            true => table::percent(of_probe),
-            false => format!("{of_probe:.3}"),
-        },
-    ));
+    rows.push(with_other(row, measures::shown(metric, of_probe)));
     let mut titles = vec![
         "",
-        "accuracy",
+        headline.words(),
         "loss",
         "parameters",
         "extra FLOPs",
@@ -116,7 +112,7 @@ pub(crate) fn summary(
     write!(text, "{}", table::aligned(&titles, &rows, &right))?;
     writeln!(text, "\n{}", comparison(ranking))?;
     let noise = ranking.noise.as_ref();
-    if let Some(noise) = noise.and_then(|noise| noise.describe(search.metric)) {
+    if let Some(noise) = noise.and_then(|noise| noise.describe(search.metric, problem)) {
         writeln!(text, "{noise}")?;
     }
     let first = ranking.finalists.first();
@@ -152,14 +148,14 @@ pub(crate) fn summary(
         argument(&folder.join("placements/1.toml")),
         argument(&configuration.backbone.folder),
         argument(&configuration.task.folder),
-        columns(&configuration.task.columns)
+        reading(&configuration.task)
     )?;
     Ok(text)
 }
 
-/// The options for columns whose names are not the default.
-fn columns(columns: &Columns) -> String {
-    let usual = Columns::default();
+/// The options for a task that is not read in the default way.
+fn reading(task: &TaskSource) -> String {
+    let (columns, usual) = (&task.columns, Columns::default());
     let named = [
         ("--text-column", &columns.text, usual.text),
         ("--pair-column", &columns.pair, usual.pair),
@@ -167,9 +163,16 @@ fn columns(columns: &Columns) -> String {
         ("--image-column", &columns.image, usual.image),
     ];
     let others = named.into_iter().filter(|(_, name, usual)| *name != usual);
-    others
+    let mut options: String = others
         .map(|(option, name, _)| format!(" {option} {}", argument(name.as_ref())))
-        .collect()
+        .collect();
+    if let Some(problem) = task.problem {
+        options.push_str(&format!(" --problem {problem}"));
+    }
+    if !task.class_weights.are_equal() {
+        options.push_str(&format!(" --class-weights {}", task.class_weights));
+    }
+    options
 }
 
 /// A line about the race.
@@ -187,21 +190,27 @@ fn race(ranking: &Ranking) -> String {
 
 /// A sentence that compares the best placement with the baselines.
 fn comparison(ranking: &Ranking) -> String {
-    let accuracy = |repeated: &Repeated| repeated.validation_accuracy.map(|estimate| estimate.mean);
+    let probe = &ranking.probe.validation.measures;
+    let headline = Metric::headline(probe.problem());
+    let mean = |repeated: &Repeated| repeated.headline().map(|estimate| estimate.mean);
     let best = ranking.finalists.first().map(|finalist| &finalist.repeated);
-    let Some((best, value)) = best.and_then(|best| Some((best, accuracy(best)?))) else {
+    let Some((best, value)) = best.and_then(|best| Some((best, mean(best)?))) else {
         return "every repetition of the finalists failed".to_owned();
     };
     let points = |other: f64| {
-        let difference = 100.0 * (value - other);
+        let difference = value - other;
         let side = if difference >= 0.0 { "above" } else { "below" };
-        format!("{:.2} points {side}", difference.abs())
+        let size = difference.abs();
+        match headline.is_share() {
+            true => format!("{:.2} points {side}", 100.0 * size),
+            false => format!("{size:.3} {side}"),
+        }
     };
     let mut text = format!(
         "The best placement is {} the linear probe",
-        points(ranking.probe.validation.accuracy)
+        points(probe.headline())
     );
-    if let Some(baseline) = accuracy(&ranking.baseline) {
+    if let Some(baseline) = mean(&ranking.baseline) {
         let share = best.cost.parameters as f64 / ranking.baseline.cost.parameters as f64;
         text.push_str(&format!(
             " and {} an adapter in parallel at every sublayer, with {:.0} % of its parameters",

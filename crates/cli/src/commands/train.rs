@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use adaplace_backbone::{DeviceKind, Precision};
 use adaplace_files::write_atomically;
-use adaplace_scorer::{ByClass, Evaluation, Metadata, ProxyScorer, ScoreError, TrainingSettings};
+use adaplace_scorer::{Evaluation, Metadata, ProxyScorer, ScoreError, TrainingSettings};
 use adaplace_search_space::{BackboneReference, Count, Fidelity, PlacementFile, PlacementHash};
 use adaplace_study::{ProbeQuality, Problem, backbone_reference};
-use adaplace_task::{Part, TaskOptions};
+use adaplace_task::{Part, ProblemKind, TaskOptions};
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ use super::origin::pooling;
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Train;
-use crate::{hub, resources, table};
+use crate::{hub, measures, resources, table};
 
 /// The file beside the adapters that says what they reach.
 pub(crate) const METRICS_FILE: &str = "metrics.json";
@@ -47,12 +47,12 @@ struct Metrics {
 pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     let start = Instant::now();
     let file = PlacementFile::read(&arguments.placement)?;
-    let columns = arguments.columns.columns();
+    let reading = arguments.reading.reading();
     let options = TaskOptions {
         parts: &[Part::Train, Part::Validation, Part::Test],
         train_examples: arguments.train_examples.map(Count::get),
         seed: arguments.seed.get(),
-        columns: Some(&columns),
+        reading: Some(&reading),
     };
     let pooling = pooling(&file, &arguments.placement)?;
     let folder = hub::backbone(&arguments.backbone)?;
@@ -120,6 +120,8 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
         placement: Some(metrics.placement),
         weights_sha256: Some(metrics.backbone.weights_sha256.clone()),
         classes: Some(task.classes.clone()),
+        problem: Some(task.problem()).filter(|one| *one != ProblemKind::Classification),
+        scale: task.scale(),
         max_length,
     };
     trained.parameters.write(&metadata, &adapters)?;
@@ -142,17 +144,10 @@ fn write_metrics(metrics: &Metrics, path: &Path) -> Result<()> {
 fn summary(metrics: &Metrics, adapters: &Path, path: &Path) -> Result<String> {
     let mut text = String::new();
     let row = |name: &str, evaluation: &Evaluation| {
-        let of_classes =
-            |show: fn(ByClass) -> String| evaluation.by_class.map_or_else(String::new, show);
-        vec![
-            name.to_owned(),
-            table::percent(evaluation.accuracy),
-            format!("{:.4}", evaluation.loss),
-            of_classes(|of| table::percent(of.balanced_accuracy)),
-            of_classes(|of| table::percent(of.macro_f1)),
-            of_classes(|of| format!("{:.3}", of.matthews)),
-            evaluation.examples.to_string(),
-        ]
+        let mut row = vec![name.to_owned()];
+        row.extend(measures::measured(evaluation));
+        row.push(evaluation.examples.to_string());
+        row
     };
     let mut rows = vec![
         row("train", &metrics.train),
@@ -169,23 +164,11 @@ fn summary(metrics: &Metrics, adapters: &Path, path: &Path) -> Result<String> {
         metrics.steps,
         table::duration(metrics.seconds)
     )?;
-    write!(
-        text,
-        "{}",
-        table::aligned(
-            &[
-                "",
-                "accuracy",
-                "loss",
-                "balanced accuracy",
-                "macro F1",
-                "Matthews",
-                "examples"
-            ],
-            &rows,
-            &[false, true, true, true, true, true, true]
-        )
-    )?;
+    let mut head = vec![""];
+    head.extend(measures::names(metrics.train.measures.problem()));
+    head.push("examples");
+    let right: Vec<bool> = (0..head.len()).map(|column| column > 0).collect();
+    write!(text, "{}", table::aligned(&head, &rows, &right))?;
     writeln!(text, "\nadapters  {}", adapters.display())?;
     writeln!(text, "metrics   {}", path.display())?;
     Ok(text)

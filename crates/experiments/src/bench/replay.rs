@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use adaplace_scorer::{Evaluation, Score, ScoreError, Scorer};
+use adaplace_scorer::{Evaluation, Measures, Score, ScoreError, Scorer};
 use adaplace_search_space::{Fidelity, Placement, PlacementHash, SearchSpace};
 
 use crate::bench::only_adapter;
@@ -68,8 +68,7 @@ impl Scorer for Replay<'_> {
             (Some(accuracy), Some(loss)) => Ok(Score {
                 train_loss: loss,
                 validation_loss: loss,
-                validation_accuracy: accuracy,
-                by_class: None,
+                measures: Measures::of_accuracy(accuracy),
             }),
             _ => Err(failed_there()),
         }
@@ -81,7 +80,7 @@ impl Finisher for Replay<'_> {
     fn finish(&self, FinalTraining { placement, .. }: &FinalTraining) -> Result<Final, ScoreError> {
         let probe = self.bench.probe.validation;
         let (accuracy, loss) = if placement.is_empty() {
-            (probe.accuracy, probe.loss)
+            (probe.measures.headline(), probe.loss)
         } else {
             let row = self.row(placement)?;
             let mean = |values: &[Option<f64>]| -> Option<f64> {
@@ -96,9 +95,8 @@ impl Finisher for Replay<'_> {
             learning_rate: None,
             test: Evaluation {
                 loss,
-                accuracy,
+                measures: Measures::of_accuracy(accuracy),
                 examples: probe.examples,
-                by_class: None,
             },
         })
     }

@@ -180,7 +180,7 @@ impl PlacementBench {
             });
             let column = record.repetition as usize - 1;
             let score = record.result.score();
-            row.accuracy[column] = score.map(|score| score.validation_accuracy);
+            row.accuracy[column] = score.map(|score| score.measures.headline());
             row.loss[column] =
                 score.map(|score| (score.validation_loss * LOSS_STEPS).round() / LOSS_STEPS);
         }

@@ -4,6 +4,7 @@ use adaplace_analysis::{FEWEST_PAIRS, Measured, bootstrap, signed_rank_p};
 use adaplace_files::Document;
 use adaplace_search_space::{Cost, Placement};
 use adaplace_study::Metric;
+use adaplace_task::ProblemKind;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::ComparisonSettings;
@@ -49,9 +50,11 @@ pub struct Competed {
     pub name: String,
     /// Its results, seed by seed.
     pub seeds: Vec<SeedResult>,
-    /// Mean test accuracy with its 95 % bootstrap interval over the seeds; none if a final training failed.
-    pub test_accuracy: Option<Measured>,
-    /// Mean test loss in nats with its 95 % bootstrap interval over the seeds; none if a final training failed.
+    /// Mean of the headline measure on the test part, the accuracy of a classification, with its 95 % bootstrap interval
+    /// over the seeds; none if a final training failed.
+    #[serde(rename = "test_accuracy")]
+    pub test_headline: Option<Measured>,
+    /// Mean test loss with its 95 % bootstrap interval over the seeds; none if a final training failed.
     pub test_loss: Option<Measured>,
     /// The difference to `random`, if that takes part and is another competitor.
     pub against_random: Option<Difference>,
@@ -113,7 +116,7 @@ pub struct Improvement {
     pub value: f64,
 }
 
-/// Paired differences of test accuracy, competitor minus `random`.
+/// Paired differences of the headline measure on the test part, competitor minus `random`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Difference {
@@ -125,13 +128,13 @@ pub struct Difference {
 }
 
 impl SeedResult {
-    /// Mean test accuracy of the final trainings; none if one failed.
+    /// Mean of the final trainings' headline measure on the test part; none if one failed.
     #[must_use]
-    pub fn test_accuracy(&self) -> Option<f64> {
-        average(self.finals.iter().map(|last| last.test.accuracy))
+    pub fn test_headline(&self) -> Option<f64> {
+        average(self.finals.iter().map(|last| last.test.measures.headline()))
     }
 
-    /// Mean test loss of the final trainings, in nats; none if one failed.
+    /// Mean test loss of the final trainings; none if one failed.
     #[must_use]
     pub fn test_loss(&self) -> Option<f64> {
         average(self.finals.iter().map(|last| last.test.loss))
@@ -139,6 +142,21 @@ impl SeedResult {
 }
 
 impl Comparison {
+    /// The kind of problem that the task is.
+    #[must_use]
+    pub fn problem(&self) -> ProblemKind {
+        let seeds = self.competitors.iter().flat_map(|one| &one.seeds);
+        let mut finals = seeds.flat_map(|seed| &seed.finals);
+        let problem = finals.next().map(|one| one.test.measures.problem());
+        problem.unwrap_or(ProblemKind::Classification)
+    }
+
+    /// The metric that competitors are judged by on the test part.
+    #[must_use]
+    pub fn judged_by(&self) -> Metric {
+        Metric::headline(self.problem())
+    }
+
     /// Mean cost of the search of `competed` over its seeds, in trainings of `parallel-everywhere` as long as its final
     /// ones. The unit is a trial in a replay, which measures no time. `None` if nothing was measured.
     #[must_use]
@@ -165,7 +183,7 @@ impl Competed {
         };
         Self {
             name,
-            test_accuracy: of(SeedResult::test_accuracy),
+            test_headline: of(SeedResult::test_headline),
             test_loss: of(SeedResult::test_loss),
             against_random: None,
             seeds,
@@ -184,7 +202,7 @@ impl Competed {
     pub(super) fn compare_with(&mut self, random: &[SeedResult], seed: u64) {
         let pairs = self.seeds.iter().zip(random);
         let differences: Option<Vec<f64>> = pairs
-            .map(|(own, random)| Some(own.test_accuracy()? - random.test_accuracy()?))
+            .map(|(own, random)| Some(own.test_headline()? - random.test_headline()?))
             .collect();
         self.against_random =
             differences.and_then(|differences| Difference::of(&differences, seed));
@@ -267,8 +285,8 @@ mod tests {
             serde_json::from_str(&text).unwrap()
         };
         let last = r#"{"candidates":[],"learning_rate":null,"test":{"loss":0.5,"accuracy":0.75,"examples":4}}"#;
-        assert_eq!(read(last).test_accuracy(), Some(0.75));
-        assert_eq!(read("null").test_accuracy(), None);
+        assert_eq!(read(last).test_headline(), Some(0.75));
+        assert_eq!(read("null").test_headline(), None);
     }
 
     /// (8 + 2) / 4 and (5 + 1) / 4 trainings; in a replay 64 and 32 steps in trials of 16.

@@ -260,7 +260,7 @@ fn outcome(
         }
     }
     let order = |one: &Competed| {
-        one.test_accuracy
+        one.test_headline
             .map_or(f64::NEG_INFINITY, |mean| mean.value)
     };
     competed.sort_by(|a, b| order(b).total_cmp(&order(a)));

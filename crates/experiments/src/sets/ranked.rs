@@ -1,7 +1,9 @@
 //! How well a single training ranks placements by each metric, compared with their other trainings.
 
 use adaplace_analysis::spearman;
+use adaplace_scorer::Measures;
 use adaplace_study::Metric;
+use adaplace_task::ProblemKind;
 use serde::{Deserialize, Serialize};
 
 use super::repeated::{Trained, means};
@@ -23,7 +25,8 @@ pub(super) fn ranked(trained: &Trained) -> Vec<RankedBy> {
     if trained.repetitions < 2 {
         return Vec::new();
     }
-    let metrics = Metric::OF_TWO.into_iter();
+    // A bench tabulates classifications.
+    let metrics = Metric::of_two(ProblemKind::Classification).into_iter();
     let ranked = metrics.map(|metric| RankedBy {
         metric,
         rho: rho(trained, metric),
@@ -36,7 +39,8 @@ fn rho(trained: &Trained, metric: Metric) -> Option<f64> {
         let rows = trained.accuracy.iter().zip(&trained.loss);
         let (merits, others): (Vec<f64>, Vec<Vec<f64>>) = rows
             .map(|(accuracy, negated)| {
-                let merit = metric.signed(metric.of(accuracy[one], -negated[one], None));
+                let measures = Measures::of_accuracy(accuracy[one]);
+                let merit = metric.signed(metric.of(&measures, -negated[one]));
                 let mut others = accuracy.clone();
                 others.remove(one);
                 (merit, others)

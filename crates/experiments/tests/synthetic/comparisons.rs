@@ -99,9 +99,8 @@ impl Finisher for Tested {
             learning_rate: Some(0.01),
             test: Evaluation {
                 loss: score.validation_loss,
-                accuracy: score.validation_accuracy,
+                measures: score.measures,
                 examples: 100,
-                by_class: None,
             },
         })
     }
@@ -233,20 +232,20 @@ fn all_competitors_are_ranked_by_their_test_accuracy() {
     let means: Vec<f64> = comparison
         .competitors
         .iter()
-        .map(|one| one.test_accuracy.unwrap().value)
+        .map(|one| one.test_headline.unwrap().value)
         .collect();
     assert!(means.is_sorted_by(|a, b| a >= b), "{means:?}");
     let accuracies = |competed: &Competed| -> Vec<f64> {
         let results = competed.seeds.iter();
         results
-            .map(|result| result.test_accuracy().unwrap())
+            .map(|result| result.test_headline().unwrap())
             .collect()
     };
     let random = accuracies(of(&comparison, "random"));
     for competed in &comparison.competitors {
         let own = accuracies(competed);
         let mean = own.iter().sum::<f64>() / 3.0;
-        assert!((competed.test_accuracy.unwrap().value - mean).abs() < 1e-12);
+        assert!((competed.test_headline.unwrap().value - mean).abs() < 1e-12);
         let Some(difference) = competed.against_random else {
             assert_eq!(competed.name, "random");
             continue;
@@ -259,7 +258,7 @@ fn all_competitors_are_ranked_by_their_test_accuracy() {
     for result in &of(&comparison, "greedy").seeds {
         let score = closed_form(&result.placement, steps(9), result.seed);
         let last = result.curve.last().unwrap();
-        assert_eq!(last.value, score.validation_accuracy);
+        assert_eq!(last.value, score.measures.headline());
         assert!(last.steps <= result.steps);
     }
 }

@@ -29,17 +29,17 @@ pub(super) fn section(audit: &Audit) -> Section {
     };
     let mut predictors: Vec<_> = audit.predictors.iter().collect();
     predictors
-        .sort_by(|a, b| order(&b.validation_accuracy).total_cmp(&order(&a.validation_accuracy)));
+        .sort_by(|a, b| order(&b.validation_headline).total_cmp(&order(&a.validation_headline)));
     for audited in predictors {
-        let accuracy = &audited.validation_accuracy;
-        let recall = accuracy.top_recall.map(|recall| percent(recall.value));
+        let headline = &audited.validation_headline;
+        let recall = headline.top_recall.map(|recall| percent(recall.value));
         table.row(vec![
             Cell::Text(audited.predictor.to_string()),
-            Cell::Number(rho(accuracy)),
+            Cell::Number(rho(headline)),
             Cell::Number(rho(&audited.validation_loss)),
             Cell::Number(rho(&audited.train_loss)),
             Cell::Number(
-                accuracy
+                headline
                     .kendall
                     .map_or_else(unknown, |tau| signed(tau.value)),
             ),

@@ -9,7 +9,7 @@ use crate::document::Section;
 use crate::figure::{Figure, row};
 use crate::ink::Ink;
 use crate::legend::Key;
-use crate::metric::{name, unit};
+use crate::metric::unit;
 use crate::numbers::Unit;
 use crate::pareto::pareto_front;
 use crate::scatter::{Landmark, Point as Dot, Scatter, scatter};
@@ -128,7 +128,7 @@ fn chart(
     let figure = scatter(&Scatter {
         title: price.title,
         x: Axis::new(price.axis, price.unit),
-        y: Axis::new(name(metric), unit(metric)),
+        y: Axis::new(overview.metric_name(), unit(metric)),
         groups: vec![
             Key::new("one pass", Ink::Blue),
             Key::new(
@@ -151,7 +151,8 @@ fn table(overview: &Overview<'_>, price: &Price, points: &[Point<'_>], front: &[
     if front.len() > MOST_ROWS {
         caption.push_str(&format!(" The first {MOST_ROWS} of {}.", front.len()));
     }
-    let columns = ["trial", metric.words(), price.column, "connections"];
+    let words = metric.words_for(overview.problem());
+    let columns = ["trial", words, price.column, "connections"];
     let mut table = Table::new(caption, &columns);
     for &index in front.iter().take(MOST_ROWS) {
         let Point { trial, cost, value } = points[index];

@@ -8,7 +8,7 @@ use super::overview::Overview;
 use crate::document::Section;
 use crate::figure::{Figure, row};
 use crate::heatmap::{HeatmapOptions, heatmap};
-use crate::metric::{name, unit};
+use crate::metric::unit;
 use crate::numbers::Unit;
 
 /// The number of states above which the other statistics would take too much space.
@@ -127,7 +127,7 @@ fn trained(overview: &Overview<'_>, outlined: Outlined<'_>) -> Option<Figure> {
         );
         return Some(figure.with_caption(&format!(
             "The {} of each connection that was trained alone, with {steps} steps; empty squares were not trained.",
-            name(metric)
+            overview.metric_name()
         )));
     }
     overview.long().next()?;
@@ -143,6 +143,6 @@ fn trained(overview: &Overview<'_>, outlined: Outlined<'_>) -> Option<Figure> {
     Some(figure.with_caption(&format!(
         "Mean {} of the placements with the connection; empty squares were in no placement. No connection was trained \
          alone, so each value also depends on the other connections.",
-        name(metric)
+        overview.metric_name()
     )))
 }

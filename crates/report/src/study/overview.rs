@@ -6,6 +6,7 @@ use adaplace_search_space::{ConnectionTable, Cost, Placement};
 use adaplace_study::{
     Finalist, Metric, Noise, Phase, ProbeQuality, Raced, Record, Repeated, StoredStudy, TrialResult,
 };
+use adaplace_task::ProblemKind;
 use maud::Markup;
 
 use crate::document::fact;
@@ -46,7 +47,8 @@ pub(super) struct Candidate {
     pub(super) placement: Placement,
     /// Its value of the study's metric.
     pub(super) value: Option<Estimate>,
-    pub(super) accuracy: Option<Estimate>,
+    /// The headline measure: accuracy for a classification.
+    pub(super) headline: Option<Estimate>,
     pub(super) loss: Option<Estimate>,
     pub(super) costs: Costs,
 }
@@ -83,7 +85,7 @@ impl Candidate {
         Self {
             placement: repeated.placement.clone(),
             value: repeated.estimate(metric),
-            accuracy: repeated.validation_accuracy,
+            headline: repeated.headline(),
             loss: repeated.validation_loss,
             costs: repeated.cost.into(),
         }
@@ -99,7 +101,7 @@ impl Candidate {
         Self {
             placement: trial.record.placement.clone(),
             value: single(metric.value(score)),
-            accuracy: single(score.validation_accuracy),
+            headline: single(score.measures.headline()),
             loss: single(score.validation_loss),
             costs: trial.costs,
         }
@@ -156,6 +158,24 @@ impl<'a> Overview<'a> {
 
     pub(super) fn metric(&self) -> Metric {
         self.study.configuration.search.metric
+    }
+
+    /// The metric in words, such as `validation accuracy`.
+    pub(super) fn metric_name(&self) -> String {
+        name(self.metric(), self.problem())
+    }
+
+    /// The kind of problem that the task is.
+    pub(super) fn problem(&self) -> ProblemKind {
+        let probe = self.probe.map(|probe| probe.validation.measures);
+        let mut scores = self.trials.iter().filter_map(Trial::score);
+        let measures = probe.or_else(|| scores.next().map(|score| score.measures));
+        measures.map_or(ProblemKind::Classification, |of| of.problem())
+    }
+
+    /// The metric that every table shows besides the loss.
+    pub(super) fn headline(&self) -> Metric {
+        Metric::headline(self.problem())
     }
 
     /// The connection scores that the study uses: its statistic, or the mean rank of several and then each of them.
@@ -252,7 +272,7 @@ impl<'a> Overview<'a> {
                 map.backbone.model_type, map.backbone.hidden_states, map.backbone.width, map.task
             ));
         }
-        text.push_str(&format!(". Ranked by {}.", name(search.metric)));
+        text.push_str(&format!(". Ranked by {}.", self.metric_name()));
         text
     }
 
@@ -267,7 +287,7 @@ impl<'a> Overview<'a> {
                 true => ("best placement", repetitions(search.repetitions.get())),
                 false => ("best so far", "one training".to_owned()),
             };
-            let note = format!("{}, {trained}", name(metric));
+            let note = format!("{}, {trained}", self.metric_name());
             add(title, unit.estimate(best.value), note);
         }
         if let Some(baseline) = &self.baseline {

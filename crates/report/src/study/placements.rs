@@ -2,7 +2,7 @@
 
 use adaplace_analysis::wilson_interval;
 use adaplace_search_space::Connection;
-use adaplace_study::Raced;
+use adaplace_study::{Metric, Raced};
 use maud::html;
 
 use super::overview::{Candidate, Overview, repetitions};
@@ -10,7 +10,7 @@ use crate::arcs::arcs;
 use crate::axes::ChartSize;
 use crate::document::Section;
 use crate::figure::{Figure, row};
-use crate::metric::{name, unit};
+use crate::metric::unit;
 use crate::numbers::{Unit, connections, grouped, percent, signed};
 use crate::table::{Cell, Table};
 
@@ -66,7 +66,10 @@ const FEW: usize = 1000;
 /// A sentence about the interval of the best accuracy if it was measured on few examples.
 fn interval_of_few(overview: &Overview<'_>) -> Option<String> {
     let count = overview.probe?.validation.examples;
-    let accuracy = overview.candidates.first()?.accuracy?.mean;
+    if overview.headline() != Metric::Accuracy {
+        return None;
+    }
+    let accuracy = overview.candidates.first()?.headline?.mean;
     let (low, high) = wilson_interval(accuracy, count);
     (count < FEW).then(|| {
         format!(
@@ -83,11 +86,11 @@ fn table(overview: &Overview<'_>) -> Table {
     let caption = match overview.is_finished() {
         true => {
             let chosen = match overview.race().is_empty() {
-                true => format!("The best by {} in the search", name(search.metric)),
+                true => format!("The best by {} in the search", overview.metric_name()),
                 false => "The placements that the race left, in its order".to_owned(),
             };
             let noise = overview.noise();
-            let noise = noise.and_then(|noise| noise.describe(search.metric));
+            let noise = noise.and_then(|noise| noise.describe(search.metric, overview.problem()));
             let sentences = [noise, interval_of_few(overview)];
             let sentences = sentences.into_iter().flatten();
             format!(
@@ -101,9 +104,10 @@ fn table(overview: &Overview<'_>) -> Table {
                   is finished."
             .to_owned(),
     };
+    let headline = overview.headline();
     let columns = [
         "",
-        "accuracy",
+        headline.words(),
         "loss",
         "parameters",
         "extra FLOPs",
@@ -113,7 +117,7 @@ fn table(overview: &Overview<'_>) -> Table {
     let of = |name: String, candidate: &Candidate| {
         vec![
             Cell::Text(name),
-            Cell::Number(Unit::Share.estimate(candidate.accuracy)),
+            Cell::Number(unit(headline).estimate(candidate.headline)),
             Cell::Number(Unit::Number.estimate(candidate.loss)),
             Cell::Number(candidate.costs.parameters.map_or_else(unknown, grouped)),
             Cell::Number(candidate.costs.extra_flops.map_or_else(unknown, percent)),
@@ -129,7 +133,7 @@ fn table(overview: &Overview<'_>) -> Table {
     if let Some(probe) = overview.probe {
         table.row(vec![
             Cell::Text("linear probe".to_owned()),
-            Cell::Number(percent(probe.validation.accuracy)),
+            Cell::Number(unit(headline).show(probe.validation.measures.headline())),
             Cell::Number(format!("{:.3}", probe.validation.loss)),
             Cell::Number("0".to_owned()),
             Cell::Number(percent(0.0)),
@@ -177,7 +181,7 @@ fn race(overview: &Overview<'_>) -> Option<Table> {
         "trial",
         "left at rung",
         "trainings",
-        "accuracy",
+        overview.headline().words(),
         "loss",
         "connections",
     ];
@@ -194,7 +198,7 @@ fn race(overview: &Overview<'_>) -> Option<Table> {
             Cell::Number(trial.to_string()),
             Cell::Number(left_at.map_or_else(|| "-".to_owned(), |rung| rung.to_string())),
             Cell::Number(repeated.results.len().to_string()),
-            Cell::Number(Unit::Share.estimate(repeated.validation_accuracy)),
+            Cell::Number(unit(overview.headline()).estimate(repeated.headline())),
             Cell::Number(Unit::Number.estimate(repeated.validation_loss)),
             Cell::placement(&repeated.placement),
         ]);

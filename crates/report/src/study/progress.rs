@@ -13,7 +13,7 @@ use crate::document::Section;
 use crate::dots::Dots;
 use crate::ink::Ink;
 use crate::legend::Key;
-use crate::metric::{name, unit};
+use crate::metric::unit;
 use crate::numbers::Unit;
 use crate::thinning::best_so_far;
 
@@ -55,7 +55,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     let chart = Curves {
         title: "The best so far",
         x: Axis::new("optimiser steps of all trials so far", Unit::Count),
-        y: Axis::new(name(metric), unit(metric)),
+        y: Axis::new(overview.metric_name(), unit(metric)),
         series,
         references: references(overview),
         outcomes: outcomes(overview),

@@ -9,7 +9,7 @@ use crate::document::Section;
 use crate::figure::{Figure, row};
 use crate::ink::Ink;
 use crate::legend::Key;
-use crate::metric::{name, unit};
+use crate::metric::unit;
 use crate::numbers::{Unit, grouped};
 use crate::scatter::{Point, Scatter, scatter};
 use crate::table::{Cell, Table};
@@ -74,7 +74,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     let caption = format!(
         "Spearman's rank correlation with the {} of {} {what}, signed so that higher is better. Chance alone stays within \
          ±{chance:.2} in 95 % of cases. A statistic is useful if it orders them better than the simple rules at the end.",
-        name(overview.metric()),
+        overview.metric_name(),
         grouped(trained.len() as u64)
     );
     let mut rho = Table::new(caption, &["ordered by", "rho"]);
@@ -160,7 +160,7 @@ fn chart(
     scatter(&Scatter {
         title: &format!("Connection score and result: {score}"),
         x: Axis::new(x, Unit::Number),
-        y: Axis::new(name(metric), unit(metric)),
+        y: Axis::new(overview.metric_name(), unit(metric)),
         groups,
         points: points.collect(),
         front: None,

@@ -8,7 +8,7 @@ use super::placements::unknown;
 use crate::arcs::kinds_legend;
 use crate::document::Section;
 use crate::legend::legend;
-use crate::metric::{name, unit};
+use crate::metric::unit;
 use crate::numbers::{grouped, percent};
 use crate::table::{Cell, Table};
 
@@ -20,7 +20,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
         return None;
     }
     let count = overview.trials.len();
-    let mut caption = format!("Ranked by {}", name(overview.metric()));
+    let mut caption = format!("Ranked by {}", overview.metric_name());
     if overview.study.configuration.search.halving.is_some() {
         caption.push_str(", longer trainings before shorter ones");
     }
@@ -41,7 +41,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     let columns = [
         &columns[..],
         &[
-            "accuracy",
+            overview.headline().words(),
             "loss",
             "train loss",
             "steps",
@@ -61,9 +61,9 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
 }
 
 fn row(trial: &Trial<'_>, metric: Metric) -> Vec<Cell> {
-    let [accuracy, loss, train_loss] = match &trial.record.result {
+    let [headline, loss, train_loss] = match &trial.record.result {
         TrialResult::Score(score) => [
-            percent(score.validation_accuracy),
+            unit(Metric::headline(score.measures.problem())).show(score.measures.headline()),
             format!("{:.4}", score.validation_loss),
             format!("{:.4}", score.train_loss),
         ],
@@ -80,7 +80,7 @@ fn row(trial: &Trial<'_>, metric: Metric) -> Vec<Cell> {
         cells.push(Cell::Number(value.unwrap_or_else(unknown)));
     }
     cells.extend([
-        Cell::Number(accuracy),
+        Cell::Number(headline),
         Cell::Number(loss),
         Cell::Number(train_loss),
         Cell::Number(trial.record.steps.to_string()),

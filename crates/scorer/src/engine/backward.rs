@@ -32,7 +32,7 @@ impl<A: Arithmetic> Engine<'_, A> {
         } = workspace;
         let arithmetic = self.arithmetic();
         arithmetic.zero((1, self.group.len()), towards_values)?;
-        let losses = arithmetic.loss(&shard.labels, self.group.models(), factor, logits)?;
+        let losses = arithmetic.loss(&shard.targets, self.group.models(), factor, logits)?;
         arithmetic.heads_backward(
             values,
             &self.group.heads,

@@ -1,4 +1,6 @@
-use adaplace_arithmetic::Arithmetic;
+#[cfg(test)]
+use adaplace_arithmetic::TargetValues;
+use adaplace_arithmetic::{Arithmetic, Targets};
 use adaplace_backbone::Backbone;
 #[cfg(test)]
 use adaplace_backbone::Inputs;
@@ -6,6 +8,7 @@ use rayon::prelude::*;
 
 use super::workspace::{State, Workspace};
 use crate::inputs::inputs;
+use crate::row_loss::targets;
 use crate::{Dataset, ScoreError};
 
 /// The approximate number of tokens in a shard: enough for the products to run at full speed, few enough for what the
@@ -27,8 +30,8 @@ pub(crate) struct Shard<'a, A: Arithmetic> {
     pub(super) singles: A::Rows,
     /// The offsets of the examples for a single model, if there are several.
     of_one: Option<A::Rows>,
-    /// The class of each example.
-    pub(super) labels: A::Labels,
+    /// What the examples' logits should be.
+    pub(super) targets: A::Targets,
     /// The number of examples.
     pub(crate) count: usize,
     /// The number of models.
@@ -60,12 +63,11 @@ impl<'a, A: Arithmetic> Shard<'a, A> {
             *end += length(row);
             Some(*end)
         }));
-        let labels = rows.iter().map(|&row| data.examples.labels[row]).collect();
         let source = Source::Dataset { data, rows };
         Self::new(
             backbone.arithmetic(),
             offsets.collect(),
-            labels,
+            targets(data.examples, rows),
             models,
             source,
         )
@@ -74,11 +76,11 @@ impl<'a, A: Arithmetic> Shard<'a, A> {
     fn new(
         arithmetic: &A,
         offsets: Vec<usize>,
-        labels: Vec<u32>,
+        targets: Targets,
         models: usize,
         source: Source<'a, A>,
     ) -> Result<Self, ScoreError> {
-        let count = labels.len();
+        let count = targets.len();
         let rows = offsets.last().copied().unwrap_or_default();
         let starts = (0..models).flat_map(|model| {
             let own = offsets[..count].iter();
@@ -92,7 +94,7 @@ impl<'a, A: Arithmetic> Shard<'a, A> {
                 1 => None,
                 _ => Some(arithmetic.rows(offsets)?),
             },
-            labels: arithmetic.labels(labels)?,
+            targets: arithmetic.targets(targets)?,
             count,
             models,
             source,
@@ -108,7 +110,8 @@ impl<'a, A: Arithmetic> Shard<'a, A> {
     ) -> Result<Self, ScoreError> {
         let source = Source::Inputs(inputs.clone());
         let offsets = backbone.offsets(inputs);
-        Self::new(backbone.arithmetic(), offsets, labels.to_vec(), 1, source)
+        let targets = TargetValues::Classes(labels.to_vec()).into();
+        Self::new(backbone.arithmetic(), offsets, targets, 1, source)
     }
 
     /// The number of rows of a state for a single model.

@@ -16,8 +16,8 @@ pub(super) struct Course<A: Arithmetic> {
 
 /// Numbers in the order in which they are checked.
 enum Pending<A: Arithmetic> {
-    /// The sums of the losses of each shard of a step, and its number of examples.
-    Losses(Vec<A::Numbers>, usize),
+    /// The sums of the losses of each shard of a step, and the weight of its examples.
+    Losses(Vec<A::Numbers>, f64),
     /// The norms of the gradients of the step whose losses come before.
     Norms(Norms<A>),
 }
@@ -39,9 +39,9 @@ impl<A: Arithmetic> Course<A> {
         }
     }
 
-    /// Adds the losses of a step, the sums of each shard over all its `examples`.
-    pub(super) fn add_losses(&mut self, sums: Vec<A::Numbers>, examples: usize) {
-        self.pending.push(Pending::Losses(sums, examples));
+    /// Adds the losses of a step, the sums of each shard over examples that weigh `total` together.
+    pub(super) fn add_losses(&mut self, sums: Vec<A::Numbers>, total: f64) {
+        self.pending.push(Pending::Losses(sums, total));
     }
 
     /// Adds the norms of the gradients of the last step.
@@ -63,12 +63,12 @@ impl<A: Arithmetic> Course<A> {
     pub(super) fn settle(&mut self, arithmetic: &A) -> Result<(), ScoreError> {
         for pending in std::mem::take(&mut self.pending) {
             match pending {
-                Pending::Losses(sums, examples) => {
+                Pending::Losses(sums, total) => {
                     let of_shards = arithmetic.numbers(&sums)?;
                     let models = 0..self.losses.len();
                     let losses = models.map(|model| {
                         let sum: f64 = of_shards.iter().map(|losses| losses[model]).sum();
-                        sum / examples as f64
+                        sum / total
                     });
                     let losses: Vec<f64> = losses.collect();
                     self.check("training loss", self.losses[0].len(), &losses);

@@ -91,7 +91,7 @@ impl<'m, 'a, A: Arithmetic> Trainer<'m, 'a, A> {
         course: &mut Course<A>,
     ) -> Result<(), ScoreError> {
         let losses = self.losses_and_gradients(data, rows)?;
-        course.add_losses(losses, rows.len());
+        course.add_losses(losses, data.examples.total_weight(rows));
         if first {
             course.settle(self.arithmetic())?;
             self.check_gradient_flow(course)?;
@@ -135,7 +135,7 @@ impl<'m, 'a, A: Arithmetic> Trainer<'m, 'a, A> {
         if shares.len() < shards.len() {
             shares.resize_with(shards.len(), A::Buffer::default);
         }
-        let factor = 1.0 / rows.len() as f32;
+        let factor = 1.0 / data.examples.total_weight(rows) as f32;
         let losses = shards
             .par_iter()
             .zip(&mut *shares)

@@ -2,14 +2,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use adaplace_search_space::PlacementHash;
+use adaplace_task::{ProblemKind, Scale};
 use serde::{Deserialize, Serialize};
 
 use crate::ScoreError;
 
 /// The origin of trained adapters, as the header of their file tells it. Each entry may be missing.
 ///
-/// The header holds texts: the classes are a JSON array, and the length is written in digits.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The header holds texts: the classes are a JSON array, the scale a JSON object, and the length is written in digits.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(
     try_from = "BTreeMap<String, String>",
     into = "BTreeMap<String, String>"
@@ -21,6 +22,10 @@ pub struct Metadata {
     pub weights_sha256: Option<String>,
     /// The names of the classes, in the order of the head's rows.
     pub classes: Option<Vec<String>>,
+    /// The kind of problem, if it is not a classification.
+    pub problem: Option<ProblemKind>,
+    /// What the numbers that the head predicts were standardised by.
+    pub scale: Option<Scale>,
     /// The number of tokens to which texts were cut.
     pub max_length: Option<usize>,
 }
@@ -28,6 +33,8 @@ pub struct Metadata {
 const PLACEMENT: &str = "placement";
 const WEIGHTS: &str = "weights_sha256";
 const CLASSES: &str = "classes";
+const PROBLEM: &str = "problem";
+const SCALE: &str = "scale";
 const MAX_LENGTH: &str = "max_length";
 
 impl Metadata {
@@ -69,10 +76,15 @@ impl From<Metadata> for BTreeMap<String, String> {
         let classes = metadata.classes.map(|classes| {
             serde_json::to_string(&classes).expect("a list of texts can be written as JSON")
         });
+        let scale = metadata.scale.map(|scale| {
+            serde_json::to_string(&scale).expect("two numbers can be written as JSON")
+        });
         let entries = [
             (PLACEMENT, metadata.placement.map(|hash| hash.to_string())),
             (WEIGHTS, metadata.weights_sha256),
             (CLASSES, classes),
+            (PROBLEM, metadata.problem.map(|problem| problem.to_string())),
+            (SCALE, scale),
             (MAX_LENGTH, metadata.max_length.map(|max| max.to_string())),
         ];
         let given = entries
@@ -96,6 +108,12 @@ impl TryFrom<BTreeMap<String, String>> for Metadata {
             classes: take(CLASSES)
                 .map(|text| serde_json::from_str(&text).map_err(|_| damaged(CLASSES, &text)))
                 .transpose()?,
+            problem: take(PROBLEM)
+                .map(|text| text.parse().map_err(|_| damaged(PROBLEM, &text)))
+                .transpose()?,
+            scale: take(SCALE)
+                .map(|text| serde_json::from_str(&text).map_err(|_| damaged(SCALE, &text)))
+                .transpose()?,
             max_length: take(MAX_LENGTH)
                 .map(|text| text.parse().map_err(|_| damaged(MAX_LENGTH, &text)))
                 .transpose()?,
@@ -116,8 +134,27 @@ mod tests {
             placement: Some("9da5f4b26fbc61ea".parse().unwrap()),
             weights_sha256: Some("ab".repeat(32)),
             classes: Some(vec!["a".to_owned(), "ü\"".to_owned()]),
+            problem: None,
+            scale: None,
             max_length: Some(64),
         }
+    }
+
+    /// A head for numbers says what kind of problem it is for, and their scale.
+    #[test]
+    fn the_header_of_a_regression() {
+        let of_numbers = Metadata {
+            problem: Some(ProblemKind::Regression),
+            scale: Some(Scale {
+                mean: 2.5,
+                deviation: 1.5,
+            }),
+            ..Metadata::default()
+        };
+        let text = serde_json::to_string(&of_numbers).unwrap();
+        let expected = r#"{"problem":"regression","scale":"{\"mean\":2.5,\"deviation\":1.5}"}"#;
+        assert_eq!(text, expected);
+        assert_eq!(serde_json::from_str::<Metadata>(&text).unwrap(), of_numbers);
     }
 
     /// Other programs depend on the names and the forms of the entries.

@@ -43,7 +43,11 @@ fn cosine(a: &Mat<f64>, b: &Mat<f64>) -> f64 {
 fn gradient(model: &Model<'_>, examples: &Examples, connection: Connection) -> Mat<f64> {
     let rows: Vec<usize> = (0..examples.len()).collect();
     let inputs = inputs(examples, &rows);
-    let gradient = definition::of(model).gradient_matrix(&inputs, &examples.labels, connection);
+    let gradient = definition::of(model).gradient_matrix(
+        &inputs,
+        examples.labels.classes().unwrap(),
+        connection,
+    );
     Mat::from_fn(WIDTH, WIDTH, |row, column| gradient[row][column])
 }
 

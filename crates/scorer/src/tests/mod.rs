@@ -7,6 +7,7 @@ mod engine;
 mod forward;
 mod gradient_map;
 mod gradients;
+mod measures;
 mod parity;
 
 use adaplace_arithmetic::{Arithmetic, OnDevice};

@@ -25,6 +25,8 @@ fn metadata() -> Metadata {
         placement: Some(placement().hash()),
         weights_sha256: Some("ab".repeat(32)),
         classes: None,
+        problem: None,
+        scale: None,
         max_length: Some(12),
     }
 }

@@ -51,7 +51,10 @@ fn two_points_have_the_optimum_of_their_scalar_equation() {
         let share = 1.0 / (1.0 + (-2.0 * u).exp());
         let loss = -0.75 * share.ln() - 0.25 * (1.0 - share).ln();
         assert!((probe.train.loss - loss).abs() < 2e-5);
-        assert_eq!((probe.train.accuracy, probe.train.examples), (0.75, 8));
+        assert_eq!(
+            (probe.train.measures.accuracy(), probe.train.examples),
+            (Some(0.75), 8)
+        );
     }
 }
 
@@ -182,7 +185,7 @@ fn losses_are_those_of_the_head() {
             .zip(&cloud.labels)
             .filter(|(a, b)| a == b)
             .count();
-        assert_eq!(reported.accuracy, correct as f64 / 60.0);
+        assert_eq!(reported.measures.accuracy(), Some(correct as f64 / 60.0));
     }
 }
 
@@ -219,10 +222,13 @@ fn features_all_alike_leave_the_prior() {
 #[test]
 fn separable_classes_have_finite_weights() {
     let rows = (0..20).map(|index| vec![if index % 2 == 0 { -3.0 } else { 3.0 }, 0.1]);
-    let features = Features::new(rows.collect(), (0..20).map(|index| index % 2).collect());
+    let features = Features::new(
+        rows.collect(),
+        (0..20).map(|index| index % 2).collect::<Vec<u32>>(),
+    );
     let probe = LinearProbe::fit(&features, &features, 2).unwrap();
     assert!(probe.weight.iter().all(|w| w.is_finite()));
-    assert_eq!(probe.train.accuracy, 1.0);
+    assert_eq!(probe.train.measures.accuracy(), Some(1.0));
     assert!(probe.train.loss < 1e-3);
 }
 

@@ -40,10 +40,10 @@ fn bits(score: Score) -> [u64; 3] {
     let Score {
         train_loss,
         validation_loss,
-        validation_accuracy,
+        measures,
         ..
     } = score;
-    [train_loss, validation_loss, validation_accuracy].map(f64::to_bits)
+    [train_loss, validation_loss, measures.headline()].map(f64::to_bits)
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn training_starts_from_the_probe() {
             (found.loss - reported.loss).abs() < 1e-5,
             "{found:?}, {reported:?}"
         );
-        assert_eq!(found.accuracy, reported.accuracy);
+        assert_eq!(found.measures, reported.measures);
     }
 }
 
@@ -231,7 +231,7 @@ fn scores_are_finite() {
                     losses.iter().all(|loss| loss.is_finite()),
                     "{rate:e}: {score:?}"
                 );
-                assert!((0.0..=1.0).contains(&score.validation_accuracy));
+                assert!((0.0..=1.0).contains(&score.measures.headline()));
                 assert!(exponent < 35, "this must diverge: {score:?}");
             }
             Err(error) => assert!(matches!(error, ScoreError::Diverged { .. }), "{error}"),
@@ -323,7 +323,7 @@ fn evaluation_does_not_depend_on_the_batch_size() {
     let model = Model::new(&backbone, trained(&[(3, 1), (0, 0)], 2)).unwrap();
     let [one, many] = [1, 30].map(|size| evaluate(&model, &task.validation, size).unwrap());
     assert!((one.loss - many.loss).abs() < 1e-5 * many.loss);
-    assert_eq!((one.accuracy, one.examples), (many.accuracy, many.examples));
+    assert_eq!((one.measures, one.examples), (many.measures, many.examples));
     let [one, many] =
         [1, 30].map(|size| adaplace_scorer::features(&model, &task.validation, size).unwrap());
     let probe = |features| LinearProbe::fit(features, features, CLASSES).unwrap();

@@ -1,5 +1,8 @@
 use adaplace_backbone::{DeviceKind, Pooling, Precision};
-use adaplace_scorer::{GradientMapSettings, Score, Statistic, Statistics, TrainingSettings};
+use adaplace_scorer::{
+    ByClass, GradientMapSettings, Measures, OfNumbers, OfSets, Score, Statistic, Statistics,
+    TrainingSettings,
+};
 use adaplace_search_space::{
     AdapterRules, AdapterSpec, BudgetRules, Connection, ConnectionKind, ConnectionRules, Count,
     Fidelity, Placement, Positive, Reduction, Repetitions, Seed, Share, SpaceDescription,
@@ -11,7 +14,7 @@ use adaplace_study::{
     BackboneSource, Configuration, GradientMapSource, Journal, MapConnections, Metric, Phase,
     Record, STUDY_FORMAT, SearchSettings, StudyConfiguration, TaskSource, TrialResult,
 };
-use adaplace_task::Columns;
+use adaplace_task::{ClassWeights, Columns, ProblemKind};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -171,16 +174,19 @@ fn sources() -> impl Strategy<Value = (BackboneSource, TaskSource)> {
         image,
     });
     let columns = prop_oneof![Just(Columns::default()), columns];
+    let problem = option::of(select(ProblemKind::ALL.to_vec()));
+    let weights = select(vec![ClassWeights::Equal, ClassWeights::Balanced]);
     let task = (
         folder(),
         ".*",
         option::of(count()),
         option::of(count()),
-        columns,
+        (columns, problem, weights),
     );
     (backbone, task).prop_map(
         |((backbone, pooling, weights_sha256, (precision, device)), task)| {
-            let (folder, fingerprint, train_examples, max_length, columns) = task;
+            let (folder, fingerprint, train_examples, max_length, reading) = task;
+            let (columns, problem, class_weights) = reading;
             (
                 BackboneSource {
                     folder: backbone.into(),
@@ -195,6 +201,8 @@ fn sources() -> impl Strategy<Value = (BackboneSource, TaskSource)> {
                     train_examples: train_examples.map(Count::of),
                     max_length,
                     columns,
+                    problem,
+                    class_weights,
                 },
             )
         },
@@ -272,14 +280,48 @@ fn placement() -> impl Strategy<Value = Placement> {
     })
 }
 
+fn measures() -> impl Strategy<Value = Measures> {
+    let four = || [finite(), finite(), finite(), finite()];
+    prop_oneof![
+        finite().prop_map(Measures::of_accuracy),
+        four().prop_map(|[accuracy, balanced_accuracy, macro_f1, matthews]| {
+            Measures::Classes {
+                accuracy,
+                by_class: Some(ByClass {
+                    balanced_accuracy,
+                    macro_f1,
+                    matthews,
+                }),
+            }
+        }),
+        four().prop_map(|[pearson, spearman, r2, root_mean_squared_error]| {
+            Measures::Numbers(OfNumbers {
+                pearson,
+                spearman,
+                r2,
+                root_mean_squared_error,
+            })
+        }),
+        four().prop_map(
+            |[micro_f1, macro_f1, mean_average_precision, exact_match]| {
+                Measures::Sets(OfSets {
+                    micro_f1,
+                    macro_f1,
+                    mean_average_precision,
+                    exact_match,
+                })
+            }
+        ),
+    ]
+}
+
 fn result() -> impl Strategy<Value = TrialResult> {
     prop_oneof![
-        [finite(), finite(), finite()].prop_map(|[train, loss, accuracy]| {
+        (finite(), finite(), measures()).prop_map(|(train, loss, measures)| {
             TrialResult::Score(Score {
                 train_loss: train,
                 validation_loss: loss,
-                validation_accuracy: accuracy,
-                by_class: None,
+                measures,
             })
         }),
         any::<String>().prop_map(TrialResult::Failed),
@@ -317,7 +359,7 @@ fn bits(record: &Record) -> Vec<u64> {
         floats.extend([
             score.train_loss,
             score.validation_loss,
-            score.validation_accuracy,
+            score.measures.headline(),
         ]);
     }
     floats.into_iter().map(f64::to_bits).collect()

@@ -13,9 +13,10 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde::Deserialize;
 
 use crate::contained::contained;
-use crate::rows::{UNLABELLED, whole_number};
+use crate::rows::{Label, UNLABELLED, written};
 use crate::{Place, TaskError};
 
+mod lists;
 mod pictures;
 mod rows;
 #[cfg(test)]
@@ -24,7 +25,10 @@ mod tests;
 pub(crate) use pictures::StoredPictures;
 pub(crate) use rows::{read_pictures, read_text};
 
-/// An open file. Columns within lists are not read, and of those within structures only the bytes of pictures.
+/// The labels that a column may hold.
+const LABELS: &str = "texts, numbers, true and false, or lists of them";
+
+/// An open file. Of columns within lists only labels are read, and of those within structures the bytes of pictures.
 struct ParquetFile {
     path: PathBuf,
     reader: SerializedFileReader<File>,
@@ -139,11 +143,21 @@ impl ParquetFile {
         values.map(string).collect()
     }
 
-    /// The labels of a column: texts, whole numbers, or true and false. A number becomes the name of its class if the
-    /// file has names.
-    fn labels(&self, name: &str) -> Result<Vec<Option<String>>, TaskError> {
-        const EXPECTED: &str = "texts, whole numbers, or true and false";
-        let leaf = self.column(name, EXPECTED)?;
+    /// The labels of a column: texts, numbers, true and false, or lists of them. A number becomes the name of its class
+    /// if the file has names.
+    fn labels(&self, name: &str) -> Result<Vec<Option<Label>>, TaskError> {
+        match self.list(name) {
+            Some(field) => self.lists(name, field),
+            None => {
+                let labels = self.names_or_numbers(name, self.column(name, LABELS)?)?;
+                let labels = labels.into_iter().map(|label| label.map(Label::One));
+                Ok(labels.collect())
+            }
+        }
+    }
+
+    /// The values of a leaf as labels, with `None` for null.
+    fn names_or_numbers(&self, name: &str, leaf: usize) -> Result<Vec<Option<String>>, TaskError> {
         let numbers = match self.physical(leaf) {
             Physical::BYTE_ARRAY => return self.strings(leaf),
             Physical::BOOLEAN => {
@@ -156,7 +170,7 @@ impl ParquetFile {
             Physical::INT64 => integers(self.values::<Int64Type>(leaf)?),
             Physical::FLOAT => fractions(self.values::<FloatType>(leaf)?),
             Physical::DOUBLE => fractions(self.values::<DoubleType>(leaf)?),
-            other => return Err(self.unusable(name, EXPECTED, kind(other))),
+            other => return Err(self.unusable(name, LABELS, kind(other))),
         };
         let names = self.class_names(name);
         let label = |(row, value): (usize, Option<Number>)| {
@@ -167,10 +181,7 @@ impl ParquetFile {
                 .ok_or_else(|| TaskError::InvalidValue {
                     place: self.place(row),
                     column: name.to_owned(),
-                    expected: match names.is_empty() {
-                        true => "a whole number",
-                        false => "the number of one of its named classes",
-                    },
+                    expected: "the number of one of its named classes",
                     found: value.to_string(),
                 })
         };
@@ -186,8 +197,11 @@ impl ParquetFile {
             .find(|one| one.key == "huggingface");
         let read = || {
             let Written { info } = serde_json::from_str(written?.value.as_deref()?).ok()?;
-            let names = info.features.get(column)?.get("names")?.clone();
-            serde_json::from_value(names).ok()
+            let feature = info.features.get(column)?;
+            let names = feature
+                .get("names")
+                .or_else(|| feature.get("feature")?.get("names"));
+            serde_json::from_value(names?.clone()).ok()
         };
         read().unwrap_or_default()
     }
@@ -201,15 +215,20 @@ impl ParquetFile {
             let rows = rows_of(group.num_rows());
             let found = next_values(&mut column, self.defined(leaf), rows)
                 .map_err(|error| invalid(&self.path, &error))?;
-            if found.len() != rows {
-                return Err(TaskError::InvalidParquet {
-                    path: self.path.clone(),
-                    message: format!("it contains only {} of {rows} rows", found.len()),
-                });
-            }
+            self.check_rows(found.len(), rows)?;
             values.extend(found);
         }
         Ok(values)
+    }
+
+    fn check_rows(&self, found: usize, rows: usize) -> Result<(), TaskError> {
+        match found == rows {
+            true => Ok(()),
+            false => Err(TaskError::InvalidParquet {
+                path: self.path.clone(),
+                message: format!("it contains only {found} of {rows} rows"),
+            }),
+        }
     }
 
     fn column_of_group<T: DataType>(
@@ -266,12 +285,10 @@ enum Number {
 }
 
 impl Number {
-    /// The class that the number denotes. `None` if it is not an integer, or if there are names but none for it.
+    /// The class that the number denotes, or the number itself if there are no names. `None` if there are names but none
+    /// for it.
     fn label(self, names: &[String]) -> Option<String> {
-        let written = match self {
-            Number::Whole(number) => number.to_string(),
-            Number::Fraction(number) => whole_number(number)?,
-        };
+        let written = self.to_string();
         if names.is_empty() || written == UNLABELLED {
             return Some(written);
         }
@@ -283,7 +300,7 @@ impl std::fmt::Display for Number {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Number::Whole(number) => number.fmt(formatter),
-            Number::Fraction(number) => number.fmt(formatter),
+            Number::Fraction(number) => formatter.write_str(&written(*number)),
         }
     }
 }

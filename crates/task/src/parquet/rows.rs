@@ -6,7 +6,7 @@ use parquet::basic::Type as Physical;
 
 use super::{ParquetFile, sound};
 use crate::image_folder::{PictureAt, PictureColumns};
-use crate::rows::{Row, Text, complete_row, labelled};
+use crate::rows::{Label, Row, Text, complete_row, labelled};
 use crate::{Columns, Part, TaskError};
 
 /// Reads the texts and labels of a file.
@@ -61,7 +61,7 @@ fn labels(
     file: &ParquetFile,
     part: Part,
     columns: &Columns,
-) -> Result<Vec<Option<String>>, TaskError> {
+) -> Result<Vec<Option<Label>>, TaskError> {
     match part == Part::Test && !file.columns().contains(&columns.label) {
         true => Ok(vec![None; file.rows()]),
         false => file.labels(&columns.label),

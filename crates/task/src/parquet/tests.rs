@@ -56,7 +56,7 @@ fn texts_are_those_that_datasets_reads() {
             );
             let pair = expected.get("text_pair").and_then(Value::as_str);
             assert_eq!(row.content.pair.as_deref(), pair, "{name}");
-            assert_eq!(row.label, class(&expected["label"]), "{name}");
+            assert_eq!(row.label, Label::One(class(&expected["label"])), "{name}");
             assert_eq!(row.place.line, Some(index as u64 + 1));
         }
     }
@@ -87,7 +87,7 @@ fn pictures_are_those_that_datasets_reads_in_any_ascending_order() {
             }
         }
         for (row, expected) in rows.iter().zip(&expected) {
-            assert_eq!(row.label, class(&expected["label"]));
+            assert_eq!(row.label, Label::One(class(&expected["label"])));
         }
     }
 }
@@ -189,13 +189,16 @@ fn labels_may_be_missing_in_a_test_part_alone() {
         ..Columns::default()
     };
     let rows = read_text(&file("class-names"), Part::Test, &columns).unwrap();
-    assert!(rows.iter().all(|row| row.label == UNLABELLED));
+    assert!(
+        rows.iter()
+            .all(|row| row.label == Label::One(UNLABELLED.to_owned()))
+    );
     assert!(read_text(&file("class-names"), Part::Train, &columns).is_err());
     assert!(
         texts("test-without-labels", Part::Train)
             .unwrap()
             .iter()
-            .all(|row| row.label == UNLABELLED)
+            .all(|row| row.label == Label::One(UNLABELLED.to_owned()))
     );
 }
 
@@ -207,8 +210,8 @@ fn a_number_is_a_class_or_refused() {
     assert_eq!(label(Number::Whole(-1)).unwrap(), UNLABELLED);
     assert_eq!(label(Number::Whole(2)), None);
     assert_eq!(label(Number::Fraction(0.5)), None);
+    assert_eq!(Number::Fraction(0.5).label(&[]).unwrap(), "0.5");
     assert_eq!(Number::Fraction(3.0).label(&[]).unwrap(), "3");
-    assert_eq!(Number::Fraction(f64::NAN).label(&[]), None);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Place, Row, Text, complete_row};
+use super::{Label, Place, Row, Text, complete_row};
 use crate::{Columns, Part, TaskError};
 
 /// The delimiters, in the order in which they are tried.
@@ -57,7 +57,7 @@ pub(super) fn parse(
         };
         let cell = |index: usize| record.get(index).map(str::to_owned);
         let texts = (cell(text), pair.and_then(cell));
-        let label = label.and_then(cell);
+        let label = label.and_then(cell).map(Label::One);
         rows.push(complete_row(texts, label, place, part, columns)?);
     }
     Ok(rows)

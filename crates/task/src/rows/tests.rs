@@ -35,7 +35,12 @@ type Simple = (String, Option<String>, String, u64);
 fn simple(rows: Vec<Row<Text>>) -> Vec<Simple> {
     let take = |row: Row<Text>| {
         let line = row.place.line.unwrap();
-        (row.content.text, row.content.pair, row.label, line)
+        (
+            row.content.text,
+            row.content.pair,
+            row.label.to_string(),
+            line,
+        )
     };
     rows.into_iter().map(take).collect()
 }
@@ -85,9 +90,10 @@ fn wrong_rows_are_named_by_line() {
     );
     assert!(second("{\"text\": null, \"label\": 1}").contains("no `text`"));
     assert_eq!(
-        second("{\"text\": \"b\", \"label\": 0.5}"),
-        "`task/train.jsonl:2`: `label` must be a string, a whole number, or true or false, not `0.5`"
+        second("{\"text\": \"b\", \"label\": {\"x\": 1}}"),
+        "`task/train.jsonl:2`: `label` must be a string, a number, true or false, or a list of them, not `{\"x\":1}`"
     );
+    assert!(second("{\"text\": \"b\", \"label\": [\"x\", null]}").ends_with("not `null`"));
     assert!(second("{\"text\": 7, \"label\": 1}").contains("`text` must be a string, not `7`"));
     assert!(second("{\"text\": ").contains("train.jsonl:2`: not a JSON object: EOF while parsing"));
     assert!(second("[1]").contains("not a JSON object"));
@@ -115,7 +121,7 @@ fn wrong_csv_is_named_by_line() {
 
 #[test]
 fn labels_as_other_programs_write_them() {
-    let labels = |lines: &[&str]| -> Vec<String> {
+    let labels = |lines: &[&str]| -> Vec<Label> {
         let content: Vec<String> = lines
             .iter()
             .map(|label| format!("{{\"text\": \"a\", \"label\": {label}}}\n"))
@@ -130,10 +136,22 @@ fn labels_as_other_programs_write_them() {
         "-3e0",
         "18446744073709551615",
         "\"1.0\"",
+        "0.25",
     ];
-    let read = ["true", "false", "1", "-3", "18446744073709551615", "1.0"];
-    assert_eq!(labels(&written), read);
-    assert!(message(jsonl(b"{\"text\": \"a\", \"label\": 1e300}")).contains("`label` must be"));
+    let read = [
+        "true",
+        "false",
+        "1",
+        "-3",
+        "18446744073709551615",
+        "1.0",
+        "0.25",
+    ];
+    assert_eq!(labels(&written), read.map(|one| Label::One(one.to_owned())));
+    let lists = labels(&["[]", "[\" a \", 2, true, 1.0]"]);
+    assert_eq!(lists[0], Label::Several(Vec::new()));
+    let several = ["a", "2", "true", "1"].map(str::to_owned);
+    assert_eq!(lists[1], Label::Several(several.to_vec()));
 }
 
 /// A test part may have no labels, or the placeholder of GLUE.
@@ -142,7 +160,7 @@ fn what_a_test_part_lacks() {
     let path = Path::new("task/test.csv");
     let labels = |content: &str| -> Vec<String> {
         let rows = delimited::parse(content, path, Part::Test, &Columns::default()).unwrap();
-        rows.into_iter().map(|row| row.label).collect()
+        rows.into_iter().map(|row| row.label.to_string()).collect()
     };
     assert_eq!(labels("id,text\n1,a\n2,b\n"), [UNLABELLED; 2]);
     assert_eq!(
@@ -156,7 +174,7 @@ fn what_a_test_part_lacks() {
         &Columns::default(),
     )
     .unwrap();
-    assert_eq!(rows[0].label, UNLABELLED);
+    assert_eq!(rows[0].label, Label::One(UNLABELLED.to_owned()));
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::rows::{Row, Text};
+use crate::rows::{Label, Row, Text};
 use crate::{EncodedText, Place, TaskError, TextEncoder};
 
 /// The contents of `tests/fixtures/tokenizers.json`, which `tokenizers_of_folders.py` next to it wrote.
@@ -39,7 +39,7 @@ fn encode(encoder: &TextEncoder, text: &str, pair: Option<&str>) -> EncodedText 
             path: "train.jsonl".into(),
             line: Some(1),
         },
-        label: "x".to_owned(),
+        label: Label::One("x".to_owned()),
         content: Text {
             text: text.to_owned(),
             pair: pair.map(str::to_owned),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use adaplace_scorer::{Score, Statistic};
+use adaplace_scorer::{Measures, Score, Statistic};
 use adaplace_search_space::{ChainShape, Count, Fidelity, Positive, Seed, SpaceDescription};
 use adaplace_strategy::{ConnectionProxy, FixedProxy};
 use adaplace_study::{Metric, Phase, TrainingLine, TrialResult};
@@ -93,8 +93,7 @@ fn searched(
                 let result = TrialResult::Score(Score {
                     train_loss: 0.0,
                     validation_loss: 1.0 - accuracy,
-                    validation_accuracy: accuracy,
-                    by_class: None,
+                    measures: Measures::of_accuracy(accuracy),
                 });
                 Record::new(0, training.clone(), result, 0.0)
             })
@@ -156,7 +155,7 @@ fn a_race_chooses_better_than_the_best_trial() {
 fn a_race_makes_no_difference_of_noise() {
     let space = space();
     let difference = |comparison: u64, seed: u32| {
-        let test_accuracy = |strategy: u64| {
+        let test_headline = |strategy: u64| {
             let settings = settings(16, 1, 1000 * comparison + 500 * strategy);
             let accuracy = |placement: &Placement, phase: u64, repetition: u32| {
                 let key = [comparison, phase, repetition.into()];
@@ -167,7 +166,7 @@ fn a_race_makes_no_difference_of_noise() {
             let result = searched(&settings, &space, seed, trained);
             accuracy(&result.placement, 1, seed)
         };
-        test_accuracy(0) - test_accuracy(1)
+        test_headline(0) - test_headline(1)
     };
     let comparisons: Vec<Vec<f64>> = (0..200)
         .map(|comparison| (1..=10).map(|seed| difference(comparison, seed)).collect())

@@ -1,0 +1,241 @@
+//! The labels of examples.
+
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
+
+/// What is predicted for an example.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
+pub enum ProblemKind {
+    /// One class: the loss is the cross-entropy of the softmax.
+    Classification,
+    /// A number: the loss is the squared error.
+    Regression,
+    /// Any number of the classes: the loss is the binary cross-entropy of each class.
+    MultiLabel,
+}
+
+impl ProblemKind {
+    /// All kinds.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
+    /// Its name on the command line and in files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// Its name in prose.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Classification => "classification",
+            Self::Regression => "regression",
+            Self::MultiLabel => "multi-label classification",
+        }
+    }
+}
+
+/// The labels of some examples, in their order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Labels {
+    /// The class of each example, as an index into [`crate::Task::classes`].
+    Classes(Vec<u32>),
+    /// The number of each example.
+    Numbers {
+        /// The numbers, standardised: trainings do not depend on their unit.
+        standardised: Vec<f32>,
+        /// What they were standardised by.
+        scale: Scale,
+    },
+    /// Any of the classes for each example.
+    Sets {
+        /// The number of classes.
+        classes: usize,
+        /// The classes of each example, as ascending indices into [`crate::Task::classes`].
+        sets: Vec<Vec<u32>>,
+    },
+}
+
+/// One class for each example.
+impl From<Vec<u32>> for Labels {
+    fn from(classes: Vec<u32>) -> Self {
+        Labels::Classes(classes)
+    }
+}
+
+/// The mean and the standard deviation of the numbers of a training part.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// The mean.
+    pub mean: f64,
+    /// The square root of the mean squared difference from the mean, which is not 0.
+    pub deviation: f64,
+}
+
+impl Scale {
+    /// The scale of `numbers`. `None` if there are none, or if all are equal.
+    #[must_use]
+    pub fn of(numbers: &[f64]) -> Option<Self> {
+        let count = numbers.len() as f64;
+        let mean = numbers.iter().sum::<f64>() / count;
+        let squares: f64 = numbers.iter().map(|x| (x - mean) * (x - mean)).sum();
+        let deviation = (squares / count).sqrt();
+        let varies = numbers.iter().any(|x| *x != numbers[0]) && deviation > 0.0;
+        (varies && deviation.is_finite()).then_some(Scale { mean, deviation })
+    }
+
+    /// `(number - mean) / deviation`.
+    #[must_use]
+    pub fn standardise(self, number: f64) -> f64 {
+        (number - self.mean) / self.deviation
+    }
+
+    /// The number that [`Self::standardise`] maps to this one.
+    #[must_use]
+    pub fn restore(self, standardised: f64) -> f64 {
+        self.mean + self.deviation * standardised
+    }
+}
+
+impl Labels {
+    /// The number of examples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Labels::Classes(classes) => classes.len(),
+            Labels::Numbers { standardised, .. } => standardised.len(),
+            Labels::Sets { sets, .. } => sets.len(),
+        }
+    }
+
+    /// Whether there are no examples.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The kind of problem that they belong to.
+    #[must_use]
+    pub fn problem(&self) -> ProblemKind {
+        match self {
+            Labels::Classes(_) => ProblemKind::Classification,
+            Labels::Numbers { .. } => ProblemKind::Regression,
+            Labels::Sets { .. } => ProblemKind::MultiLabel,
+        }
+    }
+
+    /// The labels of the examples at `indices`, in that order.
+    ///
+    /// # Panics
+    /// If an index is not below [`Labels::len`].
+    #[must_use]
+    pub fn select(&self, indices: &[usize]) -> Self {
+        let indices = indices.iter();
+        match self {
+            Labels::Classes(classes) => {
+                Labels::Classes(indices.map(|&index| classes[index]).collect())
+            }
+            Labels::Numbers {
+                standardised,
+                scale,
+            } => Labels::Numbers {
+                standardised: indices.map(|&index| standardised[index]).collect(),
+                scale: *scale,
+            },
+            Labels::Sets { classes, sets } => Labels::Sets {
+                classes: *classes,
+                sets: indices.map(|&index| sets[index].clone()).collect(),
+            },
+        }
+    }
+
+    /// The class of each example. `None` if examples do not have one class each.
+    #[must_use]
+    pub fn classes(&self) -> Option<&[u32]> {
+        match self {
+            Labels::Classes(classes) => Some(classes),
+            Labels::Numbers { .. } | Labels::Sets { .. } => None,
+        }
+    }
+
+    /// The same labels, where numbers are standardised by another scale.
+    #[must_use]
+    pub fn rescaled(self, to: Scale) -> Self {
+        match self {
+            Labels::Numbers {
+                standardised,
+                scale,
+            } => {
+                let change = |x: f32| to.standardise(scale.restore(f64::from(x))) as f32;
+                Labels::Numbers {
+                    standardised: standardised.into_iter().map(change).collect(),
+                    scale: to,
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether the examples `a` and `b` have the same label.
+    pub(crate) fn equal(&self, a: usize, b: usize) -> bool {
+        match self {
+            Labels::Classes(classes) => classes[a] == classes[b],
+            Labels::Numbers { standardised, .. } => standardised[a] == standardised[b],
+            Labels::Sets { sets, .. } => sets[a] == sets[b],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scale_by_hand() {
+        let scale = Scale::of(&[1.0, 3.0, 1.0, 3.0]).unwrap();
+        assert_eq!((scale.mean, scale.deviation), (2.0, 1.0));
+        assert_eq!(scale.standardise(4.5), 2.5);
+        assert_eq!(scale.restore(2.5), 4.5);
+        assert_eq!(Scale::of(&[0.1, 0.1, 0.1]), None);
+        assert_eq!(Scale::of(&[]), None);
+    }
+
+    #[test]
+    fn labels_are_selected_and_compared() {
+        let numbers = Labels::Numbers {
+            standardised: vec![0.5, -1.0, 0.5],
+            scale: Scale {
+                mean: 0.0,
+                deviation: 1.0,
+            },
+        };
+        let sets = Labels::Sets {
+            classes: 3,
+            sets: vec![vec![0, 2], vec![], vec![0, 2]],
+        };
+        for labels in [Labels::Classes(vec![3, 1, 3]), numbers, sets] {
+            assert_eq!(labels.len(), 3);
+            let selected = labels.select(&[2, 1]);
+            assert_eq!(selected.problem(), labels.problem());
+            assert_eq!(selected.select(&[1, 0]), labels.select(&[1, 2]));
+            assert!(labels.equal(0, 2) && !labels.equal(0, 1));
+        }
+    }
+}

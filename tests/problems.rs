@@ -1,0 +1,247 @@
+//! Tasks that ask for a number or for several classes, from search to evaluation.
+
+use serde_json::{Value, json};
+
+use crate::common::{EVALUATE, Lab, SEARCH, TRAIN};
+
+/// The lab's text task, with the label that `label` makes of the class and the place of an example.
+fn relabelled(label: impl Fn(usize, usize) -> Value) -> Lab {
+    let lab = Lab::text();
+    for part in ["train", "validation", "test"] {
+        let name = format!("task/{part}.jsonl");
+        let rows = lab.read(&name);
+        let rows = rows.lines().enumerate().map(|(place, row)| {
+            let mut row: Value = serde_json::from_str(row).unwrap();
+            let class = row["label"].as_str().unwrap().strip_prefix("class-");
+            row["label"] = label(class.unwrap().parse().unwrap(), place);
+            format!("{row}\n")
+        });
+        lab.write(&name, rows.collect::<String>());
+    }
+    lab
+}
+
+/// A price that depends on the class, in a unit that no optimiser would like.
+fn prices() -> Lab {
+    relabelled(|class, place| json!(1e6 + 2e5 * class as f64 + 0.5 * (place % 7) as f64))
+}
+
+/// Two words for every class, one of which all share with some others.
+fn topics() -> Lab {
+    relabelled(|class, place| match place % 5 {
+        0 => json!([]),
+        1 => json!([format!("topic-{class}"), "odd"]),
+        _ => json!([format!("topic-{class}")]),
+    })
+}
+
+/// Searches, trains and evaluates; returns the metrics of the training.
+#[track_caller]
+fn through_to_evaluation(lab: &Lab, options: &str, titles: &[&str]) -> Value {
+    let ended = lab
+        .run(&format!("{SEARCH} {options} --out study"))
+        .succeeded();
+    let page = lab.read("study/report.html");
+    for title in titles {
+        assert!(ended.stdout.contains(title), "{title}: {ended:#?}");
+        assert!(page.contains(title), "{title} is not in the report");
+    }
+    assert!(!page.contains("accuracy"), "the report names an accuracy");
+    std::fs::copy(
+        lab.path("study/placements/1.toml"),
+        lab.path("placement.toml"),
+    )
+    .unwrap();
+    let metrics = lab
+        .run(&format!("{TRAIN} {options} --out trained --json"))
+        .succeeded()
+        .json();
+    let evaluated = lab
+        .run(&format!("{EVALUATE} {options} --json"))
+        .succeeded()
+        .json();
+    assert_eq!(evaluated["result"]["sets"], metrics["test"]["sets"]);
+    let [found, expected] = [&evaluated["result"], &metrics["test"]].map(|one| {
+        let loss = one["loss"].as_f64().unwrap();
+        (loss * 1e6).round()
+    });
+    assert_eq!(found, expected);
+    metrics
+}
+
+#[test]
+fn a_number_is_searched_for_trained_and_evaluated() {
+    let lab = prices();
+    let metrics = through_to_evaluation(&lab, "", &["Pearson correlation"]);
+    let of = &metrics["test"]["numbers"];
+    // The error is in the unit of the labels, whose classes are 2e5 apart.
+    let error = of["root_mean_squared_error"].as_f64().unwrap();
+    assert!((1e3..1e6).contains(&error), "{of}");
+    let (loss, r2) = (
+        metrics["test"]["loss"].as_f64().unwrap(),
+        of["r2"].as_f64().unwrap(),
+    );
+    assert!((loss + r2 - 1.0).abs() < 0.3, "{loss} and {r2}");
+    let placement = lab.read("study/placements/1.toml");
+    assert!(placement.contains("validation_pearson"), "{placement}");
+    let line = lab.run(EVALUATE).succeeded().stdout;
+    assert!(line.contains("root mean squared error"), "{line}");
+}
+
+/// The head of a subset predicts on the scale of that subset.
+#[test]
+fn a_head_for_numbers_keeps_its_scale() {
+    let lab = prices();
+    lab.placement("placement.toml", &[(0, 1)], 2, 1.0);
+    let metrics = lab
+        .run(&format!("{TRAIN} --train-examples 20 --out trained --json"))
+        .succeeded()
+        .json();
+    let evaluated = lab.run(&format!("{EVALUATE} --json")).succeeded().json();
+    let of = |value: &Value| {
+        value["numbers"]["root_mean_squared_error"]
+            .as_f64()
+            .unwrap()
+    };
+    let (found, expected) = (of(&evaluated["result"]), of(&metrics["test"]));
+    assert!(
+        (found / expected - 1.0).abs() < 1e-4,
+        "{found} is not {expected}"
+    );
+}
+
+#[test]
+fn several_labels_are_searched_for_trained_and_evaluated() {
+    let lab = topics();
+    let metrics = through_to_evaluation(&lab, "", &["micro F1"]);
+    let of = &metrics["test"]["sets"];
+    for name in [
+        "micro_f1",
+        "macro_f1",
+        "mean_average_precision",
+        "exact_match",
+    ] {
+        let value = of[name].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&value), "{name}: {of}");
+    }
+    assert_eq!(metrics["classes"].as_array().unwrap().len(), 4);
+}
+
+/// Whole numbers are classes, unless an option or a file beside the data says that they are numbers.
+#[test]
+fn an_option_or_a_file_says_what_whole_numbers_are() {
+    let lab = relabelled(|class, _| json!(class));
+    let probe = "probe --backbone backbone --task task --out map.json";
+    let classes = lab.run(probe).succeeded().stdout;
+    assert!(classes.contains("validation examples right"), "{classes}");
+    let numbers = lab
+        .run(&format!("{probe} --problem regression"))
+        .succeeded();
+    assert!(
+        numbers.stdout.contains("Pearson correlation"),
+        "{numbers:#?}"
+    );
+    // A study remembers what was asked for.
+    lab.run(&format!("{SEARCH} --problem regression --out study"))
+        .succeeded();
+    assert!(
+        lab.read("study/study.toml")
+            .contains("problem = \"regression\"")
+    );
+    let again = lab.run("search --study study/study.toml --out study");
+    again.succeeded();
+    lab.write("task/task.toml", "problem = \"regression\"\n");
+    let inspected = lab.run("inspect backbone --task task").succeeded().stdout;
+    assert!(inspected.contains("task: numbers, 1 ±"), "{inspected}");
+    assert!(inspected.contains("greatest"), "{inspected}");
+}
+
+#[test]
+fn every_competitor_and_statistic_takes_a_number() {
+    let lab = prices();
+    let compare = "compare --backbone backbone --task task --space space.toml --steps 2 --batch-size 8 --seeds 2 \
+        --budget-steps 8 --final-steps 3 --learning-rates 0.01 --random-parallel 2 --gradient-examples 30 \
+        --train-examples 30 --proposals 2 --out compared";
+    let all = "--strategy random --strategy greedy --strategy surrogate --strategy prune";
+    let ended = lab.run(&format!("{compare} {all}")).succeeded();
+    for title in [
+        "Pearson correlation",
+        "to random",
+        "parallel-everywhere",
+        "linear-probe",
+    ] {
+        assert!(ended.stdout.contains(title), "{title}: {ended:#?}");
+    }
+    let page = lab.read("compared/report.html");
+    assert!(page.contains("test Pearson correlation") && !page.contains("accuracy"));
+    let audit = "audit --backbone backbone --task task --steps 2 --train-examples 30 --sample 12 --gradient-examples 30 \
+        --out audited";
+    lab.run(audit).succeeded();
+}
+
+#[test]
+fn a_metric_of_another_problem_is_refused() {
+    let search = format!("{SEARCH} --metric accuracy --out study");
+    prices().refuses(
+        &search,
+        &[
+            "`accuracy` is no metric of a regression",
+            "`spearman` or `r2`",
+        ],
+    );
+    let topics = topics();
+    topics.refuses(
+        &search,
+        &[
+            "`accuracy` is no metric of a multi-label classification",
+            "`micro-f1`",
+        ],
+    );
+    let bench = "bench --backbone backbone --task task --space space.toml --out bench";
+    topics.refuses(bench, &["a bench tabulates accuracies", "multi-label"]);
+}
+
+#[test]
+fn adapters_of_another_problem_are_refused() {
+    let lab = relabelled(|class, _| json!(class));
+    lab.placement("placement.toml", &[(0, 1)], 2, 1.0);
+    lab.run(&format!("{TRAIN} --problem regression --out trained"))
+        .succeeded();
+    lab.refuses(
+        EVALUATE,
+        &["was trained for regression", "--problem regression"],
+    );
+    lab.run(&format!("{EVALUATE} --problem regression"))
+        .succeeded();
+}
+
+/// A class of one in ten counts as much as the other one, which raises its recall.
+#[test]
+fn balanced_weights_change_the_training() {
+    let lab = relabelled(|class, place| {
+        json!(if class == 0 && place % 3 == 0 {
+            "rare"
+        } else {
+            "usual"
+        })
+    });
+    let probe = |options: &str| {
+        lab.run(&format!(
+            "{SEARCH} {options} --strategy random --metric balanced-accuracy --out study{}",
+            options.len()
+        ))
+        .succeeded();
+        let ranking: Value =
+            serde_json::from_str(&lab.read(&format!("study{}/ranking.json", options.len())))
+                .unwrap();
+        ranking["probe"]["train"].clone()
+    };
+    let (equal, balanced) = (probe(""), probe("--class-weights balanced"));
+    let recall = |of: &Value| of["by_class"]["balanced_accuracy"].as_f64().unwrap();
+    assert!(recall(&balanced) > recall(&equal), "{balanced} and {equal}");
+    let lab = prices();
+    lab.refuses(
+        &format!("{SEARCH} --class-weights balanced --out study"),
+        &["is a regression task, but only classes can be weighted"],
+    );
+}
