@@ -32,6 +32,7 @@ __version__: str
 
 _Path: TypeAlias = str | PathLike[str]
 _Kind: TypeAlias = Literal["sequential", "parallel", "long-range", "recurrent"]
+_Problem: TypeAlias = Literal["classification", "regression", "multi-label"]
 _Statistic: TypeAlias = Literal[
     "rank",
     "relative-rank",
@@ -94,7 +95,13 @@ class Task:
         pair_column: str | None = None,
         label_column: str | None = None,
         image_column: str | None = None,
+        problem: _Problem | None = None,
+        class_weights: Literal["equal", "balanced"] | None = None,
     ) -> Task: ...
+    @property
+    def problem(self) -> _Problem: ...
+    @property
+    def scale(self) -> tuple[float, float] | None: ...
     @property
     def name(self) -> str: ...
     @property
@@ -192,7 +199,13 @@ class AdapterFile:
         weights_sha256: str,
         classes: Sequence[str] | None = None,
         max_length: int | None = None,
+        problem: _Problem | None = None,
+        scale: tuple[float, float] | None = None,
     ) -> None: ...
+    @property
+    def problem(self) -> _Problem: ...
+    @property
+    def scale(self) -> tuple[float, float] | None: ...
     def check_origin(self, placement: Placement, weights_sha256: str) -> None: ...
     @property
     def tensors(self) -> list[tuple[str, list[int], bytes]]: ...
@@ -292,6 +305,12 @@ class Score:
     def mean_average_precision(self) -> float | None: ...
     @property
     def exact_match(self) -> float | None: ...
+    def __getnewargs_ex__(
+        self,
+    ) -> tuple[
+        tuple[float | None, float, float, float | None, float | None, float | None],
+        dict[str, float | None],
+    ]: ...
 
 @final
 class Trial:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from adaplace import records
 from adaplace._adaplace import GradientMap, Placement
 from adaplace.study import Study
 
@@ -35,16 +36,14 @@ def progress(study: Study, *, axes: Axes | None = None) -> Axes:
         score = record["result"].get("score")
         if record["phase"] != "search" or score is None:
             continue
-        accuracy, loss = score["validation_accuracy"], score["validation_loss"]
-        values_of = {"accuracy": accuracy, "loss": loss, "combined": accuracy - loss / 2}
-        value = values_of.get(metric, score.get("by_class", {}).get(metric.replace("-", "_")))
+        value = records.value(records.row(record), metric)
         numbers.append(record["trial"] + 1)
         values.append(value)
         best.append(better(best[-1], value) if best else value)
     axes.plot(numbers, values, ".", color="0.6", label="trial")
     axes.step(numbers, best, where="post", color=COLOURS["parallel"], label="best so far")
-    words = {"combined": "accuracy - loss / 2", "balanced-accuracy": "balanced accuracy", "macro-f1": "macro F1"}
-    label = words.get(metric, metric)
+    words = {"combined": "headline - loss / 2", "macro-f1": "macro F1", "micro-f1": "micro F1", "r2": "R2"}
+    label = words.get(metric, metric.replace("-", " "))
     axes.set(xlabel="trials", ylabel=f"validation {label}")
     axes.legend(frameon=False)
     return axes

@@ -8,13 +8,30 @@ from pathlib import Path
 from typing import Any
 
 #: The keys of a row with the results of a training.
-MEASURED = ("accuracy", "loss", "train_loss", "balanced_accuracy", "macro_f1", "matthews")
+MEASURED = (
+    "accuracy",
+    "loss",
+    "train_loss",
+    "balanced_accuracy",
+    "macro_f1",
+    "matthews",
+    "pearson",
+    "spearman",
+    "r2",
+    "root_mean_squared_error",
+    "micro_f1",
+    "mean_average_precision",
+    "exact_match",
+)
+
+#: The measure of each kind of problem that is looked at first.
+_HEADLINES = ("accuracy", "pearson", "micro_f1")
 
 
 def row(record: dict[str, Any]) -> dict[str, Any]:
     """A line of the journal as a row, in which numbers that were not measured are NaN."""
     score = record["result"].get("score", {})
-    of_classes = score.get("by_class") or {}
+    measures = {**(score.get("by_class") or {}), **score.get("numbers", {}), **score.get("sets", {})}
     return {
         "trial": record["trial"],
         "phase": record["phase"],
@@ -25,9 +42,7 @@ def row(record: dict[str, Any]) -> dict[str, Any]:
         "accuracy": score.get("validation_accuracy", math.nan),
         "loss": score.get("validation_loss", math.nan),
         "train_loss": score.get("train_loss", math.nan),
-        "balanced_accuracy": of_classes.get("balanced_accuracy", math.nan),
-        "macro_f1": of_classes.get("macro_f1", math.nan),
-        "matthews": of_classes.get("matthews", math.nan),
+        **{name: measures.get(name, math.nan) for name in MEASURED[3:]},
         "failed": record["result"].get("failed"),
         "seconds": record["seconds"],
     }
@@ -36,8 +51,14 @@ def row(record: dict[str, Any]) -> dict[str, Any]:
 def value(of: dict[str, Any], metric: str) -> float:
     """The value of a study's metric in a row, or NaN if the training failed or the metric was not measured."""
     if metric == "combined":
-        return float(of["accuracy"]) - float(of["loss"]) / 2
+        return headline(of) - float(of["loss"]) / 2
     return float(of[metric.replace("-", "_")])
+
+
+def headline(of: dict[str, Any]) -> float:
+    """The measure of a row that is looked at first: accuracy, Pearson's correlation or micro F1."""
+    values = (float(of[name]) for name in _HEADLINES)
+    return next((value for value in values if not math.isnan(value)), math.nan)
 
 
 def larger_is_better(metric: str) -> bool:

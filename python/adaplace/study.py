@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from adaplace import _adaplace
 from adaplace._adaplace import Backbone, Placement, Score, SearchSpace, Task, Trial
-from adaplace.records import row
+from adaplace.records import MEASURED, row
 from adaplace.tracking import to_optuna
 
 if TYPE_CHECKING:
@@ -40,9 +40,11 @@ class Study(_adaplace.Study):
         trials: The number of placements to try.
         steps: The number of optimiser steps of a trial.
         seed: The seed of all random choices.
-        metric: The metric on the validation part: ``"accuracy"`` (larger is better), ``"loss"`` (smaller is better),
-            ``"combined"``, which is accuracy - loss / 2 (larger is better, and more stable than accuracy alone), or one
-            that counts every class, ``"balanced-accuracy"``, ``"macro-f1"`` or ``"matthews"``.
+        metric: The metric on the validation part: ``"loss"`` (smaller is better), ``"combined"``, which is the headline
+            measure - loss / 2 (larger is better, and more stable than the measure alone), or one of the kind of problem.
+            A classification has ``"accuracy"``, its headline, ``"balanced-accuracy"``, ``"macro-f1"`` and
+            ``"matthews"``, a regression ``"pearson"``, its headline, ``"spearman"`` and ``"r2"``, and a multi-label
+            problem ``"micro-f1"``, its headline, ``"macro-f1"``, ``"mean-average-precision"`` and ``"exact-match"``.
         costs: The costs to minimise as well, ``"parameters"`` or ``"extra-flops"``.
         statistic: The gradient statistics that define the connection score, by their mean rank.
         finalists: The number of best placements that race. The better half continues on every rung, until two are left.
@@ -255,16 +257,22 @@ class Study(_adaplace.Study):
         metric = self.configuration["search"]["metric"]
         if metric == "loss":
             return Score(accuracy=1 - value, loss=value, train_loss=value)
+        rest = 1 - value
         if metric in _OF_CLASSES:
-            return Score(value, 1 - value, 1 - value, balanced_accuracy=value, macro_f1=value, matthews=value)
-        return Score(accuracy=value, loss=1 - value, train_loss=1 - value)
+            return Score(value, rest, rest, balanced_accuracy=value, macro_f1=value, matthews=value)
+        if metric in _OF_NUMBERS:
+            return Score(None, rest, rest, pearson=value, spearman=value, r2=value, root_mean_squared_error=rest)
+        if metric in _OF_SETS:
+            of_sets = {"macro_f1": value, "micro_f1": value, "mean_average_precision": value, "exact_match": value}
+            return Score(None, rest, rest, **of_sets)
+        return Score(accuracy=value, loss=rest, train_loss=rest)
 
     def dataframe(self) -> pandas.DataFrame:
         """All trainings, with one row for each line of the journal. This needs ``pandas``.
 
         The columns are ``trial``, ``phase``, ``placement``, ``connections``, ``steps``, ``repetition``, ``accuracy``,
-        ``loss``, ``train_loss``, ``balanced_accuracy``, ``macro_f1``, ``matthews``, ``failed`` and ``seconds``. The numbers
-        of a failed trial are missing, and so are metrics that were not measured.
+        ``loss``, ``train_loss``, the other measures of all kinds of problems as in ``Score``, ``failed`` and ``seconds``.
+        The numbers of a failed trial are missing, and so are measures of other kinds and those that were not taken.
         """
         import pandas
 
@@ -287,6 +295,8 @@ class Study(_adaplace.Study):
 
 
 _OF_CLASSES = {"balanced-accuracy", "macro-f1", "matthews"}
+_OF_NUMBERS = {"pearson", "spearman", "r2"}
+_OF_SETS = {"micro-f1", "mean-average-precision", "exact-match"}
 
 _COLUMNS = [
     "trial",
@@ -298,9 +308,7 @@ _COLUMNS = [
     "accuracy",
     "loss",
     "train_loss",
-    "balanced_accuracy",
-    "macro_f1",
-    "matthews",
+    *MEASURED[3:],
     "failed",
     "seconds",
 ]

@@ -3,6 +3,7 @@
 import _thread
 import json
 import math
+import pickle
 import random
 import signal
 import threading
@@ -387,3 +388,45 @@ def test_metrics_of_classes_rank_and_are_in_the_table(study):
         own.run(lambda _: adaplace.Score(0.5, 1.0, 1.0))
     own.run(lambda _: -0.25)
     assert own.ranking["trials"][0]["result"]["score"]["by_class"]["matthews"] == -0.25
+
+
+def test_a_study_of_numbers(folders, tmp_path):
+    """Numbers are searched for like classes, by their own metrics, and an objective may tell them."""
+    task_folder = tmp_path / "task"
+    task_folder.mkdir()
+    for part in ("train", "validation"):
+        rows = [json.loads(line) for line in (folders[1] / f"{part}.jsonl").read_text().splitlines()]
+        for place, row in enumerate(rows):
+            row["label"] = 10.5 * row["label"] + place % 3
+        (task_folder / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    backbone = adaplace.Backbone(folders[0])
+    task = adaplace.Task(task_folder, backbone)
+    assert task.problem == "regression" and task.classes == [] and task.scale is not None
+    space = adaplace.SearchSpace.from_toml(SINGLE, backbone, task)
+    options = {"strategy": "random", "trials": 3, "steps": 2, "finalists": 1, "repetitions": 1, "race": 0}
+    with adaplace.Study(tmp_path / "built-in", backbone, task, space, metric="spearman", **options) as study:
+        study.run()
+        table = study.dataframe()
+        assert table["accuracy"].isna().all() and table["pearson"].between(-1, 1).all()
+        best = study.ranking["trials"][0]["result"]["score"]["numbers"]["spearman"]
+        assert best == table[table["phase"] == "search"]["spearman"].max()
+    with adaplace.Study(
+        tmp_path / "own", backbone, task, space, metric="pearson", objective="mine", **options
+    ) as study:
+        study.run(lambda placement: 0.5)
+        assert study.records[0]["result"]["score"]["numbers"]["pearson"] == 0.5
+    with pytest.raises(adaplace.AdaplaceError, match="`accuracy` is no metric of a regression"):
+        adaplace.Study(tmp_path / "refused", backbone, task, space, metric="accuracy", **options)
+
+
+def test_scores_of_every_problem():
+    numbers = adaplace.Score(None, 0.5, 0.25, pearson=0.75, spearman=0.5, r2=0.5, root_mean_squared_error=2.0)
+    assert (numbers.accuracy, numbers.pearson, numbers.root_mean_squared_error) == (None, 0.75, 2.0)
+    sets = adaplace.Score(None, 0.5, 0.25, macro_f1=0.25, micro_f1=0.5, mean_average_precision=0.5, exact_match=0.1)
+    assert (sets.micro_f1, sets.macro_f1, sets.balanced_accuracy) == (0.5, 0.25, None)
+    for score in (numbers, sets):
+        assert pickle.loads(pickle.dumps(score)) == score
+    assert repr(numbers) == "Score(pearson=0.75, loss=0.5, train_loss=0.25)"
+    for wrong in ({"pearson": 0.5}, {}, {"micro_f1": 0.5, "macro_f1": 0.5}):
+        with pytest.raises(ValueError, match="one kind of problem"):
+            adaplace.Score(None, 0.5, 0.5, **wrong)

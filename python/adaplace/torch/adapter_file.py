@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -12,6 +13,10 @@ from adaplace._adaplace import AdapterFile, AdaplaceError, Placement
 from .errors import AttachError
 from .hashing import little_endian
 from .placement import PathLike
+
+
+#: What a head predicts.
+Problem: TypeAlias = Literal["classification", "regression", "multi-label"]
 
 
 def read(path: PathLike, placement: Placement, width: int) -> AdapterFile:
@@ -39,6 +44,8 @@ def write(
     weights_sha256: str,
     classes: Sequence[str] | None,
     max_length: int | None,
+    problem: Problem | None = None,
+    scale: tuple[float, float] | None = None,
 ) -> None:
     """Writes f32 copies of `tensors`, completely or not at all."""
     values = {name: little_endian(tensor).tobytes() for name, tensor in tensors.items()}
@@ -51,6 +58,8 @@ def write(
             weights_sha256=weights_sha256,
             classes=classes,
             max_length=max_length,
+            problem=None if problem == "classification" else problem,
+            scale=scale,
         )
     except AdaplaceError as error:
         raise AttachError(str(error)) from error

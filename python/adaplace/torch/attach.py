@@ -122,6 +122,9 @@ def _load(attached: Attached, file: AdapterFile) -> None:
             parameter.copy_(tensors[name])
     attached.classes = file.classes
     attached.max_length = file.max_length
+    attached.scale = file.scale
+    if file.num_classes:
+        attached.problem = file.problem
 
 
 def _kept_trainable(model: nn.Module, trainable: Sequence[str]) -> set[str]:

@@ -61,6 +61,10 @@ class Attached(CheckpointingSwitches, nn.Module):
         #: The names of the head's rows and the number of tokens to which texts were cut, as far as they are known.
         self.classes: Sequence[str] | None = None
         self.max_length: int | None = None
+        #: What the head predicts: `classification`, `regression` or `multi-label`; None for a new head.
+        self.problem: adapter_file.Problem | None = None
+        #: The mean and the standard deviation by which the head's output becomes a number in the labels' unit.
+        self.scale: tuple[float, float] | None = None
         self._pooler = Pooler(layout.base, layout.method, layout.last_norm, backbone.pooling)
         self._required_grad = {name: weight.requires_grad for name, weight in model.named_parameters()}
         self._handles: list[RemovableHandle] = []
@@ -145,7 +149,7 @@ class Attached(CheckpointingSwitches, nn.Module):
         """Writes adapters and head to a file that the engine can read, all in f32.
 
         `classes` names the head's rows in their order, and `max_length` is the number of tokens to which texts
-        were cut. Both are written to the header, where the engine's `evaluate` looks for them; without them,
+        were cut. Both are written to the header, with the problem and its scale, where the engine's `evaluate` looks for them; without them,
         those of the adapter file that was attached are written. Without `head` the file contains only the
         adapters, which `attach` can read, but the engine needs a head.
         """
@@ -163,6 +167,8 @@ class Attached(CheckpointingSwitches, nn.Module):
             weights_sha256=self.backbone.weights_sha256,
             classes=classes,
             max_length=self.max_length if max_length is None else max_length,
+            problem=self.problem,
+            scale=self.scale,
         )
 
     def detach(self) -> nn.Module:

@@ -119,7 +119,7 @@ pub(crate) fn run(arguments: &Train) -> Result<Ending> {
     let metadata = Metadata {
         placement: Some(metrics.placement),
         weights_sha256: Some(metrics.backbone.weights_sha256.clone()),
-        classes: Some(task.classes.clone()),
+        classes: Some(task.classes.clone()).filter(|classes| !classes.is_empty()),
         problem: Some(task.problem()).filter(|one| *one != ProblemKind::Classification),
         scale: task.scale(),
         max_length,
