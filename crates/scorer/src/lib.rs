@@ -22,6 +22,7 @@ mod importance;
 mod inputs;
 mod joint_judgement;
 mod learner;
+mod linear_model;
 mod measures;
 mod memory;
 mod model;

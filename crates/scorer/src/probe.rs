@@ -12,9 +12,9 @@ use adaplace_task::Labels;
 use argmin::core::{CostFunction, Executor, Gradient, State, TerminationReason, TerminationStatus};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::linear_model::{dot, logits, loss_and_gradient};
 use crate::ridge::Ridge;
 use crate::{Evaluation, Head, ScoreError, row_loss};
 
@@ -26,9 +26,6 @@ const STRENGTHS: [f64; 13] = [
 /// The norm of the gradient below which the probe counts as fitted. The loss is then exact to about its square over l2.
 const GRADIENT_TOLERANCE: f64 = 1e-5;
 const MOST_ITERATIONS: u64 = 2000;
-
-/// The number of examples whose loss is summed by one task. It is a constant, so sums do not depend on the machine.
-const EXAMPLES_PER_TASK: usize = 128;
 
 /// The pooled features of some examples.
 #[derive(Debug, Clone)]
@@ -113,6 +110,23 @@ impl Features {
         }
     }
 
+    /// The values, (examples, width), row-major.
+    pub(crate) fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The loss of an example with these logits times its weight. The logits are replaced by its gradient.
+    pub(crate) fn loss(&self, example: usize, logits: &mut [f64]) -> f64 {
+        let weight = self.weight(example);
+        let loss = row_loss::loss(&self.labels, example, logits);
+        logits.iter_mut().for_each(|slope| *slope *= weight);
+        weight * loss
+    }
+
     fn weight(&self, example: usize) -> f64 {
         let weights = self.weights.as_ref();
         weights.map_or(1.0, |weights| f64::from(weights[example]))
@@ -127,20 +141,8 @@ impl Features {
         (squares / self.values.len().max(1) as f64).sqrt()
     }
 
-    /// The logits, where `parameters` are W (outputs, width) and then b (outputs).
-    fn logits(&self, parameters: &[f64], outputs: usize) -> Vec<f64> {
-        let (weight, bias) = parameters.split_at(outputs * self.width);
-        self.values
-            .par_chunks(self.width)
-            .flat_map_iter(|x| {
-                let outputs = weight.chunks_exact(self.width).zip(bias);
-                outputs.map(|(weight, bias)| bias + dot(weight, x))
-            })
-            .collect()
-    }
-
-    fn evaluate(&self, parameters: &[f64], outputs: usize) -> Evaluation {
-        let logits = self.logits(parameters, outputs);
+    fn evaluate(&self, parameters: &[f64]) -> Evaluation {
+        let logits = logits(&self.values, self.width, parameters);
         Evaluation::of_logits(&logits, &self.labels, self.weights.as_deref())
     }
 }
@@ -192,7 +194,7 @@ impl LinearProbe {
                 Some(ridge) => ridge.solution(l2),
                 None => minimise(&scaled, outputs, l2, parameters)?,
             };
-            let validation = scaled_validation.evaluate(&parameters, outputs);
+            let validation = scaled_validation.evaluate(&parameters);
             let headline = validation.measures.headline();
             tracing::debug!(l2, validation.loss, headline, "linear probe");
             if best
@@ -217,7 +219,7 @@ impl LinearProbe {
             bias,
             weight: weight.into_iter().map(|weight| weight as f32).collect(),
             l2,
-            train: scaled.evaluate(&parameters, outputs),
+            train: scaled.evaluate(&parameters),
             validation,
         })
     }
@@ -263,43 +265,8 @@ impl Objective<'_> {
     }
 
     fn compute(&self, parameters: &[f64]) -> (f64, Vec<f64>) {
-        let (width, outputs) = (self.features.width, self.outputs);
-        let weights = outputs * width;
-        let partial: Vec<(f64, Vec<f64>)> = self
-            .features
-            .values
-            .par_chunks(EXAMPLES_PER_TASK * width)
-            .enumerate()
-            .map(|(task, rows)| {
-                let (mut loss, mut gradient) = (0.0, vec![0.0; parameters.len()]);
-                for (row, x) in rows.chunks_exact(width).enumerate() {
-                    let example = task * EXAMPLES_PER_TASK + row;
-                    let weight = self.features.weight(example);
-                    let mut slopes: Vec<f64> = parameters[..weights]
-                        .chunks_exact(width)
-                        .zip(&parameters[weights..])
-                        .map(|(weight, bias)| bias + dot(weight, x))
-                        .collect();
-                    loss += weight * row_loss::loss(&self.features.labels, example, &mut slopes);
-                    for (output, slope) in slopes.iter().enumerate() {
-                        let slope = weight * slope;
-                        gradient[weights + output] += slope;
-                        let row = &mut gradient[output * width..(output + 1) * width];
-                        for (sum, x) in row.iter_mut().zip(x) {
-                            *sum += slope * x;
-                        }
-                    }
-                }
-                (loss, gradient)
-            })
-            .collect();
-        let (mut loss, mut gradient) = (0.0, vec![0.0; parameters.len()]);
-        for (part, part_gradient) in partial {
-            loss += part;
-            for (sum, value) in gradient.iter_mut().zip(part_gradient) {
-                *sum += value;
-            }
-        }
+        let weights = self.outputs * self.features.width;
+        let (mut loss, mut gradient) = loss_and_gradient(self.features, parameters);
         let count = self.features.total_weight();
         loss /= count;
         for (index, slope) in gradient.iter_mut().enumerate() {
@@ -363,18 +330,4 @@ fn minimise(
         tracing::warn!(l2, "the linear probe stopped before it converged");
     }
     Ok(state.get_best_param().cloned().unwrap_or(start))
-}
-
-/// The dot product, computed as eight sums side by side so that it can be vectorised.
-fn dot(x: &[f64], y: &[f64]) -> f64 {
-    let (x_chunks, x_rest) = x.as_chunks::<8>();
-    let (y_chunks, y_rest) = y.as_chunks::<8>();
-    let mut lanes = [0.0; 8];
-    for (x, y) in x_chunks.iter().zip(y_chunks) {
-        for lane in 0..8 {
-            lanes[lane] += x[lane] * y[lane];
-        }
-    }
-    let rest: f64 = x_rest.iter().zip(y_rest).map(|(x, y)| x * y).sum();
-    lanes.iter().sum::<f64>() + rest
 }
