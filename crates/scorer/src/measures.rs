@@ -67,10 +67,9 @@ impl Measures {
         let outputs = (logits.len() / labels.len().max(1)).max(1);
         match labels {
             Labels::Classes(classes) => of_classes(logits, outputs, classes),
-            Labels::Numbers {
-                standardised,
-                scale,
-            } => Self::Numbers(OfNumbers::of(logits, standardised, *scale)),
+            Labels::Numbers { numbers, scale } => {
+                Self::Numbers(OfNumbers::of(logits, numbers, *scale))
+            }
             Labels::Sets { sets, .. } => Self::Sets(OfSets::of(logits, outputs, sets)),
         }
     }
@@ -160,8 +159,9 @@ fn of_classes(logits: &[f64], outputs: usize, labels: &[u32]) -> Measures {
 }
 
 impl OfNumbers {
-    fn of(logits: &[f64], standardised: &[f32], scale: Scale) -> Self {
-        let labels: Vec<f64> = standardised.iter().copied().map(f64::from).collect();
+    /// The measures of standardised predictions of `numbers`.
+    fn of(logits: &[f64], numbers: &[f64], scale: Scale) -> Self {
+        let labels: Vec<f64> = numbers.iter().map(|&x| scale.standardise(x)).collect();
         let count = labels.len() as f64;
         let mean = labels.iter().sum::<f64>() / count;
         let squares = |a: &mut dyn Iterator<Item = f64>| a.map(|x| x * x).sum::<f64>();
@@ -271,17 +271,16 @@ mod tests {
     fn numbers_by_hand() {
         let scale = Scale::of(&[1.0, 3.0, 5.0]).unwrap();
         let of = |numbers: [f64; 3]| numbers.map(|number| scale.standardise(number));
-        let labels = of([1.0, 3.0, 5.0]).map(|number| number as f32);
+        let labels = [1.0, 3.0, 5.0];
         let found = OfNumbers::of(&of([2.0, 3.0, 7.0]), &labels, scale);
         // Errors 1, 0, 2; deviations of the predictions from their mean 4: -2, -1, 3.
-        let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-6);
-        near(found.r2, 1.0 - 5.0 / 8.0);
-        near(found.root_mean_squared_error, (5.0_f64 / 3.0).sqrt());
-        near(found.pearson, 10.0 / (14.0_f64 * 8.0).sqrt());
+        close(found.r2, 1.0 - 5.0 / 8.0);
+        close(found.root_mean_squared_error, (5.0_f64 / 3.0).sqrt());
+        close(found.pearson, 10.0 / (14.0_f64 * 8.0).sqrt());
         assert_eq!(found.spearman, 1.0);
         let constant = OfNumbers::of(&[0.0; 3], &labels, scale);
         assert_eq!((constant.pearson, constant.spearman), (0.0, 0.0));
-        near(constant.r2, 0.0);
+        close(constant.r2, 0.0);
     }
 
     /// Three examples and classes. Class 0: one right, one missed, none wrong. Class 1: one right, one wrong. Class 2

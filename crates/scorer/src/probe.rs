@@ -182,8 +182,9 @@ impl LinearProbe {
         let scaled_validation = validation.standardised(&mean, deviation);
 
         let ridge = match &train.labels {
-            Labels::Numbers { standardised, .. } => {
-                Some(Ridge::new(&scaled.values, train.width, standardised)?)
+            Labels::Numbers { numbers, scale } => {
+                let numbers: Vec<f64> = numbers.iter().map(|&x| scale.standardise(x)).collect();
+                Some(Ridge::new(&scaled.values, train.width, &numbers)?)
             }
             Labels::Classes(_) | Labels::Sets { .. } => None,
         };

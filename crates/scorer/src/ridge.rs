@@ -19,14 +19,12 @@ pub(crate) struct Ridge {
 
 impl Ridge {
     /// The regression of `numbers` on `features` (examples, width), row-major, with mean 0.
-    pub(crate) fn new(features: &[f64], width: usize, numbers: &[f32]) -> Result<Self, ScoreError> {
+    pub(crate) fn new(features: &[f64], width: usize, numbers: &[f64]) -> Result<Self, ScoreError> {
         let count = numbers.len() as f64;
-        let bias = numbers.iter().copied().map(f64::from).sum::<f64>() / count;
+        let bias = numbers.iter().sum::<f64>() / count;
         let features = MatRef::from_row_major_slice(features, numbers.len(), width);
         let products = features.transpose() * features * faer::Scale(1.0 / count);
-        let towards = Mat::from_fn(numbers.len(), 1, |row, _| {
-            (f64::from(numbers[row]) - bias) / count
-        });
+        let towards = Mat::from_fn(numbers.len(), 1, |row, _| (numbers[row] - bias) / count);
         let decomposed =
             products
                 .self_adjoint_eigen(Side::Lower)

@@ -8,8 +8,9 @@ pub(crate) fn targets(examples: &Examples, rows: &[usize]) -> Targets {
     let each = rows.iter();
     let values = match &examples.labels {
         Labels::Classes(labels) => TargetValues::Classes(each.map(|&row| labels[row]).collect()),
-        Labels::Numbers { standardised, .. } => {
-            TargetValues::Numbers(each.map(|&row| standardised[row]).collect())
+        Labels::Numbers { numbers, scale } => {
+            let each = each.map(|&row| scale.standardise(numbers[row]) as f32);
+            TargetValues::Numbers(each.collect())
         }
         Labels::Sets { classes, sets } => {
             let mut members = vec![0.0; rows.len() * classes];
@@ -33,8 +34,8 @@ pub(crate) fn targets(examples: &Examples, rows: &[usize]) -> Targets {
 pub(crate) fn loss(labels: &Labels, index: usize, logits: &mut [f64]) -> f64 {
     match labels {
         Labels::Classes(labels) => cross_entropy(labels[index] as usize, logits),
-        Labels::Numbers { standardised, .. } => {
-            let difference = logits[0] - f64::from(standardised[index]);
+        Labels::Numbers { numbers, scale } => {
+            let difference = logits[0] - scale.standardise(numbers[index]);
             logits[0] = 2.0 * difference;
             difference * difference
         }
@@ -97,7 +98,7 @@ mod tests {
             (Labels::Classes(vec![2, 0]), 3),
             (
                 Labels::Numbers {
-                    standardised: vec![0.25, -2.0],
+                    numbers: vec![0.25, -2.0],
                     scale,
                 },
                 1,

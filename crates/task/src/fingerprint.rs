@@ -54,14 +54,11 @@ impl Hash {
     fn labels(&mut self, part: &Examples) {
         match &part.labels {
             Labels::Classes(classes) => self.numbers(classes),
-            Labels::Numbers {
-                standardised,
-                scale,
-            } => {
+            Labels::Numbers { numbers, .. } => {
                 self.bytes(b"numbers");
-                self.fractions(standardised);
-                for value in [scale.mean, scale.deviation] {
-                    self.0.update(value.to_bits().to_le_bytes());
+                self.count(numbers.len());
+                for number in numbers {
+                    self.0.update(number.to_bits().to_le_bytes());
                 }
             }
             Labels::Sets { sets, .. } => {

@@ -214,18 +214,14 @@ impl Read {
         }
     }
 
-    /// The labels of examples. Numbers are standardised by `scale`, which numbers have.
+    /// The labels of examples. `scale` is that of numbers.
     pub(crate) fn into_labels(self, classes: usize, scale: Option<Scale>) -> Labels {
         match self {
             Read::Classes(classes) => Labels::Classes(classes),
             Read::Sets(sets) => Labels::Sets { classes, sets },
             Read::Numbers(numbers) => {
                 let scale = scale.expect("numbers have a scale");
-                let numbers = numbers.into_iter();
-                Labels::Numbers {
-                    standardised: numbers.map(|x| scale.standardise(x) as f32).collect(),
-                    scale,
-                }
+                Labels::Numbers { numbers, scale }
             }
         }
     }

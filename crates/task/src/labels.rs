@@ -58,9 +58,9 @@ pub enum Labels {
     Classes(Vec<u32>),
     /// The number of each example.
     Numbers {
-        /// The numbers, standardised: trainings do not depend on their unit.
-        standardised: Vec<f32>,
-        /// What they were standardised by.
+        /// The numbers, in their own unit.
+        numbers: Vec<f64>,
+        /// What they are standardised by, so that trainings do not depend on the unit.
         scale: Scale,
     },
     /// Any of the classes for each example.
@@ -106,12 +106,6 @@ impl Scale {
     pub fn standardise(self, number: f64) -> f64 {
         (number - self.mean) / self.deviation
     }
-
-    /// The number that [`Self::standardise`] maps to this one.
-    #[must_use]
-    pub fn restore(self, standardised: f64) -> f64 {
-        self.mean + self.deviation * standardised
-    }
 }
 
 impl Labels {
@@ -120,7 +114,7 @@ impl Labels {
     pub fn len(&self) -> usize {
         match self {
             Labels::Classes(classes) => classes.len(),
-            Labels::Numbers { standardised, .. } => standardised.len(),
+            Labels::Numbers { numbers, .. } => numbers.len(),
             Labels::Sets { sets, .. } => sets.len(),
         }
     }
@@ -152,11 +146,8 @@ impl Labels {
             Labels::Classes(classes) => {
                 Labels::Classes(indices.map(|&index| classes[index]).collect())
             }
-            Labels::Numbers {
-                standardised,
-                scale,
-            } => Labels::Numbers {
-                standardised: indices.map(|&index| standardised[index]).collect(),
+            Labels::Numbers { numbers, scale } => Labels::Numbers {
+                numbers: indices.map(|&index| numbers[index]).collect(),
                 scale: *scale,
             },
             Labels::Sets { classes, sets } => Labels::Sets {
@@ -179,16 +170,7 @@ impl Labels {
     #[must_use]
     pub fn rescaled(self, to: Scale) -> Self {
         match self {
-            Labels::Numbers {
-                standardised,
-                scale,
-            } => {
-                let change = |x: f32| to.standardise(scale.restore(f64::from(x))) as f32;
-                Labels::Numbers {
-                    standardised: standardised.into_iter().map(change).collect(),
-                    scale: to,
-                }
-            }
+            Labels::Numbers { numbers, .. } => Labels::Numbers { numbers, scale: to },
             other => other,
         }
     }
@@ -197,7 +179,7 @@ impl Labels {
     pub(crate) fn equal(&self, a: usize, b: usize) -> bool {
         match self {
             Labels::Classes(classes) => classes[a] == classes[b],
-            Labels::Numbers { standardised, .. } => standardised[a] == standardised[b],
+            Labels::Numbers { numbers, .. } => numbers[a] == numbers[b],
             Labels::Sets { sets, .. } => sets[a] == sets[b],
         }
     }
@@ -212,7 +194,6 @@ mod tests {
         let scale = Scale::of(&[1.0, 3.0, 1.0, 3.0]).unwrap();
         assert_eq!((scale.mean, scale.deviation), (2.0, 1.0));
         assert_eq!(scale.standardise(4.5), 2.5);
-        assert_eq!(scale.restore(2.5), 4.5);
         assert_eq!(Scale::of(&[0.1, 0.1, 0.1]), None);
         assert_eq!(Scale::of(&[]), None);
     }
@@ -220,7 +201,7 @@ mod tests {
     #[test]
     fn labels_are_selected_and_compared() {
         let numbers = Labels::Numbers {
-            standardised: vec![0.5, -1.0, 0.5],
+            numbers: vec![0.5, -1.0, 0.5],
             scale: Scale {
                 mean: 0.0,
                 deviation: 1.0,

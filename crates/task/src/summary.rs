@@ -113,16 +113,7 @@ impl Task {
                 let labels = sets.iter().flatten();
                 labels.for_each(|&label| classes[label as usize] += 1);
             }
-            Labels::Numbers {
-                standardised,
-                scale,
-            } => {
-                let restored: Vec<f64> = standardised
-                    .iter()
-                    .map(|&number| scale.restore(f64::from(number)))
-                    .collect();
-                numbers = Some(NumberSummary::of(&restored));
-            }
+            Labels::Numbers { numbers: all, .. } => numbers = Some(NumberSummary::of(all)),
         }
         let (repeated, contradicting) = match &examples.inputs {
             Inputs::Text(texts) => {

@@ -60,15 +60,12 @@ fn task(parts: &[(&str, &[&str])]) -> TempDir {
     folder
 }
 
-fn numbers(labels: &Labels) -> (Vec<f32>, f64, f64) {
-    let Labels::Numbers {
-        standardised,
-        scale,
-    } = labels
-    else {
+/// The numbers with their mean and deviation in the training part.
+fn numbers(labels: &Labels) -> (Vec<f64>, f64, f64) {
+    let Labels::Numbers { numbers, scale } = labels else {
         panic!("{labels:?} are not numbers");
     };
-    (standardised.clone(), scale.mean, scale.deviation)
+    (numbers.clone(), scale.mean, scale.deviation)
 }
 
 #[test]
@@ -85,10 +82,10 @@ fn numbers_are_standardised_by_the_training_part() {
     let deviation = 0.2_f64.sqrt();
     let (train, mean, found) = numbers(&task.train.labels);
     assert!((mean - 1.5).abs() < 1e-12 && (found - deviation).abs() < 1e-12);
-    let half = (0.5 / deviation) as f32;
-    assert_eq!(train, [-half, half, -half, half, 0.0]);
-    let (validation, ..) = numbers(&task.validation.labels);
-    assert_eq!(validation[0], (3.0 / deviation) as f32);
+    assert_eq!(train, [1.0, 2.0, 1.0, 2.0, 1.5]);
+    let (validation, mean, found) = numbers(&task.validation.labels);
+    assert_eq!(validation, [4.5, -1.0]);
+    assert!((mean - 1.5).abs() < 1e-12 && (found - deviation).abs() < 1e-12);
     let summary = task.summary().parts[1].numbers.unwrap();
     assert_eq!((summary.least, summary.greatest), (-1.0, 4.5));
 }
@@ -163,12 +160,10 @@ fn a_split_has_numbers_of_all_sizes() {
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
     let task = load(task(&[("train", &labels)]).path()).unwrap();
     assert_eq!((task.train.len(), task.validation.len()), (80, 20));
-    let scale = task.scale().unwrap();
     let (validation, ..) = numbers(&task.validation.labels);
     let mut of_decile = [0; 10];
     for number in validation {
-        let number = scale.restore(f64::from(number));
-        of_decile[((number - 0.5).max(0.0).sqrt() + 0.01) as usize / 10] += 1;
+        of_decile[number.sqrt() as usize / 10] += 1;
     }
     assert_eq!(of_decile, [2; 10]);
 }

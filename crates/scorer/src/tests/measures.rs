@@ -21,7 +21,7 @@ struct Fixture {
 struct Numbers {
     name: String,
     logits: Vec<f64>,
-    labels: Vec<f32>,
+    labels: Vec<f64>,
     loss: f64,
     gradient: Vec<f64>,
     /// None for constant predictions, which have no correlation.
@@ -58,7 +58,7 @@ struct Weighted {
 #[derive(Deserialize)]
 struct OfRidge {
     features: Vec<Vec<f32>>,
-    labels: Vec<f32>,
+    labels: Vec<f64>,
     l2: f64,
     weight: Vec<f64>,
     loss: f64,
@@ -146,7 +146,7 @@ fn on_arithmetic<A: Arithmetic>(
 fn numbers_are_those_of_scipy() {
     for of in fixture().numbers {
         let labels = Labels::Numbers {
-            standardised: of.labels,
+            numbers: of.labels,
             scale: PLAIN,
         };
         let expected = (of.loss, &of.gradient[..]);
@@ -166,8 +166,7 @@ fn numbers_are_those_of_scipy() {
             (r2, of.r2),
             (root_mean_squared_error, of.root_mean_squared_error),
         ] {
-            // The labels are in single precision.
-            assert_close(found, expected, 3e-7, &of.name);
+            assert_close(found, expected, 1e-12, &of.name);
         }
     }
 }
@@ -218,7 +217,7 @@ fn weighted_classes_are_those_of_pytorch() {
 fn a_probe_of_numbers_is_ridge_regression() {
     for of in fixture().ridge {
         let labels = Labels::Numbers {
-            standardised: of.labels,
+            numbers: of.labels,
             scale: PLAIN,
         };
         let features = Features::new(of.features, labels);
