@@ -65,6 +65,9 @@ pub enum TaskError {
         path: PathBuf,
         label: String,
     },
+    /// The training examples that are used all have the same number.
+    #[error("the training examples of `{}` that are used all have the same number; use more of them", folder.display())]
+    NumbersDoNotVary { folder: PathBuf },
     /// Labels of one part are of different kinds.
     #[error(
         "{place}: the label `{label}` is {}, but the labels before it are {}; write all labels in the same way, or say what they are with `--problem`", kinds[1], kinds[0]

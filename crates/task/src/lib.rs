@@ -46,6 +46,7 @@ mod place;
 mod preprocessing;
 mod resize;
 mod rows;
+mod selected;
 mod split;
 mod summary;
 mod task;

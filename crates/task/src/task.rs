@@ -8,10 +8,10 @@ use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 use crate::error::listed;
 use crate::fingerprint::fingerprint;
 use crate::image_folder::list_images;
-use crate::labelling::{Labelling, Read, problem_in};
+use crate::labelling::{Labelling, problem_in};
 use crate::layout::{Layout, is_parquet};
 use crate::rows::{RawPart, Row, read_text};
-use crate::split::{class_counts, split_validation, stratified_subset};
+use crate::selected::{FromTraining, Selected};
 use crate::{
     Encoder, Examples, Inputs, Labels, Part, ProblemKind, Reading, Scale, TaskError, parquet,
 };
@@ -207,88 +207,31 @@ fn load_parts<Content>(
     };
     let labelling = Labelling::of(&train, chosen)?;
     let classes = labelling.classes.len();
-    let mut train_labels = labelling.read(&train)?;
-    let mut train_rows: Vec<&Row<Content>> = train.rows.iter().collect();
-
+    let all = Selected::of(&train, &labelling)?;
     let validation = read(Part::Validation).transpose()?;
-    let (validation_rows, validation_labels) = match &validation {
-        Some(validation) => {
-            let labels = labelling.read(validation)?;
-            (validation.rows.iter().collect(), labels)
-        }
-        None => {
-            let (strata, count) = train_labels.strata(classes);
-            let (kept, split_off) = split_validation(&strata, count);
-            let validation_labels = train_labels.select(&split_off);
-            train_labels = train_labels.select(&kept);
-            if !validation_labels.varies() || !train_labels.varies() {
-                let folder = folder.to_owned();
-                return Err(TaskError::TooSmallToSplit { folder });
-            }
-            tracing::info!(
-                "`{}` has no validation part, so {} of {} training examples are used as one",
-                folder.display(),
-                split_off.len(),
-                train_rows.len()
-            );
-            let validation_rows = at(&train_rows, &split_off);
-            train_rows = at(&train_rows, &kept);
-            (validation_rows, validation_labels)
-        }
+    let (mut train, validation) = match &validation {
+        Some(validation) => (all, Selected::of(validation, &labelling)?),
+        None => all.split(folder, classes)?,
     };
     let test = match options.parts.contains(&Part::Test) {
         true => read(Part::Test).transpose()?,
         false => None,
     };
-    let test = test.filter(|test| labelling.is_labelled(test, &train_labels));
+    let test = test.filter(|test| labelling.is_labelled(test, &train.labels));
     if let Some(size) = options.train_examples {
-        let (strata, count) = train_labels.strata(classes);
-        let chosen = stratified_subset(&strata, count, size, options.seed);
-        train_rows = at(&train_rows, &chosen);
-        train_labels = train_labels.select(&chosen);
+        train = train.subset(classes, size, options.seed);
     }
-    let scale = match &train_labels {
-        Read::Numbers(numbers) => {
-            let scale = Scale::of(numbers);
-            Some(scale.ok_or_else(|| TaskError::SameLabels {
-                part: Part::Train,
-                path: train.path.clone(),
-                label: numbers[0].to_string(),
-            })?)
-        }
-        Read::Classes(_) | Read::Sets(_) => None,
-    };
-    let of_classes = match (reading.class_weights, &train_labels) {
-        (ClassWeights::Equal, _) => None,
-        (ClassWeights::Balanced, Read::Classes(labels)) => Some(balanced(labels, classes)),
-        (ClassWeights::Balanced, Read::Numbers(_) | Read::Sets(_)) => {
-            return Err(TaskError::NoClassesToWeight {
-                folder: folder.to_owned(),
-                kind: train_labels.into_labels(classes, scale).problem().words(),
-            });
-        }
-    };
-    let examples = |rows: &[&Row<Content>], labels: Read| {
-        let weights = match (&of_classes, &labels) {
-            (Some(of_classes), Read::Classes(labels)) => {
-                let each = labels.iter().map(|&label| of_classes[label as usize]);
-                Some(each.collect())
-            }
-            _ => None,
-        };
+    let decided = FromTraining::of(&train.labels, classes, (folder, reading.class_weights))?;
+    let examples = |selected: Selected<'_, Content>| {
         Ok(Examples {
-            inputs: encode(rows)?,
-            labels: labels.into_labels(classes, scale),
-            weights,
+            inputs: encode(&selected.rows)?,
+            weights: decided.weights(&selected.labels),
+            labels: selected.labels.into_labels(classes, decided.scale),
         })
     };
-    let train = examples(&train_rows, train_labels)?;
-    let validation = examples(&validation_rows, validation_labels)?;
-    let test = match test {
-        Some(test) => {
-            let labels = labelling.read(&test)?;
-            Some(examples(&test.rows.iter().collect::<Vec<_>>(), labels)?)
-        }
+    let (train, validation) = (examples(train)?, examples(validation)?);
+    let test = match &test {
+        Some(test) => Some(examples(Selected::of(test, &labelling)?)?),
         None => None,
     };
     Ok(Task {
@@ -299,18 +242,6 @@ fn load_parts<Content>(
         validation,
         test,
     })
-}
-
-/// The weight of each class, n / (C n_c) for n examples, n_c of which have one of the C classes, so that all classes
-/// count the same. These are the weights of scikit-learn with `class_weight="balanced"`.
-fn balanced(labels: &[u32], classes: usize) -> Vec<f32> {
-    let counts = class_counts(labels, classes);
-    let present = counts.iter().filter(|&&count| count > 0).count();
-    let weight = |&count: &usize| match count {
-        0 => 1.0,
-        _ => (labels.len() as f64 / (present * count) as f64) as f32,
-    };
-    counts.iter().map(weight).collect()
 }
 
 /// Warns about the parts of an image task that are rows of text, which are not read.
@@ -375,10 +306,6 @@ fn name_in_cache(folder: &Path) -> Option<String> {
         [snapshots, ..] if snapshots == "snapshots" => Some(name.to_owned()),
         _ => None,
     }
-}
-
-fn at<T: Clone>(values: &[T], indices: &[usize]) -> Vec<T> {
-    indices.iter().map(|&index| values[index].clone()).collect()
 }
 
 #[cfg(test)]
