@@ -141,6 +141,8 @@ class Study(_adaplace.Study):
             max_length=subset.get("max_length"),
             train_examples=subset.get("train_examples"),
             seed=stored["search"]["seed"],
+            problem=subset.get("problem"),
+            class_weights=subset.get("class_weights"),
             **{f"{column}_column": name for column, name in subset.get("columns", {}).items()},
         )
         return cls._open(folder, backbone, task, file.read_text(), cache_memory)

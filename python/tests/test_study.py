@@ -397,10 +397,10 @@ def test_a_study_of_numbers(folders, tmp_path):
     for part in ("train", "validation"):
         rows = [json.loads(line) for line in (folders[1] / f"{part}.jsonl").read_text().splitlines()]
         for place, row in enumerate(rows):
-            row["label"] = 10.5 * row["label"] + place % 3
+            row["label"] = 10 * row["label"] + place % 3
         (task_folder / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     backbone = adaplace.Backbone(folders[0])
-    task = adaplace.Task(task_folder, backbone)
+    task = adaplace.Task(task_folder, backbone, problem="regression")
     assert task.problem == "regression" and task.classes == [] and task.scale is not None
     space = adaplace.SearchSpace.from_toml(SINGLE, backbone, task)
     options = {"strategy": "random", "trials": 3, "steps": 2, "finalists": 1, "repetitions": 1, "race": 0}
@@ -410,6 +410,8 @@ def test_a_study_of_numbers(folders, tmp_path):
         assert table["accuracy"].isna().all() and table["pearson"].between(-1, 1).all()
         best = study.ranking["trials"][0]["result"]["score"]["numbers"]["spearman"]
         assert best == table[table["phase"] == "search"]["spearman"].max()
+    # What was chosen for the task is in its study.
+    adaplace.Study.resume(tmp_path / "built-in").close()
     with adaplace.Study(
         tmp_path / "own", backbone, task, space, metric="pearson", objective="mine", **options
     ) as study:
