@@ -47,6 +47,11 @@ fn through_to_evaluation(lab: &Lab, options: &str, titles: &[&str]) -> Value {
         assert!(page.contains(title), "{title} is not in the report");
     }
     assert!(!page.contains("accuracy"), "the report names an accuracy");
+    let others = ["Spearman correlation", "mean average precision"];
+    assert!(
+        others.iter().any(|other| page.contains(other)),
+        "the report lacks the other measures"
+    );
     std::fs::copy(
         lab.path("study/placements/1.toml"),
         lab.path("placement.toml"),

@@ -50,7 +50,19 @@ pub(super) struct Candidate {
     /// The headline measure: accuracy for a classification.
     pub(super) headline: Option<Estimate>,
     pub(super) loss: Option<Estimate>,
+    /// Its values of [`others`].
+    pub(super) others: Vec<Option<Estimate>>,
     pub(super) costs: Costs,
+}
+
+/// The metrics that the table of placements shows besides headline measure and loss: what readers of the field look for.
+/// Those of a classification depend on its purpose, and `--metric` shows one of them.
+pub(super) fn others(problem: ProblemKind) -> Vec<Metric> {
+    if problem == ProblemKind::Classification {
+        return Vec::new();
+    }
+    let all = Metric::of_problem(problem).iter().copied();
+    all.filter(|metric| !metric.is_of_two()).collect()
 }
 
 impl From<Cost> for Costs {
@@ -82,7 +94,10 @@ impl Trial<'_> {
 
 impl Candidate {
     fn repeated(repeated: &Repeated, metric: Metric) -> Self {
+        let score = repeated.results.iter().find_map(TrialResult::score);
+        let others = score.map_or_else(Vec::new, |score| others(score.measures.problem()));
         Self {
+            others: others.iter().map(|&one| repeated.estimate(one)).collect(),
             placement: repeated.placement.clone(),
             value: repeated.estimate(metric),
             headline: repeated.headline(),
@@ -102,6 +117,10 @@ impl Candidate {
             placement: trial.record.placement.clone(),
             value: single(metric.value(score)),
             headline: single(score.measures.headline()),
+            others: others(score.measures.problem())
+                .into_iter()
+                .map(|one| single(one.value(score)))
+                .collect(),
             loss: single(score.validation_loss),
             costs: trial.costs,
         }

@@ -5,7 +5,7 @@ use adaplace_search_space::Connection;
 use adaplace_study::{Metric, Raced};
 use maud::html;
 
-use super::overview::{Candidate, Overview, repetitions};
+use super::overview::{Candidate, Overview, others, repetitions};
 use crate::arcs::arcs;
 use crate::axes::ChartSize;
 use crate::document::Section;
@@ -105,24 +105,25 @@ fn table(overview: &Overview<'_>) -> Table {
             .to_owned(),
     };
     let headline = overview.headline();
-    let columns = [
-        "",
-        headline.words(),
-        "loss",
-        "parameters",
-        "extra FLOPs",
-        "connections",
-    ];
+    let others = others(overview.problem());
+    let mut columns = vec!["", headline.words(), "loss"];
+    columns.extend(others.iter().map(|metric| metric.words()));
+    columns.extend(["parameters", "extra FLOPs", "connections"]);
     let mut table = Table::new(caption, &columns);
     let of = |name: String, candidate: &Candidate| {
-        vec![
+        let mut cells = vec![
             Cell::Text(name),
             Cell::Number(unit(headline).estimate(candidate.headline)),
             Cell::Number(Unit::Number.estimate(candidate.loss)),
+        ];
+        let values = others.iter().zip(&candidate.others);
+        cells.extend(values.map(|(&metric, &value)| Cell::Number(unit(metric).estimate(value))));
+        cells.extend([
             Cell::Number(candidate.costs.parameters.map_or_else(unknown, grouped)),
             Cell::Number(candidate.costs.extra_flops.map_or_else(unknown, percent)),
             Cell::placement(&candidate.placement),
-        ]
+        ]);
+        cells
     };
     for (index, candidate) in overview.candidates.iter().enumerate() {
         table.row(of((index + 1).to_string(), candidate));
@@ -131,14 +132,21 @@ fn table(overview: &Overview<'_>) -> Table {
         table.row(of("parallel at every sublayer".to_owned(), baseline));
     }
     if let Some(probe) = overview.probe {
-        table.row(vec![
+        let mut cells = vec![
             Cell::Text("linear probe".to_owned()),
             Cell::Number(unit(headline).show(probe.validation.measures.headline())),
             Cell::Number(format!("{:.3}", probe.validation.loss)),
+        ];
+        let values = others.iter();
+        cells.extend(values.map(|&metric| {
+            Cell::Number(unit(metric).show(metric.of_evaluation(&probe.validation)))
+        }));
+        cells.extend([
             Cell::Number("0".to_owned()),
             Cell::Number(percent(0.0)),
             Cell::Text(String::new()),
         ]);
+        table.row(cells);
     }
     table
 }
