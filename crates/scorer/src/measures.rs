@@ -9,16 +9,16 @@ use crate::ByClass;
 /// The measures of some predictions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Measures {
-    /// Of one class for each example.
+    /// The measures of a classification.
     Classes {
         /// The share of the examples whose largest logit is that of their class, between 0 and 1.
         accuracy: f64,
         /// The measures that count every class. Earlier versions and other scorers do not know them.
         by_class: Option<ByClass>,
     },
-    /// Of a number for each example.
+    /// The measures of a regression.
     Numbers(OfNumbers),
-    /// Of any classes for each example.
+    /// The measures of a multi-label problem.
     Sets(OfSets),
 }
 

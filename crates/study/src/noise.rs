@@ -35,22 +35,22 @@ pub struct Noise {
     /// In Matthews correlation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matthews: Option<Repeatability>,
-    /// In Pearson's correlation.
+    /// The repeatability of Pearson's correlation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pearson: Option<Repeatability>,
-    /// In Spearman's correlation.
+    /// The repeatability of Spearman's correlation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spearman: Option<Repeatability>,
-    /// In the share of the labels' variance that is explained.
+    /// The repeatability of the share of the labels' variance that is explained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r2: Option<Repeatability>,
-    /// In F1 over all examples and classes.
+    /// The repeatability of F1 over all examples and classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_f1: Option<Repeatability>,
-    /// In mean average precision.
+    /// The repeatability of the mean average precision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean_average_precision: Option<Repeatability>,
-    /// In the share of exact matches.
+    /// The repeatability of the share of exact matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact_match: Option<Repeatability>,
     /// Standard error of an accuracy that comes from the number of validation examples alone: sqrt(p (1 - p) / n), with

@@ -45,7 +45,7 @@ pub(crate) struct Labelling {
     pub(crate) classes: Vec<String>,
 }
 
-/// The labels of some rows, where numbers are still in their own unit.
+/// The labels of some rows, before the scale of numbers is known.
 #[derive(Clone)]
 pub(crate) enum Read {
     Classes(Vec<u32>),
@@ -186,8 +186,8 @@ impl Read {
         }
     }
 
-    /// A group for each example, below the number that is also returned, of which every choice of examples gets its
-    /// share: its class, the rarest of its classes, or numbers of similar size.
+    /// The group of each example and the number of groups. Every choice of examples takes its share of each group. An
+    /// example is grouped by its class, by the rarest of its classes, or with numbers of similar size.
     pub(crate) fn strata(&self, classes: usize) -> (Vec<u32>, usize) {
         match self {
             Read::Classes(of_examples) => (of_examples.clone(), classes),

@@ -192,7 +192,7 @@ fn name(label: &Value) -> Option<String> {
     }
 }
 
-/// A number as a label. That of an integer is the same whether it is written as `1` or as `1.0`. Integers with more than
+/// A number as a label. An integer gives the same label whether it is written as `1` or as `1.0`. Integers with more than
 /// 15 digits have no exact f64.
 pub(crate) fn written(value: f64) -> String {
     match value.fract() == 0.0 && value.abs() < 1e15 {

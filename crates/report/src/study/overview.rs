@@ -55,8 +55,8 @@ pub(super) struct Candidate {
     pub(super) costs: Costs,
 }
 
-/// The metrics that the table of placements shows besides headline measure and loss: what readers of the field look for.
-/// Those of a classification depend on its purpose, and `--metric` shows one of them.
+/// The metrics that the table of placements shows besides the headline measure and the loss. A classification has too
+/// many for a table; `--metric` shows one of them.
 pub(super) fn others(problem: ProblemKind) -> Vec<Metric> {
     if problem == ProblemKind::Classification {
         return Vec::new();
