@@ -4,9 +4,7 @@ use std::path::Path;
 
 use adaplace_analysis::Measured;
 use adaplace_analysis::{FEWEST_PAIRS, bootstrap};
-use adaplace_experiments::{
-    Comparison, ComparisonConfiguration, ComparisonSettings, SeedResult, StoredComparison,
-};
+use adaplace_experiments::{Comparison, ComparisonConfiguration, SeedResult, StoredComparison};
 use adaplace_study::{Metric, StudyError};
 use maud::{Markup, html};
 
@@ -57,7 +55,7 @@ fn finished(stored: &StoredComparison, comparison: &Comparison) -> String {
         grouped(settings.budget_steps)
     );
     let sections = [
-        Some(result(settings, comparison)),
+        Some(result(configuration, comparison)),
         progress(configuration, comparison),
         Some(placements(comparison)),
         Some(configuration::section(configuration)),
@@ -84,9 +82,13 @@ fn facts(comparison: &Comparison) -> Vec<Markup> {
     .collect()
 }
 
-/// Notes on the columns `search cost` and `p`.
+/// Notes on the columns `search cost` and `p`, and on trials whose learning rate does not suit.
 #[must_use]
-pub fn comparison_notes(settings: &ComparisonSettings, comparison: &Comparison) -> Vec<String> {
+pub fn comparison_notes(
+    configuration: &ComparisonConfiguration,
+    comparison: &Comparison,
+) -> Vec<String> {
+    let settings = &configuration.comparison;
     let mut notes = Vec::new();
     if settings.replayed {
         notes.push(
@@ -106,10 +108,36 @@ pub fn comparison_notes(settings: &ComparisonSettings, comparison: &Comparison) 
             "p: from {FEWEST_PAIRS} seeds on; with fewer it cannot fall below 0.05"
         ));
     }
+    let of_trials = configuration.training.adapter_learning_rate.get();
+    notes.extend(other_rate(of_trials, comparison));
     notes
 }
 
-fn result(settings: &ComparisonSettings, comparison: &Comparison) -> Section {
+/// A note if most final trainings of placements that were searched for chose one other learning rate than that of the
+/// trials, which then say less about them.
+fn other_rate(of_trials: f64, comparison: &Comparison) -> Option<String> {
+    let seeds = comparison.competitors.iter().flat_map(|one| &one.seeds);
+    let searched = seeds.filter(|seed| seed.steps > 0);
+    let finals = searched.flat_map(|seed| &seed.finals);
+    let mut rates: Vec<f64> = finals
+        .filter(|one| one.candidates.len() > 1)
+        .filter_map(|one| one.learning_rate)
+        .collect();
+    rates.sort_by(f64::total_cmp);
+    let most = rates
+        .chunk_by(|a, b| a == b)
+        .max_by_key(|same| same.len())?;
+    let (rate, count, all) = (most[0], most.len(), rates.len());
+    (rate != of_trials && 2 * count > all).then(|| {
+        format!(
+            "learning rate: {count} of {all} final trainings of searched placements chose {rate}, but trials had \
+             {of_trials}; `--learning-rate {rate}` would let trials say more about them"
+        )
+    })
+}
+
+fn result(configuration: &ComparisonConfiguration, comparison: &Comparison) -> Section {
+    let settings = &configuration.comparison;
     let judged_by = comparison.judged_by();
     let (bare, difference) = (bare(judged_by), difference(judged_by));
     let tested = format!("test {}", judged_by.words());
@@ -170,7 +198,7 @@ fn result(settings: &ComparisonSettings, comparison: &Comparison) -> Section {
     }
     let body = html! {
         (table)
-        @for note in comparison_notes(settings, comparison) { p { (note) "." } }
+        @for note in comparison_notes(configuration, comparison) { p { (note) "." } }
     };
     Section::new("Result", body)
 }
@@ -335,7 +363,8 @@ fn failed() -> String {
 
 #[cfg(test)]
 mod tests {
-    use adaplace_experiments::Improvement;
+    use adaplace_experiments::{Candidate, Competed, Final, Improvement};
+    use adaplace_scorer::{Evaluation, Measures, Score};
     use adaplace_search_space::{Cost, Placement};
 
     use super::*;
@@ -357,6 +386,52 @@ mod tests {
                 .collect(),
             finals: Vec::new(),
         }
+    }
+
+    /// Two of three final trainings that chose among rates took 0.003. Those of a baseline do not count.
+    #[test]
+    fn the_rate_that_final_trainings_choose_is_compared_with_that_of_trials() {
+        let candidate = |learning_rate| Candidate {
+            learning_rate,
+            score: Some(Score {
+                train_loss: 0.5,
+                validation_loss: 0.5,
+                measures: Measures::of_accuracy(0.5),
+            }),
+        };
+        let last = |rate: f64| Final {
+            candidates: vec![candidate(0.003), candidate(0.01)],
+            learning_rate: Some(rate),
+            test: Evaluation {
+                loss: 0.5,
+                measures: Measures::of_accuracy(0.5),
+                examples: 4,
+            },
+        };
+        let with = |steps, rates: &[f64]| SeedResult {
+            finals: rates.iter().map(|&rate| last(rate)).collect(),
+            ..seed(steps, &[])
+        };
+        let compared = |seeds: Vec<SeedResult>| Comparison {
+            format: String::new(),
+            metric: Metric::Accuracy,
+            budget_steps: 64,
+            hidden_states: 13,
+            everywhere_seconds: None,
+            competitors: vec![Competed {
+                name: "greedy".to_owned(),
+                seeds,
+                test_headline: None,
+                test_loss: None,
+                against_random: None,
+            }],
+        };
+        let searched = compared(vec![with(64, &[0.003, 0.003]), with(64, &[0.01])]);
+        let note = other_rate(0.01, &searched).unwrap();
+        assert!(note.contains("2 of 3") && note.contains("`--learning-rate 0.003`"));
+        assert_eq!(other_rate(0.003, &searched), None);
+        let fixed = compared(vec![with(0, &[0.003, 0.003])]);
+        assert_eq!(other_rate(0.01, &fixed), None);
     }
 
     /// One steps at 2 and 8, the other at 4: from 4 on both have a value, and the last one holds to the end.

@@ -208,7 +208,7 @@ fn compete<S: Scorer, F: Finisher>(
         let spent = Spent::now(start.elapsed().as_secs_f64(), None, memory);
         print(&summary(
             &output.out,
-            settings,
+            configuration,
             &comparison,
             judged,
             spent,

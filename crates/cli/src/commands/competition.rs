@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use adaplace_experiments::{Comparison, ComparisonSettings, SeedResult};
+use adaplace_experiments::{Comparison, ComparisonConfiguration, SeedResult};
 use adaplace_report::{bare, comparison_notes, difference, heading};
 use anyhow::Result;
 
@@ -19,12 +19,13 @@ pub(super) struct TestedOn<'a> {
 /// The competitors, best first, and the paths of the results.
 pub(super) fn summary(
     out: &Path,
-    settings: &ComparisonSettings,
+    configuration: &ComparisonConfiguration,
     comparison: &Comparison,
     judged: &TestedOn<'_>,
     spent: Spent,
     report: Option<&Path>,
 ) -> Result<String> {
+    let settings = &configuration.comparison;
     let mut text = String::new();
     writeln!(
         text,
@@ -90,7 +91,7 @@ pub(super) fn summary(
     ];
     let right = [false, true, true, true, true, true, true];
     writeln!(text, "{}", table::aligned(&head, &rows, &right))?;
-    for note in comparison_notes(settings, comparison) {
+    for note in comparison_notes(configuration, comparison) {
         writeln!(text, "{note}")?;
     }
     writeln!(text)?;
