@@ -190,7 +190,7 @@ fn a_metric_of_another_problem_is_refused() {
     prices().refuses(
         &search,
         &[
-            "`accuracy` is no metric of a regression",
+            "`accuracy` is not a metric of a regression",
             "`spearman` or `r2`",
         ],
     );
@@ -198,7 +198,7 @@ fn a_metric_of_another_problem_is_refused() {
     topics.refuses(
         &search,
         &[
-            "`accuracy` is no metric of a multi-label classification",
+            "`accuracy` is not a metric of a multi-label classification",
             "`micro-f1`",
         ],
     );

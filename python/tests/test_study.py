@@ -417,7 +417,7 @@ def test_a_study_of_numbers(folders, tmp_path):
     ) as study:
         study.run(lambda placement: 0.5)
         assert study.records[0]["result"]["score"]["numbers"]["pearson"] == 0.5
-    with pytest.raises(adaplace.AdaplaceError, match="`accuracy` is no metric of a regression"):
+    with pytest.raises(adaplace.AdaplaceError, match="`accuracy` is not a metric of a regression"):
         adaplace.Study(tmp_path / "refused", backbone, task, space, metric="accuracy", **options)
 
 

@@ -40,7 +40,7 @@ pub enum StudyError {
     },
     /// A metric that does not exist for the task.
     #[error(
-        "`{metric}` is no metric of a {}; choose {}", problem.words(), choices(*problem)
+        "`{metric}` is not a metric of a {}; choose {}", problem.words(), choices(*problem)
     )]
     MetricOfOther {
         /// The metric.

@@ -313,7 +313,7 @@ mod tests {
         let refused = Metric::Accuracy.check(ProblemKind::Regression).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "`accuracy` is no metric of a regression; choose `pearson`, `loss`, `combined`, `spearman` or `r2`"
+            "`accuracy` is not a metric of a regression; choose `pearson`, `loss`, `combined`, `spearman` or `r2`"
         );
     }
 

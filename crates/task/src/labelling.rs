@@ -12,9 +12,6 @@ use crate::{Labels, ProblemKind, Scale, TaskError};
 /// The file beside the data that says what kind of problem the task is.
 pub(crate) const TASK_FILE: &str = "task.toml";
 
-/// The number of groups of similar numbers from which a validation part gets equal shares.
-const STRATA: usize = 10;
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TaskFile {
@@ -45,14 +42,6 @@ pub(crate) struct Labelling {
     pub(crate) classes: Vec<String>,
 }
 
-/// The labels of some rows, before the scale of numbers is known.
-#[derive(Clone)]
-pub(crate) enum Read {
-    Classes(Vec<u32>),
-    Numbers(Vec<f64>),
-    Sets(Vec<Vec<u32>>),
-}
-
 impl Labelling {
     /// The labelling of a training part. Without a `chosen` kind its labels decide: lists belong to a multi-label
     /// problem, and numbers of which at least one has a fraction to a regression. All others are classes.
@@ -75,22 +64,25 @@ impl Labelling {
         Ok(Labelling { kind, classes })
     }
 
-    /// The labels of a part, which must differ.
-    pub(crate) fn read<Content>(&self, part: &RawPart<Content>) -> Result<Read, TaskError> {
+    /// The labels of a part, which must differ. Numbers are not scaled yet.
+    pub(crate) fn read<Content>(&self, part: &RawPart<Content>) -> Result<Labels, TaskError> {
         let indices: BTreeMap<&str, u32> =
             self.classes.iter().map(String::as_str).zip(0..).collect();
         let rows = part.rows.iter();
         let read = match self.kind {
             ProblemKind::Classification => {
                 let class = |row| self.class(&indices, row, one(row, SINGLE)?);
-                Read::Classes(rows.map(class).collect::<Result<_, _>>()?)
+                Labels::Classes(rows.map(class).collect::<Result<_, _>>()?)
             }
             ProblemKind::Regression => {
                 let number = |row| {
                     let label = one(row, NUMBER)?;
                     number(label).ok_or_else(|| wrong(row, NUMBER))
                 };
-                Read::Numbers(rows.map(number).collect::<Result<_, _>>()?)
+                Labels::Numbers {
+                    numbers: rows.map(number).collect::<Result<_, _>>()?,
+                    scale: Scale::UNIT,
+                }
             }
             ProblemKind::MultiLabel => {
                 let set = |row: &Row<Content>| {
@@ -101,7 +93,10 @@ impl Labelling {
                     let set = classes.collect::<Result<BTreeSet<u32>, _>>()?;
                     Ok(set.into_iter().collect())
                 };
-                Read::Sets(rows.map(set).collect::<Result<_, _>>()?)
+                Labels::Sets {
+                    classes: self.classes.len(),
+                    sets: rows.map(set).collect::<Result<_, _>>()?,
+                }
             }
         };
         self.check(part, &read)?;
@@ -123,7 +118,7 @@ impl Labelling {
     }
 
     /// Refuses a part without examples, or whose examples all have the same label.
-    fn check<Content>(&self, part: &RawPart<Content>, read: &Read) -> Result<(), TaskError> {
+    fn check<Content>(&self, part: &RawPart<Content>, read: &Labels) -> Result<(), TaskError> {
         let (name, path) = (part.part, part.path.clone());
         let Some(first) = part.rows.first() else {
             return Err(TaskError::EmptyPart { part: name, path });
@@ -147,12 +142,12 @@ impl Labelling {
     }
 
     /// Whether any example of a test part has a label. Test parts of contests often have none.
-    pub(crate) fn is_labelled<Content>(&self, test: &RawPart<Content>, train: &Read) -> bool {
+    pub(crate) fn is_labelled<Content>(&self, test: &RawPart<Content>, train: &Labels) -> bool {
         let unlabelled = Label::One(UNLABELLED.to_owned());
         let none = !test.rows.is_empty() && test.rows.iter().all(|row| row.label == unlabelled);
         let usual = match train {
-            Read::Numbers(numbers) => numbers.contains(&-1.0),
-            Read::Classes(_) | Read::Sets(_) => {
+            Labels::Numbers { numbers, .. } => numbers.contains(&-1.0),
+            Labels::Classes(_) | Labels::Sets { .. } => {
                 self.classes.iter().any(|class| class == UNLABELLED)
             }
         };
@@ -166,73 +161,12 @@ impl Labelling {
     }
 }
 
-impl Read {
-    /// The labels at `indices`, in that order.
-    pub(crate) fn select(&self, indices: &[usize]) -> Self {
-        let indices = indices.iter();
-        match self {
-            Read::Classes(classes) => Read::Classes(indices.map(|&at| classes[at]).collect()),
-            Read::Numbers(numbers) => Read::Numbers(indices.map(|&at| numbers[at]).collect()),
-            Read::Sets(sets) => Read::Sets(indices.map(|&at| sets[at].clone()).collect()),
-        }
-    }
-
-    /// Whether two of the labels differ.
-    pub(crate) fn varies(&self) -> bool {
-        match self {
-            Read::Classes(classes) => classes.windows(2).any(|pair| pair[0] != pair[1]),
-            Read::Numbers(numbers) => Scale::of(numbers).is_some(),
-            Read::Sets(sets) => sets.windows(2).any(|pair| pair[0] != pair[1]),
-        }
-    }
-
-    /// The group of each example and the number of groups. Every choice of examples takes its share of each group. An
-    /// example is grouped by its class, by the rarest of its classes, or with numbers of similar size.
-    pub(crate) fn strata(&self, classes: usize) -> (Vec<u32>, usize) {
-        match self {
-            Read::Classes(of_examples) => (of_examples.clone(), classes),
-            Read::Numbers(numbers) => {
-                let mut order: Vec<usize> = (0..numbers.len()).collect();
-                order.sort_by(|&a, &b| numbers[a].total_cmp(&numbers[b]));
-                let mut strata = vec![0; numbers.len()];
-                for (place, index) in order.into_iter().enumerate() {
-                    strata[index] = (place * STRATA / numbers.len()) as u32;
-                }
-                (strata, STRATA)
-            }
-            Read::Sets(sets) => {
-                let mut counts = vec![0_usize; classes];
-                for &class in sets.iter().flatten() {
-                    counts[class as usize] += 1;
-                }
-                let rarest = |set: &Vec<u32>| {
-                    let rarest = set.iter().min_by_key(|&&class| counts[class as usize]);
-                    rarest.copied().unwrap_or(classes as u32)
-                };
-                (sets.iter().map(rarest).collect(), classes + 1)
-            }
-        }
-    }
-
-    /// The labels of examples. `scale` is that of numbers.
-    pub(crate) fn into_labels(self, classes: usize, scale: Option<Scale>) -> Labels {
-        match self {
-            Read::Classes(classes) => Labels::Classes(classes),
-            Read::Sets(sets) => Labels::Sets { classes, sets },
-            Read::Numbers(numbers) => {
-                let scale = scale.expect("numbers have a scale");
-                Labels::Numbers { numbers, scale }
-            }
-        }
-    }
-}
-
 /// What all labels may be, and what one of them may be instead.
 const LISTS_OR_NOT: [[&str; 2]; 2] = [
     ["lists of labels", "single labels"],
     ["a list of labels", "one label"],
 ];
-const NUMBERS_OR_NOT: [[&str; 2]; 2] = [["numbers", "names"], ["a number", "no number"]];
+const NUMBERS_OR_NOT: [[&str; 2]; 2] = [["numbers", "names"], ["a number", "not a number"]];
 
 const SINGLE: &str = "one label (lists are for `--problem multi-label`)";
 const NUMBER: &str = "a number for a regression";

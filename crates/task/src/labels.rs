@@ -90,6 +90,12 @@ pub struct Scale {
 }
 
 impl Scale {
+    /// The scale that changes nothing.
+    pub(crate) const UNIT: Self = Scale {
+        mean: 0.0,
+        deviation: 1.0,
+    };
+
     /// The scale of `numbers`. `None` if there are none, or if all are equal.
     #[must_use]
     pub fn of(numbers: &[f64]) -> Option<Self> {
@@ -173,6 +179,11 @@ impl Labels {
             Labels::Numbers { numbers, .. } => Labels::Numbers { numbers, scale: to },
             other => other,
         }
+    }
+
+    /// Whether two of the labels differ.
+    pub(crate) fn varies(&self) -> bool {
+        (1..self.len()).any(|index| !self.equal(0, index))
     }
 
     /// Whether the examples `a` and `b` have the same label.

@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
-use crate::labelling::{Labelling, Read};
+use crate::labelling::Labelling;
 use crate::rows::{RawPart, Row};
 use crate::split::{class_counts, split_validation, stratified_subset};
-use crate::{ClassWeights, ProblemKind, Scale, TaskError};
+use crate::{ClassWeights, Labels, Scale, TaskError};
+
+/// The number of groups of similar numbers from which a validation part gets equal shares.
+const GROUPS_OF_NUMBERS: usize = 10;
 
 /// Some rows with their labels.
 pub(crate) struct Selected<'a, Content> {
     pub(crate) rows: Vec<&'a Row<Content>>,
-    pub(crate) labels: Read,
+    pub(crate) labels: Labels,
 }
 
 impl<'a, Content> Selected<'a, Content> {
@@ -31,7 +34,7 @@ impl<'a, Content> Selected<'a, Content> {
 
     /// What is left to train on, and a validation part.
     pub(crate) fn split(self, folder: &Path, classes: usize) -> Result<(Self, Self), TaskError> {
-        let (strata, count) = self.labels.strata(classes);
+        let (strata, count) = strata(&self.labels, classes);
         let (kept, split_off) = split_validation(&strata, count);
         let (train, validation) = (self.at(&kept), self.at(&split_off));
         if !validation.labels.varies() || !train.labels.varies() {
@@ -49,58 +52,84 @@ impl<'a, Content> Selected<'a, Content> {
 
     /// A stratified subset of this size.
     pub(crate) fn subset(self, classes: usize, size: usize, seed: u64) -> Self {
-        let (strata, count) = self.labels.strata(classes);
+        let (strata, count) = strata(&self.labels, classes);
         self.at(&stratified_subset(&strata, count, size, seed))
+    }
+}
+
+/// The group of each example and the number of groups. Every choice of examples takes its share of each group. An example
+/// is grouped by its class, by the rarest of its classes, or with numbers of similar size.
+fn strata(labels: &Labels, classes: usize) -> (Vec<u32>, usize) {
+    match labels {
+        Labels::Classes(of_examples) => (of_examples.clone(), classes),
+        Labels::Numbers { numbers, .. } => {
+            let mut order: Vec<usize> = (0..numbers.len()).collect();
+            order.sort_by(|&a, &b| numbers[a].total_cmp(&numbers[b]));
+            let mut strata = vec![0; numbers.len()];
+            for (place, index) in order.into_iter().enumerate() {
+                strata[index] = (place * GROUPS_OF_NUMBERS / numbers.len()) as u32;
+            }
+            (strata, GROUPS_OF_NUMBERS)
+        }
+        Labels::Sets { sets, .. } => {
+            let mut counts = vec![0_usize; classes];
+            for &class in sets.iter().flatten() {
+                counts[class as usize] += 1;
+            }
+            let rarest = |set: &Vec<u32>| {
+                let rarest = set.iter().min_by_key(|&&class| counts[class as usize]);
+                rarest.copied().unwrap_or(classes as u32)
+            };
+            (sets.iter().map(rarest).collect(), classes + 1)
+        }
     }
 }
 
 /// What the training examples decide for the labels of all parts.
 pub(crate) struct FromTraining {
     /// The scale of numbers.
-    pub(crate) scale: Option<Scale>,
+    scale: Option<Scale>,
     /// The weight of each class.
     of_classes: Option<Vec<f32>>,
 }
 
 impl FromTraining {
     pub(crate) fn of(
-        train: &Read,
+        train: &Labels,
         classes: usize,
         (folder, weights): (&Path, ClassWeights),
     ) -> Result<Self, TaskError> {
-        let refused = |kind: ProblemKind| TaskError::NoClassesToWeight {
-            folder: folder.to_owned(),
-            kind: kind.words(),
-        };
-        let scale = match train {
-            Read::Numbers(numbers) => {
-                let scale = Scale::of(numbers);
-                let folder = folder.to_owned();
-                Some(scale.ok_or(TaskError::NumbersDoNotVary { folder })?)
-            }
-            Read::Classes(_) | Read::Sets(_) => None,
-        };
+        let folder = folder.to_owned();
         let of_classes = match (weights, train) {
             (ClassWeights::Equal, _) => None,
-            (ClassWeights::Balanced, Read::Classes(labels)) => Some(balanced(labels, classes)),
-            (ClassWeights::Balanced, Read::Numbers(_)) => {
-                return Err(refused(ProblemKind::Regression));
+            (ClassWeights::Balanced, Labels::Classes(labels)) => Some(balanced(labels, classes)),
+            (ClassWeights::Balanced, Labels::Numbers { .. } | Labels::Sets { .. }) => {
+                let kind = train.problem().words();
+                return Err(TaskError::NoClassesToWeight { folder, kind });
             }
-            (ClassWeights::Balanced, Read::Sets(_)) => {
-                return Err(refused(ProblemKind::MultiLabel));
+        };
+        let scale = match train {
+            Labels::Numbers { numbers, .. } => {
+                let scale = Scale::of(numbers);
+                Some(scale.ok_or(TaskError::NumbersDoNotVary { folder })?)
             }
+            Labels::Classes(_) | Labels::Sets { .. } => None,
         };
         Ok(Self { scale, of_classes })
     }
 
     /// The weight of each example, if classes are weighted.
-    pub(crate) fn weights(&self, labels: &Read) -> Option<Vec<f32>> {
-        match (&self.of_classes, labels) {
-            (Some(of_classes), Read::Classes(labels)) => {
-                let each = labels.iter().map(|&label| of_classes[label as usize]);
-                Some(each.collect())
-            }
-            _ => None,
+    pub(crate) fn weights(&self, labels: &Labels) -> Option<Vec<f32>> {
+        let (of_classes, labels) = self.of_classes.as_ref().zip(labels.classes())?;
+        let each = labels.iter().map(|&label| of_classes[label as usize]);
+        Some(each.collect())
+    }
+
+    /// The labels, where numbers are on the scale of the training examples.
+    pub(crate) fn scaled(&self, labels: Labels) -> Labels {
+        match self.scale {
+            Some(scale) => labels.rescaled(scale),
+            None => labels,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use serde::Serialize;
 
-use crate::{Examples, Inputs, Labels, Part, Task};
+use crate::{Examples, Inputs, Labels, Part, Scale, Task};
 
 /// The contents of the parts of a task, and the inputs that they share.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,16 +50,15 @@ pub struct NumberSummary {
 }
 
 impl NumberSummary {
-    fn of(numbers: &[f64]) -> Self {
-        let count = numbers.len().max(1) as f64;
-        let mean = numbers.iter().sum::<f64>() / count;
-        let squares: f64 = numbers.iter().map(|x| (x - mean) * (x - mean)).sum();
-        NumberSummary {
+    /// The summary of numbers that vary, as those of every part do.
+    fn of(numbers: &[f64]) -> Option<Self> {
+        let Scale { mean, deviation } = Scale::of(numbers)?;
+        Some(NumberSummary {
             least: numbers.iter().copied().fold(f64::INFINITY, f64::min),
             mean,
-            deviation: (squares / count).sqrt(),
+            deviation,
             greatest: numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-        }
+        })
     }
 }
 
@@ -113,7 +112,7 @@ impl Task {
                 let labels = sets.iter().flatten();
                 labels.for_each(|&label| classes[label as usize] += 1);
             }
-            Labels::Numbers { numbers: all, .. } => numbers = Some(NumberSummary::of(all)),
+            Labels::Numbers { numbers: all, .. } => numbers = NumberSummary::of(all),
         }
         let (repeated, contradicting) = match &examples.inputs {
             Inputs::Text(texts) => {

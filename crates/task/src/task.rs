@@ -121,6 +121,16 @@ impl Task {
         }
     }
 
+    /// The same task, whose numbers are standardised by another scale: that of the head that predicts them.
+    #[must_use]
+    pub fn rescaled(mut self, scale: Scale) -> Self {
+        let parts = [&mut self.train, &mut self.validation];
+        for part in parts.into_iter().chain(self.test.as_mut()) {
+            part.labels = part.labels.clone().rescaled(scale);
+        }
+        self
+    }
+
     /// The examples of a part. `None` for a test part that was not read or that the folder does not have.
     pub fn part(&self, part: Part) -> Option<&Examples> {
         match part {
@@ -226,7 +236,7 @@ fn load_parts<Content>(
         Ok(Examples {
             inputs: encode(&selected.rows)?,
             weights: decided.weights(&selected.labels),
-            labels: selected.labels.into_labels(classes, decided.scale),
+            labels: decided.scaled(selected.labels),
         })
     };
     let (train, validation) = (examples(train)?, examples(validation)?);

@@ -207,7 +207,7 @@ fn labels_that_do_not_belong_together_are_named() {
     let of = |labels: &[&str]| message(&task(&[("train", labels)]));
     assert_eq!(
         of(&["0.5", "1", "\"good\""]),
-        "`task/train.jsonl:3`: the label `good` is no number, but the labels before it are numbers; write all labels in the same way, or say what they are with `--problem`"
+        "`task/train.jsonl:3`: the label `good` is not a number, but the labels before it are numbers; write all labels in the same way, or say what they are with `--problem`"
     );
     assert_eq!(
         of(&["\"a\"", "[\"a\"]"]),

@@ -45,6 +45,10 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
     let precision = arguments.precision.resolve(device.kind);
     problem.backbone =
         resources::computed_with(problem.backbone, precision, arguments.instruction_set);
+    if let Some(scale) = metadata.scale {
+        // The head predicts numbers on the scale of its own training part, which may have been a subset.
+        problem.task = problem.task.rescaled(scale);
+    }
     let (backbone, task) = (&problem.backbone, &problem.task);
     file.check_backbone(&backbone_reference(backbone))
         .map_err(|error| error.in_file(&arguments.placement))?;
@@ -67,11 +71,6 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
             arguments.task.display()
         );
     };
-    // The head predicts numbers on the scale of its own training part, of which `task` may hold another subset.
-    let mut examples = examples.clone();
-    if let Some(scale) = metadata.scale {
-        examples.labels = examples.labels.rescaled(scale);
-    }
     let report = Report {
         placement: file.placement.hash(),
         task: task.name.clone(),
@@ -80,7 +79,7 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
             device,
             backbone,
             parameters,
-            &examples,
+            examples,
             arguments.batch_size.get(),
         )?,
     };
