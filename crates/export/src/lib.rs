@@ -39,7 +39,7 @@ mod weights;
 
 pub use error::{Barred, ExportError, Library, Obstacle};
 pub use output::{ExportedFile, write_document, write_folder};
-pub use weights::{AdapterWeights, HeadWeights, Weights};
+pub use weights::{AdapterWeights, HeadWeights, Predicts, Weights};
 
 /// The format that marks an export, so that a later export may replace it.
 pub const EXPORT_FORMAT: &str = "adaplace.export/1";

@@ -29,9 +29,22 @@ pub struct AdapterWeights {
     pub up_bias: Vec<f32>,
 }
 
+/// What a head predicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Predicts {
+    /// The class with the largest logit.
+    OneClass,
+    /// The number that its single row computes, in the unit of the labels.
+    Number,
+    /// All classes whose logits are above 0.
+    AnyClasses,
+}
+
 /// The linear head on the pooled last state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadWeights {
+    /// What the head predicts.
+    pub predicts: Predicts,
     /// The weights, of shape (classes, d).
     pub weight: Vec<f32>,
     /// The bias, of shape (classes).

@@ -34,7 +34,7 @@ pub enum ScoreError {
     },
     /// The training starts from a head of zeros, because the linear probe found nothing better.
     #[error(
-        "the frozen features carry no information about the classes, so no adapter gets a gradient: {distinct} of {examples} training inputs are distinct{}, and equal ones may have different labels; correct the task, or cut its texts later (`--max-length`)",
+        "the frozen features carry no information about the labels, so no adapter gets a gradient: {distinct} of {examples} training inputs are distinct{}, and equal ones may have different labels; correct the task, or cut its texts later (`--max-length`)",
         cut(*longest, *at_longest)
     )]
     FeaturesSayNothing {

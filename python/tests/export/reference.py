@@ -5,6 +5,7 @@ h_0 is the embedding, h_{2l+1} what the attention sublayer of block l gives, h_{
 only connections that look back at most one sublayer, so that one pass is enough.
 """
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -96,8 +97,8 @@ def logits(last, inputs, head, pooling):
     return F.linear(pooled, head["head.weight"], head["head.bias"])
 
 
-def write(folder, family, placement, head, pooling):
-    """placement.toml and adapters.safetensors in `folder`, as `adaplace train` writes them."""
+def write(folder, family, placement, head, pooling, **header):
+    """placement.toml and adapters.safetensors with this header in `folder`, as `adaplace train` writes them."""
     lines = [
         'format = "adaplace.placement/1"', "passes = 1", "[backbone]", f'model_type = "{family}"',
         f"hidden_states = {2 * BLOCKS + 1}", f"width = {WIDTH}", f'pooling = "{pooling}"', 'weights_sha256 = "0"',
@@ -109,7 +110,7 @@ def write(folder, family, placement, head, pooling):
         lines += ["[[connection]]", f"source = {source}", f"target = {target}", f"rank = {rank}", f"scale = {scale}"]
         tensors |= {f"{source}-{target}.{name}": value for name, value in a.items() if name != "scale"}
     (folder / "placement.toml").write_text("\n".join(lines) + "\n")
-    save_file(tensors, folder / "adapters.safetensors")
+    save_file(tensors, folder / "adapters.safetensors", {"adaplace": json.dumps(header)} if header else None)
 
 
 def export(folder, to, *options):

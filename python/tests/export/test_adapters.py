@@ -15,6 +15,7 @@ if "ADAPLACE" not in os.environ:
     pytest.skip("ADAPLACE does not say where the program is", allow_module_level=True)
 
 import torch
+import torch.nn.functional as F
 import transformers
 from reference import (
     CLASSES, FIXTURES, IMAGES, TEXT, WIDTH, adapter, export, logits, states, write,
@@ -142,6 +143,34 @@ def test_the_head_of_the_library_gives_the_same_logits(tmp_path, family):
     expected = logits(expected_of(family, inputs, placement), inputs, head, "cls")
     assert found.shape == (3, CLASSES)
     assert deviation(found, expected) <= 1e-4
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", NATIVE)
+@pytest.mark.parametrize("problem", ["regression", "multi-label"])
+def test_heads_for_numbers_and_several_labels_are_those_of_the_library(tmp_path, family, problem):
+    """The library's output of a regression is in the unit of the labels, and its loss is that of the problem."""
+    generator = torch.Generator().manual_seed(8)
+    placement = drawn([(1, 1), (2, 2), (4, 4)], True, generator)
+    rows, mean, deviation_of = (1, 250.0, 40.0) if problem == "regression" else (CLASSES, 0.0, 1.0)
+    head = {name: values[:rows] for name, values in head_of(generator).items()}
+    header = {"problem": problem}
+    if problem == "regression":
+        header["scale"] = json.dumps({"mean": mean, "deviation": deviation_of})
+    write(tmp_path, family, placement, head, "cls", **header)
+    ended = export(tmp_path, "adapters", "--adapters", "adapters.safetensors", "--out", "out")
+    assert ended.returncode == 0, ended.stderr
+    model = getattr(adapters, NATIVE[family]).from_pretrained(FIXTURES / family, dtype=torch.float32)
+    model.load_adapter(str(tmp_path / "out"), set_active=True, use_safetensors=True)
+    inputs = inputs_of(family, generator)
+    labels = torch.tensor([[200.0], [250.0], [300.0]]) if rows == 1 else torch.randint(0, 2, (3, rows)).float()
+    found = model.eval()(**inputs, labels=labels)
+    expected = mean + deviation_of * logits(expected_of(family, inputs, placement), inputs, head, "cls")
+    assert deviation(found.logits / deviation_of, expected / deviation_of) <= 1e-4
+    loss = F.mse_loss if rows == 1 else F.binary_cross_entropy_with_logits
+    assert found.loss.item() == pytest.approx(loss(expected, labels).item(), rel=1e-3)
+    readme = (tmp_path / "out/README.md").read_text()
+    assert ("in the unit of the labels" if rows == 1 else "whose logits are above 0") in readme
 
 
 @torch.no_grad()

@@ -3,11 +3,12 @@ use std::path::Path;
 
 use adaplace_export::adapters::{Card, CardResult};
 use adaplace_export::json::AdapterFile;
-use adaplace_export::{AdapterWeights, HeadWeights, Weights, adapters, json, peft};
+use adaplace_export::{AdapterWeights, HeadWeights, Predicts, Weights, adapters, json, peft};
 use adaplace_export::{write_document, write_folder};
 use adaplace_report::placement_drawing;
 use adaplace_scorer::{Head, Parameters};
 use adaplace_search_space::{Connection, PlacementFile};
+use adaplace_task::ProblemKind;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
@@ -127,8 +128,23 @@ fn untrained(file: &PlacementFile, seed: u64) -> Weights {
 /// The trained weights and the metadata of their file.
 fn trained(file: &PlacementFile, path: &Path) -> Result<(Weights, AdapterFile)> {
     let (parameters, metadata) = trained_parameters(file, path)?;
-    let Head { weight, bias } = parameters.head();
+    let Head {
+        mut weight,
+        mut bias,
+    } = parameters.head();
+    if let Some(scale) = metadata.scale {
+        // Other programs expect numbers in the unit of the labels.
+        let (mean, deviation) = (scale.mean as f32, scale.deviation as f32);
+        weight.iter_mut().for_each(|value| *value *= deviation);
+        bias.iter_mut()
+            .for_each(|value| *value = *value * deviation + mean);
+    }
     let head = HeadWeights {
+        predicts: match metadata.problem {
+            None | Some(ProblemKind::Classification) => Predicts::OneClass,
+            Some(ProblemKind::Regression) => Predicts::Number,
+            Some(ProblemKind::MultiLabel) => Predicts::AnyClasses,
+        },
         weight,
         bias,
         classes: metadata.classes.clone().unwrap_or_default(),

@@ -40,7 +40,8 @@ use self::family::{Family, Native};
 use self::plan::Plan;
 use crate::weights::{Named, safetensors};
 use crate::{
-    AdapterWeights, EXPORT_FORMAT, ExportError, ExportedFile, HeadWeights, Library, Weights,
+    AdapterWeights, EXPORT_FORMAT, ExportError, ExportedFile, HeadWeights, Library, Predicts,
+    Weights,
 };
 
 /// The version of the library for which the files are written.
@@ -191,8 +192,12 @@ fn head_config(placement: &PlacementFile, head: &HeadWeights, native: &Native) -
     let labels: serde_json::Map<String, Value> = numbered
         .map(|(class, number)| (class.clone(), json!(number)))
         .collect();
+    let head_type = match (native.head_type, head.predicts) {
+        ("classification", Predicts::AnyClasses) => "multilabel_classification",
+        (usual, _) => usual,
+    };
     let mut config = json!({
-        "head_type": native.head_type,
+        "head_type": head_type,
         "num_labels": head.bias.len(),
         "layers": 1,
         "activation_function": Value::Null,
@@ -202,7 +207,7 @@ fn head_config(placement: &PlacementFile, head: &HeadWeights, native: &Native) -
         "dropout_prob": 0.0,
     });
     if native.head_type == "image_classification" {
-        config["multilabel"] = json!(false);
+        config["multilabel"] = json!(head.predicts == Predicts::AnyClasses);
     }
     json!({
         "config": config,

@@ -8,7 +8,7 @@ use super::card::Card;
 use super::family::Family;
 use super::head_of_library;
 use super::plan::Plan;
-use crate::HeadWeights;
+use crate::{HeadWeights, Predicts};
 
 /// How to load the folder, and what to know about it.
 pub(super) fn text(
@@ -73,6 +73,11 @@ pub(super) fn text(
             text.push_str(" and `mask = attention_mask.unsqueeze(-1)`");
         }
         text.push_str(".\n");
+        text.push_str(match head.predicts {
+            Predicts::OneClass => "",
+            Predicts::Number => "The logit is the number, in the unit of the labels.\n",
+            Predicts::AnyClasses => "An example has the classes whose logits are above 0.\n",
+        });
         if !head.classes.is_empty() {
             let _ = writeln!(text, "Its rows are: {}.", head.classes.join(", "));
         }

@@ -249,7 +249,7 @@ fn an_adapter_without_influence_is_an_error() {
     let error = fine_tune(&model, &task.train, &settings(), 3, 7, 0).unwrap_err();
     let message = error.to_string();
     assert!(
-        message.contains("the frozen features carry no information about the classes"),
+        message.contains("the frozen features carry no information about the labels"),
         "{error}"
     );
     let distinct = task.train.distinct();
