@@ -1,5 +1,8 @@
 //! Tasks that ask for a number or for several classes, from search to evaluation.
 
+use adaplace_scorer::{Metadata, Parameters};
+use adaplace_search_space::PlacementFile;
+use adaplace_task::ProblemKind;
 use serde_json::{Value, json};
 
 use crate::common::{EVALUATE, Lab, SEARCH, TRAIN};
@@ -224,6 +227,24 @@ fn adapters_of_another_problem_are_refused() {
     );
     lab.run(&format!("{EVALUATE} --problem regression"))
         .succeeded();
+}
+
+/// A file that another program wrote may have any head.
+#[test]
+fn a_head_of_several_rows_for_a_number_is_refused() {
+    let lab = relabelled(|class, _| json!(class));
+    lab.train();
+    lab.write("task/task.toml", "problem = \"regression\"\n");
+    let file = PlacementFile::read(&lab.path("placement.toml")).unwrap();
+    let path = lab.path("trained/adapters.safetensors");
+    let width = file.backbone.width as usize;
+    let (parameters, _) = Parameters::read(&file.placement, width, &path).unwrap();
+    let header = Metadata {
+        problem: Some(ProblemKind::Regression),
+        ..Metadata::default()
+    };
+    parameters.write(&header, &path).unwrap();
+    lab.refuses(EVALUATE, &["has a head of 3 rows, but a number takes one"]);
 }
 
 /// A class of one in ten counts as much as the other one, which raises its recall.

@@ -2,6 +2,7 @@
 
 pub(crate) use adaplace_report::numbers::{
     connections, duration, estimate, grouped, measured, p_value, percent, percent_estimate, signed,
+    significant,
 };
 
 /// Rows of cells under a heading, in aligned columns. A column is aligned to the right if `right` says so.

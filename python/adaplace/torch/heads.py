@@ -77,6 +77,9 @@ class Regressor(_WithLoss):
 
     def __init__(self, attached: Attached, scale: tuple[float, float] | None = None) -> None:
         super().__init__(attached)
+        rows = 1 if attached.head is None else attached.head.out_features
+        if rows != 1:
+            raise AttachError(f"the head has {rows} rows, but a number takes one; attach with `num_classes=1`")
         if scale is not None:
             if not scale[1] > 0:
                 raise AttachError(f"the deviation of the labels is {scale[1]}; it must be above 0")

@@ -153,6 +153,11 @@ def test_class_weights_are_those_of_pytorch(placement, model):
     assert found["loss"].item() == pytest.approx(expected.item())
 
 
+def test_a_number_takes_a_head_of_one_row(placement, model):
+    with pytest.raises(AttachError, match="has 3 rows, but a number takes one"):
+        Regressor(attach(model, placement, num_classes=3))
+
+
 def test_a_scale_without_spread_is_refused(placement, model):
     with pytest.raises(AttachError, match="deviation of the labels is 0"):
         Regressor(attach(model, placement, num_classes=1), scale=(3.0, 0.0))

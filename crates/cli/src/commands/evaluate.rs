@@ -62,8 +62,15 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
             task.problem().words()
         );
     }
-    if problem != ProblemKind::Regression {
-        check_classes(metadata.classes.as_ref(), &task.classes, rows, path)?;
+    match problem {
+        ProblemKind::Regression if rows != 1 => bail!(
+            "`{}` has a head of {rows} rows, but a number takes one; train a head with one row",
+            path.display()
+        ),
+        ProblemKind::Regression => {}
+        ProblemKind::Classification | ProblemKind::MultiLabel => {
+            check_classes(metadata.classes.as_ref(), &task.classes, rows, path)?;
+        }
     }
     let Some(examples) = task.part(part) else {
         bail!(

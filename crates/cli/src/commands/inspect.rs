@@ -7,14 +7,12 @@ use adaplace_task::{Part, PartSummary, ProblemKind, Shared, TaskOptions, TaskSum
 use anyhow::Result;
 use serde::Serialize;
 
-use adaplace_report::numbers::significant;
-
 use super::reading::{kind, leak};
 use super::{print, print_json};
 use crate::Ending;
 use crate::arguments::Inspect;
 use crate::hub;
-use crate::table::{self, grouped};
+use crate::table::{self, grouped, significant};
 
 /// Default number of tokens of a text.
 const TEXT_TOKENS: usize = 32;

@@ -5,9 +5,7 @@ use adaplace_search_space::SearchSpace;
 use adaplace_study::Problem;
 use adaplace_task::{Part, PartSummary, ProblemKind, Shared, Task};
 
-use adaplace_report::numbers::significant;
-
-use crate::table::grouped;
+use crate::table::{grouped, significant};
 use crate::terminal::say;
 
 /// Prints three lines about the backbone, the task and the space, then a warning for each leak.
