@@ -62,6 +62,6 @@ fn cut(examples: &Examples, tokens: usize, most: usize) -> Result<Examples> {
     Ok(Examples {
         inputs: Inputs::Text(chosen),
         labels: examples.labels.select(&(0..count).collect::<Vec<_>>()),
-        weights: None,
+        class_weights: None,
     })
 }

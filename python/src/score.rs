@@ -1,4 +1,6 @@
-use adaplace_scorer::{ByClass, Measures, OfNumbers, OfSets, Score as Measured};
+use adaplace_scorer::{
+    ByClass, Measures, OfLanguage, OfNumbers, OfSets, OfTags, Score as Measured,
+};
 use adaplace_study::{Metric, Phase, Trial as Asked};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -10,7 +12,9 @@ use crate::placement::Placement;
 ///
 /// A classification has ``accuracy`` and, all together or not at all, the three measures that count every class. A
 /// regression has ``pearson``, ``spearman``, ``r2`` and ``root_mean_squared_error``; a multi-label problem has ``micro_f1``,
-/// ``macro_f1``, ``mean_average_precision`` and ``exact_match``. The measures of other kinds are None.
+/// ``macro_f1``, ``mean_average_precision`` and ``exact_match``; a token classification has ``entity_f1``,
+/// ``entity_precision``, ``entity_recall``, ``token_accuracy`` and ``macro_f1``; language modelling has ``token_accuracy`` and
+/// ``perplexity``. The measures of other kinds are None.
 ///
 /// Raises:
 ///     ValueError: If the measures are not those of one kind of problem.
@@ -28,7 +32,8 @@ impl Score {
     #[pyo3(signature = (
         accuracy, loss, train_loss, balanced_accuracy = None, macro_f1 = None, matthews = None, *, pearson = None,
         spearman = None, r2 = None, root_mean_squared_error = None, micro_f1 = None, mean_average_precision = None,
-        exact_match = None
+        exact_match = None, entity_f1 = None, entity_precision = None, entity_recall = None, token_accuracy = None,
+        perplexity = None
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is a keyword in Python")]
     fn new(
@@ -45,43 +50,31 @@ impl Score {
         micro_f1: Option<f64>,
         mean_average_precision: Option<f64>,
         exact_match: Option<f64>,
+        entity_f1: Option<f64>,
+        entity_precision: Option<f64>,
+        entity_recall: Option<f64>,
+        token_accuracy: Option<f64>,
+        perplexity: Option<f64>,
     ) -> PyResult<Self> {
-        let by_class = [balanced_accuracy, macro_f1, matthews];
-        let numbers = [pearson, spearman, r2, root_mean_squared_error];
-        let sets = [micro_f1, macro_f1, mean_average_precision, exact_match];
-        let measures = match (accuracy, all(numbers), all(sets)) {
-            (Some(accuracy), Found::None, _) if micro_f1.is_none() => match all(by_class) {
-                Found::Some => None,
-                Found::None => Some(Measures::of_accuracy(accuracy)),
-                Found::All([balanced_accuracy, macro_f1, matthews]) => Some(Measures::Classes {
-                    accuracy,
-                    by_class: Some(ByClass {
-                        balanced_accuracy,
-                        macro_f1,
-                        matthews,
-                    }),
-                }),
-            },
-            (None, Found::All([pearson, spearman, r2, root_mean_squared_error]), Found::None) => {
-                Some(Measures::Numbers(OfNumbers {
-                    pearson,
-                    spearman,
-                    r2,
-                    root_mean_squared_error,
-                }))
-            }
-            (
-                None,
-                Found::None,
-                Found::All([micro_f1, macro_f1, mean_average_precision, exact_match]),
-            ) => Some(Measures::Sets(OfSets {
-                micro_f1,
-                macro_f1,
-                mean_average_precision,
-                exact_match,
-            })),
-            _ => None,
-        };
+        let given = Given([
+            ("accuracy", accuracy),
+            ("balanced_accuracy", balanced_accuracy),
+            ("macro_f1", macro_f1),
+            ("matthews", matthews),
+            ("pearson", pearson),
+            ("spearman", spearman),
+            ("r2", r2),
+            ("root_mean_squared_error", root_mean_squared_error),
+            ("micro_f1", micro_f1),
+            ("mean_average_precision", mean_average_precision),
+            ("exact_match", exact_match),
+            ("entity_f1", entity_f1),
+            ("entity_precision", entity_precision),
+            ("entity_recall", entity_recall),
+            ("token_accuracy", token_accuracy),
+            ("perplexity", perplexity),
+        ]);
+        let measures = given.measures();
         let measures = measures.ok_or_else(|| {
             PyValueError::new_err(
                 "a score needs the measures of one kind of problem, and all of them",
@@ -102,8 +95,8 @@ impl Score {
         self.inner.measures.accuracy()
     }
 
-    /// The mean loss on the validation part: cross-entropy in nats, squared error in units of the variance of the training
-    /// labels, or binary cross-entropy in nats.
+    /// The mean loss on the validation part: cross-entropy in nats of an example, a word or a token of a completion, squared
+    /// error in units of the variance of the training labels, or binary cross-entropy in nats.
     #[getter]
     fn loss(&self) -> f64 {
         self.inner.validation_loss
@@ -122,11 +115,15 @@ impl Score {
         of_classes.map(|of| of.balanced_accuracy)
     }
 
-    /// The mean F1 of the classes on the validation part.
+    /// The mean F1 of the classes or tags on the validation part.
     #[getter]
     fn macro_f1(&self) -> Option<f64> {
-        let of_sets = self.sets().map(|of| of.macro_f1);
-        of_sets.or(self.inner.measures.by_class().map(|of| of.macro_f1))
+        match self.inner.measures {
+            Measures::Classes { by_class, .. } => by_class.map(|of| of.macro_f1),
+            Measures::Sets(of) => Some(of.macro_f1),
+            Measures::Tags(of) => Some(of.macro_f1),
+            Measures::Numbers(_) | Measures::Language(_) => None,
+        }
     }
 
     /// The Matthews correlation on the validation part.
@@ -177,6 +174,43 @@ impl Score {
         self.sets().map(|of| of.exact_match)
     }
 
+    /// F1 of the entities that tags mark.
+    #[getter]
+    fn entity_f1(&self) -> Option<f64> {
+        self.tags().map(|of| of.entity_f1)
+    }
+
+    /// The share of the predicted entities that are right.
+    #[getter]
+    fn entity_precision(&self) -> Option<f64> {
+        self.tags().map(|of| of.entity_precision)
+    }
+
+    /// The share of the labelled entities that are predicted.
+    #[getter]
+    fn entity_recall(&self) -> Option<f64> {
+        self.tags().map(|of| of.entity_recall)
+    }
+
+    /// The share of the words with the right tag, or of the tokens of completions that are predicted.
+    #[getter]
+    fn token_accuracy(&self) -> Option<f64> {
+        match self.inner.measures {
+            Measures::Tags(of) => Some(of.token_accuracy),
+            Measures::Language(of) => Some(of.token_accuracy),
+            _ => None,
+        }
+    }
+
+    /// exp of the mean loss of a token.
+    #[getter]
+    fn perplexity(&self) -> Option<f64> {
+        match self.inner.measures {
+            Measures::Language(of) => Some(of.perplexity),
+            _ => None,
+        }
+    }
+
     fn __getnewargs_ex__<'py>(&self, py: Python<'py>) -> PyResult<(Arguments, Bound<'py, PyDict>)> {
         let named = PyDict::new(py);
         for (name, value) in [
@@ -187,6 +221,11 @@ impl Score {
             ("micro_f1", self.micro_f1()),
             ("mean_average_precision", self.mean_average_precision()),
             ("exact_match", self.exact_match()),
+            ("entity_f1", self.entity_f1()),
+            ("entity_precision", self.entity_precision()),
+            ("entity_recall", self.entity_recall()),
+            ("token_accuracy", self.token_accuracy()),
+            ("perplexity", self.perplexity()),
         ] {
             named.set_item(name, value)?;
         }
@@ -217,30 +256,108 @@ impl Score {
     fn numbers(&self) -> Option<OfNumbers> {
         match self.inner.measures {
             Measures::Numbers(of) => Some(of),
-            Measures::Classes { .. } | Measures::Sets(_) => None,
+            _ => None,
         }
     }
 
     fn sets(&self) -> Option<OfSets> {
         match self.inner.measures {
             Measures::Sets(of) => Some(of),
-            Measures::Classes { .. } | Measures::Numbers(_) => None,
+            _ => None,
+        }
+    }
+
+    fn tags(&self) -> Option<OfTags> {
+        match self.inner.measures {
+            Measures::Tags(of) => Some(of),
+            _ => None,
         }
     }
 }
 
-/// How many of some values there are.
-enum Found<const N: usize> {
-    None,
-    Some,
-    All([f64; N]),
-}
+/// The measures by name, those that were given.
+struct Given([(&'static str, Option<f64>); 16]);
 
-fn all<const N: usize>(values: [Option<f64>; N]) -> Found<N> {
-    match values.iter().flatten().count() {
-        0 => Found::None,
-        found if found == N => Found::All(values.map(|value| value.unwrap_or(f64::NAN))),
-        _ => Found::Some,
+impl Given {
+    /// The values of exactly these measures. `None` if one is missing or another was given.
+    fn only<const N: usize>(&self, names: [&str; N]) -> Option<[f64; N]> {
+        let Self(given) = self;
+        let others = given.iter().filter(|(name, _)| !names.contains(name));
+        if others.into_iter().any(|(_, value)| value.is_some()) {
+            return None;
+        }
+        let value = |name| given.iter().find(|(other, _)| *other == name)?.1;
+        let found = names.map(value);
+        let all = found.iter().all(Option::is_some);
+        all.then(|| found.map(|value| value.unwrap_or(f64::NAN)))
+    }
+
+    fn measures(&self) -> Option<Measures> {
+        if let Some([accuracy]) = self.only(["accuracy"]) {
+            return Some(Measures::of_accuracy(accuracy));
+        }
+        let classes = ["accuracy", "balanced_accuracy", "macro_f1", "matthews"];
+        if let Some([accuracy, balanced_accuracy, macro_f1, matthews]) = self.only(classes) {
+            let by_class = Some(ByClass {
+                balanced_accuracy,
+                macro_f1,
+                matthews,
+            });
+            return Some(Measures::Classes { accuracy, by_class });
+        }
+        let numbers = ["pearson", "spearman", "r2", "root_mean_squared_error"];
+        if let Some([pearson, spearman, r2, root_mean_squared_error]) = self.only(numbers) {
+            return Some(Measures::Numbers(OfNumbers {
+                pearson,
+                spearman,
+                r2,
+                root_mean_squared_error,
+            }));
+        }
+        let sets = [
+            "micro_f1",
+            "macro_f1",
+            "mean_average_precision",
+            "exact_match",
+        ];
+        if let Some([micro_f1, macro_f1, mean_average_precision, exact_match]) = self.only(sets) {
+            return Some(Measures::Sets(OfSets {
+                micro_f1,
+                macro_f1,
+                mean_average_precision,
+                exact_match,
+            }));
+        }
+        let tags = [
+            "entity_f1",
+            "entity_precision",
+            "entity_recall",
+            "token_accuracy",
+            "macro_f1",
+        ];
+        if let Some(
+            [
+                entity_f1,
+                entity_precision,
+                entity_recall,
+                token_accuracy,
+                macro_f1,
+            ],
+        ) = self.only(tags)
+        {
+            return Some(Measures::Tags(OfTags {
+                entity_f1,
+                entity_precision,
+                entity_recall,
+                token_accuracy,
+                macro_f1,
+            }));
+        }
+        let [token_accuracy, perplexity] = self.only(["token_accuracy", "perplexity"])?;
+        Some(Measures::Language(OfLanguage {
+            token_accuracy,
+            perplexity,
+        }))
     }
 }
 

@@ -162,6 +162,9 @@ impl Task {
                 ProblemKind::Classification => format!("{} classes", self.inner.classes.len()),
                 ProblemKind::Regression => "numbers".to_owned(),
                 ProblemKind::MultiLabel => format!("any of {} classes", self.inner.classes.len()),
+                ProblemKind::TokenClassification =>
+                    format!("{} tags of words", self.inner.classes.len()),
+                ProblemKind::LanguageModelling => "completions of prompts".to_owned(),
             },
             self.inner.train.len(),
             self.inner.validation.len()

@@ -146,7 +146,8 @@ pub trait Arithmetic: Clone + Debug + Send + Sync + 'static {
     /// If the device fails.
     fn stack(&self, parts: Vec<Self::Buffer>, to: &mut Self::Buffer) -> Result<()>;
 
-    /// Takes the first or last row of every example, (examples, width).
+    /// Takes the first or last row of every example, (examples, width). Any rows can be taken as the first ones behind their
+    /// offsets, of which the first need not be 0.
     ///
     /// # Errors
     /// If the device fails.

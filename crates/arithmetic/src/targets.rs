@@ -1,5 +1,7 @@
 //! What the logits of examples should be.
 
+use std::ops::Range;
+
 /// The targets of some examples, which decide the loss of their logits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Targets {
@@ -50,6 +52,34 @@ impl Targets {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The same targets in blocks of at most `most` examples, with the examples of each.
+    ///
+    /// # Panics
+    /// If `most` is 0.
+    #[must_use]
+    pub fn blocks(self, most: usize) -> Vec<(Range<usize>, Self)> {
+        let count = self.len();
+        if count <= most {
+            return vec![(0..count, self)];
+        }
+        let starts = (0..count).step_by(most);
+        let block = |start: usize| {
+            let range = start..count.min(start + most);
+            let values = match &self.values {
+                TargetValues::Classes(all) => TargetValues::Classes(all[range.clone()].to_vec()),
+                TargetValues::Numbers(all) => TargetValues::Numbers(all[range.clone()].to_vec()),
+                TargetValues::Sets { classes, members } => TargetValues::Sets {
+                    classes: *classes,
+                    members: members[range.start * classes..range.end * classes].to_vec(),
+                },
+            };
+            let weights = self.weights.as_ref();
+            let weights = weights.map(|weights| weights[range.clone()].to_vec());
+            (range, Self { values, weights })
+        };
+        starts.map(block).collect()
     }
 
     /// The sum of the weights, by which a sum of losses becomes a mean.

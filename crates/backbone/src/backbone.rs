@@ -7,6 +7,7 @@ use crate::patch_rotation::PatchRotation;
 use crate::pooling::Pooler;
 use crate::sublayer::{Sublayer, Transform};
 use crate::token_embedding::TokenEmbedding;
+use crate::vocabulary_head::VocabularyHead;
 use crate::{BackboneDescription, BackboneError, Chain, Inputs};
 
 /// A frozen, pre-trained transformer, and the arithmetic that computes it.
@@ -16,12 +17,23 @@ pub struct Backbone<A: Arithmetic = Cpu> {
     embedding: Arc<Embedding>,
     sublayers: Arc<[Sublayer]>,
     pooler: Arc<Pooler>,
+    vocabulary_head: VocabularyHead,
     /// The positions of patches in the attentions, which follow the size of the pictures.
     patch_rotation: Option<PatchRotation>,
     arithmetic: A,
     chain: OnceLock<Chain<A>>,
+    prepared_head: OnceLock<PreparedHead<A>>,
     /// Held by the thread that prepares the chain, so that no other one does, too.
     preparing: Mutex<()>,
+}
+
+/// The head over the vocabulary, prepared for an arithmetic.
+struct PreparedHead<A: Arithmetic>(A::Linear);
+
+impl<A: Arithmetic> std::fmt::Debug for PreparedHead<A> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("PreparedHead")
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -42,11 +54,19 @@ impl Backbone {
             embedding: Arc::new(embedding),
             sublayers: sublayers.into(),
             pooler: Arc::new(pooler),
+            vocabulary_head: VocabularyHead::Missing("it is not a decoder".to_owned()),
             patch_rotation: None,
             arithmetic: Cpu::default(),
             chain: OnceLock::new(),
+            prepared_head: OnceLock::new(),
             preparing: Mutex::new(()),
         }
+    }
+
+    /// The same with this head over its vocabulary.
+    pub(crate) fn with_vocabulary_head(mut self, head: VocabularyHead) -> Self {
+        self.vocabulary_head = head;
+        self
     }
 
     /// The same with these positions of patches, for pictures of `grid` x `grid` patches.
@@ -90,9 +110,11 @@ impl<A: Arithmetic> Backbone<A> {
             embedding: Arc::clone(&self.embedding),
             sublayers: Arc::clone(&self.sublayers),
             pooler: Arc::clone(&self.pooler),
+            vocabulary_head: self.vocabulary_head.clone(),
             patch_rotation: self.patch_rotation.clone(),
             arithmetic,
             chain: OnceLock::new(),
+            prepared_head: OnceLock::new(),
             preparing: Mutex::new(()),
         }
     }
@@ -166,6 +188,35 @@ impl<A: Arithmetic> Backbone<A> {
         let width = self.description.width;
         let chain = Chain::new(&self.arithmetic, &self.sublayers, &self.pooler, width)?;
         Ok(self.chain.get_or_init(|| chain))
+    }
+
+    /// The frozen head that predicts tokens from the features of a decoder, prepared at the first call.
+    ///
+    /// # Errors
+    /// [`BackboneError::NoVocabularyHead`] if the backbone is not a decoder or its head is not in the folder. Also if the
+    /// arithmetic has no room for the weights.
+    pub fn vocabulary_head(&self) -> Result<&A::Linear, BackboneError> {
+        if let Some(PreparedHead(head)) = self.prepared_head.get() {
+            return Ok(head);
+        }
+        let _alone = self
+            .preparing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(PreparedHead(head)) = self.prepared_head.get() {
+            return Ok(head);
+        }
+        let embedding = match &*self.embedding {
+            Embedding::Tokens(embedding) => Some(embedding),
+            Embedding::Images(_) => None,
+        };
+        let BackboneDescription {
+            model_type, width, ..
+        } = self.description;
+        let layer = self.vocabulary_head.layer(model_type, embedding, width)?;
+        let head = PreparedHead(self.arithmetic.linear(&layer)?);
+        let PreparedHead(head) = self.prepared_head.get_or_init(|| head);
+        Ok(head)
     }
 
     /// The hidden state h_0, (rows, width) in row-major order: the tokens of one example after those of the other.

@@ -20,6 +20,7 @@ use crate::rotary::{Base, LayerType, RotarySettings};
 use crate::source::Source;
 use crate::sublayer::{activation, check_key_heads};
 use crate::token_embedding::{TokenEmbedding, TokenWeights};
+use crate::vocabulary_head::VocabularyHead;
 use crate::{Backbone, BackboneError, Pooling};
 
 /// What tells the families apart.
@@ -228,7 +229,8 @@ fn load(source: &Source<'_>, family: &Family) -> Result<Backbone, BackboneError>
         pooling,
         last_norm: Some(last_norm),
     };
-    Ok(parts.with_tokens(embedding))
+    let head = VocabularyHead::of(source, family.gemma)?;
+    Ok(parts.with_tokens(embedding).with_vocabulary_head(head))
 }
 
 impl Config {

@@ -147,6 +147,14 @@ pub enum BackboneError {
         /// The largest supported size.
         largest: usize,
     },
+    /// The backbone has no head over its vocabulary, so it cannot be trained to predict tokens.
+    #[error("a `{model_type}` backbone cannot be used for language modelling: {reason}")]
+    NoVocabularyHead {
+        /// The architecture of the backbone.
+        model_type: &'static str,
+        /// What is missing.
+        reason: String,
+    },
     /// An operation of the arithmetic failed.
     #[error(transparent)]
     Arithmetic(#[from] adaplace_arithmetic::ArithmeticError),

@@ -11,6 +11,7 @@ use crate::pooling_config::text_pooling;
 use crate::source::Source;
 use crate::sublayer::{activation, check_heads};
 use crate::token_embedding::{TokenEmbedding, TokenWeights};
+use crate::vocabulary_head::VocabularyHead;
 use crate::{Backbone, BackboneError, Pooling};
 
 const BLOCK_NAMES: BlockNames = BlockNames {
@@ -123,5 +124,6 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
         pooling,
         last_norm: Some(last_norm),
     };
-    Ok(parts.with_tokens(embedding))
+    let head = VocabularyHead::of(source, true)?;
+    Ok(parts.with_tokens(embedding).with_vocabulary_head(head))
 }

@@ -8,7 +8,7 @@
 //! and backward, over rows without padding. The weights are frozen, so their gradient is never computed.
 //!
 //! ```no_run
-//! use adaplace_backbone::{Backbone, Inputs, SavedPooling, SublayerScratch};
+//! use adaplace_backbone::{Backbone, FeatureRows, Inputs, SavedPooling, SublayerScratch};
 //!
 //! let backbone = Backbone::load("backbones/minilm-l6".as_ref(), None)?;
 //! let inputs = Inputs::text(vec![3], vec![101, 7592, 102], vec![0; 3]); // one text of three tokens
@@ -21,7 +21,8 @@
 //!     state = next;
 //! }
 //! let mut features = Vec::new();
-//! chain.pooler().forward(&state, &rows, &mut features, &mut SavedPooling::default())?;
+//! let pooled = FeatureRows::Pooled(&rows);
+//! chain.pooler().forward(&state, pooled, &mut features, &mut SavedPooling::default())?;
 //! # Ok::<(), adaplace_backbone::BackboneError>(())
 //! ```
 
@@ -60,6 +61,7 @@ mod timm;
 mod token_embedding;
 mod tower;
 mod vit;
+mod vocabulary_head;
 mod weight_file;
 
 pub use adaplace_arithmetic::{
@@ -69,5 +71,5 @@ pub use backbone::Backbone;
 pub use description::{BackboneDescription, InputDescription};
 pub use error::BackboneError;
 pub use inputs::Inputs;
-pub use pooling::{Pooling, PreparedPooler, SavedPooling};
+pub use pooling::{FeatureRows, Pooling, PreparedPooler, SavedPooling};
 pub use prepared::{Chain, PreparedSublayer, SavedSublayer, SublayerScratch};

@@ -55,6 +55,33 @@ pub struct PreparedPooler<A: Arithmetic> {
     width: usize,
 }
 
+/// The rows of the last state that become features.
+#[derive(Debug)]
+pub enum FeatureRows<'r, R> {
+    /// One for each example, by the backbone's pooling. These are the offsets of the examples.
+    Pooled(&'r R),
+    /// Those at the given offsets, which the number of rows follows.
+    Each(&'r R),
+}
+
+impl<R> Clone for FeatureRows<'_, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for FeatureRows<'_, R> {}
+
+impl<'r, R> FeatureRows<'r, R> {
+    /// Offsets, and the row behind each that alone is read, if it is not all of them.
+    fn ends(self, pooling: Pooling) -> (&'r R, Option<End>) {
+        match self {
+            Self::Pooled(rows) => (rows, pooling.end()),
+            Self::Each(rows) => (rows, Some(End::First)),
+        }
+    }
+}
+
 /// The part of a pooling's forward pass that its gradient needs. The memory is reused.
 pub struct SavedPooling<A: Arithmetic> {
     norm: A::SavedNorm,
@@ -86,20 +113,21 @@ impl<A: Arithmetic> PreparedPooler<A> {
         })
     }
 
-    /// Computes `features` (examples, width) from the last state (rows, width), and stores what [`Self::backward`]
-    /// needs in `saved`.
+    /// Computes `features`, (examples or rows that are read, width), from the last state, (rows, width), and stores what
+    /// [`Self::backward`] needs in `saved`.
     ///
     /// # Errors
     /// If an operation fails.
     pub fn forward(
         &self,
         state: &A::Buffer,
-        rows: &A::Rows,
+        rows: FeatureRows<'_, A::Rows>,
         features: &mut A::Buffer,
         saved: &mut SavedPooling<A>,
     ) -> Result<(), ArithmeticError> {
         let (arithmetic, norm) = (&self.arithmetic, &mut saved.norm);
-        match (self.pooling.end(), &self.last_norm) {
+        let (rows, end) = rows.ends(self.pooling);
+        match (end, &self.last_norm) {
             (Some(end), last_norm) => {
                 arithmetic.end_rows(state, (rows, end), features)?;
                 match last_norm {
@@ -124,16 +152,17 @@ impl<A: Arithmetic> PreparedPooler<A> {
     pub fn backward(
         &self,
         gradient: &mut A::Buffer,
-        rows: &A::Rows,
+        rows: FeatureRows<'_, A::Rows>,
         result: &mut A::Buffer,
         saved: &SavedPooling<A>,
     ) -> Result<(), ArithmeticError> {
         let arithmetic = &self.arithmetic;
+        let (rows, end) = rows.ends(self.pooling);
         let norm_backward = |gradient: &mut A::Buffer| match &self.last_norm {
             Some(last_norm) => arithmetic.norm_backward(last_norm, &saved.norm, gradient),
             None => Ok(()),
         };
-        match self.pooling.end() {
+        match end {
             Some(end) => {
                 norm_backward(gradient)?;
                 let count = rows.last().copied().unwrap_or_default();

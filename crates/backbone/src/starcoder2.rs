@@ -18,6 +18,7 @@ use crate::rotary::{Base, LayerType, RotarySettings};
 use crate::source::Source;
 use crate::sublayer::{activation, check_heads, check_key_heads};
 use crate::token_embedding::{TokenEmbedding, TokenWeights};
+use crate::vocabulary_head::VocabularyHead;
 use crate::{Backbone, BackboneError, Pooling};
 
 const BLOCK_NAMES: BlockNames = BlockNames {
@@ -127,5 +128,6 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Backbone, BackboneError> {
         pooling,
         last_norm: Some(last_norm),
     };
-    Ok(parts.with_tokens(embedding))
+    let head = VocabularyHead::of(source, true)?;
+    Ok(parts.with_tokens(embedding).with_vocabulary_head(head))
 }

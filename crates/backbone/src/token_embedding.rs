@@ -98,6 +98,11 @@ impl TokenEmbedding {
         }
     }
 
+    /// The table of words, (vocabulary, width).
+    pub(crate) fn words(&self) -> &Weights {
+        &self.words
+    }
+
     pub(crate) fn take(
         checkpoint: &mut Checkpoint,
         model_type: &'static str,

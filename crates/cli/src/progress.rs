@@ -86,7 +86,7 @@ impl Progress {
             || "no score yet".to_owned(),
             |(_, score)| {
                 let headline = measures::headline(&score.measures);
-                let other = match self.metric.is_of_two() {
+                let other = match self.metric.is_of_two(score.measures.problem()) {
                     true => String::new(),
                     false => format!("{} {:.3}, ", self.metric.words(), self.metric.value(&score)),
                 };

@@ -146,7 +146,29 @@ impl<'a, A: Arithmetic> Reference<'a, A> {
         let pooling = self.backbone.description().pooling;
         let mask = mask(inputs);
         let features = self.transformer.pool(last, mask.as_ref(), pooling);
-        let features = features.unwrap();
+        self.head(&features.unwrap())
+    }
+
+    /// The logits (tokens, classes) at single tokens, each given by its row of the batch and its place there.
+    #[must_use]
+    pub fn token_logits(
+        &self,
+        inputs: &Inputs,
+        tokens: &[(usize, usize)],
+        branches: &[Branch<'_>],
+    ) -> Tensor {
+        let states = self.states(inputs, branches);
+        let last = self.transformer.normed(states.last().unwrap()).unwrap();
+        let longest = last.dim(1).unwrap();
+        let rows = tokens
+            .iter()
+            .map(|(row, place)| (row * longest + place) as u32);
+        let rows = Tensor::from_iter(rows, &Device::Cpu).unwrap();
+        let features = last.flatten_to(1).unwrap().index_select(&rows, 0);
+        self.head(&features.unwrap())
+    }
+
+    fn head(&self, features: &Tensor) -> Tensor {
         let weight = self.vars["head.weight"].t().unwrap();
         let scores = features.matmul(&weight).unwrap();
         scores.broadcast_add(&self.vars["head.bias"]).unwrap()
@@ -155,7 +177,13 @@ impl<'a, A: Arithmetic> Reference<'a, A> {
     /// The mean loss of a batch, and its gradient with respect to every tensor by name.
     #[must_use]
     pub fn gradients(&self, inputs: &Inputs, labels: &[u32]) -> (f64, BTreeMap<String, Tensor>) {
-        let sum = loss(&self.logits(inputs, &self.branches()), labels).unwrap();
+        self.gradients_of(&self.logits(inputs, &self.branches()), labels)
+    }
+
+    /// The mean loss of logits of [`Self::logits`] or [`Self::token_logits`], and its gradient with respect to every tensor.
+    #[must_use]
+    pub fn gradients_of(&self, logits: &Tensor, labels: &[u32]) -> (f64, BTreeMap<String, Tensor>) {
+        let sum = loss(logits, labels).unwrap();
         let mean = (sum / labels.len() as f64).unwrap();
         let gradients = mean.backward().unwrap();
         let of = |(name, var): (&String, &Var)| (name.clone(), gradients.get(var).unwrap().clone());

@@ -213,10 +213,7 @@ impl Transformer {
     /// # Errors
     /// If candle refuses an operation.
     pub fn pool(&self, state: &Tensor, mask: Option<&Tensor>, pooling: Pooling) -> Result<Tensor> {
-        let state = match self.family.last_norm {
-            Some(name) => self.norm(name, state)?,
-            None => state.clone(),
-        };
+        let state = self.normed(state)?;
         match (pooling, mask) {
             (Pooling::Cls, _) => state.narrow(1, 0, 1)?.squeeze(1),
             (Pooling::Last, None) => state.narrow(1, state.dim(1)? - 1, 1)?.squeeze(1),
@@ -234,6 +231,17 @@ impl Transformer {
                 let sum = state.broadcast_mul(&real)?.sum(1)?;
                 sum.broadcast_div(&real.sum(1)?)
             }
+        }
+    }
+
+    /// The last state behind the last norm, if there is one.
+    ///
+    /// # Errors
+    /// If candle refuses an operation.
+    pub fn normed(&self, state: &Tensor) -> Result<Tensor> {
+        match self.family.last_norm {
+            Some(name) => self.norm(name, state),
+            None => Ok(state.clone()),
         }
     }
 

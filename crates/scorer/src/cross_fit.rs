@@ -84,7 +84,9 @@ impl CrossFit {
                 singular_values: of_train.singular_values(),
                 validation_alignment: step(&of_train, b)?,
                 directions: of_train.directions(JointJudgement::PAIRS),
-                validation: of_train.directions(LEADING).decreases(b.sums, b.examples),
+                validation: of_train
+                    .directions(LEADING)
+                    .decreases(b.sums, b.predictions),
             })
         })?;
         let joint = match model.parameters().placement().is_empty() {
@@ -174,7 +176,7 @@ impl Halves {
 /// <U V^T, G'> with G = U S V^T. The first factor does not depend on the number of examples, and the second is their
 /// mean.
 fn step(of: &Decomposition, on: Summed<'_>) -> Result<f64, String> {
-    Ok(of.alignment(on.sums)? / on.examples as f64)
+    Ok(of.alignment(on.sums)? / on.predictions as f64)
 }
 
 /// The model's adapters with the linear probe that was fitted to its features on some examples.
@@ -185,6 +187,10 @@ fn fitted_to<'a, A: Arithmetic>(
     settings: &GradientMapSettings,
 ) -> Result<Model<'a, A>, ScoreError> {
     let classes = model.parameters().classes();
+    if classes == 0 {
+        // The head over the vocabulary is not fitted.
+        return Ok(model.clone());
+    }
     let of = |examples| features(model, Dataset::from(examples), settings.batch_size.get());
     let probe = LinearProbe::fit(&of(examples)?, &of(validation)?, classes)?;
     let parameters = model.parameters().clone().with_head(&probe.head());
@@ -208,7 +214,6 @@ fn on_both<T: Send, A: Arithmetic>(
     let side = |side: usize| Side {
         model: sides[side].0,
         shards: &cut[side],
-        examples: sides[side].1.len(),
     };
     for_connections(&[side(0), side(1)], connections, |matrices| {
         work([matrices[0], matrices[1]])

@@ -1,17 +1,17 @@
 use adaplace_arithmetic::Arithmetic;
-use adaplace_task::{Examples, Labels, evaluation_batches};
+use adaplace_task::{Labels, evaluation_batches};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Engine, Reuse, Shard, Workspace, for_all};
-use crate::measures::{OfNumbers, OfSets};
-use crate::{ByClass, Dataset, Features, Measures, Model, ScoreError, row_loss};
+use crate::engine::{Counted, Engine, Reuse, Shard, Workspace, for_all};
+use crate::measures::{OfLanguage, OfNumbers, OfSets, Parts};
+use crate::{ByClass, Dataset, Features, Measures, Model, OfTags, ScoreError, row_loss};
 
 /// The loss and the measures of a model on one part of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Evaluation {
-    /// The mean loss, weighted if the examples have weights: the cross-entropy in nats, the squared error in units of the
-    /// variance of the training labels, or the mean over the classes of the binary cross-entropy in nats.
+    /// The mean loss of the predictions, weighted if their classes are: the cross-entropy in nats, the squared error in units
+    /// of the variance of the training labels, or the mean over the classes of the binary cross-entropy in nats.
     pub loss: f64,
     /// How good the predictions are. Every example counts once.
     pub measures: Measures,
@@ -33,11 +33,22 @@ struct Written {
     numbers: Option<OfNumbers>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sets: Option<OfSets>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tags: Option<OfTags>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    language: Option<OfLanguage>,
 }
 
 impl From<Evaluation> for Written {
     fn from(evaluation: Evaluation) -> Self {
-        let (accuracy, by_class, numbers, sets) = evaluation.measures.parts();
+        let Parts {
+            accuracy,
+            by_class,
+            numbers,
+            sets,
+            tags,
+            language,
+        } = evaluation.measures.parts();
         Self {
             loss: evaluation.loss,
             accuracy,
@@ -45,6 +56,8 @@ impl From<Evaluation> for Written {
             by_class,
             numbers,
             sets,
+            tags,
+            language,
         }
     }
 }
@@ -53,12 +66,14 @@ impl TryFrom<Written> for Evaluation {
     type Error = &'static str;
 
     fn try_from(written: Written) -> Result<Self, Self::Error> {
-        let parts = (
-            written.accuracy,
-            written.by_class,
-            written.numbers,
-            written.sets,
-        );
+        let parts = Parts {
+            accuracy: written.accuracy,
+            by_class: written.by_class,
+            numbers: written.numbers,
+            sets: written.sets,
+            tags: written.tags,
+            language: written.language,
+        };
         Ok(Self {
             loss: written.loss,
             measures: Measures::of_parts(parts)?,
@@ -68,21 +83,36 @@ impl TryFrom<Written> for Evaluation {
 }
 
 impl Evaluation {
-    /// The evaluation of logits (examples, outputs) in row-major order.
+    /// The evaluation of logits (predictions, outputs) in row-major order.
     pub(crate) fn of_logits(logits: &[f64], labels: &Labels, weights: Option<&[f32]>) -> Self {
-        let outputs = (logits.len() / labels.len().max(1)).max(1);
+        let of_predictions = labels.of_predictions();
+        let outputs = (logits.len() / of_predictions.len().max(1)).max(1);
         let (mut sum, mut total) = (0.0, 0.0);
         let mut slopes = vec![0.0; outputs];
         for (index, row) in logits.chunks_exact(outputs).enumerate() {
             let weight = weights.map_or(1.0, |weights| f64::from(weights[index]));
             slopes.copy_from_slice(row);
-            sum += weight * row_loss::loss(labels, index, &mut slopes);
+            sum += weight * row_loss::loss(&of_predictions, index, &mut slopes);
             total += weight;
         }
         Self {
             loss: sum / total,
             measures: Measures::of(logits, labels),
             examples: labels.len(),
+        }
+    }
+
+    /// The evaluation of counted tokens of some examples.
+    fn of_counted(counted: Counted, examples: usize) -> Self {
+        let tokens = counted.tokens as f64;
+        let loss = counted.loss / tokens;
+        Self {
+            loss,
+            measures: Measures::Language(OfLanguage {
+                token_accuracy: counted.right as f64 / tokens,
+                perplexity: loss.exp(),
+            }),
+            examples,
         }
     }
 }
@@ -113,7 +143,21 @@ pub fn evaluate_together<'a, A: Arithmetic>(
     let engine = Engine::of_group(models, Reuse::UnchangedStates)?;
     let values = engine.written(models)?;
     let batches = evaluation_batches(&data.examples.lengths(), batch_size);
-    let by_batch = for_batches(&engine, data, &batches, |shard, workspace| {
+    if let Labels::Completions(_) = data.examples.labels {
+        let by_batch = for_batches(&engine, data, &batches, |rows, shard, workspace| {
+            let labels = data.examples.labels.select(rows);
+            let labels = labels.of_predictions();
+            let classes = labels.classes().unwrap_or_default();
+            engine.counted(&values, shard, classes, workspace)
+        })?;
+        let of_model = |model: usize| {
+            let mut all = Counted::default();
+            by_batch.iter().for_each(|batch| all += batch[model]);
+            Evaluation::of_counted(all, data.examples.len())
+        };
+        return Ok((0..models.len()).map(of_model).collect());
+    }
+    let by_batch = for_batches(&engine, data, &batches, |_, shard, workspace| {
         Ok(engine.logits(&values, shard, workspace)?.into_owned())
     })?;
     let rows: Vec<usize> = batches.iter().flatten().copied().collect();
@@ -130,7 +174,7 @@ pub fn evaluate_together<'a, A: Arithmetic>(
     Ok((0..models.len()).map(of_model).collect())
 }
 
-/// The pooled features of all of `data`, in its own order.
+/// The features of all predictions for `data`, in its own order.
 ///
 /// # Errors
 /// If the inputs are not of the backbone's kind.
@@ -143,35 +187,35 @@ pub fn features<'a, A: Arithmetic>(
     let engine = Engine::new(model, Reuse::UnchangedStates)?;
     let values = engine.written(&[model])?;
     let batches = evaluation_batches(&data.examples.lengths(), batch_size);
-    let by_batch = for_batches(&engine, data, &batches, |shard, workspace| {
+    let by_batch = for_batches(&engine, data, &batches, |_, shard, workspace| {
         Ok(engine.features(&values, shard, workspace)?.into_owned())
     })?;
-    let mut features: Vec<Vec<f32>> = vec![Vec::new(); data.examples.len()];
-    for (rows, values) in batches.iter().zip(by_batch) {
-        for (&row, values) in rows
-            .iter()
-            .zip(values.chunks_exact(model.parameters().width()))
-        {
-            features[row] = values.to_vec();
+    let width = model.parameters().width();
+    let mut of_examples: Vec<&[f32]> = vec![&[]; data.examples.len()];
+    for (rows, values) in batches.iter().zip(&by_batch) {
+        let mut rest = &values[..];
+        for &row in rows {
+            let size = data.examples.labels.predictions(row) * width;
+            (of_examples[row], rest) = rest.split_at(size);
         }
     }
-    let Examples {
-        labels, weights, ..
-    } = data.examples;
-    Ok(Features::new(features, labels.clone()).with_weights(weights.clone()))
+    let all: Vec<usize> = (0..data.examples.len()).collect();
+    let values = of_examples.into_iter().flatten().copied();
+    let features = Features::of_width(width, values, data.examples.labels.clone());
+    Ok(features.with_weights(data.examples.weights_at(&all)))
 }
 
-/// The results of `work` for all batches.
-fn for_batches<A: Arithmetic>(
+/// The results of `work` for all batches, from their rows and shards.
+fn for_batches<A: Arithmetic, T: Send>(
     engine: &Engine<'_, A>,
     data: Dataset<'_, A>,
     batches: &[Vec<usize>],
-    work: impl Fn(&Shard<'_, A>, &mut Workspace<A>) -> Result<Vec<f32>, ScoreError> + Sync,
-) -> Result<Vec<Vec<f32>>, ScoreError> {
+    work: impl Fn(&[usize], &Shard<'_, A>, &mut Workspace<A>) -> Result<T, ScoreError> + Sync,
+) -> Result<Vec<T>, ScoreError> {
     for_all(batches, |rows: &Vec<usize>, workspace| {
         let models = engine.group().models();
         let shard = Shard::of_dataset(engine.backbone(), data, rows, models)?;
-        work(&shard, workspace)
+        work(rows, &shard, workspace)
     })
 }
 

@@ -136,7 +136,6 @@ mod tests {
         let side = |part: usize| Side {
             model: &model,
             shards: &cut[part],
-            examples: [first, second][part].len(),
         };
         let found = for_connections(
             &[side(0), side(1)],
@@ -144,7 +143,7 @@ mod tests {
             |matrices: &[Summed<'_>]| {
                 let decomposition = Decomposition::of(matrices[0].sums)?;
                 let directions = decomposition.directions(4);
-                let others = directions.decreases(matrices[1].sums, matrices[1].examples);
+                let others = directions.decreases(matrices[1].sums, matrices[1].predictions);
                 Ok((decomposition.singular_values(), directions, others))
             },
         )

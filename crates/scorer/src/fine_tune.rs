@@ -91,7 +91,7 @@ fn explained<A: Arithmetic>(
     examples: &Examples,
 ) -> ScoreError {
     let weight = model.parameters().head().weight;
-    let zero = weight.iter().all(|&w| w == 0.0);
+    let zero = !weight.is_empty() && weight.iter().all(|&w| w == 0.0);
     match error {
         ScoreError::NoGradient { .. } if zero => {
             let lengths = examples.lengths();

@@ -6,7 +6,7 @@
 //!
 //! G_ij = 1/n sum over examples and real tokens of dL/dh_j norm(h_i)^T (width x width)
 //!
-//! where L is the sum of the examples' losses. Given adapters with a recurrent one among them, there are two passes. A
+//! where L is the sum of the losses of n predictions: one for each example, or for each of its labelled tokens. Given adapters with a recurrent one among them, there are two passes. A
 //! further connection i -> j with i <= j then acts in both, and G_ij is the sum over the passes; one with i > j reads
 //! the first pass and adds to the second.
 
@@ -144,14 +144,11 @@ impl GradientMap {
         if examples == 0 {
             return Err(ScoreError::NoExamples);
         }
-        let side = Side {
-            model,
-            shards,
-            examples,
-        };
+        let side = Side { model, shards };
+        let predictions = side.predictions() as f64;
         let singular_values = for_connections(&[side], &connections, |matrices| {
             let values = singular_values(matrices[0].sums)?.into_iter();
-            Ok(values.map(|s| s / examples as f64).collect())
+            Ok(values.map(|s| s / predictions).collect())
         })?;
         Ok(Self {
             hidden_states: model.backbone().description().hidden_states,

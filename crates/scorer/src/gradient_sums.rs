@@ -28,7 +28,13 @@ pub(crate) const MOST_SUMS: usize = 192 << 20;
 pub(crate) struct Side<'a, A: Arithmetic> {
     pub(crate) model: &'a Model<'a, A>,
     pub(crate) shards: &'a [Shard<'a, A>],
-    pub(crate) examples: usize,
+}
+
+impl<A: Arithmetic> Side<'_, A> {
+    /// The number of predictions for the examples.
+    pub(crate) fn predictions(&self) -> usize {
+        self.shards.iter().map(|shard| shard.predictions).sum()
+    }
 }
 
 /// The results of `work` on the matrices of each connection, one matrix for each side, in the order of `connections`.
@@ -40,11 +46,11 @@ pub(crate) fn for_connections<T: Send, A: Arithmetic>(
     in_groups(sides, connections, MOST_SUMS, work)
 }
 
-/// The gradient matrix of a connection: `sums` = n G for `examples` = n examples.
+/// The gradient matrix of a connection: `sums` = n G for `predictions` = n predictions.
 #[derive(Clone, Copy)]
 pub(crate) struct Summed<'a> {
     pub(crate) sums: MatRef<'a, f32>,
-    pub(crate) examples: usize,
+    pub(crate) predictions: usize,
 }
 
 fn in_groups<T: Send, A: Arithmetic>(
@@ -87,7 +93,7 @@ fn in_groups<T: Send, A: Arithmetic>(
                     .zip(sides)
                     .map(|(sums, side)| Summed {
                         sums: block(&sums[place], width, &group[place], connection),
-                        examples: side.examples,
+                        predictions: side.predictions(),
                     })
                     .collect();
                 let result = work(&matrices);
@@ -348,7 +354,6 @@ mod tests {
                 let side = Side {
                     model: &model,
                     shards: &shards,
-                    examples: rows.len(),
                 };
                 let values = |matrices: &[Summed<'_>]| singular_values(matrices[0].sums);
                 let found = in_groups(&[side], connections, most, values).unwrap();

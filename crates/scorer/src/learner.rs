@@ -6,7 +6,7 @@ use std::sync::Arc;
 use adaplace_arithmetic::{Arithmetic, Device, DeviceKind, Work};
 use adaplace_backbone::Backbone;
 use adaplace_search_space::Connection;
-use adaplace_task::{Examples, Part, Task};
+use adaplace_task::{Examples, Part, ProblemKind, Task};
 
 use crate::evaluation::{evaluate, evaluate_together, features};
 use crate::resources::TrainingSize;
@@ -18,7 +18,10 @@ use crate::{
 
 /// What trains adapters on a backbone and a task. The arithmetic that computes it is hidden behind this trait.
 pub(crate) trait Learner: Debug + Send + Sync {
-    /// Fits the linear probe to the frozen features.
+    /// The width of the hidden states.
+    fn width(&self) -> usize;
+
+    /// Fits the linear probe to the frozen features. For language modelling, the model as it is takes its place.
     fn fit_probe(&self, batch_size: usize) -> Result<LinearProbe, ScoreError>;
 
     /// See [`fine_tune_together`].
@@ -199,9 +202,18 @@ impl<A: Arithmetic> CachedTask<A> {
 }
 
 impl<A: Arithmetic> Learner for CachedTask<A> {
+    fn width(&self) -> usize {
+        self.backbone.description().width
+    }
+
     fn fit_probe(&self, batch_size: usize) -> Result<LinearProbe, ScoreError> {
         let (outputs, width) = (self.task.outputs(), self.backbone.description().width);
-        let frozen = self.model(Parameters::of_head(&Head::zero(outputs, width)))?;
+        let frozen = self.model(Parameters::of_head(width, &Head::zero(outputs, width)))?;
+        if self.task.problem() == ProblemKind::LanguageModelling {
+            let train = evaluate(&frozen, self.train_data(), batch_size)?;
+            let validation = evaluate(&frozen, self.validation_data(), batch_size)?;
+            return Ok(LinearProbe::of_frozen(train, validation));
+        }
         let train = features(&frozen, self.train_data(), batch_size)?;
         let validation = features(&frozen, self.validation_data(), batch_size)?;
         LinearProbe::fit(&train, &validation, outputs)

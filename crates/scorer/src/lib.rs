@@ -38,6 +38,7 @@ mod singular_values;
 mod state_cache;
 mod statistic;
 mod statistics;
+mod tag_measures;
 mod training_settings;
 
 #[cfg(test)]
@@ -58,7 +59,7 @@ pub use gradient_map::{GradientMap, GradientMapSettings};
 pub use importance::importances;
 pub use joint_judgement::JointJudgement;
 pub use learner::evaluate_on;
-pub use measures::{Measures, OfNumbers, OfSets};
+pub use measures::{Measures, OfLanguage, OfNumbers, OfSets};
 pub use memory::{ExpectedMemory, StudySize};
 pub use model::Model;
 pub use parameters::{Head, Metadata, NamedTensor, Parameters};
@@ -68,4 +69,5 @@ pub use resources::Resources;
 pub use state_cache::StateCache;
 pub use statistic::Statistic;
 pub use statistics::Statistics;
+pub use tag_measures::OfTags;
 pub use training_settings::TrainingSettings;

@@ -4,7 +4,7 @@ use adaplace_analysis::{pearson, spearman};
 use adaplace_task::{Labels, ProblemKind, Scale};
 use serde::{Deserialize, Serialize};
 
-use crate::ByClass;
+use crate::{ByClass, OfTags};
 
 /// The measures of some predictions.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,6 +20,10 @@ pub enum Measures {
     Numbers(OfNumbers),
     /// The measures of a multi-label problem.
     Sets(OfSets),
+    /// The measures of a token classification.
+    Tags(OfTags),
+    /// The measures of language modelling.
+    Language(OfLanguage),
 }
 
 /// The measures of predicted numbers, as scipy and scikit-learn compute them.
@@ -53,19 +57,34 @@ pub struct OfSets {
     pub exact_match: f64,
 }
 
-/// Accuracy and measures by class, those of numbers, and those of sets.
-pub(crate) type Parts = (
-    Option<f64>,
-    Option<ByClass>,
-    Option<OfNumbers>,
-    Option<OfSets>,
-);
+/// The measures of predicted completions.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfLanguage {
+    /// The share of the tokens whose logit is the largest of the vocabulary, given those before them, between 0 and 1.
+    pub token_accuracy: f64,
+    /// exp of the mean loss of a token in nats.
+    pub perplexity: f64,
+}
+
+/// The measures in files, each in its own place.
+#[derive(Default)]
+pub(crate) struct Parts {
+    pub(crate) accuracy: Option<f64>,
+    pub(crate) by_class: Option<ByClass>,
+    pub(crate) numbers: Option<OfNumbers>,
+    pub(crate) sets: Option<OfSets>,
+    pub(crate) tags: Option<OfTags>,
+    pub(crate) language: Option<OfLanguage>,
+}
 
 impl Measures {
-    /// The measures of logits (examples, outputs) in row-major order.
+    /// The measures of logits (predictions, outputs) in row-major order.
     pub(crate) fn of(logits: &[f64], labels: &Labels) -> Self {
-        let outputs = (logits.len() / labels.len().max(1)).max(1);
+        let outputs = (logits.len() / labels.of_predictions().len().max(1)).max(1);
         match labels {
+            Labels::Tags { tags, scheme } => Self::Tags(OfTags::of(logits, tags, scheme)),
+            Labels::Completions(_) => unreachable!("completions are counted without all logits"),
             Labels::Classes(classes) => of_classes(logits, outputs, classes),
             Labels::Numbers { numbers, scale } => {
                 Self::Numbers(OfNumbers::of(logits, numbers, *scale))
@@ -85,19 +104,35 @@ impl Measures {
 
     /// The measures that files contain, each in its own place.
     pub(crate) fn parts(self) -> Parts {
+        let mut parts = Parts::default();
         match self {
-            Self::Classes { accuracy, by_class } => (Some(accuracy), by_class, None, None),
-            Self::Numbers(of) => (None, None, Some(of), None),
-            Self::Sets(of) => (None, None, None, Some(of)),
+            Self::Classes { accuracy, by_class } => {
+                (parts.accuracy, parts.by_class) = (Some(accuracy), by_class);
+            }
+            Self::Numbers(of) => parts.numbers = Some(of),
+            Self::Sets(of) => parts.sets = Some(of),
+            Self::Tags(of) => parts.tags = Some(of),
+            Self::Language(of) => parts.language = Some(of),
         }
+        parts
     }
 
     /// The measures of the only part that a file contains.
     pub(crate) fn of_parts(parts: Parts) -> Result<Self, &'static str> {
-        match parts {
-            (Some(accuracy), by_class, None, None) => Ok(Self::Classes { accuracy, by_class }),
-            (None, None, Some(of), None) => Ok(Self::Numbers(of)),
-            (None, None, None, Some(of)) => Ok(Self::Sets(of)),
+        let by_class = parts.by_class;
+        let classes = parts
+            .accuracy
+            .map(|accuracy| Self::Classes { accuracy, by_class });
+        let found = [
+            classes,
+            parts.numbers.map(Self::Numbers),
+            parts.sets.map(Self::Sets),
+            parts.tags.map(Self::Tags),
+            parts.language.map(Self::Language),
+        ];
+        let mut found = found.into_iter().flatten();
+        match (found.next(), found.next()) {
+            (Some(only), None) if by_class.is_none() || only.accuracy().is_some() => Ok(only),
             _ => Err("there are not the measures of one kind of problem"),
         }
     }
@@ -109,17 +144,21 @@ impl Measures {
             Self::Classes { .. } => ProblemKind::Classification,
             Self::Numbers(_) => ProblemKind::Regression,
             Self::Sets(_) => ProblemKind::MultiLabel,
+            Self::Tags(_) => ProblemKind::TokenClassification,
+            Self::Language(_) => ProblemKind::LanguageModelling,
         }
     }
 
-    /// The measure that a reader looks at first: accuracy, Pearson's correlation or micro F1. Larger is better, and 1 is
-    /// perfect.
+    /// The measure that a reader looks at first: accuracy, Pearson's correlation, micro F1, F1 of entities or accuracy of
+    /// tokens. Larger is better, and 1 is perfect.
     #[must_use]
     pub fn headline(&self) -> f64 {
         match self {
             Self::Classes { accuracy, .. } => *accuracy,
             Self::Numbers(of) => of.pearson,
             Self::Sets(of) => of.micro_f1,
+            Self::Tags(of) => of.entity_f1,
+            Self::Language(of) => of.token_accuracy,
         }
     }
 
@@ -128,7 +167,7 @@ impl Measures {
     pub fn accuracy(&self) -> Option<f64> {
         match self {
             Self::Classes { accuracy, .. } => Some(*accuracy),
-            Self::Numbers(_) | Self::Sets(_) => None,
+            _ => None,
         }
     }
 
@@ -137,18 +176,23 @@ impl Measures {
     pub fn by_class(&self) -> Option<ByClass> {
         match self {
             Self::Classes { by_class, .. } => *by_class,
-            Self::Numbers(_) | Self::Sets(_) => None,
+            _ => None,
         }
     }
+}
+
+/// The class with the largest logit, or the first of them. `None` if no logit is a number.
+pub(crate) fn predicted(logits: &[f64]) -> Option<usize> {
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    logits.iter().position(|&logit| logit == largest)
 }
 
 fn of_classes(logits: &[f64], outputs: usize, labels: &[u32]) -> Measures {
     let mut correct = 0_usize;
     let mut pairs = Vec::with_capacity(labels.len());
     for (row, &label) in logits.chunks_exact(outputs).zip(labels) {
-        let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         // A tie counts as wrong unless the label comes first, as with argmax.
-        let best = row.iter().position(|&logit| logit == largest);
+        let best = predicted(row);
         correct += usize::from(best == Some(label as usize));
         pairs.push((label as usize, best));
     }

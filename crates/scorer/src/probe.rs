@@ -30,10 +30,12 @@ const MOST_ITERATIONS: u64 = 2000;
 /// The pooled features of some examples.
 #[derive(Debug, Clone)]
 pub struct Features {
-    /// The features, (examples, width), row-major.
+    /// The features, (predictions, width), row-major.
     values: Vec<f64>,
     width: usize,
     labels: Labels,
+    /// The labels of single predictions.
+    of_predictions: Labels,
     weights: Option<Vec<f32>>,
 }
 
@@ -54,18 +56,30 @@ pub struct LinearProbe {
 }
 
 impl Features {
-    /// The features in the order of their examples, all of the same width. Every example counts once.
+    /// The features in the order of their examples, all of the same width. There is a row for each prediction, and every one
+    /// counts once.
     #[must_use]
     pub fn new(rows: Vec<Vec<f32>>, labels: impl Into<Labels>) -> Self {
+        let width = rows.first().map_or(0, Vec::len);
+        Self::of_width(width, rows.into_iter().flatten(), labels.into())
+    }
+
+    /// The features of this width, row by row.
+    pub(crate) fn of_width(
+        width: usize,
+        values: impl Iterator<Item = f32>,
+        labels: Labels,
+    ) -> Self {
         Self {
-            width: rows.first().map_or(0, Vec::len),
-            values: rows.into_iter().flatten().map(f64::from).collect(),
-            labels: labels.into(),
+            width,
+            values: values.map(f64::from).collect(),
+            of_predictions: labels.of_predictions().into_owned(),
+            labels,
             weights: None,
         }
     }
 
-    /// The features with a factor of each example's loss.
+    /// The features with a factor of each prediction's loss.
     #[must_use]
     pub fn with_weights(self, weights: Option<Vec<f32>>) -> Self {
         Self { weights, ..self }
@@ -91,7 +105,7 @@ impl Features {
                 *sum += value;
             }
         }
-        let count = self.labels.len() as f64;
+        let count = self.of_predictions.len() as f64;
         mean.iter_mut().for_each(|sum| *sum /= count);
         mean
     }
@@ -106,6 +120,7 @@ impl Features {
             values,
             width: self.width,
             labels: self.labels.clone(),
+            of_predictions: self.of_predictions.clone(),
             weights: self.weights.clone(),
         }
     }
@@ -122,7 +137,7 @@ impl Features {
     /// The loss of an example with these logits times its weight. The logits are replaced by its gradient.
     pub(crate) fn loss(&self, example: usize, logits: &mut [f64]) -> f64 {
         let weight = self.weight(example);
-        let loss = row_loss::loss(&self.labels, example, logits);
+        let loss = row_loss::loss(&self.of_predictions, example, logits);
         logits.iter_mut().for_each(|slope| *slope *= weight);
         weight * loss
     }
@@ -133,7 +148,8 @@ impl Features {
     }
 
     fn total_weight(&self) -> f64 {
-        (0..self.labels.len()).map(|one| self.weight(one)).sum()
+        let all = 0..self.of_predictions.len();
+        all.map(|one| self.weight(one)).sum()
     }
 
     fn root_mean_square(&self) -> f64 {
@@ -186,7 +202,7 @@ impl LinearProbe {
                 let numbers: Vec<f64> = numbers.iter().map(|&x| scale.standardise(x)).collect();
                 Some(Ridge::new(&scaled.values, train.width, &numbers)?)
             }
-            Labels::Classes(_) | Labels::Sets { .. } => None,
+            _ => None,
         };
         let mut parameters = vec![0.0; outputs * (train.width + 1)];
         let mut best: Option<(Evaluation, f64, Vec<f64>)> = None;
@@ -223,6 +239,18 @@ impl LinearProbe {
             train: scaled.evaluate(&parameters),
             validation,
         })
+    }
+
+    /// The model as it is: for language modelling nothing is fitted, because the model has a head of its own.
+    #[must_use]
+    pub fn of_frozen(train: Evaluation, validation: Evaluation) -> Self {
+        Self {
+            weight: Vec::new(),
+            bias: Vec::new(),
+            l2: 0.0,
+            train,
+            validation,
+        }
     }
 
     /// The probe as a head.

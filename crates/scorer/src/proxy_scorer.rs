@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::finite;
 use crate::learner::{Learner, learner};
-use crate::measures::{OfNumbers, OfSets};
+use crate::measures::{OfLanguage, OfNumbers, OfSets, Parts};
 use crate::{
-    ByClass, Evaluation, GradientMap, GradientMapSettings, LinearProbe, Measures, Parameters,
-    Resources, ScoreError, Statistics, Trained, TrainingSettings,
+    ByClass, Evaluation, GradientMap, GradientMapSettings, LinearProbe, Measures, OfTags,
+    Parameters, Resources, ScoreError, Statistics, Trained, TrainingSettings,
 };
 
 /// The score of a placement.
@@ -41,11 +41,22 @@ struct Written {
     numbers: Option<OfNumbers>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sets: Option<OfSets>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tags: Option<OfTags>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    language: Option<OfLanguage>,
 }
 
 impl From<Score> for Written {
     fn from(score: Score) -> Self {
-        let (validation_accuracy, by_class, numbers, sets) = score.measures.parts();
+        let Parts {
+            accuracy: validation_accuracy,
+            by_class,
+            numbers,
+            sets,
+            tags,
+            language,
+        } = score.measures.parts();
         Self {
             train_loss: score.train_loss,
             validation_loss: score.validation_loss,
@@ -53,6 +64,8 @@ impl From<Score> for Written {
             by_class,
             numbers,
             sets,
+            tags,
+            language,
         }
     }
 }
@@ -61,12 +74,14 @@ impl TryFrom<Written> for Score {
     type Error = &'static str;
 
     fn try_from(written: Written) -> Result<Self, Self::Error> {
-        let parts = (
-            written.validation_accuracy,
-            written.by_class,
-            written.numbers,
-            written.sets,
-        );
+        let parts = Parts {
+            accuracy: written.validation_accuracy,
+            by_class: written.by_class,
+            numbers: written.numbers,
+            sets: written.sets,
+            tags: written.tags,
+            language: written.language,
+        };
         Ok(Self {
             train_loss: written.train_loss,
             validation_loss: written.validation_loss,
@@ -217,7 +232,14 @@ impl ProxyScorer {
     /// The probe's head and freshly initialised adapters.
     #[must_use]
     pub fn initial(&self, placement: &Placement, repetition: u32) -> Parameters {
-        Parameters::initial(placement, &self.probe.head(), self.seed, repetition)
+        let head = self.probe.head();
+        Parameters::initial(
+            placement,
+            self.learner.width(),
+            &head,
+            self.seed,
+            repetition,
+        )
     }
 
     /// Trains `placement` for `fidelity` steps.
@@ -385,7 +407,7 @@ impl ProxyScorer {
 
     /// The probe's head without adapters.
     fn frozen(&self) -> Parameters {
-        Parameters::of_head(&self.probe.head())
+        Parameters::of_head(self.learner.width(), &self.probe.head())
     }
 
     /// The importance of each adapter of `together` on the validation part after all of them were trained for

@@ -1,12 +1,18 @@
 //! The loss of one example, in double precision. `adaplace_arithmetic` computes the same losses of whole batches.
 
 use adaplace_arithmetic::{TargetValues, Targets};
-use adaplace_task::{Examples, Labels};
+use adaplace_task::{Examples, Labels, TokenLabel};
 
-/// The targets of the examples at `rows`.
+/// The targets of the predictions for the examples at `rows`.
 pub(crate) fn targets(examples: &Examples, rows: &[usize]) -> Targets {
     let each = rows.iter();
+    let tokens = |tokens: &[Vec<TokenLabel>]| {
+        let tokens = rows.iter().flat_map(|&row| &tokens[row]);
+        TargetValues::Classes(tokens.map(|one| one.class).collect())
+    };
     let values = match &examples.labels {
+        Labels::Tags { tags, .. } => tokens(tags),
+        Labels::Completions(all) => tokens(all),
         Labels::Classes(labels) => TargetValues::Classes(each.map(|&row| labels[row]).collect()),
         Labels::Numbers { numbers, scale } => {
             let each = each.map(|&row| scale.standardise(numbers[row]) as f32);
@@ -25,12 +31,12 @@ pub(crate) fn targets(examples: &Examples, rows: &[usize]) -> Targets {
             }
         }
     };
-    let weights = examples.weights.as_ref();
-    let weights = weights.map(|weights| rows.iter().map(|&row| weights[row]).collect());
+    let weights = examples.weights_at(rows);
     Targets { values, weights }
 }
 
-/// The loss of the example at `index` with these logits, which are replaced by the loss's gradient with respect to them.
+/// The loss of the example at `index` with these logits, which are replaced by the loss's gradient with respect to them. The
+/// labels are those of single predictions.
 pub(crate) fn loss(labels: &Labels, index: usize, logits: &mut [f64]) -> f64 {
     match labels {
         Labels::Classes(labels) => cross_entropy(labels[index] as usize, logits),
@@ -40,7 +46,18 @@ pub(crate) fn loss(labels: &Labels, index: usize, logits: &mut [f64]) -> f64 {
             difference * difference
         }
         Labels::Sets { sets, .. } => binary_cross_entropy(&sets[index], logits),
+        Labels::Tags { .. } | Labels::Completions(_) => {
+            unreachable!("tokens are labelled by their classes")
+        }
     }
+}
+
+/// The cross-entropy of the softmax of single-precision logits.
+pub(crate) fn log_loss(logits: &[f32], label: usize) -> f64 {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let shares = logits.iter().map(|&logit| f64::from(logit - largest).exp());
+    let sum: f64 = shares.sum();
+    sum.ln() + f64::from(largest - logits[label])
 }
 
 fn cross_entropy(label: usize, logits: &mut [f64]) -> f64 {
@@ -114,10 +131,12 @@ mod tests {
         for (labels, outputs) in kinds {
             let logits = [0.5, -1.5, 2.0, 3.0, 0.25, -0.75];
             let logits = &logits[..2 * outputs];
+            // The examples have the classes 2 and 0.
+            let weighted = labels.classes().is_some();
             let examples = Examples {
                 inputs: adaplace_task::Inputs::Text(adaplace_task::Texts { texts: Vec::new() }),
                 labels,
-                weights: Some(vec![0.5, 3.0]),
+                class_weights: weighted.then(|| vec![3.0, 1.0, 0.5]),
             };
             let cpu = Cpu::default();
             let batch = cpu.targets(targets(&examples, &[1, 0])).unwrap();
@@ -126,7 +145,7 @@ mod tests {
             let mut double = logits.to_vec();
             let mut expected = 0.0;
             for (logits, row) in double.chunks_exact_mut(outputs).zip([1, 0]) {
-                let weight = [0.5, 3.0][row];
+                let weight = if weighted { [0.5, 3.0][row] } else { 1.0 };
                 expected += weight * loss(&examples.labels, row, logits);
                 logits.iter_mut().for_each(|slope| *slope *= 0.25 * weight);
             }

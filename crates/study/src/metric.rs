@@ -55,6 +55,17 @@ pub enum Metric {
     MeanAveragePrecision,
     /// The share of the examples whose classes are all right, ties by validation loss.
     ExactMatch,
+    /// F1 of the entities that tags mark, ties by validation loss.
+    EntityF1,
+    /// The share of the predicted entities that are right, ties by validation loss.
+    EntityPrecision,
+    /// The share of the labelled entities that are predicted, ties by validation loss.
+    EntityRecall,
+    /// The share of the words with the right tag, or of the tokens of completions that are predicted, ties by validation
+    /// loss.
+    TokenAccuracy,
+    /// exp of the validation loss of a token, ties by token accuracy.
+    Perplexity,
 }
 
 /// headline - loss / 2: larger is better.
@@ -75,8 +86,9 @@ impl Metric {
     #[must_use]
     pub fn of_problem(problem: ProblemKind) -> &'static [Self] {
         use Metric::{
-            Accuracy, BalancedAccuracy, Combined, ExactMatch, Loss, MacroF1, Matthews,
-            MeanAveragePrecision, MicroF1, Pearson, R2, Spearman,
+            Accuracy, BalancedAccuracy, Combined, EntityF1, EntityPrecision, EntityRecall,
+            ExactMatch, Loss, MacroF1, Matthews, MeanAveragePrecision, MicroF1, Pearson,
+            Perplexity, R2, Spearman, TokenAccuracy,
         };
         match problem {
             ProblemKind::Classification => &[
@@ -96,6 +108,16 @@ impl Metric {
                 MeanAveragePrecision,
                 ExactMatch,
             ],
+            ProblemKind::TokenClassification => &[
+                EntityF1,
+                Loss,
+                Combined,
+                EntityPrecision,
+                EntityRecall,
+                TokenAccuracy,
+                MacroF1,
+            ],
+            ProblemKind::LanguageModelling => &[TokenAccuracy, Loss, Combined, Perplexity],
         }
     }
 
@@ -127,7 +149,7 @@ impl Metric {
     #[must_use]
     pub fn merit(self, fidelity: Fidelity, score: &Score) -> Option<Merit> {
         let tie_break = match self {
-            Self::Loss => score.measures.headline(),
+            Self::Loss | Self::Perplexity => score.measures.headline(),
             _ => -score.validation_loss,
         };
         Merit::new(fidelity, self.signed(self.value(score)), tie_break)
@@ -164,6 +186,13 @@ impl Metric {
             (Self::MacroF1, Measures::Sets(of)) => Some(of.macro_f1),
             (Self::MeanAveragePrecision, Measures::Sets(of)) => Some(of.mean_average_precision),
             (Self::ExactMatch, Measures::Sets(of)) => Some(of.exact_match),
+            (Self::EntityF1, Measures::Tags(of)) => Some(of.entity_f1),
+            (Self::EntityPrecision, Measures::Tags(of)) => Some(of.entity_precision),
+            (Self::EntityRecall, Measures::Tags(of)) => Some(of.entity_recall),
+            (Self::TokenAccuracy, Measures::Tags(of)) => Some(of.token_accuracy),
+            (Self::MacroF1, Measures::Tags(of)) => Some(of.macro_f1),
+            (Self::TokenAccuracy, Measures::Language(of)) => Some(of.token_accuracy),
+            (Self::Perplexity, Measures::Language(of)) => Some(of.perplexity),
             _ => None,
         };
         found.unwrap_or(f64::NAN)
@@ -171,11 +200,8 @@ impl Metric {
 
     /// Whether it follows from the headline measure and the loss, which every table has.
     #[must_use]
-    pub fn is_of_two(self) -> bool {
-        matches!(
-            self,
-            Self::Accuracy | Self::Pearson | Self::MicroF1 | Self::Loss | Self::Combined
-        )
+    pub fn is_of_two(self, problem: ProblemKind) -> bool {
+        Self::of_two(problem).contains(&self)
     }
 
     /// Whether it is a share, shown in percent.
@@ -189,6 +215,10 @@ impl Metric {
                 | Self::MicroF1
                 | Self::MeanAveragePrecision
                 | Self::ExactMatch
+                | Self::EntityF1
+                | Self::EntityPrecision
+                | Self::EntityRecall
+                | Self::TokenAccuracy
         )
     }
 
@@ -196,7 +226,7 @@ impl Metric {
     #[must_use]
     pub fn signed(self, value: f64) -> f64 {
         match self {
-            Self::Loss => -value,
+            Self::Loss | Self::Perplexity => -value,
             _ => value,
         }
     }
@@ -217,6 +247,11 @@ impl Metric {
             Self::MicroF1 => "micro F1",
             Self::MeanAveragePrecision => "mean average precision",
             Self::ExactMatch => "exact match",
+            Self::EntityF1 => "entity F1",
+            Self::EntityPrecision => "entity precision",
+            Self::EntityRecall => "entity recall",
+            Self::TokenAccuracy => "token accuracy",
+            Self::Perplexity => "perplexity",
         }
     }
 
@@ -227,6 +262,8 @@ impl Metric {
             (Self::Combined, ProblemKind::Classification) => "accuracy - loss / 2",
             (Self::Combined, ProblemKind::Regression) => "Pearson correlation - loss / 2",
             (Self::Combined, ProblemKind::MultiLabel) => "micro F1 - loss / 2",
+            (Self::Combined, ProblemKind::TokenClassification) => "entity F1 - loss / 2",
+            (Self::Combined, ProblemKind::LanguageModelling) => "token accuracy - loss / 2",
             _ => self.words(),
         }
     }
@@ -251,7 +288,7 @@ impl Metric {
 
 #[cfg(test)]
 mod tests {
-    use adaplace_scorer::{ByClass, OfNumbers, OfSets};
+    use adaplace_scorer::{ByClass, OfLanguage, OfNumbers, OfSets, OfTags};
 
     use super::*;
 
@@ -295,7 +332,7 @@ mod tests {
             };
             assert_eq!(merit(Some(of)).unwrap().objective, expected);
             assert_eq!(merit(None), None);
-            assert!(!metric.is_of_two());
+            assert!(!metric.is_of_two(ProblemKind::Classification));
         }
     }
 
@@ -331,6 +368,17 @@ mod tests {
             mean_average_precision: 0.5,
             exact_match: 0.125,
         });
+        let tags = Measures::Tags(OfTags {
+            entity_f1: 0.6,
+            entity_precision: 0.75,
+            entity_recall: 0.5,
+            token_accuracy: 0.875,
+            macro_f1: 0.625,
+        });
+        let language = Measures::Language(OfLanguage {
+            token_accuracy: 0.5,
+            perplexity: 8.0,
+        });
         let of = |measures: Measures| -> Vec<f64> {
             let metrics = Metric::of_problem(measures.problem());
             metrics
@@ -340,10 +388,26 @@ mod tests {
         };
         assert_eq!(of(numbers), [0.875, 0.25, 0.75, 0.75, 0.5]);
         assert_eq!(of(sets), [0.875, 0.25, 0.75, 0.75, 0.5, 0.125]);
+        assert_eq!(of(tags), [0.6, 0.25, 0.475, 0.75, 0.5, 0.875, 0.625]);
+        assert_eq!(of(language), [0.5, 0.25, 0.375, 8.0]);
+        let smaller = |perplexity| {
+            let token_accuracy = 0.5;
+            Measures::Language(OfLanguage {
+                token_accuracy,
+                perplexity,
+            })
+        };
+        let merit =
+            |perplexity| Metric::Perplexity.merit(Fidelity::of(3), &score(smaller(perplexity)));
+        assert!(merit(4.0) > merit(8.0));
         assert!(Metric::Accuracy.value(&score(numbers)).is_nan());
         for &problem in ProblemKind::ALL {
             let headline = Metric::headline(problem);
-            assert!(Metric::of_two(problem).iter().all(|one| one.is_of_two()));
+            assert!(
+                Metric::of_two(problem)
+                    .iter()
+                    .all(|one| one.is_of_two(problem))
+            );
             assert_eq!(headline.words_for(problem), headline.words());
         }
     }

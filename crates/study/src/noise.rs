@@ -53,6 +53,21 @@ pub struct Noise {
     /// The repeatability of the share of exact matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact_match: Option<Repeatability>,
+    /// The repeatability of F1 of entities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity_f1: Option<Repeatability>,
+    /// The repeatability of the precision of entities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity_precision: Option<Repeatability>,
+    /// The repeatability of the recall of entities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity_recall: Option<Repeatability>,
+    /// The repeatability of the accuracy of tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_accuracy: Option<Repeatability>,
+    /// The repeatability of the perplexity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perplexity: Option<Repeatability>,
     /// Standard error of an accuracy that comes from the number of validation examples alone: sqrt(p (1 - p) / n), with
     /// p the mean accuracy of the trials. It is 0 if they have no accuracy.
     pub sampling_error: f64,
@@ -126,6 +141,11 @@ impl Noise {
             micro_f1: in_metric(Metric::MicroF1),
             mean_average_precision: in_metric(Metric::MeanAveragePrecision),
             exact_match: in_metric(Metric::ExactMatch),
+            entity_f1: in_metric(Metric::EntityF1),
+            entity_precision: in_metric(Metric::EntityPrecision),
+            entity_recall: in_metric(Metric::EntityRecall),
+            token_accuracy: in_metric(Metric::TokenAccuracy),
+            perplexity: in_metric(Metric::Perplexity),
             sampling_error: variance.sqrt(),
         };
         Metric::ALL
@@ -150,6 +170,11 @@ impl Noise {
             Metric::MicroF1 => self.micro_f1,
             Metric::MeanAveragePrecision => self.mean_average_precision,
             Metric::ExactMatch => self.exact_match,
+            Metric::EntityF1 => self.entity_f1,
+            Metric::EntityPrecision => self.entity_precision,
+            Metric::EntityRecall => self.entity_recall,
+            Metric::TokenAccuracy => self.token_accuracy,
+            Metric::Perplexity => self.perplexity,
         }
     }
 
@@ -173,7 +198,11 @@ impl Noise {
             advice.push(Advice::MoreValidationExamples);
         }
         advice.push(Advice::MoreSteps);
-        let of_two = Metric::ALL.iter().filter(|metric| metric.is_of_two());
+        let of_two = |metric: Metric| {
+            let mut problems = ProblemKind::ALL.iter();
+            problems.any(|&problem| metric.is_of_two(problem))
+        };
+        let of_two = Metric::ALL.iter().filter(|&&metric| of_two(metric));
         let others = of_two.filter_map(|&other| {
             let agreement = self.of_metric(other)?.agreement;
             (agreement >= own.agreement + CLEAR_GAIN).then_some((other, agreement))

@@ -84,6 +84,24 @@ pub enum TaskError {
         expected: &'static str,
         found: String,
     },
+    /// There are not as many tags as words.
+    #[error("{place}: {words} tokens, but {tags} tags; every token needs one")]
+    TagsAndWords {
+        place: Place,
+        words: usize,
+        tags: usize,
+    },
+    /// No word of an example has a token.
+    #[error("{place}: none of its words leaves a token that could be labelled")]
+    NoTaggedToken { place: Place },
+    /// A prompt leaves no room for its completion.
+    #[error(
+        "{place}: the prompt fills all {max_length} tokens, so the completion is cut away; raise `--max-length` or shorten the prompt"
+    )]
+    CompletionCutAway { place: Place, max_length: usize },
+    /// A completion has no token that is predicted from another.
+    #[error("{place}: the completion has no token behind another one; give it a prompt")]
+    NothingToPredict { place: Place },
     /// The `task.toml` cannot be read.
     #[error("`{}`: {message}; it contains one line such as `problem = \"regression\"`", path.display())]
     InvalidTaskFile { path: PathBuf, message: String },

@@ -14,8 +14,8 @@ pub struct Examples {
     pub inputs: Inputs,
     /// The label of each example.
     pub labels: Labels,
-    /// The factor of each example's loss, or `None` if every example counts once.
-    pub weights: Option<Vec<f32>>,
+    /// The factor of the loss of each class, or `None` if every prediction counts once.
+    pub class_weights: Option<Vec<f32>>,
 }
 
 /// The inputs of examples, one per label.
@@ -120,7 +120,7 @@ pub struct Batch {
     pub inputs: BatchInputs,
     /// The label of each row.
     pub labels: Labels,
-    /// The factor of each row's loss.
+    /// The factor of each prediction's loss.
     pub weights: Option<Vec<f32>>,
 }
 
@@ -226,30 +226,43 @@ impl Examples {
         Examples {
             inputs,
             labels: self.labels.select(indices),
-            weights: self.weights_at(indices),
+            class_weights: self.class_weights.clone(),
         }
     }
 
-    /// The sum of the weights of the examples at `rows`, which is their number if every example counts once.
+    /// The sum of the weights of the predictions for the examples at `rows`, which is their number if each counts once.
     ///
     /// # Panics
     /// If an index is not below [`Examples::len`].
     #[must_use]
     pub fn total_weight(&self, rows: &[usize]) -> f64 {
-        match &self.weights {
-            Some(weights) => rows.iter().map(|&row| f64::from(weights[row])).sum(),
-            None => rows.len() as f64,
+        match self.weights_at(rows) {
+            Some(weights) => weights.into_iter().map(f64::from).sum(),
+            None => self.predictions(rows) as f64,
         }
     }
 
-    /// The weights of the examples at `indices`.
+    /// The number of predictions for the examples at `rows`.
+    ///
+    /// # Panics
+    /// If an index is not below [`Examples::len`].
+    #[must_use]
+    pub fn predictions(&self, rows: &[usize]) -> usize {
+        let each = rows.iter().map(|&row| self.labels.predictions(row));
+        each.sum()
+    }
+
+    /// The weights of the predictions for the examples at `indices`, one after the other.
     ///
     /// # Panics
     /// If an index is not below [`Examples::len`].
     #[must_use]
     pub fn weights_at(&self, indices: &[usize]) -> Option<Vec<f32>> {
-        let weights = self.weights.as_ref()?;
-        Some(indices.iter().map(|&index| weights[index]).collect())
+        let of_classes = self.class_weights.as_ref()?;
+        let labels = self.labels.select(indices);
+        let labels = labels.of_predictions();
+        let weights = labels.classes()?.iter();
+        Some(weights.map(|&class| of_classes[class as usize]).collect())
     }
 
     /// At most `count` examples, evenly spread over all of them.
@@ -323,7 +336,7 @@ mod tests {
                 ],
             }),
             labels: Labels::Classes(vec![0, 1, 2]),
-            weights: Some(vec![1.0, 0.5, 2.0]),
+            class_weights: Some(vec![1.0, 0.5, 2.0]),
         }
     }
 
@@ -372,7 +385,7 @@ mod tests {
                 levels: Arc::new(levels),
             }),
             labels: Labels::Classes(vec![0, 1]),
-            weights: None,
+            class_weights: None,
         };
         let BatchInputs::Images { pixels, .. } = examples.batch(&[1]).inputs else {
             panic!("pictures make a batch of pictures");

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::{Examples, Inputs, Labels};
+use crate::{Examples, Inputs, Labels, TokenLabel};
 
 /// The hex SHA-256 of the class names and, for each of `parts`, the labels and encoded inputs. Every list is preceded
 /// by its length, so different contents are never written in the same way.
@@ -68,10 +68,27 @@ impl Hash {
                     self.numbers(set);
                 }
             }
+            Labels::Tags { tags, .. } => {
+                self.bytes(b"tags");
+                self.tokens(tags);
+            }
+            Labels::Completions(tokens) => {
+                self.bytes(b"completions");
+                self.tokens(tokens);
+            }
         }
-        if let Some(weights) = &part.weights {
+        let all: Vec<usize> = (0..part.len()).collect();
+        if let Some(weights) = part.weights_at(&all) {
             self.bytes(b"weights");
-            self.fractions(weights);
+            self.fractions(&weights);
+        }
+    }
+
+    fn tokens(&mut self, of_examples: &[Vec<TokenLabel>]) {
+        self.count(of_examples.len());
+        for tokens in of_examples {
+            let numbers = tokens.iter().flat_map(|one| [one.token, one.class]);
+            self.numbers(&numbers.collect::<Vec<u32>>());
         }
     }
 

@@ -7,7 +7,7 @@ use std::{fs, io};
 use serde::Deserialize;
 
 use crate::rows::{Label, RawPart, Row, UNLABELLED};
-use crate::{Labels, ProblemKind, Scale, TaskError};
+use crate::{Labels, ProblemKind, Scale, TagScheme, TaskError, TokenLabel};
 
 /// The file beside the data that says what kind of problem the task is.
 pub(crate) const TASK_FILE: &str = "task.toml";
@@ -44,7 +44,8 @@ pub(crate) struct Labelling {
 
 impl Labelling {
     /// The labelling of a training part. Without a `chosen` kind its labels decide: lists belong to a multi-label
-    /// problem, and numbers of which at least one has a fraction to a regression. All others are classes.
+    /// problem, or to a token classification if the text is a list as well, and numbers of which at least one has a
+    /// fraction to a regression. All others are classes.
     pub(crate) fn of<Content>(
         train: &RawPart<Content>,
         chosen: Option<ProblemKind>,
@@ -55,11 +56,14 @@ impl Labelling {
         };
         let labels = train.rows.iter().flat_map(|row| match &row.label {
             Label::One(label) => std::slice::from_ref(label),
-            Label::Several(labels) => labels,
+            Label::Several(labels) | Label::Tags(labels) => labels,
+            Label::Completion => &[],
         });
         let classes = match kind {
-            ProblemKind::Regression => Vec::new(),
-            ProblemKind::Classification | ProblemKind::MultiLabel => class_names(labels),
+            ProblemKind::Regression | ProblemKind::LanguageModelling => Vec::new(),
+            ProblemKind::Classification
+            | ProblemKind::MultiLabel
+            | ProblemKind::TokenClassification => class_names(labels),
         };
         Ok(Labelling { kind, classes })
     }
@@ -98,6 +102,29 @@ impl Labelling {
                     sets: rows.map(set).collect::<Result<_, _>>()?,
                 }
             }
+            ProblemKind::TokenClassification => {
+                let tags = |row: &Row<Content>| {
+                    let Label::Tags(tags) = &row.label else {
+                        return Err(wrong(row, TAGS));
+                    };
+                    let tag = |(word, tag): (u32, &String)| {
+                        let class = self.class(&indices, row, tag)?;
+                        Ok(TokenLabel { token: word, class })
+                    };
+                    (0..).zip(tags).map(tag).collect()
+                };
+                Labels::Tags {
+                    tags: rows.map(tags).collect::<Result<_, _>>()?,
+                    scheme: TagScheme::of(&self.classes),
+                }
+            }
+            ProblemKind::LanguageModelling => {
+                let completion = |row: &Row<Content>| match row.label {
+                    Label::Completion => Ok(Vec::new()),
+                    _ => Err(wrong(row, COMPLETION)),
+                };
+                Labels::Completions(rows.map(completion).collect::<Result<_, _>>()?)
+            }
         };
         self.check(part, &read)?;
         Ok(read)
@@ -133,7 +160,7 @@ impl Labelling {
                 path,
                 class: label,
             },
-            ProblemKind::Regression | ProblemKind::MultiLabel => TaskError::SameLabels {
+            _ => TaskError::SameLabels {
                 part: name,
                 path,
                 label,
@@ -147,9 +174,7 @@ impl Labelling {
         let none = !test.rows.is_empty() && test.rows.iter().all(|row| row.label == unlabelled);
         let usual = match train {
             Labels::Numbers { numbers, .. } => numbers.contains(&-1.0),
-            Labels::Classes(_) | Labels::Sets { .. } => {
-                self.classes.iter().any(|class| class == UNLABELLED)
-            }
+            _ => self.classes.iter().any(|class| class == UNLABELLED),
         };
         if none && !usual {
             tracing::warn!(
@@ -166,14 +191,26 @@ const LISTS_OR_NOT: [[&str; 2]; 2] = [
     ["lists of labels", "single labels"],
     ["a list of labels", "one label"],
 ];
+const TAGS_OR_NOT: [[&str; 2]; 2] = [
+    ["a tag for each word", "other labels"],
+    ["a tag for each word", "another label"],
+];
+const COMPLETIONS_OR_NOT: [[&str; 2]; 2] = [
+    ["completions of prompts", "labels"],
+    ["a completion of a prompt", "a label"],
+];
 const NUMBERS_OR_NOT: [[&str; 2]; 2] = [["numbers", "names"], ["a number", "not a number"]];
 
 const SINGLE: &str = "one label (lists are for `--problem multi-label`)";
 const NUMBER: &str = "a number for a regression";
 const LIST: &str = "a list of labels for a multi-label problem";
+const TAGS: &str = "`tokens` with one of the `tags` each for a token classification";
+const COMPLETION: &str = "a `prompt` and its `completion` for language modelling";
 
 fn kind_of<Content>(rows: &[Row<Content>]) -> Result<ProblemKind, TaskError> {
     let is_list = |row: &Row<Content>| matches!(row.label, Label::Several(_));
+    let is_tagged = |row: &Row<Content>| matches!(row.label, Label::Tags(_));
+    let is_completion = |row: &Row<Content>| row.label == Label::Completion;
     let is_number = |row: &Row<Content>| number_of(row).is_some();
     let is_fraction = |row: &Row<Content>| number_of(row).is_some_and(|x| x.fract() != 0.0);
     let two_kinds = |of_kind: &dyn Fn(&Row<Content>) -> bool,
@@ -189,6 +226,14 @@ fn kind_of<Content>(rows: &[Row<Content>]) -> Result<ProblemKind, TaskError> {
             },
         })
     };
+    if rows.iter().any(is_completion) {
+        let mixed = two_kinds(&is_completion, COMPLETIONS_OR_NOT);
+        return mixed.map_or(Ok(ProblemKind::LanguageModelling), Err);
+    }
+    if rows.iter().any(is_tagged) {
+        let mixed = two_kinds(&is_tagged, TAGS_OR_NOT);
+        return mixed.map_or(Ok(ProblemKind::TokenClassification), Err);
+    }
     if rows.iter().any(is_list) {
         let mixed = two_kinds(&is_list, LISTS_OR_NOT);
         return mixed.map_or(Ok(ProblemKind::MultiLabel), Err);
@@ -203,7 +248,7 @@ fn kind_of<Content>(rows: &[Row<Content>]) -> Result<ProblemKind, TaskError> {
 fn number_of<Content>(row: &Row<Content>) -> Option<f64> {
     match &row.label {
         Label::One(label) => number(label),
-        Label::Several(_) => None,
+        _ => None,
     }
 }
 
@@ -214,7 +259,7 @@ fn number(label: &str) -> Option<f64> {
 fn one<'a, Content>(row: &'a Row<Content>, expected: &'static str) -> Result<&'a str, TaskError> {
     match &row.label {
         Label::One(label) => Ok(label),
-        Label::Several(_) => Err(wrong(row, expected)),
+        _ => Err(wrong(row, expected)),
     }
 }
 

@@ -1,7 +1,12 @@
 //! The labels of examples.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
+
+use crate::text::Read;
+use crate::{EncodedText, Inputs, TagScheme};
 
 /// What is predicted for an example.
 #[derive(
@@ -28,6 +33,11 @@ pub enum ProblemKind {
     Regression,
     /// Any number of the classes: the loss is the binary cross-entropy of each class.
     MultiLabel,
+    /// A class for each word of a text, its tag: the loss is the cross-entropy of the softmax at the word's first token.
+    TokenClassification,
+    /// The text that follows a prompt: the loss is the cross-entropy of the softmax over the vocabulary at each of its
+    /// tokens.
+    LanguageModelling,
 }
 
 impl ProblemKind {
@@ -47,6 +57,8 @@ impl ProblemKind {
             Self::Classification => "classification",
             Self::Regression => "regression",
             Self::MultiLabel => "multi-label classification",
+            Self::TokenClassification => "token classification",
+            Self::LanguageModelling => "language modelling",
         }
     }
 }
@@ -70,6 +82,26 @@ pub enum Labels {
         /// The classes of each example, as ascending indices into [`crate::Task::classes`].
         sets: Vec<Vec<u32>>,
     },
+    /// A tag for each word of each example.
+    Tags {
+        /// The labelled tokens of each example: the first one of every word.
+        tags: Vec<Vec<TokenLabel>>,
+        /// What the tags mark.
+        scheme: TagScheme,
+    },
+    /// The tokens of each example that are predicted: those of its completion. The class of a token is the id of the one
+    /// behind it.
+    Completions(Vec<Vec<TokenLabel>>),
+}
+
+/// A token of an example at which something is predicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenLabel {
+    /// The position of the token in its example.
+    pub token: u32,
+    /// The class that it has.
+    pub class: u32,
 }
 
 /// One class for each example.
@@ -122,6 +154,42 @@ impl Labels {
             Labels::Classes(classes) => classes.len(),
             Labels::Numbers { numbers, .. } => numbers.len(),
             Labels::Sets { sets, .. } => sets.len(),
+            Labels::Tags { tags: tokens, .. } | Labels::Completions(tokens) => tokens.len(),
+        }
+    }
+
+    /// The number of predictions for the example at `index`: one for each of its labelled tokens, or a single one.
+    ///
+    /// # Panics
+    /// If there is no such example.
+    #[must_use]
+    pub fn predictions(&self, index: usize) -> usize {
+        self.tokens(index).map_or(1, <[TokenLabel]>::len)
+    }
+
+    /// The labelled tokens of the example at `index`. `None` if examples are labelled as a whole.
+    ///
+    /// # Panics
+    /// If there is no such example.
+    #[must_use]
+    pub fn tokens(&self, index: usize) -> Option<&[TokenLabel]> {
+        match self {
+            Labels::Tags { tags: tokens, .. } | Labels::Completions(tokens) => Some(&tokens[index]),
+            Labels::Classes(_) | Labels::Numbers { .. } | Labels::Sets { .. } => None,
+        }
+    }
+
+    /// The labels of all predictions, one after the other: those of tokens become classes.
+    #[must_use]
+    pub fn of_predictions(&self) -> Cow<'_, Self> {
+        match self {
+            Labels::Tags { tags: tokens, .. } | Labels::Completions(tokens) => {
+                let classes = tokens.iter().flatten().map(|one| one.class);
+                Cow::Owned(Labels::Classes(classes.collect()))
+            }
+            Labels::Classes(_) | Labels::Numbers { .. } | Labels::Sets { .. } => {
+                Cow::Borrowed(self)
+            }
         }
     }
 
@@ -138,6 +206,8 @@ impl Labels {
             Labels::Classes(_) => ProblemKind::Classification,
             Labels::Numbers { .. } => ProblemKind::Regression,
             Labels::Sets { .. } => ProblemKind::MultiLabel,
+            Labels::Tags { .. } => ProblemKind::TokenClassification,
+            Labels::Completions(_) => ProblemKind::LanguageModelling,
         }
     }
 
@@ -160,6 +230,13 @@ impl Labels {
                 classes: *classes,
                 sets: indices.map(|&index| sets[index].clone()).collect(),
             },
+            Labels::Tags { tags, scheme } => Labels::Tags {
+                tags: indices.map(|&index| tags[index].clone()).collect(),
+                scheme: scheme.clone(),
+            },
+            Labels::Completions(tokens) => {
+                Labels::Completions(indices.map(|&index| tokens[index].clone()).collect())
+            }
         }
     }
 
@@ -168,7 +245,7 @@ impl Labels {
     pub fn classes(&self) -> Option<&[u32]> {
         match self {
             Labels::Classes(classes) => Some(classes),
-            Labels::Numbers { .. } | Labels::Sets { .. } => None,
+            _ => None,
         }
     }
 
@@ -181,9 +258,39 @@ impl Labels {
         }
     }
 
-    /// Whether two of the labels differ.
+    /// Whether two of the labels differ. Completions always do.
     pub(crate) fn varies(&self) -> bool {
-        (1..self.len()).any(|index| !self.equal(0, index))
+        match self {
+            Labels::Tags { tags, .. } => {
+                let mut classes = tags.iter().flatten().map(|one| one.class);
+                let first = classes.next();
+                classes.any(|class| Some(class) != first)
+            }
+            Labels::Completions(_) => true,
+            _ => (1..self.len()).any(|index| !self.equal(0, index)),
+        }
+    }
+
+    /// The labels of the examples that were read like this. The tokens of tags were their words before.
+    pub(crate) fn placed(self, inputs: &Inputs, read: &[Read]) -> Self {
+        match self {
+            Labels::Tags { tags, scheme } => Labels::Tags {
+                tags: tags.into_iter().zip(read).map(at_first_tokens).collect(),
+                scheme,
+            },
+            Labels::Completions(_) => {
+                let Inputs::Text(texts) = inputs else {
+                    return Labels::Completions(Vec::new());
+                };
+                let completed = texts.texts.iter().zip(read);
+                Labels::Completions(
+                    completed
+                        .map(|(text, read)| next_tokens(text, read))
+                        .collect(),
+                )
+            }
+            other => other,
+        }
     }
 
     /// Whether the examples `a` and `b` have the same label.
@@ -192,8 +299,36 @@ impl Labels {
             Labels::Classes(classes) => classes[a] == classes[b],
             Labels::Numbers { numbers, .. } => numbers[a] == numbers[b],
             Labels::Sets { sets, .. } => sets[a] == sets[b],
+            Labels::Tags { tags: tokens, .. } | Labels::Completions(tokens) => {
+                tokens[a] == tokens[b]
+            }
         }
     }
+}
+
+/// The tags of words that were not cut off, at the first token of each.
+fn at_first_tokens((tags, read): (Vec<TokenLabel>, &Read)) -> Vec<TokenLabel> {
+    let Read::Words(first) = read else {
+        return Vec::new();
+    };
+    let placed = tags.into_iter().zip(first).filter_map(|(tag, token)| {
+        let token = (*token)?;
+        Some(TokenLabel { token, ..tag })
+    });
+    placed.collect()
+}
+
+/// The tokens of a completion, each at the one before it.
+fn next_tokens(text: &EncodedText, read: &Read) -> Vec<TokenLabel> {
+    let Read::From(start) = *read else {
+        return Vec::new();
+    };
+    let predicted = (start.max(1)..).zip(&text.ids[start.max(1) as usize..]);
+    let predicted = predicted.map(|(position, &class)| TokenLabel {
+        token: position - 1,
+        class,
+    });
+    predicted.collect()
 }
 
 #[cfg(test)]

@@ -6,14 +6,23 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use flate2::read::MultiGzDecoder;
-use serde_json::{Map, Value};
 
 use crate::{Columns, Part, Place, TaskError};
 
 mod delimited;
+mod json;
+mod spans;
 
 /// The label that marks an example without one, as in the test parts of GLUE.
 pub(crate) const UNLABELLED: &str = "-1";
+
+/// The columns of language modelling.
+pub(crate) const PROMPT: &str = "prompt";
+pub(crate) const COMPLETION: &str = "completion";
+
+/// The columns that take the places of the text and the label if these have their default names and are not there.
+pub(crate) const TOKENS: &str = "tokens";
+pub(crate) const TAGS: &str = "tags";
 
 /// One example as found in the task folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,22 +39,33 @@ pub(crate) enum Label {
     One(String),
     /// A list of names.
     Several(Vec<String>),
+    /// A tag for each word.
+    Tags(Vec<String>),
+    /// What follows a prompt, which is part of the content.
+    Completion,
 }
 
 impl std::fmt::Display for Label {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Label::One(label) => formatter.write_str(label),
-            Label::Several(labels) => write!(formatter, "[{}]", labels.join(", ")),
+            Label::Several(labels) | Label::Tags(labels) => {
+                write!(formatter, "[{}]", labels.join(", "))
+            }
+            Label::Completion => formatter.write_str("a completion"),
         }
     }
 }
 
-/// A text, or a pair of texts.
+/// What a text backbone reads of an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Text {
-    pub(crate) text: String,
-    pub(crate) pair: Option<String>,
+pub(crate) enum Text {
+    /// A text, or a pair of texts.
+    Plain { text: String, pair: Option<String> },
+    /// The words of a text, each with a tag.
+    Words(Vec<String>),
+    /// A prompt, and what should follow it.
+    Prompted { prompt: String, completion: String },
 }
 
 /// The rows of one part, not yet checked against each other.
@@ -90,7 +110,7 @@ pub(crate) fn read_text(
     })?;
     let content = decode(&bytes, path)?;
     match name.ends_with(".jsonl") {
-        true => parse_jsonl(content, path, part, columns),
+        true => json::parse(content, path, part, columns),
         false => delimited::parse(content, path, part, columns),
     }
 }
@@ -116,82 +136,6 @@ fn decode<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str, TaskError> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-fn parse_jsonl(
-    content: &str,
-    path: &Path,
-    part: Part,
-    columns: &Columns,
-) -> Result<Vec<Row<Text>>, TaskError> {
-    let mut rows = Vec::new();
-    for (index, line) in content.lines().enumerate() {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let place = Place {
-            path: path.to_owned(),
-            line: Some(index as u64 + 1),
-        };
-        let object: Map<String, Value> = match serde_json::from_str(line) {
-            Ok(object) => object,
-            Err(error) => {
-                // serde_json counts lines within this single line, which would contradict the place.
-                let message = error.to_string();
-                let message = message.split(" at line ").next().unwrap_or(&message);
-                let message = format!("{message} at column {}", error.column());
-                return Err(TaskError::InvalidJson { place, message });
-            }
-        };
-        rows.push(json_row(&object, place, part, columns)?);
-    }
-    Ok(rows)
-}
-
-fn json_row(
-    object: &Map<String, Value>,
-    place: Place,
-    part: Part,
-    columns: &Columns,
-) -> Result<Row<Text>, TaskError> {
-    let string = |column: &str| match object.get(column) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(other) => Err(TaskError::InvalidValue {
-            place: place.clone(),
-            column: column.to_owned(),
-            expected: "a string",
-            found: other.to_string(),
-        }),
-    };
-    let text = string(&columns.text)?;
-    let pair = string(&columns.pair)?;
-    let label = match object.get(&columns.label) {
-        None | Some(Value::Null) => None,
-        Some(Value::Array(labels)) => {
-            let each = labels.iter().map(|label| name(label).ok_or(label));
-            Some(each.collect::<Result<_, _>>().map(Label::Several))
-        }
-        Some(label) => Some(name(label).map(Label::One).ok_or(label)),
-    };
-    let label = label.transpose().map_err(|found| TaskError::InvalidValue {
-        place: place.clone(),
-        column: columns.label.clone(),
-        expected: "a string, a number, true or false, or a list of them",
-        found: found.to_string(),
-    })?;
-    complete_row((text, pair), label, place, part, columns)
-}
-
-/// The name of a class, or a number.
-fn name(label: &Value) -> Option<String> {
-    match label {
-        Value::String(label) => Some(label.trim().to_owned()),
-        Value::Bool(label) => Some(label.to_string()),
-        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
-        Value::Number(number) => Some(written(number.as_f64()?)),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
 /// A number as a label. An integer gives the same label whether it is written as `1` or as `1.0`. Integers with more than
 /// 15 digits have no exact f64.
 pub(crate) fn written(value: f64) -> String {
@@ -201,23 +145,50 @@ pub(crate) fn written(value: f64) -> String {
     }
 }
 
-/// Checks that there is a text and, except in a test part, a label.
+/// Checks that there is a text and, except in a test part, a label. Words have a tag each.
 pub(crate) fn complete_row(
-    (text, pair): (Option<String>, Option<String>),
+    content: Option<Text>,
     label: Option<Label>,
     place: Place,
     part: Part,
     columns: &Columns,
 ) -> Result<Row<Text>, TaskError> {
-    let text = present(text).ok_or_else(|| missing(&place, &columns.text))?;
-    if columns.needs_pair() && pair.is_none() {
-        return Err(missing(&place, &columns.pair));
-    }
+    let content = content.filter(|content| !content.is_blank());
+    let content = content.ok_or_else(|| missing(&place, &columns.text))?;
+    let label = labelled(label, &place, part, columns)?;
+    let label = match (&content, label) {
+        (Text::Plain { pair: None, .. }, _) if columns.needs_pair() => {
+            return Err(missing(&place, &columns.pair));
+        }
+        (Text::Words(words), Label::Several(tags)) if words.len() == tags.len() => {
+            Label::Tags(tags)
+        }
+        (Text::Words(words), Label::Several(tags)) => {
+            return Err(TaskError::TagsAndWords {
+                place,
+                words: words.len(),
+                tags: tags.len(),
+            });
+        }
+        (_, label) => label,
+    };
     Ok(Row {
-        label: labelled(label, &place, part, columns)?,
+        label,
         place,
-        content: Text { text, pair },
+        content,
     })
+}
+
+impl Text {
+    /// Whether there is nothing to read.
+    fn is_blank(&self) -> bool {
+        let blank = |text: &String| text.trim().is_empty();
+        match self {
+            Text::Plain { text, .. } => blank(text),
+            Text::Words(words) => words.iter().all(blank),
+            Text::Prompted { completion, .. } => completion.is_empty(),
+        }
+    }
 }
 
 /// The label, which may be missing only in a test part.
@@ -228,23 +199,32 @@ pub(crate) fn labelled(
     columns: &Columns,
 ) -> Result<Label, TaskError> {
     match label {
-        Some(Label::Several(labels)) => Ok(Label::Several(labels)),
         Some(Label::One(label)) if !label.trim().is_empty() => {
             Ok(Label::One(label.trim().to_owned()))
         }
-        _ if part == Part::Test => Ok(Label::One(UNLABELLED.to_owned())),
-        _ => Err(missing(place, &columns.label)),
+        None | Some(Label::One(_)) => match part {
+            Part::Test => Ok(Label::One(UNLABELLED.to_owned())),
+            Part::Train | Part::Validation => Err(missing(place, &columns.label)),
+        },
+        Some(label) => Ok(label),
     }
-}
-
-fn present(value: Option<String>) -> Option<String> {
-    value.filter(|value| !value.trim().is_empty())
 }
 
 fn missing(place: &Place, column: &str) -> TaskError {
     TaskError::MissingValue {
         place: place.clone(),
         column: column.to_owned(),
+    }
+}
+
+#[cfg(test)]
+impl Text {
+    /// The text and the second text of a pair.
+    pub(crate) fn plain(self) -> (String, Option<String>) {
+        match self {
+            Text::Plain { text, pair } => (text, pair),
+            other => panic!("{other:?} is not a plain text"),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The rows that become the examples of a part.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::labelling::Labelling;
@@ -58,7 +59,7 @@ impl<'a, Content> Selected<'a, Content> {
 }
 
 /// The group of each example and the number of groups. Every choice of examples takes its share of each group. An example
-/// is grouped by its class, by the rarest of its classes, or with numbers of similar size.
+/// is grouped by its class, by the rarest of its classes or tags, or with numbers of similar size.
 fn strata(labels: &Labels, classes: usize) -> (Vec<u32>, usize) {
     match labels {
         Labels::Classes(of_examples) => (of_examples.clone(), classes),
@@ -82,6 +83,15 @@ fn strata(labels: &Labels, classes: usize) -> (Vec<u32>, usize) {
             };
             (sets.iter().map(rarest).collect(), classes + 1)
         }
+        Labels::Tags { tags, .. } => {
+            let sets = tags.iter().map(|tags| {
+                let classes: BTreeSet<u32> = tags.iter().map(|one| one.class).collect();
+                classes.into_iter().collect()
+            });
+            let sets = sets.collect();
+            strata(&Labels::Sets { classes, sets }, classes)
+        }
+        Labels::Completions(tokens) => (vec![0; tokens.len()], 1),
     }
 }
 
@@ -90,7 +100,7 @@ pub(crate) struct FromTraining {
     /// The scale of numbers.
     scale: Option<Scale>,
     /// The weight of each class.
-    of_classes: Option<Vec<f32>>,
+    pub(crate) class_weights: Option<Vec<f32>>,
 }
 
 impl FromTraining {
@@ -100,10 +110,14 @@ impl FromTraining {
         (folder, weights): (&Path, ClassWeights),
     ) -> Result<Self, TaskError> {
         let folder = folder.to_owned();
-        let of_classes = match (weights, train) {
+        let class_weights = match (weights, train) {
             (ClassWeights::Equal, _) => None,
-            (ClassWeights::Balanced, Labels::Classes(labels)) => Some(balanced(labels, classes)),
-            (ClassWeights::Balanced, Labels::Numbers { .. } | Labels::Sets { .. }) => {
+            (ClassWeights::Balanced, Labels::Classes(_) | Labels::Tags { .. }) => {
+                let labels = train.of_predictions();
+                let labels = labels.classes().unwrap_or_default();
+                Some(balanced(labels, classes))
+            }
+            (ClassWeights::Balanced, _) => {
                 let kind = train.problem().words();
                 return Err(TaskError::NoClassesToWeight { folder, kind });
             }
@@ -113,16 +127,12 @@ impl FromTraining {
                 let scale = Scale::of(numbers);
                 Some(scale.ok_or(TaskError::NumbersDoNotVary { folder })?)
             }
-            Labels::Classes(_) | Labels::Sets { .. } => None,
+            _ => None,
         };
-        Ok(Self { scale, of_classes })
-    }
-
-    /// The weight of each example, if classes are weighted.
-    pub(crate) fn weights(&self, labels: &Labels) -> Option<Vec<f32>> {
-        let (of_classes, labels) = self.of_classes.as_ref().zip(labels.classes())?;
-        let each = labels.iter().map(|&label| of_classes[label as usize]);
-        Some(each.collect())
+        Ok(Self {
+            scale,
+            class_weights,
+        })
     }
 
     /// The labels, where numbers are on the scale of the training examples.

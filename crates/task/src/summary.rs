@@ -23,7 +23,10 @@ pub struct PartSummary {
     pub part: Part,
     /// The number of examples.
     pub examples: usize,
-    /// The number of examples of each class, in the order of [`Task::classes`].
+    /// The number of words or of tokens of completions that are predicted, if that is not one for each example.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predictions: Option<usize>,
+    /// The number of examples, or of words, of each class, in the order of [`Task::classes`].
     pub classes: Vec<usize>,
     /// What the labels are if they are numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,7 +115,12 @@ impl Task {
                 let labels = sets.iter().flatten();
                 labels.for_each(|&label| classes[label as usize] += 1);
             }
+            Labels::Tags { tags, .. } => {
+                let tags = tags.iter().flatten();
+                tags.for_each(|tag| classes[tag.class as usize] += 1);
+            }
             Labels::Numbers { numbers: all, .. } => numbers = NumberSummary::of(all),
+            Labels::Completions(_) => {}
         }
         let (repeated, contradicting) = match &examples.inputs {
             Inputs::Text(texts) => {
@@ -128,9 +136,16 @@ impl Task {
             Inputs::Text(texts) => texts.texts.iter().filter(|text| text.cut).count(),
             Inputs::Images(_) => 0,
         };
+        let predictions = match &examples.labels {
+            Labels::Tags { tags: tokens, .. } | Labels::Completions(tokens) => {
+                Some(tokens.iter().map(Vec::len).sum())
+            }
+            Labels::Classes(_) | Labels::Numbers { .. } | Labels::Sets { .. } => None,
+        };
         PartSummary {
             part,
             examples: examples.len(),
+            predictions,
             classes,
             numbers,
             cut,
@@ -195,7 +210,7 @@ mod tests {
                     .collect(),
             }),
             labels: Labels::Classes(texts.iter().map(|(.., label)| *label).collect()),
-            weights: None,
+            class_weights: None,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::labelling::{Labelling, problem_in};
 use crate::layout::{Layout, is_parquet};
 use crate::rows::{RawPart, Row, read_text};
 use crate::selected::{FromTraining, Selected};
+use crate::text::Read;
 use crate::{
     Encoder, Examples, Inputs, Labels, Part, ProblemKind, Reading, Scale, TaskError, parquet,
 };
@@ -53,8 +54,8 @@ pub enum ClassWeights {
     /// Every example counts once.
     #[default]
     Equal,
-    /// Every class counts the same: an example of class c counts n / (C n_c), where n_c of the n training examples have
-    /// one of the C classes.
+    /// Every class counts the same: an example or tag of class c counts n / (C n_c), where n_c of the n training examples
+    /// or their tags have it, and C classes occur.
     Balanced,
 }
 
@@ -103,12 +104,16 @@ impl Task {
         self.train.labels.problem()
     }
 
-    /// The number of logits of a head: one for each class, or a single one for numbers.
+    /// The number of logits of a trained head: one for each class, or a single one for numbers. It is 0 for language
+    /// modelling, for which the backbone has a head of its own.
     #[must_use]
     pub fn outputs(&self) -> usize {
         match self.problem() {
-            ProblemKind::Classification | ProblemKind::MultiLabel => self.classes.len(),
+            ProblemKind::Classification
+            | ProblemKind::MultiLabel
+            | ProblemKind::TokenClassification => self.classes.len(),
             ProblemKind::Regression => 1,
+            ProblemKind::LanguageModelling => 0,
         }
     }
 
@@ -117,7 +122,7 @@ impl Task {
     pub fn scale(&self) -> Option<Scale> {
         match self.train.labels {
             Labels::Numbers { scale, .. } => Some(scale),
-            Labels::Classes(_) | Labels::Sets { .. } => None,
+            _ => None,
         }
     }
 
@@ -178,7 +183,10 @@ impl Task {
                         .rows(part)
                         .map(|files| RawPart::of_files(files, part, read))
                 };
-                let encode = |rows: &[&Row<_>]| encoder.encode(rows).map(Inputs::Text);
+                let encode = |rows: &[&Row<_>]| {
+                    let (texts, read) = encoder.encode(rows)?;
+                    Ok((Inputs::Text(texts), read))
+                };
                 load_parts((folder, &layout), options, reading, read, encode)
             }
             Encoder::Image(encoder) => {
@@ -189,7 +197,10 @@ impl Task {
                     let folder = layout.pictures(part).map(|path| list_images(path, part));
                     folder.or_else(|| files.map(|files| RawPart::of_files(files, part, read)))
                 };
-                let encode = |rows: &[&Row<_>]| encoder.encode(rows).map(Inputs::Images);
+                let encode = |rows: &[&Row<_>]| {
+                    let images = Inputs::Images(encoder.encode(rows)?);
+                    Ok((images, vec![Read::Whole; rows.len()]))
+                };
                 load_parts((folder, &layout), options, reading, read, encode)
             }
         }
@@ -202,7 +213,7 @@ fn load_parts<Content>(
     options: &TaskOptions<'_>,
     reading: &Reading,
     read: impl Fn(Part) -> Option<Result<RawPart<Content>, TaskError>>,
-    encode: impl Fn(&[&Row<Content>]) -> Result<Inputs, TaskError>,
+    encode: impl Fn(&[&Row<Content>]) -> Result<(Inputs, Vec<Read>), TaskError>,
 ) -> Result<Task, TaskError> {
     let Some(train) = read(Part::Train).transpose()? else {
         return Err(TaskError::MissingTrainPart {
@@ -233,10 +244,11 @@ fn load_parts<Content>(
     }
     let decided = FromTraining::of(&train.labels, classes, (folder, reading.class_weights))?;
     let examples = |selected: Selected<'_, Content>| {
+        let (inputs, read) = encode(&selected.rows)?;
         Ok(Examples {
-            inputs: encode(&selected.rows)?,
-            weights: decided.weights(&selected.labels),
-            labels: decided.scaled(selected.labels),
+            labels: decided.scaled(selected.labels).placed(&inputs, &read),
+            class_weights: decided.class_weights.clone(),
+            inputs,
         })
     };
     let (train, validation) = (examples(train)?, examples(validation)?);

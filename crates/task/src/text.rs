@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use tokenizers::{EncodeInput, PostProcessor, Tokenizer, TruncationParams, TruncationStrategy};
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationParams, TruncationStrategy};
 
 use crate::contained::contained;
 use crate::rows::{Row, Text};
@@ -19,6 +20,11 @@ pub struct TextEncoder {
     path: PathBuf,
     files: Arc<[&'static str]>,
     vocabulary: usize,
+    max_length: usize,
+    /// The id of the token for the end of a text, if the files name one.
+    end_of_text: Option<u32>,
+    /// Whether words that are tokenized one by one need a space before them.
+    space_before_words: bool,
 }
 
 impl TextEncoder {
@@ -58,6 +64,7 @@ impl TextEncoder {
             mut tokenizer,
             path,
             truncation: direction,
+            end_of_text,
             files,
         } = tokenizer::read(folder)?;
         let invalid = |message: String| TaskError::InvalidTokenizer {
@@ -87,6 +94,9 @@ impl TextEncoder {
             .with_truncation(Some(truncation))
             .map_err(|error| invalid(error.to_string()))?;
         Ok(TextEncoder {
+            space_before_words: needs_space(&tokenizer),
+            end_of_text,
+            max_length,
             tokenizer: Arc::new(tokenizer),
             path,
             files: files.into(),
@@ -101,8 +111,8 @@ impl TextEncoder {
     }
 
     /// Tokenizes the rows in parallel on the current rayon pool.
-    pub(crate) fn encode(&self, rows: &[&Row<Text>]) -> Result<Texts, TaskError> {
-        let texts: Result<Vec<EncodedText>, TaskError> = rows
+    pub(crate) fn encode(&self, rows: &[&Row<Text>]) -> Result<(Texts, Vec<Read>), TaskError> {
+        let encoded: Result<Vec<(EncodedText, Read)>, TaskError> = rows
             .par_iter()
             .map(|row| self.encode_row(&row.content, &row.place))
             .collect::<Vec<_>>()
@@ -110,41 +120,142 @@ impl TextEncoder {
             // threads do.
             .into_iter()
             .collect();
-        Ok(Texts { texts: texts? })
+        let (texts, read) = encoded?.into_iter().unzip();
+        Ok((Texts { texts }, read))
     }
 
-    fn encode_row(&self, content: &Text, place: &Place) -> Result<EncodedText, TaskError> {
+    fn encode_row(&self, content: &Text, place: &Place) -> Result<(EncodedText, Read), TaskError> {
         let not_tokenized = |message: String| TaskError::NotTokenized {
             place: place.clone(),
             path: self.path.clone(),
             message,
         };
-        let text = content.text.as_str();
-        let input: EncodeInput = match &content.pair {
-            Some(pair) => (text, pair.as_str()).into(),
-            None => text.into(),
+        let encode = || match content {
+            Text::Plain { text, pair: None } => self.tokenizer.encode_fast(text.as_str(), true),
+            Text::Plain {
+                text,
+                pair: Some(pair),
+            } => {
+                let pair = (text.as_str(), pair.as_str());
+                self.tokenizer.encode_fast(pair, true)
+            }
+            Text::Words(words) => {
+                let space = if self.space_before_words { " " } else { "" };
+                let words: Vec<String> =
+                    words.iter().map(|word| format!("{space}{word}")).collect();
+                self.tokenizer.encode(words, true)
+            }
+            Text::Prompted { prompt, completion } => {
+                let text = format!("{prompt}{completion}");
+                self.tokenizer.encode(text, true)
+            }
         };
-        let encoding = contained(|| self.tokenizer.encode_fast(input, true))
+        let encoding = contained(encode)
             .map_err(not_tokenized)?
             .map_err(|error| not_tokenized(error.to_string()))?;
-        let ids = encoding.get_ids().to_vec();
-        if ids.is_empty() {
+        let mut text = EncodedText {
+            ids: encoding.get_ids().to_vec(),
+            type_ids: encoding.get_type_ids().to_vec(),
+            cut: !encoding.get_overflowing().is_empty(),
+        };
+        if text.ids.is_empty() {
             return Err(not_tokenized("it is empty after normalisation".to_owned()));
         }
-        match ids.iter().find(|&&id| id as usize >= self.vocabulary) {
+        let read = match content {
+            Text::Plain { .. } => Read::Whole,
+            Text::Words(words) => first_tokens(&encoding, words.len(), place)?,
+            Text::Prompted { prompt, .. } => {
+                let start = self.completion(&encoding, prompt.len(), place)?;
+                self.end(&mut text);
+                match (start.max(1) as usize) < text.ids.len() {
+                    true => Read::From(start),
+                    false => {
+                        let place = place.clone();
+                        return Err(TaskError::NothingToPredict { place });
+                    }
+                }
+            }
+        };
+        match text.ids.iter().find(|&&id| id as usize >= self.vocabulary) {
             Some(&id) => Err(TaskError::OutsideVocabulary {
                 path: self.path.clone(),
                 id,
                 vocabulary: self.vocabulary,
                 place: place.clone(),
             }),
-            None => Ok(EncodedText {
-                ids,
-                type_ids: encoding.get_type_ids().to_vec(),
-                cut: !encoding.get_overflowing().is_empty(),
-            }),
+            None => Ok((text, read)),
         }
     }
+
+    /// The position of the first token of a completion, which begins behind the `prompt` bytes of its prompt. A token
+    /// with characters of both belongs to the completion.
+    fn completion(
+        &self,
+        encoding: &Encoding,
+        prompt: usize,
+        place: &Place,
+    ) -> Result<u32, TaskError> {
+        let offsets = encoding.get_offsets().iter();
+        let special = encoding.get_special_tokens_mask();
+        let mut tokens = offsets.zip(special);
+        let start = tokens.position(|(&(_, end), &special)| special == 0 && end > prompt);
+        let start = start.ok_or_else(|| TaskError::CompletionCutAway {
+            place: place.clone(),
+            max_length: self.max_length,
+        })?;
+        Ok(start as u32)
+    }
+
+    /// Lets a completion end with the token for the end of a text, which a model has to predict as well, unless it was
+    /// cut.
+    fn end(&self, text: &mut EncodedText) {
+        let Some(end) = self.end_of_text else { return };
+        let room = text.ids.len() < self.max_length;
+        if room && !text.cut && text.ids.last() != Some(&end) {
+            text.ids.push(end);
+            text.type_ids.push(0);
+        }
+    }
+}
+
+/// The tokens of an example at which something is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// The example is read as a whole.
+    Whole,
+    /// The first token of each word. `None` if the word was cut off, or has no token.
+    Words(Vec<Option<u32>>),
+    /// All tokens from this position on.
+    From(u32),
+}
+
+fn first_tokens(encoding: &Encoding, words: usize, place: &Place) -> Result<Read, TaskError> {
+    let mut first = vec![None; words];
+    for (position, word) in (0..).zip(encoding.get_word_ids()) {
+        if let Some(word) = word {
+            first[*word as usize].get_or_insert(position);
+        }
+    }
+    match first.iter().any(Option::is_some) {
+        true => Ok(Read::Words(first)),
+        false => {
+            let place = place.clone();
+            Err(TaskError::NoTaggedToken { place })
+        }
+    }
+}
+
+/// Whether the first of the words of a text, and so each of them, has to begin with a space to be tokenized as within a
+/// text.
+fn needs_space(tokenizer: &Tokenizer) -> bool {
+    fn needs(of: &PreTokenizerWrapper) -> bool {
+        match of {
+            PreTokenizerWrapper::ByteLevel(bytes) => !bytes.add_prefix_space,
+            PreTokenizerWrapper::Sequence(all) => all.as_ref().iter().any(needs),
+            _ => false,
+        }
+    }
+    tokenizer.get_pre_tokenizer().is_some_and(needs)
 }
 
 #[cfg(test)]
@@ -163,7 +274,7 @@ mod tests {
                 line: Some(1),
             },
             label: Label::One("x".to_owned()),
-            content: Text {
+            content: Text::Plain {
                 text: text.to_owned(),
                 pair: pair.map(str::to_owned),
             },
@@ -180,7 +291,7 @@ mod tests {
     fn encode(max_length: usize, text: &str, pair: Option<&str>) -> (Vec<u32>, Vec<u32>) {
         let folder = backbone();
         let encoder = TextEncoder::from_folder(folder.path(), 64, 64, max_length).unwrap();
-        let mut texts = encoder.encode(&[&row(text, pair)]).unwrap().texts;
+        let mut texts = encoder.encode(&[&row(text, pair)]).unwrap().0.texts;
         let encoded = texts.remove(0);
         (encoded.ids, encoded.type_ids)
     }
@@ -211,7 +322,7 @@ mod tests {
             row("baba dane", Some("dane dane")),
         ];
         let rows: Vec<&Row<Text>> = rows.iter().collect();
-        let cut = encoder.encode(&rows).unwrap().texts;
+        let cut = encoder.encode(&rows).unwrap().0.texts;
         let cut: Vec<bool> = cut.iter().map(|text| text.cut).collect();
         assert_eq!(cut, [false, true, true]);
     }

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use adaplace_task::{
-    ClassWeights, Encoder, Labels, Part, ProblemKind, Reading, Task, TaskError, TaskOptions,
-    TextEncoder,
+    ClassWeights, Encoder, Examples, Labels, Part, ProblemKind, Reading, Task, TaskError,
+    TaskOptions, TextEncoder,
 };
 use adaplace_testkit::{TinyBert, tiny_bert};
 use tempfile::TempDir;
@@ -34,6 +34,11 @@ fn balanced() -> Reading {
         class_weights: ClassWeights::Balanced,
         ..Reading::default()
     }
+}
+
+fn weights(examples: &Examples) -> Option<Vec<f32>> {
+    let all: Vec<usize> = (0..examples.len()).collect();
+    examples.weights_at(&all)
 }
 
 fn message(folder: &TempDir) -> String {
@@ -245,11 +250,11 @@ fn balanced_weights_by_hand() {
     let folder = task(&[("train", &labels), ("validation", &["\"b\"", "\"c\""])]);
     let task = load_with(folder.path(), &balanced()).unwrap();
     let [a, b, c] = [8.0 / 9.0, 8.0 / 3.0, 2.0 / 3.0].map(|weight: f64| weight as f32);
-    assert_eq!(task.train.weights.unwrap(), [a, a, b, c, c, a, c, c]);
-    assert_eq!(task.validation.weights.as_deref(), Some(&[b, c][..]));
+    assert_eq!(weights(&task.train).unwrap(), [a, a, b, c, c, a, c, c]);
+    assert_eq!(weights(&task.validation).as_deref(), Some(&[b, c][..]));
     assert!((task.validation.total_weight(&[0, 1]) - 10.0 / 3.0).abs() < 1e-6);
     let unweighted = load(folder.path()).unwrap();
-    assert_eq!(unweighted.train.weights, None);
+    assert_eq!(weights(&unweighted.train), None);
     assert_ne!(unweighted.fingerprint, task.fingerprint);
 }
 

@@ -17,6 +17,7 @@
 
 mod bert;
 mod files;
+mod gpt2;
 mod images;
 mod shared;
 mod text;
@@ -25,6 +26,7 @@ mod vocabulary;
 mod weights;
 
 pub use bert::{TinyBert, tiny_bert};
+pub use gpt2::{TinyGpt2, tiny_gpt2};
 pub use images::{ImageTask, image_task};
 pub use shared::shared;
 pub use text::{TextFormat, TextTask, text_task};

@@ -143,10 +143,13 @@ impl Indices {
     fn new(offsets: &[usize], device: &Device) -> Result<Self> {
         let examples = offsets.len() - 1;
         let lengths = offsets.windows(2).map(|ends| ends[1] - ends[0]);
+        // Rows before the first offset belong to no example, and take any.
+        let before = std::iter::repeat_n(0, offsets[0]);
         let example_of_row = lengths
             .clone()
             .enumerate()
             .flat_map(|(example, length)| std::iter::repeat_n(example, length));
+        let example_of_row = before.chain(example_of_row);
         let firsts = offsets[..examples].iter().copied();
         let all = firsts.chain(lengths).chain(example_of_row);
         let all = indices(all.map(|index| index as u32), device)?;

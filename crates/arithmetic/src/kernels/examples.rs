@@ -1,5 +1,5 @@
 //! The first or last rows of examples and the means of their rows. `offsets` are where each example starts, followed by the
-//! number of rows.
+//! number of rows. For the first rows alone, the first example may start anywhere.
 
 use crate::End;
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use adaplace_arithmetic::{Arithmetic, Cpu, OnDevice, Precision};
 use adaplace_backbone::{
-    Backbone, Inputs, InstructionSet, Pooling, SavedPooling, SavedSublayer, SublayerScratch,
+    Backbone, FeatureRows, Inputs, InstructionSet, Pooling, SavedPooling, SavedSublayer,
+    SublayerScratch,
 };
 use adaplace_reference::{Transformer, embedded, mask, real_rows};
 use candle_core::{DType, Device, IndexOp, Tensor};
@@ -189,7 +190,12 @@ fn check_computed<A: Arithmetic>(family: &str, case: &Case, arithmetic: A) {
     }
     let (mut features, mut saved) = (A::Buffer::default(), SavedPooling::default());
     let pooler = chain.pooler();
-    let result = pooler.forward(&state, &rows, &mut features, &mut saved);
+    let result = pooler.forward(
+        &state,
+        FeatureRows::Pooled(&rows),
+        &mut features,
+        &mut saved,
+    );
     result.unwrap();
     let expected = expected_features(case, &offsets, backbone.description().pooling);
     close(&features, &expected, &format!("{what}, features"));
@@ -203,7 +209,12 @@ fn check_computed<A: Arithmetic>(family: &str, case: &Case, arithmetic: A) {
         .to_vec1()
         .unwrap();
     let (mut towards_features, mut gradient) = (buffer(&weights), A::Buffer::default());
-    let result = pooler.backward(&mut towards_features, &rows, &mut gradient, &saved);
+    let result = pooler.backward(
+        &mut towards_features,
+        FeatureRows::Pooled(&rows),
+        &mut gradient,
+        &saved,
+    );
     result.unwrap();
     for (n, sublayer) in chain.sublayers().iter().enumerate().rev() {
         if n % 2 == 1 {

@@ -1,7 +1,7 @@
 //! The same weights are the same backbone, however they are stored.
 
 use adaplace_arithmetic::Cpu;
-use adaplace_backbone::{Backbone, InputDescription, Pooling, SavedPooling};
+use adaplace_backbone::{Backbone, FeatureRows, InputDescription, Pooling, SavedPooling};
 use adaplace_testkit::{TinyBert, TinyVit, WeightType, tiny_bert, tiny_vit};
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
@@ -237,7 +237,12 @@ fn pooling_follows_the_caller_then_the_folder() {
     let features = |backbone: &Backbone| {
         let (mut features, saved) = (Vec::new(), &mut SavedPooling::default());
         let pooler = backbone.chain().unwrap().pooler();
-        let result = pooler.forward(&last.concat(), &examples, &mut features, saved);
+        let result = pooler.forward(
+            &last.concat(),
+            FeatureRows::Pooled(&examples),
+            &mut features,
+            saved,
+        );
         result.unwrap();
         features
     };

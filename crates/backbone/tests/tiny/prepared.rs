@@ -1,7 +1,7 @@
 //! The prepared chain compared with the definition, with every instruction set of this machine and as tensors.
 
 use adaplace_arithmetic::{Arithmetic, Cpu, InstructionSet, OnDevice, Precision};
-use adaplace_backbone::{Inputs, SavedPooling, SavedSublayer, SublayerScratch};
+use adaplace_backbone::{FeatureRows, Inputs, SavedPooling, SavedSublayer, SublayerScratch};
 use adaplace_reference::{mask, real_rows};
 use candle_core::{Device, Tensor, Var};
 
@@ -158,7 +158,12 @@ impl<A: Arithmetic> Case<A> {
         let pooler = self.defined.backbone.chain().unwrap().pooler();
         let state = self.buffer(&values(&self.rows(last)));
         let (mut features, mut saved) = (A::Buffer::default(), SavedPooling::default());
-        let result = pooler.forward(&state, &self.rows, &mut features, &mut saved);
+        let result = pooler.forward(
+            &state,
+            FeatureRows::Pooled(&self.rows),
+            &mut features,
+            &mut saved,
+        );
         result.unwrap();
         let expected = self.defined.pool(last, &self.inputs);
         let error = self.error(&features, &expected);
@@ -170,7 +175,12 @@ impl<A: Arithmetic> Case<A> {
         let loss = (pooled * &weights).unwrap().sum_all().unwrap();
         let expected = loss.backward().unwrap().get(&tracked).unwrap().clone();
         let (mut gradient, mut found) = (self.buffer(&values(&weights)), A::Buffer::default());
-        let result = pooler.backward(&mut gradient, &self.rows, &mut found, &saved);
+        let result = pooler.backward(
+            &mut gradient,
+            FeatureRows::Pooled(&self.rows),
+            &mut found,
+            &saved,
+        );
         result.unwrap();
         let error = self.error(&found, &self.rows(&expected));
         assert!(error < 1e-5, "{name}: {error:e}");

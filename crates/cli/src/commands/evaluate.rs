@@ -68,7 +68,14 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<Ending> {
             path.display()
         ),
         ProblemKind::Regression => {}
-        ProblemKind::Classification | ProblemKind::MultiLabel => {
+        ProblemKind::LanguageModelling if rows > 0 => bail!(
+            "`{}` has a head of {rows} rows, but a language model predicts with its own; leave out the head",
+            path.display()
+        ),
+        ProblemKind::LanguageModelling => {}
+        ProblemKind::Classification
+        | ProblemKind::MultiLabel
+        | ProblemKind::TokenClassification => {
             check_classes(metadata.classes.as_ref(), &task.classes, rows, path)?;
         }
     }

@@ -9,7 +9,7 @@ use adaplace_report::placement_drawing;
 use adaplace_scorer::{Head, Parameters};
 use adaplace_search_space::{Connection, PlacementFile};
 use adaplace_task::ProblemKind;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::origin::trained_parameters;
@@ -117,8 +117,9 @@ fn result(file: &PlacementFile, stored: &Value) -> Option<CardResult> {
 
 /// The initial adapters of a training with this seed.
 fn untrained(file: &PlacementFile, seed: u64) -> Weights {
-    let head = Head::zero(1, file.backbone.width as usize);
-    let parameters = Parameters::initial(&file.placement, &head, seed, 0);
+    let width = file.backbone.width as usize;
+    let head = Head::zero(1, width);
+    let parameters = Parameters::initial(&file.placement, width, &head, seed, 0);
     Weights {
         adapters: weights(&parameters),
         head: None,
@@ -144,6 +145,11 @@ fn trained(file: &PlacementFile, path: &Path) -> Result<(Weights, AdapterFile)> 
             None | Some(ProblemKind::Classification) => Predicts::OneClass,
             Some(ProblemKind::Regression) => Predicts::Number,
             Some(ProblemKind::MultiLabel) => Predicts::AnyClasses,
+            Some(other) => bail!(
+                "`{}` was trained for {}, whose head this format does not have; export the placement without it",
+                path.display(),
+                other.words()
+            ),
         },
         weight,
         bias,

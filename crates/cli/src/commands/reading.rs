@@ -58,12 +58,12 @@ pub(super) fn announce(problem: &Problem, space: &SearchSpace) {
 /// What the task asks for.
 pub(super) fn kind(task: &Task) -> String {
     let classes = task.classes.len();
-    match task.scale() {
-        None if task.problem() == ProblemKind::MultiLabel => {
-            format!("any of {classes} classes for each example")
-        }
-        None => format!("{classes} classes"),
-        Some(scale) => format!(
+    match (task.problem(), task.scale()) {
+        (ProblemKind::MultiLabel, _) => format!("any of {classes} classes for each example"),
+        (ProblemKind::TokenClassification, _) => format!("{classes} tags of words"),
+        (ProblemKind::LanguageModelling, _) => "completions of prompts".to_owned(),
+        (_, None) => format!("{classes} classes"),
+        (_, Some(scale)) => format!(
             "numbers, {} ± {} in training",
             significant(scale.mean),
             significant(scale.deviation)

@@ -52,15 +52,15 @@ pub(crate) fn summary(
     )?;
     let metric = search.metric;
     // Every table has accuracy and loss, and any other metric that the study ranks by.
-    let other = !metric.is_of_two();
+    let probe = &ranking.probe.validation;
+    let problem = probe.measures.problem();
+    let other = !metric.is_of_two(problem);
     let with_other = |mut row: Vec<String>, value: String| {
         if other {
             row.insert(1, value);
         }
         row
     };
-    let probe = &ranking.probe.validation;
-    let problem = probe.measures.problem();
     let headline = Metric::headline(problem);
     let show = |metric: Metric, estimate: Option<Estimate>| match metric.is_share() {
         true => table::percent_estimate(estimate),

@@ -62,7 +62,7 @@ pub(super) fn others(problem: ProblemKind) -> Vec<Metric> {
         return Vec::new();
     }
     let all = Metric::of_problem(problem).iter().copied();
-    all.filter(|metric| !metric.is_of_two()).collect()
+    all.filter(|metric| !metric.is_of_two(problem)).collect()
 }
 
 impl From<Cost> for Costs {

@@ -1,6 +1,7 @@
 //! All trials in a table.
 
 use adaplace_study::{Metric, TrialResult};
+use adaplace_task::ProblemKind;
 use maud::html;
 
 use super::overview::{Overview, Trial};
@@ -36,7 +37,7 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     }
     caption.push('.');
     let metric = overview.metric();
-    let other = (!metric.is_of_two()).then(|| metric.words());
+    let other = (!metric.is_of_two(overview.problem())).then(|| metric.words());
     let columns: Vec<&str> = ["place", "trial"].into_iter().chain(other).collect();
     let columns = [
         &columns[..],
@@ -53,14 +54,14 @@ pub(super) fn section(overview: &Overview<'_>) -> Option<Section> {
     .concat();
     let mut table = Table::new(caption, &columns);
     for trial in overview.trials.iter().take(MOST_ROWS) {
-        table.row(row(trial, metric));
+        table.row(row(trial, metric, overview.problem()));
     }
     let shown = overview.trials.iter().take(MOST_ROWS);
     let kinds = kinds_legend(shown.map(|trial| &trial.record.placement));
     Some(Section::new("Trials", html! { (legend(&kinds)) (table) }))
 }
 
-fn row(trial: &Trial<'_>, metric: Metric) -> Vec<Cell> {
+fn row(trial: &Trial<'_>, metric: Metric, problem: ProblemKind) -> Vec<Cell> {
     let [headline, loss, train_loss] = match &trial.record.result {
         TrialResult::Score(score) => [
             unit(Metric::headline(score.measures.problem())).show(score.measures.headline()),
@@ -73,7 +74,7 @@ fn row(trial: &Trial<'_>, metric: Metric) -> Vec<Cell> {
         Cell::Number(trial.place.to_string()),
         Cell::Number(trial.record.trial.to_string()),
     ];
-    if !metric.is_of_two() {
+    if !metric.is_of_two(problem) {
         let value = trial
             .score()
             .map(|score| unit(metric).show(metric.value(score)));

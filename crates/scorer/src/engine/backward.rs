@@ -11,7 +11,7 @@ use super::workspace::{Pass, State, Workspace};
 use crate::ScoreError;
 
 impl<A: Arithmetic> Engine<'_, A> {
-    /// The sum of the examples' losses for each model. The workspace receives the gradients of `factor` times these sums
+    /// Sums of the losses for each model, which add up to that of all predictions. The workspace receives the gradients of `factor` times these sums
     /// with respect to the trained values, and with [`super::Reuse::Nothing`] also with respect to every state.
     pub(crate) fn loss_and_gradients(
         &self,
@@ -19,33 +19,23 @@ impl<A: Arithmetic> Engine<'_, A> {
         shard: &Shard<'_, A>,
         factor: f32,
         workspace: &mut Workspace<A>,
-    ) -> Result<A::Numbers, ScoreError> {
+    ) -> Result<Vec<A::Numbers>, ScoreError> {
         self.forward(values, shard, workspace, Backward::Follows)?;
+        let arithmetic = self.arithmetic();
+        arithmetic.zero((1, self.group.len()), &mut workspace.towards_values)?;
+        let losses = self.losses_back(values, shard, factor, workspace)?;
         let Workspace {
-            features,
-            logits,
             towards_features,
-            towards_values,
             pooling,
             passes,
             ..
         } = workspace;
-        let arithmetic = self.arithmetic();
-        arithmetic.zero((1, self.group.len()), towards_values)?;
-        let losses = arithmetic.loss(&shard.targets, self.group.models(), factor, logits)?;
-        arithmetic.heads_backward(
-            values,
-            &self.group.heads,
-            features,
-            logits,
-            towards_features,
-            towards_values,
-        )?;
         let last = self.plan.passes.len() - 1;
         if self.plan.needs_gradient(last, self.last()) {
             let rows = self.rows_of(last, self.last(), shard);
             let gradient = passes[last].gradients[self.last()].write();
             let pooler = self.chain.pooler();
+            let rows = shard.feature_rows(rows);
             pooler.backward(towards_features, rows, gradient, pooling)?;
         }
         for pass in (0..=last).rev() {
@@ -240,7 +230,7 @@ impl<A: Arithmetic> Engine<'_, A> {
             ..
         } = &mut passes[pass];
         let (chain, saved) = (self.chain.sublayers(), &sublayers[n - 1]);
-        if let Some(end) = self.only_end(pass, n) {
+        if let Some(end) = self.only_end(pass, n, shard) {
             chain[n - 1].backward(saved, &shard.singles, gradient, end_rows, false, sublayer)?;
             let all = self.add_to(&mut gradients[n - 1], &shard.examples)?;
             let arithmetic = self.arithmetic();

@@ -1,9 +1,12 @@
+use std::ops::Range;
+
 #[cfg(test)]
 use adaplace_arithmetic::TargetValues;
 use adaplace_arithmetic::{Arithmetic, Targets};
-use adaplace_backbone::Backbone;
 #[cfg(test)]
 use adaplace_backbone::Inputs;
+use adaplace_backbone::{Backbone, FeatureRows, InputDescription};
+use adaplace_task::ProblemKind;
 use rayon::prelude::*;
 
 use super::workspace::{State, Workspace};
@@ -30,14 +33,32 @@ pub(crate) struct Shard<'a, A: Arithmetic> {
     pub(super) singles: A::Rows,
     /// The offsets of the examples for a single model, if there are several.
     of_one: Option<A::Rows>,
-    /// What the examples' logits should be.
-    pub(super) targets: A::Targets,
+    /// The rows at which each example is read, followed by the number of rows: those of the first model, then those of the
+    /// second. `None` if examples are pooled.
+    read: Option<A::Rows>,
+    /// What the logits should be.
+    pub(super) targets: Vec<TargetBlock<A>>,
+    /// The number of predictions for the examples of a single model.
+    pub(crate) predictions: usize,
     /// The number of examples.
     pub(crate) count: usize,
     /// The number of models.
     models: usize,
     source: Source<'a, A>,
 }
+
+/// Some of a shard's predictions, whose logits are in memory at the same time: all of them with a trained head, and few over
+/// a vocabulary.
+pub(super) struct TargetBlock<A: Arithmetic> {
+    /// The predictions for a single model.
+    pub(super) predictions: Range<usize>,
+    pub(super) targets: A::Targets,
+}
+
+/// The approximate number of logits over a vocabulary in memory at a time: 16 MiB for each thread of a processor, and 256 MiB
+/// on a device.
+const LOGITS_ON_PROCESSOR: usize = 4 << 20;
+const LOGITS_ON_DEVICE: usize = 64 << 20;
 
 /// The origin of the frozen states.
 enum Source<'a, A: Arithmetic> {
@@ -63,38 +84,67 @@ impl<'a, A: Arithmetic> Shard<'a, A> {
             *end += length(row);
             Some(*end)
         }));
+        let offsets: Vec<usize> = offsets.collect();
+        let labels = &data.examples.labels;
+        let read = rows.iter().zip(&offsets).map(|(&row, start)| {
+            let tokens = labels.tokens(row)?.iter();
+            Some(tokens.map(move |one| start + one.token as usize))
+        });
+        let read: Option<Vec<_>> = read.collect();
+        let read = read.map(|read| read.into_iter().flatten().collect());
+        let most = match (labels.problem(), &backbone.description().input) {
+            (ProblemKind::LanguageModelling, InputDescription::Text { vocabulary, .. }) => {
+                let logits = match A::ON_PROCESSOR {
+                    true => LOGITS_ON_PROCESSOR,
+                    false => LOGITS_ON_DEVICE,
+                };
+                (logits / (vocabulary * models)).max(1)
+            }
+            _ => usize::MAX,
+        };
+        let targets = targets(data.examples, rows);
         let source = Source::Dataset { data, rows };
-        Self::new(
-            backbone.arithmetic(),
-            offsets.collect(),
-            targets(data.examples, rows),
-            models,
-            source,
-        )
+        let arithmetic = backbone.arithmetic();
+        Self::new(arithmetic, offsets, (read, targets, most), models, source)
     }
 
+    /// The shard of examples with these offsets. They are read at the given rows, or pooled, and the logits of `most`
+    /// predictions at most are in memory at a time.
     fn new(
         arithmetic: &A,
         offsets: Vec<usize>,
-        targets: Targets,
+        (read, targets, most): (Option<Vec<usize>>, Targets, usize),
         models: usize,
         source: Source<'a, A>,
     ) -> Result<Self, ScoreError> {
-        let count = targets.len();
+        let count = offsets.len() - 1;
         let rows = offsets.last().copied().unwrap_or_default();
-        let starts = (0..models).flat_map(|model| {
-            let own = offsets[..count].iter();
-            own.map(move |start| model * rows + start)
-        });
-        let of_all = starts.chain([models * rows]).collect();
+        let of_all = |starts: &[usize]| {
+            let of_model = |model| starts.iter().map(move |start| model * rows + start);
+            let starts = (0..models).flat_map(of_model);
+            starts.chain([models * rows]).collect::<Vec<usize>>()
+        };
+        let predictions = targets.len();
+        let blocks = targets.blocks(most).into_iter();
+        let block = |(predictions, targets)| {
+            Ok(TargetBlock {
+                predictions,
+                targets: arithmetic.targets(targets)?,
+            })
+        };
         Ok(Self {
-            examples: arithmetic.rows(of_all)?,
+            read: match read {
+                Some(read) => Some(arithmetic.rows(of_all(&read))?),
+                None => None,
+            },
+            targets: blocks.map(block).collect::<Result<_, ScoreError>>()?,
+            predictions,
+            examples: arithmetic.rows(of_all(&offsets[..count]))?,
             singles: arithmetic.rows((0..=models * count).collect())?,
             of_one: match models {
                 1 => None,
                 _ => Some(arithmetic.rows(offsets)?),
             },
-            targets: arithmetic.targets(targets)?,
             count,
             models,
             source,
@@ -111,7 +161,21 @@ impl<'a, A: Arithmetic> Shard<'a, A> {
         let source = Source::Inputs(inputs.clone());
         let offsets = backbone.offsets(inputs);
         let targets = TargetValues::Classes(labels.to_vec()).into();
-        Self::new(backbone.arithmetic(), offsets, targets, 1, source)
+        let read = (None, targets, usize::MAX);
+        Self::new(backbone.arithmetic(), offsets, read, 1, source)
+    }
+
+    /// Whether single tokens of examples are read.
+    pub(super) fn reads_tokens(&self) -> bool {
+        self.read.is_some()
+    }
+
+    /// The rows of the last state that become features, where `pooled` are the offsets of its examples.
+    pub(super) fn feature_rows<'s>(&'s self, pooled: &'s A::Rows) -> FeatureRows<'s, A::Rows> {
+        match &self.read {
+            Some(read) => FeatureRows::Each(read),
+            None => FeatureRows::Pooled(pooled),
+        }
     }
 
     /// The number of rows of a state for a single model.

@@ -25,7 +25,7 @@ enum Before<'w, A: Arithmetic> {
 }
 
 impl<A: Arithmetic> Engine<'_, A> {
-    /// The logits (examples, classes) of a shard.
+    /// The logits (predictions, outputs) of a shard by the trained heads.
     pub(crate) fn logits<'w>(
         &self,
         values: &A::Buffer,
@@ -33,10 +33,11 @@ impl<A: Arithmetic> Engine<'_, A> {
         workspace: &'w mut Workspace<A>,
     ) -> Result<Cow<'w, [f32]>, ScoreError> {
         self.forward(values, shard, workspace, Backward::Not)?;
+        self.trained_heads(values, workspace)?;
         Ok(self.arithmetic().read(&workspace.logits)?)
     }
 
-    /// The pooled features (examples, width) of a shard.
+    /// The features (predictions, width) of a shard.
     pub(crate) fn features<'w>(
         &self,
         values: &A::Buffer,
@@ -66,7 +67,7 @@ impl<A: Arithmetic> Engine<'_, A> {
             .collect()
     }
 
-    /// Runs all passes, pools the last state and computes the logits.
+    /// Runs all passes, and takes the features from the last state.
     pub(super) fn forward(
         &self,
         values: &A::Buffer,
@@ -86,7 +87,6 @@ impl<A: Arithmetic> Engine<'_, A> {
         let Workspace {
             passes,
             features,
-            logits,
             pooling,
             ..
         } = workspace;
@@ -96,11 +96,7 @@ impl<A: Arithmetic> Engine<'_, A> {
         let state = state.expect("the last pass ends at the last state");
         let rows = self.rows_of(passes.len() - 1, self.last(), shard);
         let pooler = self.chain.pooler();
-        pooler.forward(state, rows, features, pooling)?;
-        let heads = &self.group.heads;
-        Ok(self
-            .arithmetic()
-            .heads_forward(values, heads, features, logits)?)
+        Ok(pooler.forward(state, shard.feature_rows(rows), features, pooling)?)
     }
 
     /// Computes h_n of a pass: the sum from before or from its sublayer, plus the adapters that end there.
@@ -142,7 +138,7 @@ impl<A: Arithmetic> Engine<'_, A> {
                 states, sublayers, ..
             } = &mut passes[pass];
             let mut before = states[n - 1].get().expect("states are computed in order");
-            if let Some(end) = self.only_end(pass, n) {
+            if let Some(end) = self.only_end(pass, n, shard) {
                 arithmetic.end_rows(before, (&shard.examples, end), end_rows)?;
                 before = end_rows;
             }

@@ -10,6 +10,7 @@ mod backward;
 mod batch;
 mod forward;
 mod group;
+mod heads;
 mod plan;
 mod recorded;
 mod workspace;
@@ -17,6 +18,7 @@ mod workspace;
 pub(crate) use batch::{
     Shard, TOKENS_ON_DEVICE, TOKENS_PER_SHARD, for_all, pieces, shards, shards_of,
 };
+pub(crate) use heads::Counted;
 pub(crate) use plan::{Plan, Reuse};
 pub(crate) use workspace::Workspace;
 
@@ -38,6 +40,8 @@ pub(crate) struct Engine<'a, A: Arithmetic> {
     stages: Vec<Vec<Vec<Stage>>>,
     /// The row of every example that alone goes through the last sublayer of the last pass, if not all do.
     only_end: Option<End>,
+    /// The head over the vocabulary, if the models have none that is trained.
+    vocabulary: Option<&'a A::Linear>,
 }
 
 impl<'a, A: Arithmetic> Engine<'a, A> {
@@ -70,6 +74,10 @@ impl<'a, A: Arithmetic> Engine<'a, A> {
                 && read
                 && chain.sublayers()[last - 1].works_on_single_rows()
         });
+        let vocabulary = match group.heads.first.classes {
+            0 => Some(backbone.vocabulary_head()?),
+            _ => None,
+        };
         let mut saved = 0;
         let mut of_state = |pass: usize, n: usize| {
             let carried = pass == 1 && n == plan.passes[1].begin;
@@ -88,6 +96,7 @@ impl<'a, A: Arithmetic> Engine<'a, A> {
             stages,
             plan,
             only_end,
+            vocabulary,
         })
     }
 
@@ -128,14 +137,14 @@ impl<'a, A: Arithmetic> Engine<'a, A> {
     }
 
     /// The row of every example for which alone a pass computes h_n, if it does not for all.
-    fn only_end(&self, pass: usize, n: usize) -> Option<End> {
+    fn only_end(&self, pass: usize, n: usize, shard: &Shard<'_, A>) -> Option<End> {
         let is_last = n == self.last() && pass + 1 == self.plan.passes.len();
-        self.only_end.filter(|_| is_last)
+        self.only_end.filter(|_| is_last && !shard.reads_tokens())
     }
 
     /// The offsets of the examples in h_n, as a pass computes it.
     fn rows_of<'s>(&self, pass: usize, n: usize, shard: &'s Shard<'_, A>) -> &'s A::Rows {
-        match self.only_end(pass, n) {
+        match self.only_end(pass, n, shard) {
             Some(_) => &shard.singles,
             None => &shard.examples,
         }

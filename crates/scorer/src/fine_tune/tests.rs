@@ -9,7 +9,7 @@ use super::learned_scale::ScaledUpdate;
 use super::trainer::Update;
 use super::*;
 use crate::engine::shards;
-use crate::support::{head, model, tiny_bert, tiny_task};
+use crate::support::{WIDTH, head, model, tiny_bert, tiny_task};
 use crate::tests::{error_of, loss_and_gradients, tensors};
 use crate::{Parameters, evaluate, evaluate_together};
 
@@ -296,7 +296,7 @@ fn a_learned_scale_changes_the_course_from_the_second_step_on() {
         .map(|(source, target)| (Connection::new(source, target), adapter))
         .into_iter()
         .collect();
-    let parameters = Parameters::initial(&placement, &head(), 0, 0);
+    let parameters = Parameters::initial(&placement, WIDTH, &head(), 0, 0);
     let model = Model::new(&backbone, parameters).unwrap();
     let task = tiny_task(&TextTask::default());
     let rows: Vec<usize> = (0..8).collect();

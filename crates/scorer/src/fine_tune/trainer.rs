@@ -117,7 +117,7 @@ impl<'m, 'a, A: Arithmetic> Trainer<'m, 'a, A> {
         }
     }
 
-    /// Computes the sums of the losses of the examples at `rows`, one for each shard, and the gradients of their mean.
+    /// Computes sums of the losses of the examples at `rows`, one or more for each shard, and the gradients of their mean.
     pub(super) fn losses_and_gradients(
         &mut self,
         data: Dataset<'_, A>,
@@ -146,13 +146,13 @@ impl<'m, 'a, A: Arithmetic> Trainer<'m, 'a, A> {
                     Ok(losses)
                 })
             })
-            .collect::<Result<Vec<A::Numbers>, ScoreError>>()?;
+            .collect::<Result<Vec<Vec<A::Numbers>>, ScoreError>>()?;
         let arithmetic = engine.arithmetic();
         arithmetic.zero((1, engine.group().len()), gradients)?;
         for share in &shares[..shards.len()] {
             arithmetic.add(share, gradients)?;
         }
-        Ok(losses)
+        Ok(losses.into_iter().flatten().collect())
     }
 
     /// Checks that every adapter has an influence on the loss. At the first step W_up is zero, so the gradient of

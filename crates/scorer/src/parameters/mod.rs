@@ -53,18 +53,20 @@ impl Head {
             bias: vec![0.0; classes],
         }
     }
-
-    fn width(&self) -> usize {
-        self.weight.len() / self.bias.len().max(1)
-    }
 }
 
 impl Parameters {
     /// Untrained adapters: W_down and b_down are uniform in +-1/sqrt(width), W_up and b_up zero, so they change nothing
-    /// yet. The same connection starts with the same adapter in every placement of a seed and repetition.
+    /// yet. The same connection starts with the same adapter in every placement of a seed and repetition. A head without
+    /// classes leaves the predictions to the backbone's own head over its vocabulary.
     #[must_use]
-    pub fn initial(placement: &Placement, head: &Head, seed: u64, repetition: u32) -> Self {
-        let width = head.width();
+    pub fn initial(
+        placement: &Placement,
+        width: usize,
+        head: &Head,
+        seed: u64,
+        repetition: u32,
+    ) -> Self {
         let bound = (width as f32).powf(-0.5);
         let range = Uniform::new(-bound, bound).expect("a width is finite and above 0");
         let layout = Layout::new(placement, width, head.bias.len());
@@ -84,10 +86,10 @@ impl Parameters {
         parameters
     }
 
-    /// A head without adapters.
+    /// A head without adapters, on states of this width.
     #[must_use]
-    pub fn of_head(head: &Head) -> Self {
-        Self::initial(&Placement::new(), head, 0, 0)
+    pub fn of_head(width: usize, head: &Head) -> Self {
+        Self::initial(&Placement::new(), width, head, 0, 0)
     }
 
     /// Adapters of `placement` and a head of `classes` from their tensors. `tensor` returns the values for a name and a

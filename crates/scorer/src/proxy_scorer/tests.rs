@@ -15,6 +15,10 @@ struct Small {
 }
 
 impl Learner for Small {
+    fn width(&self) -> usize {
+        32
+    }
+
     fn fit_probe(&self, _: usize) -> Result<LinearProbe, ScoreError> {
         unreachable!()
     }

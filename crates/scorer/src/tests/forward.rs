@@ -4,7 +4,7 @@ use adaplace_backbone::{Backbone, Inputs, Pooling};
 use adaplace_search_space::{AdapterSpec, Connection, Placement};
 
 use super::{loss_and_gradients, pictures, ragged_inputs, states, tiny_vit};
-use crate::support::{head, model, tiny_bert, tiny_bert_pooled_by, trained};
+use crate::support::{WIDTH, head, model, tiny_bert, tiny_bert_pooled_by, trained};
 use crate::{Model, Parameters, ScoreError};
 
 /// The tiny backbones, with inputs and labels for each: a BERT at the mean and at the last token, and a ViT.
@@ -37,9 +37,9 @@ fn untrained_adapters_change_nothing() {
             let (loss, _) = loss_and_gradients(&model, &inputs, &labels);
             (states(&model, &inputs).unwrap(), loss)
         };
-        let expected = of(Parameters::of_head(&head()));
+        let expected = of(Parameters::of_head(WIDTH, &head()));
         for connections in placements {
-            let parameters = Parameters::initial(&placement(connections), &head(), 3, 0);
+            let parameters = Parameters::initial(&placement(connections), WIDTH, &head(), 3, 0);
             assert_eq!(of(parameters), expected, "{connections:?}");
         }
     }

@@ -50,14 +50,14 @@ fn check<A: Arithmetic>(model: &Model<'_, A>, inputs: &Inputs, labels: &[u32]) {
 #[test]
 fn frozen_text_backbone() {
     let backbone = tiny_bert();
-    let model = Model::new(&backbone, Parameters::of_head(&head())).unwrap();
+    let model = Model::new(&backbone, Parameters::of_head(WIDTH, &head())).unwrap();
     check(&model, &ragged_inputs(), &[1, 0, 2]);
 }
 
 #[test]
 fn frozen_image_backbone() {
     let backbone = tiny_vit();
-    let model = Model::new(&backbone, Parameters::of_head(&head())).unwrap();
+    let model = Model::new(&backbone, Parameters::of_head(WIDTH, &head())).unwrap();
     check(&model, &pictures(), &[2, 0]);
 }
 
@@ -191,7 +191,7 @@ fn gradients_that_are_not_finite_are_an_error() {
         weight,
         bias: vec![0.0; 3],
     };
-    let model = Model::new(&backbone, Parameters::of_head(&head)).unwrap();
+    let model = Model::new(&backbone, Parameters::of_head(WIDTH, &head)).unwrap();
     let task = tiny_task(&TextTask::default());
     let map = GradientMap::compute(
         &model,

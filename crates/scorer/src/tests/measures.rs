@@ -1,8 +1,8 @@
-//! Losses, gradients, measures and probes compared with PyTorch, scikit-learn and scipy. `tests/fixtures/measures.py`
+//! Losses, gradients, measures and probes compared with PyTorch, scikit-learn, scipy and seqeval. `tests/fixtures/measures.py`
 //! wrote what they compute.
 
 use adaplace_arithmetic::{Arithmetic, Cpu};
-use adaplace_task::{Examples, Inputs, Labels, Scale, Texts};
+use adaplace_task::{Examples, Inputs, Labels, Scale, TagScheme, Texts, TokenLabel};
 use serde::Deserialize;
 
 use super::tensors;
@@ -15,6 +15,22 @@ struct Fixture {
     sets: Vec<Sets>,
     weighted: Weighted,
     ridge: Vec<OfRidge>,
+    tags: Vec<Tags>,
+}
+
+#[derive(Deserialize)]
+struct Tags {
+    name: String,
+    names: Vec<String>,
+    labels: Vec<Vec<u32>>,
+    logits: Vec<Vec<f64>>,
+    loss: f64,
+    gradient: Vec<f64>,
+    entity_precision: f64,
+    entity_recall: f64,
+    entity_f1: f64,
+    token_accuracy: f64,
+    macro_f1: f64,
 }
 
 #[derive(Deserialize)]
@@ -94,7 +110,7 @@ fn check_loss(
     let examples = Examples {
         inputs: Inputs::Text(Texts { texts: Vec::new() }),
         labels: labels.clone(),
-        weights: weights.cloned(),
+        class_weights: weights.map(|weights| of_classes(labels, weights)),
     };
     let rows: Vec<usize> = (0..labels.len()).collect();
     on_arithmetic(
@@ -116,6 +132,16 @@ fn check_loss(
     evaluation.measures
 }
 
+/// The weight of each class, from those of the examples.
+fn of_classes(labels: &Labels, weights: &[f32]) -> Vec<f32> {
+    let classes = labels.classes().unwrap();
+    let mut of_classes = vec![0.0; 1 + *classes.iter().max().unwrap() as usize];
+    for (&class, &weight) in classes.iter().zip(weights) {
+        of_classes[class as usize] = weight;
+    }
+    of_classes
+}
+
 fn on_arithmetic<A: Arithmetic>(
     arithmetic: &A,
     examples: &Examples,
@@ -132,7 +158,8 @@ fn on_arithmetic<A: Arithmetic>(
         }
     };
     let mut buffer = A::Buffer::default();
-    let shape = (rows.len(), logits.len() / rows.len());
+    let predictions = examples.predictions(rows);
+    let shape = (predictions, logits.len() / predictions);
     arithmetic.write(shape, fill, &mut buffer).unwrap();
     let losses = arithmetic.loss(&targets, 1, 1.0 / total as f32, &mut buffer);
     let losses = arithmetic.numbers(&[losses.unwrap()]).unwrap();
@@ -195,6 +222,36 @@ fn sets_are_those_of_scikit_learn() {
             (macro_f1, of.macro_f1),
             (mean_average_precision, of.mean_average_precision),
             (exact_match, of.exact_match),
+        ] {
+            assert_close(found, expected, 1e-12, &of.name);
+        }
+    }
+}
+
+#[test]
+fn tags_are_those_of_seqeval() {
+    for of in fixture().tags {
+        let labelled = |classes: &Vec<u32>| {
+            let tokens = (1..).zip(classes);
+            tokens
+                .map(|(token, &class)| TokenLabel { token, class })
+                .collect()
+        };
+        let labels = Labels::Tags {
+            tags: of.labels.iter().map(labelled).collect(),
+            scheme: TagScheme::of(&of.names),
+        };
+        let expected = (of.loss, &of.gradient[..]);
+        let measures = check_loss(&labels, None, &of.logits.concat(), expected, &of.name);
+        let Measures::Tags(found) = measures else {
+            panic!("{measures:?}");
+        };
+        for (found, expected) in [
+            (found.entity_precision, of.entity_precision),
+            (found.entity_recall, of.entity_recall),
+            (found.entity_f1, of.entity_f1),
+            (found.token_accuracy, of.token_accuracy),
+            (found.macro_f1, of.macro_f1),
         ] {
             assert_close(found, expected, 1e-12, &of.name);
         }

@@ -9,6 +9,7 @@ mod gradient_map;
 mod gradients;
 mod measures;
 mod parity;
+mod tokens;
 
 use adaplace_arithmetic::{Arithmetic, OnDevice};
 use adaplace_backbone::{Backbone, Inputs};
@@ -33,7 +34,7 @@ pub(crate) fn loss_and_gradients<A: Arithmetic>(
     Workspace::with(|workspace| {
         let factor = 1.0 / count as f32;
         let losses = engine.loss_and_gradients(&values, &shard, factor, workspace);
-        let losses = engine.arithmetic().numbers(&[losses.unwrap()]).unwrap();
+        let losses = engine.arithmetic().numbers(&losses.unwrap()).unwrap();
         let gradients = engine.towards_values(workspace).unwrap().into_owned();
         let gradients = model.parameters().with_values(gradients);
         (losses[0][0] / count as f64, gradients)

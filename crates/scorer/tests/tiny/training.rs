@@ -91,7 +91,8 @@ fn another_seed_gives_another_training() {
 fn a_connection_starts_the_same_in_every_placement() {
     let initial = |connections: &[(u16, u16)], seed, repetition| {
         let head = Head::zero(CLASSES, WIDTH);
-        let parameters = Parameters::initial(&placement(connections), &head, seed, repetition);
+        let parameters =
+            Parameters::initial(&placement(connections), WIDTH, &head, seed, repetition);
         let tensors = parameters.tensors().into_iter();
         let own = tensors.filter(|tensor| tensor.name.starts_with("3-1."));
         own.map(|tensor| tensor.values).collect::<Vec<Vec<f32>>>()
@@ -122,7 +123,7 @@ fn a_connection_starts_the_same_in_every_placement() {
 #[test]
 fn connections_start_differently() {
     let head = Head::zero(CLASSES, WIDTH);
-    let parameters = Parameters::initial(&placement(&[(0, 1), (1, 0)]), &head, 7, 0);
+    let parameters = Parameters::initial(&placement(&[(0, 1), (1, 0)]), WIDTH, &head, 7, 0);
     let tensors = parameters.tensors();
     assert_eq!(tensors[0].name, "0-1.down.weight");
     assert_eq!(tensors[4].name, "1-0.down.weight");
@@ -244,7 +245,7 @@ fn scores_are_finite() {
 fn an_adapter_without_influence_is_an_error() {
     let (backbone, task) = tiny();
     let head = Head::zero(CLASSES, WIDTH);
-    let parameters = Parameters::initial(&placement(&[(0, 1), (2, 3)]), &head, 7, 0);
+    let parameters = Parameters::initial(&placement(&[(0, 1), (2, 3)]), WIDTH, &head, 7, 0);
     let model = Model::new(&backbone, parameters).unwrap();
     let error = fine_tune(&model, &task.train, &settings(), 3, 7, 0).unwrap_err();
     let message = error.to_string();

@@ -6,7 +6,7 @@ use parquet::basic::Type as Physical;
 
 use super::{ParquetFile, sound};
 use crate::image_folder::{PictureAt, PictureColumns};
-use crate::rows::{Label, Row, Text, complete_row, labelled};
+use crate::rows::{COMPLETION, Label, PROMPT, Row, TAGS, TOKENS, Text, complete_row, labelled};
 use crate::{Columns, Part, TaskError};
 
 /// Reads the texts and labels of a file.
@@ -20,15 +20,57 @@ pub(crate) fn read_text(
 
 fn text(path: &Path, part: Part, columns: &Columns) -> Result<Vec<Row<Text>>, TaskError> {
     let file = ParquetFile::open(path)?;
+    let (contents, labels) = contents_and_labels(&file, part, columns)?;
+    let rows = contents.into_iter().zip(labels).enumerate();
+    rows.map(|(row, (content, label))| complete_row(content, label, file.place(row), part, columns))
+        .collect()
+}
+
+/// What is read and what is predicted in each row.
+type ContentsAndLabels = (Vec<Option<Text>>, Vec<Option<Label>>);
+
+fn contents_and_labels(
+    file: &ParquetFile,
+    part: Part,
+    columns: &Columns,
+) -> Result<ContentsAndLabels, TaskError> {
+    let usual = Columns::default();
+    let has = |name: &str| file.columns().iter().any(|column| column == name);
+    let without_text = columns.text == usual.text && !has(&columns.text);
+    if without_text && has(PROMPT) && has(COMPLETION) {
+        let pairs = file.texts(PROMPT)?.into_iter().zip(file.texts(COMPLETION)?);
+        let content = |(prompt, completion): (Option<String>, Option<String>)| {
+            let (prompt, completion) = prompt.zip(completion)?;
+            Some(Text::Prompted { prompt, completion })
+        };
+        let contents: Vec<Option<Text>> = pairs.map(content).collect();
+        let labels = vec![Some(Label::Completion); contents.len()];
+        return Ok((contents, labels));
+    }
+    let words = match without_text {
+        true => TOKENS,
+        false => columns.text.as_str(),
+    };
+    if let Some(field) = file.list(words) {
+        let lists = file.lists(words, field)?.into_iter();
+        let content = |list: Option<Label>| match list {
+            Some(Label::Several(words)) => Some(Text::Words(words)),
+            _ => None,
+        };
+        let tags = match columns.label == usual.label && !has(&columns.label) && has(TAGS) {
+            true => TAGS,
+            false => columns.label.as_str(),
+        };
+        return Ok((lists.map(content).collect(), labels(file, part, tags)?));
+    }
     let texts = file.texts(&columns.text)?;
-    let pairs = match file.columns().contains(&columns.pair) || columns.needs_pair() {
+    let pairs = match has(&columns.pair) || columns.needs_pair() {
         true => file.texts(&columns.pair)?,
         false => vec![None; texts.len()],
     };
-    let labels = labels(&file, part, columns)?;
-    let rows = texts.into_iter().zip(pairs).zip(labels).enumerate();
-    rows.map(|(row, (texts, label))| complete_row(texts, label, file.place(row), part, columns))
-        .collect()
+    let pairs = texts.into_iter().zip(pairs);
+    let contents = pairs.map(|(text, pair)| text.map(|text| Text::Plain { text, pair }));
+    Ok((contents.collect(), labels(file, part, &columns.label)?))
 }
 
 /// Reads the locations of the pictures of a file, and their labels. The pictures themselves are read when they are
@@ -44,7 +86,7 @@ pub(crate) fn read_pictures(
 fn pictures(path: &Path, part: Part, columns: &Columns) -> Result<Vec<Row<PictureAt>>, TaskError> {
     let file = ParquetFile::open(path)?;
     let pictures = picture_columns(&file, columns)?;
-    let labels = labels(&file, part, columns)?.into_iter().enumerate();
+    let labels = labels(&file, part, &columns.label)?.into_iter().enumerate();
     let row = |(row, label)| {
         let place = file.place(row);
         Ok(Row {
@@ -57,14 +99,10 @@ fn pictures(path: &Path, part: Part, columns: &Columns) -> Result<Vec<Row<Pictur
 }
 
 /// Reads the labels. In a test part the column may be missing.
-fn labels(
-    file: &ParquetFile,
-    part: Part,
-    columns: &Columns,
-) -> Result<Vec<Option<Label>>, TaskError> {
-    match part == Part::Test && !file.columns().contains(&columns.label) {
+fn labels(file: &ParquetFile, part: Part, column: &str) -> Result<Vec<Option<Label>>, TaskError> {
+    match part == Part::Test && !file.columns().iter().any(|one| one == column) {
         true => Ok(vec![None; file.rows()]),
-        false => file.labels(&columns.label),
+        false => file.labels(column),
     }
 }
 

@@ -55,12 +55,12 @@ fn texts_are_those_that_datasets_reads() {
         assert_eq!(rows.len(), expected.len(), "{name}");
         for (index, (row, expected)) in rows.iter().zip(&expected).enumerate() {
             assert_eq!(
-                row.content.text,
+                row.content.clone().plain().0,
                 expected["text"].as_str().unwrap(),
                 "{name}"
             );
             let pair = expected.get("text_pair").and_then(Value::as_str);
-            assert_eq!(row.content.pair.as_deref(), pair, "{name}");
+            assert_eq!(row.content.clone().plain().1.as_deref(), pair, "{name}");
             assert_eq!(row.label, class(&expected["label"]), "{name}");
             assert_eq!(row.place.line, Some(index as u64 + 1));
         }

@@ -56,9 +56,10 @@ pub(super) fn parse(
             line: record.position().map(|position| lines.line(position)),
         };
         let cell = |index: usize| record.get(index).map(str::to_owned);
-        let texts = (cell(text), pair.and_then(cell));
+        let pair = pair.and_then(cell);
+        let content = cell(text).map(|text| Text::Plain { text, pair });
         let label = label.and_then(cell).map(Label::One);
-        rows.push(complete_row(texts, label, place, part, columns)?);
+        rows.push(complete_row(content, label, place, part, columns)?);
     }
     Ok(rows)
 }

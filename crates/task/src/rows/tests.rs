@@ -8,7 +8,7 @@ use super::*;
 
 fn jsonl(content: &[u8]) -> Result<Vec<Row<Text>>, TaskError> {
     let path = Path::new("task/train.jsonl");
-    parse_jsonl(
+    json::parse(
         decode(content, path)?,
         path,
         Part::Train,
@@ -36,8 +36,8 @@ fn simple(rows: Vec<Row<Text>>) -> Vec<Simple> {
     let take = |row: Row<Text>| {
         let line = row.place.line.unwrap();
         (
-            row.content.text,
-            row.content.pair,
+            row.content.clone().plain().0,
+            row.content.clone().plain().1,
             row.label.to_string(),
             line,
         )
@@ -167,7 +167,7 @@ fn what_a_test_part_lacks() {
         labels("text,label\na,\nb,-1\nc,x\n"),
         [UNLABELLED, UNLABELLED, "x"]
     );
-    let rows = parse_jsonl(
+    let rows = json::parse(
         "{\"text\": \"a\", \"label\": null}",
         path,
         Part::Test,
@@ -214,7 +214,7 @@ fn a_quote_that_is_never_closed_is_named_by_its_line() {
     let texts = csv(whole.as_bytes())
         .unwrap()
         .into_iter()
-        .map(|row| row.content.text);
+        .map(|row| row.content.clone().plain().0);
     assert_eq!(
         texts.collect::<Vec<_>>(),
         ["a \" b", "c \" \"", "de", "\"f"]
@@ -230,7 +230,7 @@ proptest! {
         for cell in &cells {
             writer.write_record([format!("x{cell}"), "1".to_owned()]).unwrap();
         }
-        let read = csv(&writer.into_inner().unwrap()).unwrap().into_iter().map(|row| row.content.text);
+        let read = csv(&writer.into_inner().unwrap()).unwrap().into_iter().map(|row| row.content.clone().plain().0);
         prop_assert_eq!(read.collect::<Vec<_>>(), cells.iter().map(|cell| format!("x{cell}")).collect::<Vec<_>>());
     }
 
@@ -252,7 +252,7 @@ proptest! {
             .iter()
             .map(|text| serde_json::json!({"text": format!("x{text}"), "label": 1}).to_string() + "\n")
             .collect();
-        let read: Vec<String> = jsonl(content.as_bytes()).unwrap().into_iter().map(|row| row.content.text).collect();
+        let read: Vec<String> = jsonl(content.as_bytes()).unwrap().into_iter().map(|row| row.content.clone().plain().0).collect();
         prop_assert_eq!(read, texts.iter().map(|text| format!("x{text}")).collect::<Vec<_>>());
     }
 }

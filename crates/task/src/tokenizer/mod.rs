@@ -25,6 +25,8 @@ pub(crate) struct FolderTokenizer {
     pub(crate) path: PathBuf,
     /// The side on which longer texts are cut.
     pub(crate) truncation: TruncationDirection,
+    /// The id of the token for the end of a text, if the files name one.
+    pub(crate) end_of_text: Option<u32>,
     /// The names of the files that were used, the vocabulary's first.
     pub(crate) files: Vec<&'static str>,
 }
@@ -43,12 +45,16 @@ pub(crate) fn read(folder: &Path) -> Result<FolderTokenizer, TaskError> {
     }
     add_tokens(&mut tokenizer, class, &settings)?;
     class.frame(&mut tokenizer, &settings)?;
+    let end = settings.special_token(SpecialToken::End)?;
+    let end = end.or_else(|| class.special_token(SpecialToken::End));
+    let end_of_text = end.and_then(|end| tokenizer.token_to_id(&end));
     let mut files = vec![vocabulary];
     files.extend(settings.files());
     Ok(FolderTokenizer {
         tokenizer,
         path: folder.join(vocabulary),
         truncation: settings.truncation()?,
+        end_of_text,
         files,
     })
 }

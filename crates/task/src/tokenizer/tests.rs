@@ -40,12 +40,12 @@ fn encode(encoder: &TextEncoder, text: &str, pair: Option<&str>) -> EncodedText 
             line: Some(1),
         },
         label: Label::One("x".to_owned()),
-        content: Text {
+        content: Text::Plain {
             text: text.to_owned(),
             pair: pair.map(str::to_owned),
         },
     };
-    encoder.encode(&[&row]).unwrap().texts.remove(0)
+    encoder.encode(&[&row]).unwrap().0.texts.remove(0)
 }
 
 fn ids(values: &Value) -> Vec<u32> {
