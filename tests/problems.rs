@@ -3,6 +3,7 @@
 use adaplace_scorer::{Metadata, Parameters};
 use adaplace_search_space::PlacementFile;
 use adaplace_task::ProblemKind;
+use adaplace_testkit::{TinyGpt2, tiny_gpt2};
 use serde_json::{Value, json};
 
 use crate::common::{EVALUATE, Lab, SEARCH, TRAIN};
@@ -38,6 +39,53 @@ fn topics() -> Lab {
     })
 }
 
+/// Tags that depend on the words alone.
+fn names() -> Lab {
+    let lab = Lab::text();
+    for part in ["train", "validation", "test"] {
+        let name = format!("task/{part}.jsonl");
+        let rows = lab.read(&name);
+        let rows = rows.lines().map(|row| {
+            let row: Value = serde_json::from_str(row).unwrap();
+            let words: Vec<&str> = row["text"].as_str().unwrap().split_whitespace().collect();
+            let begins = |word: &str| word.starts_with(['b', 'd']);
+            let tags: Vec<&str> = (0..words.len())
+                .map(|place| match (begins(words[place]), place) {
+                    (true, 1..) if begins(words[place - 1]) => "I-NAME",
+                    (true, _) => "B-NAME",
+                    (false, _) => "O",
+                })
+                .collect();
+            format!("{}\n", json!({ "tokens": words, "tags": tags }))
+        });
+        lab.write(&name, rows.collect::<String>());
+    }
+    lab
+}
+
+/// Prompts whose completion repeats their first word, for a tiny decoder.
+fn echoes() -> Lab {
+    let lab = Lab::text();
+    std::fs::remove_dir_all(lab.path("backbone")).unwrap();
+    tiny_gpt2(&lab.path("backbone"), &TinyGpt2::default());
+    for part in ["train", "validation", "test"] {
+        let name = format!("task/{part}.jsonl");
+        let rows = lab.read(&name);
+        let rows = rows.lines().map(|row| {
+            let row: Value = serde_json::from_str(row).unwrap();
+            let prompt = row["text"].as_str().unwrap();
+            let first = prompt.split_whitespace().next().unwrap();
+            let completion = format!(" {first} {first}");
+            format!(
+                "{}\n",
+                json!({ "prompt": prompt, "completion": completion })
+            )
+        });
+        lab.write(&name, rows.collect::<String>());
+    }
+    lab
+}
+
 /// Searches, trains and evaluates; returns the metrics of the training.
 #[track_caller]
 fn through_to_evaluation(lab: &Lab, title: &str, others: &[&str]) -> Value {
@@ -45,7 +93,9 @@ fn through_to_evaluation(lab: &Lab, title: &str, others: &[&str]) -> Value {
     let page = lab.read("study/report.html");
     assert!(ended.stdout.contains(title), "{title}: {ended:#?}");
     assert!(page.contains(title), "{title} is not in the report");
-    assert!(!page.contains("accuracy"), "the report names an accuracy");
+    let accuracies = page.matches("accuracy").count();
+    let of_tokens = page.matches("token accuracy").count();
+    assert_eq!(accuracies, of_tokens, "the report names another accuracy");
     for other in others {
         assert!(page.contains(other), "{other} is not in the report");
     }
@@ -59,7 +109,9 @@ fn through_to_evaluation(lab: &Lab, title: &str, others: &[&str]) -> Value {
         .succeeded()
         .json();
     let evaluated = lab.run(&format!("{EVALUATE} --json")).succeeded().json();
-    assert_eq!(evaluated["result"]["sets"], metrics["test"]["sets"]);
+    for kind in ["sets", "tags"] {
+        assert_eq!(evaluated["result"][kind], metrics["test"][kind]);
+    }
     let [found, expected] = [&evaluated["result"], &metrics["test"]].map(|one| {
         let loss = one["loss"].as_f64().unwrap();
         (loss * 1e6).round()
@@ -139,6 +191,83 @@ fn several_labels_are_searched_for_trained_and_evaluated() {
         assert!((0.0..=1.0).contains(&value), "{name}: {of}");
     }
     assert_eq!(metrics["classes"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn tags_are_searched_for_trained_and_evaluated() {
+    let lab = names();
+    let metrics = through_to_evaluation(
+        &lab,
+        "entity F1",
+        &["entity precision", "entity recall", "token accuracy"],
+    );
+    let of = &metrics["test"]["tags"];
+    let value = |name: &str| of[name].as_f64().unwrap();
+    let (precision, recall) = (value("entity_precision"), value("entity_recall"));
+    let f1 = 2.0 * precision * recall / (precision + recall);
+    assert!((value("entity_f1") - f1).abs() < 1e-12, "{of}");
+    // The words decide.
+    assert!(value("entity_f1") > 0.4, "{of}");
+    assert_eq!(metrics["classes"], json!(["B-NAME", "I-NAME", "O"]));
+    let placement = lab.read("study/placements/1.toml");
+    assert!(placement.contains("validation_entity_f1"), "{placement}");
+    let inspected = lab.run("inspect backbone --task task").succeeded().stdout;
+    assert!(inspected.contains("task: 3 tags of words"), "{inspected}");
+}
+
+#[test]
+fn completions_are_searched_for_trained_and_evaluated() {
+    let lab = echoes();
+    let metrics = through_to_evaluation(&lab, "token accuracy", &["perplexity"]);
+    let of = &metrics["test"]["language"];
+    let loss = metrics["test"]["loss"].as_f64().unwrap();
+    let perplexity = of["perplexity"].as_f64().unwrap();
+    assert!((perplexity / loss.exp() - 1.0).abs() < 1e-9, "{of}");
+    assert!(metrics["classes"].is_null() || metrics["classes"] == json!([]));
+    // Adapters alone are trained, from the model as it is.
+    let file = PlacementFile::read(&lab.path("placement.toml")).unwrap();
+    let path = lab.path("trained/adapters.safetensors");
+    let width = file.backbone.width as usize;
+    let (parameters, _) = Parameters::read(&file.placement, width, &path).unwrap();
+    assert_eq!(parameters.classes(), 0);
+    let ranking: Value = serde_json::from_str(&lab.read("study/ranking.json")).unwrap();
+    let frozen = ranking["probe"]["validation"]["loss"].as_f64().unwrap();
+    let trained = metrics["validation"]["loss"].as_f64().unwrap();
+    assert!(trained < frozen, "{trained} is not below {frozen}");
+}
+
+#[test]
+fn every_competitor_and_statistic_takes_tokens() {
+    for (lab, title) in [(names(), "entity F1"), (echoes(), "token accuracy")] {
+        let compare = "compare --backbone backbone --task task --space space.toml --steps 2 --batch-size 8 --seeds 2 \
+            --budget-steps 8 --final-steps 3 --learning-rates 0.01 --random-parallel 2 --gradient-examples 30 \
+            --train-examples 30 --proposals 2 --out compared";
+        let all = "--strategy random --strategy greedy --strategy surrogate --strategy prune";
+        let ended = lab.run(&format!("{compare} {all}")).succeeded();
+        for part in [title, "parallel-everywhere", "linear-probe"] {
+            assert!(ended.stdout.contains(part), "{part}: {ended:#?}");
+        }
+        let audit = "audit --backbone backbone --task task --steps 2 --train-examples 30 --sample 12 \
+            --gradient-examples 30 --statistic rank,alignment,agreement,validation-alignment --out audited";
+        lab.run(audit).succeeded();
+    }
+}
+
+#[test]
+fn a_language_model_needs_a_decoder() {
+    let lab = echoes();
+    std::fs::remove_dir_all(lab.path("backbone")).unwrap();
+    adaplace_testkit::tiny_bert(
+        &lab.path("backbone"),
+        &adaplace_testkit::TinyBert::default(),
+    );
+    lab.refuses(
+        &format!("{SEARCH} --out study"),
+        &[
+            "`bert` backbone cannot be used for language modelling",
+            "not a decoder",
+        ],
+    );
 }
 
 /// Whole numbers are classes, unless an option or a file beside the data says that they are numbers.

@@ -93,6 +93,16 @@ impl Backbone {
         self.on(Cpu { precision, ..cpu })
     }
 
+    /// The number of bytes that the head over the vocabulary takes once it is prepared.
+    #[must_use]
+    pub fn prepared_head_bytes(&self) -> usize {
+        let words = match &*self.embedding {
+            Embedding::Tokens(embedding) => embedding.vocabulary(),
+            Embedding::Images(_) => 0,
+        };
+        words * self.description.width * self.arithmetic.bytes_per_weight()
+    }
+
     /// The number of bytes that the chain takes once it is prepared, in addition to the weights as they are stored.
     #[must_use]
     pub fn prepared_bytes(&self) -> usize {
@@ -188,6 +198,14 @@ impl<A: Arithmetic> Backbone<A> {
         let width = self.description.width;
         let chain = Chain::new(&self.arithmetic, &self.sublayers, &self.pooler, width)?;
         Ok(self.chain.get_or_init(|| chain))
+    }
+
+    /// Checks that there is a head over the vocabulary, without reading its weights.
+    ///
+    /// # Errors
+    /// [`BackboneError::NoVocabularyHead`].
+    pub fn check_vocabulary_head(&self) -> Result<(), BackboneError> {
+        self.vocabulary_head.check(self.description.model_type)
     }
 
     /// The frozen head that predicts tokens from the features of a decoder, prepared at the first call.

@@ -1,6 +1,6 @@
 //! The frozen head of a language model: logits over its vocabulary from the normed last state.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use adaplace_arithmetic::{Linear, Stored};
 use serde::Deserialize;
@@ -52,6 +52,19 @@ impl VocabularyHead {
         })
     }
 
+    /// Checks that there is one, from the headers of the weight files alone.
+    pub(crate) fn check(&self, model_type: &'static str) -> Result<(), BackboneError> {
+        let reason = match self {
+            Self::Tied => return Ok(()),
+            Self::Own(folder) => match Checkpoint::list(folder)?.shape(WEIGHT) {
+                Some(_) => return Ok(()),
+                None => no_weight(),
+            },
+            Self::Missing(reason) => reason.clone(),
+        };
+        Err(BackboneError::NoVocabularyHead { model_type, reason })
+    }
+
     /// The head as a layer without bias, (vocabulary, width).
     pub(crate) fn layer(
         &self,
@@ -59,17 +72,16 @@ impl VocabularyHead {
         embedding: Option<&TokenEmbedding>,
         width: usize,
     ) -> Result<Linear, BackboneError> {
-        let missing = |reason: &str| BackboneError::NoVocabularyHead {
-            model_type,
-            reason: reason.to_owned(),
-        };
-        let embedding = embedding.ok_or_else(|| missing("it reads images"))?;
+        self.check(model_type)?;
+        let missing = |reason: String| BackboneError::NoVocabularyHead { model_type, reason };
+        let embedding = embedding.ok_or_else(|| missing("it reads images".to_owned()))?;
         let vocabulary = embedding.vocabulary();
         let weight = match self {
-            Self::Missing(reason) => return Err(missing(reason)),
+            Self::Missing(reason) => return Err(missing(reason.clone())),
             Self::Tied => Stored::Loaded(embedding.words().clone()),
-            Self::Own(folder) => own(folder, [vocabulary, width])?
-                .ok_or_else(|| missing(&format!("its weights have no tensor `{WEIGHT}`")))?,
+            Self::Own(folder) => {
+                Checkpoint::list(folder)?.take_unread(WEIGHT, &[vocabulary, width])?
+            }
         };
         Ok(Linear {
             weight,
@@ -80,10 +92,8 @@ impl VocabularyHead {
     }
 }
 
-fn own(folder: &Path, shape: [usize; 2]) -> Result<Option<Stored>, BackboneError> {
-    let mut checkpoint = Checkpoint::list(folder)?;
-    match checkpoint.shape(WEIGHT) {
-        Some(_) => checkpoint.take_unread(WEIGHT, &shape).map(Some),
-        None => Ok(None),
-    }
+fn no_weight() -> String {
+    format!(
+        "its weights have no tensor `{WEIGHT}`; choose a folder with the head of a language model"
+    )
 }

@@ -2,10 +2,10 @@
 
 use adaplace_backbone::Backbone;
 use adaplace_search_space::Count;
-use adaplace_task::{Examples, Task};
+use adaplace_task::{Examples, ProblemKind, Task};
 
 use crate::directions::MAPS;
-use crate::engine::TOKENS_PER_SHARD;
+use crate::engine::{LOGITS_ON_PROCESSOR, TOKENS_PER_SHARD};
 use crate::gradient_sums::{MOST_SUMS, product_rows};
 use crate::{JointJudgement, StateCache};
 
@@ -13,7 +13,7 @@ use crate::{JointJudgement, StateCache};
 /// examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExpectedMemory {
-    /// The frozen chain, prepared for products.
+    /// The frozen chain and the head over the vocabulary that language modelling needs, prepared for products.
     pub chain: usize,
     /// The cached states of the frozen chain.
     pub states: usize,
@@ -64,12 +64,19 @@ impl ExpectedMemory {
         // A decomposition keeps the matrix, its Gram matrix, the vectors and two products with them, and needs as much
         // while it runs.
         let double = threads * 8 * matrix;
-        let shards = tokens.min(threads * TOKENS_PER_SHARD) * bytes_each;
+        let (head, logits) = match task.problem() {
+            ProblemKind::LanguageModelling => {
+                let logits = threads * LOGITS_ON_PROCESSOR * size_of::<f32>();
+                (backbone.prepared_head_bytes(), logits)
+            }
+            _ => (0, 0),
+        };
+        let shards = tokens.min(threads * TOKENS_PER_SHARD) * bytes_each + logits;
         Self {
-            chain: backbone.prepared_bytes(),
+            chain: backbone.prepared_bytes() + head,
             states: size.cache.map_or(all_states, |cache| cache.min(all_states)),
             map: single * size_of::<f32>() + double * size_of::<f64>() + shards,
-            steps: size.workers * tokens * bytes_each,
+            steps: size.workers * tokens * bytes_each + logits,
         }
     }
 

@@ -3,7 +3,9 @@ use std::sync::Arc;
 
 use adaplace_backbone::{Backbone, InputDescription, Pooling};
 use adaplace_search_space::{BackboneReference, ChainShape};
-use adaplace_task::{Encoder, ImageEncoder, Part, Reading, Task, TaskOptions, TextEncoder};
+use adaplace_task::{
+    Encoder, ImageEncoder, Part, ProblemKind, Reading, Task, TaskOptions, TextEncoder,
+};
 
 use crate::StudyError;
 
@@ -37,9 +39,13 @@ impl Problem {
         let (folder, pooling) = backbone;
         let backbone = load_backbone(folder, pooling)?;
         let (encoder, max_length) = encoder(folder, &backbone, max_length)?;
+        let task = Task::load(task, &encoder, options)?;
+        if task.problem() == ProblemKind::LanguageModelling {
+            backbone.check_vocabulary_head()?;
+        }
         Ok(Self {
             backbone,
-            task: Task::load(task, &encoder, options)?,
+            task,
             max_length,
             encoded_by: encoder.files(),
         })

@@ -85,7 +85,7 @@ pub enum TaskError {
         found: String,
     },
     /// There are not as many tags as words.
-    #[error("{place}: {words} tokens, but {tags} tags; every token needs one")]
+    #[error("{place}: there are {words} tokens, but tags for {tags}; every token needs one")]
     TagsAndWords {
         place: Place,
         words: usize,

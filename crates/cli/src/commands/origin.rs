@@ -5,6 +5,7 @@ use std::path::Path;
 use adaplace_backbone::Pooling;
 use adaplace_scorer::{Metadata, Parameters};
 use adaplace_search_space::PlacementFile;
+use adaplace_task::ProblemKind;
 use anyhow::{Result, bail};
 
 /// The pooling that the placement was made with.
@@ -19,7 +20,8 @@ pub(crate) fn pooling(file: &PlacementFile, path: &Path) -> Result<Option<Poolin
     Ok(Some(pooling))
 }
 
-/// The adapters and the head in the file at `path`, which were trained with this placement file.
+/// The adapters and the head in the file at `path`, which were trained with this placement file. Language modelling has no
+/// trained head.
 pub(crate) fn trained_parameters(
     file: &PlacementFile,
     path: &Path,
@@ -27,7 +29,8 @@ pub(crate) fn trained_parameters(
     let (placement, backbone) = (&file.placement, &file.backbone);
     let (parameters, metadata) = Parameters::read(placement, backbone.width as usize, path)?;
     metadata.check_origin(placement.hash(), &backbone.weights_sha256, path)?;
-    if parameters.classes() == 0 {
+    let own_head = metadata.problem == Some(ProblemKind::LanguageModelling);
+    if parameters.classes() == 0 && !own_head {
         bail!(
             "`{}` has no head; save the adapters together with their head",
             path.display()

@@ -57,7 +57,7 @@ pub(super) struct TargetBlock<A: Arithmetic> {
 
 /// The approximate number of logits over a vocabulary in memory at a time: 16 MiB for each thread of a processor, and 256 MiB
 /// on a device.
-const LOGITS_ON_PROCESSOR: usize = 4 << 20;
+pub(crate) const LOGITS_ON_PROCESSOR: usize = 4 << 20;
 const LOGITS_ON_DEVICE: usize = 64 << 20;
 
 /// The origin of the frozen states.

@@ -16,7 +16,8 @@ mod recorded;
 mod workspace;
 
 pub(crate) use batch::{
-    Shard, TOKENS_ON_DEVICE, TOKENS_PER_SHARD, for_all, pieces, shards, shards_of,
+    LOGITS_ON_PROCESSOR, Shard, TOKENS_ON_DEVICE, TOKENS_PER_SHARD, for_all, pieces, shards,
+    shards_of,
 };
 pub(crate) use heads::Counted;
 pub(crate) use plan::{Plan, Reuse};

@@ -46,7 +46,7 @@ fn texts_are_those_that_datasets_reads() {
     for entry in fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        if name == "rows" || name.starts_with("picture") {
+        if name == "rows" || name.starts_with("picture") || name.starts_with("words") {
             continue;
         }
         files += 1;
@@ -66,6 +66,34 @@ fn texts_are_those_that_datasets_reads() {
         }
     }
     assert_eq!(files, 12);
+}
+
+#[test]
+fn words_and_completions_are_those_that_datasets_reads() {
+    let strings = |value: &Value| -> Vec<String> {
+        let each = value.as_array().unwrap().iter();
+        each.map(|one| one.as_str().unwrap().to_owned()).collect()
+    };
+    let rows = texts("words-with-tags", Part::Train).unwrap();
+    for (row, expected) in rows.iter().zip(expected("words-with-tags")) {
+        assert_eq!(row.content, Text::Words(strings(&expected["tokens"])));
+        assert_eq!(row.label, Label::Tags(strings(&expected["tags"])));
+    }
+    let columns = Columns {
+        text: "tokens".to_owned(),
+        label: "tags".to_owned(),
+        ..Columns::default()
+    };
+    let named = read_text(&file("words-with-tags"), Part::Train, &columns).unwrap();
+    assert!(named.iter().zip(&rows).all(|(a, b)| a.label == b.label));
+    let rows = texts("words-completions", Part::Train).unwrap();
+    for (row, expected) in rows.iter().zip(expected("words-completions")) {
+        let string = |key: &str| expected[key].as_str().unwrap().to_owned();
+        let (prompt, completion) = (string("prompt"), string("completion"));
+        assert_eq!(row.content, Text::Prompted { prompt, completion });
+        assert_eq!(row.label, Label::Completion);
+    }
+    assert_eq!(rows.len(), 9);
 }
 
 #[test]
