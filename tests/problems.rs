@@ -213,6 +213,7 @@ fn tags_are_searched_for_trained_and_evaluated() {
     assert!(placement.contains("validation_entity_f1"), "{placement}");
     let inspected = lab.run("inspect backbone --task task").succeeded().stdout;
     assert!(inspected.contains("task: 3 tags of words"), "{inspected}");
+    assert!(inspected.contains("labelled tokens"), "{inspected}");
 }
 
 #[test]
@@ -225,6 +226,8 @@ fn completions_are_searched_for_trained_and_evaluated() {
     assert!((perplexity / loss.exp() - 1.0).abs() < 1e-9, "{of}");
     assert!(metrics["classes"].is_null() || metrics["classes"] == json!([]));
     // Adapters alone are trained, from the model as it is.
+    let page = lab.read("study/report.html");
+    assert!(page.contains("frozen model") && !page.contains("linear probe"));
     let file = PlacementFile::read(&lab.path("placement.toml")).unwrap();
     let path = lab.path("trained/adapters.safetensors");
     let width = file.backbone.width as usize;

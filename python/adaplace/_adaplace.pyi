@@ -32,7 +32,9 @@ __version__: str
 
 _Path: TypeAlias = str | PathLike[str]
 _Kind: TypeAlias = Literal["sequential", "parallel", "long-range", "recurrent"]
-_Problem: TypeAlias = Literal["classification", "regression", "multi-label"]
+_Problem: TypeAlias = Literal[
+    "classification", "regression", "multi-label", "token-classification", "language-modelling"
+]
 _Statistic: TypeAlias = Literal[
     "rank",
     "relative-rank",
@@ -278,6 +280,11 @@ class Score:
         micro_f1: float | None = None,
         mean_average_precision: float | None = None,
         exact_match: float | None = None,
+        entity_f1: float | None = None,
+        entity_precision: float | None = None,
+        entity_recall: float | None = None,
+        token_accuracy: float | None = None,
+        perplexity: float | None = None,
     ) -> Score: ...
     @property
     def accuracy(self) -> float | None: ...
@@ -305,6 +312,16 @@ class Score:
     def mean_average_precision(self) -> float | None: ...
     @property
     def exact_match(self) -> float | None: ...
+    @property
+    def entity_f1(self) -> float | None: ...
+    @property
+    def entity_precision(self) -> float | None: ...
+    @property
+    def entity_recall(self) -> float | None: ...
+    @property
+    def token_accuracy(self) -> float | None: ...
+    @property
+    def perplexity(self) -> float | None: ...
     def __getnewargs_ex__(
         self,
     ) -> tuple[

@@ -43,8 +43,11 @@ class Study(_adaplace.Study):
         metric: The metric on the validation part: ``"loss"`` (smaller is better), ``"combined"``, which is the headline
             measure - loss / 2 (larger is better, and more stable than the measure alone), or one of the kind of problem.
             A classification has ``"accuracy"``, its headline, ``"balanced-accuracy"``, ``"macro-f1"`` and
-            ``"matthews"``, a regression ``"pearson"``, its headline, ``"spearman"`` and ``"r2"``, and a multi-label
-            problem ``"micro-f1"``, its headline, ``"macro-f1"``, ``"mean-average-precision"`` and ``"exact-match"``.
+            ``"matthews"``, a regression ``"pearson"``, its headline, ``"spearman"`` and ``"r2"``, a multi-label
+            problem ``"micro-f1"``, its headline, ``"macro-f1"``, ``"mean-average-precision"`` and ``"exact-match"``, a token
+            classification ``"entity-f1"``, its headline, ``"entity-precision"``, ``"entity-recall"``,
+            ``"token-accuracy"`` and ``"macro-f1"``, and language modelling ``"token-accuracy"``, its headline, and
+            ``"perplexity"`` (smaller is better).
         costs: The costs to minimise as well, ``"parameters"`` or ``"extra-flops"``.
         statistic: The gradient statistics that define the connection score, by their mean rank.
         finalists: The number of best placements that race. The better half continues on every rung, until two are left.

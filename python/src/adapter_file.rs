@@ -123,7 +123,8 @@ impl AdapterFile {
         self.metadata.classes.clone()
     }
 
-    /// The kind of problem that the head is for: ``classification``, ``regression`` or ``multi-label``.
+    /// The kind of problem that the head is for: ``classification``, ``regression``, ``multi-label``,
+    /// ``token-classification`` or ``language-modelling``.
     #[getter]
     fn problem(&self) -> &'static str {
         let problem = self.metadata.problem;

@@ -22,8 +22,9 @@ use crate::error::OrRaise;
 ///     pair_column: The column or key of the second text of a pair. The default is ``text_pair``, if there is one.
 ///     label_column: The column or key of the class, ``label`` by default.
 ///     image_column: The column of encoded pictures in Parquet. The default is ``image``, or the only column with pictures.
-///     problem: ``classification``, ``regression`` or ``multi-label``. By default ``task.toml`` in the folder says it, or
-///         else the labels: lists, numbers with fractions, or classes.
+///     problem: ``classification``, ``regression``, ``multi-label``, ``token-classification`` or ``language-modelling``. By
+///         default ``task.toml`` in the folder says it, or else the rows: completions of prompts, tags of words, lists,
+///         numbers with fractions, or classes.
 ///     class_weights: ``equal``, the default, or ``balanced``: every class counts the same in the loss.
 ///
 /// Raises:
@@ -110,7 +111,8 @@ impl Task {
         self.folder.clone()
     }
 
-    /// The kind of problem: ``classification``, ``regression`` or ``multi-label``.
+    /// The kind of problem: ``classification``, ``regression``, ``multi-label``, ``token-classification`` or
+    /// ``language-modelling``.
     #[getter]
     fn problem(&self) -> &'static str {
         self.inner.problem().name()

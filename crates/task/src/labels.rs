@@ -61,6 +61,16 @@ impl ProblemKind {
             Self::LanguageModelling => "language modelling",
         }
     }
+
+    /// What every training starts from, in prose: a head that is fitted to the frozen model, or the frozen model as it is,
+    /// which predicts tokens by itself.
+    #[must_use]
+    pub fn start(self) -> &'static str {
+        match self {
+            Self::LanguageModelling => "frozen model",
+            _ => "linear probe",
+        }
+    }
 }
 
 /// The labels of some examples, in their order.

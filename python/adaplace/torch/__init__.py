@@ -11,7 +11,8 @@ timm.
 Without an adapter file the adapters are new and add nothing yet. Train `attached.trainable_parameters()` with
 your own loop or with `Trainer`: `Trainer(model=attached, ..)` for a model with its own task head, which stays
 trainable with `trainable=["classifier"]`, or `Trainer(model=Classifier(attached), ..)` for the placement's
-head: `Classifier`, `Regressor` or `MultiLabelClassifier`, which `with_loss` chooses for a trained one. `attached.save_adapters("adapters.safetensors")` writes them for the engine.
+head: `Classifier`, `Regressor`, `MultiLabelClassifier`, `TokenClassifier`, or `LanguageModel` with the model's own
+head over its vocabulary. `with_loss` chooses one for trained adapters. `attached.save_adapters("adapters.safetensors")` writes them for the engine.
 
 A connection i -> j reads hidden state h_i and adds A(h_i) to h_j. It is sequential (i = j), parallel (j =
 i + 1), long-range (j > i + 1) or recurrent (j < i). With a recurrent connection the backbone runs twice. The
@@ -31,7 +32,14 @@ from .attach import attach
 from .attached import Attached
 from .errors import AttachError
 from .hashing import model_weights_sha256
-from .heads import Classifier, MultiLabelClassifier, Regressor, with_loss
+from .heads import (
+    Classifier,
+    LanguageModel,
+    MultiLabelClassifier,
+    Regressor,
+    TokenClassifier,
+    with_loss,
+)
 
 del torch
 
@@ -40,8 +48,10 @@ __all__ = [
     "AttachError",
     "Attached",
     "Classifier",
+    "LanguageModel",
     "MultiLabelClassifier",
     "Regressor",
+    "TokenClassifier",
     "attach",
     "model_weights_sha256",
     "with_loss",

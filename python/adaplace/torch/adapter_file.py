@@ -16,7 +16,9 @@ from .placement import PathLike
 
 
 #: What a head predicts.
-Problem: TypeAlias = Literal["classification", "regression", "multi-label"]
+Problem: TypeAlias = Literal[
+    "classification", "regression", "multi-label", "token-classification", "language-modelling"
+]
 
 
 def read(path: PathLike, placement: Placement, width: int) -> AdapterFile:

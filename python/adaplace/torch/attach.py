@@ -123,7 +123,7 @@ def _load(attached: Attached, file: AdapterFile) -> None:
     attached.classes = file.classes
     attached.max_length = file.max_length
     attached.scale = file.scale
-    if file.num_classes:
+    if file.num_classes or file.problem == "language-modelling":
         attached.problem = file.problem
 
 

@@ -61,7 +61,7 @@ class Attached(CheckpointingSwitches, nn.Module):
         #: The names of the head's rows and the number of tokens to which texts were cut, as far as they are known.
         self.classes: Sequence[str] | None = None
         self.max_length: int | None = None
-        #: What the head predicts: `classification`, `regression` or `multi-label`; None for a new head.
+        #: The kind of problem that it was trained for, such as `classification`; None for new adapters.
         self.problem: adapter_file.Problem | None = None
         #: The mean and the standard deviation by which the head's output becomes a number in the labels' unit.
         self.scale: tuple[float, float] | None = None
@@ -104,6 +104,15 @@ class Attached(CheckpointingSwitches, nn.Module):
         if self.head is None:
             raise AttachError("there is no head; attach with `num_classes` or an adapter file that contains one")
         features = self.features(*args, **inputs)
+        logits: Tensor = self.head(features.to(self.head.weight.dtype))
+        return logits
+
+    def token_logits(self, *args: Any, **inputs: Any) -> Tensor:
+        """The head of the last hidden state at every token, (batch, tokens, classes), for inputs of the backbone."""
+        if self.head is None:
+            raise AttachError("there is no head; attach with `num_classes` or an adapter file that contains one")
+        self._check_attached()
+        features = self._pooler.tokens(*args, **inputs)
         logits: Tensor = self.head(features.to(self.head.weight.dtype))
         return logits
 
@@ -151,11 +160,11 @@ class Attached(CheckpointingSwitches, nn.Module):
         `classes` names the head's rows in their order, and `max_length` is the number of tokens to which texts
         were cut. Both are written to the header, with the problem and its scale, where the engine's `evaluate` looks for them; without them,
         those of the adapter file that was attached are written. Without `head` the file contains only the
-        adapters, which `attach` can read, but the engine needs a head.
+        adapters, which `attach` can read, but the engine needs a head, except for language modelling.
         """
         classes = self.classes if classes is None else classes
         tensors = self.own_parameters()
-        if head:
+        if head and self.problem != "language-modelling":
             self._check_head(classes)
         else:
             tensors = {name: one for name, one in tensors.items() if not name.startswith(f"{HEAD}.")}

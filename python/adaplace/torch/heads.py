@@ -14,9 +14,9 @@ from .switches import CheckpointingSwitches
 
 
 class _WithLoss(CheckpointingSwitches, nn.Module):
-    """A model with adapters and the placement's head, pooled like in the engine.
+    """A model with adapters and a head, read like in the engine.
 
-    The output is a dictionary with `logits`, (batch, outputs). If `labels` are given, it starts with their mean loss as
+    The output is a dictionary with `logits`, (batch, outputs) unless tokens are labelled. If `labels` are given, it starts with their mean loss as
     `loss`, as `Trainer` expects.
     """
 
@@ -33,10 +33,13 @@ class _WithLoss(CheckpointingSwitches, nn.Module):
         self.attached = attached
 
     def forward(self, labels: Tensor | None = None, **inputs: Any) -> dict[str, Tensor]:
-        logits = self.attached.logits(**inputs)
+        logits = self.logits(**inputs)
         if labels is None:
             return {"logits": self.shown(logits)}
         return {"loss": self.loss(logits, labels), "logits": self.shown(logits)}
+
+    def logits(self, **inputs: Any) -> Tensor:
+        return self.attached.logits(**inputs)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         raise NotImplementedError
@@ -112,9 +115,56 @@ class MultiLabelClassifier(_WithLoss):
         return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
 
 
+class TokenClassifier(_WithLoss):
+    """A class for each word, at its first token: `labels` are (batch, tokens), with -100 for every other token.
+
+    `logits` are (batch, tokens, classes). The loss is the mean cross-entropy of the labelled tokens; `class_weights`,
+    (classes), are the factors of the classes' losses.
+    """
+
+    problem: Problem = "token-classification"
+    class_weights: Tensor | None
+
+    def __init__(self, attached: Attached, class_weights: Tensor | None = None) -> None:
+        super().__init__(attached)
+        self.register_buffer("class_weights", class_weights, persistent=False)
+
+    def logits(self, **inputs: Any) -> Tensor:
+        return self.attached.token_logits(**inputs)
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), weight=self.class_weights)
+
+
+class LanguageModel(_WithLoss):
+    """The model's own head over its vocabulary: `labels` are the token ids, (batch, tokens), with -100 for those of prompts.
+
+    The model must be one for causal language modelling, such as `AutoModelForCausalLM` loads. `logits` are (batch, tokens,
+    vocabulary). The loss is the mean cross-entropy of the labelled tokens, each predicted at the one before it.
+    """
+
+    problem: Problem = "language-modelling"
+
+    def __init__(self, attached: Attached) -> None:
+        if attached.head is not None:
+            raise AttachError("a language model predicts with its own head; attach without `num_classes`")
+        super().__init__(attached)
+
+    def logits(self, **inputs: Any) -> Tensor:
+        logits = getattr(self.attached(**inputs), "logits", None)
+        if logits is None:
+            raise AttachError("the model has no head over its vocabulary; load it with `AutoModelForCausalLM`")
+        found: Tensor = logits
+        return found
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())
+
+
 def with_loss(attached: Attached) -> nn.Module:
-    """The module for the problem that the attached head was trained for."""
+    """The module for the problem that the attached adapters were trained for."""
     modules: dict[str | None, type[_WithLoss]] = {
-        one.problem: one for one in (Classifier, Regressor, MultiLabelClassifier)
+        one.problem: one
+        for one in (Classifier, Regressor, MultiLabelClassifier, TokenClassifier, LanguageModel)
     }
     return modules[attached.problem or "classification"](attached)

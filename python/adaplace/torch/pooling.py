@@ -21,13 +21,21 @@ class Pooler:
         self.last_norm = last_norm
         self.pooling = pooling
 
-    def __call__(self, *args: Any, **inputs: Any) -> Tensor:
-        """The pooled features, (batch, width)."""
+    def tokens(self, *args: Any, **inputs: Any) -> Tensor:
+        """The features of every token, (batch, tokens, width)."""
+        return self._normal(self._state(*args, **inputs))
+
+    def _state(self, *args: Any, **inputs: Any) -> Tensor:
         inputs.pop("labels", None)
         # A forward is called through the module, so that its other hooks run as well.
         run = self.base if self.method == "forward" else getattr(self.base, self.method)
         output = run(*args, **inputs)
         state: Tensor = output if isinstance(output, Tensor) else output[0]
+        return state
+
+    def __call__(self, *args: Any, **inputs: Any) -> Tensor:
+        """The pooled features, (batch, width)."""
+        state = self._state(*args, **inputs)
         if self.pooling == "cls":
             return self._normal(state[:, 0])
         mask = self._mask(args, inputs)

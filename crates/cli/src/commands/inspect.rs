@@ -291,13 +291,9 @@ fn task_summary(task: &TaskReport) -> String {
     let rows: Vec<Vec<String>> = parts
         .iter()
         .map(|part| {
-            let mut row = vec![
-                part.part.to_string(),
-                count(part.examples),
-                count(part.cut),
-                count(part.repeated),
-                count(part.contradicting),
-            ];
+            let mut row = vec![part.part.to_string(), count(part.examples)];
+            row.extend(part.predictions.map(count));
+            row.extend([part.cut, part.repeated, part.contradicting].map(count));
             if let Some(of) = part.numbers {
                 let numbers = [of.least, of.mean, of.deviation, of.greatest];
                 row.extend(numbers.map(significant));
@@ -311,7 +307,11 @@ fn task_summary(task: &TaskReport) -> String {
             row
         })
         .collect();
-    let mut titles = vec!["", "examples", "cut", "repeated", "with another label"];
+    let mut titles = vec!["", "examples"];
+    if parts.iter().any(|part| part.predictions.is_some()) {
+        titles.push("labelled tokens");
+    }
+    titles.extend(["cut", "repeated", "with another label"]);
     if parts.iter().any(|part| part.numbers.is_some()) {
         titles.extend(["least", "mean", "deviation", "greatest"]);
     } else if classes.len() <= SHOWN_CLASSES {

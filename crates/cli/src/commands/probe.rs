@@ -86,10 +86,16 @@ pub(crate) fn run(arguments: &Probe) -> Result<Ending> {
         ),
     };
     let mut text = String::new();
+    let strength = match probe.bias.is_empty() {
+        true => String::new(),
+        false => format!("l2 {}, ", probe.l2),
+    };
     writeln!(
         text,
-        "linear probe: {}, loss {:.4} (l2 {}, {} training examples)",
-        quality, probe.validation.loss, probe.l2, probe.train.examples,
+        "{}: {quality}, loss {:.4} ({strength}{} training examples)",
+        validation.measures.problem().start(),
+        probe.validation.loss,
+        probe.train.examples,
     )?;
     writeln!(
         text,

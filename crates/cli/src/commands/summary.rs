@@ -87,7 +87,7 @@ pub(crate) fn summary(
         &ranking.baseline,
     ));
     let row = vec![
-        "linear probe".to_owned(),
+        problem.start().to_owned(),
         measures::headline(&probe.measures),
         format!("{:.3}", probe.loss),
         "0".to_owned(),
@@ -207,8 +207,9 @@ fn comparison(ranking: &Ranking) -> String {
         }
     };
     let mut text = format!(
-        "The best placement is {} the linear probe",
-        points(probe.headline())
+        "The best placement is {} the {}",
+        points(probe.headline()),
+        probe.problem().start()
     );
     if let Some(baseline) = mean(&ranking.baseline) {
         let share = best.cost.parameters as f64 / ranking.baseline.cost.parameters as f64;

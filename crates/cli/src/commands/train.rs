@@ -154,10 +154,9 @@ fn summary(metrics: &Metrics, adapters: &Path, path: &Path) -> Result<String> {
         row("validation", &metrics.validation),
     ];
     rows.extend(metrics.test.as_ref().map(|test| row("test", test)));
-    rows.push(row(
-        "linear probe, validation",
-        &metrics.linear_probe.validation,
-    ));
+    let start = &metrics.linear_probe.validation;
+    let name = format!("{}, validation", start.measures.problem().start());
+    rows.push(row(&name, start));
     writeln!(
         text,
         "{} steps in {}\n",

@@ -120,7 +120,7 @@ fn chart(
         })
     });
     let probe = overview.probe_value().map(|value| Landmark {
-        key: Key::new("linear probe", Ink::Text),
+        key: Key::new(overview.problem().start(), Ink::Text),
         x: 0.0,
         y: value,
         error: None,

@@ -316,7 +316,8 @@ impl<'a> Overview<'a> {
             add("parallel at every sublayer", value, note);
         }
         if let Some(probe) = self.probe_value() {
-            add("linear probe", unit.show(probe), "no adapter".to_owned());
+            let start = self.problem().start();
+            add(start, unit.show(probe), "no adapter".to_owned());
         }
         if let Some(own) = self.noise().and_then(|noise| noise.of_metric(metric)) {
             let least = match metric.is_share() {

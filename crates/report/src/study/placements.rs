@@ -133,7 +133,7 @@ fn table(overview: &Overview<'_>) -> Table {
     }
     if let Some(probe) = overview.probe {
         let mut cells = vec![
-            Cell::Text("linear probe".to_owned()),
+            Cell::Text(overview.problem().start().to_owned()),
             Cell::Number(unit(headline).show(probe.validation.measures.headline())),
             Cell::Number(format!("{:.3}", probe.validation.loss)),
         ];

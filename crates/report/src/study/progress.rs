@@ -138,7 +138,7 @@ fn references(overview: &Overview<'_>) -> Vec<Reference> {
         error: estimate.standard_error,
     });
     let probe = overview.probe_value().map(|value| Reference {
-        key: Key::new("linear probe", Ink::Text),
+        key: Key::new(overview.problem().start(), Ink::Text),
         value,
         error: None,
     });
