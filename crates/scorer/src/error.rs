@@ -8,6 +8,11 @@ use adaplace_search_space::Connection;
 /// An error while a placement is scored.
 #[derive(Debug, thiserror::Error)]
 pub enum ScoreError {
+    /// A model with a trained head is given completions, or one without a head other labels.
+    #[error(
+        "completions are predicted by a decoder's own head, and all other labels by a trained one; use the head that the task needs"
+    )]
+    OtherHead,
     /// The training diverged. This is a failed trial, not a failed program.
     #[error("diverged at step {step}: the {quantity} is {value}")]
     Diverged {

@@ -120,7 +120,7 @@ impl Evaluation {
 /// The loss and the measures of `model` on `data`, in batches of at most `batch_size`.
 ///
 /// # Errors
-/// If the inputs are not of the backbone's kind.
+/// If the inputs are not of the backbone's kind, or [`ScoreError::OtherHead`].
 pub fn evaluate<'a, A: Arithmetic>(
     model: &Model<'_, A>,
     data: impl Into<Dataset<'a, A>>,
@@ -133,13 +133,16 @@ pub fn evaluate<'a, A: Arithmetic>(
 /// The loss and the measures of several models of the same backbone, computed side by side.
 ///
 /// # Errors
-/// If the inputs are not of the backbone's kind.
+/// If the inputs are not of the backbone's kind, or [`ScoreError::OtherHead`].
 pub fn evaluate_together<'a, A: Arithmetic>(
     models: &[&Model<'_, A>],
     data: impl Into<Dataset<'a, A>>,
     batch_size: usize,
 ) -> Result<Vec<Evaluation>, ScoreError> {
     let data = data.into();
+    for model in models {
+        model.check_labels(&data.examples.labels)?;
+    }
     let engine = Engine::of_group(models, Reuse::UnchangedStates)?;
     let values = engine.written(models)?;
     let batches = evaluation_batches(&data.examples.lengths(), batch_size);

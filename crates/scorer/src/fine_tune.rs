@@ -11,7 +11,7 @@ use crate::{Dataset, Model, Parameters, ScoreError, TrainingSettings, seeds};
 pub struct Trained {
     /// The trained values.
     pub parameters: Parameters,
-    /// The mean cross-entropy of the batches of the last epoch, or of all batches if there was less than one epoch.
+    /// The mean loss of the batches of the last epoch, or of all batches if there was less than one epoch.
     pub train_loss: f64,
 }
 
@@ -40,7 +40,7 @@ pub fn fine_tune<'a, A: Arithmetic>(
 /// rounding. A model that diverges does not disturb the others.
 ///
 /// # Errors
-/// If the arithmetic fails, for example for lack of memory. The errors of [`fine_tune`] are those of each model.
+/// If the arithmetic fails, for example for lack of memory, or [`ScoreError::OtherHead`]. The errors of [`fine_tune`] are those of each model.
 ///
 /// # Panics
 /// If there are no models, or if several are to be trained with a learned scale.
@@ -53,6 +53,9 @@ pub fn fine_tune_together<'a, A: Arithmetic>(
     repetition: u32,
 ) -> Result<Vec<Result<Trained, ScoreError>>, ScoreError> {
     let data = data.into();
+    for model in models {
+        model.check_labels(&data.examples.labels)?;
+    }
     let lengths = data.examples.lengths();
     let batches = training_batches(lengths, settings.batch_size.get(), steps, seed, repetition);
     let epoch = data.examples.len().div_ceil(settings.batch_size.get());

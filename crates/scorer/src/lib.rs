@@ -27,6 +27,7 @@ mod measures;
 mod memory;
 mod model;
 mod parameters;
+mod preconditioner;
 mod probe;
 mod proxy_scorer;
 mod rectangles;

@@ -1,5 +1,6 @@
 use adaplace_arithmetic::{Arithmetic, Cpu};
 use adaplace_backbone::Backbone;
+use adaplace_task::Labels;
 
 use crate::{Parameters, ScoreError};
 
@@ -39,6 +40,15 @@ impl<'a, A: Arithmetic> Model<'a, A> {
     #[must_use]
     pub fn backbone(&self) -> &'a Backbone<A> {
         self.backbone
+    }
+
+    /// Checks that the labels are predicted by the head that the model has.
+    pub(crate) fn check_labels(&self, labels: &Labels) -> Result<(), ScoreError> {
+        let completions = matches!(labels, Labels::Completions(_));
+        match completions == (self.parameters.classes() == 0) {
+            true => Ok(()),
+            false => Err(ScoreError::OtherHead),
+        }
     }
 
     /// The values of adapters and head.

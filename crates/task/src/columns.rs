@@ -9,8 +9,9 @@ use crate::{ClassWeights, ProblemKind};
 pub struct Reading {
     /// The names of the columns. They do not apply to pictures in folders.
     pub columns: Columns,
-    /// The kind of problem. If it is `None`, the `task.toml` in the folder says it, or else the labels: lists are those of
-    /// a multi-label problem, and numbers of which at least one has a fraction those of a regression.
+    /// The kind of problem. If it is `None`, the `task.toml` in the folder says it, or else the rows: completions of prompts
+    /// are for language modelling, lists beside lists of words for a token classification and others for a multi-label
+    /// problem, and numbers of which at least one has a fraction for a regression.
     pub problem: Option<ProblemKind>,
     /// The weights of the classes in the loss.
     pub class_weights: ClassWeights,
@@ -20,11 +21,13 @@ pub struct Reading {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Columns {
-    /// The name of the column with the text.
+    /// The name of the column with the text, or with a list of its words. If it has its default name and is missing,
+    /// `tokens` takes its place.
     pub text: String,
     /// The name of the column with the second text of a pair. The column may be missing if it has its default name.
     pub pair: String,
-    /// The name of the column with the class.
+    /// The name of the column with the label, or with a list of them. If it has its default name and is missing, `tags`
+    /// takes its place for words, and `spans` for a text.
     pub label: String,
     /// The name of the column with the encoded picture in Parquet files. If this is the default name, another column
     /// may take its place if it is the only one with pictures.

@@ -106,7 +106,7 @@ impl<A: Arithmetic> Engine<'_, A> {
         self.forward(values, shard, workspace, Backward::Not)?;
         let models = self.group.models();
         let mut sums = vec![Counted::default(); models];
-        let vocabulary = self.vocabulary.ok_or(ScoreError::NoExamples)?;
+        let vocabulary = self.vocabulary.ok_or(ScoreError::OtherHead)?;
         for block in &shard.targets {
             self.vocabulary_forward(vocabulary, shard, block, workspace)?;
             let logits = self.arithmetic().read(&workspace.logits)?;

@@ -19,7 +19,7 @@ use crate::inputs::inputs;
 use crate::support::{head, model, noise_values, tiny_bert};
 use crate::{
     Dataset, GradientMap, GradientMapSettings, Head, LinearProbe, Measures, Model, Parameters,
-    evaluate, features,
+    ScoreError, evaluate, features,
 };
 
 /// The mean loss of a shard of all examples, and its gradients for each of several models.
@@ -358,4 +358,19 @@ fn only_a_decoder_has_a_head_over_its_vocabulary() {
     let refused = Engine::new(&model, Reuse::Nothing).err();
     let message = refused.unwrap().to_string();
     assert!(message.contains("it is not a decoder"), "{message}");
+}
+
+#[test]
+fn labels_need_their_head() {
+    let (backbone, examples, _folder) = completions(&TinyGpt2::default(), &ROWS);
+    let with_head = model(&backbone, &[(1, 2)]);
+    let refused = evaluate(&with_head, &examples, 2).unwrap_err();
+    assert!(matches!(refused, ScoreError::OtherHead), "{refused}");
+    let without = adapters(&backbone, &[(1, 2)]);
+    let refused = evaluate(&without, &tagged([&[(1, 2)]; 3]), 2).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("use the head that the task needs")
+    );
 }
