@@ -214,15 +214,23 @@ fn bad_tags_have_one_message_each() {
     assert!(message(&unknown).contains("no training example has the label `B-Z`"));
 }
 
-fn load_completions(folder: &Path) -> Result<Task, TaskError> {
+/// The end of a text is `[MASK]`, which `tokenizer_config.json` names or `config.json` numbers.
+fn load_completions(folder: &Path, named: bool) -> Result<Task, TaskError> {
     let backbone = tempfile::tempdir().unwrap();
     tiny_gpt2(backbone.path(), &TinyGpt2::default());
-    let config = backbone.path().join("tokenizer_config.json");
-    fs::write(
-        config,
-        r#"{"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "[MASK]"}"#,
-    )
-    .unwrap();
+    let (config, tokenizer) = (
+        backbone.path().join("config.json"),
+        backbone.path().join("tokenizer_config.json"),
+    );
+    if named {
+        let settings = r#"{"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "[MASK]"}"#;
+        fs::write(tokenizer, settings).unwrap();
+    } else {
+        let settings = fs::read_to_string(&config).unwrap();
+        let numbered = settings.replace("\"eos_token_id\": 3", "\"eos_token_id\": [4, 3]");
+        assert_ne!(numbered, settings);
+        fs::write(config, numbered).unwrap();
+    }
     let encoder = TextEncoder::from_folder(backbone.path(), 64, 64, LONGEST).unwrap();
     Task::load(folder, &Encoder::Text(encoder), &TaskOptions::default())
 }
@@ -236,7 +244,8 @@ fn completions_are_predicted_token_by_token() {
         r#"{"prompt": "baba baba dane dane", "completion": " gigi gigi gigi"}"#,
     ];
     let folder = task(&[("train", &lines), ("validation", &lines[..2])]);
-    let task = load_completions(folder.path()).unwrap();
+    let task = load_completions(folder.path(), true).unwrap();
+    assert_eq!(load_completions(folder.path(), false).unwrap(), task);
     assert_eq!(task.problem(), ProblemKind::LanguageModelling);
     assert_eq!((task.outputs(), task.classes.len()), (0, 0));
     let Labels::Completions(_) = task.train.labels else {
@@ -267,7 +276,9 @@ fn bad_completions_have_one_message_each() {
         ),
     ] {
         let folder = task(&[("train", &[good, line]), ("validation", &[good])]);
-        let found = load_completions(folder.path()).unwrap_err().to_string();
+        let found = load_completions(folder.path(), true)
+            .unwrap_err()
+            .to_string();
         let found = found.replace(&folder.path().display().to_string(), "task");
         assert!(found.contains(expected), "{found}");
     }

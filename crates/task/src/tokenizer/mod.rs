@@ -47,7 +47,9 @@ pub(crate) fn read(folder: &Path) -> Result<FolderTokenizer, TaskError> {
     class.frame(&mut tokenizer, &settings)?;
     let end = settings.special_token(SpecialToken::End)?;
     let end = end.or_else(|| class.special_token(SpecialToken::End));
-    let end_of_text = end.and_then(|end| tokenizer.token_to_id(&end));
+    let end_of_text = end
+        .and_then(|end| tokenizer.token_to_id(&end))
+        .or(settings.end_of_text);
     let mut files = vec![vocabulary];
     files.extend(settings.files());
     Ok(FolderTokenizer {

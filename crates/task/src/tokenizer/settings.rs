@@ -60,19 +60,24 @@ pub(super) struct Settings {
     sentence_bert: Map<String, Value>,
     /// The model type in `config.json`.
     pub(super) model_type: Option<String>,
+    /// The id of the token for the end of a text in `config.json`, the first one of several.
+    pub(super) end_of_text: Option<u32>,
 }
 
 impl Settings {
     pub(super) fn read(folder: &Path) -> Result<Self, TaskError> {
         let read = |name: &str| object(&folder.join(name));
-        let model_type = read(CONFIG)?;
+        let config = read(CONFIG)?;
+        let end = config.get("eos_token_id");
+        let end = end.and_then(|end| end.as_u64().or_else(|| end.get(0)?.as_u64()));
         Ok(Self {
             folder: folder.to_owned(),
             tokenizer: read(TOKENIZER_CONFIG)?,
             special: read(SPECIAL_TOKENS)?,
             added: read(ADDED_TOKENS)?,
             sentence_bert: read(SENTENCE_BERT)?,
-            model_type: model_type
+            end_of_text: end.and_then(|end| u32::try_from(end).ok()),
+            model_type: config
                 .get("model_type")
                 .and_then(Value::as_str)
                 .map(str::to_owned),
