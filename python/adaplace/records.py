@@ -22,16 +22,22 @@ MEASURED = (
     "micro_f1",
     "mean_average_precision",
     "exact_match",
+    "entity_f1",
+    "entity_precision",
+    "entity_recall",
+    "token_accuracy",
+    "perplexity",
 )
 
 #: The measure of each kind of problem that is looked at first.
-_HEADLINES = ("accuracy", "pearson", "micro_f1")
+_HEADLINES = ("accuracy", "pearson", "micro_f1", "entity_f1", "token_accuracy")
 
 
 def row(record: dict[str, Any]) -> dict[str, Any]:
     """A line of the journal as a row, in which numbers that were not measured are NaN."""
     score = record["result"].get("score", {})
-    measures = {**(score.get("by_class") or {}), **score.get("numbers", {}), **score.get("sets", {})}
+    kinds = ("by_class", "numbers", "sets", "tags", "language")
+    measures = {name: value for kind in kinds for name, value in (score.get(kind) or {}).items()}
     return {
         "trial": record["trial"],
         "phase": record["phase"],
@@ -56,13 +62,13 @@ def value(of: dict[str, Any], metric: str) -> float:
 
 
 def headline(of: dict[str, Any]) -> float:
-    """The measure of a row that is looked at first: accuracy, Pearson's correlation or micro F1."""
+    """The measure of a row that is looked at first: that of its kind of problem."""
     values = (float(of[name]) for name in _HEADLINES)
     return next((value for value in values if not math.isnan(value)), math.nan)
 
 
 def larger_is_better(metric: str) -> bool:
-    return metric != "loss"
+    return metric not in ("loss", "perplexity")
 
 
 def journal(folder: Path) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from adaplace import _adaplace
 from adaplace._adaplace import Backbone, Placement, Score, SearchSpace, Task, Trial
-from adaplace.records import MEASURED, row
+from adaplace.records import MEASURED, larger_is_better, row
 from adaplace.tracking import to_optuna
 
 if TYPE_CHECKING:
@@ -260,17 +260,17 @@ class Study(_adaplace.Study):
                 "tell `failed` with a reason, or raise an exception that `catch` names"
             )
         metric = self.configuration["search"]["metric"]
-        if metric == "loss":
-            return Score(accuracy=1 - value, loss=value, train_loss=value)
-        rest = 1 - value
-        if metric in _OF_CLASSES:
-            return Score(value, rest, rest, balanced_accuracy=value, macro_f1=value, matthews=value)
-        if metric in _OF_NUMBERS:
-            return Score(None, rest, rest, pearson=value, spearman=value, r2=value, root_mean_squared_error=rest)
-        if metric in _OF_SETS:
-            of_sets = {"macro_f1": value, "micro_f1": value, "mean_average_precision": value, "exact_match": value}
-            return Score(None, rest, rest, **of_sets)
-        return Score(accuracy=value, loss=rest, train_loss=rest)
+        loss = {"loss": value, "perplexity": math.log(value) if value > 0 else math.nan}.get(metric, 1 - value)
+        measure = value if larger_is_better(metric) else 1 - loss
+        if self.problem == "classification":
+            by_class = dict.fromkeys(_BY_CLASS, measure) if metric.replace("-", "_") in _BY_CLASS else {}
+            return Score(measure, loss, loss, **by_class)
+        measures = dict.fromkeys(_MEASURES[self.problem], measure)
+        if self.problem == "regression":
+            measures["root_mean_squared_error"] = loss
+        if self.problem == "language-modelling":
+            measures["perplexity"] = math.exp(loss)
+        return Score(None, loss, loss, **measures)
 
     def dataframe(self) -> pandas.DataFrame:
         """All trainings, with one row for each line of the journal. This needs ``pandas``.
@@ -299,9 +299,13 @@ class Study(_adaplace.Study):
         self.close()
 
 
-_OF_CLASSES = {"balanced-accuracy", "macro-f1", "matthews"}
-_OF_NUMBERS = {"pearson", "spearman", "r2"}
-_OF_SETS = {"micro-f1", "mean-average-precision", "exact-match"}
+_BY_CLASS = ("balanced_accuracy", "macro_f1", "matthews")
+_MEASURES = {
+    "regression": ("pearson", "spearman", "r2"),
+    "multi-label": ("micro_f1", "macro_f1", "mean_average_precision", "exact_match"),
+    "token-classification": ("entity_f1", "entity_precision", "entity_recall", "token_accuracy", "macro_f1"),
+    "language-modelling": ("token_accuracy",),
+}
 
 _COLUMNS = [
     "trial",

@@ -90,6 +90,12 @@ impl Study {
         to_python(py, &self.configuration)
     }
 
+    /// The kind of problem that the task is, such as ``classification``.
+    #[getter]
+    fn problem(&self) -> &'static str {
+        self.task.problem().name()
+    }
+
     /// The gradient map of the frozen model.
     #[getter]
     fn gradient_map(&self) -> GradientMap {

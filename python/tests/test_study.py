@@ -421,14 +421,43 @@ def test_a_study_of_numbers(folders, tmp_path):
         adaplace.Study(tmp_path / "refused", backbone, task, space, metric="accuracy", **options)
 
 
+def test_an_objective_for_tags(folders, tmp_path):
+    """A number of an objective is that of the study's metric, whatever the task is."""
+    task_folder = tmp_path / "task"
+    task_folder.mkdir()
+    for part in ("train", "validation"):
+        rows = [json.loads(line) for line in (folders[1] / f"{part}.jsonl").read_text().splitlines()]
+        rows = [{"tokens": row["text"].split(), "tags": ["O", *["B-X"] * 6]} for row in rows]
+        (task_folder / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    backbone = adaplace.Backbone(folders[0])
+    task = adaplace.Task(task_folder, backbone)
+    space = adaplace.SearchSpace.from_toml(SINGLE, backbone, task)
+    options = {"strategy": "random", "trials": 3, "steps": 2, "finalists": 1, "repetitions": 1, "race": 0}
+    for metric in ("entity-recall", "macro-f1", "loss", "combined"):
+        with adaplace.Study(tmp_path / metric, backbone, task, space, metric=metric, objective="mine", **options) as study:
+            assert study.problem == "token-classification"
+            study.run(lambda placement: 0.25 + placement.connections[0].source / 8)
+            table = study.dataframe()
+            assert table["accuracy"].isna().all() and table["entity_f1"].notna().all()
+            chosen = min if metric == "loss" else max
+            searched = table[table["phase"] == "search"]
+            sources = [int(one.split("->")[0]) for one in searched["connections"]]
+            assert study.ranking["trials"][0]["placement"][0]["source"] == chosen(sources)
+
+
 def test_scores_of_every_problem():
     numbers = adaplace.Score(None, 0.5, 0.25, pearson=0.75, spearman=0.5, r2=0.5, root_mean_squared_error=2.0)
     assert (numbers.accuracy, numbers.pearson, numbers.root_mean_squared_error) == (None, 0.75, 2.0)
     sets = adaplace.Score(None, 0.5, 0.25, macro_f1=0.25, micro_f1=0.5, mean_average_precision=0.5, exact_match=0.1)
     assert (sets.micro_f1, sets.macro_f1, sets.balanced_accuracy) == (0.5, 0.25, None)
-    for score in (numbers, sets):
+    tags = {"entity_f1": 0.5, "entity_precision": 0.6, "entity_recall": 0.4, "token_accuracy": 0.9, "macro_f1": 0.3}
+    tags = adaplace.Score(None, 0.5, 0.25, **tags)
+    assert (tags.entity_f1, tags.token_accuracy, tags.macro_f1, tags.micro_f1) == (0.5, 0.9, 0.3, None)
+    language = adaplace.Score(None, 0.5, 0.25, token_accuracy=0.9, perplexity=1.5)
+    assert (language.token_accuracy, language.perplexity, language.entity_f1) == (0.9, 1.5, None)
+    for score in (numbers, sets, tags, language):
         assert pickle.loads(pickle.dumps(score)) == score
     assert repr(numbers) == "Score(pearson=0.75, loss=0.5, train_loss=0.25)"
-    for wrong in ({"pearson": 0.5}, {}, {"micro_f1": 0.5, "macro_f1": 0.5}):
+    for wrong in ({"pearson": 0.5}, {}, {"micro_f1": 0.5, "macro_f1": 0.5}, {"perplexity": 2.0}):
         with pytest.raises(ValueError, match="one kind of problem"):
             adaplace.Score(None, 0.5, 0.5, **wrong)

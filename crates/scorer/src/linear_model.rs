@@ -1,8 +1,8 @@
 //! A linear model of features: its logits, and the gradient of its loss.
 //!
-//! The parameters are the weights W (outputs, width), row-major, and then the biases b (outputs). With few outputs each
-//! example is computed by itself. With many, that would read all weights for every example, and blocks of examples are
-//! multiplied as matrices.
+//! The parameters are the weights W (outputs, width), row-major, and then the biases b (outputs). Few examples with few
+//! outputs are computed one by one. With many outputs that would read all weights for every example, and many examples
+//! would take long, so blocks of them are multiplied as matrices.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -10,8 +10,9 @@ use rayon::prelude::*;
 
 use crate::Features;
 
-/// The number of outputs from which on products of matrices are faster.
+/// The numbers of outputs and of examples from which on products of matrices are used.
 const MANY_OUTPUTS: usize = 64;
+pub(crate) const MANY_EXAMPLES: usize = 20_000;
 
 /// The number of examples that one task computes. It is a constant, so sums do not depend on the machine.
 const EXAMPLES_PER_TASK: usize = 128;
@@ -26,7 +27,7 @@ const OUTPUTS_PER_TASK: usize = 32;
 pub(crate) fn logits(features: &[f64], width: usize, parameters: &[f64]) -> Vec<f64> {
     let outputs = parameters.len() / (width + 1);
     let (weights, biases) = parameters.split_at(outputs * width);
-    if outputs >= MANY_OUTPUTS {
+    if outputs >= MANY_OUTPUTS || features.len() / width.max(1) >= MANY_EXAMPLES {
         let parts = features.par_chunks(EXAMPLES_PER_TASK * width);
         return parts
             .flat_map_iter(|rows| products(rows, width, weights, biases))
@@ -43,7 +44,8 @@ pub(crate) fn logits(features: &[f64], width: usize, parameters: &[f64]) -> Vec<
 /// The sum of the losses of all examples, each times its weight, and its gradient with respect to the parameters.
 pub(crate) fn loss_and_gradient(features: &Features, parameters: &[f64]) -> (f64, Vec<f64>) {
     let outputs = parameters.len() / (features.width() + 1);
-    match outputs >= MANY_OUTPUTS {
+    let examples = features.values().len() / features.width().max(1);
+    match outputs >= MANY_OUTPUTS || examples >= MANY_EXAMPLES {
         true => by_products(features, parameters, outputs),
         false => one_by_one(features, parameters, outputs),
     }

@@ -4,7 +4,8 @@
 //! loss L of a classification this is multinomial logistic regression, with that of several labels one logistic
 //! regression for each of them, both by L-BFGS, and with the squared error ridge regression. Here x are the features
 //! minus their mean, divided by one number, their root mean square deviation, so a strength means the same on every
-//! backbone. The strength with the lowest validation loss wins. The resulting head works on the raw features.
+//! backbone. The strength with the lowest validation loss wins. From 20,000 predictions on, the weights are fitted in the
+//! coordinates of [`Preconditioner`], and strengths are tried until the validation loss has risen twice. The resulting head works on the raw features.
 
 use std::cell::RefCell;
 
@@ -14,7 +15,7 @@ use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
 use serde::{Deserialize, Serialize};
 
-use crate::linear_model::{dot, logits, loss_and_gradient};
+use crate::linear_model::{MANY_EXAMPLES, dot, logits, loss_and_gradient};
 use crate::preconditioner::Preconditioner;
 use crate::ridge::Ridge;
 use crate::{Evaluation, Head, ScoreError, row_loss};
@@ -28,9 +29,12 @@ const STRENGTHS: [f64; 13] = [
 const GRADIENT_TOLERANCE: f64 = 1e-5;
 const MOST_ITERATIONS: u64 = 2000;
 
-/// The number of predictions from which on the weights are fitted in the coordinates of [`Preconditioner`]. Fewer are fitted
-/// in a second or two.
-const CONDITIONED_FROM: usize = 20_000;
+/// The norm of the gradient in the coordinates of [`Preconditioner`], where the loss is exact to about half its square.
+const CONDITIONED_TOLERANCE: f64 = 1e-4;
+
+/// The number of strengths in turn with a higher validation loss than the best one after which no weaker ones are tried with
+/// many predictions. The loss falls to its minimum and rises again.
+const WORSE_STRENGTHS: usize = 2;
 
 /// The pooled features of some examples.
 #[derive(Debug, Clone)]
@@ -178,7 +182,7 @@ impl LinearProbe {
         validation: &Features,
         outputs: usize,
     ) -> Result<Self, ScoreError> {
-        Self::best_of(&STRENGTHS, train, validation, outputs, CONDITIONED_FROM)
+        Self::best_of(&STRENGTHS, train, validation, outputs, MANY_EXAMPLES)
     }
 
     /// The probe of one strength, validated on its own training examples.
@@ -219,6 +223,7 @@ impl LinearProbe {
         };
         let mut parameters = vec![0.0; outputs * (train.width + 1)];
         let mut best: Option<(Evaluation, f64, Vec<f64>)> = None;
+        let mut worse = 0;
         for &l2 in strengths {
             parameters = match &ridge {
                 Some(ridge) => ridge.solution(l2),
@@ -239,6 +244,12 @@ impl LinearProbe {
                 .is_none_or(|(before, ..)| validation.loss < before.loss)
             {
                 best = Some((validation, l2, parameters.clone()));
+                worse = 0;
+            } else {
+                worse += 1;
+                if preconditioner.is_some() && worse == WORSE_STRENGTHS {
+                    break;
+                }
             }
         }
         let (validation, l2, parameters) = best.ok_or_else(|| ScoreError::Probe {
@@ -361,8 +372,12 @@ impl Objective<'_> {
             Some(one) => one.changed(l2, &start),
             None => start,
         };
+        let tolerance = match preconditioner {
+            Some(_) => CONDITIONED_TOLERANCE,
+            None => GRADIENT_TOLERANCE,
+        };
         let solver = LBFGS::new(MoreThuenteLineSearch::new(), 10)
-            .with_tolerance_grad(GRADIENT_TOLERANCE)
+            .with_tolerance_grad(tolerance)
             .map_err(failed)?
             .with_tolerance_cost(0.0)
             .map_err(failed)?;
@@ -432,9 +447,9 @@ mod tests {
         let features = Features::new(rows, labels);
         let fit = |from| LinearProbe::best_of(&[0.01], &features, &features, 3, from).unwrap();
         let (plain, preconditioned) = (fit(usize::MAX), fit(0));
-        assert!((plain.train.loss - preconditioned.train.loss).abs() < 1e-6);
+        assert!((plain.train.loss - preconditioned.train.loss).abs() < 1e-4);
         for (x, y) in plain.weight.iter().zip(&preconditioned.weight) {
-            assert!((x - y).abs() < 2e-3, "{x} and {y}");
+            assert!((x - y).abs() < 1e-2 * (1.0 + x.abs()), "{x} and {y}");
         }
         assert_eq!(plain.train.measures, preconditioned.train.measures);
     }
