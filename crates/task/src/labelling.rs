@@ -192,12 +192,12 @@ const LISTS_OR_NOT: [[&str; 2]; 2] = [
     ["a list of labels", "one label"],
 ];
 const TAGS_OR_NOT: [[&str; 2]; 2] = [
-    ["a tag for each word", "other labels"],
-    ["a tag for each word", "another label"],
+    ["tags of words", "other labels"],
+    ["a tag for each word", "not a tag for each word"],
 ];
 const COMPLETIONS_OR_NOT: [[&str; 2]; 2] = [
     ["completions of prompts", "labels"],
-    ["a completion of a prompt", "a label"],
+    ["a completion of a prompt", "not a completion"],
 ];
 const NUMBERS_OR_NOT: [[&str; 2]; 2] = [["numbers", "names"], ["a number", "not a number"]];
 

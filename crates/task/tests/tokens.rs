@@ -197,7 +197,7 @@ fn bad_tags_have_one_message_each() {
         ([good, r#"{"tokens": ["baba"]}"#], "task/train.jsonl:2`"),
         (
             [good, r#"{"text": "baba", "label": "x"}"#],
-            "a tag for each word",
+            "the label `x` is not a tag for each word, but the labels before it are tags of words",
         ),
         (
             [good, r#"{"tokens": ["\u200d"], "tags": ["O"]}"#],
@@ -272,7 +272,7 @@ fn bad_completions_have_one_message_each() {
         (r#"{"completion": "baba"}"#, "`prompt`"),
         (
             r#"{"text": "baba", "label": "x"}"#,
-            "a completion of a prompt",
+            "the label `x` is not a completion, but the labels before it are completions of prompts",
         ),
     ] {
         let folder = task(&[("train", &[good, line]), ("validation", &[good])]);
