@@ -201,6 +201,8 @@ DECODERS = {
             num_key_value_heads=1,
             max_position_embeddings=32,
             tie_word_embeddings=False,
+            bos_token_id=2,
+            eos_token_id=3,
         )
     ),
 }
