@@ -10,9 +10,9 @@ use rayon::prelude::*;
 
 use crate::Features;
 
-/// The numbers of outputs and of examples from which on products of matrices are used.
+/// The numbers of outputs and of logits (of all examples) from which on products of matrices are used.
 const MANY_OUTPUTS: usize = 64;
-pub(crate) const MANY_EXAMPLES: usize = 20_000;
+pub(crate) const MANY_LOGITS: usize = 200_000;
 
 /// The number of examples that one task computes. It is a constant, so sums do not depend on the machine.
 const EXAMPLES_PER_TASK: usize = 128;
@@ -27,7 +27,8 @@ const OUTPUTS_PER_TASK: usize = 32;
 pub(crate) fn logits(features: &[f64], width: usize, parameters: &[f64]) -> Vec<f64> {
     let outputs = parameters.len() / (width + 1);
     let (weights, biases) = parameters.split_at(outputs * width);
-    if outputs >= MANY_OUTPUTS || features.len() / width.max(1) >= MANY_EXAMPLES {
+    let examples = features.len() / width.max(1);
+    if outputs >= MANY_OUTPUTS || outputs * examples >= MANY_LOGITS {
         let parts = features.par_chunks(EXAMPLES_PER_TASK * width);
         return parts
             .flat_map_iter(|rows| products(rows, width, weights, biases))
@@ -45,7 +46,7 @@ pub(crate) fn logits(features: &[f64], width: usize, parameters: &[f64]) -> Vec<
 pub(crate) fn loss_and_gradient(features: &Features, parameters: &[f64]) -> (f64, Vec<f64>) {
     let outputs = parameters.len() / (features.width() + 1);
     let examples = features.values().len() / features.width().max(1);
-    match outputs >= MANY_OUTPUTS || examples >= MANY_EXAMPLES {
+    match outputs >= MANY_OUTPUTS || outputs * examples >= MANY_LOGITS {
         true => by_products(features, parameters, outputs),
         false => one_by_one(features, parameters, outputs),
     }

@@ -4,8 +4,9 @@
 //! loss L of a classification this is multinomial logistic regression, with that of several labels one logistic
 //! regression for each of them, both by L-BFGS, and with the squared error ridge regression. Here x are the features
 //! minus their mean, divided by one number, their root mean square deviation, so a strength means the same on every
-//! backbone. The strength with the lowest validation loss wins. From 20,000 predictions on, the weights are fitted in the
-//! coordinates of [`Preconditioner`], and strengths are tried until the validation loss has risen twice. The resulting head works on the raw features.
+//! backbone. The strength with the lowest validation loss wins. From 200,000 logits on (predictions times classes),
+//! the weights are fitted in the coordinates of [`Preconditioner`], and strengths are tried until the validation loss has
+//! risen twice. The resulting head works on the raw features.
 
 use std::cell::RefCell;
 
@@ -15,7 +16,7 @@ use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
 use serde::{Deserialize, Serialize};
 
-use crate::linear_model::{MANY_EXAMPLES, dot, logits, loss_and_gradient};
+use crate::linear_model::{MANY_LOGITS, dot, logits, loss_and_gradient};
 use crate::preconditioner::Preconditioner;
 use crate::ridge::Ridge;
 use crate::{Evaluation, Head, ScoreError, row_loss};
@@ -182,7 +183,7 @@ impl LinearProbe {
         validation: &Features,
         outputs: usize,
     ) -> Result<Self, ScoreError> {
-        Self::best_of(&STRENGTHS, train, validation, outputs, MANY_EXAMPLES)
+        Self::best_of(&STRENGTHS, train, validation, outputs, MANY_LOGITS)
     }
 
     /// The probe of one strength, validated on its own training examples.
@@ -215,7 +216,7 @@ impl LinearProbe {
             _ => None,
         };
         let preconditioner = match &train.of_predictions {
-            Labels::Classes(classes) if classes.len() >= conditioned_from => {
+            Labels::Classes(classes) if classes.len() * outputs >= conditioned_from => {
                 let shares = shares(classes, outputs);
                 Some(Preconditioner::new(&scaled.values, train.width, &shares)?)
             }
