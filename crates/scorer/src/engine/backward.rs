@@ -11,8 +11,9 @@ use super::workspace::{Pass, State, Workspace};
 use crate::ScoreError;
 
 impl<A: Arithmetic> Engine<'_, A> {
-    /// Sums of the losses for each model, which add up to that of all predictions. The workspace receives the gradients of `factor` times these sums
-    /// with respect to the trained values, and with [`super::Reuse::Nothing`] also with respect to every state.
+    /// Sums of the losses for each model, which add up to that of all predictions. The workspace receives the gradients of
+    /// `factor` times these sums with respect to the trained values, and with [`super::Reuse::Nothing`] also with respect to
+    /// every state.
     pub(crate) fn loss_and_gradients(
         &self,
         values: &A::Buffer,
