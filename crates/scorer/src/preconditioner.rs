@@ -1,8 +1,9 @@
 //! Coordinates in which a probe of many predictions is fitted in few iterations.
 
-use faer::{Mat, MatRef, Side};
+use faer::{Mat, MatRef};
 
 use crate::ScoreError;
+use crate::ridge::directions;
 
 /// A change of the weights W of a linear model, (outputs, width), into V = W (c X^T X / n + l2 I)^(1/2), where X are
 /// features with mean 0.
@@ -22,18 +23,12 @@ impl Preconditioner {
     pub(crate) fn new(features: &[f64], width: usize, shares: &[f64]) -> Result<Self, ScoreError> {
         let count = features.len() / width;
         let features = MatRef::from_row_major_slice(features, count, width);
-        let products = features.transpose() * features * faer::Scale(1.0 / count as f64);
-        let decomposed =
-            products
-                .self_adjoint_eigen(Side::Lower)
-                .map_err(|error| ScoreError::Probe {
-                    reason: format!("the features' products cannot be decomposed: {error:?}"),
-                })?;
+        let (vectors, eigenvalues) = directions(features)?;
         let curvature: f64 = shares.iter().map(|p| p * (1.0 - p)).sum();
         let smallest = 1.0 / count as f64;
         Ok(Self {
-            vectors: decomposed.U().to_owned(),
-            eigenvalues: decomposed.S().column_vector().iter().copied().collect(),
+            vectors,
+            eigenvalues,
             curvature: (curvature / shares.len() as f64).max(smallest),
         })
     }

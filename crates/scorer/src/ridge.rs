@@ -17,24 +17,29 @@ pub(crate) struct Ridge {
     bias: f64,
 }
 
+/// The eigenvectors, as columns, and the eigenvalues of X^T X / n for features X, (n, width).
+pub(crate) fn directions(features: MatRef<'_, f64>) -> Result<(Mat<f64>, Vec<f64>), ScoreError> {
+    let share = 1.0 / features.nrows() as f64;
+    let products = features.transpose() * features * faer::Scale(share);
+    let decomposed = products.self_adjoint_eigen(Side::Lower);
+    let decomposed = decomposed.map_err(|error| ScoreError::Probe {
+        reason: format!("the features' products cannot be decomposed: {error:?}"),
+    })?;
+    let eigenvalues = decomposed.S().column_vector().iter().copied().collect();
+    Ok((decomposed.U().to_owned(), eigenvalues))
+}
+
 impl Ridge {
     /// The regression of `numbers` on `features` (examples, width), row-major, with mean 0.
     pub(crate) fn new(features: &[f64], width: usize, numbers: &[f64]) -> Result<Self, ScoreError> {
         let count = numbers.len() as f64;
         let bias = numbers.iter().sum::<f64>() / count;
         let features = MatRef::from_row_major_slice(features, numbers.len(), width);
-        let products = features.transpose() * features * faer::Scale(1.0 / count);
+        let (vectors, eigenvalues) = directions(features)?;
         let towards = Mat::from_fn(numbers.len(), 1, |row, _| (numbers[row] - bias) / count);
-        let decomposed =
-            products
-                .self_adjoint_eigen(Side::Lower)
-                .map_err(|error| ScoreError::Probe {
-                    reason: format!("the features' products cannot be decomposed: {error:?}"),
-                })?;
-        let vectors = decomposed.U().to_owned();
         let projected = vectors.transpose() * (features.transpose() * towards);
         Ok(Self {
-            eigenvalues: decomposed.S().column_vector().iter().copied().collect(),
+            eigenvalues,
             projected: (0..width).map(|row| projected[(row, 0)]).collect(),
             vectors,
             bias,
