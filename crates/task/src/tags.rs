@@ -118,3 +118,45 @@ fn split(class: &str) -> Option<(Place, &str)> {
     };
     Some((place, kind))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The entities of tags, each as type, first and last word.
+    fn entities(tags: &[&str]) -> Vec<(u32, u32, u32)> {
+        let names: BTreeSet<&str> = tags.iter().copied().collect();
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        let class = |tag: &&str| names.iter().position(|name| name == tag).unwrap() as u32;
+        let found = TagScheme::of(&names).entities(tags.iter().map(class));
+        let parts = |one: &Entity| (one.kind, one.first, one.last);
+        found.iter().map(parts).collect()
+    }
+
+    #[test]
+    fn entities_of_every_scheme_by_hand() {
+        // Types are numbered in alphabetic order.
+        let iob2 = ["B-LOC", "I-LOC", "O", "B-PER", "B-PER", "I-LOC"];
+        assert_eq!(
+            entities(&iob2),
+            [(0, 0, 1), (1, 3, 3), (1, 4, 4), (0, 5, 5)]
+        );
+        let iob1 = ["I-LOC", "I-LOC", "B-LOC", "O", "I-LOC"];
+        assert_eq!(entities(&iob1), [(0, 0, 1), (0, 2, 2), (0, 4, 4)]);
+        let iobes = ["S-X", "S-X", "B-X", "I-X", "E-X", "B-X", "E-X"];
+        let expected = [(0, 0, 0), (0, 1, 1), (0, 2, 4), (0, 5, 6)];
+        assert_eq!(entities(&iobes), expected);
+        let bilou = ["U-X", "U-X", "B-X", "I-X", "L-X", "B-X", "L-X"];
+        assert_eq!(entities(&bilou), expected);
+        assert_eq!(entities(&["B", "I", "O", "I"]), [(0, 0, 1), (0, 3, 3)]);
+    }
+
+    /// Tags without prefixes mark single words, also if some of them look like prefixes.
+    #[test]
+    fn single_words() {
+        let speech = ["DET", "NOUN", "NOUN", "O"];
+        assert_eq!(entities(&speech), [(0, 0, 0), (1, 1, 1), (1, 2, 2)]);
+        assert_eq!(entities(&["B-X", "I-X", "X"]).len(), 3);
+        assert_eq!(entities(&["O", "O"]), []);
+    }
+}
