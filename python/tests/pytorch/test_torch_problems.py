@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from tokenizers import Tokenizer
-from transformers import AutoModel, Trainer, TrainingArguments
+from transformers import AutoModel
 
 import adaplace
 from adaplace.torch import AttachError, Classifier, MultiLabelClassifier, Regressor, attach, with_loss
@@ -118,27 +118,12 @@ def test_trained_by_pytorch(program, folders, problem, placement, model, tmp_pat
     assert found["loss"] == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
-def test_trainer_takes_every_head(folders, problem, placement, model, tmp_path):
+def test_trainer_takes_every_head(folders, problem, placement, model, trained_by_trainer):
     kind, task = problem
     inputs, labels = examples(folders, task, "train")
     attached = attach(model, placement, num_classes=1 if kind == "regression" else 2, seed=3)
     module = Regressor(attached, scale=(1125.0, 125.0)) if kind == "regression" else MultiLabelClassifier(attached)
-    data = [
-        {"labels": label, **{name: values[row] for name, values in inputs.items()}} for row, label in enumerate(labels)
-    ]
-    arguments = TrainingArguments(
-        str(tmp_path / "trainer"),
-        max_steps=20,
-        learning_rate=0.01,
-        report_to="none",
-        use_cpu=True,
-        remove_unused_columns=False,
-        label_names=["labels"],
-    )
-    trainer = Trainer(model=module, args=arguments, train_dataset=data, eval_dataset=data)
-    before = trainer.evaluate()["eval_loss"]
-    trainer.train()
-    assert trainer.evaluate()["eval_loss"] < before
+    trainer, data = trained_by_trainer(module, inputs, labels, steps=20)
     assert trainer.predict(data).predictions.shape == (48, 1 if kind == "regression" else 2)
 
 

@@ -14,8 +14,6 @@ from transformers import (
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
-    Trainer,
-    TrainingArguments,
 )
 
 import adaplace
@@ -148,26 +146,11 @@ def test_tags_trained_by_the_engine(program, folders, tags, placement, tmp_path)
     assert (tmp_path / "again.safetensors").read_bytes() == adapters.read_bytes()
 
 
-def test_tags_trained_by_pytorch(program, folders, tags, placement, tmp_path):
+def test_tags_trained_by_pytorch(program, folders, tags, placement, trained_by_trainer, tmp_path):
     attached = attach(bert(folders), placement, num_classes=3, seed=3)
     module = TokenClassifier(attached)
     inputs, labels = tags_of(folders[0], tags, "train")
-    data = [
-        {"labels": label, **{name: values[row] for name, values in inputs.items()}} for row, label in enumerate(labels)
-    ]
-    arguments = TrainingArguments(
-        str(tmp_path / "trainer"),
-        max_steps=30,
-        learning_rate=0.01,
-        report_to="none",
-        use_cpu=True,
-        remove_unused_columns=False,
-        label_names=["labels"],
-    )
-    trainer = Trainer(model=module, args=arguments, train_dataset=data, eval_dataset=data)
-    before = trainer.evaluate()["eval_loss"]
-    trainer.train()
-    assert trainer.evaluate()["eval_loss"] < before
+    trained_by_trainer(module, inputs, labels, steps=30)
     attached.save_adapters(tmp_path / "adapters.safetensors", classes=NAMES)
     inputs, labels = tags_of(folders[0], tags, "test")
     with torch.no_grad():
