@@ -1,4 +1,4 @@
-//! Coordinates in which a probe of many predictions is fitted in few iterations.
+//! Coordinates in which a probe of many predictions is fitted sooner.
 
 use faer::{Mat, MatRef};
 
@@ -10,7 +10,7 @@ use crate::ridge::directions;
 ///
 /// The curvature of the regularised loss towards a row of W is about c X^T X / n + l2 I, with c the mean of p (1 - p) over the
 /// outputs for their shares p; towards V it is about I. The features of a transformer vary by orders of magnitude between
-/// directions, so L-BFGS needs hundreds of iterations for W, and some tens for V.
+/// directions, so the curvature towards W does, too, and L-BFGS finds V sooner.
 pub(crate) struct Preconditioner {
     /// The eigenvectors of X^T X / n, (width, width).
     vectors: Mat<f64>,
